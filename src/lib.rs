@@ -1,0 +1,1 @@
+//! Signs and forwards Prometheus remote write to Amazon Managed Service for Prometheus.
