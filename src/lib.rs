@@ -1,1 +1,34 @@
-//! Signs and forwards Prometheus remote write to Amazon Managed Service for Prometheus.
+//! Signs Prometheus remote write and forwards it to Amazon Managed Service for Prometheus (AMP), with credentials that a
+//! projected service-account token is exchanged for.
+//!
+//! A batch:
+//!
+//! ```text
+//! sender ─▶ listener ─▶ batch::{address ─▶ admission ─▶ receive ─▶ inspect ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
+//!                                                                          ▲        └─ dial, tls
+//! ```
+//!
+//! Its credentials, beside that path:
+//!
+//! ```text
+//! token file ─▶ credentials::{token ─▶ sts ─▶ cache} ─▶ batch::sign
+//! ```
+//!
+//! [`config`] says what both may do, [`app`] wires them, [`admin`] and [`telemetry`] show them, [`clock`] gives them the time.
+
+pub mod admin;
+pub mod app;
+pub mod batch;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod credentials;
+pub mod dial;
+pub mod http_date;
+pub mod listener;
+pub mod quote;
+pub mod telemetry;
+pub mod tls;
+
+/// How the sidecar names itself to AMP and STS.
+pub const USER_AGENT: &str = concat!("amp-sidecar/", env!("CARGO_PKG_VERSION"));

@@ -1,2 +1,117 @@
-//! The process edge.
-fn main() {}
+//! The process edge: arguments, environment, log, signals, exit codes.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use amp_sidecar::app::{App, Stage, StartError};
+use amp_sidecar::cli;
+use amp_sidecar::clock::Clock;
+use amp_sidecar::config::{Config, Log, LogFormat, Surroundings};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// `EX_USAGE` of sysexits.h.
+const INVALID_CONFIGURATION: u8 = 64;
+/// `EX_UNAVAILABLE` of sysexits.h.
+const CANNOT_START: u8 = 69;
+
+fn main() -> ExitCode {
+    let matches = match cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(told) => {
+            // Help and version come this way too, and go to stdout.
+            let failed = told.use_stderr();
+            return match told.print() {
+                Ok(()) if !failed => ExitCode::SUCCESS,
+                _ => ExitCode::from(INVALID_CONFIGURATION),
+            };
+        }
+    };
+    let config = match Config::read(&|setting| cli::given(&matches, setting), &surroundings()) {
+        Ok(config) => config,
+        Err(rejected) => {
+            eprintln!("amp-sidecar: the configuration is invalid\n{rejected}");
+            return ExitCode::from(INVALID_CONFIGURATION);
+        }
+    };
+    log(config.log);
+    match runtime().map(|runtime| runtime.block_on(run(config))) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => cannot_start(&error),
+        Err(error) => cannot_start(&error),
+    }
+}
+
+fn cannot_start(error: &dyn std::error::Error) -> ExitCode {
+    tracing::error!(%error, "cannot start");
+    ExitCode::from(CANNOT_START)
+}
+
+async fn run(config: Config) -> Result<(), StartError> {
+    let app = App::start(config, Clock::system()).await?;
+    let (stage, wanted) = watch::channel(Stage::Serving);
+    tokio::spawn(async move {
+        if let Err(error) = follow_signals(&stage).await {
+            tracing::error!(%error, "signals cannot be received");
+            std::future::pending::<()>().await;
+        }
+    });
+    app.run(wanted).await;
+    Ok(())
+}
+
+/// The first SIGTERM or SIGINT drains, the second leaves now.
+async fn follow_signals(stage: &watch::Sender<Stage>) -> std::io::Result<()> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    for wanted in [Stage::Draining, Stage::Leaving] {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        stage.send_replace(wanted);
+    }
+    std::future::pending().await
+}
+
+/// One thread where there is one processor to use: a second would only cost wake-ups.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut builder = match processors {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    builder.worker_threads(processors.min(4)).max_blocking_threads(8).enable_all().build()
+}
+
+#[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn surroundings() -> Surroundings<'static> {
+    const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+    Surroundings {
+        env: &|name| std::env::var(name).ok(),
+        memory_limit: memory_limit(),
+        pod_namespace: std::fs::read_to_string(NAMESPACE).ok().map(|text| text.trim().to_owned()),
+        stdout_is_terminal: std::io::stdout().is_terminal(),
+    }
+}
+
+/// Of cgroup v2, else of v1; both show a huge number or a word where there is no limit.
+fn memory_limit() -> Option<u64> {
+    ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse().ok())
+}
+
+/// Only our own lines go below warnings: libraries at trace would show what they carry.
+fn log(config: Log) {
+    let ours = LevelFilter::from_level(config.level);
+    let theirs = ours.min(LevelFilter::WARN);
+    let filter = Targets::new().with_default(theirs).with_target("amp_sidecar", ours);
+    let lines = tracing_subscriber::registry().with(filter);
+    match config.format {
+        LogFormat::Json => lines.with(tracing_subscriber::fmt::layer().json().flatten_event(true)).init(),
+        LogFormat::Text => lines.with(tracing_subscriber::fmt::layer()).init(),
+    }
+}

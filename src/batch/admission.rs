@@ -1,0 +1,152 @@
+//! Room for a batch, or word that there is none.
+//!
+//! In: a request's head, of which only the declared length matters here. Out: an [`Admitted`], without which no body can
+//! be read: it holds a request slot and, byte for byte, the room that the body takes, and gives both back when dropped.
+//! A body of unknown length reserves as it grows. Whoever finds no room waits up to [`LONGEST_WAIT`] in the order of
+//! arrival; then the sender is asked to come again. Metrics and probes stand on another listener and never wait here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::batch::verdict::Verdict;
+
+/// Longer would only make the sender's own shards wait.
+const LONGEST_WAIT: Duration = Duration::from_millis(800);
+/// Requests beside their bodies: enough for a thousand senders at once.
+const SLOTS: usize = 1024;
+/// Bodies of unknown length reserve in steps of this.
+const STEP: usize = 64 * 1024;
+
+/// The byte budget and the request slots.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    bytes: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
+    budget: usize,
+}
+
+/// A batch that may be read.
+#[derive(Debug)]
+pub struct Admitted {
+    bytes: Arc<Semaphore>,
+    reserved: Option<OwnedSemaphorePermit>,
+    room: usize,
+    _slot: OwnedSemaphorePermit,
+}
+
+// === impl Admission ===
+
+impl Admission {
+    /// Room for `budget` bytes of bodies.
+    #[must_use]
+    pub fn new(budget: usize) -> Self {
+        let budget = budget.min(Semaphore::MAX_PERMITS);
+        Self { bytes: Arc::new(Semaphore::new(budget)), slots: Arc::new(Semaphore::new(SLOTS)), budget }
+    }
+
+    /// Waits for a slot, and for room for a body of `declared` bytes where its length is known.
+    ///
+    /// # Errors
+    /// [`Verdict::Overloaded`].
+    pub async fn admit(&self, declared: Option<usize>) -> Result<Admitted, Verdict> {
+        let deadline = Instant::now() + LONGEST_WAIT;
+        let slot = tokio::time::timeout_at(deadline, Arc::clone(&self.slots).acquire_owned()).await;
+        let Ok(Ok(slot)) = slot else { return Err(Verdict::Overloaded) };
+        let mut admitted = Admitted { bytes: Arc::clone(&self.bytes), reserved: None, room: 0, _slot: slot };
+        admitted.reserve(declared.unwrap_or(0), deadline).await?;
+        Ok(admitted)
+    }
+
+    /// Bytes reserved now.
+    #[must_use]
+    pub fn bytes_in_flight(&self) -> usize {
+        self.budget.saturating_sub(self.bytes.available_permits())
+    }
+
+    /// Requests admitted now.
+    #[must_use]
+    pub fn requests_in_flight(&self) -> usize {
+        SLOTS.saturating_sub(self.slots.available_permits())
+    }
+}
+
+// === impl Admitted ===
+
+impl Admitted {
+    /// Makes sure that there is room for `len` bytes in all.
+    ///
+    /// # Errors
+    /// [`Verdict::Overloaded`] where none comes free in time.
+    pub async fn grow_to(&mut self, len: usize) -> Result<(), Verdict> {
+        if len <= self.room {
+            return Ok(());
+        }
+        self.reserve((len - self.room).max(STEP), Instant::now() + LONGEST_WAIT).await
+    }
+
+    async fn reserve(&mut self, more: usize, deadline: Instant) -> Result<(), Verdict> {
+        let count = u32::try_from(more).map_err(|_| Verdict::Overloaded)?;
+        let permit = tokio::time::timeout_at(deadline, Arc::clone(&self.bytes).acquire_many_owned(count)).await;
+        let Ok(Ok(permit)) = permit else { return Err(Verdict::Overloaded) };
+        match &mut self.reserved {
+            Some(reserved) => reserved.merge(permit),
+            None => self.reserved = Some(permit),
+        }
+        self.room += more;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn room_is_taken_and_given_back() {
+        let admission = Admission::new(100_000);
+        let first = admission.admit(Some(90_000)).await.unwrap();
+        assert_eq!((admission.bytes_in_flight(), admission.requests_in_flight()), (90_000, 1));
+
+        let started = Instant::now();
+        assert!(matches!(admission.admit(Some(20_000)).await, Err(Verdict::Overloaded)));
+        assert!(started.elapsed() <= Duration::from_secs(1));
+
+        let waiting = tokio::spawn({
+            let admission = admission.clone();
+            async move { admission.admit(Some(20_000)).await.is_ok() }
+        });
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        drop(first);
+        assert!(waiting.await.unwrap());
+        assert_eq!((admission.bytes_in_flight(), admission.requests_in_flight()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_of_unknown_length_reserves_as_it_grows() {
+        let admission = Admission::new(2 * STEP);
+        let mut batch = admission.admit(None).await.unwrap();
+        batch.grow_to(1).await.unwrap();
+        batch.grow_to(STEP).await.unwrap();
+        assert_eq!(admission.bytes_in_flight(), STEP);
+        batch.grow_to(STEP + 1).await.unwrap();
+        assert_eq!(admission.bytes_in_flight(), 2 * STEP);
+        assert!(batch.grow_to(2 * STEP + 1).await.is_err());
+        drop(batch);
+        assert_eq!(admission.bytes_in_flight(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slots_are_bounded_too() {
+        let admission = Admission::new(1 << 20);
+        let mut held = Vec::new();
+        for _ in 0..SLOTS {
+            held.push(admission.admit(Some(1)).await.unwrap());
+        }
+        assert!(admission.admit(Some(1)).await.is_err());
+        held.pop();
+        assert!(admission.admit(Some(1)).await.is_ok());
+    }
+}

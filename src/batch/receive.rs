@@ -1,0 +1,65 @@
+//! A bounded, timed read of the body.
+//!
+//! In: an [`Admitted`] and the request's body. Out: a [`Received`]: the body as the chunks that arrived, hashed on the way,
+//! or a verdict. The size is counted while it streams, since a sender may declare none or a wrong one. A sender that is
+//! slow is closed and never answered 408, which Prometheus takes as "drop the batch".
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Body;
+use sha2::{Digest, Sha256};
+
+use crate::batch::admission::Admitted;
+use crate::batch::frames::Frames;
+use crate::batch::verdict::Verdict;
+
+/// From head to last byte.
+const LONGEST_READ: Duration = Duration::from_secs(30);
+
+/// A whole body, with the room that it takes.
+#[derive(Debug)]
+pub struct Received {
+    /// The chunks.
+    pub frames: Frames,
+    /// SHA-256 of the body, in lower-case hexadecimal, as a signature needs it.
+    pub payload_hash: String,
+    /// The room it takes.
+    pub admitted: Admitted,
+}
+
+/// Reads the body, at most `limit` bytes of it.
+///
+/// # Errors
+/// The [`Verdict`] on a body that is too large, too slow, cut short, or finds no room.
+pub async fn receive<B>(admitted: Admitted, body: B, limit: usize) -> Result<Received, Verdict>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    match tokio::time::timeout(LONGEST_READ, read(admitted, body, limit)).await {
+        Ok(result) => result,
+        Err(_) => Err(Verdict::SlowSender),
+    }
+}
+
+async fn read<B>(mut admitted: Admitted, mut body: B, limit: usize) -> Result<Received, Verdict>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut hash = Sha256::new();
+    let mut chunks = Vec::with_capacity(4);
+    let mut len: usize = 0;
+    while let Some(frame) = body.frame().await {
+        // Trailers are no part of a remote-write body.
+        let Ok(chunk) = frame.map_err(|_| Verdict::SenderGone)?.into_data() else { continue };
+        len = len.saturating_add(chunk.len());
+        if len > limit {
+            return Err(Verdict::TooLarge { limit });
+        }
+        admitted.grow_to(len).await?;
+        hash.update(&chunk);
+        chunks.push(chunk);
+    }
+    Ok(Received { frames: Frames::new(chunks), payload_hash: hex::encode(hash.finalize()), admitted })
+}

@@ -1,0 +1,179 @@
+//! What AMP answered, and what it means.
+//!
+//! In: status, headers and a bounded body, as `forward` read them. Out: a [`Meaning`]: a verdict that stands, or a fault
+//! that another try with other credentials, another clock or a smaller batch may mend.
+//!
+//! AMP's front door answers in JSON (`{"message":…}` or `{"Message":…}`, the error type in `x-amzn-ErrorType` or `__type`), the
+//! store behind it in plain text. Neither is documented as a whole, so error types are looked at first, words second,
+//! and whatever is not understood goes by its status.
+
+use std::time::{Duration, SystemTime};
+
+use hyper::header::RETRY_AFTER;
+use hyper::{HeaderMap, StatusCode};
+use serde::Deserialize;
+
+use crate::batch::verdict::{Refusal, Verdict};
+use crate::http_date;
+use crate::quote::quote;
+
+/// AMP's answer.
+#[derive(Debug)]
+pub struct Reply {
+    status: StatusCode,
+    /// Without the namespace before `#` and the URL behind `:`.
+    error_type: String,
+    said: String,
+    written: HeaderMap,
+    pause: Option<Duration>,
+    /// The time at AMP: of refusals only, and only where they came over verified TLS.
+    pub date: Option<SystemTime>,
+}
+
+/// What an answer means.
+#[derive(Debug)]
+pub enum Meaning {
+    /// This is what became of the batch.
+    Final(Verdict),
+    /// Credentials or signature were not taken; the verdict where it cannot be mended.
+    Unauthenticated(Verdict),
+    /// The batch is too large for AMP; the verdict where it cannot be split.
+    TooLarge(Verdict),
+}
+
+/// Either spelling of AMP's JSON errors.
+#[derive(Deserialize, Default)]
+struct JsonError {
+    #[serde(alias = "Message", default)]
+    message: String,
+    #[serde(rename = "__type", default)]
+    error_type: String,
+}
+
+// === impl Reply ===
+
+impl Reply {
+    /// Takes from an answer what matters, and bounds it.
+    #[must_use]
+    pub fn new(status: StatusCode, headers: &HeaderMap, body: &[u8], verified: bool) -> Self {
+        let json: Option<JsonError> = serde_json::from_slice(body).ok();
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let error_type = header("x-amzn-errortype").map(str::to_owned);
+        let json_type = json.as_ref().map(|json| json.error_type.clone());
+        let said = json.map(|json| json.message).filter(|message| !message.is_empty());
+        let said = quote(&said.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()));
+        Self {
+            status,
+            error_type: bare_type(&error_type.or(json_type).unwrap_or_default()),
+            said: if said.is_empty() { status.to_string() } else { said },
+            written: written(headers),
+            pause: header(RETRY_AFTER.as_str()).and_then(|text| text.parse().ok()).map(Duration::from_secs),
+            date: (verified && !status.is_success()).then(|| http_date::of(headers)).flatten(),
+        }
+    }
+
+    /// AMP's status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What the answer means; `workspace_arn` names what a denied role must be allowed to write to.
+    #[must_use]
+    pub fn meaning(self, workspace_arn: &str) -> Meaning {
+        let status = self.status;
+        let verdict = match status.as_u16() {
+            200..=299 => Verdict::Stored { status, written: self.written },
+            401 | 403 => return self.unauthenticated(workspace_arn),
+            400 if self.is_authentication() => return self.unauthenticated(workspace_arn),
+            400 if self.is_throttling() => Verdict::Throttled { pause: self.pause, said: self.said },
+            400 | 429 if self.is_series_limit() => Verdict::SeriesLimit { said: self.said },
+            400 => Verdict::Refused { reason: self.refusal(), said: self.said },
+            404 => Verdict::WorkspaceNotFound { said: self.said },
+            405 | 408 | 409 => Verdict::Unexpected { status, said: self.said },
+            413 => return Meaning::TooLarge(Verdict::TooLargeForAmp { said: self.said }),
+            429 => Verdict::Throttled { pause: self.pause, said: self.said },
+            402..=499 => Verdict::RefusedOther { status, said: self.said },
+            500 | 502 | 503 | 504 => Verdict::AmpFailing { status, pause: self.pause, said: self.said },
+            _ => Verdict::Unexpected { status, said: self.said },
+        };
+        Meaning::Final(verdict)
+    }
+
+    fn unauthenticated(self, workspace_arn: &str) -> Meaning {
+        let said = self.said;
+        let denied = self.error_type.starts_with("AccessDenied") || said.contains("not authorized to perform");
+        Meaning::Unauthenticated(if denied {
+            let missing = format!("the role needs aps:RemoteWrite on {workspace_arn}");
+            Verdict::AccessDenied { said, missing }
+        } else {
+            Verdict::Unauthenticated { said }
+        })
+    }
+
+    /// AWS' common error types, and the words of those that come without one.
+    fn is_authentication(&self) -> bool {
+        const TYPES: &[&str] = &[
+            "AccessDenied", "AccessDeniedException", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature",
+            "IncompleteSignatureException", "InvalidClientTokenId", "InvalidSignatureException", "InvalidToken",
+            "InvalidTokenException", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "NotAuthorized",
+            "RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired",
+            "UnrecognizedClientException",
+        ];
+        const WORDS: &[&str] = &[
+            "security token included in the request", "request signature we calculated", "signature expired",
+            "signature not yet current", "missing authentication token", "incomplete signature", "credential should be scoped",
+        ];
+        TYPES.contains(&self.error_type.as_str()) || self.says(WORDS)
+    }
+
+    fn is_throttling(&self) -> bool {
+        const TYPES: &[&str] =
+            &["Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "TooManyRequestsException"];
+        TYPES.contains(&self.error_type.as_str()) || self.says(&["rate exceeded", "ingestion rate limit"])
+    }
+
+    fn is_series_limit(&self) -> bool {
+        self.says(&["series limit", "max-series", "maximum series"])
+    }
+
+    fn refusal(&self) -> Refusal {
+        const REASONS: &[(Refusal, &[&str])] = &[
+            (Refusal::Duplicate, &["duplicate sample", "new-value-for-timestamp", "already been ingested"]),
+            (Refusal::OutOfOrder, &["out of order", "out-of-order"]),
+            (Refusal::TooOld, &["too old", "out of bounds", "older than"]),
+            (Refusal::LabelLimit, &["label names", "label name too long", "label value too long", "max-label", "labels size"]),
+        ];
+        REASONS.iter().find(|(_, words)| self.says(words)).map_or(Refusal::Invalid, |(reason, _)| *reason)
+    }
+
+    fn says(&self, words: &[&str]) -> bool {
+        let said = self.said.to_ascii_lowercase();
+        words.iter().any(|word| said.contains(word))
+    }
+}
+
+/// `namespace#Type:http://…` to `Type`, the forms that AWS' protocols allow.
+fn bare_type(text: &str) -> String {
+    let text = text.rsplit('#').next().unwrap_or_default();
+    quote(text.split(':').next().unwrap_or_default())
+}
+
+/// The headers by which remote write 2.0 says what was written.
+fn written(headers: &HeaderMap) -> HeaderMap {
+    const NAMES: [&str; 3] = [
+        "x-prometheus-remote-write-samples-written",
+        "x-prometheus-remote-write-histograms-written",
+        "x-prometheus-remote-write-exemplars-written",
+    ];
+    let mut written = HeaderMap::new();
+    for name in NAMES {
+        if let Some(value) = headers.get(name) {
+            written.insert(name, value.clone());
+        }
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests;

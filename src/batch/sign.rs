@@ -1,0 +1,112 @@
+//! The fixed header set and its SigV4 signature; pure.
+//!
+//! In: an [`Inspected`], credentials and the time. Out: a [`Signed`], the only thing that `forward` takes, so that nothing
+//! can leave unsigned. The headers are made here and none is taken from the sender but the two that say what the body
+//! is (which `address` has checked): tenant, trace or authorization headers of a sender would break the signature or be
+//! trusted by mistake. Rules: AWS Signature Version 4, service `aps`, every header that is sent is signed but
+//! `user-agent` and `content-length`, which proxies may touch.
+
+use std::time::SystemTime;
+
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as sigv4};
+use aws_sigv4::sign::v4::SigningParams;
+use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{HeaderMap, Uri};
+
+use crate::batch::Inspected;
+use crate::batch::address::WRITE_VERSION;
+use crate::batch::frames::Frames;
+use crate::config::Workspace;
+use crate::credentials::Held;
+
+/// Signs for one workspace.
+#[derive(Debug)]
+pub struct Signer {
+    region: String,
+    url: String,
+    path: Uri,
+    host: HeaderValue,
+}
+
+/// A request that may leave.
+#[derive(Debug)]
+pub struct Signed {
+    /// The path, in origin form.
+    pub path: Uri,
+    /// Every header but Content-Length, which follows from the body.
+    pub headers: HeaderMap,
+    /// The body.
+    pub frames: Frames,
+}
+
+/// Why a request could not be signed: always a fault of ours or of the credentials' form.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SigningError(String);
+
+impl SigningError {
+    /// A fault in these words.
+    #[must_use]
+    pub fn of(what: &str) -> Self {
+        Self(what.to_owned())
+    }
+}
+
+// === impl Signer ===
+
+impl Signer {
+    /// Signs for this workspace.
+    ///
+    /// # Errors
+    /// Where its URL has no host, which a checked configuration cannot have.
+    pub fn new(workspace: &Workspace) -> Result<Self, SigningError> {
+        let fault = |what: &str| SigningError(format!("remote-write URL: {what}"));
+        let url = &workspace.remote_write_url;
+        let host = url.authority().ok_or_else(|| fault("no host"))?.as_str();
+        Ok(Self {
+            region: workspace.region.clone(),
+            url: url.to_string(),
+            path: url.path().parse().map_err(|_| fault("no path"))?,
+            host: HeaderValue::from_str(host).map_err(|_| fault("no valid host"))?,
+        })
+    }
+
+    /// Signs a batch as of `now`.
+    ///
+    /// # Errors
+    /// [`SigningError`]; the request must then not be sent.
+    pub fn sign(&self, batch: &Inspected, held: &Held, now: SystemTime) -> Result<Signed, SigningError> {
+        let fault = |error: &dyn std::error::Error| SigningError(error.to_string());
+        let mut headers = HeaderMap::with_capacity(9);
+        headers.insert(HOST, self.host.clone());
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("snappy"));
+        headers.insert(CONTENT_TYPE, batch.media.content_type.clone());
+        headers.insert(WRITE_VERSION, batch.media.write_version.clone());
+
+        let params = SigningParams::builder()
+            .identity(&held.identity)
+            .region(&self.region)
+            .name("aps")
+            .time(now)
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(|error| fault(&error))?;
+        let named = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let body = SignableBody::Precomputed(batch.payload_hash.clone());
+        let request = SignableRequest::new("POST", &self.url, named, body).map_err(|error| fault(&error))?;
+        let (instructions, _) = sigv4(request, &params.into()).map_err(|error| fault(&error))?.into_parts();
+
+        let (added, _) = instructions.into_parts();
+        for header in added {
+            let name = HeaderName::from_bytes(header.name().as_bytes()).map_err(|error| fault(&error))?;
+            let mut value = HeaderValue::from_str(header.value()).map_err(|error| fault(&error))?;
+            value.set_sensitive(header.sensitive() || name == AUTHORIZATION);
+            headers.insert(name, value);
+        }
+        if !headers.contains_key(AUTHORIZATION) {
+            return Err(SigningError("no signature was made".to_owned()));
+        }
+        headers.insert(USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
+        Ok(Signed { path: self.path.clone(), headers, frames: batch.frames.clone() })
+    }
+}

@@ -1,0 +1,321 @@
+//! All that a sender can ever be told.
+//!
+//! In: what became of a batch. Out: the one [`Answer`] to it. Prometheus keeps a batch and sends it again only after a
+//! transport error or a 5xx, and drops it for good, silently even, on anything else: so a sample that it could still keep
+//! is never answered with a 4xx, and AMP's answers are translated, not relayed.
+//!
+//! [`Verdict`] holds every outcome, and the matches below have no wildcard arm: a new kind of fault does not compile until
+//! somebody has decided what the sender hears. A verdict's [`name`](Verdict::name) is at once the metric's label, the
+//! log's field and the row in the README.
+#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use hyper::{HeaderMap, Response, StatusCode};
+
+use crate::batch::forward::TransportFault;
+use crate::batch::inspect::Malformed;
+
+/// A longer pause silences newer Prometheus past the end of an outage.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Paths that are served, for the answer to a request for another.
+pub const SERVED: &str = "POST /api/v1/remote_write, /api/v1/write and /workspaces/<id>/api/v1/remote_write of the configured workspace";
+
+/// What became of a batch.
+#[derive(Debug)]
+pub enum Verdict {
+    /// AMP took it.
+    Stored {
+        /// AMP's own 2xx.
+        status: StatusCode,
+        /// What AMP says it wrote (remote write 2.0), verbatim; never invented.
+        written: HeaderMap,
+    },
+    /// There are no usable credentials.
+    NoCredentials {
+        /// Why not.
+        why: String,
+    },
+    /// AMP did not take the credentials or the signature, not even renewed ones.
+    Unauthenticated {
+        /// AMP's words.
+        said: String,
+    },
+    /// The role may not write to the workspace.
+    AccessDenied {
+        /// AMP's words.
+        said: String,
+        /// What the role must be allowed to do, and on what.
+        missing: String,
+    },
+    /// AMP does not know the workspace.
+    WorkspaceNotFound {
+        /// AMP's words.
+        said: String,
+    },
+    /// AMP takes less just now.
+    Throttled {
+        /// The pause that AMP asked for.
+        pause: Option<Duration>,
+        /// AMP's words.
+        said: String,
+    },
+    /// The workspace holds as many series as it may; holding the batch back would block its whole shard.
+    SeriesLimit {
+        /// AMP's words.
+        said: String,
+    },
+    /// AMP finds the samples bad: they can never be stored.
+    Refused {
+        /// What about them.
+        reason: Refusal,
+        /// AMP's words.
+        said: String,
+    },
+    /// AMP says that the request can never succeed, with another 4xx.
+    RefusedOther {
+        /// AMP's status.
+        status: StatusCode,
+        /// AMP's words.
+        said: String,
+    },
+    /// AMP finds the batch too large, and it cannot be made smaller.
+    TooLargeForAmp {
+        /// AMP's words.
+        said: String,
+    },
+    /// AMP is failing.
+    AmpFailing {
+        /// 500, 502, 503 or 504.
+        status: StatusCode,
+        /// The pause that AMP asked for.
+        pause: Option<Duration>,
+        /// AMP's words.
+        said: String,
+    },
+    /// AMP, or something in between, answered what AMP never should: a redirect, 405, 408, 409, 101, …
+    Unexpected {
+        /// The status.
+        status: StatusCode,
+        /// The words.
+        said: String,
+    },
+    /// No answer came from AMP.
+    Unreachable(TransportFault),
+    /// The request could not be signed, which is a fault of ours.
+    Unsigned {
+        /// What failed.
+        why: String,
+    },
+    /// The byte budget or the request slots are full.
+    Overloaded,
+    /// The body is provably broken.
+    Malformed(Malformed),
+    /// The body is larger than may be read.
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// It is no remote-write body.
+    UnsupportedMedia {
+        /// What it says it is.
+        what: String,
+    },
+    /// No such path here.
+    NoSuchPath,
+    /// The path takes another method.
+    MethodNotAllowed,
+    /// The body came too slowly.
+    SlowSender,
+    /// The connection broke before the body was complete.
+    SenderGone,
+}
+
+/// Why AMP finds samples bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Out of order beyond the workspace's window.
+    OutOfOrder,
+    /// Older than AMP takes.
+    TooOld,
+    /// Another value for a timestamp that is stored.
+    Duplicate,
+    /// Too many labels, or too long ones.
+    LabelLimit,
+    /// Anything else that is invalid.
+    Invalid,
+}
+
+/// What is done with the sender.
+#[derive(Debug)]
+pub enum Answer {
+    /// It hears this.
+    Respond(Response<Full<Bytes>>),
+    /// Its connection is closed without a word, which every sender takes as "send again".
+    Close,
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    /// The outcome's one name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Stored { .. } => "stored",
+            Self::NoCredentials { .. } => "no_credentials",
+            Self::Unauthenticated { .. } => "unauthenticated",
+            Self::AccessDenied { .. } => "access_denied",
+            Self::WorkspaceNotFound { .. } => "workspace_not_found",
+            Self::Throttled { .. } => "throttled",
+            Self::SeriesLimit { .. } => "series_limit",
+            Self::Refused { .. } => "refused",
+            Self::RefusedOther { .. } => "refused_other",
+            Self::TooLargeForAmp { .. } => "too_large_for_amp",
+            Self::AmpFailing { .. } => "amp_failing",
+            Self::Unexpected { .. } => "unexpected",
+            Self::Unreachable(_) => "unreachable",
+            Self::Unsigned { .. } => "unsigned",
+            Self::Overloaded => "overloaded",
+            Self::Malformed(_) => "malformed",
+            Self::TooLarge { .. } => "too_large",
+            Self::UnsupportedMedia { .. } => "unsupported_media",
+            Self::NoSuchPath => "no_such_path",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::SlowSender => "slow_sender",
+            Self::SenderGone => "sender_gone",
+        }
+    }
+
+    /// The sender drops the batch for good: the label under which its samples are counted as lost.
+    #[must_use]
+    pub fn lost(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused { reason, .. } => Some(reason.name()),
+            Self::SeriesLimit { .. }
+            | Self::RefusedOther { .. }
+            | Self::TooLargeForAmp { .. }
+            | Self::Malformed(_)
+            | Self::TooLarge { .. }
+            | Self::UnsupportedMedia { .. } => Some(self.name()),
+            Self::Stored { .. }
+            | Self::NoCredentials { .. }
+            | Self::Unauthenticated { .. }
+            | Self::AccessDenied { .. }
+            | Self::WorkspaceNotFound { .. }
+            | Self::Throttled { .. }
+            | Self::AmpFailing { .. }
+            | Self::Unexpected { .. }
+            | Self::Unreachable(_)
+            | Self::Unsigned { .. }
+            | Self::Overloaded
+            | Self::NoSuchPath
+            | Self::MethodNotAllowed
+            | Self::SlowSender
+            | Self::SenderGone => None,
+        }
+    }
+
+    /// What the sender hears.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        let again = StatusCode::SERVICE_UNAVAILABLE;
+        let (status, pause) = match self {
+            Self::Stored { status, written } => return Answer::Respond(stored(*status, written)),
+            Self::SlowSender | Self::SenderGone => return Answer::Close,
+
+            Self::NoCredentials { .. }
+            | Self::Unauthenticated { .. }
+            | Self::AccessDenied { .. }
+            | Self::WorkspaceNotFound { .. }
+            | Self::Unexpected { .. }
+            | Self::Unreachable(_)
+            | Self::Unsigned { .. }
+            | Self::Overloaded => (again, None),
+            Self::Throttled { pause, .. } => (again, Some(pause.unwrap_or(Duration::from_secs(1)))),
+            Self::AmpFailing { status, pause, .. } => (*status, *pause),
+
+            Self::SeriesLimit { .. } | Self::Refused { .. } | Self::Malformed(_) => (StatusCode::BAD_REQUEST, None),
+            Self::RefusedOther { status, .. } => (*status, None),
+            Self::TooLargeForAmp { .. } | Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
+            Self::UnsupportedMedia { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
+            Self::NoSuchPath => (StatusCode::NOT_FOUND, None),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
+        };
+        Answer::Respond(explained(status, pause, self))
+    }
+}
+
+/// In words, for the sender and for the log.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stored { status, .. } => write!(f, "AMP answered {status}"),
+            Self::NoCredentials { why } => write!(f, "no AWS credentials: {why}"),
+            Self::Unauthenticated { said } => write!(f, "AMP does not take the credentials: {said}"),
+            Self::AccessDenied { said, missing } => write!(f, "{missing}; AMP said: {said}"),
+            Self::WorkspaceNotFound { said } => write!(f, "AMP does not know the workspace: {said}"),
+            Self::Throttled { said, .. } => write!(f, "AMP throttles: {said}"),
+            Self::SeriesLimit { said } | Self::Refused { said, .. } | Self::RefusedOther { said, .. } => {
+                write!(f, "AMP refused this batch: {said}")
+            }
+            Self::TooLargeForAmp { said } => write!(f, "too large for AMP: {said}"),
+            Self::AmpFailing { said, .. } => write!(f, "AMP is failing: {said}"),
+            Self::Unexpected { status, said } => write!(f, "AMP answered {status}: {said}"),
+            Self::Unreachable(fault) => write!(f, "no answer from AMP: {fault}"),
+            Self::Unsigned { why } => write!(f, "not signed, so not sent: {why}"),
+            Self::Overloaded => f.write_str("more in flight than --max-inflight-bytes allows"),
+            Self::Malformed(why) => write!(f, "no remote-write body: {why}"),
+            Self::TooLarge { limit } => write!(f, "the body is over --max-body-bytes, {limit}"),
+            Self::UnsupportedMedia { what } => {
+                write!(f, "{what}; expected Content-Encoding: snappy and Content-Type: application/x-protobuf")
+            }
+            Self::NoSuchPath | Self::MethodNotAllowed => write!(f, "not served here; served is {SERVED}"),
+            Self::SlowSender => f.write_str("the body did not come within 30 s"),
+            Self::SenderGone => f.write_str("the connection broke before the body was complete"),
+        }
+    }
+}
+
+impl Refusal {
+    /// The label under which the samples are counted as lost.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OutOfOrder => "out_of_order",
+            Self::TooOld => "too_old",
+            Self::Duplicate => "duplicate",
+            Self::LabelLimit => "label_limit",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+fn stored(status: StatusCode, written: &HeaderMap) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response.headers_mut().clone_from(written);
+    response
+}
+
+fn explained(status: StatusCode, pause: Option<Duration>, verdict: &Verdict) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(format!("{verdict}\n")));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("POST"));
+    }
+    if let Some(pause) = pause {
+        // Whole seconds, at least one: 0 means the same as no header.
+        let seconds = pause.clamp(Duration::from_secs(1), LONGEST_PAUSE).as_secs();
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}

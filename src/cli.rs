@@ -1,0 +1,83 @@
+//! The command line, made from the one definition of the settings.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::config::{ALL, Setting};
+
+const AFTER: &str = "\
+A flag beats its environment variables. Durations have a unit (500ms, 25s, 15m, 1h30m), bytes may have one (1MB, 32MiB).
+
+Exit codes:
+  0   left after SIGTERM or SIGINT
+  64  the configuration is invalid; every fault is named
+  69  a port cannot be listened on";
+
+/// The whole command line; `run` is what is done where no command is named.
+#[must_use]
+pub fn command() -> Command {
+    let run = Command::new("run").about("Take remote write, sign it and forward it to AMP (the default)");
+    Command::new("amp-sidecar")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Signs Prometheus remote write with a projected service-account token and forwards it to Amazon Managed Service for Prometheus.")
+        .after_help(AFTER)
+        .args(ALL.iter().map(argument))
+        .subcommand(run)
+        .disable_help_subcommand(true)
+}
+
+/// What the command line says of a setting.
+#[must_use]
+pub fn given(matches: &ArgMatches, setting: &Setting) -> Option<String> {
+    let within = matches.subcommand().and_then(|(_, matches)| matches.get_one::<String>(setting.flag));
+    within.or_else(|| matches.get_one::<String>(setting.flag)).cloned()
+}
+
+/// Every value is text here: the configuration checks it, so that all faults are named at once.
+fn argument(setting: &'static Setting) -> Arg {
+    let help = format!("{}\n[env: {}] [default: {}]", setting.help, setting.env.join(", "), unbracketed(setting.default));
+    let argument = Arg::new(setting.flag).long(setting.flag).help(help).action(ArgAction::Set).global(true);
+    if setting.is_switch() {
+        argument.num_args(0..=1).default_missing_value("true").require_equals(true).value_name("BOOL")
+    } else {
+        argument.value_name(setting.value).allow_hyphen_values(true)
+    }
+}
+
+fn unbracketed(default: &str) -> &str {
+    default.trim_start_matches('[').trim_end_matches(']')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_makes_a_valid_command_line() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn help_shows_every_setting_with_its_variables_and_default() {
+        let help = command().render_help().to_string();
+        for setting in ALL {
+            assert!(help.contains(&format!("--{}", setting.flag)), "{}", setting.flag);
+            assert!(setting.env.iter().all(|name| help.contains(name)), "{}", setting.flag);
+            assert!(help.contains(unbracketed(setting.default)), "{}", setting.flag);
+        }
+    }
+
+    #[test]
+    fn flags_stand_before_or_behind_the_command_and_switches_need_no_value() {
+        let listen = ALL.iter().find(|setting| setting.flag == "listen").unwrap();
+        let open = ALL.iter().find(|setting| setting.flag == "allow-non-loopback").unwrap();
+        for line in [
+            &["amp-sidecar", "--listen", "x", "--allow-non-loopback"][..],
+            &["amp-sidecar", "run", "--listen=x", "--allow-non-loopback=true"],
+            &["amp-sidecar", "--listen", "x", "run", "--allow-non-loopback"],
+        ] {
+            let matches = command().try_get_matches_from(line).unwrap();
+            assert_eq!(given(&matches, listen).as_deref(), Some("x"), "{line:?}");
+            assert_eq!(given(&matches, open).as_deref(), Some("true"), "{line:?}");
+        }
+    }
+}

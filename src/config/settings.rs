@@ -1,0 +1,105 @@
+//! The one definition of every setting.
+//!
+//! In: nothing. Out: [`Setting`]s, from which the command line, the environment, `--help` and the reference table in
+//! the README are all made. A setting that is not in [`ALL`] does not exist.
+//!
+//! The names of AWS' own variables are those of the AWS SDKs and Tools reference guide; ours begin `AMP_SIDECAR_`.
+//! Values stay text here: [`super::Config::read`] turns them into valid values and names all faults at once, which clap's
+//! own parsers cannot do, because they stop at the first.
+
+/// One setting: its names, its default and what it means.
+#[derive(Debug)]
+pub struct Setting {
+    /// The flag, without the dashes.
+    pub flag: &'static str,
+    /// Environment variables, the first that is set and not empty wins.
+    pub env: &'static [&'static str],
+    /// What stands in for the value in the help; empty for a switch, which is `true` where it is named alone.
+    pub value: &'static str,
+    /// The default, or in brackets how it is found.
+    pub default: &'static str,
+    /// What it does, in one sentence.
+    pub help: &'static str,
+}
+
+macro_rules! settings {
+    ($($name:ident: $flag:literal, [$($env:literal),*], $value:literal, $default:literal, $help:literal;)*) => {
+        $(#[doc = $help] pub const $name: Setting = Setting {
+            flag: $flag, env: &[$($env),*], value: $value, default: $default, help: $help,
+        };)*
+        /// Every setting, in the order of the help.
+        pub const ALL: &[Setting] = &[$($name),*];
+    };
+}
+
+settings! {
+    LISTEN: "listen", ["AMP_SIDECAR_LISTEN"], "ADDRESS:PORT", "127.0.0.1:8005",
+        "Where Prometheus writes to; anything but loopback needs --allow-non-loopback too";
+    ALLOW_NON_LOOPBACK: "allow-non-loopback", ["AMP_SIDECAR_ALLOW_NON_LOOPBACK"], "", "false",
+        "Let --listen stand open to other hosts: whoever reaches it writes to the workspace with this role";
+    ADMIN_LISTEN: "admin-listen", ["AMP_SIDECAR_ADMIN_LISTEN"], "ADDRESS:PORT", "0.0.0.0:8006",
+        "Where /livez, /readyz and /metrics are served; nothing secret is";
+    REGION: "region", ["AWS_REGION", "AWS_DEFAULT_REGION"], "REGION", "[from the host of --remote-write-url]",
+        "Region of the workspace, for the signature and the default endpoints";
+    WORKSPACE_ID: "workspace-id", ["AMP_SIDECAR_WORKSPACE_ID"], "WS-ID", "[from the path of --remote-write-url]",
+        "The AMP workspace that is written to";
+    REMOTE_WRITE_URL: "remote-write-url", ["AMP_SIDECAR_REMOTE_WRITE_URL"], "URL", "[from region and workspace]",
+        "The workspace's remote-write URL; plain http only to loopback";
+    ROLE_ARN: "role-arn", ["AWS_ROLE_ARN"], "ARN", "[required]",
+        "The IAM role that the token is exchanged for";
+    WEB_IDENTITY_TOKEN_FILE: "web-identity-token-file", ["AWS_WEB_IDENTITY_TOKEN_FILE"], "PATH", "[required]",
+        "The projected service-account token, read afresh at each exchange";
+    ROLE_SESSION_NAME: "role-session-name", ["AWS_ROLE_SESSION_NAME"], "NAME", "[from pod name and namespace]",
+        "Names the session in CloudTrail; made valid and cut to 64 characters";
+    SESSION_DURATION: "session-duration", ["AMP_SIDECAR_SESSION_DURATION"], "DURATION", "1h",
+        "How long credentials are asked for, 15m to 12h and at most the role's own maximum";
+    STS_ENDPOINT: "sts-endpoint", ["AWS_ENDPOINT_URL_STS"], "URL", "https://sts.<region>.amazonaws.com",
+        "The STS endpoint; plain http only to loopback";
+    CA_BUNDLE: "ca-bundle", ["AWS_CA_BUNDLE"], "PATH", "[none]",
+        "PEM file of certificates that are trusted beside the built-in roots";
+    UPSTREAM_TIMEOUT: "upstream-timeout", ["AMP_SIDECAR_UPSTREAM_TIMEOUT"], "DURATION", "25s",
+        "The deadline of a batch, from its last byte to AMP's answer; below Prometheus' remote_timeout of 30s";
+    MAX_BODY_BYTES: "max-body-bytes", ["AMP_SIDECAR_MAX_BODY_BYTES"], "BYTES", "32MiB",
+        "A larger body is refused with 413; at most --max-inflight-bytes";
+    MAX_INFLIGHT_BYTES: "max-inflight-bytes", ["AMP_SIDECAR_MAX_INFLIGHT_BYTES"], "BYTES",
+        "[half of the cgroup's memory limit, else 64MiB]",
+        "Bytes of all batches held at once; over it senders are asked to come again";
+    DRAIN_IDLE: "drain-idle", ["AMP_SIDECAR_DRAIN_IDLE"], "DURATION", "5s",
+        "After SIGTERM: leave once no request has come for this long";
+    DRAIN_TIMEOUT: "drain-timeout", ["AMP_SIDECAR_DRAIN_TIMEOUT"], "DURATION", "90s",
+        "After SIGTERM: leave by then; above Prometheus' flush deadline of 1m";
+    LOG_FORMAT: "log-format", ["AMP_SIDECAR_LOG_FORMAT"], "json|text", "[json where stdout is no terminal]",
+        "How log lines are written";
+    LOG_LEVEL: "log-level", ["AMP_SIDECAR_LOG"], "LEVEL", "info",
+        "Least level that is logged: error, warn, info, debug or trace";
+}
+
+impl Setting {
+    /// Whether it is a switch, which needs no value.
+    #[must_use]
+    pub fn is_switch(&self) -> bool {
+        self.value.is_empty()
+    }
+
+    /// The default as text to be parsed, where it is a fixed one.
+    #[must_use]
+    pub fn fixed_default(&self) -> Option<&'static str> {
+        let computed = self.default.starts_with('[') || self.default.contains('<');
+        (!computed).then_some(self.default)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_name_is_given_twice() {
+        let mut names = HashSet::new();
+        for setting in ALL {
+            assert!(names.insert(setting.flag), "--{} twice", setting.flag);
+            assert!(setting.env.iter().all(|name| names.insert(name)), "a variable of --{} twice", setting.flag);
+        }
+    }
+}

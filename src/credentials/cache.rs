@@ -1,0 +1,289 @@
+//! The credentials' life beside the request path.
+//!
+//! A [`Refresher`] exchanges at half of the credentials' life (give or take a tenth), backs off between failed tries and
+//! publishes what it got; the last good credentials stay until they really expire. Batches hold a [`Cache`] and only
+//! read: [`Cache::get`] waits, at most [`LONGEST_WAIT`], only while an exchange is under way and nothing usable is held,
+//! and [`Cache::renewed`] asks for better credentials after AMP refused the ones in use.
+//!
+//! Invariants: at most one exchange is in flight, because one task makes them all; expired credentials are never handed
+//! out; a fault of an exchange never takes away usable credentials; AMP's refusals cause an exchange at most once in
+//! [`FORCED_GAP`], however many batches they hit.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_smithy_runtime_api::client::identity::Identity;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::credentials::sts::{Obtained, Pace};
+use crate::telemetry::Telemetry;
+
+/// How long a batch waits for an exchange that is under way.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// The least time between two exchanges that AMP's refusals ask for.
+pub const FORCED_GAP: Duration = Duration::from_secs(30);
+/// How often the refresher looks at the wall clock, which may be set or stand still while a machine sleeps.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// Where credentials come from.
+pub trait Source: Send + Sync + 'static {
+    /// Why it may give none.
+    type Error: Failure;
+    /// One exchange.
+    fn obtain(&self) -> impl Future<Output = Result<Obtained, Self::Error>> + Send;
+}
+
+/// What the cache must know of a failed exchange.
+pub trait Failure: std::error::Error + Send + Sync + 'static {
+    /// The metric's label.
+    fn name(&self) -> &'static str;
+    /// How soon another try makes sense.
+    fn pace(&self) -> Pace;
+}
+
+/// Credentials in use.
+#[derive(Debug)]
+pub struct Held {
+    /// What is signed with; its `Debug` withholds the keys.
+    pub identity: Identity,
+    /// When AWS stops taking them.
+    pub expires: SystemTime,
+    /// Counts exchanges, so that two holders can tell which is newer.
+    generation: u64,
+}
+
+/// Why there are no credentials for a batch.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Unavailable {
+    /// The last exchange failed.
+    #[error("{0}")]
+    Failed(String),
+    /// An exchange is under way and takes long.
+    #[error("waiting for credentials")]
+    Waiting,
+    /// AMP's refusals asked for an exchange a moment ago.
+    #[error("credentials were renewed less than 30 s ago")]
+    JustRenewed,
+}
+
+#[derive(Debug, Clone)]
+struct State {
+    held: Option<Arc<Held>>,
+    exchanging: bool,
+    /// Why the last exchange failed; none after a good one.
+    fault: Option<String>,
+    generation: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: watch::Sender<State>,
+    wake: Notify,
+    forced: Mutex<Option<Instant>>,
+    clock: Clock,
+}
+
+/// What batches and probes read.
+#[derive(Debug, Clone)]
+pub struct Cache(Arc<Shared>);
+
+/// The task that makes every exchange.
+#[derive(Debug)]
+pub struct Refresher<S> {
+    source: S,
+    shared: Arc<Shared>,
+    telemetry: Arc<Telemetry>,
+}
+
+/// A cache and the task that fills it.
+pub fn cache<S: Source>(source: S, clock: Clock, telemetry: Arc<Telemetry>) -> (Cache, Refresher<S>) {
+    // The first exchange begins with the task, so an early batch may wait for it.
+    let state = State { held: None, exchanging: true, fault: None, generation: 0 };
+    let (state, _) = watch::channel(state);
+    let shared = Arc::new(Shared { state, wake: Notify::new(), forced: Mutex::new(None), clock });
+    (Cache(Arc::clone(&shared)), Refresher { source, shared, telemetry })
+}
+
+// === impl Cache ===
+
+impl Cache {
+    /// Usable credentials, now or within [`LONGEST_WAIT`].
+    ///
+    /// # Errors
+    /// [`Unavailable`], at once where no exchange is under way.
+    pub async fn get(&self) -> Result<Arc<Held>, Unavailable> {
+        if let Some(held) = self.usable(&self.0.state.borrow()) {
+            return Ok(held);
+        }
+        self.wait(|state| self.usable(state)).await
+    }
+
+    /// Credentials newer than `refused`, from an exchange that this or another batch asked for.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the exchange fails, takes long, or one was asked for a moment ago.
+    pub async fn renewed(&self, refused: &Held) -> Result<Arc<Held>, Unavailable> {
+        let newer = |state: &State| self.usable(state).filter(|held| held.generation > refused.generation);
+        if let Some(held) = newer(&self.0.state.borrow()) {
+            return Ok(held);
+        }
+        self.force()?;
+        self.wait(newer).await
+    }
+
+    /// What is missing, if anything is.
+    ///
+    /// # Errors
+    /// [`Unavailable`] while there are no usable credentials.
+    pub fn ready(&self) -> Result<(), Unavailable> {
+        let state = self.0.state.borrow();
+        self.usable(&state).map(|_| ()).ok_or_else(|| state.unavailable())
+    }
+
+    fn usable(&self, state: &State) -> Option<Arc<Held>> {
+        state.held.clone().filter(|held| held.expires > self.0.clock.now())
+    }
+
+    /// Starts an exchange unless one is under way; refuses where the last forced one is too fresh.
+    fn force(&self) -> Result<(), Unavailable> {
+        let mut forced = self.0.forced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fresh = false;
+        let started = self.0.state.send_if_modified(|state| {
+            fresh = forced.is_some_and(|at| at.elapsed() < FORCED_GAP);
+            let start = !state.exchanging && !fresh;
+            state.exchanging |= start;
+            start
+        });
+        if started {
+            *forced = Some(Instant::now());
+            self.0.wake.notify_one();
+        }
+        if fresh && !started && !self.0.state.borrow().exchanging { Err(Unavailable::JustRenewed) } else { Ok(()) }
+    }
+
+    async fn wait(&self, found: impl Fn(&State) -> Option<Arc<Held>>) -> Result<Arc<Held>, Unavailable> {
+        let deadline = Instant::now() + LONGEST_WAIT;
+        let mut receiver = self.0.state.subscribe();
+        loop {
+            {
+                let state = receiver.borrow_and_update();
+                if let Some(held) = found(&state) {
+                    return Ok(held);
+                }
+                if !state.exchanging {
+                    return Err(state.unavailable());
+                }
+            }
+            match tokio::time::timeout_at(deadline, receiver.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Err(Unavailable::Waiting),
+            }
+        }
+    }
+}
+
+impl State {
+    fn unavailable(&self) -> Unavailable {
+        self.fault.clone().map_or(Unavailable::Waiting, Unavailable::Failed)
+    }
+}
+
+// === impl Refresher ===
+
+impl<S: Source> Refresher<S> {
+    /// Exchanges for ever; stops where it is dropped.
+    pub async fn run(self) {
+        let mut failures = 0;
+        loop {
+            self.shared.state.send_if_modified(|state| {
+                let starts = !state.exchanging;
+                state.exchanging = true;
+                starts
+            });
+            let due = match self.source.obtain().await {
+                Ok(obtained) => {
+                    if failures > 0 {
+                        tracing::info!(failed_exchanges = failures, "credentials can be renewed again");
+                    }
+                    failures = 0;
+                    self.publish(obtained)
+                }
+                Err(error) => {
+                    let pause = backoff(error.pace(), failures);
+                    self.fail(&error, failures, pause);
+                    failures += 1;
+                    self.shared.clock.now() + pause
+                }
+            };
+            self.sleep_until(due).await;
+        }
+    }
+
+    /// Returns when the next exchange is due: at half of the life, give or take a tenth of it.
+    fn publish(&self, obtained: Obtained) -> SystemTime {
+        let now = self.shared.clock.now();
+        let life = obtained.expires.duration_since(now).unwrap_or_default();
+        let due = now + life.mul_f64(0.45 + 0.1 * fastrand::f64());
+        self.telemetry.credentials_obtained(obtained.expires);
+        tracing::info!(
+            access_key_id = obtained.credentials.access_key_id(),
+            valid_for_seconds = life.as_secs(),
+            "credentials renewed"
+        );
+        self.shared.state.send_modify(|state| {
+            state.generation += 1;
+            state.exchanging = false;
+            state.fault = None;
+            let identity = Identity::from(obtained.credentials);
+            state.held = Some(Arc::new(Held { identity, expires: obtained.expires, generation: state.generation }));
+        });
+        due
+    }
+
+    fn fail(&self, error: &S::Error, failures: u32, pause: Duration) {
+        let now = self.shared.clock.now();
+        let left = self.shared.state.borrow().held.as_ref().map(|held| held.expires.duration_since(now).unwrap_or_default());
+        self.telemetry.exchange_failed(error.name());
+        let (cause, left) = (error.name(), left.unwrap_or_default().as_secs());
+        // The first failure of a row is news; the rest can be had at debug.
+        if failures == 0 {
+            tracing::warn!(cause, %error, credentials_left_seconds = left, next_try_seconds = pause.as_secs_f32(), "credentials were not renewed");
+        } else {
+            tracing::debug!(cause, %error, credentials_left_seconds = left, next_try_seconds = pause.as_secs_f32(), "credentials were not renewed");
+        }
+        let fault = error.to_string();
+        self.shared.state.send_modify(|state| {
+            state.exchanging = false;
+            state.fault = Some(fault);
+        });
+    }
+
+    /// Until the wall clock shows `due`, or a batch asks.
+    async fn sleep_until(&self, due: SystemTime) {
+        while let Ok(left) = due.duration_since(self.shared.clock.now()) {
+            if left.is_zero() {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(left.min(LOOK)) => {}
+                () = self.shared.wake.notified() => return,
+            }
+        }
+    }
+}
+
+/// Doubles with each failure, of which the second half is left to chance.
+fn backoff(pace: Pace, failures: u32) -> Duration {
+    let (first, longest) = match pace {
+        Pace::Soon => (Duration::from_secs(1), Duration::from_secs(15)),
+        Pace::Slowly => (Duration::from_secs(5), Duration::from_secs(60)),
+    };
+    let full = first.saturating_mul(2_u32.saturating_pow(failures)).min(longest);
+    full.mul_f64(0.5 + 0.5 * fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+use super::*;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use aws_credential_types::Credentials;
+
+/// Answers as told, then as the last one; counts, and takes its time.
+struct Scripted {
+    clock: Clock,
+    life: Duration,
+    takes: Duration,
+    answers: Mutex<VecDeque<Result<(), Refusal>>>,
+    calls: Arc<AtomicUsize>,
+    in_flight: Arc<AtomicUsize>,
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("scripted {0:?}")]
+struct Refusal(Pace);
+
+impl Failure for Refusal {
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+    fn pace(&self) -> Pace {
+        self.0
+    }
+}
+
+impl Source for Scripted {
+    type Error = Refusal;
+    async fn obtain(&self) -> Result<Obtained, Refusal> {
+        assert_eq!(self.in_flight.fetch_add(1, Ordering::SeqCst), 0, "two exchanges at once");
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        tokio::time::sleep(self.takes).await;
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        let mut answers = self.answers.lock().unwrap();
+        let answer = if answers.len() > 1 { answers.pop_front().unwrap() } else { answers.front().cloned().unwrap_or(Ok(())) };
+        let expires = self.clock.now() + self.life;
+        answer.map(|()| Obtained { credentials: Credentials::new("ASIA", "s", Some("t".into()), Some(expires), "test"), expires })
+    }
+}
+
+struct Life {
+    cache: Cache,
+    clock: Clock,
+    calls: Arc<AtomicUsize>,
+}
+
+fn live(life: Duration, takes: Duration, answers: Vec<Result<(), Refusal>>) -> Life {
+    let clock = Clock::simulated(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+    let calls = Arc::new(AtomicUsize::new(0));
+    let source = Scripted {
+        clock: clock.clone(),
+        life,
+        takes,
+        answers: Mutex::new(answers.into()),
+        calls: Arc::clone(&calls),
+        in_flight: Arc::default(),
+    };
+    let (cache, refresher) = cache(source, clock.clone(), Arc::new(Telemetry::new()));
+    tokio::spawn(refresher.run());
+    Life { cache, clock, calls }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+const SOON: Result<(), Refusal> = Err(Refusal(Pace::Soon));
+const SLOWLY: Result<(), Refusal> = Err(Refusal(Pace::Slowly));
+
+#[tokio::test(start_paused = true)]
+async fn credentials_are_renewed_at_half_of_their_life() {
+    let Life { cache, calls, .. } = live(HOUR, Duration::ZERO, vec![Ok(())]);
+    cache.get().await.unwrap();
+    tokio::time::sleep(HOUR.mul_f64(0.44)).await;
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    tokio::time::sleep(HOUR.mul_f64(0.12)).await;
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+    tokio::time::sleep(HOUR * 10).await;
+    let calls = calls.load(Ordering::SeqCst);
+    assert!((18..=25).contains(&calls), "{calls} exchanges in ten and a half hours");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_good_ones_stay_until_they_expire_and_not_longer() {
+    let Life { cache, clock, .. } = live(HOUR, Duration::ZERO, vec![Ok(()), SOON]);
+    let first = cache.get().await.unwrap();
+    tokio::time::sleep(HOUR - Duration::from_secs(1)).await;
+    assert!(Arc::ptr_eq(&first, &cache.get().await.unwrap()));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(first.expires <= clock.now());
+    assert!(matches!(cache.get().await, Err(Unavailable::Failed(_) | Unavailable::Waiting)));
+    assert!(cache.ready().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_waits_for_an_exchange_under_way_but_never_longer_than_its_bound() {
+    let Life { cache, .. } = live(HOUR, Duration::from_secs(1), vec![Ok(())]);
+    let started = Instant::now();
+    cache.get().await.unwrap();
+    assert_eq!(started.elapsed(), Duration::from_secs(1));
+
+    let Life { cache, .. } = live(HOUR, Duration::from_secs(4), vec![Ok(())]);
+    let started = Instant::now();
+    assert!(matches!(cache.get().await, Err(Unavailable::Waiting)));
+    assert_eq!(started.elapsed(), LONGEST_WAIT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_hears_at_once_where_no_exchange_is_under_way() {
+    let Life { cache, .. } = live(HOUR, Duration::ZERO, vec![SLOWLY]);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let started = Instant::now();
+    assert!(matches!(cache.get().await, Err(Unavailable::Failed(why)) if why.contains("Slowly")));
+    assert_eq!(started.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_refused_batches_cause_one_exchange() {
+    let Life { cache, calls, .. } = live(HOUR, Duration::from_millis(200), vec![Ok(())]);
+    let refused = cache.get().await.unwrap();
+    let batches: Vec<_> = (0..1000)
+        .map(|_| {
+            let (cache, refused) = (cache.clone(), Arc::clone(&refused));
+            tokio::spawn(async move { cache.renewed(&refused).await.unwrap().generation })
+        })
+        .collect();
+    for batch in batches {
+        assert_eq!(batch.await.unwrap(), 2);
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+
+    // What came of it is refused too: not again within the gap, and again after it.
+    let refused = cache.get().await.unwrap();
+    assert!(matches!(cache.renewed(&refused).await, Err(Unavailable::JustRenewed)));
+    tokio::time::sleep(FORCED_GAP).await;
+    assert_eq!(cache.renewed(&refused).await.unwrap().generation, 3);
+    assert_eq!(calls.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forced_exchange_that_fails_leaves_the_credentials() {
+    let Life { cache, .. } = live(HOUR, Duration::from_millis(10), vec![Ok(()), SOON]);
+    let held = cache.get().await.unwrap();
+    assert!(matches!(cache.renewed(&held).await, Err(Unavailable::Failed(_))));
+    assert!(Arc::ptr_eq(&held, &cache.get().await.unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_back_off_and_their_end_is_noticed_soon() {
+    let outage = |pace: Result<(), Refusal>, n: usize| {
+        let mut answers = vec![pace; n];
+        answers.push(Ok(()));
+        live(HOUR, Duration::ZERO, answers)
+    };
+    for (pace, tries, within) in [(SOON, 20, 15 * 16 + 15), (SLOWLY, 20, 60 * 17 + 75)] {
+        let Life { cache, calls, .. } = outage(pace, tries);
+        let started = Instant::now();
+        while cache.get().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(within), "{took:?}");
+        assert!(took > Duration::from_secs(within / 3), "{took:?}: no backoff");
+        assert_eq!(calls.load(Ordering::SeqCst), tries + 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_put_forward_brings_the_exchange_forward() {
+    let Life { cache, clock, calls } = live(HOUR, Duration::ZERO, vec![Ok(())]);
+    cache.get().await.unwrap();
+    clock.learn(clock.now() + HOUR.mul_f64(0.6));
+    tokio::time::sleep(LOOK + Duration::from_secs(1)).await;
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}

@@ -1,0 +1,31 @@
+//! Words of a peer, made fit to be shown in a log, an answer or a page.
+
+/// The longest quotation, in bytes.
+const LONGEST: usize = 1024;
+
+/// One line of at most 1 KiB without control characters; what was cut is marked.
+#[must_use]
+pub fn quote(text: &str) -> String {
+    let mut line = String::with_capacity(text.len().min(LONGEST + 4));
+    for c in text.trim().chars() {
+        if line.len() + c.len_utf8() > LONGEST {
+            line.push('…');
+            break;
+        }
+        line.push(if c.is_control() { ' ' } else { c });
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quote;
+
+    #[test]
+    fn a_quotation_is_one_bounded_line() {
+        assert_eq!(quote(" a\r\nX-Evil: b\u{1b}[31m "), "a  X-Evil: b [31m");
+        assert_eq!(quote("\u{85}\u{7f}ü"), "ü");
+        let long = quote(&"ü".repeat(2000));
+        assert!(long.len() <= 1024 + 3 && long.ends_with('…'));
+    }
+}
