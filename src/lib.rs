@@ -1,1 +1,7 @@
 //! Signs and forwards Prometheus remote write to Amazon Managed Service for Prometheus.
+
+/// The stages of a batch.
+pub mod batch {
+    pub mod inspect;
+    pub mod wire;
+}
