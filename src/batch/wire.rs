@@ -1,7 +1,7 @@
 //! Reads protobuf's wire format, one field at a time, without building anything.
 //!
 //! In: bytes that a sender controls. Out: keys and values in turn, or the [`Fault`] with the byte it lies
-//! at. A [`Reader`] is a slice that gets shorter: it never allocates and cannot read outside of its message.
+//! at. The reader is a slice that gets shorter: it never allocates and cannot read outside of its message.
 //!
 //! It takes exactly what prost takes (varints of up to ten bytes that need not be minimal, groups down to
 //! the same depth) and refuses exactly what prost refuses, because a body that some receiver could decode

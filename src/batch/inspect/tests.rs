@@ -267,22 +267,19 @@ fn agrees_on_every_cut_and_every_changed_byte() {
 #[test]
 fn follows_groups_as_deep_as_prost() {
     let nest = |depth: usize| [vec![0x7b; depth], vec![0x7c; depth]].concat();
-    let in_label = |groups: Vec<u8>| {
-        [
-            &[0x0a, groups.len() as u8 + 2, 0x0a, groups.len() as u8],
-            groups.as_slice(),
-        ]
-        .concat()
+    let field = |inner: Vec<u8>| {
+        let mut field = vec![0x0a];
+        prost::encoding::encode_varint(inner.len() as u64, &mut field);
+        [field, inner].concat()
     };
     let accepted = |wrap: &dyn Fn(Vec<u8>) -> Vec<u8>| {
-        (0..=60)
-            .chain(95..=105)
+        (90..=105)
             .filter(|depth| both(&wrap(nest(*depth)), Version::V1).is_some())
             .max()
     };
     assert_eq!(accepted(&|groups| groups), Some(100));
-    // A length of one byte ends at 62 groups: deep enough to see that they are followed in a label.
-    assert_eq!(accepted(&in_label), Some(60));
+    assert_eq!(accepted(&field), Some(99));
+    assert_eq!(accepted(&|groups| field(field(groups))), Some(98));
     assert!(both(&nest(100_000), Version::V2).is_none());
 }
 
@@ -311,6 +308,23 @@ fn skips_most_of_a_real_body_on_the_fast_path() {
         });
         assert!(plain.count() as u64 * 10 > samples * 9);
     }
+}
+
+#[test]
+fn the_fast_path_takes_no_references_that_the_walk_refuses() {
+    let mut taken = 0;
+    for length in 0..17 {
+        for continued in 0..1_u32 << length {
+            let refs = (0..length).map(|place| 0x7f | (continued >> place & 1) as u8 * 0x80);
+            let series = [vec![0x0a, length], refs.collect()].concat();
+            if skim::series_v2(&series, &mut Contents::default()).is_empty() {
+                taken += 1;
+                let message = [vec![0x2a, length + 2], series].concat();
+                assert!(both(&message, Version::V2).is_some());
+            }
+        }
+    }
+    assert!(taken > 1 << 15);
 }
 
 #[test]
