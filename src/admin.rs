@@ -41,16 +41,30 @@ pub struct Admin {
 impl Admin {
     fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
         let (status, kind, body) = match path {
-            "/livez" | "/readyz" | "/metrics" if method != Method::GET && method != Method::HEAD => {
-                (StatusCode::METHOD_NOT_ALLOWED, PLAIN, "GET or HEAD\n".to_owned())
+            "/livez" | "/readyz" | "/metrics"
+                if method != Method::GET && method != Method::HEAD =>
+            {
+                (
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    PLAIN,
+                    "GET or HEAD\n".to_owned(),
+                )
             }
             "/livez" => (StatusCode::OK, PLAIN, "ok\n".to_owned()),
             "/readyz" => match self.missing() {
                 None => (StatusCode::OK, PLAIN, "ok\n".to_owned()),
-                Some(missing) => (StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{missing}\n")),
+                Some(missing) => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    PLAIN,
+                    format!("{missing}\n"),
+                ),
             },
             "/metrics" => (StatusCode::OK, OPEN_METRICS, self.metrics()),
-            _ => (StatusCode::NOT_FOUND, PLAIN, "served here: /livez, /readyz, /metrics\n".to_owned()),
+            _ => (
+                StatusCode::NOT_FOUND,
+                PLAIN,
+                "served here: /livez, /readyz, /metrics\n".to_owned(),
+            ),
         };
         let mut response = Response::new(Full::from(body));
         *response.status_mut() = status;
@@ -68,14 +82,18 @@ impl Admin {
         if *self.draining.borrow() {
             return Some("not ready: the sidecar is leaving".to_owned());
         }
-        self.credentials.ready().err().map(|why| format!("not ready: no AWS credentials: {why}"))
+        self.credentials
+            .ready()
+            .err()
+            .map(|why| format!("not ready: no AWS credentials: {why}"))
     }
 
     fn metrics(&self) -> String {
         let admission = self.pipeline.admission();
         let ready = self.missing().is_none();
         let (bytes, requests) = (admission.bytes_in_flight(), admission.requests_in_flight());
-        self.telemetry.observe(bytes, requests, self.clock.offset_seconds(), ready);
+        self.telemetry
+            .observe(bytes, requests, self.clock.offset_seconds(), ready);
         self.telemetry.encode()
     }
 }

@@ -35,7 +35,9 @@ pub enum Stage {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address could not be bound.
-    #[error("cannot listen on {address}: {source}; is it in use, or is {setting} not an address of this machine?")]
+    #[error(
+        "cannot listen on {address}: {source}; is it in use, or is {setting} not an address of this machine?"
+    )]
     Bind {
         /// The setting that names the address.
         setting: &'static str,
@@ -78,13 +80,27 @@ impl App {
         let telemetry = Arc::new(Telemetry::new());
         let tls = tls::client(&config.extra_roots)?;
         let sts = Sts::new(config.identity.clone(), &tls, clock.clone())?;
-        let source = WebIdentity { token_file: config.identity.token_file.clone(), sts };
+        let source = WebIdentity {
+            token_file: config.identity.token_file.clone(),
+            sts,
+        };
         let (credentials, refresher) = cache::cache(source, clock.clone(), Arc::clone(&telemetry));
-        let pipeline =
-            Pipeline::new(&config, Arc::new(tls), credentials.clone(), clock.clone(), Arc::clone(&telemetry))?;
+        let pipeline = Pipeline::new(
+            &config,
+            Arc::new(tls),
+            credentials.clone(),
+            clock.clone(),
+            Arc::clone(&telemetry),
+        )?;
         let pipeline = Arc::new(pipeline);
         let (draining, is_draining) = watch::channel(false);
-        let admin = Admin { credentials, pipeline: Arc::clone(&pipeline), clock, telemetry, draining: is_draining };
+        let admin = Admin {
+            credentials,
+            pipeline: Arc::clone(&pipeline),
+            clock,
+            telemetry,
+            draining: is_draining,
+        };
         let app = Self {
             listener: bind("--listen", config.listen).await?,
             admin_listener: bind("--admin-listen", config.admin_listen).await?,
@@ -131,8 +147,16 @@ impl App {
         let (stop, stopped) = watch::channel(false);
         let (stop_admin, admin_stopped) = watch::channel(false);
         let refresher = tokio::spawn(self.refresher.run());
-        let senders = tokio::spawn(listener::serve(self.listener, Arc::clone(&self.pipeline), stopped));
-        let admin = tokio::spawn(listener::serve(self.admin_listener, self.admin, admin_stopped));
+        let senders = tokio::spawn(listener::serve(
+            self.listener,
+            Arc::clone(&self.pipeline),
+            stopped,
+        ));
+        let admin = tokio::spawn(listener::serve(
+            self.admin_listener,
+            self.admin,
+            admin_stopped,
+        ));
 
         reached(&mut stage, Stage::Draining).await;
         tracing::info!(
@@ -166,5 +190,11 @@ async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
 }
 
 async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Bind { setting, address, source })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Bind {
+            setting,
+            address,
+            source,
+        })
 }

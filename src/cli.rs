@@ -15,7 +15,8 @@ Exit codes:
 /// The whole command line; `run` is what is done where no command is named.
 #[must_use]
 pub fn command() -> Command {
-    let run = Command::new("run").about("Take remote write, sign it and forward it to AMP (the default)");
+    let run =
+        Command::new("run").about("Take remote write, sign it and forward it to AMP (the default)");
     Command::new("amp-sidecar")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Signs Prometheus remote write with a projected service-account token and forwards it to Amazon Managed Service for Prometheus.")
@@ -28,16 +29,33 @@ pub fn command() -> Command {
 /// What the command line says of a setting.
 #[must_use]
 pub fn given(matches: &ArgMatches, setting: &Setting) -> Option<String> {
-    let within = matches.subcommand().and_then(|(_, matches)| matches.get_one::<String>(setting.flag));
-    within.or_else(|| matches.get_one::<String>(setting.flag)).cloned()
+    let within = matches
+        .subcommand()
+        .and_then(|(_, matches)| matches.get_one::<String>(setting.flag));
+    within
+        .or_else(|| matches.get_one::<String>(setting.flag))
+        .cloned()
 }
 
 /// Every value is text here: the configuration checks it, so that all faults are named at once.
 fn argument(setting: &'static Setting) -> Arg {
-    let help = format!("{}\n[env: {}] [default: {}]", setting.help, setting.env.join(", "), unbracketed(setting.default));
-    let argument = Arg::new(setting.flag).long(setting.flag).help(help).action(ArgAction::Set).global(true);
+    let help = format!(
+        "{}\n[env: {}] [default: {}]",
+        setting.help,
+        setting.env.join(", "),
+        unbracketed(setting.default)
+    );
+    let argument = Arg::new(setting.flag)
+        .long(setting.flag)
+        .help(help)
+        .action(ArgAction::Set)
+        .global(true);
     if setting.is_switch() {
-        argument.num_args(0..=1).default_missing_value("true").require_equals(true).value_name("BOOL")
+        argument
+            .num_args(0..=1)
+            .default_missing_value("true")
+            .require_equals(true)
+            .value_name("BOOL")
     } else {
         argument.value_name(setting.value).allow_hyphen_values(true)
     }
@@ -60,20 +78,46 @@ mod tests {
     fn help_shows_every_setting_with_its_variables_and_default() {
         let help = command().render_help().to_string();
         for setting in ALL {
-            assert!(help.contains(&format!("--{}", setting.flag)), "{}", setting.flag);
-            assert!(setting.env.iter().all(|name| help.contains(name)), "{}", setting.flag);
-            assert!(help.contains(unbracketed(setting.default)), "{}", setting.flag);
+            assert!(
+                help.contains(&format!("--{}", setting.flag)),
+                "{}",
+                setting.flag
+            );
+            assert!(
+                setting.env.iter().all(|name| help.contains(name)),
+                "{}",
+                setting.flag
+            );
+            assert!(
+                help.contains(unbracketed(setting.default)),
+                "{}",
+                setting.flag
+            );
         }
     }
 
     #[test]
     fn flags_stand_before_or_behind_the_command_and_switches_need_no_value() {
         let listen = ALL.iter().find(|setting| setting.flag == "listen").unwrap();
-        let open = ALL.iter().find(|setting| setting.flag == "allow-non-loopback").unwrap();
+        let open = ALL
+            .iter()
+            .find(|setting| setting.flag == "allow-non-loopback")
+            .unwrap();
         for line in [
             &["amp-sidecar", "--listen", "x", "--allow-non-loopback"][..],
-            &["amp-sidecar", "run", "--listen=x", "--allow-non-loopback=true"],
-            &["amp-sidecar", "--listen", "x", "run", "--allow-non-loopback"],
+            &[
+                "amp-sidecar",
+                "run",
+                "--listen=x",
+                "--allow-non-loopback=true",
+            ],
+            &[
+                "amp-sidecar",
+                "--listen",
+                "x",
+                "run",
+                "--allow-non-loopback",
+            ],
         ] {
             let matches = command().try_get_matches_from(line).unwrap();
             assert_eq!(given(&matches, listen).as_deref(), Some("x"), "{line:?}");

@@ -21,7 +21,10 @@ pub struct Clock {
 #[derive(Debug, Clone)]
 enum Source {
     System,
-    Simulated { epoch: SystemTime, started: tokio::time::Instant },
+    Simulated {
+        epoch: SystemTime,
+        started: tokio::time::Instant,
+    },
 }
 
 /// Below this an offset is noise: the header has a resolution of one second, and an answer travels.
@@ -33,14 +36,20 @@ impl Clock {
     /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self { source: Source::System, offset_millis: Arc::default() }
+        Self {
+            source: Source::System,
+            offset_millis: Arc::default(),
+        }
     }
 
     /// A clock that shows `epoch` now and moves with tokio's time.
     #[must_use]
     pub fn simulated(epoch: SystemTime) -> Self {
         let started = tokio::time::Instant::now();
-        Self { source: Source::Simulated { epoch, started }, offset_millis: Arc::default() }
+        Self {
+            source: Source::Simulated { epoch, started },
+            offset_millis: Arc::default(),
+        }
     }
 
     /// The time as AWS sees it.
@@ -49,15 +58,24 @@ impl Clock {
         let offset = self.offset_millis.load(Ordering::Relaxed);
         let shift = Duration::from_millis(offset.unsigned_abs());
         let local = self.local();
-        let corrected = if offset < 0 { local.checked_sub(shift) } else { local.checked_add(shift) };
+        let corrected = if offset < 0 {
+            local.checked_sub(shift)
+        } else {
+            local.checked_add(shift)
+        };
         corrected.unwrap_or(local)
     }
 
     /// How far AWS' time is ahead of the machine's, in seconds.
     #[must_use]
     pub fn offset_seconds(&self) -> f64 {
-        Duration::from_millis(self.offset_millis.load(Ordering::Relaxed).unsigned_abs()).as_secs_f64()
-            * if self.offset_millis.load(Ordering::Relaxed) < 0 { -1.0 } else { 1.0 }
+        Duration::from_millis(self.offset_millis.load(Ordering::Relaxed).unsigned_abs())
+            .as_secs_f64()
+            * if self.offset_millis.load(Ordering::Relaxed) < 0 {
+                -1.0
+            } else {
+                1.0
+            }
     }
 
     /// Learns from a verified answer's `Date`; true where the offset changed, so that it is worth signing again.
@@ -69,17 +87,26 @@ impl Clock {
             (_, Ok(gap)) => (gap, -1),
             (Err(_), Err(_)) => return false,
         };
-        let learned = if gap < NOTICED { 0 } else { i64::try_from(gap.as_millis()).unwrap_or(0) * sign };
+        let learned = if gap < NOTICED {
+            0
+        } else {
+            i64::try_from(gap.as_millis()).unwrap_or(0) * sign
+        };
         let before = self.offset_millis.load(Ordering::Relaxed);
         // A second more or less is the header's resolution, not a change.
-        if learned.abs_diff(before) < u64::try_from(NOTICED.as_millis()).unwrap_or(u64::MAX) && (learned == 0) == (before == 0) {
+        if learned.abs_diff(before) < u64::try_from(NOTICED.as_millis()).unwrap_or(u64::MAX)
+            && (learned == 0) == (before == 0)
+        {
             return false;
         }
         self.offset_millis.store(learned, Ordering::Relaxed);
         true
     }
 
-    #[allow(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the system's clock"
+    )]
     fn local(&self) -> SystemTime {
         match &self.source {
             Source::System => SystemTime::now(),
@@ -96,16 +123,25 @@ mod tests {
     async fn an_offset_is_learned_and_unlearned() {
         let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let clock = Clock::simulated(epoch);
-        let minutes = |n| Duration::from_secs(60 * n);
+        let minutes = |n: u64| Duration::from_secs(60 * n);
 
-        assert!(!clock.learn(epoch + Duration::from_secs(2)), "two seconds are noise");
+        assert!(
+            !clock.learn(epoch + Duration::from_secs(2)),
+            "two seconds are noise"
+        );
         assert!(clock.learn(epoch + minutes(10)));
         assert_eq!(clock.now(), epoch + minutes(10));
-        assert!(!clock.learn(epoch + minutes(10) + Duration::from_secs(1)), "known already");
+        assert!(
+            !clock.learn(epoch + minutes(10) + Duration::from_secs(1)),
+            "known already"
+        );
 
         tokio::time::advance(minutes(5)).await;
         assert_eq!(clock.now(), epoch + minutes(15));
-        assert!(clock.learn(epoch + minutes(5)), "the node's clock was put right");
+        assert!(
+            clock.learn(epoch + minutes(5)),
+            "the node's clock was put right"
+        );
         assert_eq!(clock.now(), epoch + minutes(5));
         assert!(clock.learn(epoch - minutes(5)));
         assert_eq!(clock.now(), epoch - minutes(5));

@@ -40,7 +40,10 @@ pub struct Dialer {
 
 impl std::fmt::Debug for Dialer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dialer").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Dialer")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
     }
 }
 
@@ -84,10 +87,26 @@ impl Dialer {
     pub fn new(workspace: &Workspace, tls: Arc<rustls::ClientConfig>) -> Option<Self> {
         let url = &workspace.remote_write_url;
         let encrypted = url.scheme_str() != Some("http");
-        let host = url.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = url
+            .host()?
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
         let port = url.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
-        let tls = if encrypted { Some((TlsConnector::from(tls), ServerName::try_from(host.clone()).ok()?)) } else { None };
-        Some(Self { host, port, tls, known: Mutex::new(None) })
+        let tls = if encrypted {
+            Some((
+                TlsConnector::from(tls),
+                ServerName::try_from(host.clone()).ok()?,
+            ))
+        } else {
+            None
+        };
+        Some(Self {
+            host,
+            port,
+            tls,
+            known: Mutex::new(None),
+        })
     }
 
     /// Whether the peer proves who it is.
@@ -102,14 +121,21 @@ impl Dialer {
     /// [`DialError`].
     pub async fn dial(&self) -> Result<Stream, DialError> {
         let timed_out = |_| DialError::TimedOut(self.host.clone());
-        tokio::time::timeout(LONGEST_DIAL, self.connect()).await.map_err(timed_out)?
+        tokio::time::timeout(LONGEST_DIAL, self.connect())
+            .await
+            .map_err(timed_out)?
     }
 
     async fn connect(&self) -> Result<Stream, DialError> {
         let tcp = self.tcp(&self.addresses().await?).await?;
-        let Some((connector, name)) = &self.tls else { return Ok(Stream::new(Transport::Plain(tcp))) };
+        let Some((connector, name)) = &self.tls else {
+            return Ok(Stream::new(Transport::Plain(tcp)));
+        };
         let tls = connector.connect(name.clone(), tcp).await;
-        let tls = tls.map_err(|source| DialError::Tls { host: self.host.clone(), source })?;
+        let tls = tls.map_err(|source| DialError::Tls {
+            host: self.host.clone(),
+            source,
+        })?;
         Ok(Stream::new(Transport::Tls(Box::new(tls))))
     }
 
@@ -117,19 +143,34 @@ impl Dialer {
         if let Ok(ip) = self.host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, self.port)]);
         }
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some((at, addresses)) = &known {
             if at.elapsed() < FRESH {
                 return Ok(addresses.clone());
             }
         }
         // A resolver that is slow or fails must not hold a batch for which an address is known.
-        let patience = if known.is_some() { Duration::from_millis(500) } else { LONGEST_DIAL };
-        let found = tokio::time::timeout(patience, tokio::net::lookup_host((self.host.as_str(), self.port))).await;
-        let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map(Vec::from_iter);
+        let patience = if known.is_some() {
+            Duration::from_millis(500)
+        } else {
+            LONGEST_DIAL
+        };
+        let found = tokio::time::timeout(
+            patience,
+            tokio::net::lookup_host((self.host.as_str(), self.port)),
+        )
+        .await;
+        let found = found
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map(Vec::from_iter);
         match (found, known) {
             (Ok(addresses), _) if !addresses.is_empty() => {
-                *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), addresses.clone()));
+                *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some((Instant::now(), addresses.clone()));
                 Ok(addresses)
             }
             (_, Some((_, addresses))) => Ok(addresses),
@@ -139,7 +180,10 @@ impl Dialer {
     }
 
     fn unresolved(&self, source: io::Error) -> DialError {
-        DialError::Resolve { host: self.host.clone(), source }
+        DialError::Resolve {
+            host: self.host.clone(),
+            source,
+        }
     }
 
     /// One address after the other; each but the last has its share of the time, so that one dead address costs little.
@@ -147,11 +191,23 @@ impl Dialer {
         let mut last = None;
         let share = LONGEST_DIAL / u32::try_from(addresses.len() + 1).unwrap_or(u32::MAX);
         for (n, address) in addresses.iter().enumerate() {
-            let patience = if n + 1 == addresses.len() { LONGEST_DIAL } else { share };
+            let patience = if n + 1 == addresses.len() {
+                LONGEST_DIAL
+            } else {
+                share
+            };
             let tried = tokio::time::timeout(patience, TcpStream::connect(address)).await;
-            match tried.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).and_then(tuned) {
+            match tried
+                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+                .and_then(tuned)
+            {
                 Ok(tcp) => return Ok(tcp),
-                Err(source) => last = Some(DialError::Connect { address: *address, source }),
+                Err(source) => {
+                    last = Some(DialError::Connect {
+                        address: *address,
+                        source,
+                    })
+                }
             }
         }
         Err(last.unwrap_or_else(|| self.unresolved(io::Error::other("it has no address"))))
@@ -162,7 +218,11 @@ fn tuned(tcp: TcpStream) -> io::Result<TcpStream> {
     tcp.set_nodelay(true)?;
     let socket = SockRef::from(&tcp);
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(5)))?;
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(Duration::from_secs(15))
+            .with_interval(Duration::from_secs(5)),
+    )?;
     Ok(tcp)
 }
 
@@ -195,7 +255,10 @@ enum Transport {
 
 impl Stream {
     fn new(transport: Transport) -> Self {
-        Self { transport, meter: Meter::default() }
+        Self {
+            transport,
+            meter: Meter::default(),
+        }
     }
 
     /// Its meter, which outlives it.
@@ -206,7 +269,11 @@ impl Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -221,7 +288,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match &mut self.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),

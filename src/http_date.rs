@@ -16,7 +16,9 @@ const IMF_FIXDATE: &[BorrowedFormatItem<'_>] = format_description!(
 #[must_use]
 pub fn of(headers: &HeaderMap) -> Option<SystemTime> {
     let text = headers.get(DATE)?.to_str().ok()?;
-    PrimitiveDateTime::parse(text, IMF_FIXDATE).ok().map(|date| date.assume_utc().into())
+    PrimitiveDateTime::parse(text, IMF_FIXDATE)
+        .ok()
+        .map(|date| date.assume_utc().into())
 }
 
 #[cfg(test)]
@@ -28,8 +30,16 @@ mod tests {
     fn the_example_of_the_rfc() {
         let mut headers = HeaderMap::new();
         headers.insert(DATE, "Sun, 06 Nov 1994 08:49:37 GMT".parse().unwrap());
-        assert_eq!(of(&headers), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777)));
-        for wrong in ["", "yesterday", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 +0100"] {
+        assert_eq!(
+            of(&headers),
+            Some(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777))
+        );
+        for wrong in [
+            "",
+            "yesterday",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 +0100",
+        ] {
             headers.insert(DATE, wrong.parse().unwrap());
             assert_eq!(of(&headers), None, "{wrong}");
         }

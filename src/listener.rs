@@ -34,20 +34,29 @@ const GRACE: Duration = Duration::from_secs(30);
 /// Answers requests.
 pub trait Service: Send + Sync + 'static {
     /// One request; an error closes the connection without an answer.
-    fn call(&self, request: Request<Incoming>) -> impl Future<Output = Result<Response<Full<Bytes>>, Closed>> + Send;
+    fn call(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Full<Bytes>>, Closed>> + Send;
 }
 
 /// Serves until `stop` turns true, then finishes what is in flight.
-pub async fn serve<S: Service>(listener: TcpListener, service: Arc<S>, mut stop: watch::Receiver<bool>) {
+pub async fn serve<S: Service>(
+    listener: TcpListener,
+    service: Arc<S>,
+    mut stop: watch::Receiver<bool>,
+) {
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &room) => accepted,
             Some(_) = connections.join_next() => continue,
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = told(&mut stop) => break,
         };
-        let Some((tcp, place)) = accepted else { continue };
+        let Some((tcp, place)) = accepted else {
+            continue;
+        };
         let (service, stop) = (Arc::clone(&service), stop.clone());
         connections.spawn(async move {
             connection(tcp, service, stop).await;
@@ -57,7 +66,10 @@ pub async fn serve<S: Service>(listener: TcpListener, service: Arc<S>, mut stop:
     drop(listener);
     let finished = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(GRACE, finished).await.is_err() {
-        tracing::warn!(connections = connections.len(), "left with requests in flight");
+        tracing::warn!(
+            connections = connections.len(),
+            "left with requests in flight"
+        );
     }
 }
 
@@ -86,16 +98,26 @@ async fn connection<S: Service>(tcp: TcpStream, service: Arc<S>, mut stop: watch
         .header_read_timeout(LONGEST_HEAD)
         .half_close(true)
         .max_buf_size(LARGEST_BUFFER)
-        .serve_connection(TokioIo::new(tcp), service_fn(|request| service.call(request)));
+        .serve_connection(
+            TokioIo::new(tcp),
+            service_fn(|request| service.call(request)),
+        );
     tokio::pin!(served);
     let result = tokio::select! {
         result = served.as_mut() => result,
-        _ = stop.wait_for(|stop| *stop) => {
+        () = told(&mut stop) => {
             served.as_mut().graceful_shutdown();
             served.await
         }
     };
     if let Err(error) = result {
         tracing::debug!(%error, "connection ended");
+    }
+}
+
+/// Returns when `stop` turns true, or nobody is left to turn it.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        tracing::debug!("nobody is left to say when to stop");
     }
 }

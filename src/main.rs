@@ -65,7 +65,10 @@ async fn run(config: Config) -> Result<(), StartError> {
 
 /// The first SIGTERM or SIGINT drains, the second leaves now.
 async fn follow_signals(stage: &watch::Sender<Stage>) -> std::io::Result<()> {
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut term, mut int) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     for wanted in [Stage::Draining, Stage::Leaving] {
         tokio::select! {
             _ = term.recv() => {}
@@ -83,35 +86,51 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         1 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
-    builder.worker_threads(processors.min(4)).max_blocking_threads(8).enable_all().build()
+    builder
+        .worker_threads(processors.min(4))
+        .max_blocking_threads(8)
+        .enable_all()
+        .build()
 }
 
-#[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
 fn surroundings() -> Surroundings<'static> {
     const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
     Surroundings {
         env: &|name| std::env::var(name).ok(),
         memory_limit: memory_limit(),
-        pod_namespace: std::fs::read_to_string(NAMESPACE).ok().map(|text| text.trim().to_owned()),
+        pod_namespace: std::fs::read_to_string(NAMESPACE)
+            .ok()
+            .map(|text| text.trim().to_owned()),
         stdout_is_terminal: std::io::stdout().is_terminal(),
     }
 }
 
 /// Of cgroup v2, else of v1; both show a huge number or a word where there is no limit.
 fn memory_limit() -> Option<u64> {
-    ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-        .iter()
-        .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse().ok())
+    [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ]
+    .iter()
+    .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse().ok())
 }
 
 /// Only our own lines go below warnings: libraries at trace would show what they carry.
 fn log(config: Log) {
     let ours = LevelFilter::from_level(config.level);
     let theirs = ours.min(LevelFilter::WARN);
-    let filter = Targets::new().with_default(theirs).with_target("amp_sidecar", ours);
+    let filter = Targets::new()
+        .with_default(theirs)
+        .with_target("amp_sidecar", ours);
     let lines = tracing_subscriber::registry().with(filter);
     match config.format {
-        LogFormat::Json => lines.with(tracing_subscriber::fmt::layer().json().flatten_event(true)).init(),
+        LogFormat::Json => lines
+            .with(tracing_subscriber::fmt::layer().json().flatten_event(true))
+            .init(),
         LogFormat::Text => lines.with(tracing_subscriber::fmt::layer()).init(),
     }
 }

@@ -20,7 +20,9 @@ use crate::batch::inspect::Contents;
 use crate::batch::verdict::Verdict;
 
 /// From a batch on loopback to the deadline and beyond.
-const DURATIONS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0];
+const DURATIONS: [f64; 14] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0,
+];
 
 type Seconds = Gauge<f64, AtomicU64>;
 
@@ -118,26 +120,88 @@ impl Telemetry {
         let registry = &mut self.registry;
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What is running", build);
-        registry.register("batches", "Requests of senders by what became of them", self.batches.clone());
-        for (parts, verb, done) in [(&self.received, "received", "read and found whole"), (&self.forwarded, "forwarded", "stored by AMP")] {
+        registry.register(
+            "batches",
+            "Requests of senders by what became of them",
+            self.batches.clone(),
+        );
+        for (parts, verb, done) in [
+            (&self.received, "received", "read and found whole"),
+            (&self.forwarded, "forwarded", "stored by AMP"),
+        ] {
             for (name, counter) in parts.named() {
-                registry.register(format!("{verb}_{name}"), format!("{name} of batches that were {done}"), counter.clone());
+                registry.register(
+                    format!("{verb}_{name}"),
+                    format!("{name} of batches that were {done}"),
+                    counter.clone(),
+                );
             }
         }
-        for (name, family) in [("samples", &self.lost.samples), ("histograms", &self.lost.histograms), ("exemplars", &self.lost.exemplars)] {
-            let help = format!("{name} of batches that were refused for good, an upper bound: AMP stores the good ones among them");
+        for (name, family) in [
+            ("samples", &self.lost.samples),
+            ("histograms", &self.lost.histograms),
+            ("exemplars", &self.lost.exemplars),
+        ] {
+            let help = format!(
+                "{name} of batches that were refused for good, an upper bound: AMP stores the good ones among them"
+            );
             registry.register(format!("lost_{name}"), help, family.clone());
         }
-        registry.register_with_unit("received", "Compressed bytes of bodies that were read and found whole", Unit::Bytes, self.received_bytes.clone());
-        registry.register_with_unit("request_duration", "From a request's head to its answer", Unit::Seconds, self.duration.clone());
-        registry.register("upstream_answers", "AMP's answers by status", self.upstream_answers.clone());
-        registry.register("upstream_faults", "Attempts that no answer of AMP ended", self.upstream_faults.clone());
-        registry.register_with_unit("inflight", "Bytes reserved for bodies", Unit::Bytes, self.inflight_bytes.clone());
-        registry.register("inflight_requests", "Requests admitted and not yet answered", self.inflight_requests.clone());
-        registry.register("credential_exchanges", "Exchanges of the token for credentials by result", self.exchanges.clone());
-        registry.register_with_unit("credentials_expire_timestamp", "When the credentials in use expire, since the epoch; 0 before the first", Unit::Seconds, self.credentials_expire.clone());
-        registry.register_with_unit("clock_offset", "How far AWS' clock is ahead of this machine's", Unit::Seconds, self.clock_offset.clone());
-        registry.register("ready", "1 while credentials are held and the sidecar is not leaving", self.ready.clone());
+        registry.register_with_unit(
+            "received",
+            "Compressed bytes of bodies that were read and found whole",
+            Unit::Bytes,
+            self.received_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "request_duration",
+            "From a request's head to its answer",
+            Unit::Seconds,
+            self.duration.clone(),
+        );
+        registry.register(
+            "upstream_answers",
+            "AMP's answers by status",
+            self.upstream_answers.clone(),
+        );
+        registry.register(
+            "upstream_faults",
+            "Attempts that no answer of AMP ended",
+            self.upstream_faults.clone(),
+        );
+        registry.register_with_unit(
+            "inflight",
+            "Bytes reserved for bodies",
+            Unit::Bytes,
+            self.inflight_bytes.clone(),
+        );
+        registry.register(
+            "inflight_requests",
+            "Requests admitted and not yet answered",
+            self.inflight_requests.clone(),
+        );
+        registry.register(
+            "credential_exchanges",
+            "Exchanges of the token for credentials by result",
+            self.exchanges.clone(),
+        );
+        registry.register_with_unit(
+            "credentials_expire_timestamp",
+            "When the credentials in use expire, since the epoch; 0 before the first",
+            Unit::Seconds,
+            self.credentials_expire.clone(),
+        );
+        registry.register_with_unit(
+            "clock_offset",
+            "How far AWS' clock is ahead of this machine's",
+            Unit::Seconds,
+            self.clock_offset.clone(),
+        );
+        registry.register(
+            "ready",
+            "1 while credentials are held and the sidecar is not leaving",
+            self.ready.clone(),
+        );
     }
 
     /// A body was read and found whole.
@@ -148,22 +212,39 @@ impl Telemetry {
 
     /// A sender was answered.
     pub fn batch(&self, verdict: &Verdict, contents: &Contents, took: Duration) {
-        self.batches.get_or_create(&Outcome { outcome: verdict.name() }).inc();
+        self.batches
+            .get_or_create(&Outcome {
+                outcome: verdict.name(),
+            })
+            .inc();
         self.duration.observe(took.as_secs_f64());
         if matches!(verdict, Verdict::Stored { .. }) {
             self.forwarded.add(contents);
         }
         if let Some(reason) = verdict.lost() {
             let reason = Reason { reason };
-            self.lost.samples.get_or_create(&reason).inc_by(contents.samples);
-            self.lost.histograms.get_or_create(&reason).inc_by(contents.histograms);
-            self.lost.exemplars.get_or_create(&reason).inc_by(contents.exemplars);
+            self.lost
+                .samples
+                .get_or_create(&reason)
+                .inc_by(contents.samples);
+            self.lost
+                .histograms
+                .get_or_create(&reason)
+                .inc_by(contents.histograms);
+            self.lost
+                .exemplars
+                .get_or_create(&reason)
+                .inc_by(contents.exemplars);
         }
     }
 
     /// AMP answered.
     pub fn upstream_answer(&self, status: StatusCode) {
-        self.upstream_answers.get_or_create(&Code { code: status.as_u16() }).inc();
+        self.upstream_answers
+            .get_or_create(&Code {
+                code: status.as_u16(),
+            })
+            .inc();
     }
 
     /// AMP did not answer.
@@ -173,8 +254,12 @@ impl Telemetry {
 
     /// An exchange gave credentials.
     pub fn credentials_obtained(&self, expires: SystemTime) {
-        self.exchanges.get_or_create(&Outcomes { result: "ok" }).inc();
-        let expires = expires.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.exchanges
+            .get_or_create(&Outcomes { result: "ok" })
+            .inc();
+        let expires = expires
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         self.credentials_expire.set(expires.as_secs_f64());
     }
 
@@ -184,9 +269,17 @@ impl Telemetry {
     }
 
     /// What is measured when somebody looks.
-    pub fn observe(&self, inflight_bytes: usize, inflight_requests: usize, clock_offset: f64, ready: bool) {
-        self.inflight_bytes.set(i64::try_from(inflight_bytes).unwrap_or(i64::MAX));
-        self.inflight_requests.set(i64::try_from(inflight_requests).unwrap_or(i64::MAX));
+    pub fn observe(
+        &self,
+        inflight_bytes: usize,
+        inflight_requests: usize,
+        clock_offset: f64,
+        ready: bool,
+    ) {
+        self.inflight_bytes
+            .set(i64::try_from(inflight_bytes).unwrap_or(i64::MAX));
+        self.inflight_requests
+            .set(i64::try_from(inflight_requests).unwrap_or(i64::MAX));
         self.clock_offset.set(clock_offset);
         self.ready.set(i64::from(ready));
     }

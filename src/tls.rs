@@ -10,7 +10,9 @@ use rustls::{ClientConfig, RootCertStore};
 /// # Errors
 /// Where a certificate of `extra` is no root that can be trusted.
 pub fn client(extra: &[CertificateDer<'static>]) -> Result<ClientConfig, rustls::Error> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let mut roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
     for root in extra {
         roots.add(root.clone())?;
     }

@@ -37,7 +37,9 @@ impl Address {
     /// The paths of this workspace.
     #[must_use]
     pub fn new(workspace_id: &str) -> Self {
-        Self { workspace_path: format!("/workspaces/{workspace_id}/api/v1/remote_write") }
+        Self {
+            workspace_path: format!("/workspaces/{workspace_id}/api/v1/remote_write"),
+        }
     }
 
     /// What the request carries, where it is one of ours.
@@ -46,7 +48,8 @@ impl Address {
     /// The [`Verdict`] on a request that is not.
     pub fn accept(&self, head: &Parts) -> Result<Media, Verdict> {
         let path = head.uri.path();
-        if path != "/api/v1/remote_write" && path != "/api/v1/write" && path != self.workspace_path {
+        if path != "/api/v1/remote_write" && path != "/api/v1/write" && path != self.workspace_path
+        {
             return Err(Verdict::NoSuchPath);
         }
         if head.method != Method::POST {
@@ -65,7 +68,10 @@ pub fn declared_length(headers: &HeaderMap) -> Option<usize> {
 fn media(headers: &HeaderMap) -> Result<Media, Verdict> {
     let unsupported = |header: HeaderName| Verdict::UnsupportedMedia {
         what: match headers.get(&header) {
-            Some(value) => format!("{header} is {}", quote(&String::from_utf8_lossy(value.as_bytes()))),
+            Some(value) => format!(
+                "{header} is {}",
+                quote(&String::from_utf8_lossy(value.as_bytes()))
+            ),
             None => format!("{header} is missing"),
         },
     };
@@ -74,15 +80,29 @@ fn media(headers: &HeaderMap) -> Result<Media, Verdict> {
         return Err(unsupported(CONTENT_ENCODING));
     }
     let content_type = headers.get(CONTENT_TYPE);
-    let version = content_type.and_then(|value| value.to_str().ok()).and_then(version_of);
-    let (Some(content_type), Some(version)) = (content_type, version) else { return Err(unsupported(CONTENT_TYPE)) };
+    let version = content_type
+        .and_then(|value| value.to_str().ok())
+        .and_then(version_of);
+    let (Some(content_type), Some(version)) = (content_type, version) else {
+        return Err(unsupported(CONTENT_TYPE));
+    };
     let implied = HeaderValue::from_static(match version {
         Version::V1 => "0.1.0",
         Version::V2 => "2.0.0",
     });
-    let short = |value: &&HeaderValue| value.len() <= 16 && value.as_bytes().iter().all(u8::is_ascii_graphic);
-    let write_version = headers.get(WRITE_VERSION).filter(short).cloned().unwrap_or(implied);
-    Ok(Media { version, content_type: content_type.clone(), write_version })
+    let short = |value: &&HeaderValue| {
+        value.len() <= 16 && value.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    let write_version = headers
+        .get(WRITE_VERSION)
+        .filter(short)
+        .cloned()
+        .unwrap_or(implied);
+    Ok(Media {
+        version,
+        content_type: content_type.clone(),
+        write_version,
+    })
 }
 
 /// The schema that a content type names (remote write 2.0, "Protobuf message"); none given means 1.0.
@@ -116,7 +136,9 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        Address::new("ws-1").accept(&head).map_err(|verdict| verdict.name())
+        Address::new("ws-1")
+            .accept(&head)
+            .map_err(|verdict| verdict.name())
     }
 
     const SNAPPY: (&str, &str) = ("content-encoding", "snappy");
@@ -124,32 +146,75 @@ mod tests {
     #[test]
     fn only_the_listed_paths_are_served() {
         let headers = [SNAPPY, ("content-type", "application/x-protobuf")];
-        for path in ["/api/v1/remote_write", "/api/v1/write", "/workspaces/ws-1/api/v1/remote_write", "/api/v1/write?x=1"] {
+        for path in [
+            "/api/v1/remote_write",
+            "/api/v1/write",
+            "/workspaces/ws-1/api/v1/remote_write",
+            "/api/v1/write?x=1",
+        ] {
             assert!(accept("POST", path, &headers).is_ok(), "{path}");
-            assert_eq!(accept("GET", path, &headers).unwrap_err(), "method_not_allowed");
+            assert_eq!(
+                accept("GET", path, &headers).unwrap_err(),
+                "method_not_allowed"
+            );
         }
         for path in [
-            "/", "/api/v1/query", "/workspaces/ws-2/api/v1/remote_write", "/workspaces/ws-1/api/v1/remote_write/",
-            "/workspaces/ws-1/../ws-2/api/v1/remote_write", "//api/v1/write", "/API/v1/write", "/api/v1/write%2f", "*",
+            "/",
+            "/api/v1/query",
+            "/workspaces/ws-2/api/v1/remote_write",
+            "/workspaces/ws-1/api/v1/remote_write/",
+            "/workspaces/ws-1/../ws-2/api/v1/remote_write",
+            "//api/v1/write",
+            "/API/v1/write",
+            "/api/v1/write%2f",
+            "*",
         ] {
-            assert_eq!(accept("POST", path, &headers).unwrap_err(), "no_such_path", "{path}");
+            assert_eq!(
+                accept("POST", path, &headers).unwrap_err(),
+                "no_such_path",
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn the_content_type_chooses_the_schema() {
-        let version = |value| accept("POST", "/api/v1/write", &[SNAPPY, ("content-type", value)]).map(|media| media.version);
-        for v1 in ["application/x-protobuf", "Application/X-Protobuf;proto=prometheus.WriteRequest", "application/x-protobuf; charset=x"] {
+        let version = |value| {
+            accept("POST", "/api/v1/write", &[SNAPPY, ("content-type", value)])
+                .map(|media| media.version)
+        };
+        for v1 in [
+            "application/x-protobuf",
+            "Application/X-Protobuf;proto=prometheus.WriteRequest",
+            "application/x-protobuf; charset=x",
+        ] {
             assert_eq!(version(v1), Ok(Version::V1), "{v1}");
         }
-        for v2 in ["application/x-protobuf;proto=io.prometheus.write.v2.Request", "application/x-protobuf ; proto=\"io.prometheus.write.v2.Request\""] {
+        for v2 in [
+            "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+            "application/x-protobuf ; proto=\"io.prometheus.write.v2.Request\"",
+        ] {
             assert_eq!(version(v2), Ok(Version::V2), "{v2}");
         }
-        for other in ["", "application/json", "application/x-protobuf;proto=io.prometheus.write.v3.Request", "application/x-protobuf;proto"] {
+        for other in [
+            "",
+            "application/json",
+            "application/x-protobuf;proto=io.prometheus.write.v3.Request",
+            "application/x-protobuf;proto",
+        ] {
             assert_eq!(version(other), Err("unsupported_media"), "{other}");
         }
-        let zstd = [("content-encoding", "zstd"), ("content-type", "application/x-protobuf")];
-        assert_eq!(accept("POST", "/api/v1/write", &zstd).unwrap_err(), "unsupported_media");
-        assert_eq!(accept("POST", "/api/v1/write", &zstd[1..]).unwrap_err(), "unsupported_media");
+        let zstd = [
+            ("content-encoding", "zstd"),
+            ("content-type", "application/x-protobuf"),
+        ];
+        assert_eq!(
+            accept("POST", "/api/v1/write", &zstd).unwrap_err(),
+            "unsupported_media"
+        );
+        assert_eq!(
+            accept("POST", "/api/v1/write", &zstd[1..]).unwrap_err(),
+            "unsupported_media"
+        );
     }
 }

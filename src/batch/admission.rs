@@ -44,7 +44,11 @@ impl Admission {
     #[must_use]
     pub fn new(budget: usize) -> Self {
         let budget = budget.min(Semaphore::MAX_PERMITS);
-        Self { bytes: Arc::new(Semaphore::new(budget)), slots: Arc::new(Semaphore::new(SLOTS)), budget }
+        Self {
+            bytes: Arc::new(Semaphore::new(budget)),
+            slots: Arc::new(Semaphore::new(SLOTS)),
+            budget,
+        }
     }
 
     /// Waits for a slot, and for room for a body of `declared` bytes where its length is known.
@@ -54,8 +58,15 @@ impl Admission {
     pub async fn admit(&self, declared: Option<usize>) -> Result<Admitted, Verdict> {
         let deadline = Instant::now() + LONGEST_WAIT;
         let slot = tokio::time::timeout_at(deadline, Arc::clone(&self.slots).acquire_owned()).await;
-        let Ok(Ok(slot)) = slot else { return Err(Verdict::Overloaded) };
-        let mut admitted = Admitted { bytes: Arc::clone(&self.bytes), reserved: None, room: 0, _slot: slot };
+        let Ok(Ok(slot)) = slot else {
+            return Err(Verdict::Overloaded);
+        };
+        let mut admitted = Admitted {
+            bytes: Arc::clone(&self.bytes),
+            reserved: None,
+            room: 0,
+            _slot: slot,
+        };
         admitted.reserve(declared.unwrap_or(0), deadline).await?;
         Ok(admitted)
     }
@@ -84,13 +95,18 @@ impl Admitted {
         if len <= self.room {
             return Ok(());
         }
-        self.reserve((len - self.room).max(STEP), Instant::now() + LONGEST_WAIT).await
+        self.reserve((len - self.room).max(STEP), Instant::now() + LONGEST_WAIT)
+            .await
     }
 
     async fn reserve(&mut self, more: usize, deadline: Instant) -> Result<(), Verdict> {
         let count = u32::try_from(more).map_err(|_| Verdict::Overloaded)?;
-        let permit = tokio::time::timeout_at(deadline, Arc::clone(&self.bytes).acquire_many_owned(count)).await;
-        let Ok(Ok(permit)) = permit else { return Err(Verdict::Overloaded) };
+        let permit =
+            tokio::time::timeout_at(deadline, Arc::clone(&self.bytes).acquire_many_owned(count))
+                .await;
+        let Ok(Ok(permit)) = permit else {
+            return Err(Verdict::Overloaded);
+        };
         match &mut self.reserved {
             Some(reserved) => reserved.merge(permit),
             None => self.reserved = Some(permit),
@@ -108,10 +124,16 @@ mod tests {
     async fn room_is_taken_and_given_back() {
         let admission = Admission::new(100_000);
         let first = admission.admit(Some(90_000)).await.unwrap();
-        assert_eq!((admission.bytes_in_flight(), admission.requests_in_flight()), (90_000, 1));
+        assert_eq!(
+            (admission.bytes_in_flight(), admission.requests_in_flight()),
+            (90_000, 1)
+        );
 
         let started = Instant::now();
-        assert!(matches!(admission.admit(Some(20_000)).await, Err(Verdict::Overloaded)));
+        assert!(matches!(
+            admission.admit(Some(20_000)).await,
+            Err(Verdict::Overloaded)
+        ));
         assert!(started.elapsed() <= Duration::from_secs(1));
 
         let waiting = tokio::spawn({
@@ -121,7 +143,10 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(500)).await;
         drop(first);
         assert!(waiting.await.unwrap());
-        assert_eq!((admission.bytes_in_flight(), admission.requests_in_flight()), (0, 0));
+        assert_eq!(
+            (admission.bytes_in_flight(), admission.requests_in_flight()),
+            (0, 0)
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -95,7 +95,10 @@ impl Forwarder {
     /// Sends to where `dialer` leads.
     #[must_use]
     pub fn new(dialer: Dialer) -> Self {
-        Self { dialer, idle: Mutex::new(Vec::new()) }
+        Self {
+            dialer,
+            idle: Mutex::new(Vec::new()),
+        }
     }
 
     /// Sends, and reads the answer, before `deadline`.
@@ -114,19 +117,25 @@ impl Forwarder {
     async fn send_once_or_again(&self, signed: &Signed) -> Result<Reply, TransportFault> {
         if let Some(kept) = self.kept().await {
             match self.attempt(kept, signed).await {
-                Err(Attempt { stale: true, fault }) => tracing::debug!(%fault, "kept connection was stale, sending again"),
+                Err(Attempt { stale: true, fault }) => {
+                    tracing::debug!(%fault, "kept connection was stale, sending again")
+                }
                 done => return done.map_err(|attempt| attempt.fault),
             }
         }
         let fresh = self.connect().await?;
-        self.attempt(fresh, signed).await.map_err(|attempt| attempt.fault)
+        self.attempt(fresh, signed)
+            .await
+            .map_err(|attempt| attempt.fault)
     }
 
     /// The most recently used connection that is still open.
     async fn kept(&self) -> Option<Connection> {
         loop {
             let mut connection = self.lock().pop()?;
-            if connection.idle_since.elapsed() < LONGEST_IDLE && connection.sender.ready().await.is_ok() {
+            if connection.idle_since.elapsed() < LONGEST_IDLE
+                && connection.sender.ready().await.is_ok()
+            {
                 return Some(connection);
             }
         }
@@ -135,7 +144,9 @@ impl Forwarder {
     async fn connect(&self) -> Result<Connection, TransportFault> {
         let stream = self.dialer.dial().await?;
         let meter = stream.meter();
-        let handshake = http1::Builder::new().max_buf_size(LARGEST_ANSWER).handshake(TokioIo::new(stream));
+        let handshake = http1::Builder::new()
+            .max_buf_size(LARGEST_ANSWER)
+            .handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(TransportFault::Broken)?;
         tokio::spawn(async move {
             // Its faults reach whoever waits for an answer; on an idle connection they mean nothing.
@@ -143,7 +154,11 @@ impl Forwarder {
                 tracing::trace!(%error, "connection to AMP ended");
             }
         });
-        Ok(Connection { sender, meter, idle_since: Instant::now() })
+        Ok(Connection {
+            sender,
+            meter,
+            idle_since: Instant::now(),
+        })
     }
 
     async fn attempt(&self, mut connection: Connection, signed: &Signed) -> Result<Reply, Attempt> {
@@ -153,27 +168,56 @@ impl Forwarder {
         request.headers_mut().clone_from(&signed.headers);
 
         let answered = connection.meter.read();
-        let response = connection.sender.send_request(request).await.map_err(|error| {
-            let silent = connection.meter.read() == answered;
-            let fault = if error.is_parse() { TransportFault::Garbage(error) } else { TransportFault::Broken(error) };
-            Attempt { fault, stale: silent }
-        })?;
-        self.read(response, connection).await.map_err(|fault| Attempt { fault, stale: false })
+        let response = connection
+            .sender
+            .send_request(request)
+            .await
+            .map_err(|error| {
+                let silent = connection.meter.read() == answered;
+                let fault = if error.is_parse() {
+                    TransportFault::Garbage(error)
+                } else {
+                    TransportFault::Broken(error)
+                };
+                Attempt {
+                    fault,
+                    stale: silent,
+                }
+            })?;
+        self.read(response, connection)
+            .await
+            .map_err(|fault| Attempt {
+                fault,
+                stale: false,
+            })
     }
 
     /// Reads the answer; its connection is kept only where the answer was whole and short.
-    async fn read(&self, response: Response<Incoming>, connection: Connection) -> Result<Reply, TransportFault> {
+    async fn read(
+        &self,
+        response: Response<Incoming>,
+        connection: Connection,
+    ) -> Result<Reply, TransportFault> {
         let (head, body) = response.into_parts();
         let body = if head.status.is_success() {
             // A success whose body breaks or stalls is a success: AMP has the batch.
-            tokio::time::timeout(REST_OF_SUCCESS, bounded(body)).await.ok().and_then(Result::ok).unwrap_or_default()
+            tokio::time::timeout(REST_OF_SUCCESS, bounded(body))
+                .await
+                .ok()
+                .and_then(Result::ok)
+                .unwrap_or_default()
         } else {
             bounded(body).await.map_err(TransportFault::Broken)?
         };
         if body.complete {
             self.keep(connection);
         }
-        Ok(Reply::new(head.status, &head.headers, &body.bytes, self.dialer.is_verified()))
+        Ok(Reply::new(
+            head.status,
+            &head.headers,
+            &body.bytes,
+            self.dialer.is_verified(),
+        ))
     }
 
     fn keep(&self, mut connection: Connection) {
@@ -203,9 +247,15 @@ async fn bounded(mut body: Incoming) -> Result<Beginning, hyper::Error> {
             let room = LARGEST_ANSWER - bytes.len();
             bytes.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
             if chunk.len() >= room {
-                return Ok(Beginning { bytes, complete: false });
+                return Ok(Beginning {
+                    bytes,
+                    complete: false,
+                });
             }
         }
     }
-    Ok(Beginning { bytes, complete: true })
+    Ok(Beginning {
+        bytes,
+        complete: true,
+    })
 }

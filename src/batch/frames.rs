@@ -27,7 +27,11 @@ impl Frames {
     #[must_use]
     pub fn new(chunks: Vec<Bytes>) -> Self {
         let left = chunks.iter().map(Bytes::len).sum();
-        Self { chunks: chunks.into(), sent: 0, left }
+        Self {
+            chunks: chunks.into(),
+            sent: 0,
+            left,
+        }
     }
 
     /// How many bytes are left to send; all of them before the first was.
@@ -57,8 +61,13 @@ impl Body for Frames {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(chunk) = self.chunks.get(self.sent).cloned() else { return Poll::Ready(None) };
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(chunk) = self.chunks.get(self.sent).cloned() else {
+            return Poll::Ready(None);
+        };
         self.sent += 1;
         self.left -= chunk.len();
         Poll::Ready(Some(Ok(Frame::data(chunk))))

@@ -98,7 +98,8 @@ impl Pipeline {
     ) -> Result<Self, SigningError> {
         let workspace = &config.workspace;
         let signer = Signer::new(workspace)?;
-        let dialer = Dialer::new(workspace, tls).ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
+        let dialer = Dialer::new(workspace, tls)
+            .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
         Ok(Self {
             address: Address::new(&workspace.id),
             admission: Admission::new(config.limits.max_inflight_bytes),
@@ -119,11 +120,18 @@ impl Pipeline {
     /// Returns once no request has come for `idle` and none is in flight.
     pub async fn quiet(&self, idle: Duration) {
         loop {
-            let since = self.last_request.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+            let since = self
+                .last_request
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .elapsed();
             let busy = self.admission.requests_in_flight() > 0;
             match idle.checked_sub(since) {
                 None if !busy => return,
-                left => tokio::time::sleep(left.unwrap_or_default().max(Duration::from_millis(50))).await,
+                left => {
+                    tokio::time::sleep(left.unwrap_or_default().max(Duration::from_millis(50)))
+                        .await
+                }
             }
         }
     }
@@ -143,7 +151,10 @@ impl Pipeline {
         B: Body<Data = Bytes> + Unpin,
     {
         let started = Instant::now();
-        *self.last_request.lock().unwrap_or_else(PoisonError::into_inner) = started;
+        *self
+            .last_request
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = started;
         let (verdict, contents) = match self.prepare(request).await {
             Ok(batch) => (self.deliver(&batch).await, batch.contents),
             Err(verdict) => (verdict, Contents::default()),
@@ -165,7 +176,9 @@ impl Pipeline {
         let media = self.address.accept(&head)?;
         let declared = address::declared_length(&head.headers);
         if declared.is_some_and(|declared| declared > self.max_body_bytes) {
-            return Err(Verdict::TooLarge { limit: self.max_body_bytes });
+            return Err(Verdict::TooLarge {
+                limit: self.max_body_bytes,
+            });
         }
         let admitted = self.admission.admit(declared).await?;
         let received = receive::receive(admitted, body, self.max_body_bytes).await?;
@@ -173,7 +186,11 @@ impl Pipeline {
     }
 
     fn inspect(&self, received: Received, media: Media) -> Result<Inspected, Verdict> {
-        let Received { frames, payload_hash, admitted } = received;
+        let Received {
+            frames,
+            payload_hash,
+            admitted,
+        } = received;
         let mut inspector = self.inspectors().pop().unwrap_or_default();
         let inspected = inspector.inspect(&frames.contiguous(), media.version, self.max_body_bytes);
         self.inspectors().push(inspector);
@@ -182,11 +199,19 @@ impl Pipeline {
             inspect::Inspected::TooLarge { .. } => Contents::default(),
         };
         self.telemetry.received(frames.len(), &contents);
-        Ok(Inspected { media, frames, payload_hash, contents, _admitted: admitted })
+        Ok(Inspected {
+            media,
+            frames,
+            payload_hash,
+            contents,
+            _admitted: admitted,
+        })
     }
 
     fn inspectors(&self) -> std::sync::MutexGuard<'_, Vec<Inspector>> {
-        self.inspectors.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inspectors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends the batch, and once more where AMP did not take the signature and there is something to do about that.
@@ -194,16 +219,26 @@ impl Pipeline {
         let deadline = Instant::now() + self.upstream_timeout;
         let held = match self.credentials.get().await {
             Ok(held) => held,
-            Err(why) => return Verdict::NoCredentials { why: why.to_string() },
+            Err(why) => {
+                return Verdict::NoCredentials {
+                    why: why.to_string(),
+                };
+            }
         };
         let (verdict, clock_was_wrong) = match self.attempt(batch, &held, deadline).await {
             (Meaning::Final(verdict) | Meaning::TooLarge(verdict), _) => return verdict,
             (Meaning::Unauthenticated(verdict), clock_was_wrong) => (verdict, clock_was_wrong),
         };
-        let held = if clock_was_wrong { Ok(held) } else { self.credentials.renewed(&held).await };
+        let held = if clock_was_wrong {
+            Ok(held)
+        } else {
+            self.credentials.renewed(&held).await
+        };
         let Ok(held) = held else { return verdict };
         match self.attempt(batch, &held, deadline).await.0 {
-            Meaning::Final(verdict) | Meaning::TooLarge(verdict) | Meaning::Unauthenticated(verdict) => verdict,
+            Meaning::Final(verdict)
+            | Meaning::TooLarge(verdict)
+            | Meaning::Unauthenticated(verdict) => verdict,
         }
     }
 
@@ -211,7 +246,14 @@ impl Pipeline {
     async fn attempt(&self, batch: &Inspected, held: &Held, deadline: Instant) -> (Meaning, bool) {
         let signed = match self.signer.sign(batch, held, self.clock.now()) {
             Ok(signed) => signed,
-            Err(why) => return (Meaning::Final(Verdict::Unsigned { why: why.to_string() }), false),
+            Err(why) => {
+                return (
+                    Meaning::Final(Verdict::Unsigned {
+                        why: why.to_string(),
+                    }),
+                    false,
+                );
+            }
         };
         let reply = match self.forwarder.send(&signed, deadline).await {
             Ok(reply) => reply,
@@ -237,5 +279,8 @@ fn workspace_arn(workspace: &Workspace, role_arn: &str) -> String {
     let mut parts = role_arn.split(':');
     let partition = parts.nth(1).unwrap_or("aws");
     let account = parts.nth(2).unwrap_or("<account>");
-    format!("arn:{partition}:aps:{}:{account}:workspace/{}", workspace.region, workspace.id)
+    format!(
+        "arn:{partition}:aps:{}:{account}:workspace/{}",
+        workspace.region, workspace.id
+    )
 }

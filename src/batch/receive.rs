@@ -52,7 +52,9 @@ where
     let mut len: usize = 0;
     while let Some(frame) = body.frame().await {
         // Trailers are no part of a remote-write body.
-        let Ok(chunk) = frame.map_err(|_| Verdict::SenderGone)?.into_data() else { continue };
+        let Ok(chunk) = frame.map_err(|_| Verdict::SenderGone)?.into_data() else {
+            continue;
+        };
         len = len.saturating_add(chunk.len());
         if len > limit {
             return Err(Verdict::TooLarge { limit });
@@ -61,5 +63,9 @@ where
         hash.update(&chunk);
         chunks.push(chunk);
     }
-    Ok(Received { frames: Frames::new(chunks), payload_hash: hex::encode(hash.finalize()), admitted })
+    Ok(Received {
+        frames: Frames::new(chunks),
+        payload_hash: hex::encode(hash.finalize()),
+        admitted,
+    })
 }

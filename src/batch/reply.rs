@@ -60,15 +60,25 @@ impl Reply {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let error_type = header("x-amzn-errortype").map(str::to_owned);
         let json_type = json.as_ref().map(|json| json.error_type.clone());
-        let said = json.map(|json| json.message).filter(|message| !message.is_empty());
+        let said = json
+            .map(|json| json.message)
+            .filter(|message| !message.is_empty());
         let said = quote(&said.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()));
         Self {
             status,
             error_type: bare_type(&error_type.or(json_type).unwrap_or_default()),
-            said: if said.is_empty() { status.to_string() } else { said },
+            said: if said.is_empty() {
+                status.to_string()
+            } else {
+                said
+            },
             written: written(headers),
-            pause: header(RETRY_AFTER.as_str()).and_then(|text| text.parse().ok()).map(Duration::from_secs),
-            date: (verified && !status.is_success()).then(|| http_date::of(headers)).flatten(),
+            pause: header(RETRY_AFTER.as_str())
+                .and_then(|text| text.parse().ok())
+                .map(Duration::from_secs),
+            date: (verified && !status.is_success())
+                .then(|| http_date::of(headers))
+                .flatten(),
         }
     }
 
@@ -83,26 +93,52 @@ impl Reply {
     pub fn meaning(self, workspace_arn: &str) -> Meaning {
         let status = self.status;
         let verdict = match status.as_u16() {
-            200..=299 => Verdict::Stored { status, written: self.written },
+            200..=299 => Verdict::Stored {
+                status,
+                written: self.written,
+            },
             401 | 403 => return self.unauthenticated(workspace_arn),
             400 if self.is_authentication() => return self.unauthenticated(workspace_arn),
-            400 if self.is_throttling() => Verdict::Throttled { pause: self.pause, said: self.said },
+            400 if self.is_throttling() => Verdict::Throttled {
+                pause: self.pause,
+                said: self.said,
+            },
             400 | 429 if self.is_series_limit() => Verdict::SeriesLimit { said: self.said },
-            400 => Verdict::Refused { reason: self.refusal(), said: self.said },
+            400 => Verdict::Refused {
+                reason: self.refusal(),
+                said: self.said,
+            },
             404 => Verdict::WorkspaceNotFound { said: self.said },
-            405 | 408 | 409 => Verdict::Unexpected { status, said: self.said },
+            405 | 408 | 409 => Verdict::Unexpected {
+                status,
+                said: self.said,
+            },
             413 => return Meaning::TooLarge(Verdict::TooLargeForAmp { said: self.said }),
-            429 => Verdict::Throttled { pause: self.pause, said: self.said },
-            402..=499 => Verdict::RefusedOther { status, said: self.said },
-            500 | 502 | 503 | 504 => Verdict::AmpFailing { status, pause: self.pause, said: self.said },
-            _ => Verdict::Unexpected { status, said: self.said },
+            429 => Verdict::Throttled {
+                pause: self.pause,
+                said: self.said,
+            },
+            402..=499 => Verdict::RefusedOther {
+                status,
+                said: self.said,
+            },
+            500 | 502 | 503 | 504 => Verdict::AmpFailing {
+                status,
+                pause: self.pause,
+                said: self.said,
+            },
+            _ => Verdict::Unexpected {
+                status,
+                said: self.said,
+            },
         };
         Meaning::Final(verdict)
     }
 
     fn unauthenticated(self, workspace_arn: &str) -> Meaning {
         let said = self.said;
-        let denied = self.error_type.starts_with("AccessDenied") || said.contains("not authorized to perform");
+        let denied = self.error_type.starts_with("AccessDenied")
+            || said.contains("not authorized to perform");
         Meaning::Unauthenticated(if denied {
             let missing = format!("the role needs aps:RemoteWrite on {workspace_arn}");
             Verdict::AccessDenied { said, missing }
@@ -114,23 +150,47 @@ impl Reply {
     /// AWS' common error types, and the words of those that come without one.
     fn is_authentication(&self) -> bool {
         const TYPES: &[&str] = &[
-            "AccessDenied", "AccessDeniedException", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature",
-            "IncompleteSignatureException", "InvalidClientTokenId", "InvalidSignatureException", "InvalidToken",
-            "InvalidTokenException", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "NotAuthorized",
-            "RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired",
+            "AccessDenied",
+            "AccessDeniedException",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "IncompleteSignature",
+            "IncompleteSignatureException",
+            "InvalidClientTokenId",
+            "InvalidSignatureException",
+            "InvalidToken",
+            "InvalidTokenException",
+            "MissingAuthenticationToken",
+            "MissingAuthenticationTokenException",
+            "NotAuthorized",
+            "RequestExpired",
+            "RequestTimeTooSkewed",
+            "SignatureDoesNotMatch",
+            "TokenRefreshRequired",
             "UnrecognizedClientException",
         ];
         const WORDS: &[&str] = &[
-            "security token included in the request", "request signature we calculated", "signature expired",
-            "signature not yet current", "missing authentication token", "incomplete signature", "credential should be scoped",
+            "security token included in the request",
+            "request signature we calculated",
+            "signature expired",
+            "signature not yet current",
+            "missing authentication token",
+            "incomplete signature",
+            "credential should be scoped",
         ];
         TYPES.contains(&self.error_type.as_str()) || self.says(WORDS)
     }
 
     fn is_throttling(&self) -> bool {
-        const TYPES: &[&str] =
-            &["Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "TooManyRequestsException"];
-        TYPES.contains(&self.error_type.as_str()) || self.says(&["rate exceeded", "ingestion rate limit"])
+        const TYPES: &[&str] = &[
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "RequestThrottled",
+            "TooManyRequestsException",
+        ];
+        TYPES.contains(&self.error_type.as_str())
+            || self.says(&["rate exceeded", "ingestion rate limit"])
     }
 
     fn is_series_limit(&self) -> bool {
@@ -139,12 +199,31 @@ impl Reply {
 
     fn refusal(&self) -> Refusal {
         const REASONS: &[(Refusal, &[&str])] = &[
-            (Refusal::Duplicate, &["duplicate sample", "new-value-for-timestamp", "already been ingested"]),
+            (
+                Refusal::Duplicate,
+                &[
+                    "duplicate sample",
+                    "new-value-for-timestamp",
+                    "already been ingested",
+                ],
+            ),
             (Refusal::OutOfOrder, &["out of order", "out-of-order"]),
             (Refusal::TooOld, &["too old", "out of bounds", "older than"]),
-            (Refusal::LabelLimit, &["label names", "label name too long", "label value too long", "max-label", "labels size"]),
+            (
+                Refusal::LabelLimit,
+                &[
+                    "label names",
+                    "label name too long",
+                    "label value too long",
+                    "max-label",
+                    "labels size",
+                ],
+            ),
         ];
-        REASONS.iter().find(|(_, words)| self.says(words)).map_or(Refusal::Invalid, |(reason, _)| *reason)
+        REASONS
+            .iter()
+            .find(|(_, words)| self.says(words))
+            .map_or(Refusal::Invalid, |(reason, _)| *reason)
     }
 
     fn says(&self, words: &[&str]) -> bool {

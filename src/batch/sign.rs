@@ -10,7 +10,9 @@ use std::time::SystemTime;
 
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as sigv4};
 use aws_sigv4::sign::v4::SigningParams;
-use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT,
+};
 use hyper::{HeaderMap, Uri};
 
 use crate::batch::Inspected;
@@ -75,7 +77,12 @@ impl Signer {
     ///
     /// # Errors
     /// [`SigningError`]; the request must then not be sent.
-    pub fn sign(&self, batch: &Inspected, held: &Held, now: SystemTime) -> Result<Signed, SigningError> {
+    pub fn sign(
+        &self,
+        batch: &Inspected,
+        held: &Held,
+        now: SystemTime,
+    ) -> Result<Signed, SigningError> {
         let fault = |error: &dyn std::error::Error| SigningError(error.to_string());
         let mut headers = HeaderMap::with_capacity(9);
         headers.insert(HOST, self.host.clone());
@@ -91,14 +98,20 @@ impl Signer {
             .settings(SigningSettings::default())
             .build()
             .map_err(|error| fault(&error))?;
-        let named = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let named = headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
         let body = SignableBody::Precomputed(batch.payload_hash.clone());
-        let request = SignableRequest::new("POST", &self.url, named, body).map_err(|error| fault(&error))?;
-        let (instructions, _) = sigv4(request, &params.into()).map_err(|error| fault(&error))?.into_parts();
+        let request =
+            SignableRequest::new("POST", &self.url, named, body).map_err(|error| fault(&error))?;
+        let (instructions, _) = sigv4(request, &params.into())
+            .map_err(|error| fault(&error))?
+            .into_parts();
 
         let (added, _) = instructions.into_parts();
         for header in added {
-            let name = HeaderName::from_bytes(header.name().as_bytes()).map_err(|error| fault(&error))?;
+            let name =
+                HeaderName::from_bytes(header.name().as_bytes()).map_err(|error| fault(&error))?;
             let mut value = HeaderValue::from_str(header.value()).map_err(|error| fault(&error))?;
             value.set_sensitive(header.sensitive() || name == AUTHORIZATION);
             headers.insert(name, value);
@@ -107,6 +120,10 @@ impl Signer {
             return Err(SigningError("no signature was made".to_owned()));
         }
         headers.insert(USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
-        Ok(Signed { path: self.path.clone(), headers, frames: batch.frames.clone() })
+        Ok(Signed {
+            path: self.path.clone(),
+            headers,
+            frames: batch.frames.clone(),
+        })
     }
 }

@@ -33,14 +33,23 @@ impl Trouble {
     pub fn saw(&self, verdict: &Verdict) {
         let mut episode = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(verdict, Verdict::Stored { .. }) {
-            if let Some(Episode { began, last, batches }) = episode.take_if(|episode| episode.last.elapsed() >= QUIET) {
+            if let Some(Episode {
+                began,
+                last,
+                batches,
+            }) = episode.take_if(|episode| episode.last.elapsed() >= QUIET)
+            {
                 let seconds = last.duration_since(began).as_secs_f32();
                 tracing::info!(seconds, ?batches, "batches are stored again");
             }
             return;
         }
         let now = Instant::now();
-        let episode = episode.get_or_insert_with(|| Episode { began: now, last: now, batches: BTreeMap::new() });
+        let episode = episode.get_or_insert_with(|| Episode {
+            began: now,
+            last: now,
+            batches: BTreeMap::new(),
+        });
         episode.last = now;
         let count = episode.batches.entry(verdict.name()).or_default();
         *count += 1;

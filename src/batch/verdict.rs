@@ -7,7 +7,10 @@
 //! [`Verdict`] holds every outcome, and the matches below have no wildcard arm: a new kind of fault does not compile until
 //! somebody has decided what the sender hears. A verdict's [`name`](Verdict::name) is at once the metric's label, the
 //! log's field and the row in the README.
-#![deny(clippy::wildcard_enum_match_arm, clippy::match_wildcard_for_single_variants)]
+#![deny(
+    clippy::wildcard_enum_match_arm,
+    clippy::match_wildcard_for_single_variants
+)]
 
 use std::fmt;
 use std::time::Duration;
@@ -240,9 +243,13 @@ impl Verdict {
             Self::Throttled { pause, .. } => (again, Some(pause.unwrap_or(Duration::from_secs(1)))),
             Self::AmpFailing { status, pause, .. } => (*status, *pause),
 
-            Self::SeriesLimit { .. } | Self::Refused { .. } | Self::Malformed(_) => (StatusCode::BAD_REQUEST, None),
+            Self::SeriesLimit { .. } | Self::Refused { .. } | Self::Malformed(_) => {
+                (StatusCode::BAD_REQUEST, None)
+            }
             Self::RefusedOther { status, .. } => (*status, None),
-            Self::TooLargeForAmp { .. } | Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
+            Self::TooLargeForAmp { .. } | Self::TooLarge { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, None)
+            }
             Self::UnsupportedMedia { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
             Self::NoSuchPath => (StatusCode::NOT_FOUND, None),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
@@ -257,11 +264,17 @@ impl fmt::Display for Verdict {
         match self {
             Self::Stored { status, .. } => write!(f, "AMP answered {status}"),
             Self::NoCredentials { why } => write!(f, "no AWS credentials: {why}"),
-            Self::Unauthenticated { said } => write!(f, "AMP does not take the credentials: {said}"),
+            Self::Unauthenticated { said } => {
+                write!(f, "AMP does not take the credentials: {said}")
+            }
             Self::AccessDenied { said, missing } => write!(f, "{missing}; AMP said: {said}"),
-            Self::WorkspaceNotFound { said } => write!(f, "AMP does not know the workspace: {said}"),
+            Self::WorkspaceNotFound { said } => {
+                write!(f, "AMP does not know the workspace: {said}")
+            }
             Self::Throttled { said, .. } => write!(f, "AMP throttles: {said}"),
-            Self::SeriesLimit { said } | Self::Refused { said, .. } | Self::RefusedOther { said, .. } => {
+            Self::SeriesLimit { said }
+            | Self::Refused { said, .. }
+            | Self::RefusedOther { said, .. } => {
                 write!(f, "AMP refused this batch: {said}")
             }
             Self::TooLargeForAmp { said } => write!(f, "too large for AMP: {said}"),
@@ -273,9 +286,14 @@ impl fmt::Display for Verdict {
             Self::Malformed(why) => write!(f, "no remote-write body: {why}"),
             Self::TooLarge { limit } => write!(f, "the body is over --max-body-bytes, {limit}"),
             Self::UnsupportedMedia { what } => {
-                write!(f, "{what}; expected Content-Encoding: snappy and Content-Type: application/x-protobuf")
+                write!(
+                    f,
+                    "{what}; expected Content-Encoding: snappy and Content-Type: application/x-protobuf"
+                )
             }
-            Self::NoSuchPath | Self::MethodNotAllowed => write!(f, "not served here; served is {SERVED}"),
+            Self::NoSuchPath | Self::MethodNotAllowed => {
+                write!(f, "not served here; served is {SERVED}")
+            }
             Self::SlowSender => f.write_str("the body did not come within 30 s"),
             Self::SenderGone => f.write_str("the connection broke before the body was complete"),
         }
@@ -303,11 +321,18 @@ fn stored(status: StatusCode, written: &HeaderMap) -> Response<Full<Bytes>> {
     response
 }
 
-fn explained(status: StatusCode, pause: Option<Duration>, verdict: &Verdict) -> Response<Full<Bytes>> {
+fn explained(
+    status: StatusCode,
+    pause: Option<Duration>,
+    verdict: &Verdict,
+) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(format!("{verdict}\n")));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(ALLOW, HeaderValue::from_static("POST"));

@@ -120,7 +120,9 @@ pub struct Surroundings<'a> {
 
 impl fmt::Debug for Surroundings<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Surroundings").field("memory_limit", &self.memory_limit).finish_non_exhaustive()
+        f.debug_struct("Surroundings")
+            .field("memory_limit", &self.memory_limit)
+            .finish_non_exhaustive()
     }
 }
 
@@ -145,7 +147,11 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = if self.value.is_empty() { "not set".to_owned() } else { format!("is {:?}", self.value) };
+        let value = if self.value.is_empty() {
+            "not set".to_owned()
+        } else {
+            format!("is {:?}", self.value)
+        };
         write!(f, "{} {value}: expected {}", self.setting, self.expected)
     }
 }
@@ -157,12 +163,21 @@ impl Config {
     ///
     /// # Errors
     /// [`Rejected`] with every fault that was found.
-    pub fn read(flag: &dyn Fn(&Setting) -> Option<String>, around: &Surroundings<'_>) -> Result<Self, Rejected> {
-        let mut reader = Reader { flag, around, faults: Vec::new() };
+    pub fn read(
+        flag: &dyn Fn(&Setting) -> Option<String>,
+        around: &Surroundings<'_>,
+    ) -> Result<Self, Rejected> {
+        let mut reader = Reader {
+            flag,
+            around,
+            faults: Vec::new(),
+        };
         let config = reader.config();
         match config {
             Some(config) if reader.faults.is_empty() => Ok(config),
-            _ => Err(Rejected { faults: reader.faults }),
+            _ => Err(Rejected {
+                faults: reader.faults,
+            }),
         }
     }
 }
@@ -185,7 +200,9 @@ impl Reader<'_> {
             }
         }
         let workspace = self.workspace();
-        let region = workspace.as_ref().map(|workspace| workspace.region.as_str());
+        let region = workspace
+            .as_ref()
+            .map(|workspace| workspace.region.as_str());
         let identity = self.identity(region);
         let extra_roots = self.extra_roots();
         let limits = self.limits();
@@ -207,7 +224,10 @@ impl Reader<'_> {
         let open = self.parse(&settings::ALLOW_NON_LOOPBACK, values::switch);
         let listen = self.parse(&settings::LISTEN, values::socket_address)?;
         if !open? && !listen.ip().is_loopback() {
-            self.fault(&settings::LISTEN, "a loopback address, or --allow-non-loopback beside it");
+            self.fault(
+                &settings::LISTEN,
+                "a loopback address, or --allow-non-loopback beside it",
+            );
             return None;
         }
         Some(listen)
@@ -223,54 +243,104 @@ impl Reader<'_> {
         }
         let Some(url) = url else {
             if id.is_none() {
-                self.fault(&settings::WORKSPACE_ID, "the workspace's id, or --remote-write-url");
+                self.fault(
+                    &settings::WORKSPACE_ID,
+                    "the workspace's id, or --remote-write-url",
+                );
             }
             if region.is_none() {
-                self.fault(&settings::REGION, "the workspace's region, or --remote-write-url");
+                self.fault(
+                    &settings::REGION,
+                    "the workspace's region, or --remote-write-url",
+                );
             }
             let (id, region) = (id?, region?);
-            let url = format!("https://aps-workspaces.{region}.amazonaws.com/workspaces/{id}/api/v1/remote_write");
+            let url = format!(
+                "https://aps-workspaces.{region}.amazonaws.com/workspaces/{id}/api/v1/remote_write"
+            );
             let remote_write_url = url.parse().ok()?;
-            return Some(Workspace { id, region, remote_write_url });
+            return Some(Workspace {
+                id,
+                region,
+                remote_write_url,
+            });
         };
 
-        let in_path = url.path().strip_prefix("/workspaces/").and_then(|rest| rest.strip_suffix("/api/v1/remote_write"));
+        let in_path = url
+            .path()
+            .strip_prefix("/workspaces/")
+            .and_then(|rest| rest.strip_suffix("/api/v1/remote_write"));
         let Some(in_path) = in_path.and_then(|id| values::workspace_id(id).ok()) else {
-            self.fault(&settings::REMOTE_WRITE_URL, "a path /workspaces/<id>/api/v1/remote_write, without a slash at its end");
+            self.fault(
+                &settings::REMOTE_WRITE_URL,
+                "a path /workspaces/<id>/api/v1/remote_write, without a slash at its end",
+            );
             return None;
         };
         if id.is_some_and(|id| id != in_path) {
-            self.fault(&settings::WORKSPACE_ID, &format!("the workspace of --remote-write-url, {in_path}, or none"));
+            self.fault(
+                &settings::WORKSPACE_ID,
+                &format!("the workspace of --remote-write-url, {in_path}, or none"),
+            );
         }
         let of_host = url.host().and_then(region_of_host);
         match (&region, &of_host) {
             (Some(region), Some(of_host)) if region != of_host => {
-                self.fault(&settings::REGION, &format!("the region of --remote-write-url's host, {of_host}, or none"));
+                self.fault(
+                    &settings::REGION,
+                    &format!("the region of --remote-write-url's host, {of_host}, or none"),
+                );
             }
             (None, None) => {
-                self.fault(&settings::REGION, "the workspace's region, which this --remote-write-url does not show");
+                self.fault(
+                    &settings::REGION,
+                    "the workspace's region, which this --remote-write-url does not show",
+                );
             }
             _ => {}
         }
-        Some(Workspace { id: in_path, region: region.or(of_host)?, remote_write_url: url })
+        Some(Workspace {
+            id: in_path,
+            region: region.or(of_host)?,
+            remote_write_url: url,
+        })
     }
 
     fn identity(&mut self, region: Option<&str>) -> Option<Identity> {
-        let role_arn = self.parse_required(&settings::ROLE_ARN, "the ARN of the role to assume", values::role_arn);
+        let role_arn = self.parse_required(
+            &settings::ROLE_ARN,
+            "the ARN of the role to assume",
+            values::role_arn,
+        );
         let token_file = self.parse_required(
             &settings::WEB_IDENTITY_TOKEN_FILE,
             "the path of the projected service-account token",
-            |text| if text.starts_with("eyJ") { Err(Expected("a path, not the token itself".into())) } else { Ok(PathBuf::from(text)) },
+            |text| {
+                if text.starts_with("eyJ") {
+                    Err(Expected("a path, not the token itself".into()))
+                } else {
+                    Ok(PathBuf::from(text))
+                }
+            },
         );
         let session_duration = self.parse(&settings::SESSION_DURATION, |text| {
-            let (least, most) = (Duration::from_secs(15 * 60), Duration::from_secs(12 * 60 * 60));
+            let (least, most) = (
+                Duration::from_secs(15 * 60),
+                Duration::from_secs(12 * 60 * 60),
+            );
             values::duration_within(text, least, most, "15m to 12h")
         });
         let sts_endpoint = match self.given(&settings::STS_ENDPOINT) {
             Some(_) => self.parse_given(&settings::STS_ENDPOINT, values::endpoint),
-            None => region.and_then(|region| format!("https://sts.{region}.{}/", dns_suffix(region)).parse().ok()),
+            None => region.and_then(|region| {
+                format!("https://sts.{region}.{}/", dns_suffix(region))
+                    .parse()
+                    .ok()
+            }),
         };
-        let session_name = self.given(&settings::ROLE_SESSION_NAME).unwrap_or_else(|| self.name_from_pod());
+        let session_name = self
+            .given(&settings::ROLE_SESSION_NAME)
+            .unwrap_or_else(|| self.name_from_pod());
         Some(Identity {
             role_arn: role_arn?,
             token_file: token_file?,
@@ -297,16 +367,27 @@ impl Reader<'_> {
             return Some(Vec::new());
         }
         self.parse_given(&settings::CA_BUNDLE, |path| {
-            let pem = std::fs::read(path).map_err(|error| Expected(format!("a readable PEM file ({error})")))?;
+            let pem = std::fs::read(path)
+                .map_err(|error| Expected(format!("a readable PEM file ({error})")))?;
             let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-            let roots = roots.map_err(|error| Expected(format!("a PEM file of certificates ({error})")))?;
-            if roots.is_empty() { Err(Expected("a PEM file with at least one certificate".into())) } else { Ok(roots) }
+            let roots =
+                roots.map_err(|error| Expected(format!("a PEM file of certificates ({error})")))?;
+            if roots.is_empty() {
+                Err(Expected("a PEM file with at least one certificate".into()))
+            } else {
+                Ok(roots)
+            }
         })
     }
 
     fn limits(&mut self) -> Option<Limits> {
         let upstream_timeout = self.parse(&settings::UPSTREAM_TIMEOUT, |text| {
-            values::duration_within(text, Duration::from_secs(1), Duration::from_secs(300), "1s to 5m")
+            values::duration_within(
+                text,
+                Duration::from_secs(1),
+                Duration::from_secs(300),
+                "1s to 5m",
+            )
         });
         let max_inflight_bytes = match self.given(&settings::MAX_INFLIGHT_BYTES) {
             Some(_) => self.parse_given(&settings::MAX_INFLIGHT_BYTES, values::bytes),
@@ -316,19 +397,33 @@ impl Reader<'_> {
         let max_body_bytes = self.parse(&settings::MAX_BODY_BYTES, values::bytes);
         let (budget, max_body) = (max_inflight_bytes?, max_body_bytes?);
         if explicit && max_body > budget {
-            self.fault(&settings::MAX_BODY_BYTES, &format!("at most --max-inflight-bytes, {budget}"));
+            self.fault(
+                &settings::MAX_BODY_BYTES,
+                &format!("at most --max-inflight-bytes, {budget}"),
+            );
         }
-        Some(Limits { upstream_timeout: upstream_timeout?, max_body_bytes: max_body.min(budget), max_inflight_bytes: budget })
+        Some(Limits {
+            upstream_timeout: upstream_timeout?,
+            max_body_bytes: max_body.min(budget),
+            max_inflight_bytes: budget,
+        })
     }
 
     fn drain(&mut self) -> Option<Drain> {
         let idle = self.parse(&settings::DRAIN_IDLE, values::duration);
         let timeout = self.parse(&settings::DRAIN_TIMEOUT, values::duration);
-        Some(Drain { idle: idle?, timeout: timeout? })
+        Some(Drain {
+            idle: idle?,
+            timeout: timeout?,
+        })
     }
 
     fn log(&mut self) -> Option<Log> {
-        let by_terminal = if self.around.stdout_is_terminal { LogFormat::Text } else { LogFormat::Json };
+        let by_terminal = if self.around.stdout_is_terminal {
+            LogFormat::Text
+        } else {
+            LogFormat::Json
+        };
         let format = match self.given(&settings::LOG_FORMAT) {
             None => Some(by_terminal),
             Some(_) => self.parse_given(&settings::LOG_FORMAT, |text| match text {
@@ -338,26 +433,45 @@ impl Reader<'_> {
             }),
         };
         let level = self.parse(&settings::LOG_LEVEL, |text| {
-            text.parse().map_err(|_| Expected("error, warn, info, debug or trace".into()))
+            text.parse()
+                .map_err(|_| Expected("error, warn, info, debug or trace".into()))
         });
-        Some(Log { format: format?, level: level? })
+        Some(Log {
+            format: format?,
+            level: level?,
+        })
     }
 
     // --- one setting ---
 
     fn given(&self, setting: &Setting) -> Option<String> {
-        let from_env = || setting.env.iter().find_map(|name| (self.around.env)(name).filter(|value| !value.is_empty()));
+        let from_env = || {
+            setting
+                .env
+                .iter()
+                .find_map(|name| (self.around.env)(name).filter(|value| !value.is_empty()))
+        };
         (self.flag)(setting).or_else(from_env)
     }
 
     /// The value that was given, or the fixed default.
-    fn parse<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, Expected>) -> Option<T> {
-        let text = self.given(setting).or_else(|| setting.fixed_default().map(str::to_owned))?;
+    fn parse<T>(
+        &mut self,
+        setting: &Setting,
+        parse: impl Fn(&str) -> Result<T, Expected>,
+    ) -> Option<T> {
+        let text = self
+            .given(setting)
+            .or_else(|| setting.fixed_default().map(str::to_owned))?;
         self.checked(setting, parse(&text))
     }
 
     /// `None` without a fault where nothing was given.
-    fn parse_given<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, Expected>) -> Option<T> {
+    fn parse_given<T>(
+        &mut self,
+        setting: &Setting,
+        parse: impl Fn(&str) -> Result<T, Expected>,
+    ) -> Option<T> {
         let text = self.given(setting)?;
         self.checked(setting, parse(&text))
     }
@@ -375,13 +489,22 @@ impl Reader<'_> {
     }
 
     fn checked<T>(&mut self, setting: &Setting, value: Result<T, Expected>) -> Option<T> {
-        value.map_err(|expected| self.fault(setting, &expected.0)).ok()
+        value
+            .map_err(|expected| self.fault(setting, &expected.0))
+            .ok()
     }
 
     fn fault(&mut self, setting: &Setting, expected: &str) {
-        let value = self.given(setting).or_else(|| setting.fixed_default().map(str::to_owned)).unwrap_or_default();
+        let value = self
+            .given(setting)
+            .or_else(|| setting.fixed_default().map(str::to_owned))
+            .unwrap_or_default();
         let names = format!("--{} ({})", setting.flag, setting.env.join(", "));
-        self.faults.push(Fault { setting: names, value: withhold(&value), expected: expected.to_owned() });
+        self.faults.push(Fault {
+            setting: names,
+            value: withhold(&value),
+            expected: expected.to_owned(),
+        });
     }
 }
 
@@ -402,13 +525,21 @@ fn withhold(value: &str) -> String {
 
 /// The region of AMP's regional hosts; a PrivateLink or private host shows none.
 fn region_of_host(host: &str) -> Option<String> {
-    let rest = host.strip_prefix("aps-workspaces.").or_else(|| host.strip_prefix("aps-workspaces-fips."))?;
-    let region = rest.strip_suffix(".amazonaws.com").or_else(|| rest.strip_suffix(".api.aws"))?;
+    let rest = host
+        .strip_prefix("aps-workspaces.")
+        .or_else(|| host.strip_prefix("aps-workspaces-fips."))?;
+    let region = rest
+        .strip_suffix(".amazonaws.com")
+        .or_else(|| rest.strip_suffix(".api.aws"))?;
     values::region(region).ok()
 }
 
 fn dns_suffix(region: &str) -> &'static str {
-    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+    if region.starts_with("cn-") {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
+    }
 }
 
 /// Half of the memory limit, so that decompressing, TLS and the program itself have the other half.

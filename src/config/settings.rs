@@ -24,7 +24,7 @@ pub struct Setting {
 
 macro_rules! settings {
     ($($name:ident: $flag:literal, [$($env:literal),*], $value:literal, $default:literal, $help:literal;)*) => {
-        $(#[doc = $help] pub const $name: Setting = Setting {
+        $(#[doc = $help] pub(super) const $name: Setting = Setting {
             flag: $flag, env: &[$($env),*], value: $value, default: $default, help: $help,
         };)*
         /// Every setting, in the order of the help.
@@ -99,7 +99,11 @@ mod tests {
         let mut names = HashSet::new();
         for setting in ALL {
             assert!(names.insert(setting.flag), "--{} twice", setting.flag);
-            assert!(setting.env.iter().all(|name| names.insert(name)), "a variable of --{} twice", setting.flag);
+            assert!(
+                setting.env.iter().all(|name| names.insert(name)),
+                "a variable of --{} twice",
+                setting.flag
+            );
         }
     }
 }

@@ -25,7 +25,8 @@ fn expected<T>(what: impl Into<String>) -> Result<T, Expected> {
 
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Expected> {
     let text = text.replace("localhost:", "127.0.0.1:");
-    text.parse().or_else(|_| expected("an address and a port, as 127.0.0.1:8005 or [::1]:8005"))
+    text.parse()
+        .or_else(|_| expected("an address and a port, as 127.0.0.1:8005 or [::1]:8005"))
 }
 
 pub(super) fn switch(text: &str) -> Result<bool, Expected> {
@@ -44,7 +45,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, Expected> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(what)?;
         let (number, tail) = rest.split_at(digits);
-        let unit_end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let unit_end = tail
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit_end);
         let millis: u64 = match unit {
             "ms" => 1,
@@ -55,22 +58,39 @@ pub(super) fn duration(text: &str) -> Result<Duration, Expected> {
         };
         let number: u64 = number.parse().map_err(|_| what())?;
         let part = number.checked_mul(millis).ok_or_else(what)?;
-        total = total.checked_add(Duration::from_millis(part)).ok_or_else(what)?;
+        total = total
+            .checked_add(Duration::from_millis(part))
+            .ok_or_else(what)?;
         rest = tail;
     }
-    if total.is_zero() { Err(what()) } else { Ok(total) }
+    if total.is_zero() {
+        Err(what())
+    } else {
+        Ok(total)
+    }
 }
 
-pub(super) fn duration_within(text: &str, least: Duration, most: Duration, words: &str) -> Result<Duration, Expected> {
+pub(super) fn duration_within(
+    text: &str,
+    least: Duration,
+    most: Duration,
+    words: &str,
+) -> Result<Duration, Expected> {
     let value = duration(text)?;
-    if value < least || value > most { expected(format!("a duration of {words}")) } else { Ok(value) }
+    if value < least || value > most {
+        expected(format!("a duration of {words}"))
+    } else {
+        Ok(value)
+    }
 }
 
 /// A number of bytes: plain, or with `kB`, `MB`, `GB` (powers of 1000), `KiB`, `MiB`, `GiB` (powers of 1024).
 pub(super) fn bytes(text: &str) -> Result<usize, Expected> {
     let what = || Expected("a number of bytes above 0, as 1000000, 1MB or 32MiB".into());
     let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor: usize = match unit.trim() {
         "" | "B" => 1,
@@ -83,7 +103,10 @@ pub(super) fn bytes(text: &str) -> Result<usize, Expected> {
         _ => return Err(what()),
     };
     let number: usize = number.parse().map_err(|_| what())?;
-    number.checked_mul(factor).filter(|value| *value > 0).ok_or_else(what)
+    number
+        .checked_mul(factor)
+        .filter(|value| *value > 0)
+        .ok_or_else(what)
 }
 
 /// As AWS writes them: `us-east-1`, `eu-central-1`, `us-gov-west-1`.
@@ -94,7 +117,11 @@ pub(super) fn region(text: &str) -> Result<String, Expected> {
     let valid = parts.len() >= 3
         && parts.last().is_some_and(number)
         && parts.iter().rev().skip(1).all(|part| lower(part));
-    if valid { Ok(text.to_owned()) } else { expected("a region as AWS names it, for example eu-central-1") }
+    if valid {
+        Ok(text.to_owned())
+    } else {
+        expected("a region as AWS names it, for example eu-central-1")
+    }
 }
 
 /// `ws-` and what follows, as AMP shows it; the whole ARN is a frequent mistake and gets its own words.
@@ -103,15 +130,22 @@ pub(super) fn workspace_id(text: &str) -> Result<String, Expected> {
         return expected(format!("the workspace's id alone, not its ARN: {id}"));
     }
     let tail = text.strip_prefix("ws-").unwrap_or_default();
-    let valid = (1..=64).contains(&tail.len()) && tail.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if valid { Ok(text.to_owned()) } else { expected("a workspace id, as ws- and letters, digits and dashes") }
+    let valid = (1..=64).contains(&tail.len())
+        && tail.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if valid {
+        Ok(text.to_owned())
+    } else {
+        expected("a workspace id, as ws- and letters, digits and dashes")
+    }
 }
 
 /// `arn:<partition>:iam::<account>:role/<path and name>`, 20 to 2048 characters (STS API reference).
 pub(super) fn role_arn(text: &str) -> Result<String, Expected> {
     let what = "a role's ARN, as arn:aws:iam::111122223333:role/NAME";
     let parts: Vec<&str> = text.splitn(6, ':').collect();
-    let [arn, partition, service, region, account, resource] = parts.as_slice() else { return expected(what) };
+    let [arn, partition, service, region, account, resource] = parts.as_slice() else {
+        return expected(what);
+    };
     if *service == "sts" && resource.starts_with("assumed-role/") {
         return expected(format!("{what}; this is the ARN of a session of a role"));
     }
@@ -122,9 +156,15 @@ pub(super) fn role_arn(text: &str) -> Result<String, Expected> {
         && region.is_empty()
         && account.len() == 12
         && account.bytes().all(|b| b.is_ascii_digit())
-        && resource.strip_prefix("role/").is_some_and(|name| !name.is_empty() && printable(name))
+        && resource
+            .strip_prefix("role/")
+            .is_some_and(|name| !name.is_empty() && printable(name))
         && (20..=2048).contains(&text.len());
-    if valid { Ok(text.to_owned()) } else { expected(what) }
+    if valid {
+        Ok(text.to_owned())
+    } else {
+        expected(what)
+    }
 }
 
 /// An absolute `https` URL, or an `http` one whose host is loopback; no credentials, query or fragment.
@@ -133,15 +173,21 @@ pub(super) fn endpoint(text: &str) -> Result<Uri, Expected> {
     if text.contains('#') {
         return expected(what);
     }
-    let Ok(uri) = text.parse::<Uri>() else { return expected(what) };
-    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return expected(what) };
+    let Ok(uri) = text.parse::<Uri>() else {
+        return expected(what);
+    };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return expected(what);
+    };
     if uri.query().is_some() || authority.as_str().contains('@') || authority.host().is_empty() {
         return expected(what);
     }
     match scheme {
         "https" => Ok(uri),
         "http" if is_loopback(authority.host()) => Ok(uri),
-        "http" => expected("https://; plain http would show credentials to the network and is for loopback only"),
+        "http" => expected(
+            "https://; plain http would show credentials to the network and is for loopback only",
+        ),
         _ => expected(what),
     }
 }
@@ -155,8 +201,16 @@ pub(super) fn is_loopback(host: &str) -> bool {
 /// Characters that STS refuses become dashes, the rest is cut to 64; STS wants at least 2.
 pub(super) fn session_name(text: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-    let name: String = text.chars().map(|c| if allowed(c) { c } else { '-' }).take(64).collect();
-    if name.len() < 2 { format!("amp-sidecar-{name}") } else { name }
+    let name: String = text
+        .chars()
+        .map(|c| if allowed(c) { c } else { '-' })
+        .take(64)
+        .collect();
+    if name.len() < 2 {
+        format!("amp-sidecar-{name}")
+    } else {
+        name
+    }
 }
 
 #[cfg(test)]
@@ -167,7 +221,17 @@ mod tests {
     fn durations_need_their_unit() {
         assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        for wrong in ["", "10", "s", "10 s", "1d", "0s", "-1s", "99999999999999999999h", "1.5h"] {
+        for wrong in [
+            "",
+            "10",
+            "s",
+            "10 s",
+            "1d",
+            "0s",
+            "-1s",
+            "99999999999999999999h",
+            "1.5h",
+        ] {
             assert!(duration(wrong).is_err(), "{wrong:?}");
         }
     }
@@ -186,12 +250,22 @@ mod tests {
     fn arns_of_sessions_and_workspaces_are_told_apart() {
         assert!(role_arn("arn:aws:iam::111122223333:role/path/amp").is_ok());
         assert!(role_arn("arn:aws-us-gov:iam::111122223333:role/amp").is_ok());
-        let told = role_arn("arn:aws:sts::111122223333:assumed-role/amp/pod").unwrap_err().0;
+        let told = role_arn("arn:aws:sts::111122223333:assumed-role/amp/pod")
+            .unwrap_err()
+            .0;
         assert!(told.contains("session of a role"), "{told}");
-        for wrong in ["", "amp", "arn:aws:iam::111122223333:user/x", "arn:aws:iam::1:role/x", "arn:aws:iam::111122223333:role/"] {
+        for wrong in [
+            "",
+            "amp",
+            "arn:aws:iam::111122223333:user/x",
+            "arn:aws:iam::1:role/x",
+            "arn:aws:iam::111122223333:role/",
+        ] {
             assert!(role_arn(wrong).is_err(), "{wrong:?}");
         }
-        let told = workspace_id("arn:aws:aps:eu-central-1:111122223333:workspace/ws-1").unwrap_err().0;
+        let told = workspace_id("arn:aws:aps:eu-central-1:111122223333:workspace/ws-1")
+            .unwrap_err()
+            .0;
         assert!(told.contains("ws-1"), "{told}");
         assert!(workspace_id("ws-0b1c-2").is_ok());
         for wrong in ["", "ws-", "ws-a/b", "ws-ä", "../ws-1"] {
@@ -201,27 +275,57 @@ mod tests {
 
     #[test]
     fn plain_http_stays_on_this_machine() {
-        for fine in ["https://sts.eu-central-1.amazonaws.com", "http://127.0.0.1:9", "http://[::1]:9/x", "http://localhost:9"] {
+        for fine in [
+            "https://sts.eu-central-1.amazonaws.com",
+            "http://127.0.0.1:9",
+            "http://[::1]:9/x",
+            "http://localhost:9",
+        ] {
             assert!(endpoint(fine).is_ok(), "{fine}");
         }
-        for wrong in ["http://10.0.0.1/", "http://localhost.example/", "https://a:b@c/", "https://x/?q", "https://x/#f", "/x", "", "ftp://x/"] {
+        for wrong in [
+            "http://10.0.0.1/",
+            "http://localhost.example/",
+            "https://a:b@c/",
+            "https://x/?q",
+            "https://x/#f",
+            "/x",
+            "",
+            "ftp://x/",
+        ] {
             assert!(endpoint(wrong).is_err(), "{wrong:?}");
         }
     }
 
     #[test]
     fn regions_look_like_regions() {
-        for fine in ["us-east-1", "us-gov-west-1", "ap-southeast-7", "us-iso-east-1"] {
+        for fine in [
+            "us-east-1",
+            "us-gov-west-1",
+            "ap-southeast-7",
+            "us-iso-east-1",
+        ] {
             assert!(region(fine).is_ok(), "{fine}");
         }
-        for wrong in ["", "us-east", "us-east-1a", "US-EAST-1", "us_east_1", "us--1", "-east-1"] {
+        for wrong in [
+            "",
+            "us-east",
+            "us-east-1a",
+            "US-EAST-1",
+            "us_east_1",
+            "us--1",
+            "-east-1",
+        ] {
             assert!(region(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn session_names_are_made_valid() {
-        assert_eq!(session_name("monitoring/prometheus k8s"), "monitoring-prometheus-k8s");
+        assert_eq!(
+            session_name("monitoring/prometheus k8s"),
+            "monitoring-prometheus-k8s"
+        );
         assert_eq!(session_name(&"é".repeat(90)), "-".repeat(64));
         assert_eq!(session_name(""), "amp-sidecar-");
     }

@@ -99,12 +99,33 @@ pub struct Refresher<S> {
 }
 
 /// A cache and the task that fills it.
-pub fn cache<S: Source>(source: S, clock: Clock, telemetry: Arc<Telemetry>) -> (Cache, Refresher<S>) {
+pub fn cache<S: Source>(
+    source: S,
+    clock: Clock,
+    telemetry: Arc<Telemetry>,
+) -> (Cache, Refresher<S>) {
     // The first exchange begins with the task, so an early batch may wait for it.
-    let state = State { held: None, exchanging: true, fault: None, generation: 0 };
+    let state = State {
+        held: None,
+        exchanging: true,
+        fault: None,
+        generation: 0,
+    };
     let (state, _) = watch::channel(state);
-    let shared = Arc::new(Shared { state, wake: Notify::new(), forced: Mutex::new(None), clock });
-    (Cache(Arc::clone(&shared)), Refresher { source, shared, telemetry })
+    let shared = Arc::new(Shared {
+        state,
+        wake: Notify::new(),
+        forced: Mutex::new(None),
+        clock,
+    });
+    (
+        Cache(Arc::clone(&shared)),
+        Refresher {
+            source,
+            shared,
+            telemetry,
+        },
+    )
 }
 
 // === impl Cache ===
@@ -126,7 +147,10 @@ impl Cache {
     /// # Errors
     /// [`Unavailable`] where the exchange fails, takes long, or one was asked for a moment ago.
     pub async fn renewed(&self, refused: &Held) -> Result<Arc<Held>, Unavailable> {
-        let newer = |state: &State| self.usable(state).filter(|held| held.generation > refused.generation);
+        let newer = |state: &State| {
+            self.usable(state)
+                .filter(|held| held.generation > refused.generation)
+        };
         if let Some(held) = newer(&self.0.state.borrow()) {
             return Ok(held);
         }
@@ -140,11 +164,16 @@ impl Cache {
     /// [`Unavailable`] while there are no usable credentials.
     pub fn ready(&self) -> Result<(), Unavailable> {
         let state = self.0.state.borrow();
-        self.usable(&state).map(|_| ()).ok_or_else(|| state.unavailable())
+        self.usable(&state)
+            .map(|_| ())
+            .ok_or_else(|| state.unavailable())
     }
 
     fn usable(&self, state: &State) -> Option<Arc<Held>> {
-        state.held.clone().filter(|held| held.expires > self.0.clock.now())
+        state
+            .held
+            .clone()
+            .filter(|held| held.expires > self.0.clock.now())
     }
 
     /// Starts an exchange unless one is under way; refuses where the last forced one is too fresh.
@@ -161,10 +190,17 @@ impl Cache {
             *forced = Some(Instant::now());
             self.0.wake.notify_one();
         }
-        if fresh && !started && !self.0.state.borrow().exchanging { Err(Unavailable::JustRenewed) } else { Ok(()) }
+        if fresh && !started && !self.0.state.borrow().exchanging {
+            Err(Unavailable::JustRenewed)
+        } else {
+            Ok(())
+        }
     }
 
-    async fn wait(&self, found: impl Fn(&State) -> Option<Arc<Held>>) -> Result<Arc<Held>, Unavailable> {
+    async fn wait(
+        &self,
+        found: impl Fn(&State) -> Option<Arc<Held>>,
+    ) -> Result<Arc<Held>, Unavailable> {
         let deadline = Instant::now() + LONGEST_WAIT;
         let mut receiver = self.0.state.subscribe();
         loop {
@@ -187,7 +223,9 @@ impl Cache {
 
 impl State {
     fn unavailable(&self) -> Unavailable {
-        self.fault.clone().map_or(Unavailable::Waiting, Unavailable::Failed)
+        self.fault
+            .clone()
+            .map_or(Unavailable::Waiting, Unavailable::Failed)
     }
 }
 
@@ -206,7 +244,10 @@ impl<S: Source> Refresher<S> {
             let due = match self.source.obtain().await {
                 Ok(obtained) => {
                     if failures > 0 {
-                        tracing::info!(failed_exchanges = failures, "credentials can be renewed again");
+                        tracing::info!(
+                            failed_exchanges = failures,
+                            "credentials can be renewed again"
+                        );
                     }
                     failures = 0;
                     self.publish(obtained)
@@ -238,14 +279,24 @@ impl<S: Source> Refresher<S> {
             state.exchanging = false;
             state.fault = None;
             let identity = Identity::from(obtained.credentials);
-            state.held = Some(Arc::new(Held { identity, expires: obtained.expires, generation: state.generation }));
+            state.held = Some(Arc::new(Held {
+                identity,
+                expires: obtained.expires,
+                generation: state.generation,
+            }));
         });
         due
     }
 
     fn fail(&self, error: &S::Error, failures: u32, pause: Duration) {
         let now = self.shared.clock.now();
-        let left = self.shared.state.borrow().held.as_ref().map(|held| held.expires.duration_since(now).unwrap_or_default());
+        let left = self
+            .shared
+            .state
+            .borrow()
+            .held
+            .as_ref()
+            .map(|held| held.expires.duration_since(now).unwrap_or_default());
         self.telemetry.exchange_failed(error.name());
         let (cause, left) = (error.name(), left.unwrap_or_default().as_secs());
         // The first failure of a row is news; the rest can be had at debug.
@@ -281,7 +332,9 @@ fn backoff(pace: Pace, failures: u32) -> Duration {
         Pace::Soon => (Duration::from_secs(1), Duration::from_secs(15)),
         Pace::Slowly => (Duration::from_secs(5), Duration::from_secs(60)),
     };
-    let full = first.saturating_mul(2_u32.saturating_pow(failures)).min(longest);
+    let full = first
+        .saturating_mul(2_u32.saturating_pow(failures))
+        .min(longest);
     full.mul_f64(0.5 + 0.5 * fastrand::f64())
 }
 

@@ -90,7 +90,10 @@ impl StsError {
     pub fn pace(&self) -> Pace {
         match self {
             Self::Refused { status, code, .. } => match code.as_str() {
-                "ExpiredTokenException" | "IDPCommunicationError" | "Throttling" | "InternalFailure"
+                "ExpiredTokenException"
+                | "IDPCommunicationError"
+                | "Throttling"
+                | "InternalFailure"
                 | "ServiceUnavailable" => Pace::Soon,
                 _ if status.is_server_error() => Pace::Soon,
                 _ => Pace::Slowly,
@@ -104,12 +107,26 @@ impl StsError {
     #[must_use]
     pub fn name(&self) -> &'static str {
         const KNOWN: &[&str] = &[
-            "AccessDenied", "ExpiredTokenException", "IDPCommunicationError", "IDPRejectedClaim", "InternalFailure",
-            "InvalidAction", "InvalidIdentityToken", "MalformedPolicyDocument", "PackedPolicyTooLarge",
-            "RegionDisabledException", "ServiceUnavailable", "Throttling", "ValidationError",
+            "AccessDenied",
+            "ExpiredTokenException",
+            "IDPCommunicationError",
+            "IDPRejectedClaim",
+            "InternalFailure",
+            "InvalidAction",
+            "InvalidIdentityToken",
+            "MalformedPolicyDocument",
+            "PackedPolicyTooLarge",
+            "RegionDisabledException",
+            "ServiceUnavailable",
+            "Throttling",
+            "ValidationError",
         ];
         match self {
-            Self::Refused { code, .. } => KNOWN.iter().find(|known| *known == code).copied().unwrap_or("other_refusal"),
+            Self::Refused { code, .. } => KNOWN
+                .iter()
+                .find(|known| *known == code)
+                .copied()
+                .unwrap_or("other_refusal"),
             Self::Unreachable(_) => "unreachable",
             Self::TimedOut => "timed_out",
             Self::Unusable { .. } => "unusable_answer",
@@ -137,7 +154,11 @@ impl Sts {
     ///
     /// # Errors
     /// Where the HTTP client cannot be built.
-    pub fn new(identity: Identity, tls: &rustls::ClientConfig, clock: Clock) -> Result<Self, StsError> {
+    pub fn new(
+        identity: Identity,
+        tls: &rustls::ClientConfig,
+        clock: Clock,
+    ) -> Result<Self, StsError> {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls.clone())
             .redirect(reqwest::redirect::Policy::none())
@@ -147,7 +168,11 @@ impl Sts {
             .user_agent(crate::USER_AGENT)
             .build()
             .map_err(StsError::Client)?;
-        Ok(Self { client, identity, clock })
+        Ok(Self {
+            client,
+            identity,
+            clock,
+        })
     }
 
     /// Exchanges the token for credentials.
@@ -164,7 +189,10 @@ impl Sts {
             ("DurationSeconds", &duration),
             ("WebIdentityToken", token.expose()),
         ];
-        let request = self.client.post(self.identity.sts_endpoint.to_string()).form(&form);
+        let request = self
+            .client
+            .post(self.identity.sts_endpoint.to_string())
+            .form(&form);
         let mut response = request.send().await.map_err(unreachable)?;
 
         let status = response.status();
@@ -173,7 +201,10 @@ impl Sts {
                 self.clock.learn(date);
             }
         }
-        let unusable = |what: &str| StsError::Unusable { status, what: what.to_owned() };
+        let unusable = |what: &str| StsError::Unusable {
+            status,
+            what: what.to_owned(),
+        };
         let mut body = zeroize::Zeroizing::new(Vec::new());
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > LARGEST_ANSWER {
@@ -182,12 +213,20 @@ impl Sts {
             body.extend_from_slice(&chunk);
         }
         let xml = std::str::from_utf8(&body).map_err(|_| unusable("it is not UTF-8"))?;
-        if status.is_success() { credentials(status, xml, self.clock.now()) } else { Err(refusal(status, xml)) }
+        if status.is_success() {
+            credentials(status, xml, self.clock.now())
+        } else {
+            Err(refusal(status, xml))
+        }
     }
 }
 
 fn unreachable(error: reqwest::Error) -> StsError {
-    if error.is_timeout() { StsError::TimedOut } else { StsError::Unreachable(error.without_url()) }
+    if error.is_timeout() {
+        StsError::TimedOut
+    } else {
+        StsError::Unreachable(error.without_url())
+    }
 }
 
 // === the answer's XML ===
@@ -229,34 +268,61 @@ struct AnswerError {
 
 /// The credentials of a successful answer.
 fn credentials(status: StatusCode, xml: &str, now: SystemTime) -> Result<Obtained, StsError> {
-    let unusable = |what: &str| StsError::Unusable { status, what: what.to_owned() };
+    let unusable = |what: &str| StsError::Unusable {
+        status,
+        what: what.to_owned(),
+    };
     // The parser's own words may quote the answer, and with it a key.
-    let answer: Answer = quick_xml::de::from_str(xml).map_err(|_| unusable("it is not the XML of AssumeRoleWithWebIdentity"))?;
-    let AnswerCredentials { access_key_id, secret_access_key, session_token, expiration } =
-        answer.assume_role_with_web_identity_result.credentials;
+    let answer: Answer = quick_xml::de::from_str(xml)
+        .map_err(|_| unusable("it is not the XML of AssumeRoleWithWebIdentity"))?;
+    let AnswerCredentials {
+        access_key_id,
+        secret_access_key,
+        session_token,
+        expiration,
+    } = answer.assume_role_with_web_identity_result.credentials;
     if access_key_id.is_empty() || secret_access_key.is_empty() || session_token.is_empty() {
         return Err(unusable("a key or the session token is empty"));
     }
     let header_safe = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
     if !header_safe(&access_key_id) || !header_safe(&session_token) {
-        return Err(unusable("a key or the session token holds characters that no header can carry"));
+        return Err(unusable(
+            "a key or the session token holds characters that no header can carry",
+        ));
     }
-    let expires = OffsetDateTime::parse(&expiration, &Rfc3339).map_err(|_| unusable("its Expiration is no time"))?;
+    let expires = OffsetDateTime::parse(&expiration, &Rfc3339)
+        .map_err(|_| unusable("its Expiration is no time"))?;
     let expires = SystemTime::from(expires);
     if expires <= now {
         return Err(unusable("its Expiration is over already"));
     }
-    let credentials = Credentials::new(access_key_id, secret_access_key, Some(session_token), Some(expires), "sts");
-    Ok(Obtained { credentials, expires })
+    let credentials = Credentials::new(
+        access_key_id,
+        secret_access_key,
+        Some(session_token),
+        Some(expires),
+        "sts",
+    );
+    Ok(Obtained {
+        credentials,
+        expires,
+    })
 }
 
 fn refusal(status: StatusCode, xml: &str) -> StsError {
     match quick_xml::de::from_str::<ErrorAnswer>(xml) {
         Ok(ErrorAnswer { error }) => {
             let message = quote(&error.message);
-            StsError::Refused { status, code: quote(&error.code), message }
+            StsError::Refused {
+                status,
+                code: quote(&error.code),
+                message,
+            }
         }
-        Err(_) => StsError::Unusable { status, what: "it is not the XML of an error of STS".to_owned() },
+        Err(_) => StsError::Unusable {
+            status,
+            what: "it is not the XML of an error of STS".to_owned(),
+        },
     }
 }
 
@@ -285,13 +351,20 @@ mod tests {
     }
 
     fn parse(xml: &str) -> Result<Obtained, StsError> {
-        credentials(StatusCode::OK, xml, SystemTime::UNIX_EPOCH + Duration::from_secs(NOW))
+        credentials(
+            StatusCode::OK,
+            xml,
+            SystemTime::UNIX_EPOCH + Duration::from_secs(NOW),
+        )
     }
 
     #[test]
     fn a_true_answer_gives_credentials_that_are_not_shown() {
         let obtained = parse(&answer("2027-01-15T09:00:00Z", "ASIAEXAMPLE")).unwrap();
-        assert_eq!(obtained.expires, SystemTime::UNIX_EPOCH + Duration::from_secs(NOW + 3600));
+        assert_eq!(
+            obtained.expires,
+            SystemTime::UNIX_EPOCH + Duration::from_secs(NOW + 3600)
+        );
         assert_eq!(obtained.credentials.access_key_id(), "ASIAEXAMPLE");
         assert_eq!(obtained.credentials.session_token(), Some("dG9rZW4+/w=="));
         assert!(!format!("{obtained:?}").contains("planted-secret"));
@@ -300,7 +373,10 @@ mod tests {
     #[test]
     fn an_answer_without_usable_credentials_is_an_error_that_quotes_no_key() {
         let whole = answer("2027-01-15T09:00:00Z", "ASIAEXAMPLE");
-        let cut: Vec<String> = (0..whole.len()).step_by(7).map(|n| whole.chars().take(n).collect()).collect();
+        let cut: Vec<String> = (0..whole.len())
+            .step_by(7)
+            .map(|n| whole.chars().take(n).collect())
+            .collect();
         let wrong = [
             answer("2027-01-15T07:59:59Z", "ASIAEXAMPLE"),
             answer("soon", "ASIAEXAMPLE"),
@@ -323,17 +399,41 @@ mod tests {
                 r#"<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>4c855db7</RequestId></ErrorResponse>"#
             )
         };
-        let error = refusal(StatusCode::BAD_REQUEST, &xml("InvalidIdentityToken", "Incorrect token audience"));
-        assert_eq!(error.to_string(), "STS refused (400 Bad Request, InvalidIdentityToken): Incorrect token audience");
-        let pace = |status: u16, code: &str| refusal(StatusCode::from_u16(status).unwrap(), &xml(code, "x")).pace();
-        for slow in ["InvalidIdentityToken", "AccessDenied", "IDPRejectedClaim", "RegionDisabledException", "ValidationError"] {
+        let error = refusal(
+            StatusCode::BAD_REQUEST,
+            &xml("InvalidIdentityToken", "Incorrect token audience"),
+        );
+        assert_eq!(
+            error.to_string(),
+            "STS refused (400 Bad Request, InvalidIdentityToken): Incorrect token audience"
+        );
+        let pace = |status: u16, code: &str| {
+            refusal(StatusCode::from_u16(status).unwrap(), &xml(code, "x")).pace()
+        };
+        for slow in [
+            "InvalidIdentityToken",
+            "AccessDenied",
+            "IDPRejectedClaim",
+            "RegionDisabledException",
+            "ValidationError",
+        ] {
             assert_eq!(pace(400, slow), Pace::Slowly, "{slow}");
         }
-        for soon in ["ExpiredTokenException", "IDPCommunicationError", "Throttling"] {
+        for soon in [
+            "ExpiredTokenException",
+            "IDPCommunicationError",
+            "Throttling",
+        ] {
             assert_eq!(pace(400, soon), Pace::Soon, "{soon}");
         }
         assert_eq!(pace(503, "Anything"), Pace::Soon);
-        assert_eq!(refusal(StatusCode::BAD_GATEWAY, "<html>").name(), "unusable_answer");
-        assert_eq!(refusal(StatusCode::BAD_REQUEST, &xml("New\u{7}Code", "x")).name(), "other_refusal");
+        assert_eq!(
+            refusal(StatusCode::BAD_GATEWAY, "<html>").name(),
+            "unusable_answer"
+        );
+        assert_eq!(
+            refusal(StatusCode::BAD_REQUEST, &xml("New\u{7}Code", "x")).name(),
+            "other_refusal"
+        );
     }
 }

@@ -72,11 +72,19 @@ impl TokenError {
 /// # Errors
 /// [`TokenError`] where there is none.
 pub async fn read(path: &Path) -> Result<Token, TokenError> {
-    let unreadable = |source| TokenError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |source| TokenError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
     let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
     let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity(4096));
-    file.take(LONGEST + 1024).read_to_end(&mut bytes).await.map_err(unreadable)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| TokenError::NotAToken(path.to_owned()))?.trim();
+    file.take(LONGEST + 1024)
+        .read_to_end(&mut bytes)
+        .await
+        .map_err(unreadable)?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| TokenError::NotAToken(path.to_owned()))?
+        .trim();
     if text.is_empty() {
         return Err(TokenError::Empty(path.to_owned()));
     }
@@ -91,7 +99,10 @@ pub async fn read(path: &Path) -> Result<Token, TokenError> {
 
 fn looks_like_jwt(text: &str) -> bool {
     let base64url = |part: &str| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'='))
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'='))
     };
     let mut parts = 0;
     text.split('.').all(|part| {
@@ -105,31 +116,57 @@ mod tests {
     use super::*;
 
     async fn read_text(text: &str) -> Result<String, &'static str> {
-        let folder = std::env::temp_dir().join(format!("amp-sidecar-token-{}-{}", std::process::id(), fastrand::u64(..)));
+        let folder = std::env::temp_dir().join(format!(
+            "amp-sidecar-token-{}-{}",
+            std::process::id(),
+            fastrand::u64(..)
+        ));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("token");
         std::fs::write(&path, text).unwrap();
         let result = read(&path).await;
         std::fs::remove_dir_all(&folder).unwrap();
-        result.map(|token| token.expose().to_owned()).map_err(|error| error.name())
+        result
+            .map(|token| token.expose().to_owned())
+            .map_err(|error| error.name())
     }
 
     #[tokio::test]
     async fn what_is_no_token_is_named() {
-        assert_eq!(read_text("eyJh.eyJz.c2ln").await, Ok("eyJh.eyJz.c2ln".into()));
-        assert_eq!(read_text(" \n eyJh.eyJz.c2ln\r\n").await, Ok("eyJh.eyJz.c2ln".into()));
+        assert_eq!(
+            read_text("eyJh.eyJz.c2ln").await,
+            Ok("eyJh.eyJz.c2ln".into())
+        );
+        assert_eq!(
+            read_text(" \n eyJh.eyJz.c2ln\r\n").await,
+            Ok("eyJh.eyJz.c2ln".into())
+        );
         assert_eq!(read_text("").await, Err("token_empty"));
         assert_eq!(read_text("\n\n").await, Err("token_empty"));
-        for torn in ["eyJh", "eyJh.eyJz", "eyJh.eyJz.", "eyJh..c2ln", "a.b.c.d", "not a token", "a.b.c\nd"] {
+        for torn in [
+            "eyJh",
+            "eyJh.eyJz",
+            "eyJh.eyJz.",
+            "eyJh..c2ln",
+            "a.b.c.d",
+            "not a token",
+            "a.b.c\nd",
+        ] {
             assert_eq!(read_text(torn).await, Err("token_malformed"), "{torn:?}");
         }
         let long = format!("a.{}.c", "b".repeat(20_000));
         assert_eq!(read_text(&long).await, Err("token_too_long"));
-        assert_eq!(read(Path::new("/does/not/exist")).await.unwrap_err().name(), "token_unreadable");
+        assert_eq!(
+            read(Path::new("/does/not/exist")).await.unwrap_err().name(),
+            "token_unreadable"
+        );
     }
 
     #[tokio::test]
     async fn a_token_is_not_shown() {
-        assert_eq!(format!("{:?}", Token(SecretString::from("eyJh.eyJz.c2ln"))), "Token([withheld])");
+        assert_eq!(
+            format!("{:?}", Token(SecretString::from("eyJh.eyJz.c2ln"))),
+            "Token([withheld])"
+        );
     }
 }

@@ -30,14 +30,25 @@ impl Failure for Refusal {
 impl Source for Scripted {
     type Error = Refusal;
     async fn obtain(&self) -> Result<Obtained, Refusal> {
-        assert_eq!(self.in_flight.fetch_add(1, Ordering::SeqCst), 0, "two exchanges at once");
+        assert_eq!(
+            self.in_flight.fetch_add(1, Ordering::SeqCst),
+            0,
+            "two exchanges at once"
+        );
         self.calls.fetch_add(1, Ordering::SeqCst);
         tokio::time::sleep(self.takes).await;
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
         let mut answers = self.answers.lock().unwrap();
-        let answer = if answers.len() > 1 { answers.pop_front().unwrap() } else { answers.front().cloned().unwrap_or(Ok(())) };
+        let answer = if answers.len() > 1 {
+            answers.pop_front().unwrap()
+        } else {
+            answers.front().cloned().unwrap_or(Ok(()))
+        };
         let expires = self.clock.now() + self.life;
-        answer.map(|()| Obtained { credentials: Credentials::new("ASIA", "s", Some("t".into()), Some(expires), "test"), expires })
+        answer.map(|()| Obtained {
+            credentials: Credentials::new("ASIA", "s", Some("t".into()), Some(expires), "test"),
+            expires,
+        })
     }
 }
 
@@ -60,7 +71,11 @@ fn live(life: Duration, takes: Duration, answers: Vec<Result<(), Refusal>>) -> L
     };
     let (cache, refresher) = cache(source, clock.clone(), Arc::new(Telemetry::new()));
     tokio::spawn(refresher.run());
-    Life { cache, clock, calls }
+    Life {
+        cache,
+        clock,
+        calls,
+    }
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -77,7 +92,10 @@ async fn credentials_are_renewed_at_half_of_their_life() {
     assert_eq!(calls.load(Ordering::SeqCst), 2);
     tokio::time::sleep(HOUR * 10).await;
     let calls = calls.load(Ordering::SeqCst);
-    assert!((18..=25).contains(&calls), "{calls} exchanges in ten and a half hours");
+    assert!(
+        (18..=25).contains(&calls),
+        "{calls} exchanges in ten and a half hours"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +106,10 @@ async fn the_last_good_ones_stay_until_they_expire_and_not_longer() {
     assert!(Arc::ptr_eq(&first, &cache.get().await.unwrap()));
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(first.expires <= clock.now());
-    assert!(matches!(cache.get().await, Err(Unavailable::Failed(_) | Unavailable::Waiting)));
+    assert!(matches!(
+        cache.get().await,
+        Err(Unavailable::Failed(_) | Unavailable::Waiting)
+    ));
     assert!(cache.ready().is_err());
 }
 
@@ -131,7 +152,10 @@ async fn a_thousand_refused_batches_cause_one_exchange() {
 
     // What came of it is refused too: not again within the gap, and again after it.
     let refused = cache.get().await.unwrap();
-    assert!(matches!(cache.renewed(&refused).await, Err(Unavailable::JustRenewed)));
+    assert!(matches!(
+        cache.renewed(&refused).await,
+        Err(Unavailable::JustRenewed)
+    ));
     tokio::time::sleep(FORCED_GAP).await;
     assert_eq!(cache.renewed(&refused).await.unwrap().generation, 3);
     assert_eq!(calls.load(Ordering::SeqCst), 3);
@@ -141,7 +165,10 @@ async fn a_thousand_refused_batches_cause_one_exchange() {
 async fn a_forced_exchange_that_fails_leaves_the_credentials() {
     let Life { cache, .. } = live(HOUR, Duration::from_millis(10), vec![Ok(()), SOON]);
     let held = cache.get().await.unwrap();
-    assert!(matches!(cache.renewed(&held).await, Err(Unavailable::Failed(_))));
+    assert!(matches!(
+        cache.renewed(&held).await,
+        Err(Unavailable::Failed(_))
+    ));
     assert!(Arc::ptr_eq(&held, &cache.get().await.unwrap()));
 }
 
@@ -160,14 +187,21 @@ async fn failures_back_off_and_their_end_is_noticed_soon() {
         }
         let took = started.elapsed();
         assert!(took < Duration::from_secs(within), "{took:?}");
-        assert!(took > Duration::from_secs(within / 3), "{took:?}: no backoff");
+        assert!(
+            took > Duration::from_secs(within / 3),
+            "{took:?}: no backoff"
+        );
         assert_eq!(calls.load(Ordering::SeqCst), tries + 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_put_forward_brings_the_exchange_forward() {
-    let Life { cache, clock, calls } = live(HOUR, Duration::ZERO, vec![Ok(())]);
+    let Life {
+        cache,
+        clock,
+        calls,
+    } = live(HOUR, Duration::ZERO, vec![Ok(())]);
     cache.get().await.unwrap();
     clock.learn(clock.now() + HOUR.mul_f64(0.6));
     tokio::time::sleep(LOOK + Duration::from_secs(1)).await;
