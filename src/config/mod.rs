@@ -194,10 +194,8 @@ impl Reader<'_> {
     fn config(&mut self) -> Option<Config> {
         let listen = self.listen();
         let admin_listen = self.parse(&settings::ADMIN_LISTEN, values::socket_address);
-        if let (Some(a), Some(b)) = (listen, admin_listen) {
-            if a == b && a.port() != 0 {
-                self.fault(&settings::ADMIN_LISTEN, "another address than --listen");
-            }
+        if listen.is_some_and(|listen| listen.port() != 0 && Some(listen) == admin_listen) {
+            self.fault(&settings::ADMIN_LISTEN, "another address than --listen");
         }
         let workspace = self.workspace();
         let region = workspace
