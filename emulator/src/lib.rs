@@ -1,1 +1,3 @@
 //! A local stand-in for the OIDC issuer, STS and AMP.
+
+pub mod sessions;
