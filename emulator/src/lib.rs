@@ -1,1 +1,4 @@
 //! A local stand-in for the OIDC issuer, STS and AMP.
+
+pub mod amp;
+pub mod sessions;
