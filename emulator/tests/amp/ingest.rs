@@ -251,6 +251,15 @@ async fn out_of_order_is_for_a_minute() {
             .assert_plain(400, &text);
         assert!(!world.amp.store().contains(&named(metric), timestamp));
     }
+    // The batch itself moves the newest sample on, too.
+    let fresh = World::new();
+    let backwards = vec![series(
+        "up",
+        &[(now, 1.0), (now - 60_000, 1.0), (now - 60_001, 1.0)],
+    )];
+    assert_eq!(fresh.send_v1(backwards).await.status, 400);
+    assert_eq!(fresh.amp.store().stats().samples, 2);
+
     let mut seen = Vec::new();
     world.amp.store().visit(|labels, series| {
         seen.push((

@@ -197,4 +197,16 @@ async fn broken_bodies_are_malformed() {
         assert!(answer.text.starts_with("proto: "), "{}", answer.text);
     }
     assert_eq!(world.amp.store().stats().batches, 0);
+
+    let world = World::with(AmpConfig {
+        max_request_bytes: 4 << 20,
+        ..AmpConfig::default()
+    });
+    for (size, begins) in [(32 << 20, "proto: "), ((32 << 20) + 1, "snappy: ")] {
+        let body = snap::raw::Encoder::new()
+            .compress_vec(&vec![0; size])
+            .unwrap();
+        let answer = world.send(V1, body).await;
+        assert!(answer.text.starts_with(begins), "{}", answer.text);
+    }
 }
