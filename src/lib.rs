@@ -3,5 +3,6 @@
 /// The stages of a batch.
 pub mod batch {
     pub mod inspect;
+    pub mod split;
     pub mod wire;
 }
