@@ -167,10 +167,14 @@ fn check(message: &[u8], version: Version, limit: usize) -> Result<(usize, bool)
     Ok((parts.len(), cut))
 }
 
-/// Each part's table begins as the whole's does, and holds nothing that the part does not use.
+/// Each part's table stands first, begins as the whole's does, and holds nothing twice and nothing that
+/// the part does not use.
 fn check_tables(message: &[u8], limit: usize) {
+    let whole = v2::Request::decode(message).unwrap();
     for part in split(message, Version::V2, limit).unwrap_or_default() {
-        let request = v2::Request::decode(&*unpacked(&part.body)).unwrap();
+        let message = unpacked(&part.body);
+        assert_eq!(message.first(), Some(&0x22));
+        let request = v2::Request::decode(&*message).unwrap();
         let mut used = HashSet::from([0]);
         for series in &request.timeseries {
             used.extend(&series.labels_refs);
@@ -180,6 +184,10 @@ fn check_tables(message: &[u8], limit: usize) {
         }
         assert_eq!(request.symbols.first().map(String::as_str), Some(""));
         assert_eq!(request.symbols.len(), used.len());
+        for symbol in &request.symbols {
+            let times = |all: &[String]| all.iter().filter(|one| *one == symbol).count();
+            assert!(times(&request.symbols) <= times(&whole.symbols));
+        }
     }
 }
 
@@ -547,6 +555,10 @@ fn a_reference_to_no_symbol_is_malformed() {
             symbols: 2
         }))
     );
+    // As prost, and every other decoder, we take the lower 32 bits.
+    let long = [0x0a, 0x06, 0x81, 0x80, 0x80, 0x80, 0x10, 0x00];
+    let message = [&[0x22, 0x00, 0x22, 0x01, 0x61, 0x2a, 0x08], &long[..]].concat();
+    assert_eq!(check(&message, Version::V2, 100), Ok((1, false)));
     assert_eq!(
         split(&[0x0a], Version::V1, 100),
         Err(SplitError::Malformed(Fault::Varint { offset: 1 }.into()))
