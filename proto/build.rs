@@ -8,6 +8,10 @@ use prost_types::field_descriptor_proto::Type;
 
 const SCHEMAS: [&str; 2] = ["write_v1.proto", "write_v2.proto"];
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a build script is told its folder by the environment"
+)]
 fn main() -> Result<(), Box<dyn Error>> {
     for schema in SCHEMAS {
         println!("cargo::rerun-if-changed={schema}");

@@ -39,11 +39,14 @@ pub fn given(matches: &ArgMatches, setting: &Setting) -> Option<String> {
 
 /// Every value is text here: the configuration checks it, so that all faults are named at once.
 fn argument(setting: &'static Setting) -> Arg {
+    let default = match setting.default {
+        "[required]" => "[required]".to_owned(),
+        default => format!("[default: {}]", unbracketed(default)),
+    };
     let help = format!(
-        "{}\n[env: {}] [default: {}]",
+        "{}\n[env: {}] {default}",
         setting.help,
-        setting.env.join(", "),
-        unbracketed(setting.default)
+        setting.env.join(", ")
     );
     let argument = Arg::new(setting.flag)
         .long(setting.flag)

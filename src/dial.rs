@@ -148,10 +148,8 @@ impl Dialer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        if let Some((at, addresses)) = &known {
-            if at.elapsed() < FRESH {
-                return Ok(addresses.clone());
-            }
+        if let Some((_, addresses)) = known.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+            return Ok(addresses.clone());
         }
         // A resolver that is slow or fails must not hold a batch for which an address is known.
         let patience = if known.is_some() {

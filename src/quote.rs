@@ -24,7 +24,7 @@ mod tests {
     #[test]
     fn a_quotation_is_one_bounded_line() {
         assert_eq!(quote(" a\r\nX-Evil: b\u{1b}[31m "), "a  X-Evil: b [31m");
-        assert_eq!(quote("\u{85}\u{7f}ü"), "ü");
+        assert_eq!(quote("ü\u{85}\u{7f}ü"), "ü  ü");
         let long = quote(&"ü".repeat(2000));
         assert!(long.len() <= 1024 + 3 && long.ends_with('…'));
     }

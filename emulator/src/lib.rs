@@ -1,1 +1,34 @@
-//! A local stand-in for the OIDC issuer, STS and AMP.
+//! A local stand-in for what `amp-sidecar` talks to, strict enough that
+//! passing it means something.
+//!
+//! ```text
+//! issuer ──token──▶ token_folder ──▶ (the sidecar) ──▶ sts ──session──▶ (the sidecar) ──▶ amp
+//!    ▲                                                  │                                  │
+//!    └───────── discovery, JWKS: fetched ───────────────┘        sessions: looked up ◀─────┘
+//! ```
+//!
+//! - [`world`] wires it all up in one process; tests and the binary start here.
+//! - [`issuer`], [`token_folder`]: a Kubernetes OIDC issuer and a projected volume.
+//! - [`sts`], [`sessions`]: AssumeRoleWithWebIdentity, trust policies, what was issued.
+//! - [`amp`]: the remote-write endpoint of a workspace.
+//! - [`fault`], [`journal`]: what goes wrong when, and what each target heard.
+//! - [`clock`], [`tls`]: wall time with an offset, certificates of an own authority.
+//!
+//! It never depends on the sidecar, nor on the library that the sidecar signs
+//! with: neither can hide the other's mistake.
+
+mod admin;
+pub mod amp;
+pub mod clock;
+pub mod fault;
+mod fetch;
+mod front;
+mod http;
+pub mod issuer;
+pub mod journal;
+mod jwt;
+pub mod sessions;
+pub mod sts;
+pub mod tls;
+pub mod token_folder;
+pub mod world;

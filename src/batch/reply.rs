@@ -63,7 +63,8 @@ impl Reply {
         let said = json
             .map(|json| json.message)
             .filter(|message| !message.is_empty());
-        let said = quote(&said.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()));
+        let said = said.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+        let said = quote(without_canonical_request(&said));
         Self {
             status,
             error_type: bare_type(&error_type.or(json_type).unwrap_or_default()),
@@ -230,6 +231,15 @@ impl Reply {
         let said = self.said.to_ascii_lowercase();
         words.iter().any(|word| said.contains(word))
     }
+}
+
+/// AWS explains a wrong signature by the canonical request, and in it stands the session token.
+fn without_canonical_request(said: &str) -> &str {
+    let said = said.trim_start();
+    let line = said.lines().next().unwrap_or_default();
+    line.split("The Canonical String")
+        .next()
+        .unwrap_or_default()
 }
 
 /// `namespace#Type:http://…` to `Type`, the forms that AWS' protocols allow.

@@ -127,3 +127,6 @@ impl Signer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -194,10 +194,8 @@ impl Reader<'_> {
     fn config(&mut self) -> Option<Config> {
         let listen = self.listen();
         let admin_listen = self.parse(&settings::ADMIN_LISTEN, values::socket_address);
-        if let (Some(a), Some(b)) = (listen, admin_listen) {
-            if a == b && a.port() != 0 {
-                self.fault(&settings::ADMIN_LISTEN, "another address than --listen");
-            }
+        if listen.is_some_and(|listen| listen.port() != 0 && Some(listen) == admin_listen) {
+            self.fault(&settings::ADMIN_LISTEN, "another address than --listen");
         }
         let workspace = self.workspace();
         let region = workspace
@@ -234,47 +232,53 @@ impl Reader<'_> {
     }
 
     fn workspace(&mut self) -> Option<Workspace> {
-        let faults_before = self.faults.len();
         let url = self.parse_given(&settings::REMOTE_WRITE_URL, values::endpoint);
         let id = self.parse_given(&settings::WORKSPACE_ID, values::workspace_id);
         let region = self.parse_given(&settings::REGION, values::region);
-        if self.faults.len() > faults_before {
-            return None;
+        if self.given(&settings::REMOTE_WRITE_URL).is_some() {
+            return self.workspace_of_url(url?, id, region);
         }
-        let Some(url) = url else {
-            if id.is_none() {
-                self.fault(
-                    &settings::WORKSPACE_ID,
-                    "the workspace's id, or --remote-write-url",
-                );
+        for (setting, what) in [
+            (
+                &settings::WORKSPACE_ID,
+                "the workspace's id, or --remote-write-url",
+            ),
+            (
+                &settings::REGION,
+                "the workspace's region, or --remote-write-url",
+            ),
+        ] {
+            if self.given(setting).is_none() {
+                self.fault(setting, what);
             }
-            if region.is_none() {
-                self.fault(
-                    &settings::REGION,
-                    "the workspace's region, or --remote-write-url",
-                );
-            }
-            let (id, region) = (id?, region?);
-            let url = format!(
-                "https://aps-workspaces.{region}.amazonaws.com/workspaces/{id}/api/v1/remote_write"
-            );
-            let remote_write_url = url.parse().ok()?;
-            return Some(Workspace {
-                id,
-                region,
-                remote_write_url,
-            });
-        };
+        }
+        let (id, region) = (id?, region?);
+        let url = format!(
+            "https://aps-workspaces.{region}.amazonaws.com/workspaces/{id}/api/v1/remote_write"
+        );
+        let remote_write_url = url.parse().ok()?;
+        Some(Workspace {
+            id,
+            region,
+            remote_write_url,
+        })
+    }
 
+    /// What the URL shows must not contradict what else was given.
+    fn workspace_of_url(
+        &mut self,
+        url: Uri,
+        id: Option<String>,
+        region: Option<String>,
+    ) -> Option<Workspace> {
         let in_path = url
             .path()
             .strip_prefix("/workspaces/")
             .and_then(|rest| rest.strip_suffix("/api/v1/remote_write"));
         let Some(in_path) = in_path.and_then(|id| values::workspace_id(id).ok()) else {
-            self.fault(
-                &settings::REMOTE_WRITE_URL,
-                "a path /workspaces/<id>/api/v1/remote_write, without a slash at its end",
-            );
+            let expected =
+                "a path /workspaces/<id>/api/v1/remote_write, without a slash at its end";
+            self.fault(&settings::REMOTE_WRITE_URL, expected);
             return None;
         };
         if id.is_some_and(|id| id != in_path) {
@@ -291,7 +295,7 @@ impl Reader<'_> {
                     &format!("the region of --remote-write-url's host, {of_host}, or none"),
                 );
             }
-            (None, None) => {
+            (None, None) if self.given(&settings::REGION).is_none() => {
                 self.fault(
                     &settings::REGION,
                     "the workspace's region, which this --remote-write-url does not show",

@@ -174,6 +174,25 @@ fn all_faults_are_named_at_once_each_with_setting_value_and_mend() {
 }
 
 #[test]
+fn one_fault_does_not_hide_another() {
+    let told = read(&[("region", "x")], &[]).unwrap_err();
+    let named: Vec<&str> = told
+        .faults
+        .iter()
+        .map(|fault| fault.setting.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(
+        named,
+        [
+            "--region",
+            "--workspace-id",
+            "--role-arn",
+            "--web-identity-token-file"
+        ]
+    );
+}
+
+#[test]
 fn secrets_are_withheld() {
     let token = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2ln";
     let told = read(

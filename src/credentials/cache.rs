@@ -128,6 +128,17 @@ pub fn cache<S: Source>(
     )
 }
 
+#[cfg(test)]
+impl Held {
+    pub(crate) fn for_test(credentials: aws_credential_types::Credentials) -> Self {
+        Self {
+            identity: Identity::from(credentials),
+            expires: SystemTime::UNIX_EPOCH,
+            generation: 0,
+        }
+    }
+}
+
 // === impl Cache ===
 
 impl Cache {

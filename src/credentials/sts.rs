@@ -196,10 +196,9 @@ impl Sts {
         let mut response = request.send().await.map_err(unreachable)?;
 
         let status = response.status();
-        if self.identity.sts_endpoint.scheme_str() == Some("https") {
-            if let Some(date) = http_date::of(response.headers()) {
-                self.clock.learn(date);
-            }
+        let verified = self.identity.sts_endpoint.scheme_str() == Some("https");
+        if let Some(date) = http_date::of(response.headers()).filter(|_| verified) {
+            self.clock.learn(date);
         }
         let unusable = |what: &str| StsError::Unusable {
             status,

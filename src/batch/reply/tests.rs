@@ -257,7 +257,7 @@ async fn nothing_of_amp_reaches_the_sender_but_status_words_and_written_counts()
             && response.headers().get("set-cookie").is_none()
     );
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(body, "AMP refused this batch: out of order  X-Evil: 1 \n");
+    assert_eq!(body, "AMP refused this batch: out of order\n");
 
     let Answer::Respond(response) = verdict(reply(400, &[], &"x".repeat(70_000))).answer() else {
         panic!("closed")
@@ -288,4 +288,20 @@ fn a_date_counts_only_over_verified_tls() {
             .date
             .is_none()
     );
+}
+
+#[test]
+fn the_session_token_in_an_explained_signature_is_not_passed_on() {
+    for divided in ["\\n\\n", " "] {
+        let body = format!(
+            r#"{{"message":"The request signature we calculated does not match.{divided}The Canonical String for this request should have been'POST x-amz-security-token:planted'"}}"#
+        );
+        let verdict = verdict(reply(403, &[], &body));
+        assert_eq!(verdict.name(), "unauthenticated");
+        assert!(
+            verdict.to_string().ends_with("does not match."),
+            "{verdict}"
+        );
+        assert!(!format!("{verdict:?}").contains("planted"));
+    }
 }

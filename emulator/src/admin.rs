@@ -1,0 +1,147 @@
+//! The admin endpoint: the world's controls over HTTP, for another process.
+//!
+//! | call | what it does |
+//! |---|---|
+//! | `GET /state` | counts of everything |
+//! | `GET`, `PUT`, `DELETE /faults/{issuer,sts,amp}` | the target's fault script, JSON as in [`crate::fault`] |
+//! | `POST /token/rotate` | a new token into the folder |
+//! | `POST /token/break` | `{"how": "expired"}`: a token of no use |
+//! | `POST /keys/rotate` | the issuer signs with a new key |
+//! | `POST /clock` | `{"offset_seconds": 600}` |
+//! | `POST /sessions/revoke` | AMP no longer knows any session |
+//! | `POST /sessions/life` | `{"seconds": 10}`, or `null` for what is asked |
+//! | `POST /certificate` | `{"present": "expired"}`: what AMP shows |
+//!
+//! It is on loopback and asks nobody who they are.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::fault::Fault;
+use crate::http::{Reply, Serve, answer};
+use crate::issuer::BrokenToken;
+use crate::tls::Presented;
+use crate::world::{Controls, Target};
+
+/// Serves a world's controls.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    pub(crate) controls: Arc<Controls>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum AdminError {
+    #[error("there is no such call; see the emulator's README")]
+    NotFound,
+    #[error("not understood: {0}")]
+    Body(#[from] serde_json::Error),
+    #[error("it failed: {0}")]
+    Failed(#[from] crate::world::Error),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Timeline {
+    Many(Vec<Fault>),
+    One(Fault),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Break {
+    how: BrokenToken,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Offset {
+    offset_seconds: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Life {
+    seconds: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Certificate {
+    present: Presented,
+}
+
+impl Serve for Admin {
+    async fn serve(&self, request: Request<Bytes>, _peer: SocketAddr) -> Reply {
+        Reply::Whole(match self.carry_out(&request) {
+            Ok(value) => json_answer(StatusCode::OK, &value),
+            Err(error) => {
+                let status = match error {
+                    AdminError::NotFound => StatusCode::NOT_FOUND,
+                    AdminError::Body(_) => StatusCode::BAD_REQUEST,
+                    AdminError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+                };
+                json_answer(status, &json!({"error": error.to_string()}))
+            }
+        })
+    }
+}
+
+impl Admin {
+    fn carry_out(&self, request: &Request<Bytes>) -> Result<Value, AdminError> {
+        let controls = &self.controls;
+        let body = request.body();
+        if let Some(target) = request.uri().path().strip_prefix("/faults/") {
+            let target = Target::named(target).ok_or(AdminError::NotFound)?;
+            let faults = controls.faults(target);
+            match *request.method() {
+                Method::GET => return Ok(json!({"script": faults.script(), "met": faults.met()})),
+                Method::PUT => match parsed(body)? {
+                    Timeline::Many(script) => faults.set(script),
+                    Timeline::One(fault) => faults.set([fault]),
+                },
+                Method::DELETE => faults.clear(),
+                _ => return Err(AdminError::NotFound),
+            }
+            return Ok(json!({"script": faults.script()}));
+        }
+        match (request.method(), request.uri().path()) {
+            (&Method::GET, "/state") => return Ok(controls.state()),
+            (&Method::POST, "/token/rotate") => controls.rotate_token()?,
+            (&Method::POST, "/token/break") => {
+                controls.break_token(parsed::<Break>(body)?.how)?;
+            }
+            (&Method::POST, "/keys/rotate") => controls.rotate_keys()?,
+            (&Method::POST, "/clock") => {
+                let offset = parsed::<Offset>(body)?.offset_seconds;
+                controls.clock.set_offset_seconds(offset);
+            }
+            (&Method::POST, "/sessions/revoke") => controls.sessions.revoke_all(),
+            (&Method::POST, "/sessions/life") => {
+                let life = parsed::<Life>(body)?.seconds.map(Duration::from_secs);
+                controls.sts.set_session_life(life);
+            }
+            (&Method::POST, "/certificate") => {
+                controls
+                    .certificates
+                    .present(parsed::<Certificate>(body)?.present);
+            }
+            _ => return Err(AdminError::NotFound),
+        }
+        Ok(json!({"done": true}))
+    }
+}
+
+fn parsed<T: DeserializeOwned>(body: &Bytes) -> Result<T, AdminError> {
+    Ok(serde_json::from_slice(body)?)
+}
+
+fn json_answer(status: StatusCode, value: &Value) -> Response<Bytes> {
+    answer(status, "application/json", format!("{value:#}\n"))
+}

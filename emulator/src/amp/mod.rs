@@ -1,0 +1,224 @@
+//! AMP's side of the stand-in: one workspace's remote-write endpoint.
+//!
+//! ```text
+//! request ─▶ route ─▶ size ─▶ signature ─▶ permission ─▶ workspace ─▶ schema ─▶ decode ─▶ judge ─▶ [forward] ─▶ store
+//! ```
+//!
+//! [`Amp::handle`] takes a whole request and AMP's own time and gives the whole answer; sockets, TLS and scripted faults
+//! are the caller's. Whatever is answered with 200 is in the [`Store`], and whatever is in the store was signed by a
+//! session that was allowed to write. Every answer bears `x-amzn-RequestId` and a `Date` of AMP's own clock, which need
+//! not be the machine's: a sender may learn its offset from it.
+//!
+//! The `sigv4` module is written from the specification. Using the library that the sidecar signs with would have been
+//! shorter, and would agree with it even where both are wrong.
+
+mod config;
+mod content;
+mod decode;
+mod forward;
+mod judge;
+mod labels;
+/// The messages that AMP takes.
+pub use remote_write_proto as proto;
+mod refusal;
+mod series;
+mod sigv4;
+mod store;
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, header};
+use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
+
+pub use self::{
+    config::AmpConfig,
+    labels::Labels,
+    series::Series,
+    store::{Stats, Store},
+};
+use self::{
+    content::Schema,
+    refusal::{Refusal, Written},
+    sigv4::Verifier,
+};
+use crate::sessions::{Session, Sessions};
+
+const HTTP_DATE: &[FormatItem<'_>] = format_description!(
+    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+);
+/// AMP refuses a request that names a tenant by itself.
+const TENANT_HEADER: &str = "X-Scope-OrgID";
+
+/// A running AMP. Clones are the same AMP.
+#[derive(Clone, Debug)]
+pub struct Amp(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: AmpConfig,
+    allowed_roles: RwLock<Vec<String>>,
+    sessions: Sessions,
+    store: Store,
+    /// Held from judging to storing, across forwarding: nothing may be stored in between.
+    ingest: tokio::sync::Mutex<()>,
+    requests: AtomicU64,
+    seed: RandomState,
+}
+
+impl Amp {
+    /// An empty workspace, open to `config.allowed_roles` with sessions from `sessions`.
+    pub fn new(config: AmpConfig, sessions: Sessions) -> Self {
+        Self(Arc::new(Inner {
+            allowed_roles: RwLock::new(config.allowed_roles.clone()),
+            config,
+            sessions,
+            store: Store::default(),
+            ingest: tokio::sync::Mutex::default(),
+            requests: AtomicU64::new(0),
+            seed: RandomState::new(),
+        }))
+    }
+
+    /// What this AMP was started with.
+    pub fn config(&self) -> &AmpConfig {
+        &self.0.config
+    }
+
+    /// Everything accepted so far.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// From now on these role ARNs may write, and no others.
+    pub fn allow_roles(&self, roles: impl IntoIterator<Item = String>) {
+        *self
+            .0
+            .allowed_roles
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = roles.into_iter().collect();
+    }
+
+    /// Answers one request as of `now`. Dropped before it is done, it has stored nothing, though a real Prometheus
+    /// behind it may have.
+    pub async fn handle(&self, now: SystemTime, request: Request<Bytes>) -> Response<Bytes> {
+        let mut response = match self.take(now, &request).await {
+            Ok(written) => refusal::accepted(written),
+            Err(refusal) => refusal.into_response(),
+        };
+        self.stamp(now, &mut response);
+        response
+    }
+
+    async fn take(
+        &self,
+        now: SystemTime,
+        request: &Request<Bytes>,
+    ) -> Result<Option<Written>, Refusal> {
+        let config = &self.0.config;
+        let workspace = route(request).ok_or(Refusal::NoRoute)?;
+        if request.body().len() > config.max_request_bytes {
+            return Err(Refusal::TooLong);
+        }
+        if request.headers().contains_key(TENANT_HEADER) {
+            return Err(Refusal::ForbiddenHeader(TENANT_HEADER));
+        }
+        let verifier = Verifier {
+            region: &config.region,
+            service: "aps",
+            sessions: &self.0.sessions,
+        };
+        let session = verifier.verify(now, request)?;
+        if !self.may_write(&session) {
+            return Err(Refusal::not_allowed(
+                config,
+                &session.assumed_role_arn,
+                workspace,
+            ));
+        }
+        if workspace != config.workspace_id {
+            return Err(Refusal::NoWorkspace);
+        }
+        let schema = content::schema(request.headers())?;
+        self.ingest(now, schema, request.body()).await
+    }
+
+    fn may_write(&self, session: &Session) -> bool {
+        let allowed = self
+            .0
+            .allowed_roles
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        session.account == self.0.config.account && allowed.contains(&session.role_arn)
+    }
+
+    async fn ingest(
+        &self,
+        now: SystemTime,
+        schema: Schema,
+        body: &[u8],
+    ) -> Result<Option<Written>, Refusal> {
+        let config = &self.0.config;
+        let batch = decode::decode(schema, body)?;
+        let _alone = self.0.ingest.lock().await;
+        let mut judgement = judge::judge(batch, &self.0.store.lock(), config, now);
+        if let Some(url) = &config.forward_to {
+            forward::forward(url, &judgement).await?;
+        }
+        let written = (config.report_written && schema == Schema::V2).then_some(judgement.written);
+        let fault = judgement.first_fault.take();
+        self.0.store.lock().commit(judgement, body.len());
+        match fault {
+            None => Ok(written),
+            Some(fault) => Err(Refusal::BadData {
+                status: fault.status(config),
+                message: fault.to_string(),
+                written,
+            }),
+        }
+    }
+
+    fn stamp(&self, now: SystemTime, response: &mut Response<Bytes>) {
+        let number = self.0.requests.fetch_add(1, Ordering::Relaxed);
+        let (high, low) = (
+            self.0.seed.hash_one(("high", number)),
+            self.0.seed.hash_one(("low", number)),
+        );
+        let digits = format!("{high:016x}{low:016x}");
+        let part = |range| digits.get(range).unwrap_or_default();
+        let id = format!(
+            "{}-{}-4{}-a{}-{}",
+            part(0..8),
+            part(8..12),
+            part(13..16),
+            part(17..20),
+            part(20..32)
+        );
+        let date = OffsetDateTime::from(now)
+            .format(HTTP_DATE)
+            .unwrap_or_default();
+        for (name, text) in [
+            (header::HeaderName::from_static("x-amzn-requestid"), id),
+            (header::DATE, date),
+        ] {
+            if let Ok(value) = HeaderValue::try_from(text) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+    }
+}
+
+/// The workspace that a request is for, if it is a remote write at all. A slash at the end is another path.
+fn route(request: &Request<Bytes>) -> Option<&str> {
+    let rest = request.uri().path().strip_prefix("/workspaces/")?;
+    let workspace = rest.strip_suffix("/api/v1/remote_write")?;
+    (request.method() == Method::POST && !workspace.is_empty() && !workspace.contains('/'))
+        .then_some(workspace)
+}

@@ -1,0 +1,168 @@
+//! Every answer that AMP gives, and its form on the wire.
+//!
+//! Two layers answer, and they speak differently. The AWS layer in front (routes, signatures, permissions, sizes) sends
+//! JSON with `x-amzn-ErrorType`, `message` mostly lower case but capital where IAM or AMP itself writes it. The ingest
+//! layer behind it is Cortex' and sends plain text that ends in a line feed. Senders and proxies that classify by body
+//! meet both.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+use super::{config::AmpConfig, sigv4::SignatureFault};
+
+/// How many samples, histograms and exemplars of a batch are stored now (also if they had been before).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) samples: u64,
+    pub(super) histograms: u64,
+    pub(super) exemplars: u64,
+}
+
+/// Why a request is not answered with 200.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// No such path or method; API Gateway answers so, signed or not.
+    #[error("Missing Authentication Token")]
+    NoRoute,
+    /// A header that AMP does not let pass.
+    #[error("Forbidden header: {0}")]
+    ForbiddenHeader(&'static str),
+    #[error("Request Too Long")]
+    TooLong,
+    #[error(transparent)]
+    Signature(#[from] SignatureFault),
+    #[error(
+        "User: {user} is not authorized to perform: aps:RemoteWrite on resource: {resource} because no identity-based policy allows the aps:RemoteWrite action"
+    )]
+    NotAllowed { user: String, resource: String },
+    #[error("Workspace not found")]
+    NoWorkspace,
+    #[error("{0}")]
+    UnsupportedMedia(String),
+    /// Neither snappy nor protobuf, or a schema's own rules broken: nothing of it was stored.
+    #[error("{0}")]
+    Malformed(String),
+    /// At least one sample was refused; the good ones are stored.
+    #[error("{message}")]
+    BadData {
+        status: StatusCode,
+        message: String,
+        written: Option<Written>,
+    },
+    /// The copy for the real Prometheus did not arrive.
+    #[error("Internal server error: {0}")]
+    Forward(#[from] super::forward::ForwardError),
+}
+
+/// 200, as AMP gives it: an empty body.
+pub(super) fn accepted(written: Option<Written>) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    push_written(response.headers_mut(), written);
+    response
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    pub(super) fn not_allowed(config: &AmpConfig, user: &str, workspace: &str) -> Self {
+        Self::NotAllowed {
+            user: user.to_owned(),
+            resource: config.workspace_arn(workspace),
+        }
+    }
+
+    pub(super) fn into_response(self) -> Response<Bytes> {
+        let text = self.to_string();
+        match self {
+            Self::NoRoute => json(
+                StatusCode::FORBIDDEN,
+                "MissingAuthenticationTokenException",
+                "message",
+                &text,
+            ),
+            Self::ForbiddenHeader(_) => json(
+                StatusCode::FORBIDDEN,
+                "ForbiddenException",
+                "message",
+                &text,
+            ),
+            Self::TooLong => json(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "RequestEntityTooLargeException",
+                "message",
+                &text,
+            ),
+            Self::Signature(fault) => {
+                let (status, kind) = fault.kind();
+                json(status, kind, "message", &text)
+            }
+            Self::NotAllowed { .. } => json(
+                StatusCode::FORBIDDEN,
+                "AccessDeniedException",
+                "Message",
+                &text,
+            ),
+            Self::NoWorkspace => json(
+                StatusCode::NOT_FOUND,
+                "ResourceNotFoundException",
+                "Message",
+                &text,
+            ),
+            Self::Forward(_) => json(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalServerException",
+                "message",
+                &text,
+            ),
+            Self::UnsupportedMedia(_) => plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text, None),
+            Self::Malformed(_) => plain(StatusCode::BAD_REQUEST, &text, None),
+            Self::BadData {
+                status, written, ..
+            } => plain(status, &text, written),
+        }
+    }
+}
+
+fn json(status: StatusCode, kind: &'static str, key: &str, message: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(serde_json::json!({ key: message }).to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert("x-amzn-errortype", HeaderValue::from_static(kind));
+    response
+}
+
+fn plain(status: StatusCode, message: &str, written: Option<Written>) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(format!("{message}\n")));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(
+        "x-content-type-options",
+        HeaderValue::from_static("nosniff"),
+    );
+    push_written(headers, written);
+    response
+}
+
+fn push_written(headers: &mut HeaderMap, written: Option<Written>) {
+    let Some(written) = written else { return };
+    headers.insert(
+        "x-prometheus-remote-write-samples-written",
+        written.samples.into(),
+    );
+    headers.insert(
+        "x-prometheus-remote-write-histograms-written",
+        written.histograms.into(),
+    );
+    headers.insert(
+        "x-prometheus-remote-write-exemplars-written",
+        written.exemplars.into(),
+    );
+}

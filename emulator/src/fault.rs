@@ -1,0 +1,434 @@
+//! The fault script: what goes wrong at a target, when, and for how long.
+//!
+//! In: a list of [`Fault`]s, by a call or as JSON over the admin endpoint. Its
+//! clock starts when it is set. Out: for each request, and for each new
+//! connection, the first fault of the list whose time is now, whose count is
+//! not used up and whose path fits.
+//!
+//! Two families. Some replace the answer and the request has no effect:
+//! `answer`, `redirect`, `hang`, `reset`, … (unless [`Fault::taking_effect`]
+//! says that it is handled first, and only its answer lost). Others need an
+//! answer to spoil and so handle the request: `delay`, `reset_after`,
+//! `cut_after`, and `broken_body`, `endless_body`, `header_only` where these
+//! name no status of their own.
+//!
+//! As JSON, times in seconds:
+//! `[{"after": 5, "for": 20, "do": "hang"}, {"count": 3, "do": {"answer": {"status": 503}}}]`
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::http::Arrival;
+
+/// One entry of a timeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// When it begins, counted from when the script is set.
+    #[serde(default, with = "seconds")]
+    pub after: Duration,
+    /// How long it lasts; without end where absent.
+    #[serde(
+        default,
+        rename = "for",
+        with = "seconds::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub for_: Option<Duration>,
+    /// How many requests meet it; every one where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// Only requests whose path and query contain this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Whether the request is handled before its answer is replaced.
+    #[serde(default)]
+    pub take_effect: bool,
+    /// What goes wrong.
+    #[serde(rename = "do")]
+    pub kind: FaultKind,
+}
+
+/// What can go wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FaultKind {
+    /// This answer instead of the true one.
+    Answer {
+        /// Its status, 100 to 999.
+        status: u16,
+        /// Its headers.
+        #[serde(default)]
+        headers: Vec<(String, String)>,
+        /// Its body.
+        #[serde(default)]
+        body: String,
+    },
+    /// A redirect to another place.
+    Redirect {
+        /// 301, 302, 303, 307 or 308.
+        status: u16,
+        /// Where to.
+        location: String,
+    },
+    /// 200 with well-formed XML that says nothing useful.
+    WrongXml,
+    /// The true answer, later.
+    #[serde(with = "seconds")]
+    Delay(Duration),
+    /// The request is read and never answered.
+    Hang,
+    /// A TCP reset instead of the answer.
+    Reset,
+    /// An orderly close instead of the answer.
+    Close,
+    /// A TCP reset after so many bytes of the true answer, head included.
+    ResetAfter {
+        /// How many bytes still go out.
+        bytes: usize,
+    },
+    /// An orderly close after so many bytes of the true answer.
+    CutAfter {
+        /// How many bytes still go out.
+        bytes: usize,
+    },
+    /// These characters instead of HTTP.
+    Garbage(String),
+    /// A head that promises more than the body gives before a reset.
+    BrokenBody {
+        /// The head's status; the true answer's where absent.
+        #[serde(default)]
+        status: Option<u16>,
+    },
+    /// A head, then a chunked body without end.
+    EndlessBody {
+        /// The head's status; the true answer's where absent.
+        #[serde(default)]
+        status: Option<u16>,
+    },
+    /// A head that promises a body, then silence.
+    HeaderOnly {
+        /// The head's status; the true answer's where absent.
+        #[serde(default)]
+        status: Option<u16>,
+    },
+    /// New connections are reset before a byte is read.
+    ResetOnAccept,
+    /// New connections meet silence, before any TLS handshake.
+    StallOnAccept,
+}
+
+/// The fault script of one target. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    inner: Arc<Mutex<Script>>,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    set_at: Option<Instant>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    fault: Fault,
+    met: u64,
+}
+
+// === impl Fault ===
+
+impl Fault {
+    /// A fault that begins at once and lasts.
+    #[must_use]
+    pub fn new(kind: FaultKind) -> Self {
+        Self {
+            after: Duration::ZERO,
+            for_: None,
+            count: None,
+            path: None,
+            take_effect: false,
+            kind,
+        }
+    }
+
+    /// Begins so long after the script is set.
+    #[must_use]
+    pub fn after(self, after: Duration) -> Self {
+        Self { after, ..self }
+    }
+
+    /// Ends so long after it began.
+    #[must_use]
+    pub fn lasting(self, lasting: Duration) -> Self {
+        Self {
+            for_: Some(lasting),
+            ..self
+        }
+    }
+
+    /// Ends after so many requests.
+    #[must_use]
+    pub fn times(self, count: u64) -> Self {
+        Self {
+            count: Some(count),
+            ..self
+        }
+    }
+
+    /// Only requests whose path and query contain `part`.
+    #[must_use]
+    pub fn on_path(self, part: impl Into<String>) -> Self {
+        Self {
+            path: Some(part.into()),
+            ..self
+        }
+    }
+
+    /// Handles the request first, so that only its answer is lost.
+    #[must_use]
+    pub fn taking_effect(self) -> Self {
+        Self {
+            take_effect: true,
+            ..self
+        }
+    }
+
+    fn is_on(&self, elapsed: Duration, met: u64) -> bool {
+        let begun = elapsed >= self.after;
+        let ended = self
+            .for_
+            .is_some_and(|lasting| elapsed >= self.after.saturating_add(lasting));
+        let used_up = self.count.is_some_and(|count| met >= count);
+        begun && !ended && !used_up
+    }
+}
+
+// === impl FaultKind ===
+
+impl FaultKind {
+    /// An answer with this status and body, and no headers of its own.
+    #[must_use]
+    pub fn answer(status: u16, body: impl Into<String>) -> Self {
+        Self::Answer {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+        }
+    }
+
+    /// The name that journals and `/state` use.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Answer { .. } => "answer",
+            Self::Redirect { .. } => "redirect",
+            Self::WrongXml => "wrong_xml",
+            Self::Delay(_) => "delay",
+            Self::Hang => "hang",
+            Self::Reset => "reset",
+            Self::Close => "close",
+            Self::ResetAfter { .. } => "reset_after",
+            Self::CutAfter { .. } => "cut_after",
+            Self::Garbage(_) => "garbage",
+            Self::BrokenBody { .. } => "broken_body",
+            Self::EndlessBody { .. } => "endless_body",
+            Self::HeaderOnly { .. } => "header_only",
+            Self::ResetOnAccept => "reset_on_accept",
+            Self::StallOnAccept => "stall_on_accept",
+        }
+    }
+
+    fn arrival(&self) -> Option<Arrival> {
+        match self {
+            Self::ResetOnAccept => Some(Arrival::Reset),
+            Self::StallOnAccept => Some(Arrival::Stall),
+            _ => None,
+        }
+    }
+}
+
+// === impl Faults ===
+
+impl Faults {
+    /// Replaces the script; its clock starts now.
+    pub fn set(&self, faults: impl IntoIterator<Item = Fault>) {
+        let entries = faults
+            .into_iter()
+            .map(|fault| Entry { fault, met: 0 })
+            .collect();
+        *self.lock() = Script {
+            set_at: Some(Instant::now()),
+            entries,
+        };
+    }
+
+    /// Ends all faults. Requests that hang already keep hanging.
+    pub fn clear(&self) {
+        self.set([]);
+    }
+
+    /// The script as it was set.
+    #[must_use]
+    pub fn script(&self) -> Vec<Fault> {
+        self.lock()
+            .entries
+            .iter()
+            .map(|entry| entry.fault.clone())
+            .collect()
+    }
+
+    /// How many requests or connections met each entry of the script so far.
+    #[must_use]
+    pub fn met(&self) -> Vec<u64> {
+        self.lock().entries.iter().map(|entry| entry.met).collect()
+    }
+
+    /// The fault that a request to `path` meets now, counted as met.
+    pub(crate) fn at_request(&self, path: &str) -> Option<Fault> {
+        self.first(|fault| {
+            fault.kind.arrival().is_none()
+                && fault.path.as_ref().is_none_or(|part| path.contains(part))
+        })
+    }
+
+    /// What a new connection meets now.
+    pub(crate) fn at_arrival(&self) -> Arrival {
+        self.first(|fault| fault.kind.arrival().is_some())
+            .and_then(|fault| fault.kind.arrival())
+            .unwrap_or(Arrival::Serve)
+    }
+
+    fn first(&self, fits: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        let mut script = self.lock();
+        let elapsed = script.set_at?.elapsed();
+        let entry = script
+            .entries
+            .iter_mut()
+            .find(|entry| fits(&entry.fault) && entry.fault.is_on(elapsed, entry.met))?;
+        entry.met += 1;
+        Some(entry.fault.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Script> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Durations as JSON numbers of seconds.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(time.as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(D::Error::custom)
+    }
+
+    pub(super) mod optional {
+        use super::{Deserialize as _, Deserializer, Duration, Serializer};
+
+        pub(in super::super) fn serialize<S: Serializer>(
+            time: &Option<Duration>,
+            to: S,
+        ) -> Result<S::Ok, S::Error> {
+            match time {
+                Some(time) => super::serialize(time, to),
+                None => to.serialize_none(),
+            }
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<Duration>, D::Error> {
+            use serde::de::Error as _;
+            Option::<f64>::deserialize(from)?
+                .map(Duration::try_from_secs_f64)
+                .transpose()
+                .map_err(D::Error::custom)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeline_is_read_from_json_and_written_back() {
+        let text = r#"[
+            {"after": 5, "for": 20, "do": "hang"},
+            {"count": 3, "do": {"answer": {"status": 503, "headers": [["retry-after", "2"]], "body": "no"}}},
+            {"do": {"delay": 0.5}, "path": "jwks"},
+            {"do": {"reset_after": {"bytes": 10}}, "take_effect": true}
+        ]"#;
+        let script: Vec<Fault> = serde_json::from_str(text).expect("valid");
+        assert_eq!(
+            script[0],
+            Fault::new(FaultKind::Hang)
+                .after(Duration::from_secs(5))
+                .lasting(Duration::from_secs(20))
+        );
+        assert_eq!(script[2].kind, FaultKind::Delay(Duration::from_millis(500)));
+        let again = serde_json::to_string(&script).expect("serializes");
+        assert_eq!(
+            serde_json::from_str::<Vec<Fault>>(&again).expect("valid"),
+            script
+        );
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in [
+            r#"{"do": "explode"}"#,
+            r#"{"do": "hang", "until": 3}"#,
+            r#"{"do": "hang", "after": -1}"#,
+        ] {
+            assert!(serde_json::from_str::<Fault>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn time_count_and_path_decide_which_entry_is_met() {
+        let faults = Faults::default();
+        assert_eq!(faults.at_request("/"), None);
+        faults.set([
+            Fault::new(FaultKind::Hang).after(Duration::from_secs(60)),
+            Fault::new(FaultKind::Reset).times(2),
+            Fault::new(FaultKind::Close).on_path("jwks"),
+            Fault::new(FaultKind::ResetOnAccept).times(1),
+        ]);
+        let kinds: Vec<_> = ["/", "/jwks", "/jwks", "/"]
+            .map(|path| faults.at_request(path).map(|fault| fault.kind))
+            .into();
+        assert_eq!(
+            kinds,
+            [
+                Some(FaultKind::Reset),
+                Some(FaultKind::Reset),
+                Some(FaultKind::Close),
+                None
+            ]
+        );
+        assert_eq!(faults.at_arrival(), Arrival::Reset);
+        assert_eq!(faults.at_arrival(), Arrival::Serve);
+        assert_eq!(faults.met(), [0, 2, 1, 1]);
+        faults.clear();
+        assert_eq!(faults.at_request("/jwks"), None);
+    }
+
+    #[test]
+    fn a_fault_ends_with_its_time() {
+        let fault = Fault::new(FaultKind::Hang)
+            .after(Duration::from_secs(2))
+            .lasting(Duration::from_secs(3));
+        let on = |seconds| fault.is_on(Duration::from_secs(seconds), 0);
+        assert_eq!([on(1), on(2), on(4), on(5)], [false, true, true, false]);
+    }
+}

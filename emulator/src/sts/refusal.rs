@@ -1,0 +1,114 @@
+//! Every way in which STS says no, with its code, HTTP status and text.
+//!
+//! The wordings are AWS' own wherever they are known from documentation or
+//! from what users report; [`Refusal::BadSignature`] and
+//! [`Refusal::NotYetValid`] are worded by us, their code is AWS'.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+use crate::sts::xml::{Element, answer_xml};
+
+const NOT_A_JWT: &str = "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)";
+const NO_KEY: &str = "Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements";
+
+/// Why STS does not hand out a session.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No `Action` at all.
+    #[error("Missing Action")]
+    MissingAction,
+    /// An action or version that STS does not have.
+    #[error("Could not find operation {action} for version {version}")]
+    InvalidAction {
+        /// As asked for.
+        action: String,
+        /// As asked for.
+        version: String,
+    },
+    /// Parameters outside of their limits.
+    #[error("{0}")]
+    Validation(String),
+    /// The token is no JWT.
+    #[error("{NOT_A_JWT}")]
+    NotAJwt,
+    /// A claim is missing.
+    #[error("Missing a required claim: {0}")]
+    MissingClaim(&'static str),
+    /// `iss` is not one of the account's providers.
+    #[error("No OpenIDConnect provider found in your account for {0}")]
+    NoProvider(String),
+    /// `aud` is not among the provider's client ids.
+    #[error("Incorrect token audience")]
+    IncorrectAudience,
+    /// Discovery or JWKS unreadable, or the key is not in it.
+    #[error("{NO_KEY}")]
+    NoVerificationKey,
+    /// The signature does not fit the key.
+    #[error("Token signature is invalid")]
+    BadSignature,
+    /// `nbf` lies ahead.
+    #[error("Token is not valid yet")]
+    NotYetValid,
+    /// `exp` has passed.
+    #[error("Token expired: current date/time {now} must be before the expiration date/time {exp}")]
+    Expired {
+        /// Seconds since 1970.
+        now: u64,
+        /// Seconds since 1970.
+        exp: u64,
+    },
+    /// The identity provider does not even accept connections.
+    #[error("Error communicating with your identity provider, please try again")]
+    IdpUnreachable,
+    /// There is no such role, or its trust policy does not let the token in.
+    #[error("Not authorized to perform sts:AssumeRoleWithWebIdentity")]
+    NotAuthorized,
+}
+
+impl Refusal {
+    /// AWS' error code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::MissingAction => "MissingAction",
+            Self::InvalidAction { .. } => "InvalidAction",
+            Self::Validation(_) => "ValidationError",
+            Self::NotAJwt
+            | Self::MissingClaim(_)
+            | Self::NoProvider(_)
+            | Self::IncorrectAudience
+            | Self::NoVerificationKey
+            | Self::BadSignature
+            | Self::NotYetValid => "InvalidIdentityToken",
+            Self::Expired { .. } => "ExpiredTokenException",
+            Self::IdpUnreachable => "IDPCommunicationError",
+            Self::NotAuthorized => "AccessDenied",
+        }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NotAuthorized => StatusCode::FORBIDDEN,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    pub(crate) fn answer(&self, request_id: &str) -> Response<Bytes> {
+        let error = Element::parent(
+            "Error",
+            vec![
+                Element::text("Type", "Sender"),
+                Element::text("Code", self.code()),
+                Element::text("Message", self.to_string()),
+            ],
+        );
+        let envelope = Element::parent(
+            "ErrorResponse",
+            vec![error, Element::text("RequestId", request_id)],
+        );
+        answer_xml(self.status(), &envelope, request_id)
+    }
+}

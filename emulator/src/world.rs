@@ -1,0 +1,683 @@
+//! Everything at once: issuer, token folder, STS, AMP and the admin endpoint,
+//! in one process on free ports of 127.0.0.1.
+//!
+//! In: a [`WorldConfig`], whose default just works. Out: a [`World`] with the
+//! URLs and paths that a sidecar needs, the controls that a test turns, and
+//! the records that it asks afterwards. Like kubelet, the world renews the
+//! token at 80 % of its life.
+//!
+//! The order of the wiring: sockets first, because the issuer's URL is in every
+//! token and trust policy; then keys and certificates; then the services.
+//!
+//! Invariant: dropping the world ends its servers and removes its folder.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::admin::Admin;
+use crate::amp::{Amp, AmpConfig, Store};
+use crate::clock::Clock;
+use crate::fault::Faults;
+use crate::fetch::Fetcher;
+use crate::front::{Answers, Front};
+use crate::http::{Bound, Server};
+use crate::issuer::{BrokenToken, Issuer, TokenSpec};
+use crate::journal::Journal;
+use crate::sessions::Sessions;
+use crate::sts::{Account, OidcProvider, Role, Sts, StsCall, TrustPolicy, TrustPolicyError};
+use crate::tls::{Certificates, Presented, TlsError};
+use crate::token_folder::TokenFolder;
+
+/// A tenant and a cluster, as the path of an AKS issuer names them.
+const ISSUER_PATH: &str =
+    "/5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a/9d1c6a54-7f0e-4d53-b1c8-3e2a7b6f5c40/";
+/// What a trust policy of [`WorldConfig`] has where the issuer's host and path belong.
+const ISSUER_PLACE: &str = "${ISSUER}";
+
+/// One of the three services that a sidecar depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// The OIDC issuer; only STS talks to it.
+    Issuer,
+    /// STS.
+    Sts,
+    /// AMP.
+    Amp,
+}
+
+/// What a world is to be like. The default just works.
+#[derive(Debug, Clone)]
+pub struct WorldConfig {
+    /// Region, account, workspace and quotas. The world's role is added to
+    /// `allowed_roles` unless `role_may_write` is false.
+    pub amp: AmpConfig,
+    /// The role's name, with its path if it has one.
+    pub role_name: String,
+    /// Whether the role is allowed `aps:RemoteWrite`.
+    pub role_may_write: bool,
+    /// The longest session that the role allows to ask for.
+    pub role_max_session: Duration,
+    /// The role's trust policy as IAM's JSON, `${ISSUER}` standing for the
+    /// issuer's host and path with its last slash; by default one that lets in
+    /// the pod's service account and the client ids.
+    pub trust_policy: Option<String>,
+    /// The audiences that IAM's OIDC provider accepts.
+    pub client_ids: Vec<String>,
+    /// IAM's OIDC provider; by default the issuer's URL, to the letter.
+    pub provider_url: Option<String>,
+    /// What the projected token says.
+    pub token: TokenSpec,
+    /// How long sessions really live; by default as long as is asked for.
+    pub session_life: Option<Duration>,
+    /// Whether STS speaks TLS.
+    pub sts_https: bool,
+    /// Whether the issuer speaks TLS.
+    pub issuer_https: bool,
+    /// Fixed ports; 0 takes a free one.
+    pub ports: Ports,
+}
+
+/// The ports to listen on; 0 takes a free one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ports {
+    /// The issuer's.
+    pub issuer: u16,
+    /// STS'.
+    pub sts: u16,
+    /// AMP's.
+    pub amp: u16,
+    /// The admin endpoint's.
+    pub admin: u16,
+}
+
+/// Why a world did not come into being, or would not change.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A socket could not be bound.
+    #[error("cannot listen on port {port}")]
+    Bind {
+        /// The port asked for.
+        port: u16,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The world's folder could not be made or written.
+    #[error("cannot write in the world's folder")]
+    Folder(#[source] io::Error),
+    /// The issuer has no key.
+    #[error("cannot make a signing key")]
+    Key(#[from] rsa::Error),
+    /// There are no certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The trust policy cannot be judged.
+    #[error(transparent)]
+    TrustPolicy(#[from] TrustPolicyError),
+    /// The task that makes keys was ended.
+    #[error("the runtime is shutting down")]
+    Runtime(#[from] tokio::task::JoinError),
+    /// Signals cannot be waited for.
+    #[error("cannot wait for signals")]
+    Signal(#[source] io::Error),
+}
+
+/// A running world.
+#[derive(Debug)]
+pub struct World {
+    controls: Arc<Controls>,
+    urls: Urls,
+    role_arn: String,
+    ca_file: PathBuf,
+    _servers: Vec<Server>,
+    renewal: JoinHandle<()>,
+    folder: TempDir,
+}
+
+#[derive(Debug)]
+struct Urls {
+    sts: String,
+    amp: String,
+    admin: String,
+}
+
+/// What both the world's owner and the admin endpoint may turn.
+#[derive(Debug)]
+pub(crate) struct Controls {
+    pub(crate) clock: Clock,
+    pub(crate) sessions: Sessions,
+    pub(crate) sts: Sts,
+    pub(crate) certificates: Certificates,
+    issuer: Issuer,
+    amp: Amp,
+    amp_config: AmpConfig,
+    tokens: TokenFolder,
+    token: TokenSpec,
+    lines: [Line; 3],
+}
+
+/// What stands before one target.
+#[derive(Debug, Clone, Default)]
+struct Line {
+    faults: Faults,
+    journal: Journal,
+}
+
+/// AMP, told the time.
+#[derive(Debug)]
+struct DatedAmp {
+    amp: Amp,
+    clock: Clock,
+}
+
+// === impl WorldConfig ===
+
+impl Default for WorldConfig {
+    fn default() -> Self {
+        Self {
+            amp: AmpConfig::default(),
+            role_name: "amp-sidecar-writer".to_owned(),
+            role_may_write: true,
+            role_max_session: Duration::from_secs(3600),
+            trust_policy: None,
+            client_ids: vec!["sts.amazonaws.com".to_owned()],
+            provider_url: None,
+            token: TokenSpec {
+                namespace: "monitoring".to_owned(),
+                service_account: "prometheus".to_owned(),
+                pod: "prometheus-0".to_owned(),
+                audience: vec!["sts.amazonaws.com".to_owned()],
+                life: Duration::from_secs(3600),
+            },
+            session_life: None,
+            sts_https: false,
+            issuer_https: false,
+            ports: Ports::default(),
+        }
+    }
+}
+
+// === impl Target ===
+
+impl Target {
+    /// `issuer`, `sts` or `amp`.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "issuer" => Some(Self::Issuer),
+            "sts" => Some(Self::Sts),
+            "amp" => Some(Self::Amp),
+            _ => None,
+        }
+    }
+}
+
+// === impl World ===
+
+impl World {
+    /// Starts a world. It serves on the present runtime.
+    ///
+    /// # Errors
+    /// When a port is taken, the folder cannot be written, or the trust policy
+    /// cannot be judged.
+    pub async fn start(config: WorldConfig) -> Result<Self, Error> {
+        let issuer_socket = bind(config.ports.issuer).await?;
+        let sts_socket = bind(config.ports.sts).await?;
+        let amp_socket = bind(config.ports.amp).await?;
+        let admin_socket = bind(config.ports.admin).await?;
+
+        let clock = Clock::new();
+        let issuer_origin = origin(&issuer_socket, config.issuer_https);
+        let issuer = tokio::task::spawn_blocking({
+            let clock = clock.clone();
+            move || Issuer::new(&issuer_origin, ISSUER_PATH, clock)
+        })
+        .await??;
+
+        let region = &config.amp.region;
+        let certificates = Certificates::new(&[
+            "127.0.0.1".to_owned(),
+            "localhost".to_owned(),
+            "::1".to_owned(),
+            format!("aps-workspaces.{region}.amazonaws.com"),
+        ])?;
+        let folder = tempfile::Builder::new()
+            .prefix("amp-sidecar-emulator-")
+            .tempdir()
+            .map_err(Error::Folder)?;
+        let ca_file = folder.path().join("ca.pem");
+        std::fs::write(&ca_file, certificates.ca_pem()).map_err(Error::Folder)?;
+        let tokens =
+            TokenFolder::new(folder.path().join("serviceaccount")).map_err(Error::Folder)?;
+
+        let account = config.account(issuer.url())?;
+        let role_arn = config.role_arn();
+        let sessions = Sessions::new();
+        let sts = Sts::new(
+            account,
+            sessions.clone(),
+            clock.clone(),
+            Fetcher::new(certificates.client_config()),
+            config.session_life,
+        );
+        let mut amp_config = config.amp.clone();
+        if config.role_may_write {
+            amp_config.allowed_roles.push(role_arn.clone());
+        }
+        let amp = Amp::new(amp_config.clone(), sessions.clone());
+
+        let urls = Urls {
+            sts: origin(&sts_socket, config.sts_https),
+            amp: format!(
+                "{}/workspaces/{}/api/v1/remote_write",
+                origin(&amp_socket, true),
+                config.amp.workspace_id
+            ),
+            admin: origin(&admin_socket, false),
+        };
+        let controls = Arc::new(Controls {
+            clock: clock.clone(),
+            sessions,
+            sts: sts.clone(),
+            certificates: certificates.clone(),
+            issuer: issuer.clone(),
+            amp: amp.clone(),
+            amp_config,
+            tokens,
+            token: config.token.clone(),
+            lines: Default::default(),
+        });
+        controls.rotate_token()?;
+
+        let tls = TlsAcceptor::from(certificates.server_config());
+        let tls_if = |wanted: bool| wanted.then(|| tls.clone());
+        let amp = DatedAmp { amp, clock };
+        let servers = vec![
+            issuer_socket.serve(
+                controls.front(Target::Issuer, issuer),
+                tls_if(config.issuer_https),
+            ),
+            sts_socket.serve(controls.front(Target::Sts, sts), tls_if(config.sts_https)),
+            amp_socket.serve(controls.front(Target::Amp, amp), Some(tls)),
+            admin_socket.serve(
+                Admin {
+                    controls: Arc::clone(&controls),
+                },
+                None,
+            ),
+        ];
+        let renewal = tokio::spawn(renew(Arc::clone(&controls)));
+        Ok(Self {
+            controls,
+            urls,
+            role_arn,
+            ca_file,
+            _servers: servers,
+            renewal,
+            folder,
+        })
+    }
+
+    /// What tokens have as `iss`.
+    #[must_use]
+    pub fn issuer_url(&self) -> &str {
+        self.controls.issuer.url()
+    }
+
+    /// The projected token's path.
+    #[must_use]
+    pub fn token_file(&self) -> PathBuf {
+        self.controls.tokens.token_file()
+    }
+
+    /// For `AWS_ENDPOINT_URL_STS`.
+    #[must_use]
+    pub fn sts_url(&self) -> &str {
+        &self.urls.sts
+    }
+
+    /// The workspace's whole remote-write URL.
+    #[must_use]
+    pub fn amp_url(&self) -> &str {
+        &self.urls.amp
+    }
+
+    /// Where the admin endpoint listens.
+    #[must_use]
+    pub fn admin_url(&self) -> &str {
+        &self.urls.admin
+    }
+
+    /// The authority's certificate as PEM, for `AWS_CA_BUNDLE`.
+    #[must_use]
+    pub fn ca_file(&self) -> &Path {
+        &self.ca_file
+    }
+
+    /// The world's folder, removed with it; there is room for a test's own files.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The role to assume.
+    #[must_use]
+    pub fn role_arn(&self) -> &str {
+        &self.role_arn
+    }
+
+    /// The region.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.controls.amp_config.region
+    }
+
+    /// The workspace.
+    #[must_use]
+    pub fn workspace_id(&self) -> &str {
+        &self.controls.amp_config.workspace_id
+    }
+
+    /// The environment that points a sidecar at this world.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_REGION", self.region().to_owned()),
+            ("AWS_ROLE_ARN", self.role_arn.clone()),
+            (
+                "AWS_WEB_IDENTITY_TOKEN_FILE",
+                self.token_file().display().to_string(),
+            ),
+            ("AWS_ENDPOINT_URL_STS", self.urls.sts.clone()),
+            ("AWS_CA_BUNDLE", self.ca_file.display().to_string()),
+            ("AMP_SIDECAR_WORKSPACE_ID", self.workspace_id().to_owned()),
+            ("AMP_SIDECAR_REMOTE_WRITE_URL", self.urls.amp.clone()),
+        ]
+    }
+
+    /// The fault script of a target.
+    #[must_use]
+    pub fn faults(&self, target: Target) -> &Faults {
+        self.controls.faults(target)
+    }
+
+    /// What a target heard.
+    #[must_use]
+    pub fn journal(&self, target: Target) -> &Journal {
+        self.controls.journal(target)
+    }
+
+    /// The world's wall time.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.controls.clock
+    }
+
+    /// What STS issued.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.controls.sessions
+    }
+
+    /// STS itself, with its log of calls.
+    #[must_use]
+    pub fn sts(&self) -> &Sts {
+        &self.controls.sts
+    }
+
+    /// The calls that STS judged, oldest first.
+    #[must_use]
+    pub fn sts_calls(&self) -> Vec<StsCall> {
+        self.controls.sts.calls()
+    }
+
+    /// AMP itself.
+    #[must_use]
+    pub fn amp(&self) -> &Amp {
+        &self.controls.amp
+    }
+
+    /// What AMP stored.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        self.controls.amp.store()
+    }
+
+    /// The issuer itself.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        &self.controls.issuer
+    }
+
+    /// The certificates of this world's servers.
+    #[must_use]
+    pub fn certificates(&self) -> &Certificates {
+        &self.controls.certificates
+    }
+
+    /// Makes AMP (and whatever else speaks TLS here) show another certificate.
+    pub fn present(&self, presented: Presented) {
+        self.controls.certificates.present(presented);
+    }
+
+    /// Publishes a new token, as kubelet does long before the old one expires.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn rotate_token(&self) -> Result<(), Error> {
+        self.controls.rotate_token()
+    }
+
+    /// Publishes a token that is of no use, until the next rotation.
+    ///
+    /// # Errors
+    /// When the folder cannot be written or no key can be made.
+    pub fn break_token(&self, how: BrokenToken) -> Result<(), Error> {
+        self.controls.break_token(how)
+    }
+
+    /// Makes the issuer sign with a new key; blocks for a quarter of a second.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn rotate_keys(&self) -> Result<(), Error> {
+        self.controls.rotate_keys()
+    }
+
+    /// Counts of everything, as the admin endpoint's `/state` tells them.
+    #[must_use]
+    pub fn state(&self) -> Value {
+        self.controls.state()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.renewal.abort();
+    }
+}
+
+// === impl Controls ===
+
+impl Controls {
+    pub(crate) fn faults(&self, target: Target) -> &Faults {
+        &self.line(target).faults
+    }
+
+    fn journal(&self, target: Target) -> &Journal {
+        &self.line(target).journal
+    }
+
+    fn line(&self, target: Target) -> &Line {
+        let [issuer, sts, amp] = &self.lines;
+        match target {
+            Target::Issuer => issuer,
+            Target::Sts => sts,
+            Target::Amp => amp,
+        }
+    }
+
+    fn front<T: Answers>(&self, at: Target, target: T) -> Front<T> {
+        let line = self.line(at);
+        Front {
+            target,
+            faults: line.faults.clone(),
+            journal: line.journal.clone(),
+            clock: self.clock.clone(),
+            numbered: at != Target::Issuer,
+        }
+    }
+
+    pub(crate) fn rotate_token(&self) -> Result<(), Error> {
+        let token = self.issuer.mint(&self.token);
+        self.publish(Some(token))
+    }
+
+    pub(crate) fn break_token(&self, how: BrokenToken) -> Result<(), Error> {
+        let token = self.issuer.mint_broken(&self.token, how)?;
+        self.publish(token)
+    }
+
+    fn publish(&self, token: Option<String>) -> Result<(), Error> {
+        self.tokens
+            .publish(token.as_deref().map(str::as_bytes), self.clock.now())
+            .map_err(Error::Folder)
+    }
+
+    pub(crate) fn rotate_keys(&self) -> Result<(), Error> {
+        Ok(self.issuer.rotate_keys()?)
+    }
+
+    pub(crate) fn state(&self) -> Value {
+        let stored = self.amp.store().stats();
+        json!({
+            "clock_offset_seconds": self.clock.offset_seconds(),
+            "tokens_published": self.tokens.swaps(),
+            "sessions_issued": self.sts.issued(),
+            "sts_refused": self.sts.refused(),
+            "stored": {
+                "series": stored.series,
+                "samples": stored.samples,
+                "histograms": stored.histograms,
+                "duplicates": stored.duplicates,
+                "refused": stored.refused,
+                "batches": stored.batches,
+            },
+            "issuer": self.journal(Target::Issuer).counts(),
+            "sts": self.journal(Target::Sts).counts(),
+            "amp": self.journal(Target::Amp).counts(),
+        })
+    }
+}
+
+// === impl WorldConfig ===
+
+impl WorldConfig {
+    fn partition(&self) -> &'static str {
+        match self.amp.region.as_str() {
+            region if region.starts_with("us-gov-") => "aws-us-gov",
+            region if region.starts_with("cn-") => "aws-cn",
+            _ => "aws",
+        }
+    }
+
+    fn role_arn(&self) -> String {
+        let (account, partition) = (&self.amp.account, self.partition());
+        format!("arn:{partition}:iam::{account}:role/{}", self.role_name)
+    }
+
+    fn account(&self, issuer_url: &str) -> Result<Account, Error> {
+        let provider = OidcProvider {
+            url: self
+                .provider_url
+                .clone()
+                .unwrap_or_else(|| issuer_url.to_owned()),
+            client_ids: self.client_ids.clone(),
+        };
+        let place = issuer_url
+            .split_once("://")
+            .map_or(issuer_url, |(_, rest)| rest);
+        let policy = match &self.trust_policy {
+            Some(policy) => policy.replace(ISSUER_PLACE, place),
+            None => self.default_policy(place),
+        };
+        Ok(Account {
+            id: self.amp.account.clone(),
+            partition: self.partition().to_owned(),
+            providers: vec![provider],
+            roles: vec![Role {
+                arn: self.role_arn(),
+                max_session: self.role_max_session,
+                trust: TrustPolicy::parse(&policy)?,
+            }],
+        })
+    }
+
+    /// The policy that the guide tells people to write.
+    fn default_policy(&self, issuer: &str) -> String {
+        let (account, partition) = (&self.amp.account, self.partition());
+        let TokenSpec {
+            namespace,
+            service_account,
+            ..
+        } = &self.token;
+        json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow",
+                "Principal": {
+                    "Federated": format!("arn:{partition}:iam::{account}:oidc-provider/{issuer}"),
+                },
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {"StringEquals": {
+                    format!("{issuer}:sub"):
+                        format!("system:serviceaccount:{namespace}:{service_account}"),
+                    format!("{issuer}:aud"): self.client_ids,
+                }},
+            }],
+        })
+        .to_string()
+    }
+}
+
+impl Answers for DatedAmp {
+    async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
+        self.amp.handle(self.clock.now(), request).await
+    }
+}
+
+async fn bind(port: u16) -> Result<Bound, Error> {
+    Bound::to(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .await
+        .map_err(|source| Error::Bind { port, source })
+}
+
+fn origin(socket: &Bound, https: bool) -> String {
+    let scheme = if https { "https" } else { "http" };
+    format!("{scheme}://{}", socket.address())
+}
+
+/// Renews the token as kubelet does, until the world ends.
+async fn renew(controls: Arc<Controls>) {
+    let every = controls
+        .token
+        .life
+        .mul_f64(0.8)
+        .max(Duration::from_millis(100));
+    loop {
+        tokio::time::sleep(every).await;
+        // A folder that cannot be written shows as a token that grows old, as in a cluster.
+        let _tried = controls.rotate_token();
+    }
+}

@@ -1,0 +1,99 @@
+use super::*;
+use crate::batch::address::Media;
+use crate::batch::admission::Admission;
+use crate::batch::inspect::{Contents, Version};
+use crate::config::Workspace;
+use aws_credential_types::Credentials;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+#[derive(Deserialize)]
+struct Case {
+    url: String,
+    region: String,
+    content_type: String,
+    write_version: String,
+    body: String,
+    token: String,
+    time: String,
+    amz_date: String,
+    authorization: String,
+}
+
+async fn signed(case: &Case) -> Signed {
+    let workspace = Workspace {
+        id: "ws-1".to_owned(),
+        region: case.region.clone(),
+        remote_write_url: case.url.parse().unwrap(),
+    };
+    let body = case.body.clone().into_bytes();
+    let batch = Inspected {
+        media: Media {
+            version: Version::V1,
+            content_type: case.content_type.parse().unwrap(),
+            write_version: case.write_version.parse().unwrap(),
+        },
+        payload_hash: hex::encode(Sha256::digest(&body)),
+        frames: Frames::new(vec![body.into()]),
+        contents: Contents::default(),
+        _admitted: Admission::new(1).admit(None).await.unwrap(),
+    };
+    let token = Some(case.token.clone());
+    let keys = Credentials::new(
+        "ASIAIOSFODNN7EXAMPLE",
+        "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+        token,
+        None,
+        "test",
+    );
+    let held = Held::for_test(keys);
+    let now = OffsetDateTime::parse(&case.time, &Rfc3339).unwrap().into();
+    Signer::new(&workspace)
+        .unwrap()
+        .sign(&batch, &held, now)
+        .unwrap()
+}
+
+fn cases() -> Vec<Case> {
+    serde_json::from_str(include_str!("../../../tests/data/signatures.json")).unwrap()
+}
+
+#[tokio::test]
+async fn signatures_are_those_of_botocore() {
+    let cases = cases();
+    assert_eq!(cases.len(), 3);
+    for case in &cases {
+        let Signed { path, headers, .. } = signed(case).await;
+        let header = |name: &str| headers.get(name).unwrap().to_str().unwrap().to_owned();
+        assert_eq!(header("authorization"), case.authorization, "{}", case.url);
+        assert_eq!(header("x-amz-date"), case.amz_date);
+        assert_eq!(header("x-amz-security-token"), case.token);
+        assert!(case.url.ends_with(&path.to_string()) && path.host().is_none());
+    }
+}
+
+#[tokio::test]
+async fn the_headers_are_a_fixed_set_whose_secrets_are_not_shown() {
+    let case = cases().swap_remove(1);
+    let Signed { headers, .. } = signed(&case).await;
+    let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+    names.sort_unstable();
+    let expected = [
+        "authorization",
+        "content-encoding",
+        "content-type",
+        "host",
+        "user-agent",
+        "x-amz-date",
+        "x-amz-security-token",
+        "x-prometheus-remote-write-version",
+    ];
+    assert_eq!(names, expected);
+    let shown = format!("{headers:?}");
+    assert!(
+        !shown.contains(&case.token) && !shown.contains("Signature="),
+        "{shown}"
+    );
+}
