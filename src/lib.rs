@@ -4,8 +4,8 @@
 //! A batch:
 //!
 //! ```text
-//! sender ─▶ listener ─▶ batch::{address ─▶ admission ─▶ receive ─▶ inspect ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
-//!                                                                          ▲        └─ dial, tls
+//! sender ─▶ listener ─▶ batch::{address ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
+//!                                                                                        ▲        └─ dial, tls
 //! ```
 //!
 //! Its credentials, beside that path:

@@ -72,6 +72,8 @@ pub struct Telemetry {
     forwarded: Parts,
     lost: Lost,
     received_bytes: Counter,
+    splits: Counter,
+    split_parts: Counter,
     duration: Histogram,
     upstream_answers: Family<Code, Counter>,
     upstream_faults: Family<Reason, Counter>,
@@ -102,6 +104,8 @@ impl Telemetry {
             forwarded: Parts::default(),
             lost: Lost::default(),
             received_bytes: Counter::default(),
+            splits: Counter::default(),
+            split_parts: Counter::default(),
             duration: Histogram::new(DURATIONS),
             upstream_answers: Family::default(),
             upstream_faults: Family::default(),
@@ -152,6 +156,16 @@ impl Telemetry {
             "Compressed bytes of bodies that were read and found whole",
             Unit::Bytes,
             self.received_bytes.clone(),
+        );
+        registry.register(
+            "splits",
+            "Batches that were too large for AMP and were split",
+            self.splits.clone(),
+        );
+        registry.register(
+            "split_parts",
+            "Parts that split batches were sent in",
+            self.split_parts.clone(),
         );
         registry.register_with_unit(
             "request_duration",
@@ -211,13 +225,17 @@ impl Telemetry {
     }
 
     /// A sender was answered.
-    pub fn batch(&self, verdict: &Verdict, contents: &Contents, took: Duration) {
+    pub fn answered(&self, verdict: &Verdict, took: Duration) {
         self.batches
             .get_or_create(&Outcome {
                 outcome: verdict.name(),
             })
             .inc();
         self.duration.observe(took.as_secs_f64());
+    }
+
+    /// A payload, which is a batch or a part of one, was stored, refused or is to come again.
+    pub fn delivered(&self, verdict: &Verdict, contents: &Contents) {
         if matches!(verdict, Verdict::Stored { .. }) {
             self.forwarded.add(contents);
         }
@@ -236,6 +254,12 @@ impl Telemetry {
                 .get_or_create(&reason)
                 .inc_by(contents.exemplars);
         }
+    }
+
+    /// A batch was split.
+    pub fn split(&self, parts: usize) {
+        self.splits.inc();
+        self.split_parts.inc_by(parts as u64);
     }
 
     /// AMP answered.

@@ -34,6 +34,7 @@ pub struct Admitted {
     bytes: Arc<Semaphore>,
     reserved: Option<OwnedSemaphorePermit>,
     room: usize,
+    budget: usize,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -65,6 +66,7 @@ impl Admission {
             bytes: Arc::clone(&self.bytes),
             reserved: None,
             room: 0,
+            budget: self.budget,
             _slot: slot,
         };
         admitted.reserve(declared.unwrap_or(0), deadline).await?;
@@ -87,6 +89,12 @@ impl Admission {
 // === impl Admitted ===
 
 impl Admitted {
+    /// All the room there is, for this batch and others.
+    #[must_use]
+    pub fn budget(&self) -> usize {
+        self.budget
+    }
+
     /// Makes sure that there is room for `len` bytes in all.
     ///
     /// # Errors

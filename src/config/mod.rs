@@ -75,6 +75,8 @@ pub struct Limits {
     pub upstream_timeout: Duration,
     /// The largest body that is read.
     pub max_body_bytes: usize,
+    /// The largest body that is sent to AMP in one request.
+    pub max_upstream_bytes: usize,
     /// All bodies held at once.
     pub max_inflight_bytes: usize,
 }
@@ -399,6 +401,7 @@ impl Reader<'_> {
         };
         let explicit = self.given(&settings::MAX_BODY_BYTES).is_some();
         let max_body_bytes = self.parse(&settings::MAX_BODY_BYTES, values::bytes);
+        let max_upstream_bytes = self.parse(&settings::MAX_UPSTREAM_BYTES, values::bytes);
         let (budget, max_body) = (max_inflight_bytes?, max_body_bytes?);
         if explicit && max_body > budget {
             self.fault(
@@ -409,6 +412,7 @@ impl Reader<'_> {
         Some(Limits {
             upstream_timeout: upstream_timeout?,
             max_body_bytes: max_body.min(budget),
+            max_upstream_bytes: max_upstream_bytes?,
             max_inflight_bytes: budget,
         })
     }

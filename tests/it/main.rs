@@ -20,5 +20,6 @@ mod leaving;
 mod prometheus;
 mod rig;
 mod secrecy;
+mod splitting;
 mod the_program;
 mod upstream_faults;
