@@ -13,6 +13,7 @@
 //! - [`amp`]: the remote-write endpoint of a workspace.
 //! - [`fault`], [`journal`]: what goes wrong when, and what each target heard.
 //! - [`clock`], [`tls`]: wall time with an offset, certificates of an own authority.
+//! - [`peers`]: real processes around a world, and the comparison of what was sent with what was stored.
 //!
 //! It never depends on the sidecar, nor on the library that the sidecar signs
 //! with: neither can hide the other's mistake.
@@ -27,6 +28,7 @@ mod http;
 pub mod issuer;
 pub mod journal;
 mod jwt;
+pub mod peers;
 pub mod sessions;
 pub mod sts;
 pub mod tls;
