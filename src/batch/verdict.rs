@@ -347,3 +347,6 @@ fn explained(
     }
     response
 }
+
+#[cfg(test)]
+mod tests;

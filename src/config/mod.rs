@@ -560,4 +560,6 @@ fn default_budget(memory_limit: Option<u64>) -> usize {
 }
 
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod tests;
