@@ -30,6 +30,9 @@ const FRESH: Duration = Duration::from_secs(30);
 /// How long sent bytes may stay unacknowledged before the kernel gives the connection up (TCP_USER_TIMEOUT).
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
+/// Encrypted bytes that wait for a socket to take them; rustls would keep four times as many for each connection.
+const UNSENT: usize = 16 * 1024;
+
 /// Dials one endpoint.
 pub struct Dialer {
     host: String,
@@ -132,10 +135,11 @@ impl Dialer {
             return Ok(Stream::new(Transport::Plain(tcp)));
         };
         let tls = connector.connect(name.clone(), tcp).await;
-        let tls = tls.map_err(|source| DialError::Tls {
+        let mut tls = tls.map_err(|source| DialError::Tls {
             host: self.host.clone(),
             source,
         })?;
+        tls.get_mut().1.set_buffer_limit(Some(UNSENT));
         Ok(Stream::new(Transport::Tls(Box::new(tls))))
     }
 

@@ -77,6 +77,7 @@ pub struct Telemetry {
     duration: Histogram,
     upstream_answers: Family<Code, Counter>,
     upstream_faults: Family<Reason, Counter>,
+    upstream_resends: Family<Reason, Counter>,
     inflight_bytes: Gauge,
     inflight_requests: Gauge,
     exchanges: Family<Outcomes, Counter>,
@@ -109,6 +110,7 @@ impl Telemetry {
             duration: Histogram::new(DURATIONS),
             upstream_answers: Family::default(),
             upstream_faults: Family::default(),
+            upstream_resends: Family::default(),
             inflight_bytes: Gauge::default(),
             inflight_requests: Gauge::default(),
             exchanges: Family::default(),
@@ -182,6 +184,11 @@ impl Telemetry {
             "upstream_faults",
             "Attempts that no answer of AMP ended",
             self.upstream_faults.clone(),
+        );
+        registry.register(
+            "upstream_resends",
+            "Requests sent once more within one batch: stale connection, clock, credentials",
+            self.upstream_resends.clone(),
         );
         registry.register_with_unit(
             "inflight",
@@ -274,6 +281,13 @@ impl Telemetry {
     /// AMP did not answer.
     pub fn upstream_fault(&self, reason: &'static str) {
         self.upstream_faults.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// The same bytes went out once more.
+    pub fn upstream_resend(&self, reason: &'static str) {
+        self.upstream_resends
+            .get_or_create(&Reason { reason })
+            .inc();
     }
 
     /// An exchange gave credentials.

@@ -69,7 +69,7 @@ impl Delivery {
         Ok(Self {
             credentials,
             signer: Signer::new(workspace)?,
-            forwarder: Forwarder::new(dialer),
+            forwarder: Forwarder::new(dialer, Arc::clone(&telemetry)),
             clock,
             telemetry,
             upstream_timeout: config.limits.upstream_timeout,
@@ -198,10 +198,13 @@ impl Delivery {
         } else {
             self.credentials.renewed(&held).await
         };
-        match held {
-            Ok(held) => self.attempt(payload, &held, deadline).await.0,
-            Err(_) => meaning,
-        }
+        let Ok(held) = held else { return meaning };
+        self.telemetry.upstream_resend(if clock_was_wrong {
+            "clock"
+        } else {
+            "credentials"
+        });
+        self.attempt(payload, &held, deadline).await.0
     }
 
     /// Signs, sends and reads the answer; also whether the answer showed the clock to be wrong.

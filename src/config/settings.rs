@@ -64,7 +64,7 @@ settings! {
     MAX_UPSTREAM_BYTES: "max-upstream-bytes", ["AMP_SIDECAR_MAX_UPSTREAM_BYTES"], "BYTES", "1MB",
         "A larger body is split by series into several requests; AMP's own limit";
     MAX_INFLIGHT_BYTES: "max-inflight-bytes", ["AMP_SIDECAR_MAX_INFLIGHT_BYTES"], "BYTES",
-        "[half of the cgroup's memory limit, else 64MiB]",
+        "[a quarter of the cgroup's memory limit, at most 64MiB]",
         "Bytes of all batches held at once; over it senders are asked to come again";
     DRAIN_IDLE: "drain-idle", ["AMP_SIDECAR_DRAIN_IDLE"], "DURATION", "5s",
         "After SIGTERM: leave once no request has come for this long";

@@ -14,6 +14,7 @@
 
 mod bodies;
 mod credentials;
+mod crowd;
 mod data_path;
 mod hostile_senders;
 mod leaving;
