@@ -14,6 +14,7 @@
 //! - [`fault`], [`journal`]: what goes wrong when, and what each target heard.
 //! - [`clock`], [`tls`]: wall time with an offset, certificates of an own authority.
 //! - [`peers`]: real processes around a world, and the comparison of what was sent with what was stored.
+//! - [`demo`]: all of it together, with things going wrong one after the other.
 //!
 //! It never depends on the sidecar, nor on the library that the sidecar signs
 //! with: neither can hide the other's mistake.
@@ -21,6 +22,7 @@
 mod admin;
 pub mod amp;
 pub mod clock;
+pub mod demo;
 pub mod fault;
 mod fetch;
 mod front;
