@@ -96,6 +96,9 @@ impl Certificates {
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>);
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // A resumed session shows no certificate, and would not notice that another is presented.
+        server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        server.send_tls13_tickets = 0;
         let mut roots = RootCertStore::empty();
         roots.add(known.der().clone())?;
         let client = ClientConfig::builder_with_provider(provider)

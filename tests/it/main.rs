@@ -16,6 +16,7 @@ mod bodies;
 mod credentials;
 mod crowd;
 mod data_path;
+mod demo;
 mod hostile_senders;
 mod leaving;
 mod prometheus;

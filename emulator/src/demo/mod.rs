@@ -221,7 +221,7 @@ impl Demo {
 
     /// Asks everybody how it goes, and shows it.
     async fn look(&mut self, elapsed: Duration) -> Result<(), DemoError> {
-        self.sidecar.process_mut().check()?;
+        self.sidecar.process_mut().check().await?;
         let flow = self.traffic.look().await?;
         if let Some(probe) = self.probe.take_if(|probe| probe.is_finished()) {
             self.latency = probe.await.ok().flatten();

@@ -67,7 +67,7 @@ impl Traffic {
     pub(super) async fn look(&mut self) -> Result<Flow, DemoError> {
         match &mut self.kind {
             Kind::Prometheus { prometheus, .. } => {
-                prometheus.process_mut().check()?;
+                prometheus.process_mut().check().await?;
                 let metrics = prometheus.metrics().await?;
                 let count =
                     |name: &str| metrics.count(&format!("prometheus_remote_storage_{name}"));

@@ -16,6 +16,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 use super::{PeerError, environment};
 
@@ -26,12 +27,15 @@ const LAST_WORDS: usize = 20;
 const LOOKS_FOR_DEATH: usize = 200;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
+
 /// A running child.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
     log: Log,
+    readers: Vec<JoinHandle<()>>,
 }
 
 /// The last lines that a child wrote, of either stream. Clones share them.
@@ -68,16 +72,18 @@ impl Process {
             source,
         })?;
         let log = Log::default();
+        let mut readers = Vec::new();
         if let Some(stdout) = child.stdout.take() {
-            drop(tokio::spawn(log.clone().follow(stdout)));
+            readers.push(tokio::spawn(log.clone().follow(stdout)));
         }
         if let Some(stderr) = child.stderr.take() {
-            drop(tokio::spawn(log.clone().follow(stderr)));
+            readers.push(tokio::spawn(log.clone().follow(stderr)));
         }
         Ok(Self {
             name: name.to_owned(),
             child,
             log,
+            readers,
         })
     }
 
@@ -112,15 +118,22 @@ impl Process {
     ///
     /// # Errors
     /// That, or [`PeerError::Control`].
-    pub fn check(&mut self) -> Result<(), PeerError> {
-        match self.ended()? {
-            None => Ok(()),
-            Some(status) => Err(PeerError::Ended {
-                program: self.name.clone(),
-                status,
-                log: self.log.last_words(),
-            }),
-        }
+    pub async fn check(&mut self) -> Result<(), PeerError> {
+        let Some(status) = self.ended()? else {
+            return Ok(());
+        };
+        // Its last words may still be on their way; a grandchild may hold the pipe open for ever.
+        let reading = async {
+            for reader in self.readers.drain(..) {
+                drop(reader.await);
+            }
+        };
+        drop(tokio::time::timeout(LAST_WORDS_WITHIN, reading).await);
+        Err(PeerError::Ended {
+            program: self.name.clone(),
+            status,
+            log: self.log.last_words(),
+        })
     }
 
     /// Asks it to end, SIGTERM, and does not wait.
@@ -279,7 +292,7 @@ mod tests {
         let mut lines = child.log().lines();
         lines.sort();
         assert_eq!(lines, ["[]", "this"]);
-        assert!(matches!(child.check(), Err(PeerError::Ended { .. })));
+        assert!(matches!(child.check().await, Err(PeerError::Ended { .. })));
     }
 
     #[tokio::test]

@@ -346,7 +346,7 @@ async fn run(setup: &Setup, address: SocketAddr, folder: &TempDir) -> Result<Pro
     let mut process = Process::start(NAME, command, &[])?;
     let deadline = Instant::now() + READY_WITHIN;
     while Instant::now() < deadline {
-        process.check()?;
+        process.check().await?;
         let ready = call::text(address, Method::GET, "/-/ready", Duration::from_secs(5));
         if ready.await.is_ok() {
             return Ok(process);

@@ -252,7 +252,7 @@ impl Launch {
         let mut process = Process::start(name, self.command(), &self.environment)?;
         let deadline = Instant::now() + READY_WITHIN;
         while Instant::now() < deadline {
-            process.check()?;
+            process.check().await?;
             if self.serves().await {
                 return Ok(process);
             }

@@ -118,3 +118,100 @@ async fn published_keys(iss: &str, fetcher: &Fetcher) -> Result<Jwks, Refusal> {
     }
     fetcher.json(&discovery.jwks_uri).await.map_err(refused)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::jwt::Key;
+    use crate::sts::account::OidcProvider;
+    use crate::world::{World, WorldConfig};
+
+    const ACCOUNT: &str = "123456789012";
+
+    /// Judges a token with these claims, signed with the key that the issuer publishes.
+    async fn judge(world: &World, iss: &str, changes: Value) -> Result<Identity, Refusal> {
+        let mut claims =
+            json!({"iss": iss, "sub": "s", "aud": ["sts.amazonaws.com"], "exp": 2000, "iat": 1000});
+        for (claim, value) in changes.as_object().expect("an object") {
+            claims[claim] = value.clone();
+        }
+        let token = Key::pooled(0).expect("key").sign(&claims);
+        let account = Account {
+            id: ACCOUNT.into(),
+            partition: "aws".into(),
+            providers: vec![OidcProvider {
+                url: iss.into(),
+                client_ids: vec!["sts.amazonaws.com".into(), "app".into()],
+            }],
+            roles: Vec::new(),
+        };
+        let fetcher = Fetcher::new(world.certificates().client_config());
+        Identity::of(&token, ACCOUNT, &account, &fetcher, 1500).await
+    }
+
+    #[tokio::test]
+    async fn each_required_claim_is_missed_by_its_name() {
+        let world = World::start(WorldConfig::default()).await.expect("a world");
+        let iss = world.issuer_url();
+        judge(&world, iss, json!({})).await.expect("complete");
+        for claim in ["iss", "aud", "exp", "iat", "sub"] {
+            let refusal = judge(&world, iss, json!({claim: null}))
+                .await
+                .expect_err(claim);
+            assert_eq!(refusal, Refusal::MissingClaim(claim));
+        }
+        let late = judge(&world, iss, json!({"exp": 1500}))
+            .await
+            .expect_err("expired");
+        assert_eq!(
+            late,
+            Refusal::Expired {
+                now: 1500,
+                exp: 1500
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn with_an_authorized_party_that_is_the_audience() {
+        let world = World::start(WorldConfig::default()).await.expect("a world");
+        let iss = world.issuer_url();
+        let azp = json!({"azp": "app", "aud": "api://resource"});
+        let identity = judge(&world, iss, azp).await.expect("accepted");
+        let key = |name: &str| {
+            let place = iss.split_once("://").expect("a URL").1;
+            identity.keys[&format!("{place}:{name}")].clone()
+        };
+        assert_eq!(
+            (key("aud"), key("oaud")),
+            (vec!["app".into()], vec!["api://resource".into()])
+        );
+        let stranger = judge(&world, iss, json!({"azp": "stranger"})).await;
+        assert_eq!(stranger.expect_err("refused"), Refusal::IncorrectAudience);
+    }
+
+    #[tokio::test]
+    async fn an_issuer_that_accepts_no_connection_is_a_fault_of_its_own() {
+        let world = World::start(WorldConfig::default()).await.expect("a world");
+        let nobody = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let iss = format!("http://{}/", nobody.local_addr().expect("bound"));
+        drop(nobody);
+        let refusal = judge(&world, &iss, json!({}))
+            .await
+            .expect_err("unreachable");
+        assert_eq!(refusal, Refusal::IdpUnreachable);
+    }
+
+    #[tokio::test]
+    async fn a_discovery_document_for_another_issuer_is_refused() {
+        let world = World::start(WorldConfig::default()).await.expect("a world");
+        // The same document is reached, but `iss` lacks the slash that it names.
+        let iss = world.issuer_url().trim_end_matches('/');
+        let refusal = judge(&world, iss, json!({})).await.expect_err("another");
+        assert_eq!(refusal, Refusal::NoVerificationKey);
+    }
+}

@@ -1,0 +1,144 @@
+//! The controls over HTTP, as another process turns them.
+
+use std::fs;
+use std::time::Duration;
+
+use emulator::fault::{Fault, FaultKind};
+use emulator::world::{Target, World, WorldConfig};
+use serde_json::json;
+
+use crate::client::{Answer, address, ask, assume, handshake};
+
+async fn call(world: &World, method: &str, path: &str, body: &str) -> Answer {
+    ask(
+        address(world.admin_url()),
+        method,
+        path,
+        "application/json",
+        body,
+    )
+    .await
+}
+
+#[tokio::test]
+async fn fault_scripts_are_set_shown_and_cleared() {
+    let world = World::start(WorldConfig::default()).await.expect("a world");
+    let script = r#"[{"count": 1, "do": {"answer": {"status": 503}}}, {"after": 60, "for": 20, "do": "hang"}]"#;
+    assert_eq!(call(&world, "PUT", "/faults/sts", script).await.status, 200);
+    assert_eq!(
+        world.faults(Target::Sts).script(),
+        [
+            Fault::new(FaultKind::answer(503, "")).times(1),
+            Fault::new(FaultKind::Hang)
+                .after(Duration::from_secs(60))
+                .lasting(Duration::from_secs(20)),
+        ]
+    );
+    assert_eq!(assume(&world, &[]).await.status, 503);
+    assert_eq!(assume(&world, &[]).await.status, 200);
+    assert_eq!(
+        call(&world, "GET", "/faults/sts", "").await.json()["met"],
+        json!([1, 0])
+    );
+    assert_eq!(
+        call(&world, "GET", "/faults/amp", "").await.json()["script"],
+        json!([])
+    );
+    assert_eq!(call(&world, "DELETE", "/faults/sts", "").await.status, 200);
+    assert_eq!(
+        call(&world, "GET", "/faults/sts", "").await.json()["script"],
+        json!([])
+    );
+    assert_eq!(
+        call(&world, "PUT", "/faults/issuer", r#"{"do": "reset"}"#)
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        world.faults(Target::Issuer).script(),
+        [Fault::new(FaultKind::Reset)]
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_understood_changes_nothing() {
+    let world = World::start(WorldConfig::default()).await.expect("a world");
+    for (method, path, body, status) in [
+        ("PUT", "/faults/sts", r#"{"do": "explode"}"#, 400),
+        ("PUT", "/faults/sts", "", 400),
+        ("PUT", "/faults/dns", r#"{"do": "hang"}"#, 404),
+        ("POST", "/faults/sts", r#"{"do": "hang"}"#, 404),
+        ("POST", "/clock", r#"{"offset": 3}"#, 400),
+        ("POST", "/token/break", r#"{"how": "somehow"}"#, 400),
+        ("GET", "/", "", 404),
+    ] {
+        let answer = call(&world, method, path, body).await;
+        assert_eq!(answer.status, status, "{method} {path} {body}");
+        assert!(answer.json()["error"].is_string());
+    }
+    assert!(world.faults(Target::Sts).script().is_empty());
+    assert_eq!(world.clock().offset_seconds(), 0);
+}
+
+#[tokio::test]
+async fn tokens_keys_sessions_clock_and_certificate_can_be_turned() {
+    let world = World::start(WorldConfig::default()).await.expect("a world");
+    let before = fs::read_to_string(world.token_file()).expect("a token");
+    for (path, body) in [
+        ("/keys/rotate", ""),
+        ("/token/rotate", ""),
+        ("/sessions/life", r#"{"seconds": 5}"#),
+        ("/certificate", r#"{"present": "expired"}"#),
+    ] {
+        assert_eq!(call(&world, "POST", path, body).await.status, 200, "{path}");
+    }
+    assert_ne!(
+        fs::read_to_string(world.token_file()).expect("a token"),
+        before
+    );
+    let granted = assume(&world, &[]).await;
+    let session = world
+        .sessions()
+        .find(granted.element("AccessKeyId"))
+        .expect("issued");
+    let life = session
+        .expiration
+        .duration_since(world.clock().now())
+        .expect("ahead");
+    assert!(life <= Duration::from_secs(5));
+    let trust = world.certificates().client_config();
+    assert!(
+        handshake(address(world.amp_url()), "localhost", trust)
+            .await
+            .is_err()
+    );
+
+    assert_eq!(
+        call(&world, "POST", "/sessions/revoke", "").await.status,
+        200
+    );
+    assert!(world.sessions().find(&session.access_key_id).is_none());
+    assert_eq!(
+        call(&world, "POST", "/token/break", r#"{"how": "empty"}"#)
+            .await
+            .status,
+        200
+    );
+    assert_eq!(fs::read(world.token_file()).expect("a file"), b"");
+    assert_eq!(
+        call(&world, "POST", "/clock", r#"{"offset_seconds": -600}"#)
+            .await
+            .status,
+        200
+    );
+    assert_eq!(world.clock().offset_seconds(), -600);
+
+    let state = call(&world, "GET", "/state", "").await.json();
+    assert_eq!(state["clock_offset_seconds"], -600);
+    assert_eq!(state["sessions_issued"], 1);
+    assert_eq!(state["tokens_published"], 3);
+    assert_eq!(state["sts"]["statuses"]["200"], 1);
+    assert_eq!(state["issuer"]["requests"], 2);
+    assert_eq!(state["stored"]["samples"], 0);
+}

@@ -1,0 +1,54 @@
+//! The demo is the first thing that a new user runs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use emulator::demo::{self, Options, SenderChoice, Wanted};
+use tokio::sync::watch;
+
+async fn summary_of(sender: SenderChoice, seconds: u64) -> serde_json::Value {
+    let options = Options {
+        sidecar: Some(PathBuf::from(env!("CARGO_BIN_EXE_amp-sidecar"))),
+        sender,
+        length: Some(Duration::from_secs(seconds)),
+        series: 300,
+        progress_on_stderr: true,
+    };
+    let (_more, wanted) = watch::channel(Wanted::More);
+    serde_json::to_value(demo::run(&options, wanted).await.unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_built_in_sender_loses_nothing_and_sees_every_scene() {
+    let summary = summary_of(SenderChoice::BuiltIn, 15).await;
+    assert_eq!(summary["samples_lost"], 0, "{summary}");
+    assert_eq!(summary["samples_sent"], summary["samples_stored"]);
+    assert_eq!(summary["sender"], "built-in sender");
+    for counted in ["batches", "samples_sent", "credential_refreshes"] {
+        assert!(
+            summary[counted].as_u64().unwrap() > 3,
+            "{counted}: {summary}"
+        );
+    }
+    for seen in ["amp_403", "amp_500", "failed_exchanges", "token_rotations"] {
+        assert!(
+            summary["seen"][seen].as_u64().unwrap() > 0,
+            "{seen}: {summary}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_prometheus_loses_nothing() {
+    let summary = summary_of(SenderChoice::Any, 20).await;
+    assert_eq!(summary["samples_lost"], 0, "{summary}");
+    let sender = summary["sender"].as_str().unwrap();
+    assert!(
+        sender.starts_with("Prometheus"),
+        "{sender}: scripts/test brings Prometheus"
+    );
+    assert!(
+        summary["samples_sent"].as_u64().unwrap() > 1000,
+        "{summary}"
+    );
+}
