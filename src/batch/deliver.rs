@@ -25,6 +25,7 @@ use crate::batch::verdict::Verdict;
 use crate::batch::{Inspected, Payload, inspect};
 use crate::clock::Clock;
 use crate::config::{Config, Workspace};
+use crate::credentials::cache::{DENIAL_GAP, REFUSAL_GAP};
 use crate::credentials::{Cache, Held};
 use crate::dial::Dialer;
 use crate::telemetry::Telemetry;
@@ -190,20 +191,18 @@ impl Delivery {
             }
         };
         let (meaning, clock_was_wrong) = self.attempt(payload, &held, deadline).await;
-        if !matches!(meaning, Meaning::Unauthenticated(_)) {
+        let Meaning::Unauthenticated(refusal) = &meaning else {
             return meaning;
-        }
-        let held = if clock_was_wrong {
-            Ok(held)
+        };
+        let (held, reason) = if clock_was_wrong {
+            (Ok(held), "clock")
         } else {
-            self.credentials.renewed(&held).await
+            let denied = matches!(refusal, Verdict::AccessDenied { .. });
+            let gap = if denied { DENIAL_GAP } else { REFUSAL_GAP };
+            (self.credentials.renewed(&held, gap).await, "credentials")
         };
         let Ok(held) = held else { return meaning };
-        self.telemetry.upstream_resend(if clock_was_wrong {
-            "clock"
-        } else {
-            "credentials"
-        });
+        self.telemetry.upstream_resend(reason);
         self.attempt(payload, &held, deadline).await.0
     }
 

@@ -7,7 +7,7 @@
 //!
 //! Invariants: at most one exchange is in flight, because one task makes them all; expired credentials are never handed
 //! out; a fault of an exchange never takes away usable credentials; AMP's refusals cause an exchange at most once in
-//! [`FORCED_GAP`], however many batches they hit.
+//! [`REFUSAL_GAP`] or [`DENIAL_GAP`], however many batches they hit.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,8 +23,10 @@ use crate::telemetry::Telemetry;
 
 /// How long a batch waits for an exchange that is under way.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// The least time between two exchanges that AMP's refusals ask for.
-pub const FORCED_GAP: Duration = Duration::from_secs(30);
+/// The least time between two exchanges that AMP's refusals of token or signature ask for.
+pub const REFUSAL_GAP: Duration = Duration::from_secs(10);
+/// The same where AMP denies the role: somebody has to change a policy first, so there is less hurry.
+pub const DENIAL_GAP: Duration = Duration::from_secs(30);
 /// How often the refresher looks at the wall clock, which may be set or stand still while a machine sleeps.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -65,7 +67,7 @@ pub enum Unavailable {
     #[error("waiting for credentials")]
     Waiting,
     /// AMP's refusals asked for an exchange a moment ago.
-    #[error("credentials were renewed less than 30 s ago")]
+    #[error("credentials were renewed a moment ago")]
     JustRenewed,
 }
 
@@ -153,11 +155,12 @@ impl Cache {
         self.wait(|state| self.usable(state)).await
     }
 
-    /// Credentials newer than `refused`, from an exchange that this or another batch asked for.
+    /// Credentials newer than `refused`, from an exchange that this or another batch asked for; none is asked for within
+    /// `gap` after the last one.
     ///
     /// # Errors
     /// [`Unavailable`] where the exchange fails, takes long, or one was asked for a moment ago.
-    pub async fn renewed(&self, refused: &Held) -> Result<Arc<Held>, Unavailable> {
+    pub async fn renewed(&self, refused: &Held, gap: Duration) -> Result<Arc<Held>, Unavailable> {
         let newer = |state: &State| {
             self.usable(state)
                 .filter(|held| held.generation > refused.generation)
@@ -165,7 +168,7 @@ impl Cache {
         if let Some(held) = newer(&self.0.state.borrow()) {
             return Ok(held);
         }
-        self.force()?;
+        self.force(gap)?;
         self.wait(newer).await
     }
 
@@ -188,11 +191,11 @@ impl Cache {
     }
 
     /// Starts an exchange unless one is under way; refuses where the last forced one is too fresh.
-    fn force(&self) -> Result<(), Unavailable> {
+    fn force(&self, gap: Duration) -> Result<(), Unavailable> {
         let mut forced = self.0.forced.lock().unwrap_or_else(PoisonError::into_inner);
         let mut fresh = false;
         let started = self.0.state.send_if_modified(|state| {
-            fresh = forced.is_some_and(|at| at.elapsed() < FORCED_GAP);
+            fresh = forced.is_some_and(|at| at.elapsed() < gap);
             let start = !state.exchanging && !fresh;
             state.exchanging |= start;
             start

@@ -7,7 +7,7 @@
 //!
 //! In: [`Options`] and a word when to end. Out: a [`Summary`] whose `samples_lost` comes from holding the sender's own
 //! samples against AMP's store, not from anybody's counters. What the sidecar adds to a batch is measured in the calm
-//! first scene ([`latency`]).
+//! first scene (`latency`).
 //!
 //! Invariant: when [`run`] returns, however it does, every child has ended and every folder is removed.
 

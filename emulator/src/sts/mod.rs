@@ -7,7 +7,7 @@
 //! In: an unsigned form-encoded `POST /`. Out: AWS' XML, a session or a
 //! [`Refusal`], and a line in the log of calls. Each stage takes what the one
 //! before made, so that no session exists for a token that was not verified.
-//! Further actions get an arm in [`Sts::judge`] and a file of their own.
+//! Further actions get an arm in `Sts::judge` and a file of their own.
 //!
 //! How long a session really lives can be set apart from how long was asked
 //! for: AWS' shortest is 15 minutes, and no test waits that long.

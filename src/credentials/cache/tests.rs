@@ -142,7 +142,13 @@ async fn a_thousand_refused_batches_cause_one_exchange() {
     let batches: Vec<_> = (0..1000)
         .map(|_| {
             let (cache, refused) = (cache.clone(), Arc::clone(&refused));
-            tokio::spawn(async move { cache.renewed(&refused).await.unwrap().generation })
+            tokio::spawn(async move {
+                cache
+                    .renewed(&refused, DENIAL_GAP)
+                    .await
+                    .unwrap()
+                    .generation
+            })
         })
         .collect();
     for batch in batches {
@@ -153,11 +159,18 @@ async fn a_thousand_refused_batches_cause_one_exchange() {
     // What came of it is refused too: not again within the gap, and again after it.
     let refused = cache.get().await.unwrap();
     assert!(matches!(
-        cache.renewed(&refused).await,
+        cache.renewed(&refused, DENIAL_GAP).await,
         Err(Unavailable::JustRenewed)
     ));
-    tokio::time::sleep(FORCED_GAP).await;
-    assert_eq!(cache.renewed(&refused).await.unwrap().generation, 3);
+    tokio::time::sleep(DENIAL_GAP).await;
+    assert_eq!(
+        cache
+            .renewed(&refused, DENIAL_GAP)
+            .await
+            .unwrap()
+            .generation,
+        3
+    );
     assert_eq!(calls.load(Ordering::SeqCst), 3);
 }
 
@@ -166,7 +179,7 @@ async fn a_forced_exchange_that_fails_leaves_the_credentials() {
     let Life { cache, .. } = live(HOUR, Duration::from_millis(10), vec![Ok(()), SOON]);
     let held = cache.get().await.unwrap();
     assert!(matches!(
-        cache.renewed(&held).await,
+        cache.renewed(&held, DENIAL_GAP).await,
         Err(Unavailable::Failed(_))
     ));
     assert!(Arc::ptr_eq(&held, &cache.get().await.unwrap()));
