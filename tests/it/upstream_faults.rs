@@ -193,7 +193,7 @@ async fn nobody_at_amps_address_is_answered_at_once() {
         rig.write(&bodies::v1("up", 3)).await,
         StatusCode::SERVICE_UNAVAILABLE
     );
-    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(started.elapsed() < Duration::from_secs(3));
     assert!(
         rig.metric(r#"amp_sidecar_upstream_faults_total{reason="connect"}"#)
             .await
@@ -215,7 +215,7 @@ async fn a_peer_that_takes_connections_and_says_nothing_is_left_after_three_seco
     );
     let took = started.elapsed();
     assert!(
-        took > Duration::from_secs(2) && took < Duration::from_secs(5),
+        took > Duration::from_secs(2) && took < Duration::from_secs(8),
         "{took:?}"
     );
 }
