@@ -12,6 +12,7 @@
 //! - [`sts`], [`sessions`]: AssumeRoleWithWebIdentity, trust policies, what was issued.
 //! - [`amp`]: the remote-write endpoint of a workspace.
 //! - [`fault`], [`journal`]: what goes wrong when, and what each target heard.
+//! - [`tcp`]: a proxy that spoils connections below HTTP.
 //! - [`clock`], [`tls`]: wall time with an offset, certificates of an own authority.
 //!
 //! It never depends on the sidecar, nor on the library that the sidecar signs
@@ -29,6 +30,7 @@ pub mod journal;
 mod jwt;
 pub mod sessions;
 pub mod sts;
+pub mod tcp;
 pub mod tls;
 pub mod token_folder;
 pub mod world;
