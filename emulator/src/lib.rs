@@ -28,6 +28,8 @@ mod http;
 pub mod issuer;
 pub mod journal;
 mod jwt;
+pub mod matrix;
+pub mod peers;
 pub mod sessions;
 pub mod sts;
 pub mod tcp;

@@ -3,13 +3,15 @@
 //! `serve` runs until it is told to stop. Everything that changes while it
 //! runs (faults, clock, tokens) goes over the admin endpoint.
 
-use std::error::Error as _;
+mod prove;
+
+use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use emulator::world::{Error, Ports, World, WorldConfig};
+use emulator::world::{self, Ports, World, WorldConfig};
 
 /// A local AWS for amp-sidecar: OIDC issuer, STS and AMP.
 #[derive(Debug, Parser)]
@@ -23,6 +25,9 @@ struct Cli {
 enum Command {
     /// Serve until Ctrl-C.
     Serve(Serve),
+    /// Prove with real senders that no fault costs a sample.
+    #[command(alias = "matrix")]
+    Prove(prove::Prove),
 }
 
 #[derive(Debug, Args)]
@@ -58,32 +63,38 @@ struct Serve {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Serve(options) => serve(options).await,
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let mut reasons = error.to_string();
-            let mut source = error.source();
-            while let Some(error) = source {
-                reasons.push_str(&format!(": {error}"));
-                source = error.source();
-            }
-            eprintln!("emulator: {reasons}");
-            ExitCode::FAILURE
-        }
+    match Cli::parse().command {
+        Command::Serve(options) => match serve(options).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
+        Command::Prove(options) => tokio::select! {
+            // Ending here and not by the signal, so that every child ends too.
+            _ = tokio::signal::ctrl_c() => ExitCode::FAILURE,
+            proved = options.run() => proved.unwrap_or_else(|error| failed(&error)),
+        },
     }
 }
 
-async fn serve(options: Serve) -> Result<(), Error> {
+fn failed(error: &dyn Error) -> ExitCode {
+    let mut reasons = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        reasons.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    eprintln!("emulator: {reasons}");
+    ExitCode::FAILURE
+}
+
+async fn serve(options: Serve) -> Result<(), world::Error> {
     let world = World::start(options.config()).await?;
     // Whoever reads may have left; serving goes on all the same.
     let _written = std::io::stdout().write_all(greeting(&world).as_bytes());
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .map_err(Error::Signal)?;
+        .map_err(world::Error::Signal)?;
     tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Error::Signal),
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(world::Error::Signal),
         _ = terminate.recv() => Ok(()),
     }
 }
