@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for schema in SCHEMAS {
         println!("cargo::rerun-if-changed={schema}");
     }
-    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     let as_written = protox::compile(SCHEMAS, ["."])?;
     generate(as_written.clone(), &out.join("as_written"))?;
     generate(strings_as_bytes(as_written), &out.join("as_bytes"))?;

@@ -14,6 +14,8 @@
 //! - [`fault`], [`journal`]: what goes wrong when, and what each target heard.
 //! - [`tcp`]: a proxy that spoils connections below HTTP.
 //! - [`clock`], [`tls`]: wall time with an offset, certificates of an own authority.
+//! - [`peers`]: real processes around a world, and the comparison of what was sent with what was stored.
+//! - [`matrix`]: every fault, played with real senders: does a sample get lost?
 //!
 //! It never depends on the sidecar, nor on the library that the sidecar signs
 //! with: neither can hide the other's mistake.

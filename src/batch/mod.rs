@@ -17,6 +17,7 @@ pub mod inspect;
 pub mod receive;
 pub mod reply;
 pub mod sign;
+pub mod split;
 pub mod trouble;
 pub mod verdict;
 pub mod wire;

@@ -83,6 +83,16 @@ pub(super) struct Key {
     pub(super) wire_type: WireType,
 }
 
+/// One field, key and value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field<'a> {
+    pub(super) key: Key,
+    /// All of it as it came, key included.
+    pub(super) raw: &'a [u8],
+    /// What stands behind the key, or behind the length where there is one.
+    pub(super) value: Reader<'a>,
+}
+
 /// What is left to read of one message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
@@ -90,6 +100,15 @@ pub(super) struct Reader<'a> {
     /// Where this message ends, counted from the start of the outermost one: with it an offset costs
     /// nothing until there is a fault to report.
     end: usize,
+}
+
+/// Writes a varint as short as it can be.
+pub(super) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
 }
 
 // === impl Reader ===
@@ -199,6 +218,36 @@ impl<'a> Reader<'a> {
             rest,
             end: self.offset(),
         })
+    }
+
+    /// The next field, whatever it holds.
+    pub(super) fn field(&mut self) -> Result<Option<Field<'a>>, Fault> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        let before = *self;
+        let key = self.key()?;
+        let value = if key.wire_type == WireType::Delimited {
+            self.delimited()?
+        } else {
+            let value = *self;
+            self.skip(key, MAX_DEPTH)?;
+            value.until(*self)
+        };
+        Ok(Some(Field {
+            key,
+            raw: before.until(*self).rest,
+            value,
+        }))
+    }
+
+    /// What lies between here and `later`, which has read on from here.
+    pub(super) fn until(self, later: Self) -> Self {
+        let length = self.rest.len().saturating_sub(later.rest.len());
+        Self {
+            rest: self.rest.get(..length).unwrap_or_default(),
+            end: later.offset(),
+        }
     }
 
     /// Passes over a value that the schema does not know. `depth` is what is left of [`MAX_DEPTH`].

@@ -315,7 +315,13 @@ fn the_fast_path_takes_no_references_that_the_walk_refuses() {
     let mut taken = 0;
     for length in 0..17 {
         for continued in 0..1_u32 << length {
-            let refs = (0..length).map(|place| 0x7f | (continued >> place & 1) as u8 * 0x80);
+            let refs = (0..length).map(|place| {
+                if continued >> place & 1 == 1 {
+                    0xff
+                } else {
+                    0x7f
+                }
+            });
             let series = [vec![0x0a, length], refs.collect()].concat();
             if skim::series_v2(&series, &mut Contents::default()).is_empty() {
                 taken += 1;

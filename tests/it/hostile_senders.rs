@@ -1,0 +1,168 @@
+//! Senders that break off, dribble, lie or send something else.
+
+use std::time::Duration;
+
+use emulator::world::Target;
+use reqwest::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::bodies;
+use crate::rig::{Rig, V1, text};
+
+fn head(length: &str) -> String {
+    format!(
+        "POST /api/v1/write HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\ncontent-encoding: snappy\r\n{length}\r\n\r\n"
+    )
+}
+
+/// What comes back until the connection is closed.
+async fn spoken(rig: &Rig, bytes: &[u8]) -> String {
+    let mut tcp = TcpStream::connect(&rig.host).await.unwrap();
+    tcp.write_all(bytes).await.unwrap();
+    tcp.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    tokio::time::timeout(Duration::from_secs(10), tcp.read_to_end(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_are_provably_broken_are_refused_and_not_forwarded() {
+    let rig = Rig::start().await;
+    rig.until_ready().await;
+    let whole = bodies::v1("up", 3).body;
+    let truncated = whole[..whole.len() / 2].to_vec();
+    let bomb = [&[0xff, 0xff, 0xff, 0xff, 0x0f], &whole[2..]].concat();
+    for (what, body) in [
+        ("empty", Vec::new()),
+        ("text", b"hello, I am no batch".to_vec()),
+        ("truncated", truncated),
+        ("absurd size", bomb),
+        (
+            "not protobuf",
+            bodies::snappy(&[0x0a, 0xff, 0xff, 0xff, 0x7f, 1]),
+        ),
+    ] {
+        let response = rig.post("/api/v1/write", V1, body).await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{what}");
+        let words = text(response).await;
+        assert!(
+            words.starts_with("no remote-write body: "),
+            "{what}: {words}"
+        );
+    }
+    assert_eq!(rig.world.journal(Target::Amp).total(), 0);
+    assert!(
+        (rig.metric(r#"amp_sidecar_batches_total{outcome="malformed"}"#)
+            .await
+            - 5.0)
+            .abs()
+            < 0.5
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_over_the_limit_is_413_whether_it_says_so_or_not() {
+    let rig = Rig::start_in(Default::default(), &[("max-body-bytes", "1000")]).await;
+    rig.until_ready().await;
+    assert_eq!(
+        rig.post("/api/v1/write", V1, vec![1; 1001]).await.status(),
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
+    let mut request = head("transfer-encoding: chunked").into_bytes();
+    for _ in 0..3 {
+        request.extend_from_slice(b"1f4\r\n");
+        request.extend_from_slice(&[1; 500]);
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"0\r\n\r\n");
+    let answer = spoken(&rig, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert_eq!(rig.world.journal(Target::Amp).total(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_breaks_off_is_not_forwarded() {
+    let rig = Rig::start().await;
+    rig.until_ready().await;
+    let body = bodies::v1("up", 50).body;
+    let mut request = head(&format!("content-length: {}", body.len())).into_bytes();
+    request.extend_from_slice(&body[..body.len() - 1]);
+    assert_eq!(spoken(&rig, &request).await, "");
+    let mut request = head("transfer-encoding: chunked").into_bytes();
+    request.extend_from_slice(format!("{:x}\r\n", body.len()).as_bytes());
+    request.extend_from_slice(&body);
+    request.extend_from_slice(b"\r\n");
+    assert_eq!(spoken(&rig, &request).await, "");
+    assert_eq!(rig.world.journal(Target::Amp).total(), 0);
+    assert!(
+        (rig.metric(r#"amp_sidecar_batches_total{outcome="sender_gone"}"#)
+            .await
+            - 2.0)
+            .abs()
+            < 0.5
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_leaves_after_its_body_is_still_served() {
+    let rig = Rig::start().await;
+    rig.until_ready().await;
+    let batch = bodies::v1("up", 50);
+    let request = [
+        head(&format!("content-length: {}", batch.body.len())).as_bytes(),
+        &batch.body,
+    ]
+    .concat();
+    let mut tcp = TcpStream::connect(&rig.host).await.unwrap();
+    tcp.write_all(&request).await.unwrap();
+    drop(tcp);
+    for _ in 0..100 {
+        if rig.has_stored(&batch) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the batch was given up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_the_byte_budget_senders_are_asked_to_come_again_within_a_second_and_probes_still_answer()
+ {
+    let rig = Rig::start_in(Default::default(), &[("max-inflight-bytes", "100000")]).await;
+    rig.until_ready().await;
+    // Takes nearly all of the room, and does not go on.
+    let mut holder = TcpStream::connect(&rig.host).await.unwrap();
+    holder
+        .write_all(head("content-length: 99999").as_bytes())
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+
+    let started = std::time::Instant::now();
+    assert_eq!(
+        rig.write(&bodies::v1("up", 50)).await,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert!(
+        started.elapsed() < Duration::from_millis(1100),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!(rig.admin("/livez").await.0, StatusCode::OK);
+    assert!((rig.metric("amp_sidecar_inflight_bytes").await - 99_999.0).abs() < 0.5);
+
+    drop(holder);
+    rig.write_until_stored(&bodies::v1("up", 50), Duration::from_secs(5))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h2_prior_knowledge_is_closed_without_a_4xx() {
+    let rig = Rig::start().await;
+    let answer = spoken(&rig, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    assert!(!answer.contains("HTTP/1.1 4"), "{answer}");
+}

@@ -1,0 +1,98 @@
+//! SIGTERM, as kubelet sends it, from the sender's side.
+
+use std::time::{Duration, Instant};
+
+use amp_sidecar::app::Stage;
+use emulator::fault::{Fault, FaultKind};
+use emulator::world::Target;
+use reqwest::StatusCode;
+
+use crate::bodies;
+use crate::rig::{Rig, V1};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sidecar_that_leaves_serves_until_its_senders_are_done() {
+    let mut rig = Rig::start_in(Default::default(), &[("drain-idle", "1s")]).await;
+    rig.until_ready().await;
+    rig.stage.send_replace(Stage::Draining);
+    for n in 0..15 {
+        assert_eq!(
+            rig.write(&bodies::v1(&format!("up_{n}"), 3)).await,
+            StatusCode::OK,
+            "{n}"
+        );
+        if n == 1 {
+            let (status, why) = rig.admin("/readyz").await;
+            assert_eq!(
+                (status, why.trim()),
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "not ready: the sidecar is leaving"
+                )
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let idle = Instant::now();
+    (&mut rig.sidecar).await.unwrap();
+    assert!(
+        idle.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        idle.elapsed()
+    );
+    assert!(
+        rig.try_post("/api/v1/write", V1, bodies::v1("late", 1).body)
+            .await
+            .unwrap_err()
+            .is_connect()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_in_flight_is_answered_before_it_leaves() {
+    let rig = Rig::start_in(Default::default(), &[("drain-idle", "100ms")]).await;
+    rig.until_ready().await;
+    rig.world
+        .faults(Target::Amp)
+        .set([Fault::new(FaultKind::Delay(Duration::from_secs(2)))]);
+    let batch = bodies::v1("up", 3);
+    let write = rig.write(&batch);
+    let leave = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        rig.stage.send_replace(Stage::Draining);
+    };
+    let (status, ()) = tokio::join!(write, leave);
+    assert_eq!(status, StatusCode::OK);
+    assert!(rig.has_stored(&batch));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn senders_that_never_stop_are_left_after_the_timeout() {
+    let mut rig = Rig::start_in(Default::default(), &[("drain-timeout", "1s")]).await;
+    rig.until_ready().await;
+    rig.stage.send_replace(Stage::Draining);
+    let started = Instant::now();
+    while !rig.sidecar.is_finished() {
+        assert!(started.elapsed() < Duration::from_secs(5));
+        let answer = rig
+            .try_post("/api/v1/write", V1, bodies::v1("up", 3).body)
+            .await;
+        assert!(
+            answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
+                || started.elapsed() > Duration::from_secs(1)
+        );
+    }
+    (&mut rig.sidecar).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_leaves_now() {
+    let mut rig = Rig::start().await;
+    rig.until_ready().await;
+    rig.stage.send_replace(Stage::Draining);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let started = Instant::now();
+    rig.stage.send_replace(Stage::Leaving);
+    (&mut rig.sidecar).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(1));
+}

@@ -1,0 +1,24 @@
+//! The real sidecar in a world of its own: every test starts the emulator and the [`App`](amp_sidecar::app::App) in process,
+//! on free ports, and speaks to them over sockets as a sender would.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_debug_implementations,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests"
+)]
+
+mod bodies;
+mod credentials;
+mod data_path;
+mod hostile_senders;
+mod leaving;
+mod prometheus;
+mod rig;
+mod secrecy;
+mod the_program;
+mod upstream_faults;

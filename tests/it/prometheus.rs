@@ -1,0 +1,1 @@
+//! Filled in once the peers are there.

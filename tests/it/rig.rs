@@ -1,0 +1,183 @@
+//! A world, and the sidecar in it.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use amp_sidecar::app::{App, Stage};
+use amp_sidecar::clock::Clock;
+use amp_sidecar::config::{Config, Surroundings};
+use emulator::world::{World, WorldConfig};
+use reqwest::{Response, StatusCode};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::bodies::Batch;
+
+pub const V1: &str = "application/x-protobuf";
+pub const V2: &str = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+
+pub struct Rig {
+    pub world: World,
+    pub host: String,
+    pub admin_host: String,
+    pub stage: watch::Sender<Stage>,
+    pub sidecar: JoinHandle<()>,
+    client: reqwest::Client,
+}
+
+/// The configuration that points at `world`, with `more` settings by flag.
+pub fn config(world: &World, more: &[(&str, &str)]) -> Config {
+    let env: HashMap<_, _> = world.environment().into_iter().collect();
+    let flags: HashMap<&str, &str> = [("listen", "127.0.0.1:0"), ("admin-listen", "127.0.0.1:0")]
+        .into_iter()
+        .chain(more.iter().copied())
+        .collect();
+    let around = Surroundings {
+        env: &|name| env.get(name).cloned(),
+        memory_limit: None,
+        pod_namespace: None,
+        stdout_is_terminal: false,
+    };
+    Config::read(
+        &|setting| flags.get(setting.flag).map(|value| (*value).to_owned()),
+        &around,
+    )
+    .unwrap()
+}
+
+impl Rig {
+    pub async fn start() -> Self {
+        Self::start_in(WorldConfig::default(), &[]).await
+    }
+
+    pub async fn start_in(world: WorldConfig, settings: &[(&str, &str)]) -> Self {
+        let world = World::start(world).await.unwrap();
+        Self::start_beside(world, settings).await
+    }
+
+    pub async fn start_beside(world: World, settings: &[(&str, &str)]) -> Self {
+        let app = App::start(config(&world, settings), Clock::system())
+            .await
+            .unwrap();
+        let host = app.address().unwrap().to_string();
+        let admin_host = app.admin_address().unwrap().to_string();
+        let (stage, wanted) = watch::channel(Stage::Serving);
+        let sidecar = tokio::spawn(app.run(wanted));
+        let client = client();
+        Self {
+            world,
+            host,
+            admin_host,
+            stage,
+            sidecar,
+            client,
+        }
+    }
+
+    /// Sends a body as Prometheus does.
+    pub async fn post(&self, path: &str, content_type: &str, body: Vec<u8>) -> Response {
+        self.try_post(path, content_type, body).await.unwrap()
+    }
+
+    pub async fn try_post(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> reqwest::Result<Response> {
+        let request = self
+            .client
+            .post(format!("http://{}{path}", self.host))
+            .body(body);
+        let request = request
+            .header("content-encoding", "snappy")
+            .header("content-type", content_type);
+        let version = if content_type == V2 { "2.0.0" } else { "0.1.0" };
+        request
+            .header("x-prometheus-remote-write-version", version)
+            .send()
+            .await
+    }
+
+    pub async fn write(&self, batch: &Batch) -> StatusCode {
+        self.post("/api/v1/write", V1, batch.body.clone())
+            .await
+            .status()
+    }
+
+    /// Sends again for as long as a sender would keep the batch.
+    pub async fn write_until_stored(&self, batch: &Batch, patience: Duration) {
+        let started = Instant::now();
+        loop {
+            match self.write(batch).await.as_u16() {
+                200..=299 => return,
+                500..=599 => assert!(
+                    started.elapsed() < patience,
+                    "not stored within {patience:?}"
+                ),
+                lost => panic!("a sender would have dropped the batch on {lost}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub fn has_stored(&self, batch: &Batch) -> bool {
+        batch
+            .samples
+            .iter()
+            .all(|(labels, at)| self.world.store().contains(labels, *at))
+    }
+
+    pub async fn admin(&self, path: &str) -> (StatusCode, String) {
+        let response = self
+            .client
+            .get(format!("http://{}{path}", self.admin_host))
+            .send()
+            .await
+            .unwrap();
+        (
+            response.status(),
+            String::from_utf8(response.bytes().await.unwrap().to_vec()).unwrap(),
+        )
+    }
+
+    /// A metric's value by its name and labels as they are exposed; 0 where it is not there yet.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let (_, text) = self.admin("/metrics").await;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    pub async fn until_ready(&self) {
+        for _ in 0..400 {
+            if self.admin("/readyz").await.0 == StatusCode::OK {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("not ready within 10 s: {}", self.admin("/readyz").await.1);
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.sidecar.abort();
+    }
+}
+
+/// A client as plain as a sender's.
+pub fn client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(amp_sidecar::tls::client(&[]).unwrap())
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
+}
+
+/// The text of an answer.
+pub async fn text(response: Response) -> String {
+    String::from_utf8(response.bytes().await.unwrap().to_vec()).unwrap()
+}

@@ -1,0 +1,135 @@
+//! Nothing that is shown holds a secret: every log line at TRACE, metrics, probes, error answers.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use emulator::fault::{Fault, FaultKind};
+use emulator::world::Target;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::bodies;
+use crate::rig::{Rig, V1, text};
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Captured {
+    type Writer = Self;
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Alone in its process under nextest; under plain `cargo test` the lines of other tests are searched as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_never_shown() {
+    let captured = Captured::default();
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(captured.clone())
+        .finish();
+    tracing::subscriber::set_global_default(lines).unwrap();
+
+    let rig = Rig::start_in(Default::default(), &[("upstream-timeout", "2s")]).await;
+    rig.until_ready().await;
+    let mut shown = String::new();
+    let mut say = |status: u16, words: String| shown.push_str(&format!("{status} {words}\n"));
+    for kind in [
+        FaultKind::Delay(Duration::ZERO),
+        FaultKind::answer(
+            403,
+            r#"{"message":"The security token included in the request is expired"}"#,
+        ),
+        FaultKind::answer(400, "out of order sample"),
+        FaultKind::Garbage("nonsense".into()),
+        FaultKind::Reset,
+        FaultKind::Hang,
+    ] {
+        rig.world.faults(Target::Amp).set([Fault::new(kind)]);
+        let response = rig
+            .post("/api/v1/write", V1, bodies::v1("up", 3).body)
+            .await;
+        say(response.status().as_u16(), text(response).await);
+    }
+    rig.world.faults(Target::Amp).clear();
+    // A region of its own makes AMP explain the signature, with the session token in the explanation.
+    let misconfigured = amp_sidecar_signing_for_another_region(&rig).await;
+    say(misconfigured.0, misconfigured.1);
+    for path in ["/readyz", "/metrics", "/livez"] {
+        say(0, rig.admin(path).await.1);
+    }
+
+    let lines = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    assert!(
+        lines.contains("TRACE") && lines.contains("credentials renewed"),
+        "the log was not captured"
+    );
+    let token = std::fs::read_to_string(rig.world.token_file()).unwrap();
+    let mut secrets = vec![("token", token.trim().to_owned())];
+    secrets.push((
+        "token's signature",
+        token.trim().rsplit('.').next().unwrap().to_owned(),
+    ));
+    for seen in rig.world.journal(Target::Amp).requests() {
+        if let Some(authorization) = seen.headers.get("authorization") {
+            let authorization = authorization.to_str().unwrap();
+            let signature = authorization.rsplit("Signature=").next().unwrap();
+            secrets.push(("signature", signature.to_owned()));
+            let key = authorization
+                .split("Credential=")
+                .nth(1)
+                .unwrap()
+                .split('/')
+                .next()
+                .unwrap();
+            let session = rig.world.sessions().find(key).unwrap();
+            secrets.push(("secret key", session.secret_access_key));
+        }
+        if let Some(token) = seen.headers.get("x-amz-security-token") {
+            secrets.push(("session token", token.to_str().unwrap().to_owned()));
+        }
+    }
+    assert!(secrets.len() > 10, "{}", secrets.len());
+    for (what, secret) in secrets {
+        assert!(secret.len() > 15, "{what} is too short to be searched for");
+        assert!(
+            !shown.contains(&secret),
+            "the {what} is shown to a sender or a probe"
+        );
+        if let Some(line) = lines.lines().find(|line| line.contains(&secret)) {
+            panic!("the {what} is logged: {line}");
+        }
+    }
+}
+
+async fn amp_sidecar_signing_for_another_region(rig: &Rig) -> (u16, String) {
+    use amp_sidecar::app::{App, Stage};
+    let mut config = crate::rig::config(&rig.world, &[]);
+    config.workspace.region = "us-west-2".to_owned();
+    let app = App::start(config, amp_sidecar::clock::Clock::system())
+        .await
+        .unwrap();
+    let url = format!("http://{}/api/v1/write", app.address().unwrap());
+    let (_stage, wanted) = tokio::sync::watch::channel(Stage::Serving);
+    let running = tokio::spawn(app.run(wanted));
+    let client = crate::rig::client();
+    let request = client
+        .post(url)
+        .header("content-encoding", "snappy")
+        .header("content-type", V1);
+    let response = request.body(bodies::v1("up", 1).body).send().await.unwrap();
+    let heard = (response.status().as_u16(), text(response).await);
+    running.abort();
+    heard
+}

@@ -1,0 +1,120 @@
+//! The binary itself: exit codes, words, signals.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn sidecar() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_amp-sidecar"));
+    command.env_clear();
+    command
+}
+
+const MINIMAL: [(&str, &str); 6] = [
+    ("AWS_REGION", "eu-central-1"),
+    ("AMP_SIDECAR_WORKSPACE_ID", "ws-1"),
+    ("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/amp"),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", "/does/not/exist"),
+    // Nobody listens there: the test must not speak to the network.
+    ("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9"),
+    (
+        "AMP_SIDECAR_REMOTE_WRITE_URL",
+        "http://127.0.0.1:9/workspaces/ws-1/api/v1/remote_write",
+    ),
+];
+
+#[test]
+fn an_invalid_configuration_names_every_fault_and_exits_with_64() {
+    let output = sidecar()
+        .env("AWS_REGION", "Frankfurt")
+        .args(["--session-duration", "5m"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    let words = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<&str> = words.lines().collect();
+    assert_eq!(lines[0], "amp-sidecar: the configuration is invalid");
+    for setting in [
+        "--region",
+        "--workspace-id",
+        "--role-arn",
+        "--web-identity-token-file",
+        "--session-duration",
+    ] {
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.starts_with(setting) && line.contains("expected ")),
+            "{setting}: {words}"
+        );
+    }
+    assert_eq!(
+        sidecar().arg("--nonsense").output().unwrap().status.code(),
+        Some(64)
+    );
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    for flag in ["--help", "--version"] {
+        let output = sidecar().arg(flag).output().unwrap();
+        assert!(
+            output.status.success()
+                && output.stdout.starts_with(b"Signs") | output.stdout.starts_with(b"amp-sidecar")
+        );
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named_and_exits_with_69() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = sidecar()
+        .envs(MINIMAL)
+        .args(["--listen", &address, "--admin-listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(69));
+    let words = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        words.contains(&address) && words.contains("--listen"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_valid_configuration_starts_whatever_the_token_and_sts_say_and_a_signal_ends_it() {
+    for signal in ["-TERM", "-INT"] {
+        let arguments = [
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--drain-idle",
+            "100ms",
+        ];
+        let mut process = sidecar()
+            .envs(MINIMAL)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(700));
+        assert!(process.try_wait().unwrap().is_none(), "it ended by itself");
+        let kill = Command::new("kill")
+            .args([signal, &process.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(kill.success());
+        let started = Instant::now();
+        let output = process.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert!(started.elapsed() < Duration::from_secs(3));
+        for line in String::from_utf8(output.stdout).unwrap().lines() {
+            assert!(
+                serde_json::from_str::<serde_json::Value>(line).is_ok(),
+                "no JSON: {line}"
+            );
+        }
+    }
+}
