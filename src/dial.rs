@@ -2,14 +2,13 @@
 //!
 //! In: the endpoint of the configuration. Out: a [`Stream`] that counts the bytes of its answers, so that whoever uses it can
 //! tell a connection that was closed as a request left from one that broke in the middle of an answer. The whole of it
-//! has [`LONGEST_DIAL`]. A name is asked again every [`FRESH`] and, where the resolver fails, the addresses that it last
-//! gave still serve. TLS is never skipped or lowered; what is trusted was decided in `tls`.
+//! has [`LONGEST_DIAL`]. TLS is never skipped or lowered; what is trusted was decided in `tls`.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,32 +16,30 @@ use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::config::Workspace;
+use crate::resolve::Resolver;
 
 /// Resolve, connect and shake hands.
 pub const LONGEST_DIAL: Duration = Duration::from_secs(3);
-/// How long the addresses of a name are used without asking again.
-const FRESH: Duration = Duration::from_secs(30);
 /// How long sent bytes may stay unacknowledged before the kernel gives the connection up (TCP_USER_TIMEOUT).
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
+/// Encrypted bytes that wait for a socket to take them; rustls would keep four times as many for each connection.
+const UNSENT: usize = 16 * 1024;
+
 /// Dials one endpoint.
 pub struct Dialer {
-    host: String,
-    port: u16,
+    resolver: Resolver,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    known: Mutex<Option<(Instant, Vec<SocketAddr>)>>,
 }
 
 impl std::fmt::Debug for Dialer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Dialer")
-            .field("host", &self.host)
-            .field("port", &self.port)
+            .field("resolver", &self.resolver)
             .finish_non_exhaustive()
     }
 }
@@ -102,10 +99,8 @@ impl Dialer {
             None
         };
         Some(Self {
-            host,
-            port,
+            resolver: Resolver::new(host, port),
             tls,
-            known: Mutex::new(None),
         })
     }
 
@@ -120,66 +115,34 @@ impl Dialer {
     /// # Errors
     /// [`DialError`].
     pub async fn dial(&self) -> Result<Stream, DialError> {
-        let timed_out = |_| DialError::TimedOut(self.host.clone());
+        let timed_out = |_| DialError::TimedOut(self.resolver.host().to_owned());
         tokio::time::timeout(LONGEST_DIAL, self.connect())
             .await
             .map_err(timed_out)?
     }
 
     async fn connect(&self) -> Result<Stream, DialError> {
-        let tcp = self.tcp(&self.addresses().await?).await?;
+        let addresses = self
+            .resolver
+            .addresses()
+            .await
+            .map_err(|source| self.unresolved(source))?;
+        let tcp = self.tcp(&addresses).await?;
         let Some((connector, name)) = &self.tls else {
             return Ok(Stream::new(Transport::Plain(tcp)));
         };
         let tls = connector.connect(name.clone(), tcp).await;
-        let tls = tls.map_err(|source| DialError::Tls {
-            host: self.host.clone(),
+        let mut tls = tls.map_err(|source| DialError::Tls {
+            host: self.resolver.host().to_owned(),
             source,
         })?;
+        tls.get_mut().1.set_buffer_limit(Some(UNSENT));
         Ok(Stream::new(Transport::Tls(Box::new(tls))))
-    }
-
-    async fn addresses(&self) -> Result<Vec<SocketAddr>, DialError> {
-        if let Ok(ip) = self.host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(ip, self.port)]);
-        }
-        let known = self
-            .known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let Some((_, addresses)) = known.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-            return Ok(addresses.clone());
-        }
-        // A resolver that is slow or fails must not hold a batch for which an address is known.
-        let patience = if known.is_some() {
-            Duration::from_millis(500)
-        } else {
-            LONGEST_DIAL
-        };
-        let found = tokio::time::timeout(
-            patience,
-            tokio::net::lookup_host((self.host.as_str(), self.port)),
-        )
-        .await;
-        let found = found
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map(Vec::from_iter);
-        match (found, known) {
-            (Ok(addresses), _) if !addresses.is_empty() => {
-                *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some((Instant::now(), addresses.clone()));
-                Ok(addresses)
-            }
-            (_, Some((_, addresses))) => Ok(addresses),
-            (Ok(_), None) => Err(self.unresolved(io::Error::other("it has no address"))),
-            (Err(source), None) => Err(self.unresolved(source)),
-        }
     }
 
     fn unresolved(&self, source: io::Error) -> DialError {
         DialError::Resolve {
-            host: self.host.clone(),
+            host: self.resolver.host().to_owned(),
             source,
         }
     }

@@ -4,8 +4,8 @@
 //! A batch:
 //!
 //! ```text
-//! sender ─▶ listener ─▶ batch::{address ─▶ admission ─▶ receive ─▶ inspect ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
-//!                                                                          ▲        └─ dial, tls
+//! sender ─▶ listener ─▶ batch::{address ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
+//!                                                                                        ▲        └─ dial, resolve, tls
 //! ```
 //!
 //! Its credentials, beside that path:
@@ -27,6 +27,7 @@ pub mod dial;
 pub mod http_date;
 pub mod listener;
 pub mod quote;
+pub mod resolve;
 pub mod telemetry;
 pub mod tls;
 

@@ -27,7 +27,7 @@ const LONGEST_HEAD: Duration = Duration::from_secs(30);
 /// Enough for a thousand senders with two connections each.
 const MOST_CONNECTIONS: usize = 2048;
 /// The read buffer's bound, and so that of a head.
-const LARGEST_BUFFER: usize = 64 * 1024;
+const LARGEST_BUFFER: usize = 32 * 1024;
 /// What is in flight when the end comes may take this long.
 const GRACE: Duration = Duration::from_secs(30);
 

@@ -88,7 +88,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     };
     builder
         .worker_threads(processors.min(4))
-        .max_blocking_threads(8)
+        .max_blocking_threads(32)
         .enable_all()
         .build()
 }

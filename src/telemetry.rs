@@ -72,9 +72,12 @@ pub struct Telemetry {
     forwarded: Parts,
     lost: Lost,
     received_bytes: Counter,
+    splits: Counter,
+    split_parts: Counter,
     duration: Histogram,
     upstream_answers: Family<Code, Counter>,
     upstream_faults: Family<Reason, Counter>,
+    upstream_resends: Family<Reason, Counter>,
     inflight_bytes: Gauge,
     inflight_requests: Gauge,
     exchanges: Family<Outcomes, Counter>,
@@ -102,9 +105,12 @@ impl Telemetry {
             forwarded: Parts::default(),
             lost: Lost::default(),
             received_bytes: Counter::default(),
+            splits: Counter::default(),
+            split_parts: Counter::default(),
             duration: Histogram::new(DURATIONS),
             upstream_answers: Family::default(),
             upstream_faults: Family::default(),
+            upstream_resends: Family::default(),
             inflight_bytes: Gauge::default(),
             inflight_requests: Gauge::default(),
             exchanges: Family::default(),
@@ -153,6 +159,16 @@ impl Telemetry {
             Unit::Bytes,
             self.received_bytes.clone(),
         );
+        registry.register(
+            "splits",
+            "Batches that were too large for AMP and were split",
+            self.splits.clone(),
+        );
+        registry.register(
+            "split_parts",
+            "Parts that split batches were sent in",
+            self.split_parts.clone(),
+        );
         registry.register_with_unit(
             "request_duration",
             "From a request's head to its answer",
@@ -168,6 +184,11 @@ impl Telemetry {
             "upstream_faults",
             "Attempts that no answer of AMP ended",
             self.upstream_faults.clone(),
+        );
+        registry.register(
+            "upstream_resends",
+            "Requests sent once more within one batch: stale connection, clock, credentials",
+            self.upstream_resends.clone(),
         );
         registry.register_with_unit(
             "inflight",
@@ -211,13 +232,17 @@ impl Telemetry {
     }
 
     /// A sender was answered.
-    pub fn batch(&self, verdict: &Verdict, contents: &Contents, took: Duration) {
+    pub fn answered(&self, verdict: &Verdict, took: Duration) {
         self.batches
             .get_or_create(&Outcome {
                 outcome: verdict.name(),
             })
             .inc();
         self.duration.observe(took.as_secs_f64());
+    }
+
+    /// A payload, which is a batch or a part of one, was stored, refused or is to come again.
+    pub fn delivered(&self, verdict: &Verdict, contents: &Contents) {
         if matches!(verdict, Verdict::Stored { .. }) {
             self.forwarded.add(contents);
         }
@@ -238,6 +263,12 @@ impl Telemetry {
         }
     }
 
+    /// A batch was split.
+    pub fn split(&self, parts: usize) {
+        self.splits.inc();
+        self.split_parts.inc_by(parts as u64);
+    }
+
     /// AMP answered.
     pub fn upstream_answer(&self, status: StatusCode) {
         self.upstream_answers
@@ -250,6 +281,13 @@ impl Telemetry {
     /// AMP did not answer.
     pub fn upstream_fault(&self, reason: &'static str) {
         self.upstream_faults.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// The same bytes went out once more.
+    pub fn upstream_resend(&self, reason: &'static str) {
+        self.upstream_resends
+            .get_or_create(&Reason { reason })
+            .inc();
     }
 
     /// An exchange gave credentials.

@@ -15,6 +15,7 @@
 //! - [`tcp`]: a proxy that spoils connections below HTTP.
 //! - [`clock`], [`tls`]: wall time with an offset, certificates of an own authority.
 //! - [`peers`]: real processes around a world, and the comparison of what was sent with what was stored.
+//! - [`demo`]: all of it together, with things going wrong one after the other.
 //! - [`matrix`]: every fault, played with real senders: does a sample get lost?
 //!
 //! It never depends on the sidecar, nor on the library that the sidecar signs
@@ -23,6 +24,7 @@
 mod admin;
 pub mod amp;
 pub mod clock;
+pub mod demo;
 pub mod fault;
 mod fetch;
 mod front;

@@ -1,17 +1,25 @@
-//! Command line of the emulator: starts a world and tells how to reach it.
+//! Command line of the emulator.
 //!
-//! `serve` runs until it is told to stop. Everything that changes while it
-//! runs (faults, clock, tokens) goes over the admin endpoint.
+//! `serve` starts a world, tells how to reach it and runs until it is told to
+//! stop; everything that changes meanwhile (faults, clock, tokens) goes over
+//! the admin endpoint. `demo` runs a world, the sidecar and a sender by itself,
+//! `prove` many of them, with a fault each.
 
 mod prove;
 
-use std::error::Error;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use emulator::world::{self, Ports, World, WorldConfig};
+use emulator::demo::{self, Length, SenderChoice, Summary, Wanted};
+use emulator::world::{Error, Ports, World, WorldConfig};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+/// How long the demo lasts where nobody sits before it to end it.
+const UNATTENDED: Duration = Duration::from_secs(60);
 
 /// A local AWS for amp-sidecar: OIDC issuer, STS and AMP.
 #[derive(Debug, Parser)]
@@ -25,6 +33,8 @@ struct Cli {
 enum Command {
     /// Serve until Ctrl-C.
     Serve(Serve),
+    /// Show that nothing is lost while tokens rotate, credentials run out, STS fails and AMP refuses.
+    Demo(Demo),
     /// Prove with real senders that no fault costs a sample.
     #[command(alias = "matrix")]
     Prove(prove::Prove),
@@ -61,11 +71,34 @@ struct Serve {
     admin_port: u16,
 }
 
+#[derive(Debug, Args)]
+struct Demo {
+    /// How long, as 30s or 5m; by default until Ctrl-C, and 60s where stdout is no terminal.
+    #[arg(long = "for", value_name = "TIME")]
+    length: Option<Length>,
+    /// The Prometheus that sends, or "none" for the built-in sender; by default the one on the PATH, if there is one.
+    #[arg(long, value_name = "PATH|none")]
+    prometheus: Option<PathBuf>,
+    /// The amp-sidecar binary; by default it is built from this workspace.
+    #[arg(long, value_name = "PATH")]
+    sidecar: Option<PathBuf>,
+    /// How many series are sent.
+    #[arg(long, default_value_t = 2000, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    series: u32,
+    /// Print the summary as one JSON object on stdout, and progress on stderr.
+    #[arg(long)]
+    json: bool,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(options) => match serve(options).await {
             Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
+        Command::Demo(options) => match demo(&options).await {
+            Ok(summary) => options.tell(&summary),
             Err(error) => failed(&error),
         },
         Command::Prove(options) => tokio::select! {
@@ -76,7 +109,7 @@ async fn main() -> ExitCode {
     }
 }
 
-fn failed(error: &dyn Error) -> ExitCode {
+fn failed(error: &dyn std::error::Error) -> ExitCode {
     let mut reasons = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -87,15 +120,79 @@ fn failed(error: &dyn Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn serve(options: Serve) -> Result<(), world::Error> {
+async fn serve(options: Serve) -> Result<(), Error> {
     let world = World::start(options.config()).await?;
     // Whoever reads may have left; serving goes on all the same.
     let _written = std::io::stdout().write_all(greeting(&world).as_bytes());
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .map_err(world::Error::Signal)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signal)?;
     tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(world::Error::Signal),
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Error::Signal),
         _ = terminate.recv() => Ok(()),
+    }
+}
+
+async fn demo(options: &Demo) -> Result<Summary, demo::DemoError> {
+    let signals = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ];
+    let signals: Result<Vec<_>, _> = signals.into_iter().map(signal).collect();
+    let (told, wanted) = watch::channel(Wanted::More);
+    drop(tokio::spawn(follow(signals.map_err(Error::Signal)?, told)));
+    demo::run(&options.options(), wanted).await
+}
+
+/// The first signal ends the demo, the second one at once.
+async fn follow(mut signals: Vec<Signal>, told: watch::Sender<Wanted>) {
+    for wanted in [Wanted::End, Wanted::Now] {
+        std::future::poll_fn(|context| {
+            if signals
+                .iter_mut()
+                .any(|signal| signal.poll_recv(context).is_ready())
+            {
+                std::task::Poll::Ready(())
+            } else {
+                std::task::Poll::Pending
+            }
+        })
+        .await;
+        told.send_replace(wanted);
+    }
+}
+
+impl Demo {
+    fn options(&self) -> demo::Options {
+        let attended = std::io::stdout().is_terminal();
+        demo::Options {
+            sidecar: self.sidecar.clone(),
+            sender: match &self.prometheus {
+                None => SenderChoice::Any,
+                Some(none) if none.as_os_str() == "none" => SenderChoice::BuiltIn,
+                Some(path) => SenderChoice::Prometheus(path.clone()),
+            },
+            length: self
+                .length
+                .map(|length| length.0)
+                .or((!attended).then_some(UNATTENDED)),
+            series: usize::try_from(self.series).unwrap_or(usize::MAX),
+            progress_on_stderr: self.json,
+        }
+    }
+
+    fn tell(&self, summary: &Summary) -> ExitCode {
+        let text = if self.json {
+            serde_json::json!(summary).to_string()
+        } else {
+            summary.to_string()
+        };
+        // Whoever reads may have left; the exit code tells all the same.
+        let _written = writeln!(std::io::stdout(), "{text}");
+        if summary.nothing_was_lost() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 //! Instead of a general client's pool this is hyper's connection and a stack of idle ones: only so can be seen whether a
 //! connection was used before and whether a byte of the answer came, which decides about sending again.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -23,6 +23,7 @@ use crate::batch::frames::Frames;
 use crate::batch::reply::Reply;
 use crate::batch::sign::Signed;
 use crate::dial::{DialError, Dialer, Meter};
+use crate::telemetry::Telemetry;
 
 /// More of an answer is not read.
 const LARGEST_ANSWER: usize = 64 * 1024;
@@ -38,6 +39,7 @@ const MOST_IDLE: usize = 256;
 pub struct Forwarder {
     dialer: Dialer,
     idle: Mutex<Vec<Connection>>,
+    telemetry: Arc<Telemetry>,
 }
 
 /// Why no answer came.
@@ -94,10 +96,11 @@ impl TransportFault {
 impl Forwarder {
     /// Sends to where `dialer` leads.
     #[must_use]
-    pub fn new(dialer: Dialer) -> Self {
+    pub fn new(dialer: Dialer, telemetry: Arc<Telemetry>) -> Self {
         Self {
             dialer,
             idle: Mutex::new(Vec::new()),
+            telemetry,
         }
     }
 
@@ -118,7 +121,8 @@ impl Forwarder {
         if let Some(kept) = self.kept().await {
             match self.attempt(kept, signed).await {
                 Err(Attempt { stale: true, fault }) => {
-                    tracing::debug!(%fault, "kept connection was stale, sending again")
+                    tracing::debug!(%fault, "kept connection was stale, sending again");
+                    self.telemetry.upstream_resend("stale_connection");
                 }
                 done => return done.map_err(|attempt| attempt.fault),
             }
@@ -201,11 +205,11 @@ impl Forwarder {
         let (head, body) = response.into_parts();
         let body = if head.status.is_success() {
             // A success whose body breaks or stalls is a success: AMP has the batch.
-            tokio::time::timeout(REST_OF_SUCCESS, bounded(body))
-                .await
-                .ok()
-                .and_then(Result::ok)
-                .unwrap_or_default()
+            let body = tokio::time::timeout(REST_OF_SUCCESS, bounded(body)).await;
+            body.ok().and_then(Result::ok).unwrap_or_else(|| {
+                self.telemetry.upstream_fault("success_body");
+                Beginning::default()
+            })
         } else {
             bounded(body).await.map_err(TransportFault::Broken)?
         };

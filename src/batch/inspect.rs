@@ -144,6 +144,17 @@ impl Inspector {
     }
 }
 
+/// The size that a block declares, where it can be true.
+///
+/// # Errors
+/// [`Malformed`] where no block of this length can hold as much.
+pub fn unpacked_len(body: &[u8]) -> Result<usize, Malformed> {
+    match declared_size(body, usize::MAX)? {
+        Declared::Within(size) => Ok(size),
+        Declared::Beyond(_) => Ok(usize::MAX),
+    }
+}
+
 /// Unpacks a batch, for those who need its message: `None` where it is larger than `max_unpacked`.
 pub fn unpack(body: &[u8], max_unpacked: usize) -> Result<Option<Vec<u8>>, Malformed> {
     let Declared::Within(size) = declared_size(body, max_unpacked)? else {

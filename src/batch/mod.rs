@@ -1,9 +1,8 @@
 //! The life of a batch, from a request's head to the answer.
 //!
 //! ```text
-//! address ─▶ admission ─▶ receive ─▶ inspect ─▶ sign ─▶ forward ─▶ reply ─▶ verdict
-//! one of     Admitted     Received   Inspected  Signed   Reply      Meaning   Verdict
-//! our paths
+//! address ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ( [split] ─▶ sign ─▶ forward ─▶ reply ) ─▶ verdict
+//! Media      Admitted     Received   Inspected           Payloads    Signed   Reply      Meaning      Verdict
 //! ```
 //!
 //! Each stage consumes what the stage before made, so a batch that was not admitted cannot be read and one that was not
@@ -11,6 +10,7 @@
 
 pub mod address;
 pub mod admission;
+pub mod deliver;
 pub mod forward;
 pub mod frames;
 pub mod inspect;
@@ -21,6 +21,7 @@ pub mod split;
 pub mod trouble;
 pub mod verdict;
 pub mod wire;
+pub mod written;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,22 +33,23 @@ use hyper::{Request, Response};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::config::{Config, Workspace};
-use crate::credentials::{Cache, Held};
-use crate::dial::Dialer;
+use crate::config::Config;
+use crate::credentials::Cache;
 use crate::listener::Service;
 use crate::telemetry::Telemetry;
 
 use address::{Address, Media};
 use admission::{Admission, Admitted};
-use forward::Forwarder;
+use deliver::Delivery;
 use frames::Frames;
 use inspect::{Contents, Inspector};
 use receive::Received;
-use reply::Meaning;
-use sign::{Signer, SigningError};
+use sign::SigningError;
 use trouble::Trouble;
 use verdict::{Answer, Verdict};
+
+/// What an inspector may take without asking for room: it keeps as much between batches anyway.
+const UNASKED: usize = 1 << 20;
 
 /// Takes batches for one workspace.
 #[derive(Debug)]
@@ -55,27 +57,29 @@ pub struct Pipeline {
     address: Address,
     admission: Admission,
     inspectors: Mutex<Vec<Inspector>>,
-    credentials: Cache,
-    signer: Signer,
-    forwarder: Forwarder,
-    clock: Clock,
+    delivery: Delivery,
     telemetry: Arc<Telemetry>,
     trouble: Trouble,
     max_body_bytes: usize,
-    upstream_timeout: Duration,
-    workspace_arn: String,
     last_request: Mutex<Instant>,
 }
 
-/// A body that is known to be no nonsense, and what is in it.
+/// A batch whose body is no nonsense.
 #[derive(Debug)]
 pub struct Inspected {
+    payload: Payload,
+    /// Held until the sender was answered.
+    admitted: Admitted,
+}
+
+/// What one request to AMP carries: a batch, or a part of one.
+#[derive(Debug)]
+pub struct Payload {
     media: Media,
     frames: Frames,
+    /// SHA-256 of the body, in lower-case hexadecimal.
     payload_hash: String,
     contents: Contents,
-    /// Held until the sender was answered.
-    _admitted: Admitted,
 }
 
 /// The connection is to be closed without an answer.
@@ -97,50 +101,16 @@ impl Pipeline {
         clock: Clock,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, SigningError> {
-        let workspace = &config.workspace;
-        let signer = Signer::new(workspace)?;
-        let dialer = Dialer::new(workspace, tls)
-            .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
         Ok(Self {
-            address: Address::new(&workspace.id),
+            address: Address::new(&config.workspace.id),
             admission: Admission::new(config.limits.max_inflight_bytes),
             inspectors: Mutex::default(),
-            credentials,
-            signer,
-            forwarder: Forwarder::new(dialer),
-            clock,
+            delivery: Delivery::new(config, tls, credentials, clock, Arc::clone(&telemetry))?,
             telemetry,
             trouble: Trouble::default(),
             max_body_bytes: config.limits.max_body_bytes,
-            upstream_timeout: config.limits.upstream_timeout,
-            workspace_arn: workspace_arn(workspace, &config.identity.role_arn),
             last_request: Mutex::new(Instant::now()),
         })
-    }
-
-    /// Returns once no request has come for `idle` and none is in flight.
-    pub async fn quiet(&self, idle: Duration) {
-        loop {
-            let since = self
-                .last_request
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .elapsed();
-            let busy = self.admission.requests_in_flight() > 0;
-            match idle.checked_sub(since) {
-                None if !busy => return,
-                left => {
-                    tokio::time::sleep(left.unwrap_or_default().max(Duration::from_millis(50)))
-                        .await
-                }
-            }
-        }
-    }
-
-    /// Room and requests in flight, for the metrics.
-    #[must_use]
-    pub fn admission(&self) -> &Admission {
-        &self.admission
     }
 
     /// One request, whatever it is.
@@ -152,15 +122,12 @@ impl Pipeline {
         B: Body<Data = Bytes> + Unpin,
     {
         let started = Instant::now();
-        *self
-            .last_request
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = started;
-        let (verdict, contents) = match self.prepare(request).await {
-            Ok(batch) => (self.deliver(&batch).await, batch.contents),
-            Err(verdict) => (verdict, Contents::default()),
+        *self.last_request() = started;
+        let verdict = match self.prepare(request).await {
+            Ok(batch) => self.delivery.deliver(batch).await,
+            Err(verdict) => verdict,
         };
-        self.telemetry.batch(&verdict, &contents, started.elapsed());
+        self.telemetry.answered(&verdict, started.elapsed());
         self.trouble.saw(&verdict);
         match verdict.answer() {
             Answer::Respond(response) => Ok(response),
@@ -183,30 +150,65 @@ impl Pipeline {
         }
         let admitted = self.admission.admit(declared).await?;
         let received = receive::receive(admitted, body, self.max_body_bytes).await?;
-        self.inspect(received, media)
+        self.inspect(received, media).await
     }
 
-    fn inspect(&self, received: Received, media: Media) -> Result<Inspected, Verdict> {
+    async fn inspect(&self, received: Received, media: Media) -> Result<Inspected, Verdict> {
         let Received {
             frames,
             payload_hash,
-            admitted,
+            mut admitted,
         } = received;
+        let body = frames.contiguous();
+        let room = self.room_to_unpack(&body, &mut admitted).await?;
         let mut inspector = self.inspectors().pop().unwrap_or_default();
-        let inspected = inspector.inspect(&frames.contiguous(), media.version, self.max_body_bytes);
+        let inspected = inspector.inspect(&body, media.version, room);
         self.inspectors().push(inspector);
         let contents = match inspected.map_err(Verdict::Malformed)? {
             inspect::Inspected::Counted(contents) => contents,
             inspect::Inspected::TooLarge { .. } => Contents::default(),
         };
-        self.telemetry.received(frames.len(), &contents);
-        Ok(Inspected {
+        self.telemetry.received(body.len(), &contents);
+        drop(body);
+        let payload = Payload {
             media,
             frames,
             payload_hash,
             contents,
-            _admitted: admitted,
-        })
+        };
+        Ok(Inspected { payload, admitted })
+    }
+
+    /// How much may be unpacked. What is too large for the whole budget goes on uncounted.
+    async fn room_to_unpack(&self, body: &[u8], admitted: &mut Admitted) -> Result<usize, Verdict> {
+        let unpacked = inspect::unpacked_len(body).map_err(Verdict::Malformed)?;
+        let whole = body.len().saturating_add(unpacked);
+        if unpacked > UNASKED && whole <= admitted.budget() {
+            admitted.grow_to(whole).await?;
+            return Ok(unpacked);
+        }
+        Ok(UNASKED)
+    }
+
+    /// Returns once no request has come for `idle` and none is in flight.
+    pub async fn quiet(&self, idle: Duration) {
+        loop {
+            let since = self.last_request().elapsed();
+            let busy = self.admission.requests_in_flight() > 0;
+            match idle.checked_sub(since) {
+                None if !busy => return,
+                left => {
+                    tokio::time::sleep(left.unwrap_or_default().max(Duration::from_millis(50)))
+                        .await
+                }
+            }
+        }
+    }
+
+    /// Room and requests in flight, for the metrics.
+    #[must_use]
+    pub fn admission(&self) -> &Admission {
+        &self.admission
     }
 
     fn inspectors(&self) -> std::sync::MutexGuard<'_, Vec<Inspector>> {
@@ -215,57 +217,10 @@ impl Pipeline {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends the batch, and once more where AMP did not take the signature and there is something to do about that.
-    async fn deliver(&self, batch: &Inspected) -> Verdict {
-        let deadline = Instant::now() + self.upstream_timeout;
-        let held = match self.credentials.get().await {
-            Ok(held) => held,
-            Err(why) => {
-                return Verdict::NoCredentials {
-                    why: why.to_string(),
-                };
-            }
-        };
-        let (verdict, clock_was_wrong) = match self.attempt(batch, &held, deadline).await {
-            (Meaning::Final(verdict) | Meaning::TooLarge(verdict), _) => return verdict,
-            (Meaning::Unauthenticated(verdict), clock_was_wrong) => (verdict, clock_was_wrong),
-        };
-        let held = if clock_was_wrong {
-            Ok(held)
-        } else {
-            self.credentials.renewed(&held).await
-        };
-        let Ok(held) = held else { return verdict };
-        match self.attempt(batch, &held, deadline).await.0 {
-            Meaning::Final(verdict)
-            | Meaning::TooLarge(verdict)
-            | Meaning::Unauthenticated(verdict) => verdict,
-        }
-    }
-
-    /// Signs, sends and reads the answer; also whether the answer showed the clock to be wrong.
-    async fn attempt(&self, batch: &Inspected, held: &Held, deadline: Instant) -> (Meaning, bool) {
-        let signed = match self.signer.sign(batch, held, self.clock.now()) {
-            Ok(signed) => signed,
-            Err(why) => {
-                return (
-                    Meaning::Final(Verdict::Unsigned {
-                        why: why.to_string(),
-                    }),
-                    false,
-                );
-            }
-        };
-        let reply = match self.forwarder.send(&signed, deadline).await {
-            Ok(reply) => reply,
-            Err(fault) => {
-                self.telemetry.upstream_fault(fault.name());
-                return (Meaning::Final(Verdict::Unreachable(fault)), false);
-            }
-        };
-        self.telemetry.upstream_answer(reply.status());
-        let clock_was_wrong = reply.date.is_some_and(|date| self.clock.learn(date));
-        (reply.meaning(&self.workspace_arn), clock_was_wrong)
+    fn last_request(&self) -> std::sync::MutexGuard<'_, Instant> {
+        self.last_request
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -273,15 +228,4 @@ impl Service for Pipeline {
     async fn call(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
         self.answer(request).await
     }
-}
-
-/// The workspace as IAM names it, in the role's account unless AMP says otherwise.
-fn workspace_arn(workspace: &Workspace, role_arn: &str) -> String {
-    let mut parts = role_arn.split(':');
-    let partition = parts.nth(1).unwrap_or("aws");
-    let account = parts.nth(2).unwrap_or("<account>");
-    format!(
-        "arn:{partition}:aps:{}:{account}:workspace/{}",
-        workspace.region, workspace.id
-    )
 }

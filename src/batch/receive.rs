@@ -69,3 +69,61 @@ where
         admitted,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::admission::Admission;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+    use tokio::time::{Instant, Interval, interval};
+
+    /// A byte at every tick, without end.
+    struct Dribble(Interval);
+
+    impl Body for Dribble {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.0
+                .poll_tick(cx)
+                .map(|_| Some(Ok(Frame::data(Bytes::from_static(b"x")))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sender_that_dribbles_is_closed_and_its_room_is_free_again() {
+        let admission = Admission::new(1 << 20);
+        let admitted = admission.admit(None).await.unwrap();
+        let started = Instant::now();
+        let result = receive(admitted, Dribble(interval(Duration::from_secs(1))), 1 << 20).await;
+        assert!(matches!(result, Err(Verdict::SlowSender)), "{result:?}");
+        assert_eq!(started.elapsed(), LONGEST_READ);
+        assert_eq!(
+            (admission.bytes_in_flight(), admission.requests_in_flight()),
+            (0, 0)
+        );
+    }
+
+    #[tokio::test]
+    async fn the_hash_is_that_of_the_whole_body_however_it_came() {
+        let chunks = [&b"a body"[..], b"", b" of some", b" bytes"];
+        let frames =
+            chunks.map(|chunk| Ok::<_, Infallible>(Frame::data(Bytes::from_static(chunk))));
+        let body = StreamBody::new(futures_util::stream::iter(frames));
+        let admitted = Admission::new(1000).admit(Some(20)).await.unwrap();
+        let received = receive(admitted, body, 1000).await.unwrap();
+        assert_eq!(received.frames.contiguous(), &b"a body of some bytes"[..]);
+        assert_eq!(
+            received.payload_hash,
+            hex::encode(Sha256::digest(b"a body of some bytes"))
+        );
+    }
+}

@@ -14,6 +14,7 @@ use hyper::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use crate::batch::verdict::{Refusal, Verdict};
+use crate::batch::written::Written;
 use crate::http_date;
 use crate::quote::quote;
 
@@ -24,7 +25,7 @@ pub struct Reply {
     /// Without the namespace before `#` and the URL behind `:`.
     error_type: String,
     said: String,
-    written: HeaderMap,
+    written: Written,
     pause: Option<Duration>,
     /// The time at AMP: of refusals only, and only where they came over verified TLS.
     pub date: Option<SystemTime>,
@@ -73,7 +74,7 @@ impl Reply {
             } else {
                 said
             },
-            written: written(headers),
+            written: Written::of(headers),
             pause: header(RETRY_AFTER.as_str())
                 .and_then(|text| text.parse().ok())
                 .map(Duration::from_secs),
@@ -246,22 +247,6 @@ fn without_canonical_request(said: &str) -> &str {
 fn bare_type(text: &str) -> String {
     let text = text.rsplit('#').next().unwrap_or_default();
     quote(text.split(':').next().unwrap_or_default())
-}
-
-/// The headers by which remote write 2.0 says what was written.
-fn written(headers: &HeaderMap) -> HeaderMap {
-    const NAMES: [&str; 3] = [
-        "x-prometheus-remote-write-samples-written",
-        "x-prometheus-remote-write-histograms-written",
-        "x-prometheus-remote-write-exemplars-written",
-    ];
-    let mut written = HeaderMap::new();
-    for name in NAMES {
-        if let Some(value) = headers.get(name) {
-            written.insert(name, value.clone());
-        }
-    }
-    written
 }
 
 #[cfg(test)]

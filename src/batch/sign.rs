@@ -1,6 +1,6 @@
 //! The fixed header set and its SigV4 signature; pure.
 //!
-//! In: an [`Inspected`], credentials and the time. Out: a [`Signed`], the only thing that `forward` takes, so that nothing
+//! In: a [`Payload`], credentials and the time. Out: a [`Signed`], the only thing that `forward` takes, so that nothing
 //! can leave unsigned. The headers are made here and none is taken from the sender but the two that say what the body
 //! is (which `address` has checked): tenant, trace or authorization headers of a sender would break the signature or be
 //! trusted by mistake. Rules: AWS Signature Version 4, service `aps`, every header that is sent is signed but
@@ -15,7 +15,7 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Uri};
 
-use crate::batch::Inspected;
+use crate::batch::Payload;
 use crate::batch::address::WRITE_VERSION;
 use crate::batch::frames::Frames;
 use crate::config::Workspace;
@@ -79,7 +79,7 @@ impl Signer {
     /// [`SigningError`]; the request must then not be sent.
     pub fn sign(
         &self,
-        batch: &Inspected,
+        batch: &Payload,
         held: &Held,
         now: SystemTime,
     ) -> Result<Signed, SigningError> {

@@ -22,6 +22,7 @@ use hyper::{HeaderMap, Response, StatusCode};
 
 use crate::batch::forward::TransportFault;
 use crate::batch::inspect::Malformed;
+use crate::batch::written::Written;
 
 /// A longer pause silences newer Prometheus past the end of an outage.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -37,7 +38,7 @@ pub enum Verdict {
         /// AMP's own 2xx.
         status: StatusCode,
         /// What AMP says it wrote (remote write 2.0), verbatim; never invented.
-        written: HeaderMap,
+        written: Written,
     },
     /// There are no usable credentials.
     NoCredentials {
@@ -229,7 +230,9 @@ impl Verdict {
     pub fn answer(&self) -> Answer {
         let again = StatusCode::SERVICE_UNAVAILABLE;
         let (status, pause) = match self {
-            Self::Stored { status, written } => return Answer::Respond(stored(*status, written)),
+            Self::Stored { status, written } => {
+                return Answer::Respond(stored(*status, written.headers()));
+            }
             Self::SlowSender | Self::SenderGone => return Answer::Close,
 
             Self::NoCredentials { .. }
@@ -344,3 +347,6 @@ fn explained(
     }
     response
 }
+
+#[cfg(test)]
+mod tests;

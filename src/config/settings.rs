@@ -61,8 +61,10 @@ settings! {
         "The deadline of a batch, from its last byte to AMP's answer; below Prometheus' remote_timeout of 30s";
     MAX_BODY_BYTES: "max-body-bytes", ["AMP_SIDECAR_MAX_BODY_BYTES"], "BYTES", "32MiB",
         "A larger body is refused with 413; at most --max-inflight-bytes";
+    MAX_UPSTREAM_BYTES: "max-upstream-bytes", ["AMP_SIDECAR_MAX_UPSTREAM_BYTES"], "BYTES", "1MB",
+        "A larger body is split by series into several requests; AMP's own limit";
     MAX_INFLIGHT_BYTES: "max-inflight-bytes", ["AMP_SIDECAR_MAX_INFLIGHT_BYTES"], "BYTES",
-        "[half of the cgroup's memory limit, else 64MiB]",
+        "[a quarter of the cgroup's memory limit, at most 64MiB]",
         "Bytes of all batches held at once; over it senders are asked to come again";
     DRAIN_IDLE: "drain-idle", ["AMP_SIDECAR_DRAIN_IDLE"], "DURATION", "5s",
         "After SIGTERM: leave once no request has come for this long";

@@ -217,14 +217,14 @@ fn secrets_are_withheld() {
 #[test]
 fn the_budget_follows_the_memory_limit() {
     let budget = |limit| read_with(&[], MINIMAL, Some(limit)).unwrap().limits;
-    assert_eq!(budget(64 << 20).max_inflight_bytes, 32 << 20);
+    assert_eq!(budget(64 << 20).max_inflight_bytes, 16 << 20);
     assert_eq!(budget(1 << 40).max_inflight_bytes, 64 << 20);
-    let small = budget(16 << 20);
+    let small = budget(32 << 20);
     assert_eq!(
         (small.max_inflight_bytes, small.max_body_bytes),
         (8 << 20, 8 << 20)
     );
-    let told = read_with(&[("max-body-bytes", "9MiB")], MINIMAL, Some(16 << 20))
+    let told = read_with(&[("max-body-bytes", "9MiB")], MINIMAL, Some(32 << 20))
         .unwrap_err()
         .to_string();
     assert!(told.contains("at most --max-inflight-bytes"), "{told}");

@@ -143,3 +143,38 @@ pub fn v2(name: &str, series: usize) -> Batch {
 pub fn snappy(message: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(message).unwrap()
 }
+
+/// Several series that nothing compresses: as many random bytes in a label as `bytes` says.
+pub fn incompressible(name: &str, series: usize, bytes: usize) -> Batch {
+    let at = now_ms();
+    let mut timeseries = Vec::new();
+    let mut samples = Vec::new();
+    for n in 0..series {
+        let mut labels = labels(name, n);
+        let noise: String = (0..bytes).map(|_| fastrand::alphanumeric()).collect();
+        labels.push(("noise".into(), noise));
+        timeseries.push(v1::TimeSeries {
+            labels: labels
+                .iter()
+                .map(|(name, value)| v1::Label {
+                    name: name.clone(),
+                    value: value.clone(),
+                })
+                .collect(),
+            samples: vec![v1::Sample {
+                value: n as f64,
+                timestamp: at,
+            }],
+            ..Default::default()
+        });
+        samples.push((Labels::new(labels), at));
+    }
+    let message = v1::WriteRequest {
+        timeseries,
+        metadata: Vec::new(),
+    };
+    Batch {
+        body: snappy(&message.encode_to_vec()),
+        samples,
+    }
+}

@@ -14,11 +14,13 @@
 
 mod bodies;
 mod credentials;
+mod crowd;
 mod data_path;
 mod hostile_senders;
 mod leaving;
 mod prometheus;
 mod rig;
 mod secrecy;
+mod splitting;
 mod the_program;
 mod upstream_faults;

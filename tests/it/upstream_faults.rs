@@ -123,6 +123,10 @@ async fn a_kept_connection_that_closes_as_the_request_leaves_costs_nothing() {
         assert!(rig.has_stored(&batch));
         assert_eq!(rig.world.faults(Target::Amp).met(), [1]);
     }
+    let resends = rig
+        .metric(r#"amp_sidecar_upstream_resends_total{reason="stale_connection"}"#)
+        .await;
+    assert!((resends - 2.0).abs() < 0.5, "{resends}");
     // Only once, and only where no byte of an answer came.
     rig.world
         .faults(Target::Amp)

@@ -81,6 +81,14 @@ impl Caller {
         }
     }
 
+    /// Speaks TLS; the certificate must be for the address.
+    pub(crate) fn secured(self, tls: Arc<ClientConfig>) -> Self {
+        Self {
+            tls: Some(tls),
+            ..self
+        }
+    }
+
     /// Sends once and reads the answer.
     pub(crate) async fn call(
         &mut self,

@@ -16,7 +16,7 @@
 //! Invariant: whatever is started here listens on loopback alone, keeps its files in a temporary folder, gets none of our
 //! environment but the `PATH`, and ends when its handle is dropped.
 
-mod call;
+pub(crate) mod call;
 pub mod compare;
 pub mod metrics;
 pub mod process;

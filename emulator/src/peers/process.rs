@@ -4,7 +4,8 @@
 //! environment but the `PATH`: neither the user's AWS profile nor a proxy setting may lead a peer off the loopback. It
 //! leads a process group of its own, so that Ctrl-C in a terminal reaches us alone and we decide who ends when.
 //!
-//! Invariant: dropping the handle kills the child by its pid. Only death by SIGKILL can keep us from that.
+//! Invariant: dropping the handle kills the child by its pid, and it is gone when that returns, so that its folder can be
+//! removed next. Only our own death by SIGKILL can keep us from that.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,6 +22,9 @@ use super::{PeerError, environment};
 const LINES_AT_MOST: usize = 2000;
 const LINE_AT_MOST: u64 = 16 * 1024;
 const LAST_WORDS: usize = 20;
+/// A killed process is gone within milliseconds, unless the disk holds it.
+const LOOKS_FOR_DEATH: usize = 200;
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A running child.
 #[derive(Debug)]
@@ -183,6 +187,20 @@ impl Process {
     }
 }
 
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.child.start_kill().is_err() {
+            return;
+        }
+        for _ in 0..LOOKS_FOR_DEATH {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
 // === impl Log ===
 
 impl Log {
@@ -283,13 +301,8 @@ mod tests {
         let child = shell("exec sleep 600");
         let pid = Pid::from_raw(i32::try_from(child.pid().expect("runs")).expect("small"));
         let pid = pid.expect("not zero");
+        assert!(rustix::process::test_kill_process(pid).is_ok());
         drop(child);
-        for _ in 0..200 {
-            if rustix::process::test_kill_process(pid).is_err() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("{pid:?} is still there");
+        assert!(rustix::process::test_kill_process(pid).is_err());
     }
 }

@@ -124,6 +124,16 @@ enum Fate {
     Again(Option<Duration>),
 }
 
+// === impl Sent ===
+
+impl Sent {
+    /// Samples that may still be delivered.
+    #[must_use]
+    pub fn pending(&self) -> u64 {
+        self.made.saturating_sub(self.delivered + self.lost)
+    }
+}
+
 // === impl SenderConfig ===
 
 impl SenderConfig {
@@ -201,9 +211,14 @@ impl Sender {
         self.shared.record().samples.clone()
     }
 
+    /// Makes no more samples. What it has made it goes on sending.
+    pub fn stop_making(&self) {
+        self.stop.send_replace(true);
+    }
+
     /// Makes no more samples and waits until none is left to send; false where that takes longer than `within`.
     pub async fn finish(&mut self, within: Duration) -> bool {
-        self.stop.send_replace(true);
+        self.stop_making();
         let done = async { while self.tasks.join_next().await.is_some() {} };
         let finished = tokio::time::timeout(within, done).await.is_ok();
         self.tasks.abort_all();

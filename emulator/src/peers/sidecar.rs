@@ -1,8 +1,9 @@
 //! What stands between a sender and the world: amp-sidecar, or any other proxy.
 //!
 //! In: a [`Program`] and a [`World`]. Out: a [`Sidecar`] that listens on loopback with the world's environment, once its
-//! `/livez` says so (another proxy: once its port accepts). Where no binary is named, cargo builds one, in the profile that
-//! this program was built in: what is tested is the present source, never a binary that happens to lie around.
+//! `/livez` says so (another proxy: once its port accepts). Where no binary is named, it is the one beside this program's own if
+//! none of its sources is newer, else cargo builds one in this program's profile: what is tested is the present source, never
+//! a binary that happens to lie around.
 //!
 //! Another proxy is a shell command line with these in braces: `{listen}` and `{admin}` (address and port), `{port}` and
 //! `{admin_port}`, `{upstream}` (AMP's whole remote-write URL), `{upstream_origin}` (its scheme, host and port),
@@ -12,7 +13,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::Method;
 use serde_json::Value;
@@ -26,6 +27,7 @@ use super::{PeerError, call, environment, free_ports};
 use crate::world::World;
 
 const NAME: &str = "amp-sidecar";
+const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const READY_WITHIN: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const ASK_WITHIN: Duration = Duration::from_secs(5);
@@ -63,7 +65,7 @@ struct Launch {
 // === impl Program ===
 
 impl Program {
-    /// The sidecar at `binary`, or where that is `None` one that cargo builds now, with its progress on stderr.
+    /// The sidecar at `binary`, or where that is `None` one built from the present source; cargo's progress is on stderr.
     ///
     /// # Errors
     /// [`PeerError::NoProgram`] and [`PeerError::Build`].
@@ -71,7 +73,10 @@ impl Program {
         match binary {
             Some(path) if path.is_file() => Ok(Self::Sidecar(path.to_owned())),
             Some(path) => Err(PeerError::NoProgram(path.to_owned())),
-            None => build().await.map(Self::Sidecar),
+            None => match up_to_date() {
+                Some(path) => Ok(Self::Sidecar(path)),
+                None => build().await.map(Self::Sidecar),
+            },
         }
     }
 
@@ -266,12 +271,43 @@ impl Launch {
     }
 }
 
+/// The binary that cargo put beside our own, if it is newer than all that it was made of.
+fn up_to_date() -> Option<PathBuf> {
+    let ours = std::env::current_exe().ok()?;
+    let mut folder = ours.parent()?;
+    if folder.ends_with("deps") {
+        // A test's own binary lies one deeper.
+        folder = folder.parent()?;
+    }
+    let binary = folder.join(NAME);
+    let built = modified(&binary)?;
+    let listed = std::fs::read_to_string(folder.join(format!("{NAME}.d"))).ok()?;
+    let workspace = ["Cargo.toml", "Cargo.lock"].map(|file| Path::new(WORKSPACE).join(file));
+    let sources = sources(&listed).into_iter().chain(workspace);
+    let mut ages = sources.map(|source| modified(&source));
+    ages.all(|changed| changed.is_some_and(|changed| changed <= built))
+        .then_some(binary)
+}
+
+/// The files that cargo's dependency file names: `binary: a.rs b.rs`, blanks within names escaped.
+fn sources(listed: &str) -> Vec<PathBuf> {
+    let (_, files) = listed.split_once(": ").unwrap_or_default();
+    let escaped = files.trim_end().replace("\\ ", "\0");
+    let names = escaped.split(' ').filter(|name| !name.is_empty());
+    names
+        .map(|name| PathBuf::from(name.replace('\0', " ")))
+        .collect()
+}
+
+fn modified(file: &Path) -> Option<SystemTime> {
+    std::fs::metadata(file).ok()?.modified().ok()
+}
+
 async fn build() -> Result<PathBuf, PeerError> {
     let cargo = environment("CARGO").unwrap_or_else(|| "cargo".into());
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut command = Command::new(&cargo);
     command
-        .current_dir(&workspace)
+        .current_dir(WORKSPACE)
         .args(["build", "--package", NAME, "--bin", NAME])
         .args(["--message-format", "json-render-diagnostics"])
         .stdin(Stdio::null())
@@ -315,6 +351,14 @@ mod tests {
             {"reason":"build-finished","success":true}"#;
         assert_eq!(built(messages), Some(PathBuf::from("/t/amp-sidecar")));
         assert_eq!(built("{}\nnothing"), None);
+    }
+
+    #[test]
+    fn sources_are_read_from_a_dependency_file() {
+        let listed = "/t/debug/amp-sidecar: /w/src/a.rs /w/with\\ blank/b.rs\n";
+        let expected = ["/w/src/a.rs", "/w/with blank/b.rs"].map(PathBuf::from);
+        assert_eq!(sources(listed), expected);
+        assert!(sources("").is_empty());
     }
 
     #[tokio::test]

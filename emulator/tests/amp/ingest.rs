@@ -23,7 +23,10 @@ fn real_bodies() -> Vec<(Vec<u8>, v1::WriteRequest)> {
     paths.sort();
     let read = |path: &std::path::PathBuf| {
         let body = fs::read(path).unwrap();
-        let plain = snap::raw::Decoder::new().decompress_vec(&body).unwrap();
+        let mut plain = vec![0; snap::raw::decompress_len(&body).unwrap()];
+        snap::raw::Decoder::new()
+            .decompress(&body, &mut plain)
+            .unwrap();
         (body, v1::WriteRequest::decode(plain.as_slice()).unwrap())
     };
     paths.iter().map(read).collect()

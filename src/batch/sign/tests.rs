@@ -1,6 +1,5 @@
 use super::*;
 use crate::batch::address::Media;
-use crate::batch::admission::Admission;
 use crate::batch::inspect::{Contents, Version};
 use crate::config::Workspace;
 use aws_credential_types::Credentials;
@@ -22,14 +21,14 @@ struct Case {
     authorization: String,
 }
 
-async fn signed(case: &Case) -> Signed {
+fn signed(case: &Case) -> Signed {
     let workspace = Workspace {
         id: "ws-1".to_owned(),
         region: case.region.clone(),
         remote_write_url: case.url.parse().unwrap(),
     };
     let body = case.body.clone().into_bytes();
-    let batch = Inspected {
+    let batch = Payload {
         media: Media {
             version: Version::V1,
             content_type: case.content_type.parse().unwrap(),
@@ -38,7 +37,6 @@ async fn signed(case: &Case) -> Signed {
         payload_hash: hex::encode(Sha256::digest(&body)),
         frames: Frames::new(vec![body.into()]),
         contents: Contents::default(),
-        _admitted: Admission::new(1).admit(None).await.unwrap(),
     };
     let token = Some(case.token.clone());
     let keys = Credentials::new(
@@ -60,12 +58,12 @@ fn cases() -> Vec<Case> {
     serde_json::from_str(include_str!("../../../tests/data/signatures.json")).unwrap()
 }
 
-#[tokio::test]
-async fn signatures_are_those_of_botocore() {
+#[test]
+fn signatures_are_those_of_botocore() {
     let cases = cases();
     assert_eq!(cases.len(), 3);
     for case in &cases {
-        let Signed { path, headers, .. } = signed(case).await;
+        let Signed { path, headers, .. } = signed(case);
         let header = |name: &str| headers.get(name).unwrap().to_str().unwrap().to_owned();
         assert_eq!(header("authorization"), case.authorization, "{}", case.url);
         assert_eq!(header("x-amz-date"), case.amz_date);
@@ -74,10 +72,10 @@ async fn signatures_are_those_of_botocore() {
     }
 }
 
-#[tokio::test]
-async fn the_headers_are_a_fixed_set_whose_secrets_are_not_shown() {
+#[test]
+fn the_headers_are_a_fixed_set_whose_secrets_are_not_shown() {
     let case = cases().swap_remove(1);
-    let Signed { headers, .. } = signed(&case).await;
+    let Signed { headers, .. } = signed(&case);
     let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
     names.sort_unstable();
     let expected = [

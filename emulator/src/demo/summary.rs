@@ -1,0 +1,159 @@
+//! What came out of it, for people and for programs.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::latency::Latency;
+use super::view::{Glance, grouped};
+use crate::peers::compare::Comparison;
+
+/// A demo's result; as JSON its fields are the keys.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// Who sent.
+    pub sender: String,
+    /// How long it lasted, draining included.
+    pub seconds: f64,
+    /// Batches of the sender that AMP stored.
+    pub batches: u64,
+    /// Answers that made the sender keep a batch and send it again.
+    pub batches_held_back: u64,
+    /// Samples that the sender had to send.
+    pub samples_sent: u64,
+    /// Those of them that AMP has, bit for bit.
+    pub samples_stored: u64,
+    /// Those of them that it does not have.
+    pub samples_lost: u64,
+    /// Samples that AMP received once more.
+    pub samples_repeated: u64,
+    /// Exchanges of the token for credentials, the first one not counted.
+    pub credential_refreshes: u64,
+    /// What the sidecar added to a batch at the median, in milliseconds.
+    pub added_p50_ms: Option<f64>,
+    /// What the sidecar added at the 99th percentile, in milliseconds.
+    pub added_p99_ms: Option<f64>,
+    /// Where these two are from.
+    pub latency: Option<Latency>,
+    /// What went wrong on the way.
+    pub seen: Seen,
+    /// The first few samples that were lost, in words.
+    pub lost_examples: Vec<String>,
+}
+
+/// What went wrong on the way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    /// Tokens replaced.
+    pub token_rotations: u64,
+    /// Exchanges that STS answered with 503.
+    pub failed_exchanges: u64,
+    /// Batches that AMP answered with 403.
+    pub amp_403: u64,
+    /// Batches that AMP answered with 500.
+    pub amp_500: u64,
+}
+
+// === impl Summary ===
+
+impl Summary {
+    pub(super) fn new(
+        sender: String,
+        lasted: Duration,
+        glance: &Glance,
+        comparison: &Comparison,
+        seen: Seen,
+        latency: Option<Latency>,
+    ) -> Self {
+        let example = |missing: &crate::peers::compare::Missing| {
+            let (labels, timestamp, value) = (&missing.labels, missing.timestamp, missing.value);
+            match missing.stored {
+                None => format!("{labels} at {timestamp}: {value}"),
+                Some(stored) => format!("{labels} at {timestamp}: {value}, but {stored} is stored"),
+            }
+        };
+        Self {
+            sender,
+            seconds: (lasted.as_secs_f64() * 10.0).round() / 10.0,
+            batches: glance.batches,
+            batches_held_back: glance.held_back,
+            samples_sent: comparison.total,
+            samples_stored: comparison.stored(),
+            samples_lost: comparison.missing,
+            samples_repeated: comparison.duplicates,
+            credential_refreshes: glance.refreshes.saturating_sub(1),
+            added_p50_ms: latency.map(|latency| latency.added_p50_ms()),
+            added_p99_ms: latency.map(|latency| latency.added_p99_ms()),
+            latency,
+            seen,
+            lost_examples: comparison.examples.iter().map(example).collect(),
+        }
+    }
+
+    /// Whether something was sent, and all of it arrived.
+    #[must_use]
+    pub fn nothing_was_lost(&self) -> bool {
+        self.samples_sent > 0 && self.samples_lost == 0
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = |f: &mut fmt::Formatter<'_>, name: &str, text: String| {
+            writeln!(f, "  {name:<20} {text}")
+        };
+        writeln!(f, "summary of {:.0} s with {}", self.seconds, self.sender)?;
+        let held_back = format!(
+            "{} stored; {} answers made the sender keep one and send it again",
+            grouped(self.batches),
+            grouped(self.batches_held_back)
+        );
+        line(f, "batches", held_back)?;
+        line(f, "samples sent", grouped(self.samples_sent))?;
+        line(f, "samples stored", grouped(self.samples_stored))?;
+        line(f, "samples lost", grouped(self.samples_lost))?;
+        let refreshed = format!(
+            "{} times; STS failed {} times",
+            grouped(self.credential_refreshes),
+            grouped(self.seen.failed_exchanges)
+        );
+        line(f, "credentials renewed", refreshed)?;
+        let answers = format!(
+            "{} times 403, {} times 500; the token rotated {} times",
+            grouped(self.seen.amp_403),
+            grouped(self.seen.amp_500),
+            grouped(self.seen.token_rotations)
+        );
+        line(f, "AMP answered", answers)?;
+        match self.latency {
+            Some(latency) => line(f, "the sidecar added", told(&latency))?,
+            None => line(f, "the sidecar added", "not measured".to_owned())?,
+        }
+        for example in &self.lost_examples {
+            writeln!(f, "  lost: {example}")?;
+        }
+        f.write_str(match (self.samples_sent, self.samples_lost) {
+            (0, _) => "nothing was sent, so nothing is proven",
+            (_, 0) => "nothing was lost",
+            _ => "SAMPLES WERE LOST",
+        })
+    }
+}
+
+fn told(latency: &Latency) -> String {
+    format!(
+        "{:.2} ms (p50), {:.2} ms (p99) to a batch of 500 samples:\n{:23}\
+         {} of them took {:.2} ms and {:.2} ms through it, as many sent straight\n{:23}\
+         to AMP in turn with them, signed beforehand, {:.2} ms and {:.2} ms",
+        latency.added_p50_ms(),
+        latency.added_p99_ms(),
+        "",
+        grouped(latency.batches),
+        latency.through_p50_ms,
+        latency.through_p99_ms,
+        "",
+        latency.direct_p50_ms,
+        latency.direct_p99_ms,
+    )
+}

@@ -1,0 +1,133 @@
+use super::*;
+
+/// One of each variant: the README's table is held against this, row by row.
+fn one_of_each() -> Vec<Verdict> {
+    let said = || "words".to_owned();
+    let status = StatusCode::IM_A_TEAPOT;
+    vec![
+        Verdict::Stored {
+            status: StatusCode::NO_CONTENT,
+            written: Written::default(),
+        },
+        Verdict::NoCredentials { why: said() },
+        Verdict::Unauthenticated { said: said() },
+        Verdict::AccessDenied {
+            said: said(),
+            missing: said(),
+        },
+        Verdict::WorkspaceNotFound { said: said() },
+        Verdict::Throttled {
+            pause: None,
+            said: said(),
+        },
+        Verdict::AmpFailing {
+            status: StatusCode::BAD_GATEWAY,
+            pause: None,
+            said: said(),
+        },
+        Verdict::Unexpected {
+            status,
+            said: said(),
+        },
+        Verdict::Unreachable(TransportFault::TimedOut),
+        Verdict::Overloaded,
+        Verdict::Unsigned { why: said() },
+        Verdict::Refused {
+            reason: Refusal::TooOld,
+            said: said(),
+        },
+        Verdict::SeriesLimit { said: said() },
+        Verdict::RefusedOther {
+            status,
+            said: said(),
+        },
+        Verdict::TooLargeForAmp { said: said() },
+        Verdict::Malformed(Malformed::Empty),
+        Verdict::TooLarge { limit: 1 },
+        Verdict::UnsupportedMedia { what: said() },
+        Verdict::NoSuchPath,
+        Verdict::MethodNotAllowed,
+        Verdict::SlowSender,
+        Verdict::SenderGone,
+    ]
+}
+
+#[test]
+fn the_table_in_the_readme_is_the_code() {
+    let readme = include_str!("../../../README.md");
+    let table = readme
+        .split_once("<!-- verdicts: held against the code by a test -->\n")
+        .unwrap()
+        .1;
+    let table = table.split_once("<!-- end of verdicts -->").unwrap().0;
+    let rows: Vec<&str> = table.lines().skip(2).collect();
+    let verdicts = one_of_each();
+    assert_eq!(rows.len(), verdicts.len());
+    for (row, verdict) in rows.iter().zip(&verdicts) {
+        assert!(
+            row.starts_with(&format!("| `{}` |", verdict.name())),
+            "{row} is not {}",
+            verdict.name()
+        );
+        let heard = row.rsplit('|').nth(1).unwrap().trim();
+        let told = match verdict.answer() {
+            Answer::Close => heard == "closed",
+            Answer::Respond(response) => {
+                match heard.get(..3).and_then(|number| number.parse::<u16>().ok()) {
+                    Some(number) => number == response.status().as_u16(),
+                    None => heard.starts_with("AMP's") || heard.starts_with("the same"),
+                }
+            }
+        };
+        assert!(told, "{row} is not {verdict:?}");
+    }
+}
+
+#[test]
+fn a_batch_is_lost_exactly_where_the_sender_drops_it() {
+    for verdict in one_of_each() {
+        let dropped = match verdict.answer() {
+            Answer::Close => false,
+            Answer::Respond(response) => response.status().is_client_error(),
+        };
+        // A request for another path is no batch of ours.
+        let ours = !matches!(verdict, Verdict::NoSuchPath | Verdict::MethodNotAllowed);
+        assert_eq!(verdict.lost().is_some(), dropped && ours, "{verdict:?}");
+    }
+}
+
+#[test]
+fn a_pause_is_short_and_only_asked_for_where_amp_did() {
+    for seconds in [0, 1, 3, 5, 90, u64::MAX] {
+        let pause = Some(Duration::from_secs(seconds));
+        for verdict in [
+            Verdict::Throttled {
+                pause,
+                said: String::new(),
+            },
+            Verdict::AmpFailing {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                pause,
+                said: String::new(),
+            },
+        ] {
+            let Answer::Respond(response) = verdict.answer() else {
+                panic!("closed")
+            };
+            let heard: u64 = response.headers()[RETRY_AFTER]
+                .to_str()
+                .unwrap()
+                .parse()
+                .unwrap();
+            assert_eq!(heard, seconds.clamp(1, 5));
+        }
+    }
+    for verdict in one_of_each()
+        .iter()
+        .filter(|verdict| verdict.name() != "throttled")
+    {
+        if let Answer::Respond(response) = verdict.answer() {
+            assert!(!response.headers().contains_key(RETRY_AFTER), "{verdict:?}");
+        }
+    }
+}

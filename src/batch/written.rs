@@ -1,0 +1,75 @@
+//! What AMP says that it wrote: the `X-Prometheus-Remote-Write-*-Written` headers of remote write 2.0.
+//!
+//! They go to the sender verbatim and are never invented: a 2.0 sender takes their absence, and a wrong number, as samples
+//! that were not stored. Where a batch went out in parts, the numbers of the parts are added up, and a header that one
+//! part's answer lacks is left out.
+
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
+
+const NAMES: [HeaderName; 3] = [
+    HeaderName::from_static("x-prometheus-remote-write-samples-written"),
+    HeaderName::from_static("x-prometheus-remote-write-histograms-written"),
+    HeaderName::from_static("x-prometheus-remote-write-exemplars-written"),
+];
+
+/// Those of the headers that AMP sent.
+#[derive(Debug, Clone, Default)]
+pub struct Written(HeaderMap);
+
+// === impl Written ===
+
+impl Written {
+    /// Takes them from an answer of AMP.
+    #[must_use]
+    pub fn of(answer: &HeaderMap) -> Self {
+        let named = |name| Some((name, answer.get(name)?));
+        Self(
+            NAMES
+                .iter()
+                .filter_map(named)
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        )
+    }
+
+    /// What both say together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let number = |headers: &HeaderMap, name: &HeaderName| {
+            headers.get(name)?.to_str().ok()?.parse::<u64>().ok()
+        };
+        let sum = |name: &HeaderName| number(&self.0, name)?.checked_add(number(&other.0, name)?);
+        let named = |name: &HeaderName| Some((name.clone(), HeaderValue::from(sum(name)?)));
+        Self(NAMES.iter().filter_map(named).collect())
+    }
+
+    /// The headers for the sender.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(numbers: [Option<&str>; 3]) -> Written {
+        let named = NAMES.into_iter().zip(numbers);
+        Written(
+            named
+                .filter_map(|(name, number)| Some((name, number?.parse().unwrap())))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn parts_are_added_up_and_nothing_is_invented() {
+        let sum =
+            written([Some("3"), Some("1"), None]).plus(&written([Some("4"), None, Some("9")]));
+        assert_eq!(sum.headers(), written([Some("7"), None, None]).headers());
+        let odd = written([Some("3"), None, None]).plus(&written([Some("many"), None, None]));
+        assert!(odd.headers().is_empty());
+    }
+}

@@ -1,0 +1,226 @@
+//! The XML of STS' answers, as the API reference of AssumeRoleWithWebIdentity (2011-06-15) shows it.
+
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials;
+use hyper::StatusCode;
+use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{Obtained, StsError};
+use crate::quote::quote;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    assume_role_with_web_identity_result: AnswerResult,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AnswerResult {
+    credentials: AnswerCredentials,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AnswerCredentials {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: String,
+    expiration: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ErrorAnswer {
+    error: AnswerError,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AnswerError {
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+/// The credentials of a successful answer.
+pub(super) fn credentials(
+    status: StatusCode,
+    xml: &str,
+    now: SystemTime,
+) -> Result<Obtained, StsError> {
+    let unusable = |what: &str| StsError::Unusable {
+        status,
+        what: what.to_owned(),
+    };
+    // The parser's own words may quote the answer, and with it a key.
+    let answer: Answer = quick_xml::de::from_str(xml)
+        .map_err(|_| unusable("it is not the XML of AssumeRoleWithWebIdentity"))?;
+    let AnswerCredentials {
+        access_key_id,
+        secret_access_key,
+        session_token,
+        expiration,
+    } = answer.assume_role_with_web_identity_result.credentials;
+    if access_key_id.is_empty() || secret_access_key.is_empty() || session_token.is_empty() {
+        return Err(unusable("a key or the session token is empty"));
+    }
+    let header_safe = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
+    if !header_safe(&access_key_id) || !header_safe(&session_token) {
+        return Err(unusable(
+            "a key or the session token holds characters that no header can carry",
+        ));
+    }
+    let expires = OffsetDateTime::parse(&expiration, &Rfc3339)
+        .map_err(|_| unusable("its Expiration is no time"))?;
+    let expires = SystemTime::from(expires);
+    if expires <= now {
+        return Err(unusable("its Expiration is over already"));
+    }
+    let credentials = Credentials::new(
+        access_key_id,
+        secret_access_key,
+        Some(session_token),
+        Some(expires),
+        "sts",
+    );
+    Ok(Obtained {
+        credentials,
+        expires,
+    })
+}
+
+/// The error of an answer that is none.
+pub(super) fn refusal(status: StatusCode, xml: &str) -> StsError {
+    match quick_xml::de::from_str::<ErrorAnswer>(xml) {
+        Ok(ErrorAnswer { error }) => {
+            let message = quote(&error.message);
+            StsError::Refused {
+                status,
+                code: quote(&error.code),
+                message,
+            }
+        }
+        Err(_) => StsError::Unusable {
+            status,
+            what: "it is not the XML of an error of STS".to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credentials::sts::Pace;
+    use std::time::Duration;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn answer(expiration: &str, key: &str) -> String {
+        format!(
+            r#"<?xml version="1.0"?>
+<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+  <AssumeRoleWithWebIdentityResult>
+    <SubjectFromWebIdentityToken>system:serviceaccount:monitoring:prometheus</SubjectFromWebIdentityToken>
+    <Audience>sts.amazonaws.com</Audience>
+    <AssumedRoleUser><Arn>arn:aws:sts::111122223333:assumed-role/amp/pod</Arn><AssumedRoleId>AROA:pod</AssumedRoleId></AssumedRoleUser>
+    <Credentials>
+      <SessionToken>dG9rZW4+/w==</SessionToken><SecretAccessKey>planted-secret</SecretAccessKey>
+      <Expiration>{expiration}</Expiration><AccessKeyId>{key}</AccessKeyId>
+    </Credentials>
+  </AssumeRoleWithWebIdentityResult>
+  <ResponseMetadata><RequestId>c6104cbe</RequestId></ResponseMetadata>
+</AssumeRoleWithWebIdentityResponse>"#
+        )
+    }
+
+    fn parse(xml: &str) -> Result<Obtained, StsError> {
+        credentials(
+            StatusCode::OK,
+            xml,
+            SystemTime::UNIX_EPOCH + Duration::from_secs(NOW),
+        )
+    }
+
+    #[test]
+    fn a_true_answer_gives_credentials_that_are_not_shown() {
+        let obtained = parse(&answer("2027-01-15T09:00:00Z", "ASIAEXAMPLE")).unwrap();
+        assert_eq!(
+            obtained.expires,
+            SystemTime::UNIX_EPOCH + Duration::from_secs(NOW + 3600)
+        );
+        assert_eq!(obtained.credentials.access_key_id(), "ASIAEXAMPLE");
+        assert_eq!(obtained.credentials.session_token(), Some("dG9rZW4+/w=="));
+        assert!(!format!("{obtained:?}").contains("planted-secret"));
+    }
+
+    #[test]
+    fn an_answer_without_usable_credentials_is_an_error_that_quotes_no_key() {
+        let whole = answer("2027-01-15T09:00:00Z", "ASIAEXAMPLE");
+        let cut: Vec<String> = (0..whole.len())
+            .step_by(7)
+            .map(|n| whole.chars().take(n).collect())
+            .collect();
+        let wrong = [
+            answer("2027-01-15T07:59:59Z", "ASIAEXAMPLE"),
+            answer("soon", "ASIAEXAMPLE"),
+            answer("2027-01-15T09:00:00Z", ""),
+            answer("2027-01-15T09:00:00Z", "AS IA\n"),
+            "<html>Welcome to the hotel</html>".to_owned(),
+            String::new(),
+        ];
+        for xml in cut.iter().chain(&wrong) {
+            let error = parse(xml).unwrap_err();
+            assert!(!error.to_string().contains("planted-secret"), "{error}");
+            assert_eq!(error.pace(), Pace::Soon);
+        }
+    }
+
+    #[test]
+    fn a_refusal_keeps_code_and_message_and_knows_its_pace() {
+        let xml = |code: &str, message: &str| {
+            format!(
+                r#"<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>4c855db7</RequestId></ErrorResponse>"#
+            )
+        };
+        let error = refusal(
+            StatusCode::BAD_REQUEST,
+            &xml("InvalidIdentityToken", "Incorrect token audience"),
+        );
+        assert_eq!(
+            error.to_string(),
+            "STS refused (400 Bad Request, InvalidIdentityToken): Incorrect token audience"
+        );
+        let pace = |status: u16, code: &str| {
+            refusal(StatusCode::from_u16(status).unwrap(), &xml(code, "x")).pace()
+        };
+        for slow in [
+            "InvalidIdentityToken",
+            "AccessDenied",
+            "IDPRejectedClaim",
+            "RegionDisabledException",
+            "ValidationError",
+        ] {
+            assert_eq!(pace(400, slow), Pace::Slowly, "{slow}");
+        }
+        for soon in [
+            "ExpiredTokenException",
+            "IDPCommunicationError",
+            "Throttling",
+        ] {
+            assert_eq!(pace(400, soon), Pace::Soon, "{soon}");
+        }
+        assert_eq!(pace(503, "Anything"), Pace::Soon);
+        assert_eq!(
+            refusal(StatusCode::BAD_GATEWAY, "<html>").name(),
+            "unusable_answer"
+        );
+        assert_eq!(
+            refusal(StatusCode::BAD_REQUEST, &xml("New\u{7}Code", "x")).name(),
+            "other_refusal"
+        );
+    }
+}

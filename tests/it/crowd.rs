@@ -1,0 +1,77 @@
+//! A thousand senders at once, in the memory that a small container has.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use emulator::peers::sidecar::{Program, Sidecar};
+use emulator::world::{World, WorldConfig};
+use tokio::sync::Barrier;
+
+use crate::bodies;
+use crate::rig::{V1, client};
+
+const SENDERS: usize = 1000;
+const LIMIT: u64 = 64 << 20;
+
+/// With the budget that a cgroup of 64 MiB gives; the peak of resident memory is what that cgroup would have had to hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_senders_at_once_fit_into_64_mib_and_lose_nothing() {
+    let world = World::start(WorldConfig::default()).await.unwrap();
+    let program = Program::Sidecar(Path::new(env!("CARGO_BIN_EXE_amp-sidecar")).to_owned());
+    let budget = (LIMIT / 4).to_string();
+    let sidecar = Sidecar::start(&program, &world, &["--max-inflight-bytes", &budget])
+        .await
+        .unwrap();
+    let pid = sidecar.process().pid().unwrap();
+
+    let start = Arc::new(Barrier::new(SENDERS));
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|n| {
+            let (start, url, client) = (Arc::clone(&start), sidecar.write_url(), client());
+            tokio::spawn(async move {
+                let batch = bodies::incompressible(&format!("crowd_{n}"), 20, 6_000);
+                start.wait().await;
+                let began = Instant::now();
+                loop {
+                    let request = client
+                        .post(&url)
+                        .body(batch.body.clone())
+                        .header("content-encoding", "snappy");
+                    let status = request
+                        .header("content-type", V1)
+                        .send()
+                        .await
+                        .map(|response| response.status().as_u16());
+                    match status {
+                        Ok(200) => return batch,
+                        Ok(lost @ (0..500)) => {
+                            panic!("a sender would have dropped the batch on {lost}")
+                        }
+                        // As Prometheus: again after a pause, on a 5xx and on a broken connection alike.
+                        Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
+                    }
+                    assert!(began.elapsed() < Duration::from_secs(120), "never stored");
+                }
+            })
+        })
+        .collect();
+    let mut batches = Vec::new();
+    for sender in senders {
+        batches.push(sender.await.unwrap());
+    }
+    let missing = batches
+        .iter()
+        .flat_map(|batch| &batch.samples)
+        .filter(|(labels, at)| !world.store().contains(labels, *at));
+    assert_eq!(missing.count(), 0);
+
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    println!("peak of resident memory: {peak} KiB");
+    assert!(peak * 1024 < LIMIT, "{peak} KiB");
+}

@@ -1,0 +1,103 @@
+//! A batch that is too large for AMP reaches it in parts.
+
+use emulator::fault::{Fault, FaultKind};
+use emulator::world::{Target, WorldConfig};
+use reqwest::StatusCode;
+
+use crate::bodies;
+use crate::rig::{Rig, V1, V2, text};
+
+fn small_limit(bytes: usize) -> WorldConfig {
+    let mut world = WorldConfig::default();
+    world.amp.max_request_bytes = bytes;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_over_the_limit_is_split_before_amp_sees_it() {
+    let rig = Rig::start().await;
+    let batch = bodies::incompressible("up", 400, 6_000);
+    assert!(batch.body.len() > 1_500_000, "{}", batch.body.len());
+    assert_eq!(rig.write(&batch).await, StatusCode::OK);
+    assert!(rig.has_stored(&batch));
+    let statuses = rig.world.journal(Target::Amp).counts().statuses;
+    assert_eq!(
+        statuses.keys().copied().collect::<Vec<_>>(),
+        [200],
+        "AMP never had to say 413"
+    );
+    assert!((rig.metric("amp_sidecar_splits_total").await - 1.0).abs() < 0.5);
+    assert!((rig.metric("amp_sidecar_forwarded_samples_total").await - 400.0).abs() < 0.5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_413_of_amp_is_answered_by_smaller_parts() {
+    let rig = Rig::start_in(small_limit(20_000), &[]).await;
+    let batch = bodies::incompressible("up", 100, 1_000);
+    assert_eq!(rig.write(&batch).await, StatusCode::OK);
+    assert!(rig.has_stored(&batch));
+    assert!(
+        (rig.metric(r#"amp_sidecar_batches_total{outcome="stored"}"#)
+            .await
+            - 1.0)
+            .abs()
+            < 0.5
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_parts_of_a_version_2_batch_wrote_is_added_up() {
+    let rig = Rig::start_in(small_limit(2_000), &[]).await;
+    let batch = bodies::v2("up", 500);
+    assert!(batch.body.len() > 2_000);
+    let response = rig.post("/api/v1/write", V2, batch.body.clone()).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let written = |kind: &str| {
+        response.headers()[format!("x-prometheus-remote-write-{kind}-written")]
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(
+        (
+            written("samples"),
+            written("histograms"),
+            written("exemplars")
+        ),
+        ("500".into(), "1".into(), "1".into())
+    );
+    assert!(rig.has_stored(&batch));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_fails_brings_the_whole_batch_back_and_nothing_is_missing_after_it() {
+    let rig = Rig::start_in(small_limit(20_000), &[("max-upstream-bytes", "20000")]).await;
+    rig.until_ready().await;
+    let batch = bodies::incompressible("up", 100, 1_000);
+    // The parts are sent one after the other: the third meets the fault.
+    rig.world.faults(Target::Amp).set([
+        Fault::new(FaultKind::Delay(std::time::Duration::ZERO)).times(2),
+        Fault::new(FaultKind::answer(500, "")).times(1),
+    ]);
+    assert_eq!(rig.write(&batch).await, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(!rig.has_stored(&batch));
+    assert_eq!(rig.write(&batch).await, StatusCode::OK);
+    assert!(rig.has_stored(&batch));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_series_that_is_too_large_alone_is_refused_and_the_others_are_stored() {
+    let rig = Rig::start_in(small_limit(5_000), &[]).await;
+    let giant = bodies::incompressible("giant", 1, 8_000);
+    let response = rig.post("/api/v1/write", V1, giant.body).await;
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let words = text(response).await;
+    assert!(words.contains("cannot be cut"), "{words}");
+    assert!(
+        (rig.metric(r#"amp_sidecar_lost_samples_total{reason="too_large_for_amp"}"#)
+            .await
+            - 1.0)
+            .abs()
+            < 0.5
+    );
+}
