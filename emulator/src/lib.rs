@@ -12,9 +12,11 @@
 //! - [`sts`], [`sessions`]: AssumeRoleWithWebIdentity, trust policies, what was issued.
 //! - [`amp`]: the remote-write endpoint of a workspace.
 //! - [`fault`], [`journal`]: what goes wrong when, and what each target heard.
+//! - [`tcp`]: a proxy that spoils connections below HTTP.
 //! - [`clock`], [`tls`]: wall time with an offset, certificates of an own authority.
 //! - [`peers`]: real processes around a world, and the comparison of what was sent with what was stored.
 //! - [`demo`]: all of it together, with things going wrong one after the other.
+//! - [`matrix`]: every fault, played with real senders: does a sample get lost?
 //!
 //! It never depends on the sidecar, nor on the library that the sidecar signs
 //! with: neither can hide the other's mistake.
@@ -30,9 +32,11 @@ mod http;
 pub mod issuer;
 pub mod journal;
 mod jwt;
+pub mod matrix;
 pub mod peers;
 pub mod sessions;
 pub mod sts;
+pub mod tcp;
 pub mod tls;
 pub mod token_folder;
 pub mod world;

@@ -2,7 +2,10 @@
 //!
 //! `serve` starts a world, tells how to reach it and runs until it is told to
 //! stop; everything that changes meanwhile (faults, clock, tokens) goes over
-//! the admin endpoint. `demo` runs a world, the sidecar and a sender by itself.
+//! the admin endpoint. `demo` runs a world, the sidecar and a sender by itself,
+//! `prove` many of them, with a fault each.
+
+mod prove;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -32,6 +35,9 @@ enum Command {
     Serve(Serve),
     /// Show that nothing is lost while tokens rotate, credentials run out, STS fails and AMP refuses.
     Demo(Demo),
+    /// Prove with real senders that no fault costs a sample.
+    #[command(alias = "matrix")]
+    Prove(prove::Prove),
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +100,11 @@ async fn main() -> ExitCode {
         Command::Demo(options) => match demo(&options).await {
             Ok(summary) => options.tell(&summary),
             Err(error) => failed(&error),
+        },
+        Command::Prove(options) => tokio::select! {
+            // Ending here and not by the signal, so that every child ends too.
+            _ = tokio::signal::ctrl_c() => ExitCode::FAILURE,
+            proved = options.run() => proved.unwrap_or_else(|error| failed(&error)),
         },
     }
 }

@@ -36,6 +36,7 @@ use crate::issuer::{BrokenToken, Issuer, TokenSpec};
 use crate::journal::Journal;
 use crate::sessions::Sessions;
 use crate::sts::{Account, OidcProvider, Role, Sts, StsCall, TrustPolicy, TrustPolicyError};
+use crate::tcp::TcpFaults;
 use crate::tls::{Certificates, Presented, TlsError};
 use crate::token_folder::TokenFolder;
 
@@ -85,6 +86,9 @@ pub struct WorldConfig {
     pub sts_https: bool,
     /// Whether the issuer speaks TLS.
     pub issuer_https: bool,
+    /// Puts a TCP fault proxy before STS and AMP; see [`World::tcp`]. Their
+    /// URLs then lead to free ports, whatever `ports` says.
+    pub tcp_faults: bool,
     /// Fixed ports; 0 takes a free one.
     pub ports: Ports,
 }
@@ -141,6 +145,8 @@ pub struct World {
     urls: Urls,
     role_arn: String,
     ca_file: PathBuf,
+    /// Before the servers, so that no peer hears their end before it is cut off.
+    tcp: [Option<TcpFaults>; 2],
     _servers: Vec<Server>,
     renewal: JoinHandle<()>,
     folder: TempDir,
@@ -204,6 +210,7 @@ impl Default for WorldConfig {
             session_life: None,
             sts_https: false,
             issuer_https: false,
+            tcp_faults: false,
             ports: Ports::default(),
         }
     }
@@ -238,7 +245,7 @@ impl World {
         let admin_socket = bind(config.ports.admin).await?;
 
         let clock = Clock::new();
-        let issuer_origin = origin(&issuer_socket, config.issuer_https);
+        let issuer_origin = origin(issuer_socket.address(), config.issuer_https);
         let issuer = tokio::task::spawn_blocking({
             let clock = clock.clone();
             move || Issuer::new(&issuer_origin, ISSUER_PATH, clock)
@@ -277,14 +284,28 @@ impl World {
         }
         let amp = Amp::new(amp_config.clone(), sessions.clone());
 
+        let before = |socket: &Bound| {
+            let proxy = config
+                .tcp_faults
+                .then(|| TcpFaults::start(socket.address()));
+            proxy
+                .transpose()
+                .map_err(|source| Error::Bind { port: 0, source })
+        };
+        let (sts_tcp, amp_tcp) = (before(&sts_socket)?, before(&amp_socket)?);
+        let place = |proxy: &Option<TcpFaults>, socket: &Bound| {
+            proxy.as_ref().map_or(socket.address(), TcpFaults::address)
+        };
+        let sts_place = place(&sts_tcp, &sts_socket);
+        let amp_place = place(&amp_tcp, &amp_socket);
         let urls = Urls {
-            sts: origin(&sts_socket, config.sts_https),
+            sts: origin(sts_place, config.sts_https),
             amp: format!(
                 "{}/workspaces/{}/api/v1/remote_write",
-                origin(&amp_socket, true),
+                origin(amp_place, true),
                 config.amp.workspace_id
             ),
-            admin: origin(&admin_socket, false),
+            admin: origin(admin_socket.address(), false),
         };
         let controls = Arc::new(Controls {
             clock: clock.clone(),
@@ -323,6 +344,7 @@ impl World {
             urls,
             role_arn,
             ca_file,
+            tcp: [sts_tcp, amp_tcp],
             _servers: servers,
             renewal,
             folder,
@@ -410,6 +432,18 @@ impl World {
     #[must_use]
     pub fn faults(&self, target: Target) -> &Faults {
         self.controls.faults(target)
+    }
+
+    /// The TCP fault proxy before a target; none before the issuer, and none
+    /// at all unless [`WorldConfig::tcp_faults`] asks for them.
+    #[must_use]
+    pub fn tcp(&self, target: Target) -> Option<&TcpFaults> {
+        let [sts, amp] = &self.tcp;
+        match target {
+            Target::Issuer => None,
+            Target::Sts => sts.as_ref(),
+            Target::Amp => amp.as_ref(),
+        }
     }
 
     /// What a target heard.
@@ -663,9 +697,9 @@ async fn bind(port: u16) -> Result<Bound, Error> {
         .map_err(|source| Error::Bind { port, source })
 }
 
-fn origin(socket: &Bound, https: bool) -> String {
+fn origin(address: SocketAddr, https: bool) -> String {
     let scheme = if https { "https" } else { "http" };
-    format!("{scheme}://{}", socket.address())
+    format!("{scheme}://{address}")
 }
 
 /// Renews the token as kubelet does, until the world ends.

@@ -1,0 +1,258 @@
+//! One row of the matrix, as data.
+//!
+//! A row says what stands between sender and AMP, what goes wrong, how it is
+//! mended, what is promised about the samples, and which of the sidecar's
+//! metrics shows that it happened. The builder's defaults are the common case:
+//! a Prometheus, a fault of the usual length, nothing lost.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::form::Form;
+use crate::fault::Fault;
+use crate::issuer::BrokenToken;
+use crate::tcp::TcpFault;
+use crate::tls::Presented;
+use crate::world::{Target, WorldConfig};
+
+/// A row of the matrix.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Its name on the command line and in the table.
+    pub name: &'static str,
+    /// What goes wrong, in a few words.
+    pub what: String,
+    pub(super) sender: Sending,
+    pub(super) series: usize,
+    pub(super) world: WorldConfig,
+    pub(super) flags: Vec<String>,
+    /// Done before the sidecar starts.
+    pub(super) before: Vec<Act>,
+    pub(super) begin: Vec<Act>,
+    pub(super) length: Duration,
+    pub(super) end: Vec<Act>,
+    pub(super) ending: Ending,
+    pub(super) promise: Promise,
+    pub(super) shown: Shown,
+}
+
+/// Who sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sending {
+    Prometheus,
+    Vmagent,
+    /// So many built-in senders at once.
+    Crowd(usize),
+}
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+pub(super) enum Act {
+    /// Sets the target's script.
+    Faults(Target, Vec<Fault>),
+    /// Makes AMP redirect to a place that answers every GET with 200.
+    Redirect(u16),
+    /// Sets the script of the proxy before the target.
+    Tcp(Target, Vec<TcpFault>),
+    BreakToken(BrokenToken),
+    RotateToken,
+    RotateKeys,
+    RevokeSessions,
+    /// Moves the world's clock.
+    Clock(i64),
+    /// Whether the role may write.
+    MayWrite(bool),
+    Present(Presented),
+    KillSidecar,
+    /// SIGTERM, and nothing more until it has left.
+    StopSidecar,
+    StartSidecar,
+    /// SIGKILL and a new start, every other second while the fault lasts.
+    CrashLoop,
+    /// SIGKILL, and at once another on the same database.
+    RestartSender,
+    Wait(Duration),
+}
+
+/// How the row ends for its processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The sender scrapes no more and sends what it has.
+    Finish,
+    /// Sender and sidecar get SIGTERM at the same moment, as the fault begins.
+    BothLeave,
+}
+
+/// What is promised about the samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Promise {
+    /// None is missing.
+    Kept,
+    /// Some are, whatever stands before AMP.
+    Lost { why: &'static str, counted: Counted },
+}
+
+/// How it is known which samples had to be lost, and no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// The sidecar counted exactly the missing ones as lost.
+    BySidecar,
+    /// AMP refused exactly the missing ones.
+    ByAmp,
+    /// All missing ones are of the fault's time.
+    InTheFault,
+}
+
+/// Which of the sidecar's metrics shows that it happened.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Shown {
+    /// A counter, and one of its labels with its value, that has moved since the fault began.
+    Moved(&'static str, &'static str, &'static str),
+    /// A gauge that is at this value, give or take the second number, while the fault lasts.
+    Is(&'static str, f64, f64),
+    /// A counter that began again.
+    Restarted(&'static str),
+}
+
+// === impl Row ===
+
+impl Row {
+    pub(super) fn new(form: &Form, name: &'static str, what: impl Into<String>) -> Self {
+        let mut world = WorldConfig {
+            tcp_faults: true,
+            sts_https: true,
+            ..WorldConfig::default()
+        };
+        world.amp.region = "eu-central-1".to_owned();
+        Self {
+            name,
+            what: what.into(),
+            sender: Sending::Prometheus,
+            series: 200,
+            world,
+            flags: form.flags(),
+            before: Vec::new(),
+            begin: Vec::new(),
+            length: form.fault,
+            end: Vec::new(),
+            ending: Ending::Finish,
+            promise: Promise::Kept,
+            shown: Shown::outcome("stored"),
+        }
+    }
+
+    pub(super) fn sent_by(self, sender: Sending) -> Self {
+        Self { sender, ..self }
+    }
+
+    pub(super) fn series(self, series: usize) -> Self {
+        Self { series, ..self }
+    }
+
+    /// Sessions end after a while that is shorter than the fault.
+    pub(super) fn short_sessions(mut self, form: &Form) -> Self {
+        self.world.session_life = Some(form.session);
+        self
+    }
+
+    pub(super) fn world(mut self, change: impl FnOnce(&mut WorldConfig)) -> Self {
+        change(&mut self.world);
+        self
+    }
+
+    pub(super) fn flag(mut self, flag: impl Into<String>) -> Self {
+        self.flags.push(flag.into());
+        self
+    }
+
+    pub(super) fn first(mut self, act: Act) -> Self {
+        self.before.push(act);
+        self
+    }
+
+    pub(super) fn begin(mut self, act: Act) -> Self {
+        self.begin.push(act);
+        self
+    }
+
+    pub(super) fn end(mut self, act: Act) -> Self {
+        self.end.push(act);
+        self
+    }
+
+    pub(super) fn ending(self, ending: Ending) -> Self {
+        Self { ending, ..self }
+    }
+
+    /// Lasts so long instead of as usual.
+    pub(super) fn lasting(self, length: Duration) -> Self {
+        Self { length, ..self }
+    }
+
+    /// A script that is on from beginning to end of the fault.
+    pub(super) fn faults(self, target: Target, faults: impl IntoIterator<Item = Fault>) -> Self {
+        self.begin(Act::Faults(target, faults.into_iter().collect()))
+            .end(Act::Faults(target, Vec::new()))
+    }
+
+    /// As [`Self::faults`], below HTTP.
+    pub(super) fn tcp(self, target: Target, faults: impl IntoIterator<Item = TcpFault>) -> Self {
+        self.begin(Act::Tcp(target, faults.into_iter().collect()))
+            .end(Act::Tcp(target, Vec::new()))
+    }
+
+    pub(super) fn lost(self, counted: Counted, why: &'static str) -> Self {
+        let promise = Promise::Lost { why, counted };
+        Self { promise, ..self }
+    }
+
+    pub(super) fn shown(self, shown: Shown) -> Self {
+        Self { shown, ..self }
+    }
+
+    /// Whether none of its samples may be missing.
+    #[must_use]
+    pub fn is_keepable(&self) -> bool {
+        self.promise == Promise::Kept
+    }
+}
+
+// === impl Shown ===
+
+impl Shown {
+    /// Batches with this outcome.
+    pub(super) fn outcome(name: &'static str) -> Self {
+        Self::Moved("amp_sidecar_batches_total", "outcome", name)
+    }
+
+    /// Exchanges of the token with this result.
+    pub(super) fn exchange(result: &'static str) -> Self {
+        Self::Moved("amp_sidecar_credential_exchanges_total", "result", result)
+    }
+
+    /// Attempts that ended without an answer of AMP, for this reason.
+    pub(super) fn fault(reason: &'static str) -> Self {
+        Self::Moved("amp_sidecar_upstream_faults_total", "reason", reason)
+    }
+
+    /// Answers of AMP with this status.
+    pub(super) fn answered(code: &'static str) -> Self {
+        Self::Moved("amp_sidecar_upstream_answers_total", "code", code)
+    }
+
+    /// Samples counted as lost for this reason.
+    pub(super) fn lost(reason: &'static str) -> Self {
+        Self::Moved("amp_sidecar_lost_samples_total", "reason", reason)
+    }
+}
+
+/// As the table shows it.
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Moved(metric, label, value) => write!(f, "{metric}{{{label}=\"{value}\"}}"),
+            Self::Is(metric, value, _) => write!(f, "{metric} = {value}"),
+            Self::Restarted(metric) => write!(f, "{metric} from 0"),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Rows about many senders, and about more than the sidecar has room for.
+
+use std::time::Duration;
+
+use super::amp_says;
+use crate::fault::{Fault, FaultKind};
+use crate::matrix::form::Form;
+use crate::matrix::row::{Row, Sending, Shown};
+use crate::world::Target;
+
+pub(super) fn rows(form: &Form) -> Vec<Row> {
+    let crowd = form.crowd;
+    vec![
+        amp_says(
+            form,
+            "many-senders",
+            &format!("{crowd} senders at once, AMP 503"),
+            FaultKind::answer(503, "down"),
+        )
+        .sent_by(Sending::Crowd(crowd))
+        .series(5)
+        .shown(Shown::outcome("amp_failing")),
+        Row::new(
+            form,
+            "no-room",
+            "50 senders, room for 64 KiB in flight, AMP takes half a second",
+        )
+        .sent_by(Sending::Crowd(50))
+        .flag("--max-inflight-bytes=64KiB")
+        .flag("--max-body-bytes=64KiB")
+        .faults(
+            Target::Amp,
+            [Fault::new(FaultKind::Delay(Duration::from_millis(500)))],
+        )
+        .shown(Shown::outcome("overloaded")),
+    ]
+}

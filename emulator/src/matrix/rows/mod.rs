@@ -1,0 +1,88 @@
+//! Every row, in the order of the table.
+//!
+//! In: the form, from which the rows take their times. Out: rows. Where the
+//! emulator's services can fail by themselves (a token that is broken, a role
+//! that is denied, a clock that is off) they do; scripted answers stand for what
+//! they never say of themselves, in AWS' words.
+
+mod answers;
+mod credentials;
+mod data;
+mod load;
+mod processes;
+mod transport;
+
+use std::time::Duration;
+
+use super::form::Form;
+use super::row::{Row, Sending};
+use crate::fault::{Fault, FaultKind};
+use crate::world::Target;
+
+/// All of them.
+#[must_use]
+pub fn rows(form: &Form) -> Vec<Row> {
+    let healthy = Row::new(form, "healthy", "nothing");
+    let by_vmagent = Row::new(form, "vmagent-healthy", "nothing").sent_by(Sending::Vmagent);
+    let mut rows = vec![healthy, by_vmagent];
+    rows.extend(credentials::rows(form));
+    rows.extend(answers::rows(form));
+    rows.extend(data::rows(form));
+    rows.extend(transport::rows(form));
+    rows.extend(processes::rows(form));
+    rows.extend(load::rows(form));
+    rows
+}
+
+/// AMP answers every batch so, for as long as the fault lasts.
+fn amp_says(form: &Form, name: &'static str, what: &str, answer: FaultKind) -> Row {
+    Row::new(form, name, what).faults(Target::Amp, [Fault::new(answer)])
+}
+
+/// JSON as AMP's front door writes it.
+fn message(status: u16, text: &str) -> FaultKind {
+    let body = serde_json::json!({"message": text}).to_string();
+    with_headers(status, &[("content-type", "application/json")], body)
+}
+
+fn with_headers(status: u16, headers: &[(&str, &str)], body: impl Into<String>) -> FaultKind {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    FaultKind::Answer {
+        status,
+        headers: headers.iter().map(owned).collect(),
+        body: body.into(),
+    }
+}
+
+/// Seconds, where the form has nothing to say about them.
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_fit_for_a_command_line() {
+        let mut names = std::collections::HashSet::new();
+        for row in rows(&Form::short()) {
+            let plain = |letter: char| {
+                letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-'
+            };
+            assert!(row.name.chars().all(plain), "{}", row.name);
+            assert!(names.insert(row.name), "{} twice", row.name);
+        }
+    }
+
+    #[test]
+    fn both_forms_have_the_same_rows_and_promises() {
+        let told = |form| {
+            rows(&form)
+                .into_iter()
+                .map(|row| (row.name, row.promise))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(told(Form::short()), told(Form::full()));
+    }
+}

@@ -1,0 +1,178 @@
+//! The senders of a row, whichever they are, seen alike.
+//!
+//! In: where to write to and what to scrape. Out: once they have finished, the
+//! [`Samples`] that they had to send, which for each kind come from the most
+//! independent witness there is: Prometheus' own database, the twin of a
+//! vmagent, the record of a built-in sender.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::error::Error;
+use super::row::{Row, Sending};
+use super::stage::Kit;
+use super::vmagent::Vmagent;
+use crate::clock::Clock;
+use crate::peers::prometheus::{Prometheus, Setup};
+use crate::peers::samples::Samples;
+use crate::peers::sender::{Sender, SenderConfig};
+use crate::peers::source::Source;
+use crate::world::World;
+
+const LOOK_EVERY: Duration = Duration::from_millis(150);
+/// Prometheus reads its write-ahead log a moment after it wrote it: a queue that is empty once may fill again.
+const QUIET_LOOKS: u32 = 4;
+/// How often a sender of a crowd makes samples, and how long a batch waits for them.
+const CROWD_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What a row's samples come from.
+#[derive(Debug)]
+pub(super) enum Senders {
+    Prometheus {
+        process: Box<Prometheus>,
+        _source: Source,
+    },
+    Vmagent {
+        process: Box<Vmagent>,
+        source: Source,
+    },
+    Crowd(Vec<Sender>),
+}
+
+// === impl Senders ===
+
+impl Senders {
+    pub(super) async fn start(row: &Row, kit: &Kit, url: &str) -> Result<Self, Error> {
+        let source = || async { Source::start(row.series).await.map_err(Error::Source) };
+        match row.sender {
+            Sending::Prometheus => {
+                let source = source().await?;
+                let mut setup = Setup::new(&kit.prometheus, source.address(), url.to_owned());
+                setup.remote_write = kit.form.remote_write();
+                let process = Box::new(Prometheus::start(setup).await?);
+                Ok(Self::Prometheus {
+                    process,
+                    _source: source,
+                })
+            }
+            Sending::Vmagent => {
+                let source = source().await?;
+                let started = Vmagent::start(&kit.vmagent, kit, url, source.address()).await;
+                Ok(Self::Vmagent {
+                    process: Box::new(started?),
+                    source,
+                })
+            }
+            Sending::Crowd(number) => {
+                let sender = |number: usize| {
+                    let mut config = SenderConfig::new(url.to_owned());
+                    config.series = row.series;
+                    config.shards = 1;
+                    config.interval = CROWD_INTERVAL;
+                    config
+                        .external_labels
+                        .push(("sender".to_owned(), number.to_string()));
+                    Sender::start(&config)
+                };
+                let senders = (0..number).map(sender).collect::<Result<_, _>>()?;
+                Ok(Self::Crowd(senders))
+            }
+        }
+    }
+
+    /// Lets them send what they have, and tells what that was.
+    pub(super) async fn finish(
+        &mut self,
+        world: &World,
+        within: Duration,
+    ) -> Result<Samples, Error> {
+        match self {
+            Self::Prometheus { process, .. } => {
+                process.stop_scraping().await?;
+                drain(process, within).await?;
+                Ok(process.sent().await?)
+            }
+            Self::Vmagent { process, source } => {
+                let scrapes = source.scrapes();
+                let sent = process.sent(world.store(), within).await?;
+                // The scrape under way is allowed to be on neither side.
+                let scraped = scrapes.saturating_sub(1) * 200;
+                if sent.len() < scraped {
+                    return Err(Error::Twin {
+                        scraped,
+                        sent: sent.len(),
+                    });
+                }
+                Ok(sent)
+            }
+            Self::Crowd(senders) => {
+                let mut finishing = JoinSet::new();
+                for mut sender in senders.drain(..) {
+                    finishing.spawn(async move {
+                        let all = sender.finish(within).await;
+                        (all, sender.samples())
+                    });
+                }
+                let mut sent = Samples::new();
+                while let Some(finished) = finishing.join_next().await {
+                    if let Ok((_whether_all_shows_as_missing, samples)) = finished {
+                        sent.absorb(samples);
+                    }
+                }
+                Ok(sent)
+            }
+        }
+    }
+
+    /// SIGTERM, and what was to be sent up to then; `None` for senders that are no processes.
+    pub(super) async fn leave(&mut self, within: Duration) -> Result<Option<SystemTime>, Error> {
+        let Self::Prometheus { process, .. } = self else {
+            return Ok(None);
+        };
+        let told = Clock::new().now();
+        process.stop(within).await?;
+        Ok(Some(told))
+    }
+
+    /// What a Prometheus that has left had to send until `told`.
+    pub(super) async fn left(&mut self, told: SystemTime) -> Result<Samples, Error> {
+        let Self::Prometheus { process, .. } = self else {
+            return Ok(Samples::new());
+        };
+        process.start_again().await?;
+        Ok(process.sent().await?.until(millis(told)))
+    }
+
+    /// SIGKILL, and another start on the same database.
+    pub(super) async fn restart(&mut self) -> Result<(), Error> {
+        if let Self::Prometheus { process, .. } = self {
+            process.process_mut().kill().await?;
+            process.start_again().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Until nothing is left to be sent, or `within` is over: what is left then shows as missing.
+async fn drain(prometheus: &Prometheus, within: Duration) -> Result<(), Error> {
+    let deadline = Instant::now() + within;
+    let mut quiet = 0;
+    while quiet < QUIET_LOOKS && Instant::now() < deadline {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let pending = prometheus
+            .metrics()
+            .await?
+            .count("prometheus_remote_storage_samples_pending");
+        quiet = if pending == 0 { quiet + 1 } else { 0 };
+    }
+    Ok(())
+}
+
+pub(super) fn millis(time: SystemTime) -> i64 {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,265 @@
+//! One row, played: a world, a proxy, a sender, a fault that comes and goes.
+//!
+//! ```text
+//! start ─▶ it flows ─▶ fault begins ─▶ … ─▶ fault ends ─▶ it flows again ─▶ sender finishes ─▶ compare
+//! ```
+//!
+//! In: a [`Row`] and the [`Kit`]. Out: an [`Outcome`], or why the row could not be
+//! played. Between sender and sidecar stands a [`crate::tcp`] proxy without
+//! faults, so that what the sender hears is heard by the [`Ear`] too.
+//!
+//! Every wait is bounded, and running out of time is no error by itself: what
+//! did not arrive shows as missing.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::ear::Ear;
+use super::error::Error;
+use super::form::Form;
+use super::outcome::{Outcome, Played};
+use super::row::{Act, Ending, Row};
+use super::senders::{Senders, millis};
+use crate::clock::Clock;
+use crate::fault::{Fault, FaultKind};
+use crate::peers::compare::compare;
+use crate::peers::metrics::Metrics;
+use crate::peers::samples::Samples;
+use crate::peers::sidecar::{Program, Sidecar};
+use crate::peers::source::Source;
+use crate::tcp::TcpFaults;
+use crate::world::{Target, World};
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Above the 90 s that the sidecar takes at most to leave, and Prometheus' flush of a minute.
+const LEAVES_WITHIN: Duration = Duration::from_secs(110);
+const CRASH_EVERY: Duration = Duration::from_secs(2);
+
+/// What all rows share.
+#[derive(Debug, Clone)]
+pub struct Kit {
+    /// The proxy under test.
+    pub program: Program,
+    /// The Prometheus that sends.
+    pub prometheus: PathBuf,
+    /// The vmagent that sends.
+    pub vmagent: PathBuf,
+    /// How long everything takes.
+    pub form: Form,
+}
+
+/// Everything that runs for a row; all of it ends when this is dropped.
+struct Stage<'a> {
+    row: &'a Row,
+    kit: &'a Kit,
+    senders: Senders,
+    ear: Arc<Ear>,
+    _tap: TcpFaults,
+    sidecar: Sidecar,
+    world: World,
+    /// Answers every GET with 200.
+    elsewhere: Source,
+}
+
+/// Plays a row.
+pub(super) async fn play(row: &Row, kit: &Kit) -> Result<Outcome, Error> {
+    let started = Instant::now();
+    let mut stage = Stage::set(row, kit).await?;
+    let before = stage.sidecar.metrics().await.ok();
+    let (begun, begun_at) = (Instant::now(), Clock::new().now());
+    let (sent, during) = match row.ending {
+        Ending::Finish => stage.fault_and_finish(begun).await?,
+        Ending::BothLeave => stage.leave_within_the_fault().await?,
+    };
+    let after = stage.sidecar.metrics().await.ok();
+    let store = stage.world.store();
+    Ok(Outcome::of(
+        row,
+        Played {
+            heard: &stage.ear,
+            comparison: compare(&sent.samples, store),
+            refused: store.stats().refused,
+            metrics: [before, during, after],
+            fault: (millis(begun_at), millis(sent.fault_over)),
+            again_after: sent.again_after,
+            is_ours: matches!(kit.program, Program::Sidecar(_)),
+            log: stage.sidecar.log().last_words(),
+            took: started.elapsed(),
+        },
+    ))
+}
+
+/// What the sender had to send, and when it could again.
+struct Sent {
+    samples: Samples,
+    fault_over: SystemTime,
+    again_after: Option<Duration>,
+}
+
+// === impl Stage ===
+
+impl<'a> Stage<'a> {
+    /// Starts everything and waits until samples arrive.
+    async fn set(row: &'a Row, kit: &'a Kit) -> Result<Self, Error> {
+        let world = World::start(row.world.clone()).await?;
+        for act in &row.before {
+            change(&world, act)?;
+        }
+        let flags: Vec<_> = row.flags.iter().map(String::as_str).collect();
+        let sidecar = Sidecar::start(&kit.program, &world, &flags).await?;
+        let ear = Arc::new(Ear::new());
+        let tap =
+            TcpFaults::observed(sidecar.listen(), Some(ear.clone())).map_err(Error::Listen)?;
+        let url = through(&sidecar, tap.address());
+        let stage = Self {
+            row,
+            kit,
+            senders: Senders::start(row, kit, &url).await?,
+            ear,
+            _tap: tap,
+            sidecar,
+            world,
+            elsewhere: Source::start(1).await.map_err(Error::Source)?,
+        };
+        stage.flows().await?;
+        Ok(stage)
+    }
+
+    /// A few batches in a row, so that connections are kept and shards have settled.
+    async fn flows(&self) -> Result<(), Error> {
+        let within = self.kit.form.flows_within;
+        let deadline = Instant::now() + within;
+        while self.world.store().stats().batches < 3 || self.world.store().stats().samples == 0 {
+            if Instant::now() > deadline {
+                let log = self.sidecar.log().last_words();
+                return Err(Error::NoFlow { within, log });
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    async fn fault_and_finish(&mut self, begun: Instant) -> Result<(Sent, Option<Metrics>), Error> {
+        let row = self.row;
+        let form = &self.kit.form;
+        for act in &row.begin {
+            self.act(act).await?;
+        }
+        tokio::time::sleep_until(begun + row.length).await;
+        let during = self.sidecar.metrics().await.ok();
+        for act in &row.end {
+            self.act(act).await?;
+        }
+        let (over, fault_over) = (Instant::now(), Clock::new().now());
+        let again = self.ear.success(over, form.flows_within).await;
+        let again_after = again
+            .map(|again| again - over)
+            .filter(|_| self.ear.was_refused(begun));
+        let samples = self
+            .senders
+            .finish(&self.world, form.settles_within)
+            .await?;
+        let sent = Sent {
+            samples,
+            fault_over,
+            again_after,
+        };
+        Ok((sent, during))
+    }
+
+    /// Both get SIGTERM as the fault begins, and have until they are done.
+    async fn leave_within_the_fault(&mut self) -> Result<(Sent, Option<Metrics>), Error> {
+        let row = self.row;
+        for act in &row.begin {
+            self.act(act).await?;
+        }
+        self.sidecar.process().terminate()?;
+        let (senders, world, sidecar) = (&mut self.senders, &self.world, &mut self.sidecar);
+        let relieve = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let during = sidecar.metrics().await.ok();
+            tokio::time::sleep(row.length.saturating_sub(Duration::from_secs(1))).await;
+            for act in &row.end {
+                change(world, act)?;
+            }
+            sidecar.process_mut().wait(LEAVES_WITHIN).await?;
+            Ok::<_, Error>(during)
+        };
+        let (told, during) = tokio::join!(senders.leave(LEAVES_WITHIN), relieve);
+        let told = told?.unwrap_or_else(|| Clock::new().now());
+        let sent = Sent {
+            samples: self.senders.left(told).await?,
+            fault_over: told,
+            again_after: None,
+        };
+        Ok((sent, during?))
+    }
+
+    async fn act(&mut self, act: &Act) -> Result<(), Error> {
+        match act {
+            Act::Redirect(status) => {
+                let location = format!("http://{}/metrics", self.elsewhere.address());
+                let kind = FaultKind::Redirect {
+                    status: *status,
+                    location,
+                };
+                self.world.faults(Target::Amp).set([Fault::new(kind)]);
+            }
+            Act::KillSidecar => self.sidecar.process_mut().kill().await?,
+            Act::StopSidecar => {
+                self.sidecar.process_mut().stop(LEAVES_WITHIN).await?;
+            }
+            Act::StartSidecar => self.sidecar.start_again().await?,
+            Act::CrashLoop => {
+                let until = Instant::now() + self.row.length;
+                while Instant::now() < until {
+                    self.sidecar.start_again().await?;
+                    tokio::time::sleep(CRASH_EVERY).await;
+                }
+            }
+            Act::RestartSender => self.senders.restart().await?,
+            Act::Wait(wait) => tokio::time::sleep(*wait).await,
+            other => change(&self.world, other)?,
+        }
+        Ok(())
+    }
+}
+
+/// What concerns the world alone.
+fn change(world: &World, act: &Act) -> Result<(), Error> {
+    match act {
+        Act::Faults(target, faults) => world.faults(*target).set(faults.iter().cloned()),
+        Act::Tcp(target, faults) => {
+            if let Some(proxy) = world.tcp(*target) {
+                proxy.set(faults.iter().cloned());
+            }
+        }
+        Act::BreakToken(how) => world.break_token(*how)?,
+        Act::RotateToken => world.rotate_token()?,
+        Act::RotateKeys => world.rotate_keys()?,
+        Act::RevokeSessions => world.sessions().revoke_all(),
+        Act::Clock(offset) => world.clock().set_offset_seconds(*offset),
+        Act::MayWrite(true) => world.amp().allow_roles([world.role_arn().to_owned()]),
+        Act::MayWrite(false) => world.amp().allow_roles([]),
+        Act::Present(presented) => world.present(*presented),
+        // Not the world's: the stage carries these out.
+        Act::Redirect(_)
+        | Act::KillSidecar
+        | Act::StopSidecar
+        | Act::StartSidecar
+        | Act::CrashLoop
+        | Act::RestartSender
+        | Act::Wait(_) => {}
+    }
+    Ok(())
+}
+
+/// The sidecar's URL, by way of `tap`.
+fn through(sidecar: &Sidecar, tap: SocketAddr) -> String {
+    let own = sidecar.listen().to_string();
+    sidecar.write_url().replacen(&own, &tap.to_string(), 1)
+}
