@@ -505,6 +505,11 @@ impl Observe for Notes {
             .push((connection, Some(way), bytes.to_vec()));
     }
 
+    fn unreached(&self, connection: u64) {
+        let note = (connection, None, b"unreached".to_vec());
+        self.0.lock().unwrap().push(note);
+    }
+
     fn ended(&self, connection: u64) {
         self.0.lock().unwrap().push((connection, None, Vec::new()));
     }
@@ -523,5 +528,17 @@ async fn an_observer_hears_both_directions_and_the_end() {
         (0, Some(Way::Answer), b"hello".to_vec()),
         (0, None, vec![]),
     ];
+    eventually(|| *notes.0.lock().unwrap() == expected).await;
+}
+
+#[tokio::test]
+async fn an_observer_hears_of_a_service_that_is_down() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = listener.local_addr().unwrap();
+    drop(listener);
+    let notes = Arc::new(Notes::default());
+    let proxy = TcpFaults::observed(nobody, Some(notes.clone())).unwrap();
+    end(&mut connect(&proxy).await).await.1.unwrap_err();
+    let expected = [(0, None, b"unreached".to_vec()), (0, None, vec![])];
     eventually(|| *notes.0.lock().unwrap() == expected).await;
 }

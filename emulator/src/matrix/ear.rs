@@ -131,6 +131,11 @@ impl Observe for Ear {
         }
     }
 
+    fn unreached(&self, _connection: u64) {
+        // The reset comes before the request was read: to the sender it is one without an answer.
+        self.hear(self.lock(), None);
+    }
+
     fn ended(&self, connection: u64) {
         let mut inner = self.lock();
         if inner.waiting.remove(&connection) {
@@ -191,7 +196,9 @@ mod tests {
         ask(2);
         ear.ended(2);
         ear.ended(1);
-        let counted = [("204", 1), ("503", 1), (NO_ANSWER, 1)];
+        ear.unreached(3);
+        ear.ended(3);
+        let counted = [("204", 1), ("503", 1), (NO_ANSWER, 2)];
         assert_eq!(
             ear.answers(),
             counted.map(|(name, count)| (name.to_owned(), count)).into()

@@ -16,6 +16,8 @@ use crate::peers::compare::Comparison;
 use crate::peers::metrics::Metrics;
 
 const LOST: &str = "amp_sidecar_lost_samples_total";
+/// The contract's, in seconds.
+const LONGEST_PAUSE: u64 = 5;
 /// A sample may be scraped, and so be lost, some seconds before the fault: it waits for its batch to be full.
 const BEFORE_THE_FAULT_MS: i64 = 10_000;
 
@@ -76,6 +78,7 @@ impl Outcome {
         broken.extend(samples_kept(row, &played));
         if played.is_ours {
             broken.extend(not_shown(&row.shown, &played.metrics));
+            broken.extend(silenced(played.heard.longest_pause()));
         }
         let comparison = &played.comparison;
         Self {
@@ -86,7 +89,7 @@ impl Outcome {
             samples: comparison.total,
             missing: comparison.missing,
             duplicates: comparison.duplicates,
-            seconds_until_flow: played.again_after.map(|after| tenths(after)),
+            seconds_until_flow: played.again_after.map(tenths),
             metric: row.shown.to_string(),
             lost_because: match row.promise {
                 Promise::Kept => None,
@@ -182,6 +185,12 @@ fn samples_kept(row: &Row, played: &Played<'_>) -> Option<String> {
     }
 }
 
+/// A pause that keeps newer Prometheus silent past the end of an outage.
+fn silenced(longest_pause: Option<u64>) -> Option<String> {
+    let pause = longest_pause.filter(|pause| *pause > LONGEST_PAUSE)?;
+    Some(format!("Retry-After: {pause}, above {LONGEST_PAUSE} s"))
+}
+
 /// What the row's metric fails to show.
 fn not_shown(shown: &Shown, metrics: &[Option<Metrics>; 3]) -> Option<String> {
     let [before, during, after] = metrics;
@@ -191,10 +200,10 @@ fn not_shown(shown: &Shown, metrics: &[Option<Metrics>; 3]) -> Option<String> {
             .map(|metrics| metrics.value(name, labels).unwrap_or_default())
     };
     match *shown {
-        Shown::Moved(name, label, value) => {
-            let labels = [(label, value)];
-            let was = known(before, name, &labels).unwrap_or_default();
-            let is = known(after, name, &labels).or_else(|| known(during, name, &labels));
+        Shown::Moved(name, ref label) => {
+            let labels = label.as_slice();
+            let was = known(before, name, labels).unwrap_or_default();
+            let is = known(after, name, labels).or_else(|| known(during, name, labels));
             let moved = is.is_some_and(|is| is > was);
             (!moved).then(|| format!("{shown} did not move from {was} ({is:?})"))
         }

@@ -8,6 +8,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::form::Form;
 use crate::fault::Fault;
 use crate::issuer::BrokenToken;
@@ -26,6 +28,8 @@ pub struct Row {
     pub(super) series: usize,
     pub(super) world: WorldConfig,
     pub(super) flags: Vec<String>,
+    /// Prometheus' settings of `remote_write`.
+    pub(super) remote_write: Value,
     /// Done before the sidecar starts.
     pub(super) before: Vec<Act>,
     pub(super) begin: Vec<Act>,
@@ -62,6 +66,10 @@ pub(super) enum Act {
     Clock(i64),
     /// Whether the role may write.
     MayWrite(bool),
+    /// How long sessions live that are issued from now on.
+    SessionLife(Duration),
+    /// So many connections to the sidecar that promise a body and send it byte by byte.
+    Dribble(usize),
     Present(Presented),
     KillSidecar,
     /// SIGTERM, and nothing more until it has left.
@@ -106,8 +114,8 @@ pub(super) enum Counted {
 /// Which of the sidecar's metrics shows that it happened.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Shown {
-    /// A counter, and one of its labels with its value, that has moved since the fault began.
-    Moved(&'static str, &'static str, &'static str),
+    /// A counter, maybe only where one of its labels has this value, that has moved since the fault began.
+    Moved(&'static str, Option<(&'static str, &'static str)>),
     /// A gauge that is at this value, give or take the second number, while the fault lasts.
     Is(&'static str, f64, f64),
     /// A counter that began again.
@@ -131,6 +139,7 @@ impl Row {
             series: 200,
             world,
             flags: form.flags(),
+            remote_write: form.remote_write(),
             before: Vec::new(),
             begin: Vec::new(),
             length: form.fault,
@@ -163,6 +172,15 @@ impl Row {
     pub(super) fn flag(mut self, flag: impl Into<String>) -> Self {
         self.flags.push(flag.into());
         self
+    }
+
+    /// Prometheus has its queue's own settings in either form, so that a batch waits to be full.
+    pub(super) fn default_queue(self) -> Self {
+        let remote_write = json!({});
+        Self {
+            remote_write,
+            ..self
+        }
     }
 
     pub(super) fn first(mut self, act: Act) -> Self {
@@ -210,6 +228,11 @@ impl Row {
         Self { shown, ..self }
     }
 
+    /// Whether something changes while it flows, so that flowing again is worth waiting for.
+    pub(super) fn interrupts(&self) -> bool {
+        !self.begin.is_empty() || !self.end.is_empty()
+    }
+
     /// Whether none of its samples may be missing.
     #[must_use]
     pub fn is_keepable(&self) -> bool {
@@ -222,27 +245,36 @@ impl Row {
 impl Shown {
     /// Batches with this outcome.
     pub(super) fn outcome(name: &'static str) -> Self {
-        Self::Moved("amp_sidecar_batches_total", "outcome", name)
+        Self::Moved("amp_sidecar_batches_total", Some(("outcome", name)))
     }
 
     /// Exchanges of the token with this result.
     pub(super) fn exchange(result: &'static str) -> Self {
-        Self::Moved("amp_sidecar_credential_exchanges_total", "result", result)
+        Self::Moved(
+            "amp_sidecar_credential_exchanges_total",
+            Some(("result", result)),
+        )
     }
 
     /// Attempts that ended without an answer of AMP, for this reason.
     pub(super) fn fault(reason: &'static str) -> Self {
-        Self::Moved("amp_sidecar_upstream_faults_total", "reason", reason)
+        Self::Moved(
+            "amp_sidecar_upstream_faults_total",
+            Some(("reason", reason)),
+        )
     }
 
-    /// Answers of AMP with this status.
-    pub(super) fn answered(code: &'static str) -> Self {
-        Self::Moved("amp_sidecar_upstream_answers_total", "code", code)
+    /// Requests sent once more for this reason.
+    pub(super) fn resent(reason: &'static str) -> Self {
+        Self::Moved(
+            "amp_sidecar_upstream_resends_total",
+            Some(("reason", reason)),
+        )
     }
 
     /// Samples counted as lost for this reason.
     pub(super) fn lost(reason: &'static str) -> Self {
-        Self::Moved("amp_sidecar_lost_samples_total", "reason", reason)
+        Self::Moved("amp_sidecar_lost_samples_total", Some(("reason", reason)))
     }
 }
 
@@ -250,7 +282,10 @@ impl Shown {
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Moved(metric, label, value) => write!(f, "{metric}{{{label}=\"{value}\"}}"),
+            Self::Moved(metric, None) => f.write_str(metric),
+            Self::Moved(metric, Some((label, value))) => {
+                write!(f, "{metric}{{{label}=\"{value}\"}}")
+            }
             Self::Is(metric, value, _) => write!(f, "{metric} = {value}"),
             Self::Restarted(metric) => write!(f, "{metric} from 0"),
         }

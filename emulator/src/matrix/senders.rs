@@ -22,8 +22,9 @@ use crate::peers::source::Source;
 use crate::world::World;
 
 const LOOK_EVERY: Duration = Duration::from_millis(150);
-/// Prometheus reads its write-ahead log a moment after it wrote it: a queue that is empty once may fill again.
-const QUIET_LOOKS: u32 = 4;
+/// Where what was sent last was dropped, only a queue that stays empty tells the end: Prometheus' reader of the
+/// write-ahead log waits up to 5 s (`max_backoff`) before it offers a queue that was full the next sample.
+const QUIET: Duration = Duration::from_secs(6);
 /// How often a sender of a crowd makes samples, and how long a batch waits for them.
 const CROWD_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -37,6 +38,7 @@ pub(super) enum Senders {
     Vmagent {
         process: Box<Vmagent>,
         source: Source,
+        series: usize,
     },
     Crowd(Vec<Sender>),
 }
@@ -50,7 +52,7 @@ impl Senders {
             Sending::Prometheus => {
                 let source = source().await?;
                 let mut setup = Setup::new(&kit.prometheus, source.address(), url.to_owned());
-                setup.remote_write = kit.form.remote_write();
+                setup.remote_write = row.remote_write.clone();
                 let process = Box::new(Prometheus::start(setup).await?);
                 Ok(Self::Prometheus {
                     process,
@@ -63,6 +65,7 @@ impl Senders {
                 Ok(Self::Vmagent {
                     process: Box::new(started?),
                     source,
+                    series: row.series,
                 })
             }
             Sending::Crowd(number) => {
@@ -94,11 +97,15 @@ impl Senders {
                 drain(process, within).await?;
                 Ok(process.sent().await?)
             }
-            Self::Vmagent { process, source } => {
+            Self::Vmagent {
+                process,
+                source,
+                series,
+            } => {
                 let scrapes = source.scrapes();
                 let sent = process.sent(world.store(), within).await?;
                 // The scrape under way is allowed to be on neither side.
-                let scraped = scrapes.saturating_sub(1) * 200;
+                let scraped = scrapes.saturating_sub(1) * *series as u64;
                 if sent.len() < scraped {
                     return Err(Error::Twin {
                         scraped,
@@ -158,14 +165,18 @@ impl Senders {
 /// Until nothing is left to be sent, or `within` is over: what is left then shows as missing.
 async fn drain(prometheus: &Prometheus, within: Duration) -> Result<(), Error> {
     let deadline = Instant::now() + within;
-    let mut quiet = 0;
-    while quiet < QUIET_LOOKS && Instant::now() < deadline {
+    let mut quiet_since = Instant::now();
+    while Instant::now() < deadline && quiet_since.elapsed() < QUIET {
         tokio::time::sleep(LOOK_EVERY).await;
-        let pending = prometheus
-            .metrics()
-            .await?
-            .count("prometheus_remote_storage_samples_pending");
-        quiet = if pending == 0 { quiet + 1 } else { 0 };
+        let metrics = prometheus.metrics().await?;
+        let read = |name: &str| metrics.count(&format!("prometheus_remote_storage_{name}"));
+        if read("samples_pending") > 0 {
+            quiet_since = Instant::now();
+        } else if read("queue_highest_sent_timestamp_seconds")
+            >= read("highest_timestamp_in_seconds")
+        {
+            break;
+        }
     }
     Ok(())
 }

@@ -16,6 +16,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::ear::Ear;
@@ -37,7 +40,10 @@ use crate::world::{Target, World};
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Above the 90 s that the sidecar takes at most to leave, and Prometheus' flush of a minute.
 const LEAVES_WITHIN: Duration = Duration::from_secs(110);
+/// Within it no batch of 500 is full at 205 samples a second.
+const A_BATCH_UNDER_WAY: Duration = Duration::from_millis(1500);
 const CRASH_EVERY: Duration = Duration::from_secs(2);
+const DRIBBLE_EVERY: Duration = Duration::from_secs(1);
 
 /// What all rows share.
 #[derive(Debug, Clone)]
@@ -63,6 +69,7 @@ struct Stage<'a> {
     world: World,
     /// Answers every GET with 200.
     elsewhere: Source,
+    dribblers: JoinSet<()>,
 }
 
 /// Plays a row.
@@ -124,6 +131,7 @@ impl<'a> Stage<'a> {
             sidecar,
             world,
             elsewhere: Source::start(1).await.map_err(Error::Source)?,
+            dribblers: JoinSet::new(),
         };
         stage.flows().await?;
         Ok(stage)
@@ -155,7 +163,11 @@ impl<'a> Stage<'a> {
             self.act(act).await?;
         }
         let (over, fault_over) = (Instant::now(), Clock::new().now());
-        let again = self.ear.success(over, form.flows_within).await;
+        let again = if row.interrupts() {
+            self.ear.success(over, form.flows_within).await
+        } else {
+            None
+        };
         let again_after = again
             .map(|again| again - over)
             .filter(|_| self.ear.was_refused(begun));
@@ -177,6 +189,8 @@ impl<'a> Stage<'a> {
         for act in &row.begin {
             self.act(act).await?;
         }
+        // Something must be on its way.
+        tokio::time::sleep(A_BATCH_UNDER_WAY).await;
         self.sidecar.process().terminate()?;
         let (senders, world, sidecar) = (&mut self.senders, &self.world, &mut self.sidecar);
         let relieve = async {
@@ -199,6 +213,13 @@ impl<'a> Stage<'a> {
         Ok((sent, during?))
     }
 
+    fn path(&self) -> String {
+        format!(
+            "/workspaces/{}/api/v1/remote_write",
+            self.world.workspace_id()
+        )
+    }
+
     async fn act(&mut self, act: &Act) -> Result<(), Error> {
         match act {
             Act::Redirect(status) => {
@@ -217,8 +238,17 @@ impl<'a> Stage<'a> {
             Act::CrashLoop => {
                 let until = Instant::now() + self.row.length;
                 while Instant::now() < until {
+                    self.sidecar.process_mut().kill().await?;
+                    tokio::time::sleep(CRASH_EVERY / 2).await;
                     self.sidecar.start_again().await?;
-                    tokio::time::sleep(CRASH_EVERY).await;
+                    tokio::time::sleep(CRASH_EVERY / 2).await;
+                }
+            }
+            Act::Dribble(number) => {
+                self.dribblers.abort_all();
+                for _ in 0..*number {
+                    self.dribblers
+                        .spawn(dribble(self.sidecar.listen(), self.path()));
                 }
             }
             Act::RestartSender => self.senders.restart().await?,
@@ -245,6 +275,7 @@ fn change(world: &World, act: &Act) -> Result<(), Error> {
         Act::Clock(offset) => world.clock().set_offset_seconds(*offset),
         Act::MayWrite(true) => world.amp().allow_roles([world.role_arn().to_owned()]),
         Act::MayWrite(false) => world.amp().allow_roles([]),
+        Act::SessionLife(life) => world.sts().set_session_life(Some(*life)),
         Act::Present(presented) => world.present(*presented),
         // Not the world's: the stage carries these out.
         Act::Redirect(_)
@@ -253,9 +284,26 @@ fn change(world: &World, act: &Act) -> Result<(), Error> {
         | Act::StartSidecar
         | Act::CrashLoop
         | Act::RestartSender
+        | Act::Dribble(_)
         | Act::Wait(_) => {}
     }
     Ok(())
+}
+
+/// Promises more than it will ever send, until it is cut off.
+async fn dribble(sidecar: SocketAddr, path: String) {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: sidecar\r\nContent-Type: application/x-protobuf\r\n\
+         Content-Encoding: snappy\r\nContent-Length: 100000\r\n\r\n"
+    );
+    let Ok(mut stream) = TcpStream::connect(sidecar).await else {
+        return;
+    };
+    let mut next = head.as_bytes();
+    while stream.write_all(next).await.is_ok() {
+        next = b"x";
+        tokio::time::sleep(DRIBBLE_EVERY).await;
+    }
 }
 
 /// The sidecar's URL, by way of `tap`.

@@ -107,7 +107,7 @@ impl Vmagent {
         let past = cut + i64::try_from(PAST_THE_CUT.as_millis()).unwrap_or_default();
         let deadline = Instant::now() + within;
         while Instant::now() < deadline && newest(store).min(newest(self.twin.store())) < past {
-            self.process.check()?;
+            self.process.check().await?;
             tokio::time::sleep(LOOK_EVERY).await;
         }
         let mut samples = Samples::new();

@@ -29,11 +29,14 @@ pub mod source;
 use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 pub use call::CallError;
+
+use crate::sessions::random_bytes;
 
 /// Why a peer could not be started or asked.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +118,11 @@ pub enum PeerError {
     Url(String),
 }
 
+/// The kernel gives ports above these to whoever connects, so that one of them would not be free any
+/// more when a peer comes back to it after a restart.
+const PORTS: Range<u16> = 12_000..32_000;
+const PORT_TRIES: usize = 1000;
+
 /// Free ports of 127.0.0.1, all different. Somebody else may take one before it is used.
 ///
 /// # Errors
@@ -123,12 +131,26 @@ pub fn free_ports<const N: usize>() -> io::Result<[SocketAddr; N]> {
     let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
     let mut held = Vec::with_capacity(N);
     for address in &mut addresses {
-        let listener = TcpListener::bind(*address)?;
+        let listener = free_port()?;
         *address = listener.local_addr()?;
         // Kept until all are chosen, so that none is given twice.
         held.push(listener);
     }
     Ok(addresses)
+}
+
+/// A random one, since others look for one at the same time.
+fn free_port() -> io::Result<TcpListener> {
+    let mut last = None;
+    for _ in 0..PORT_TRIES {
+        let random = u16::from_be_bytes(random_bytes::<2>());
+        let port = PORTS.start + random % (PORTS.end - PORTS.start);
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::ErrorKind::AddrInUse.into()))
 }
 
 #[allow(

@@ -105,6 +105,9 @@ impl Link {
             }
         }
         let Ok(mut service) = TcpStream::connect(service).await else {
+            if let Some(observer) = &self.observer {
+                observer.unreached(self.tally.number);
+            }
             return Cut::Reset;
         };
         // Only speed depends on it.

@@ -52,6 +52,8 @@ pub struct TcpFaults {
 pub trait Observe: fmt::Debug + Send + Sync + 'static {
     /// These bytes go on, whole or in part, on the connection of this number.
     fn passes(&self, connection: u64, way: Way, bytes: &[u8]);
+    /// The service took no connection for this one, which is reset therefore.
+    fn unreached(&self, connection: u64);
     /// The connection has ended.
     fn ended(&self, connection: u64);
 }

@@ -64,13 +64,17 @@ pub(super) fn rows(form: &Form) -> Vec<Row> {
             FaultKind::answer(507, "Insufficient Storage"),
         )
         .shown(Shown::outcome("unexpected")),
-        Row::new(
+        too_large(
             form,
-            "amp-413-small-limit",
-            "AMP takes no body above 4 kB: 413 for every full batch",
+            "amp-413",
+            "AMP takes no body above 1.5 kB, and says so with 413",
+        ),
+        too_large(
+            form,
+            "amp-limit-known",
+            "AMP takes no body above 1.5 kB, as the sidecar knows",
         )
-        .world(|world| world.amp.max_request_bytes = 4096)
-        .shown(Shown::answered("413")),
+        .flag("--max-upstream-bytes=1500"),
     ]);
     rows
 }
@@ -111,4 +115,10 @@ fn retry_after(form: &Form, name: &'static str) -> Row {
     Row::new(form, name, "AMP 503 with Retry-After 90")
         .faults(Target::Amp, [Fault::new(answer)])
         .shown(Shown::outcome("amp_failing"))
+}
+
+fn too_large(form: &Form, name: &'static str, what: &str) -> Row {
+    Row::new(form, name, what)
+        .world(|world| world.amp.max_request_bytes = 1500)
+        .shown(Shown::Moved("amp_sidecar_splits_total", None))
 }

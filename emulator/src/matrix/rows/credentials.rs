@@ -1,5 +1,7 @@
 //! Rows about tokens, STS, credentials and the clock.
 
+use std::time::Duration;
+
 use super::{amp_says, message, with_headers};
 use crate::fault::{Fault, FaultKind};
 use crate::issuer::BrokenToken;
@@ -163,6 +165,13 @@ fn sts(form: &Form) -> Vec<Row> {
             ),
             "RegionDisabledException",
         ),
+        row(
+            "sts-expired-credentials",
+            "STS hands out credentials that have expired",
+        )
+        .begin(Act::SessionLife(Duration::ZERO))
+        .end(Act::SessionLife(form.session))
+        .shown(Shown::exchange("unusable_answer")),
         says(
             "sts-wrong-xml",
             "STS answers XML that says nothing",
@@ -210,7 +219,7 @@ fn refusals(form: &Form) -> Vec<Row> {
     let revoked = |name, what: &str| {
         Row::new(form, name, what)
             .begin(Act::RevokeSessions)
-            .shown(Shown::answered("403"))
+            .shown(Shown::resent("credentials"))
     };
     vec![
         revoked(
@@ -296,13 +305,12 @@ fn clocks(form: &Form) -> Vec<Row> {
             .first(Act::RotateToken)
     };
     let shows = |name, what: &str, presented| {
-        // Only new connections see a certificate.
-        Row::new(form, name, what)
+        // A client that has spoken to AMP before resumes and sees no certificate.
+        Row::new(form, name, format!("{what}, as the sidecar starts"))
+            .world(|world| world.sts_https = false)
             .begin(Act::Present(presented))
-            .begin(Act::Tcp(
-                Target::Amp,
-                vec![TcpFault::new(TcpFaultKind::End(Cut::Reset)).lasting(super::seconds(1))],
-            ))
+            .begin(Act::KillSidecar)
+            .begin(Act::StartSidecar)
             .end(Act::Present(Presented::Trusted))
             .shown(Shown::fault("tls"))
     };

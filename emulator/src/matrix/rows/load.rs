@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::amp_says;
 use crate::fault::{Fault, FaultKind};
 use crate::matrix::form::Form;
-use crate::matrix::row::{Row, Sending, Shown};
+use crate::matrix::row::{Act, Row, Sending, Shown};
 use crate::world::Target;
 
 pub(super) fn rows(form: &Form) -> Vec<Row> {
@@ -33,5 +33,13 @@ pub(super) fn rows(form: &Form) -> Vec<Row> {
             [Fault::new(FaultKind::Delay(Duration::from_millis(500)))],
         )
         .shown(Shown::outcome("overloaded")),
+        Row::new(
+            form,
+            "dribblers",
+            "1000 connections promise 100 kB each and send a byte a second",
+        )
+        .begin(Act::Dribble(1000))
+        .end(Act::Dribble(0))
+        .shown(Shown::outcome("sender_gone")),
     ]
 }

@@ -23,12 +23,14 @@ pub(super) fn rows(form: &Form) -> Vec<Row> {
             .end(Act::StartSidecar)
             .shown(Shown::Restarted("amp_sidecar_batches_total")),
         Row::new(form, "both-leave", "a plain second container: SIGTERM to both at once, Prometheus flushes")
+            .default_queue()
             .ending(Ending::BothLeave)
             .shown(leaving),
         Row::new(form, "both-leave-in-outage", "so, while AMP answers 503")
-            .ending(Ending::BothLeave)
+            .default_queue().ending(Ending::BothLeave)
             .lasting(form.fault.min(seconds(20)))
-            .faults(Target::Amp, [outage.clone()])
+            .faults(Target::Amp, [outage])
+.begin(Act::Wait(seconds(3)))
             .shown(leaving),
         Row::new(form, "sidecar-starts-without-sts", "the sidecar is killed and comes back before STS does")
             .begin(Act::Faults(Target::Sts, vec![Fault::new(FaultKind::Close)]))

@@ -48,7 +48,7 @@ fn connections(form: &Form) -> Vec<Row> {
             "amp-syn-dropped",
             "AMP does not even refuse connections",
             vec![TcpFault::new(TcpFaultKind::Unanswered), reset()],
-            "connect_timed_out",
+            "connect",
         ),
         below(
             "amp-reset-at-accept",
@@ -134,7 +134,7 @@ fn kept_connections(form: &Form) -> Vec<Row> {
         });
         Row::new(form, name, what)
             .tcp(Target::Amp, every_second)
-            .shown(Shown::outcome("stored"))
+            .shown(Shown::resent("stale_connection"))
     };
     let cut = |way, how| TcpFaultKind::CutAfter { way, bytes: 0, how };
     vec![
@@ -157,7 +157,8 @@ fn kept_connections(form: &Form) -> Vec<Row> {
             "kept-half-closed",
             "kept connections are shut down by AMP while idle",
             TcpFaultKind::HalfClose(Way::Answer),
-        ),
+        )
+        .shown(Shown::outcome("stored")),
     ]
 }
 
@@ -239,14 +240,14 @@ fn answers(form: &Form) -> Vec<Row> {
             "AMP's 503 breaks off in its body",
             FaultKind::BrokenBody { status: Some(503) },
         )
-        .shown(Shown::answered("503")),
+        .shown(Shown::fault("broken")),
         amp_says(
             form,
             "amp-503-head-only",
             "AMP's 503 is a head and then silence",
             FaultKind::HeaderOnly { status: Some(503) },
         )
-        .shown(Shown::answered("503")),
+        .shown(Shown::fault("timed_out")),
         amp_says(
             form,
             "amp-half-a-head",
