@@ -51,6 +51,9 @@ use verdict::{Answer, Verdict};
 /// What an inspector may take without asking for room: it keeps as much between batches anyway.
 const UNASKED: usize = 1 << 20;
 
+/// How many times `--drain-idle` a sender has that was told to come again.
+const PAUSES: u32 = 3;
+
 /// Takes batches for one workspace.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -61,7 +64,16 @@ pub struct Pipeline {
     telemetry: Arc<Telemetry>,
     trouble: Trouble,
     max_body_bytes: usize,
-    last_request: Mutex<Instant>,
+    seen: Mutex<Seen>,
+}
+
+/// When senders were last heard of.
+#[derive(Debug)]
+struct Seen {
+    /// The last request began or was answered.
+    request: Instant,
+    /// The last sender was told to come again, so one will.
+    come_again: Option<Instant>,
 }
 
 /// A batch whose body is no nonsense.
@@ -109,7 +121,10 @@ impl Pipeline {
             telemetry,
             trouble: Trouble::default(),
             max_body_bytes: config.limits.max_body_bytes,
-            last_request: Mutex::new(Instant::now()),
+            seen: Mutex::new(Seen {
+                request: Instant::now(),
+                come_again: None,
+            }),
         })
     }
 
@@ -122,11 +137,12 @@ impl Pipeline {
         B: Body<Data = Bytes> + Unpin,
     {
         let started = Instant::now();
-        *self.last_request() = started;
+        self.seen().request = started;
         let verdict = match self.prepare(request).await {
             Ok(batch) => self.delivery.deliver(batch).await,
             Err(verdict) => verdict,
         };
+        self.saw(&verdict);
         self.telemetry.answered(&verdict, started.elapsed());
         self.trouble.saw(&verdict);
         match verdict.answer() {
@@ -190,18 +206,31 @@ impl Pipeline {
         Ok(UNASKED)
     }
 
-    /// Returns once no request has come for `idle` and none is in flight.
+    /// Returns once no request has come for `idle`, none is in flight, and no sender that was told to come again is due:
+    /// Prometheus pauses up to 5 s between two tries, so it is given [`PAUSES`] times as long.
     pub async fn quiet(&self, idle: Duration) {
         loop {
-            let since = self.last_request().elapsed();
-            let busy = self.admission.requests_in_flight() > 0;
-            match idle.checked_sub(since) {
-                None if !busy => return,
-                left => {
-                    tokio::time::sleep(left.unwrap_or_default().max(Duration::from_millis(50)))
-                        .await
-                }
+            let left = {
+                let seen = self.seen();
+                let idle_until = seen.request + idle;
+                let due_until = seen.come_again.map_or(idle_until, |at| at + idle * PAUSES);
+                idle_until
+                    .max(due_until)
+                    .saturating_duration_since(Instant::now())
+            };
+            if left.is_zero() && self.admission.requests_in_flight() == 0 {
+                return;
             }
+            tokio::time::sleep(left.max(Duration::from_millis(50))).await;
+        }
+    }
+
+    fn saw(&self, verdict: &Verdict) {
+        let now = Instant::now();
+        let mut seen = self.seen();
+        seen.request = now;
+        if verdict.keeps() {
+            seen.come_again = Some(now);
         }
     }
 
@@ -217,10 +246,8 @@ impl Pipeline {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn last_request(&self) -> std::sync::MutexGuard<'_, Instant> {
-        self.last_request
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -225,6 +225,15 @@ impl Verdict {
         }
     }
 
+    /// The sender keeps the batch and sends it again: a 5xx, or a closed connection.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        match self.answer() {
+            Answer::Respond(response) => response.status().is_server_error(),
+            Answer::Close => true,
+        }
+    }
+
     /// What the sender hears.
     #[must_use]
     pub fn answer(&self) -> Answer {

@@ -92,3 +92,20 @@ async fn a_second_signal_leaves_now() {
     (&mut rig.sidecar).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(4));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_was_told_to_come_again_is_waited_for() {
+    let mut rig = Rig::start_in(Default::default(), &[("drain-idle", "1s")]).await;
+    rig.until_ready().await;
+    rig.world
+        .faults(Target::Amp)
+        .set([Fault::new(FaultKind::answer(503, "")).times(1)]);
+    rig.stage.send_replace(Stage::Draining);
+    let batch = bodies::v1("up", 3);
+    assert_eq!(rig.write(&batch).await, StatusCode::SERVICE_UNAVAILABLE);
+    // Longer than the idle time, as Prometheus' pause may be.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(rig.write(&batch).await, StatusCode::OK);
+    assert!(rig.has_stored(&batch));
+    (&mut rig.sidecar).await.unwrap();
+}
