@@ -67,7 +67,7 @@ settings! {
         "[a quarter of the cgroup's memory limit, at most 64MiB]",
         "Bytes of all batches held at once; over it senders are asked to come again";
     DRAIN_IDLE: "drain-idle", ["AMP_SIDECAR_DRAIN_IDLE"], "DURATION", "5s",
-        "After SIGTERM: leave once no request has come for this long";
+        "After SIGTERM: leave once no request has come for this long, three times as long after a sender was told to come again";
     DRAIN_TIMEOUT: "drain-timeout", ["AMP_SIDECAR_DRAIN_TIMEOUT"], "DURATION", "90s",
         "After SIGTERM: leave by then; above Prometheus' flush deadline of 1m";
     LOG_FORMAT: "log-format", ["AMP_SIDECAR_LOG_FORMAT"], "json|text", "[json where stdout is no terminal]",
