@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Each [`workspace`] has both of its own. [`config`] says what they may do, [`app`] wires them, [`admin`] and [`telemetry`] show
-//! them, [`clock`] gives them the time, [`drain`] knows when they may end.
+//! them, [`clock`] gives them the time, [`sigv4`] signs, [`drain`] knows when they may end.
 
 pub mod admin;
 pub mod app;
@@ -31,6 +31,7 @@ pub mod listener;
 pub mod quote;
 pub mod resolve;
 pub mod router;
+pub mod sigv4;
 pub mod telemetry;
 pub mod tls;
 pub mod workspace;

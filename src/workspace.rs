@@ -10,11 +10,12 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use crate::batch::Pipeline;
-use crate::batch::sign::SigningError;
 use crate::clock::Clock;
 use crate::config::Workspace;
-use crate::credentials::sts::{Sts, StsError};
+use crate::credentials::call::{Caller, ClientError};
+use crate::credentials::sts::Sts;
 use crate::credentials::{Cache, WebIdentity, cache};
+use crate::sigv4::SigningError;
 use crate::telemetry::{Meters, Telemetry};
 
 /// A workspace that takes batches.
@@ -35,7 +36,7 @@ pub struct Running {
 pub enum WorkspaceError {
     /// The client for STS could not be made.
     #[error(transparent)]
-    Sts(#[from] StsError),
+    Client(#[from] ClientError),
     /// The workspace's URL cannot be used.
     #[error(transparent)]
     Address(#[from] SigningError),
@@ -58,7 +59,7 @@ impl Running {
         let meters = Arc::new(telemetry.meters(&config.name));
         let source = WebIdentity {
             token_file: config.identity.token_file.clone(),
-            sts: Sts::new(config.identity.clone(), tls, clock.clone())?,
+            sts: Sts::new(config.identity.clone(), Caller::new(tls)?, clock.clone()),
         };
         let (credentials, refresher) = cache::cache(source, clock.clone(), Arc::clone(&meters));
         let pipeline = Pipeline::new(

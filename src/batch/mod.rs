@@ -33,6 +33,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::credentials::Cache;
+use crate::sigv4::SigningError;
 use crate::telemetry::Meters;
 
 use admission::{Admission, Admitted};
@@ -41,7 +42,6 @@ use frames::Frames;
 use inspect::{Contents, Inspector};
 use media::Media;
 use receive::Received;
-use sign::SigningError;
 use trouble::Trouble;
 use verdict::Verdict;
 

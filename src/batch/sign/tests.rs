@@ -2,6 +2,7 @@ use super::*;
 use crate::batch::inspect::{Contents, Version};
 use crate::batch::media::Media;
 use aws_credential_types::Credentials;
+use hyper::header::HeaderName;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
