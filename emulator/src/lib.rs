@@ -33,6 +33,7 @@ pub mod issuer;
 pub mod journal;
 mod jwt;
 pub mod matrix;
+mod oidc;
 pub mod peers;
 pub mod sessions;
 pub mod sts;
