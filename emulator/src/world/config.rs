@@ -6,11 +6,14 @@ use serde_json::json;
 
 use super::Error;
 use crate::amp::AmpConfig;
+use crate::entra::{EXCHANGE_AUDIENCE, EntraConfig};
 use crate::issuer::TokenSpec;
 use crate::sts::{Account, OidcProvider, Role, TrustPolicy};
 
 /// What a trust policy of [`WorldConfig`] has where the issuer's host and path belong.
 const ISSUER_PLACE: &str = "${ISSUER}";
+/// And where those of Entra's issuer belong.
+const ENTRA_PLACE: &str = "${ENTRA}";
 
 /// What a world is to be like. The default just works.
 #[derive(Debug, Clone)]
@@ -25,8 +28,9 @@ pub struct WorldConfig {
     /// The longest session that the role allows to ask for.
     pub role_max_session: Duration,
     /// The role's trust policy as IAM's JSON, `${ISSUER}` standing for the
-    /// issuer's host and path with its last slash; by default one that lets in
-    /// the pod's service account and the client ids.
+    /// issuer's host and path with its last slash, `${ENTRA}` for those of Entra's;
+    /// by default one that lets in the pod's service account and the client
+    /// ids, or with Entra the application's service principal.
     pub trust_policy: Option<String>,
     /// The audiences that IAM's OIDC provider accepts.
     pub client_ids: Vec<String>,
@@ -34,6 +38,8 @@ pub struct WorldConfig {
     pub provider_url: Option<String>,
     /// What the projected token says.
     pub token: TokenSpec,
+    /// Entra ID, where the pod goes by way of it; see [`WorldConfig::through_entra`].
+    pub entra: Option<EntraConfig>,
     /// How long sessions really live; by default as long as is asked for.
     pub session_life: Option<Duration>,
     /// Whether STS speaks TLS.
@@ -56,6 +62,8 @@ pub struct Ports {
     pub sts: u16,
     /// AMP's.
     pub amp: u16,
+    /// Entra's.
+    pub entra: u16,
     /// The admin endpoint's.
     pub admin: u16,
 }
@@ -79,6 +87,7 @@ impl Default for WorldConfig {
                 audience: vec!["sts.amazonaws.com".to_owned()],
                 life: Duration::from_secs(3600),
             },
+            entra: None,
             session_life: None,
             sts_https: false,
             issuer_https: false,
@@ -89,6 +98,15 @@ impl Default for WorldConfig {
 }
 
 impl WorldConfig {
+    /// A world whose pod gets to AWS by way of Entra ID: its token is for Entra, and the role trusts Entra's tokens.
+    #[must_use]
+    pub fn through_entra(entra: EntraConfig) -> Self {
+        let mut config = Self::default();
+        config.token.audience = vec![EXCHANGE_AUDIENCE.to_owned()];
+        config.entra = Some(entra);
+        config
+    }
+
     fn partition(&self) -> &'static str {
         match self.amp.region.as_str() {
             region if region.starts_with("us-gov-") => "aws-us-gov",
@@ -102,25 +120,48 @@ impl WorldConfig {
         format!("arn:{partition}:iam::{account}:role/{}", self.role_name)
     }
 
-    pub(super) fn account(&self, issuer_url: &str) -> Result<Account, Error> {
-        let provider = OidcProvider {
+    /// The account, with a provider for the issuer, and for Entra's where `authority` is given.
+    pub(super) fn account(
+        &self,
+        issuer_url: &str,
+        authority: Option<&str>,
+    ) -> Result<Account, Error> {
+        let direct = OidcProvider {
             url: self
                 .provider_url
                 .clone()
                 .unwrap_or_else(|| issuer_url.to_owned()),
             client_ids: self.client_ids.clone(),
         };
-        let place = issuer_url
+        let entra = self
+            .entra
+            .as_ref()
+            .zip(authority)
+            .map(|(entra, authority)| OidcProvider {
+                url: entra.issuer(authority, entra.version()),
+                client_ids: entra.client_ids(),
+            });
+        let entra_place = entra.as_ref().map_or("", OidcProvider::without_scheme);
+        let issuer_place = issuer_url
             .split_once("://")
             .map_or(issuer_url, |(_, rest)| rest);
-        let policy = match &self.trust_policy {
-            Some(policy) => policy.replace(ISSUER_PLACE, place),
-            None => self.default_policy(place),
+        let policy = match (&self.trust_policy, &entra) {
+            (Some(policy), _) => policy
+                .replace(ISSUER_PLACE, issuer_place)
+                .replace(ENTRA_PLACE, entra_place),
+            (None, Some(entra)) => {
+                let own = self.entra.as_ref().and_then(EntraConfig::application);
+                let subject = own.and_then(|own| own.service_principal.as_deref());
+                self.default_policy(entra_place, subject.unwrap_or_default(), &entra.client_ids)
+            }
+            (None, None) => {
+                self.default_policy(issuer_place, &self.token.subject(), &self.client_ids)
+            }
         };
         Ok(Account {
             id: self.amp.account.clone(),
             partition: self.partition().to_owned(),
-            providers: vec![provider],
+            providers: std::iter::once(direct).chain(entra).collect(),
             roles: vec![Role {
                 arn: self.role_arn(),
                 max_session: self.role_max_session,
@@ -130,13 +171,8 @@ impl WorldConfig {
     }
 
     /// The policy that the guide tells people to write.
-    fn default_policy(&self, issuer: &str) -> String {
+    fn default_policy(&self, issuer: &str, subject: &str, audiences: &[String]) -> String {
         let (account, partition) = (&self.amp.account, self.partition());
-        let TokenSpec {
-            namespace,
-            service_account,
-            ..
-        } = &self.token;
         json!({
             "Version": "2012-10-17",
             "Statement": [{
@@ -146,9 +182,8 @@ impl WorldConfig {
                 },
                 "Action": "sts:AssumeRoleWithWebIdentity",
                 "Condition": {"StringEquals": {
-                    format!("{issuer}:sub"):
-                        format!("system:serviceaccount:{namespace}:{service_account}"),
-                    format!("{issuer}:aud"): self.client_ids,
+                    format!("{issuer}:sub"): subject,
+                    format!("{issuer}:aud"): audiences,
                 }},
             }],
         })

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{Error, Target};
 use crate::amp::{Amp, AmpConfig};
 use crate::clock::Clock;
+use crate::entra::Entra;
 use crate::fault::Faults;
 use crate::front::{Answers, Front};
 use crate::issuer::{BrokenToken, Issuer, TokenSpec};
@@ -24,10 +25,11 @@ pub(crate) struct Controls {
     pub(crate) certificates: Certificates,
     pub(super) issuer: Issuer,
     pub(super) amp: Amp,
+    pub(super) entra: Option<Entra>,
     pub(super) amp_config: AmpConfig,
     pub(super) tokens: TokenFolder,
     pub(super) token: TokenSpec,
-    pub(super) lines: [Line; 3],
+    pub(super) lines: [Line; 4],
 }
 
 /// What stands before one target.
@@ -49,11 +51,12 @@ impl Controls {
     }
 
     fn line(&self, target: Target) -> &Line {
-        let [issuer, sts, amp] = &self.lines;
+        let [issuer, sts, amp, entra] = &self.lines;
         match target {
             Target::Issuer => issuer,
             Target::Sts => sts,
             Target::Amp => amp,
+            Target::Entra => entra,
         }
     }
 
@@ -64,7 +67,7 @@ impl Controls {
             faults: line.faults.clone(),
             journal: line.journal.clone(),
             clock: self.clock.clone(),
-            numbered: at != Target::Issuer,
+            numbered: matches!(at, Target::Sts | Target::Amp),
         }
     }
 
@@ -95,6 +98,8 @@ impl Controls {
             "tokens_published": self.tokens.swaps(),
             "sessions_issued": self.sts.issued(),
             "sts_refused": self.sts.refused(),
+            "entra_tokens_issued": self.entra.as_ref().map(Entra::issued),
+            "entra_refused": self.entra.as_ref().map(Entra::refused),
             "stored": {
                 "series": stored.series,
                 "samples": stored.samples,
@@ -106,6 +111,7 @@ impl Controls {
             "issuer": self.journal(Target::Issuer).counts(),
             "sts": self.journal(Target::Sts).counts(),
             "amp": self.journal(Target::Amp).counts(),
+            "entra": self.journal(Target::Entra).counts(),
         })
     }
 }

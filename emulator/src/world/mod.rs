@@ -1,5 +1,5 @@
-//! Everything at once: issuer, token folder, STS, AMP and the admin endpoint,
-//! in one process on free ports of 127.0.0.1.
+//! Everything at once: issuer, token folder, STS, AMP, Entra ID where it is asked
+//! for, and the admin endpoint, in one process on free ports of 127.0.0.1.
 //!
 //! In: a [`WorldConfig`], whose default just works. Out: a [`World`] with the
 //! URLs and paths that a sidecar needs, the controls that a test turns, and
@@ -33,6 +33,7 @@ pub(crate) use self::controls::Controls;
 use crate::admin::Admin;
 use crate::amp::{Amp, Store};
 use crate::clock::Clock;
+use crate::entra::Entra;
 use crate::fault::Faults;
 use crate::fetch::Fetcher;
 use crate::front::Answers;
@@ -49,7 +50,7 @@ use crate::token_folder::TokenFolder;
 const ISSUER_PATH: &str =
     "/5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a/9d1c6a54-7f0e-4d53-b1c8-3e2a7b6f5c40/";
 
-/// One of the three services that a sidecar depends on.
+/// One of the services that a sidecar depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -59,6 +60,8 @@ pub enum Target {
     Sts,
     /// AMP.
     Amp,
+    /// Entra ID, where the world has one.
+    Entra,
 }
 
 /// Why a world did not come into being, or would not change.
@@ -124,12 +127,13 @@ struct DatedAmp {
 // === impl Target ===
 
 impl Target {
-    /// `issuer`, `sts` or `amp`.
+    /// `issuer`, `sts`, `amp` or `entra`.
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
             "issuer" => Some(Self::Issuer),
             "sts" => Some(Self::Sts),
             "amp" => Some(Self::Amp),
+            "entra" => Some(Self::Entra),
             _ => None,
         }
     }
@@ -147,6 +151,10 @@ impl World {
         let issuer_socket = bind(config.ports.issuer).await?;
         let sts_socket = bind(config.ports.sts).await?;
         let amp_socket = bind(config.ports.amp).await?;
+        let entra_socket = match config.entra {
+            Some(_) => Some(bind(config.ports.entra).await?),
+            None => None,
+        };
         let admin_socket = bind(config.ports.admin).await?;
 
         let clock = Clock::new();
@@ -173,14 +181,26 @@ impl World {
         let tokens =
             TokenFolder::new(folder.path().join("serviceaccount")).map_err(Error::Folder)?;
 
-        let account = config.account(issuer.url())?;
+        let fetcher = Fetcher::new(certificates.client_config());
+        let entra = match config.entra.clone().zip(entra_socket.as_ref()) {
+            Some((mut entra, socket)) => {
+                entra.settle(issuer.url(), &config.token.subject());
+                let origin = origin(socket.address(), entra.https);
+                let (clock, fetcher) = (clock.clone(), fetcher.clone());
+                let made = move || Entra::new(entra, &origin, clock, fetcher);
+                Some(tokio::task::spawn_blocking(made).await??)
+            }
+            None => None,
+        };
+
+        let account = config.account(issuer.url(), entra.as_ref().map(Entra::authority))?;
         let role_arn = config.role_arn();
         let sessions = Sessions::new();
         let sts = Sts::new(
             account,
             sessions.clone(),
             clock.clone(),
-            Fetcher::new(certificates.client_config()),
+            fetcher,
             config.session_life,
         );
         let mut amp_config = config.amp.clone();
@@ -219,6 +239,7 @@ impl World {
             certificates: certificates.clone(),
             issuer: issuer.clone(),
             amp: amp.clone(),
+            entra: entra.clone(),
             amp_config,
             tokens,
             token: config.token.clone(),
@@ -229,13 +250,13 @@ impl World {
         let tls = TlsAcceptor::from(certificates.server_config());
         let tls_if = |wanted: bool| wanted.then(|| tls.clone());
         let amp = DatedAmp { amp, clock };
-        let servers = vec![
+        let mut servers = vec![
             issuer_socket.serve(
                 controls.front(Target::Issuer, issuer),
                 tls_if(config.issuer_https),
             ),
             sts_socket.serve(controls.front(Target::Sts, sts), tls_if(config.sts_https)),
-            amp_socket.serve(controls.front(Target::Amp, amp), Some(tls)),
+            amp_socket.serve(controls.front(Target::Amp, amp), Some(tls.clone())),
             admin_socket.serve(
                 Admin {
                     controls: Arc::clone(&controls),
@@ -243,6 +264,10 @@ impl World {
                 None,
             ),
         ];
+        if let Some((socket, entra)) = entra_socket.zip(entra) {
+            let tls = tls_if(entra.config().https);
+            servers.push(socket.serve(controls.front(Target::Entra, entra), tls));
+        }
         let renewal = tokio::spawn(renew(Arc::clone(&controls)));
         Ok(Self {
             controls,
@@ -319,18 +344,31 @@ impl World {
     /// The environment that points a sidecar at this world.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let token_file = self.token_file().display().to_string();
+        let mut environment = vec![
             ("AWS_REGION", self.region().to_owned()),
             ("AWS_ROLE_ARN", self.role_arn.clone()),
-            (
-                "AWS_WEB_IDENTITY_TOKEN_FILE",
-                self.token_file().display().to_string(),
-            ),
             ("AWS_ENDPOINT_URL_STS", self.urls.sts.clone()),
             ("AWS_CA_BUNDLE", self.ca_file.display().to_string()),
             ("AMP_SIDECAR_WORKSPACE_ID", self.workspace_id().to_owned()),
             ("AMP_SIDECAR_REMOTE_WRITE_URL", self.urls.amp.clone()),
-        ]
+        ];
+        match self.entra() {
+            None => environment.push(("AWS_WEB_IDENTITY_TOKEN_FILE", token_file)),
+            Some(entra) => {
+                let config = entra.config();
+                let client_id = config.application().map(|own| own.client_id.clone());
+                environment.extend([
+                    ("AZURE_FEDERATED_TOKEN_FILE", token_file),
+                    ("AZURE_CLIENT_ID", client_id.unwrap_or_default()),
+                    ("AZURE_TENANT_ID", config.tenant_id.clone()),
+                    ("AZURE_AUTHORITY_HOST", entra.authority().to_owned()),
+                    ("AMP_SIDECAR_TOKEN_SOURCE", "entra".to_owned()),
+                    ("AMP_SIDECAR_ENTRA_SCOPE", config.scope.clone()),
+                ]);
+            }
+        }
+        environment
     }
 
     /// The fault script of a target.
@@ -339,13 +377,13 @@ impl World {
         self.controls.faults(target)
     }
 
-    /// The TCP fault proxy before a target; none before the issuer, and none
-    /// at all unless [`WorldConfig::tcp_faults`] asks for them.
+    /// The TCP fault proxy before a target; none before the issuer and
+    /// Entra, and none at all unless [`WorldConfig::tcp_faults`] asks for them.
     #[must_use]
     pub fn tcp(&self, target: Target) -> Option<&TcpFaults> {
         let [sts, amp] = &self.tcp;
         match target {
-            Target::Issuer => None,
+            Target::Issuer | Target::Entra => None,
             Target::Sts => sts.as_ref(),
             Target::Amp => amp.as_ref(),
         }
@@ -397,6 +435,18 @@ impl World {
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
         &self.controls.issuer
+    }
+
+    /// Entra ID itself, with its log of calls, where the world has one.
+    #[must_use]
+    pub fn entra(&self) -> Option<&Entra> {
+        self.controls.entra.as_ref()
+    }
+
+    /// For `AZURE_AUTHORITY_HOST`, with its last slash.
+    #[must_use]
+    pub fn entra_url(&self) -> Option<&str> {
+        self.entra().map(Entra::authority)
     }
 
     /// The certificates of this world's servers.
