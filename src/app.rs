@@ -12,11 +12,12 @@ use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::batch::Pipeline;
-use crate::batch::sign::SigningError;
 use crate::clock::Clock;
 use crate::config::{Config, Drain};
-use crate::credentials::sts::{Sts, StsError};
+use crate::credentials::call::{Caller, ClientError};
+use crate::credentials::sts::Sts;
 use crate::credentials::{Refresher, WebIdentity, cache};
+use crate::sigv4::SigningError;
 use crate::telemetry::Telemetry;
 use crate::{listener, tls};
 
@@ -51,7 +52,7 @@ pub enum StartError {
     Roots(#[from] rustls::Error),
     /// The client for STS could not be made.
     #[error(transparent)]
-    Sts(#[from] StsError),
+    Client(#[from] ClientError),
     /// The workspace's URL cannot be used.
     #[error(transparent)]
     Workspace(#[from] SigningError),
@@ -79,7 +80,7 @@ impl App {
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let telemetry = Arc::new(Telemetry::new());
         let tls = tls::client(&config.extra_roots)?;
-        let sts = Sts::new(config.identity.clone(), &tls, clock.clone())?;
+        let sts = Sts::new(config.identity.clone(), Caller::new(&tls)?, clock.clone());
         let source = WebIdentity {
             token_file: config.identity.token_file.clone(),
             sts,
