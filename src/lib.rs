@@ -12,6 +12,7 @@
 //!
 //! ```text
 //! token file ─▶ credentials::{token ─▶ sts ─▶ cache} ─▶ batch::sign
+//!                                      └─ http_client
 //! ```
 //!
 //! [`config`] says what both may do, [`app`] wires them, [`admin`] and [`telemetry`] show them, [`clock`] gives them the time.
@@ -24,6 +25,7 @@ pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod dial;
+pub mod http_client;
 pub mod http_date;
 pub mod listener;
 pub mod quote;

@@ -7,7 +7,7 @@
 
 mod answer;
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
 use hyper::StatusCode;
@@ -15,17 +15,13 @@ use hyper::StatusCode;
 use crate::clock::Clock;
 use crate::config::Identity;
 use crate::credentials::token::Token;
+use crate::http_client::{HttpClient, HttpError};
 use crate::http_date;
-
-/// An exchange that takes longer is tried again instead.
-const TIMEOUT: Duration = Duration::from_secs(5);
-/// A true answer has about 2 KiB.
-const LARGEST_ANSWER: usize = 64 * 1024;
 
 /// Calls STS for one identity.
 #[derive(Debug)]
 pub struct Sts {
-    client: reqwest::Client,
+    client: HttpClient,
     identity: Identity,
     clock: Clock,
 }
@@ -52,12 +48,9 @@ pub enum StsError {
         /// STS' words.
         message: String,
     },
-    /// No answer came: DNS, connection, TLS or a connection that broke.
-    #[error("STS could not be reached: {}", chain(.0))]
-    Unreachable(#[source] reqwest::Error),
-    /// No whole answer came in time.
-    #[error("STS did not answer within 5 s")]
-    TimedOut,
+    /// No whole answer came: DNS, connection, proxy, TLS, a connection that broke, or too late.
+    #[error("STS could not be reached: {0}")]
+    Unreachable(#[source] HttpError),
     /// Something answered, but not as STS does.
     #[error("the answer of STS ({status}) cannot be used: {what}")]
     Unusable {
@@ -66,9 +59,6 @@ pub enum StsError {
         /// What is wrong with it.
         what: String,
     },
-    /// The client could not be built.
-    #[error("the client for STS could not be built: {}", chain(.0))]
-    Client(#[source] reqwest::Error),
 }
 
 /// How soon another try makes sense.
@@ -96,8 +86,7 @@ impl StsError {
                 _ if status.is_server_error() => Pace::Soon,
                 _ => Pace::Slowly,
             },
-            Self::Unreachable(_) | Self::TimedOut | Self::Unusable { .. } => Pace::Soon,
-            Self::Client(_) => Pace::Slowly,
+            Self::Unreachable(_) | Self::Unusable { .. } => Pace::Soon,
         }
     }
 
@@ -125,54 +114,26 @@ impl StsError {
                 .find(|known| *known == code)
                 .copied()
                 .unwrap_or("other_refusal"),
-            Self::Unreachable(_) => "unreachable",
-            Self::TimedOut => "timed_out",
+            Self::Unreachable(HttpError::TimedOut) => "timed_out",
+            Self::Unreachable(HttpError::Proxy(_)) => "proxy",
+            Self::Unreachable(HttpError::TooLarge(_)) => "unusable_answer",
+            Self::Unreachable(HttpError::Transport(_) | HttpError::Build(_)) => "unreachable",
             Self::Unusable { .. } => "unusable_answer",
-            Self::Client(_) => "client",
         }
     }
-}
-
-/// An error with its causes, which reqwest's own text leaves out; never with the URL, which may be private.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 // === impl Sts ===
 
 impl Sts {
-    /// A client for `identity` that trusts what `tls` trusts.
-    ///
-    /// # Errors
-    /// Where the HTTP client cannot be built.
-    pub fn new(
-        identity: Identity,
-        tls: &rustls::ClientConfig,
-        clock: Clock,
-    ) -> Result<Self, StsError> {
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.clone())
-            // Neither STS nor AMP is reached through a proxy yet; one of them alone would help nobody.
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(TIMEOUT)
-            .connect_timeout(Duration::from_secs(3))
-            .pool_max_idle_per_host(0)
-            .user_agent(crate::USER_AGENT)
-            .build()
-            .map_err(StsError::Client)?;
-        Ok(Self {
+    /// For `identity`, over `client`.
+    #[must_use]
+    pub fn new(identity: Identity, client: HttpClient, clock: Clock) -> Self {
+        Self {
             client,
             identity,
             clock,
-        })
+        }
     }
 
     /// Exchanges the token for credentials.
@@ -189,41 +150,26 @@ impl Sts {
             ("DurationSeconds", &duration),
             ("WebIdentityToken", token.expose()),
         ];
-        let request = self
+        let request = self.client.post(&self.identity.sts_endpoint).form(&form);
+        let answer = self
             .client
-            .post(self.identity.sts_endpoint.to_string())
-            .form(&form);
-        let mut response = request.send().await.map_err(unreachable)?;
+            .send(request)
+            .await
+            .map_err(StsError::Unreachable)?;
 
-        let status = response.status();
         let verified = self.identity.sts_endpoint.scheme_str() == Some("https");
-        if let Some(date) = http_date::of(response.headers()).filter(|_| verified) {
+        if let Some(date) = http_date::of(&answer.headers).filter(|_| verified) {
             self.clock.learn(date);
         }
-        let unusable = |what: &str| StsError::Unusable {
+        let status = answer.status;
+        let xml = std::str::from_utf8(&answer.body).map_err(|_| StsError::Unusable {
             status,
-            what: what.to_owned(),
-        };
-        let mut body = zeroize::Zeroizing::new(Vec::new());
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(unusable("it is larger than 64 KiB"));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let xml = std::str::from_utf8(&body).map_err(|_| unusable("it is not UTF-8"))?;
+            what: "it is not UTF-8".to_owned(),
+        })?;
         if status.is_success() {
             answer::credentials(status, xml, self.clock.now())
         } else {
             Err(answer::refusal(status, xml))
         }
-    }
-}
-
-fn unreachable(error: reqwest::Error) -> StsError {
-    if error.is_timeout() {
-        StsError::TimedOut
-    } else {
-        StsError::Unreachable(error.without_url())
     }
 }
