@@ -12,12 +12,12 @@ use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::batch::Pipeline;
-use crate::batch::sign::SigningError;
 use crate::clock::Clock;
 use crate::config::{Config, Drain};
+use crate::credentials::call::{Caller, ClientError};
 use crate::credentials::sts::Sts;
 use crate::credentials::{Refresher, WebIdentity, cache};
-use crate::http_client::{HttpClient, HttpError};
+use crate::sigv4::SigningError;
 use crate::telemetry::Telemetry;
 use crate::{listener, tls};
 
@@ -52,7 +52,7 @@ pub enum StartError {
     Roots(#[from] rustls::Error),
     /// The client for STS could not be made.
     #[error(transparent)]
-    Client(#[from] HttpError),
+    Client(#[from] ClientError),
     /// The workspace's URL cannot be used.
     #[error(transparent)]
     Workspace(#[from] SigningError),
@@ -80,8 +80,8 @@ impl App {
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let telemetry = Arc::new(Telemetry::new());
         let tls = Arc::new(tls::client(&config.extra_roots)?);
-        let client = HttpClient::new(&tls, &config.network)?;
-        let sts = Sts::new(config.identity.clone(), client, clock.clone());
+        let caller = Caller::new(&tls, &config.network)?;
+        let sts = Sts::new(config.identity.clone(), caller, clock.clone());
         let source = WebIdentity {
             token_file: config.identity.token_file.clone(),
             sts,

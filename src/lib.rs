@@ -12,10 +12,10 @@
 //!
 //! ```text
 //! token file ─▶ credentials::{token ─▶ sts ─▶ cache} ─▶ batch::sign
-//!                                      └─ http_client
 //! ```
 //!
-//! [`config`] says what both may do, [`app`] wires them, [`admin`] and [`telemetry`] show them, [`clock`] gives them the time.
+//! [`config`] says what both may do, [`app`] wires them, [`admin`] and [`telemetry`] show them, [`clock`] gives them the time,
+//! [`sigv4`] signs.
 
 pub mod admin;
 pub mod app;
@@ -25,11 +25,11 @@ pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod dial;
-pub mod http_client;
 pub mod http_date;
 pub mod listener;
 pub mod quote;
 pub mod resolve;
+pub mod sigv4;
 pub mod telemetry;
 pub mod tls;
 

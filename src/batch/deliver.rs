@@ -19,7 +19,7 @@ use crate::batch::admission::Admitted;
 use crate::batch::forward::Forwarder;
 use crate::batch::frames::Frames;
 use crate::batch::reply::Meaning;
-use crate::batch::sign::{Signer, SigningError};
+use crate::batch::sign::Signer;
 use crate::batch::split::{self, Part, SplitError};
 use crate::batch::verdict::Verdict;
 use crate::batch::{Inspected, Payload, inspect};
@@ -28,6 +28,7 @@ use crate::config::{Config, Workspace};
 use crate::credentials::cache::{DENIAL_GAP, REFUSAL_GAP};
 use crate::credentials::{Cache, Held};
 use crate::dial::Dialer;
+use crate::sigv4::SigningError;
 use crate::telemetry::Telemetry;
 
 /// Brings batches to one workspace.

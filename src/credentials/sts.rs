@@ -10,18 +10,17 @@ mod answer;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use hyper::StatusCode;
+use hyper::{HeaderMap, StatusCode};
 
 use crate::clock::Clock;
 use crate::config::Identity;
+use crate::credentials::call::{CallError, Caller};
 use crate::credentials::token::Token;
-use crate::http_client::{HttpClient, HttpError};
-use crate::http_date;
 
 /// Calls STS for one identity.
 #[derive(Debug)]
 pub struct Sts {
-    client: HttpClient,
+    caller: Caller,
     identity: Identity,
     clock: Clock,
 }
@@ -48,9 +47,9 @@ pub enum StsError {
         /// STS' words.
         message: String,
     },
-    /// No whole answer came: DNS, connection, proxy, TLS, a connection that broke, or too late.
-    #[error("STS could not be reached: {0}")]
-    Unreachable(#[source] HttpError),
+    /// No answer came.
+    #[error("STS {0}")]
+    Silent(#[from] CallError),
     /// Something answered, but not as STS does.
     #[error("the answer of STS ({status}) cannot be used: {what}")]
     Unusable {
@@ -86,7 +85,7 @@ impl StsError {
                 _ if status.is_server_error() => Pace::Soon,
                 _ => Pace::Slowly,
             },
-            Self::Unreachable(_) | Self::Unusable { .. } => Pace::Soon,
+            Self::Silent(_) | Self::Unusable { .. } => Pace::Soon,
         }
     }
 
@@ -114,10 +113,7 @@ impl StsError {
                 .find(|known| *known == code)
                 .copied()
                 .unwrap_or("other_refusal"),
-            Self::Unreachable(HttpError::TimedOut) => "timed_out",
-            Self::Unreachable(HttpError::Proxy(_)) => "proxy",
-            Self::Unreachable(HttpError::TooLarge(_)) => "unusable_answer",
-            Self::Unreachable(HttpError::Transport(_) | HttpError::Build(_)) => "unreachable",
+            Self::Silent(error) => error.name(),
             Self::Unusable { .. } => "unusable_answer",
         }
     }
@@ -126,11 +122,11 @@ impl StsError {
 // === impl Sts ===
 
 impl Sts {
-    /// For `identity`, over `client`.
+    /// Calls STS for `identity` through `caller`.
     #[must_use]
-    pub fn new(identity: Identity, client: HttpClient, clock: Clock) -> Self {
+    pub fn new(identity: Identity, caller: Caller, clock: Clock) -> Self {
         Self {
-            client,
+            caller,
             identity,
             clock,
         }
@@ -142,27 +138,23 @@ impl Sts {
     /// [`StsError`] where STS gives none, or none that can be used.
     pub async fn assume_role_with_web_identity(&self, token: &Token) -> Result<Obtained, StsError> {
         let duration = self.identity.session_duration.as_secs().to_string();
-        let form = [
-            ("Action", "AssumeRoleWithWebIdentity"),
-            ("Version", "2011-06-15"),
-            ("RoleArn", &self.identity.role_arn),
-            ("RoleSessionName", &self.identity.session_name),
-            ("DurationSeconds", &duration),
-            ("WebIdentityToken", token.expose()),
-        ];
-        let request = self.client.post(&self.identity.sts_endpoint).form(&form);
-        let answer = self
-            .client
-            .send(request)
-            .await
-            .map_err(StsError::Unreachable)?;
-
-        let verified = self.identity.sts_endpoint.scheme_str() == Some("https");
-        if let Some(date) = http_date::of(&answer.headers).filter(|_| verified) {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([
+                ("Action", "AssumeRoleWithWebIdentity"),
+                ("Version", "2011-06-15"),
+                ("RoleArn", &self.identity.role_arn),
+                ("RoleSessionName", &self.identity.session_name),
+                ("DurationSeconds", &duration),
+                ("WebIdentityToken", token.expose()),
+            ])
+            .finish();
+        let endpoint = &self.identity.sts_endpoint;
+        let answer = self.caller.post(endpoint, HeaderMap::new(), form).await?;
+        if let Some(date) = answer.verified_date {
             self.clock.learn(date);
         }
         let status = answer.status;
-        let xml = std::str::from_utf8(&answer.body).map_err(|_| StsError::Unusable {
+        let xml = answer.text().ok_or_else(|| StsError::Unusable {
             status,
             what: "it is not UTF-8".to_owned(),
         })?;
