@@ -79,8 +79,9 @@ impl App {
     /// [`StartError`]; trouble with STS, the token or DNS is none.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let telemetry = Arc::new(Telemetry::new());
-        let tls = tls::client(&config.extra_roots)?;
-        let sts = Sts::new(config.identity.clone(), Caller::new(&tls)?, clock.clone());
+        let tls = Arc::new(tls::client(&config.extra_roots)?);
+        let caller = Caller::new(&tls, &config.network)?;
+        let sts = Sts::new(config.identity.clone(), caller, clock.clone());
         let source = WebIdentity {
             token_file: config.identity.token_file.clone(),
             sts,
@@ -88,7 +89,7 @@ impl App {
         let (credentials, refresher) = cache::cache(source, clock.clone(), Arc::clone(&telemetry));
         let pipeline = Pipeline::new(
             &config,
-            Arc::new(tls),
+            tls,
             credentials.clone(),
             clock.clone(),
             Arc::clone(&telemetry),
@@ -117,6 +118,7 @@ impl App {
             remote_write_url = %config.workspace.remote_write_url,
             region = config.workspace.region,
             sts_endpoint = %config.identity.sts_endpoint,
+            proxy = config.network.proxy().map(tracing::field::display),
             role_arn = config.identity.role_arn,
             role_session_name = config.identity.session_name,
             token_file = %config.identity.token_file.display(),

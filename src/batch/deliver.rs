@@ -66,7 +66,7 @@ impl Delivery {
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, SigningError> {
         let workspace = &config.workspace;
-        let dialer = Dialer::new(workspace, tls)
+        let dialer = Dialer::new(&workspace.remote_write_url, &config.network, &tls)
             .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
         Ok(Self {
             credentials,
