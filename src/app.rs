@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Drain};
 use crate::router::{Router, Routes};
 use crate::telemetry::Telemetry;
-use crate::workspace::{Running, WorkspaceError};
+use crate::workspace::{Running, Way, WorkspaceError};
 use crate::{listener, tls};
 
 /// What the caller wants.
@@ -75,10 +75,14 @@ impl App {
         let admin_listener = bind("--admin-listen", config.admin_listen).await?;
         let telemetry = Arc::new(Telemetry::new());
         let tls = Arc::new(tls::client(&config.extra_roots)?);
+        let way = Way {
+            tls,
+            network: config.network,
+        };
         let workspaces = config
             .workspaces
             .iter()
-            .map(|workspace| Running::start(workspace, &tls, &clock, &telemetry).map(Arc::new))
+            .map(|workspace| Running::start(workspace, &way, &clock, &telemetry).map(Arc::new))
             .collect::<Result<_, _>>()?;
         let router = Arc::new(Router::new(Routes::new(workspaces), &telemetry));
         let (draining, is_draining) = watch::channel(false);
@@ -91,6 +95,7 @@ impl App {
             listen = %config.listen,
             admin = %config.admin_listen,
             workspaces = config.workspaces.len(),
+            proxy = way.network.proxy().map(tracing::field::display),
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::batch::Pipeline;
 use crate::clock::Clock;
-use crate::config::Workspace;
+use crate::config::{Network, Workspace};
 use crate::credentials::call::{Caller, ClientError};
 use crate::credentials::sts::Sts;
 use crate::credentials::{Cache, WebIdentity, cache};
@@ -29,6 +29,15 @@ pub struct Running {
     clock: Clock,
     meters: Arc<Meters>,
     renewals: JoinHandle<()>,
+}
+
+/// How every endpoint is reached.
+#[derive(Debug)]
+pub struct Way {
+    /// What is trusted.
+    pub tls: Arc<rustls::ClientConfig>,
+    /// Through which proxy, if any.
+    pub network: Network,
 }
 
 /// Why a workspace could not be served; a checked configuration leaves no reason but a fault of the system.
@@ -51,7 +60,7 @@ impl Running {
     /// [`WorkspaceError`]; trouble with STS, the token or DNS is none.
     pub fn start(
         config: &Workspace,
-        tls: &Arc<rustls::ClientConfig>,
+        way: &Way,
         clock: &Clock,
         telemetry: &Telemetry,
     ) -> Result<Self, WorkspaceError> {
@@ -59,12 +68,16 @@ impl Running {
         let meters = Arc::new(telemetry.meters(&config.name));
         let source = WebIdentity {
             token_file: config.identity.token_file.clone(),
-            sts: Sts::new(config.identity.clone(), Caller::new(tls)?, clock.clone()),
+            sts: Sts::new(
+                config.identity.clone(),
+                Caller::new(&way.tls, &way.network)?,
+                clock.clone(),
+            ),
         };
         let (credentials, refresher) = cache::cache(source, clock.clone(), Arc::clone(&meters));
         let pipeline = Pipeline::new(
             config,
-            Arc::clone(tls),
+            way,
             credentials.clone(),
             clock.clone(),
             Arc::clone(&meters),

@@ -30,6 +30,7 @@ use crate::credentials::{Cache, Held};
 use crate::dial::Dialer;
 use crate::sigv4::SigningError;
 use crate::telemetry::Meters;
+use crate::workspace::Way;
 
 /// Brings batches to one workspace.
 #[derive(Debug)]
@@ -60,12 +61,12 @@ impl Delivery {
     /// Where the workspace's URL cannot be signed for or dialled, which a checked configuration excludes.
     pub fn new(
         workspace: &Workspace,
-        tls: Arc<rustls::ClientConfig>,
+        way: &Way,
         credentials: Cache,
         clock: Clock,
         meters: Arc<Meters>,
     ) -> Result<Self, SigningError> {
-        let dialer = Dialer::new(workspace, tls)
+        let dialer = Dialer::new(&workspace.remote_write_url, &way.network, &way.tls)
             .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
         Ok(Self {
             credentials,

@@ -35,6 +35,7 @@ use crate::config::Workspace;
 use crate::credentials::Cache;
 use crate::sigv4::SigningError;
 use crate::telemetry::Meters;
+use crate::workspace::Way;
 
 use admission::{Admission, Admitted};
 use deliver::Delivery;
@@ -86,7 +87,7 @@ impl Pipeline {
     /// Where its URL cannot be signed for or dialled, which a checked configuration excludes.
     pub fn new(
         workspace: &Workspace,
-        tls: Arc<rustls::ClientConfig>,
+        way: &Way,
         credentials: Cache,
         clock: Clock,
         meters: Arc<Meters>,
@@ -94,7 +95,7 @@ impl Pipeline {
         Ok(Self {
             admission: Admission::new(workspace.limits.max_inflight_bytes),
             inspectors: Mutex::default(),
-            delivery: Delivery::new(workspace, tls, credentials, clock, Arc::clone(&meters))?,
+            delivery: Delivery::new(workspace, way, credentials, clock, Arc::clone(&meters))?,
             meters,
             trouble: Trouble::of(&workspace.name),
             max_body_bytes: workspace.limits.max_body_bytes,

@@ -131,12 +131,13 @@ pub(super) fn withhold(value: &str) -> String {
     if value.starts_with("eyJ") {
         return "[a token, withheld]".to_owned();
     }
-    match (value.find("://"), value.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            let (before, after) = value.split_at(at);
-            let (scheme, _) = before.split_at(scheme + 3);
-            format!("{scheme}[withheld]{after}")
-        }
-        _ => value.to_owned(),
+    let Some((before, after)) = value.rsplit_once('@') else {
+        return value.to_owned();
+    };
+    match before.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://[withheld]@{after}"),
+        // A proxy's URL may lack its scheme.
+        None if before.contains(':') => format!("[withheld]@{after}"),
+        None => value.to_owned(),
     }
 }

@@ -3,11 +3,12 @@
 //! In: the command line's flags, the [`Surroundings`] (environment variables, the cgroup's memory limit, whether stdout is a
 //! terminal) and the YAML file that they may name. Out: a [`Config`] in which nothing is left to check, or a [`Rejected`]
 //! that names *all* faults at once. A flag beats its environment variables, they beat the file's top, that beats the
-//! default; an empty variable counts as not set, as in AWS' SDKs. What lies outside the process and may still come (the token file, STS, DNS) is no configuration and is not
-//! looked at here: a valid configuration always starts.
+//! default; an empty variable counts as not set, as in AWS' SDKs. What lies outside the process and may still come (the
+//! token file, STS, DNS) is no configuration and is not looked at here: a valid configuration always starts.
 
 mod file;
 mod given;
+mod network;
 mod reader;
 mod settings;
 mod values;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use hyper::Uri;
 use rustls::pki_types::CertificateDer;
 
+pub use network::{Network, Proxy};
 use reader::Reader;
 pub use settings::{ALL, Setting};
 
@@ -35,6 +37,8 @@ pub struct Config {
     pub workspaces: Vec<Workspace>,
     /// Certificates that are trusted beside the built-in roots.
     pub extra_roots: Vec<CertificateDer<'static>>,
+    /// The way to every endpoint.
+    pub network: Network,
     /// How the program leaves.
     pub drain: Drain,
     /// How the program logs.

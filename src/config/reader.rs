@@ -13,7 +13,8 @@ use rustls::pki_types::pem::PemObject;
 use super::file::File;
 use super::values::{self, Expected};
 use super::{
-    Config, Drain, Fault, Log, LogFormat, Rejected, Setting, Surroundings, Workspace, settings,
+    Config, Drain, Fault, Log, LogFormat, Network, Rejected, Setting, Surroundings, Workspace,
+    settings,
 };
 
 /// A file of settings that is larger is none.
@@ -64,6 +65,7 @@ impl<'a> Reader<'a> {
         }
         let workspaces = self.workspaces();
         let extra_roots = self.extra_roots();
+        let network = self.network();
         let drain = self.drain();
         let log = self.log();
         Some(Config {
@@ -71,6 +73,7 @@ impl<'a> Reader<'a> {
             admin_listen: admin_listen?,
             workspaces: workspaces?,
             extra_roots: extra_roots?,
+            network: network?,
             drain: drain?,
             log: log?,
         })
@@ -162,6 +165,16 @@ impl<'a> Reader<'a> {
             } else {
                 Ok(roots)
             }
+        })
+    }
+
+    fn network(&mut self) -> Option<Network> {
+        if self.given(&settings::HTTPS_PROXY).is_none() {
+            return Some(Network::default());
+        }
+        let exceptions = self.given(&settings::NO_PROXY).unwrap_or_default();
+        self.parse_given(&settings::HTTPS_PROXY, |url| {
+            Network::through(url, &exceptions)
         })
     }
 
