@@ -22,6 +22,7 @@ mod leaving;
 mod prometheus;
 mod rig;
 mod secrecy;
+mod several;
 mod splitting;
 mod the_program;
 mod upstream_faults;
