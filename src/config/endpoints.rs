@@ -21,19 +21,46 @@ pub(super) struct Partition {
 
 /// The last one is for every region that no other claims.
 const PARTITIONS: &[Partition] = &[
-    partition("aws-cn", "cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    partition(
+        "aws-cn",
+        "cn-",
+        "amazonaws.com.cn",
+        "api.amazonwebservices.com.cn",
+    ),
     partition("aws-us-gov", "us-gov-", "amazonaws.com", "api.aws"),
     partition("aws-iso", "us-iso-", "c2s.ic.gov", "api.aws.ic.gov"),
     partition("aws-iso-b", "us-isob-", "sc2s.sgov.gov", "api.aws.scloud"),
-    partition("aws-iso-e", "eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
-    partition("aws-iso-f", "us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
-    partition("aws-eusc", "eusc-", "amazonaws.eu", "api.amazonwebservices.eu"),
+    partition(
+        "aws-iso-e",
+        "eu-isoe-",
+        "cloud.adc-e.uk",
+        "api.cloud-aws.adc-e.uk",
+    ),
+    partition(
+        "aws-iso-f",
+        "us-isof-",
+        "csp.hci.ic.gov",
+        "api.aws.hci.ic.gov",
+    ),
+    partition(
+        "aws-eusc",
+        "eusc-",
+        "amazonaws.eu",
+        "api.amazonwebservices.eu",
+    ),
     AWS,
 ];
 const AWS: Partition = partition("aws", "", "amazonaws.com", "api.aws");
 
 /// Regions with FIPS hosts, beside those of GovCloud.
-const AMP_FIPS: &[&str] = &["us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "ca-west-1"];
+const AMP_FIPS: &[&str] = &[
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+    "ca-central-1",
+    "ca-west-1",
+];
 const STS_FIPS: &[&str] = &["us-east-1", "us-east-2", "us-west-1", "us-west-2"];
 
 /// One of AWS' services.
@@ -103,7 +130,9 @@ pub(super) fn one_partition(region: &str, sts_region: &str, role_arn: Option<&st
     if partition_of(sts_region).id != here {
         misfits.push(Misfit {
             setting: &settings::STS_REGION,
-            expected: format!("a region of the partition {here}, as the workspace's region {region} is"),
+            expected: format!(
+                "a region of the partition {here}, as the workspace's region {region} is"
+            ),
         });
     }
     let of_role = role_arn.and_then(|arn| arn.split(':').nth(1));
@@ -124,10 +153,16 @@ impl Service {
         let partition = partition_of(region);
         let govcloud = partition.id == "aws-us-gov";
         if self == Self::Amp && partition.id == "aws-cn" {
-            return misfit(&settings::REGION, "a region where AMP is, which is nowhere in China, or --remote-write-url");
+            return misfit(
+                &settings::REGION,
+                "a region where AMP is, which is nowhere in China, or --remote-write-url",
+            );
         }
         if self == Self::Amp && partition.id.starts_with("aws-iso") {
-            let expected = format!("--remote-write-url beside it: AMP's host in {} is not public", partition.id);
+            let expected = format!(
+                "--remote-write-url beside it: AMP's host in {} is not public",
+                partition.id
+            );
             return misfit(&settings::REGION, expected);
         }
         let with_fips = self.regions_with_fips();
@@ -137,7 +172,9 @@ impl Service {
                 Self::Sts => ("STS", "an --sts-region"),
             };
             let list = with_fips.join(", ");
-            let expected = format!("false, or {setting} where {service} has FIPS endpoints, {list} or GovCloud's; {region} has none");
+            let expected = format!(
+                "false, or {setting} where {service} has FIPS endpoints, {list} or GovCloud's; {region} has none"
+            );
             return misfit(&settings::USE_FIPS_ENDPOINT, expected);
         }
         let name = match (self, variant.fips) {
@@ -172,13 +209,16 @@ impl Service {
         if self == Self::Amp && (host.starts_with("aps.") || host.contains(".aps.")) {
             misfits.push(Misfit {
                 setting: given,
-                expected: "a host of aps-workspaces: aps is where workspaces are managed, not written to".to_owned(),
+                expected:
+                    "a host of aps-workspaces: aps is where workspaces are managed, not written to"
+                        .to_owned(),
             });
         }
         if let Some(shown) = self.shown(host).filter(|shown| shown.region != region) {
             misfits.push(Misfit {
                 setting: region_setting,
-                expected: format!("the region of --{}'s host, {}", given.flag, shown.region),
+                expected: format!("the region of --{}'s host, {}", given.flag, shown.region)
+                    + if shown.private_link { "" } else { ", or none" },
             });
         }
         for (wanted, setting) in [
@@ -236,38 +276,116 @@ impl Service {
 mod tests {
     use super::*;
 
-    const PLAIN: Variant = Variant { fips: false, dual_stack: false };
-    const FIPS: Variant = Variant { fips: true, dual_stack: false };
-    const DUAL: Variant = Variant { fips: false, dual_stack: true };
-    const BOTH: Variant = Variant { fips: true, dual_stack: true };
+    const PLAIN: Variant = Variant {
+        fips: false,
+        dual_stack: false,
+    };
+    const FIPS: Variant = Variant {
+        fips: true,
+        dual_stack: false,
+    };
+    const DUAL: Variant = Variant {
+        fips: false,
+        dual_stack: true,
+    };
+    const BOTH: Variant = Variant {
+        fips: true,
+        dual_stack: true,
+    };
 
     #[test]
     fn hosts_are_those_of_awss_documentation() {
         use Service::{Amp, Sts};
         for (service, region, variant, host) in [
-            (Amp, "eu-central-1", PLAIN, "aps-workspaces.eu-central-1.amazonaws.com"),
-            (Amp, "eu-central-1", DUAL, "aps-workspaces.eu-central-1.api.aws"),
-            (Amp, "us-west-2", FIPS, "aps-workspaces-fips.us-west-2.amazonaws.com"),
-            (Amp, "ca-west-1", BOTH, "aps-workspaces-fips.ca-west-1.api.aws"),
-            (Amp, "us-gov-west-1", PLAIN, "aps-workspaces.us-gov-west-1.amazonaws.com"),
-            (Amp, "us-gov-east-1", FIPS, "aps-workspaces-fips.us-gov-east-1.amazonaws.com"),
-            (Amp, "eusc-de-east-1", PLAIN, "aps-workspaces.eusc-de-east-1.amazonaws.eu"),
+            (
+                Amp,
+                "eu-central-1",
+                PLAIN,
+                "aps-workspaces.eu-central-1.amazonaws.com",
+            ),
+            (
+                Amp,
+                "eu-central-1",
+                DUAL,
+                "aps-workspaces.eu-central-1.api.aws",
+            ),
+            (
+                Amp,
+                "us-west-2",
+                FIPS,
+                "aps-workspaces-fips.us-west-2.amazonaws.com",
+            ),
+            (
+                Amp,
+                "ca-west-1",
+                BOTH,
+                "aps-workspaces-fips.ca-west-1.api.aws",
+            ),
+            (
+                Amp,
+                "us-gov-west-1",
+                PLAIN,
+                "aps-workspaces.us-gov-west-1.amazonaws.com",
+            ),
+            (
+                Amp,
+                "us-gov-east-1",
+                FIPS,
+                "aps-workspaces-fips.us-gov-east-1.amazonaws.com",
+            ),
+            (
+                Amp,
+                "eusc-de-east-1",
+                PLAIN,
+                "aps-workspaces.eusc-de-east-1.amazonaws.eu",
+            ),
             (Sts, "eu-central-1", PLAIN, "sts.eu-central-1.amazonaws.com"),
             (Sts, "eu-central-1", DUAL, "sts.eu-central-1.api.aws"),
             (Sts, "us-east-2", FIPS, "sts-fips.us-east-2.amazonaws.com"),
             (Sts, "us-east-2", BOTH, "sts-fips.us-east-2.api.aws"),
-            (Sts, "us-gov-west-1", FIPS, "sts.us-gov-west-1.amazonaws.com"),
+            (
+                Sts,
+                "us-gov-west-1",
+                FIPS,
+                "sts.us-gov-west-1.amazonaws.com",
+            ),
             (Sts, "us-gov-west-1", DUAL, "sts.us-gov-west-1.api.aws"),
             (Sts, "cn-north-1", PLAIN, "sts.cn-north-1.amazonaws.com.cn"),
-            (Sts, "cn-north-1", DUAL, "sts.cn-north-1.api.amazonwebservices.com.cn"),
+            (
+                Sts,
+                "cn-north-1",
+                DUAL,
+                "sts.cn-north-1.api.amazonwebservices.com.cn",
+            ),
             (Sts, "us-iso-east-1", PLAIN, "sts.us-iso-east-1.c2s.ic.gov"),
-            (Sts, "us-isob-east-1", PLAIN, "sts.us-isob-east-1.sc2s.sgov.gov"),
-            (Sts, "eu-isoe-west-1", PLAIN, "sts.eu-isoe-west-1.cloud.adc-e.uk"),
-            (Sts, "us-isof-south-1", PLAIN, "sts.us-isof-south-1.csp.hci.ic.gov"),
+            (
+                Sts,
+                "us-isob-east-1",
+                PLAIN,
+                "sts.us-isob-east-1.sc2s.sgov.gov",
+            ),
+            (
+                Sts,
+                "eu-isoe-west-1",
+                PLAIN,
+                "sts.eu-isoe-west-1.cloud.adc-e.uk",
+            ),
+            (
+                Sts,
+                "us-isof-south-1",
+                PLAIN,
+                "sts.us-isof-south-1.csp.hci.ic.gov",
+            ),
         ] {
             assert_eq!(service.host(region, variant).as_deref(), Ok(host));
             // What is made can be read back.
-            assert_eq!(service.shown(host), Some(Shown { region, private_link: false }));
+            assert_eq!(
+                service.shown(host),
+                Some(Shown {
+                    region,
+                    private_link: false
+                })
+            );
         }
     }
 
@@ -275,10 +393,34 @@ mod tests {
     fn what_is_nowhere_is_said_with_what_there_is() {
         use Service::{Amp, Sts};
         for (service, region, variant, flag, words) in [
-            (Amp, "cn-north-1", PLAIN, "region", "nowhere in China, or --remote-write-url"),
-            (Amp, "us-iso-east-1", PLAIN, "region", "AMP's host in aws-iso is not public"),
-            (Amp, "eu-central-1", FIPS, "use-fips-endpoint", "us-west-2, ca-central-1, ca-west-1 or GovCloud's; eu-central-1 has none"),
-            (Sts, "ca-central-1", BOTH, "use-fips-endpoint", "an --sts-region where STS has FIPS endpoints, us-east-1, us-east-2,"),
+            (
+                Amp,
+                "cn-north-1",
+                PLAIN,
+                "region",
+                "nowhere in China, or --remote-write-url",
+            ),
+            (
+                Amp,
+                "us-iso-east-1",
+                PLAIN,
+                "region",
+                "AMP's host in aws-iso is not public",
+            ),
+            (
+                Amp,
+                "eu-central-1",
+                FIPS,
+                "use-fips-endpoint",
+                "us-west-2, ca-central-1, ca-west-1 or GovCloud's; eu-central-1 has none",
+            ),
+            (
+                Sts,
+                "ca-central-1",
+                BOTH,
+                "use-fips-endpoint",
+                "an --sts-region where STS has FIPS endpoints, us-east-1, us-east-2,",
+            ),
         ] {
             let told = service.host(region, variant).unwrap_err();
             assert_eq!(told.setting.flag, flag);
@@ -296,16 +438,52 @@ mod tests {
             (Amp, VPCE, "us-west-2", PLAIN, &[][..]),
             (Amp, VPCE, "us-east-1", PLAIN, &["region"]),
             (Amp, VPCE, "us-west-2", FIPS, &["use-fips-endpoint"]),
-            (Amp, VPCE, "us-east-1", BOTH, &["region", "use-fips-endpoint", "use-dualstack-endpoint"]),
+            (
+                Amp,
+                VPCE,
+                "us-east-1",
+                BOTH,
+                &["region", "use-fips-endpoint", "use-dualstack-endpoint"],
+            ),
             (Amp, FIPS_HOST, "us-west-2", PLAIN, &[]),
             (Amp, FIPS_HOST, "us-west-2", FIPS, &[]),
-            (Amp, FIPS_HOST, "us-west-2", DUAL, &["use-dualstack-endpoint"]),
+            (
+                Amp,
+                FIPS_HOST,
+                "us-west-2",
+                DUAL,
+                &["use-dualstack-endpoint"],
+            ),
             (Amp, "amp.example.com", "us-west-2", PLAIN, &[]),
             (Amp, "amp.example.com", "cn-north-1", PLAIN, &[]),
-            (Amp, "amp.example.com", "us-west-2", DUAL, &["use-dualstack-endpoint"]),
-            (Amp, "aps.us-west-2.amazonaws.com", "us-west-2", PLAIN, &["remote-write-url"]),
-            (Amp, "vpce-1.aps.us-west-2.vpce.amazonaws.com", "us-west-2", PLAIN, &["remote-write-url"]),
-            (Sts, "vpce-1.sts.us-west-2.vpce.amazonaws.com", "eu-west-1", PLAIN, &["sts-region"]),
+            (
+                Amp,
+                "amp.example.com",
+                "us-west-2",
+                DUAL,
+                &["use-dualstack-endpoint"],
+            ),
+            (
+                Amp,
+                "aps.us-west-2.amazonaws.com",
+                "us-west-2",
+                PLAIN,
+                &["remote-write-url"],
+            ),
+            (
+                Amp,
+                "vpce-1.aps.us-west-2.vpce.amazonaws.com",
+                "us-west-2",
+                PLAIN,
+                &["remote-write-url"],
+            ),
+            (
+                Sts,
+                "vpce-1.sts.us-west-2.vpce.amazonaws.com",
+                "eu-west-1",
+                PLAIN,
+                &["sts-region"],
+            ),
             (Sts, "sts.us-east-1.amazonaws.com", "us-east-1", PLAIN, &[]),
             (Sts, "sts.amazonaws.com", "us-east-1", PLAIN, &[]),
         ] {
@@ -318,14 +496,27 @@ mod tests {
     #[test]
     fn only_awss_own_hosts_show_a_region() {
         for host in [
-            "aps-workspaces.us-west-2.example.com", "aps-workspaces.us-west-2.amazonaws.com.evil", "us-west-2.amazonaws.com",
-            "aps-workspaces.cn-north-1.amazonaws.com", "x.aps-workspaces.us-west-2.vpce.amazonaws.com", "sts.us-west-2.amazonaws.com",
-            "aps-workspaces.nowhere.amazonaws.com", "localhost", "",
+            "aps-workspaces.us-west-2.example.com",
+            "aps-workspaces.us-west-2.amazonaws.com.evil",
+            "us-west-2.amazonaws.com",
+            "aps-workspaces.cn-north-1.amazonaws.com",
+            "x.aps-workspaces.us-west-2.vpce.amazonaws.com",
+            "sts.us-west-2.amazonaws.com",
+            "aps-workspaces.nowhere.amazonaws.com",
+            "localhost",
+            "",
         ] {
             assert_eq!(Service::Amp.shown(host), None, "{host}");
         }
-        let private = Service::Amp.shown("vpce-1-us-west-2a.aps-workspaces.us-west-2.vpce.amazonaws.com");
-        assert_eq!(private, Some(Shown { region: "us-west-2", private_link: true }));
+        let private =
+            Service::Amp.shown("vpce-1-us-west-2a.aps-workspaces.us-west-2.vpce.amazonaws.com");
+        assert_eq!(
+            private,
+            Some(Shown {
+                region: "us-west-2",
+                private_link: true
+            })
+        );
     }
 
     #[test]
@@ -334,10 +525,16 @@ mod tests {
             let told = one_partition(region, sts_region, Some(arn));
             told.iter().map(|misfit| misfit.setting.flag).collect()
         };
-        let (aws, gov) = ("arn:aws:iam::111122223333:role/amp", "arn:aws-us-gov:iam::111122223333:role/amp");
+        let (aws, gov) = (
+            "arn:aws:iam::111122223333:role/amp",
+            "arn:aws-us-gov:iam::111122223333:role/amp",
+        );
         assert!(named("eu-central-1", "us-east-1", aws).is_empty());
         assert!(named("us-gov-west-1", "us-gov-east-1", gov).is_empty());
-        assert_eq!(named("us-gov-west-1", "us-east-1", aws), ["sts-region", "role-arn"]);
+        assert_eq!(
+            named("us-gov-west-1", "us-east-1", aws),
+            ["sts-region", "role-arn"]
+        );
         assert_eq!(named("eu-central-1", "eu-central-1", gov), ["role-arn"]);
     }
 }
