@@ -6,12 +6,13 @@
 //! fault that never struck would prove nothing.
 
 use std::collections::BTreeMap;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::ear::Ear;
-use super::row::{Counted, Promise, Row, Shown};
+use super::row::{Counted, DURATION, Ending, Promise, Row, Shown};
 use crate::peers::compare::Comparison;
 use crate::peers::metrics::Metrics;
 
@@ -34,6 +35,8 @@ pub(super) struct Played<'a> {
     pub(super) again_after: Option<Duration>,
     /// Whether it is our sidecar, whose metrics are known.
     pub(super) is_ours: bool,
+    /// How the sidecar left; `None` where it was not to, or did not in time.
+    pub(super) left: Option<ExitStatus>,
     pub(super) log: String,
     pub(super) took: Duration,
 }
@@ -79,6 +82,7 @@ impl Outcome {
         if played.is_ours {
             broken.extend(not_shown(&row.shown, &played.metrics));
             broken.extend(silenced(played.heard.longest_pause()));
+            broken.extend(stayed(row, played.left));
         }
         let comparison = &played.comparison;
         Self {
@@ -191,6 +195,15 @@ fn silenced(longest_pause: Option<u64>) -> Option<String> {
     Some(format!("Retry-After: {pause}, above {LONGEST_PAUSE} s"))
 }
 
+/// A sidecar that had to leave and did not, or not as a program does that is done.
+fn stayed(row: &Row, left: Option<ExitStatus>) -> Option<String> {
+    match (row.ending, left) {
+        (Ending::Finish, _) => None,
+        (_, None) => Some("the sidecar did not leave in time".to_owned()),
+        (_, Some(status)) => (!status.success()).then(|| format!("the sidecar left with {status}")),
+    }
+}
+
 /// What the row's metric fails to show.
 fn not_shown(shown: &Shown, metrics: &[Option<Metrics>; 3]) -> Option<String> {
     let [before, during, after] = metrics;
@@ -206,6 +219,16 @@ fn not_shown(shown: &Shown, metrics: &[Option<Metrics>; 3]) -> Option<String> {
             let is = known(after, name, labels).or_else(|| known(during, name, labels));
             let moved = is.is_some_and(|is| is > was);
             (!moved).then(|| format!("{shown} did not move from {was} ({is:?})"))
+        }
+        Shown::Slower(bound) => {
+            let (all, quick) = (format!("{DURATION}_count"), format!("{DURATION}_bucket"));
+            let slow = |metrics| {
+                Some(known(metrics, &all, &[])? - known(metrics, &quick, &[("le", bound)])?)
+            };
+            let (was, is) = (slow(before).unwrap_or_default(), slow(after));
+            (!is.is_some_and(|is| is > was)).then(|| {
+                format!("no batch took longer than {bound} s ({was} before, {is:?} after)")
+            })
         }
         Shown::Is(name, value, slack) => {
             let is = known(during, name, &[]);

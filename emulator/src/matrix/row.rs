@@ -17,6 +17,9 @@ use crate::tcp::TcpFault;
 use crate::tls::Presented;
 use crate::world::{Target, WorldConfig};
 
+/// How long batches took.
+pub(super) const DURATION: &str = "amp_sidecar_request_duration_seconds";
+
 /// A row of the matrix.
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -89,6 +92,8 @@ pub(super) enum Ending {
     Finish,
     /// Sender and sidecar get SIGTERM at the same moment, as the fault begins.
     BothLeave,
+    /// The sender gets SIGTERM as the fault begins, the sidecar once the sender has left.
+    SidecarLast,
 }
 
 /// What is promised about the samples.
@@ -116,6 +121,8 @@ pub(super) enum Counted {
 pub(super) enum Shown {
     /// A counter, maybe only where one of its labels has this value, that has moved since the fault began.
     Moved(&'static str, Option<(&'static str, &'static str)>),
+    /// Batches that took longer than this, which is one of the histogram's bounds.
+    Slower(&'static str),
     /// A gauge that is at this value, give or take the second number, while the fault lasts.
     Is(&'static str, f64, f64),
     /// A counter that began again.
@@ -286,6 +293,7 @@ impl fmt::Display for Shown {
             Self::Moved(metric, Some((label, value))) => {
                 write!(f, "{metric}{{{label}=\"{value}\"}}")
             }
+            Self::Slower(bound) => write!(f, "{DURATION} above {bound} s"),
             Self::Is(metric, value, _) => write!(f, "{metric} = {value}"),
             Self::Restarted(metric) => write!(f, "{metric} from 0"),
         }

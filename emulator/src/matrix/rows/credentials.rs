@@ -110,13 +110,17 @@ fn sts(form: &Form) -> Vec<Row> {
             ],
         )
     };
+    // Their life is such that a renewal falls into the fault, and their end does not.
+    let length = form.fault.max(super::seconds(12));
     let valid = Row::new(
         form,
         "sts-refused-credentials-valid",
-        "STS refuses connections, credentials are still good",
-    );
+        "STS refuses connections as credentials are to be renewed, which are still good",
+    )
+    .world(|world| world.session_life = Some(length * 5 / 3))
+    .lasting(length);
     vec![
-        refused(valid).shown(Shown::outcome("stored")),
+        refused(valid).shown(Shown::exchange("unreachable")),
         refused(row("sts-refused", "STS refuses connections"))
             .shown(Shown::outcome("no_credentials")),
         refused(row("vmagent-sts-refused", "STS refuses connections").sent_by(Sending::Vmagent))
