@@ -12,11 +12,12 @@ use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::batch::Pipeline;
-use crate::batch::sign::SigningError;
 use crate::clock::Clock;
 use crate::config::{Config, Drain};
-use crate::credentials::sts::{Sts, StsError};
+use crate::credentials::call::{Caller, ClientError};
+use crate::credentials::sts::Sts;
 use crate::credentials::{Refresher, WebIdentity, cache};
+use crate::sigv4::SigningError;
 use crate::telemetry::Telemetry;
 use crate::{listener, tls};
 
@@ -51,7 +52,7 @@ pub enum StartError {
     Roots(#[from] rustls::Error),
     /// The client for STS could not be made.
     #[error(transparent)]
-    Sts(#[from] StsError),
+    Client(#[from] ClientError),
     /// The workspace's URL cannot be used.
     #[error(transparent)]
     Workspace(#[from] SigningError),
@@ -78,8 +79,9 @@ impl App {
     /// [`StartError`]; trouble with STS, the token or DNS is none.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let telemetry = Arc::new(Telemetry::new());
-        let tls = tls::client(&config.extra_roots)?;
-        let sts = Sts::new(config.identity.clone(), &tls, clock.clone())?;
+        let tls = Arc::new(tls::client(&config.extra_roots)?);
+        let caller = Caller::new(&tls, &config.network)?;
+        let sts = Sts::new(config.identity.clone(), caller, clock.clone());
         let source = WebIdentity {
             token_file: config.identity.token_file.clone(),
             sts,
@@ -87,7 +89,7 @@ impl App {
         let (credentials, refresher) = cache::cache(source, clock.clone(), Arc::clone(&telemetry));
         let pipeline = Pipeline::new(
             &config,
-            Arc::new(tls),
+            tls,
             credentials.clone(),
             clock.clone(),
             Arc::clone(&telemetry),
@@ -116,6 +118,7 @@ impl App {
             remote_write_url = %config.workspace.remote_write_url,
             region = config.workspace.region,
             sts_endpoint = %config.identity.sts_endpoint,
+            proxy = config.network.proxy().map(tracing::field::display),
             role_arn = config.identity.role_arn,
             role_session_name = config.identity.session_name,
             token_file = %config.identity.token_file.display(),

@@ -14,7 +14,8 @@
 //! token file ─▶ credentials::{token ─▶ sts ─▶ cache} ─▶ batch::sign
 //! ```
 //!
-//! [`config`] says what both may do, [`app`] wires them, [`admin`] and [`telemetry`] show them, [`clock`] gives them the time.
+//! [`config`] says what both may do, [`app`] wires them, [`admin`] and [`telemetry`] show them, [`clock`] gives them the time,
+//! [`sigv4`] signs.
 
 pub mod admin;
 pub mod app;
@@ -28,6 +29,7 @@ pub mod http_date;
 pub mod listener;
 pub mod quote;
 pub mod resolve;
+pub mod sigv4;
 pub mod telemetry;
 pub mod tls;
 

@@ -3,7 +3,7 @@
 //! | call | what it does |
 //! |---|---|
 //! | `GET /state` | counts of everything |
-//! | `GET`, `PUT`, `DELETE /faults/{issuer,sts,amp}` | the target's fault script, JSON as in [`crate::fault`] |
+//! | `GET`, `PUT`, `DELETE /faults/{issuer,sts,amp,entra}` | the target's fault script, JSON as in [`crate::fault`] |
 //! | `POST /token/rotate` | a new token into the folder |
 //! | `POST /token/break` | `{"how": "expired"}`: a token of no use |
 //! | `POST /keys/rotate` | the issuer signs with a new key |

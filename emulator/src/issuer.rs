@@ -18,6 +18,7 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
+use crate::entra::ENTRAS_KEY;
 use crate::front::{Answers, request_id};
 use crate::http::answer;
 use crate::jwt::{Jwks, Key};
@@ -88,6 +89,19 @@ struct Keys {
     next: usize,
 }
 
+// === impl TokenSpec ===
+
+impl TokenSpec {
+    /// `sub`.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        format!(
+            "system:serviceaccount:{}:{}",
+            self.namespace, self.service_account
+        )
+    }
+}
+
 // === impl Issuer ===
 
 impl Issuer {
@@ -104,7 +118,7 @@ impl Issuer {
             keys: Arc::new(Mutex::new(Keys {
                 published: vec![active.clone()],
                 active,
-                next: STRANGERS_KEY + 1,
+                next: ENTRAS_KEY + 1,
             })),
         })
     }
@@ -213,7 +227,7 @@ impl Issuer {
                 },
             },
             "nbf": now,
-            "sub": format!("system:serviceaccount:{}:{}", spec.namespace, spec.service_account),
+            "sub": spec.subject(),
         })
     }
 

@@ -9,6 +9,7 @@
 //!
 //! - [`world`] wires it all up in one process; tests and the binary start here.
 //! - [`issuer`], [`token_folder`]: a Kubernetes OIDC issuer and a projected volume.
+//! - [`entra`]: Entra ID's token endpoint, for who goes by way of it.
 //! - [`sts`], [`sessions`]: AssumeRoleWithWebIdentity, trust policies, what was issued.
 //! - [`amp`]: the remote-write endpoint of a workspace.
 //! - [`fault`], [`journal`]: what goes wrong when, and what each target heard.
@@ -25,6 +26,7 @@ mod admin;
 pub mod amp;
 pub mod clock;
 pub mod demo;
+pub mod entra;
 pub mod fault;
 mod fetch;
 mod front;
@@ -33,6 +35,7 @@ pub mod issuer;
 pub mod journal;
 mod jwt;
 pub mod matrix;
+mod oidc;
 pub mod peers;
 pub mod sessions;
 pub mod sts;

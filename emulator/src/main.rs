@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use emulator::demo::{self, Length, SenderChoice, Summary, Wanted};
+use emulator::entra::{EntraConfig, TokenVersion};
 use emulator::world::{Error, Ports, World, WorldConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -54,6 +55,9 @@ struct Serve {
     /// Prometheus remote-write receiver that gets whatever AMP accepts.
     #[arg(long, value_name = "URL")]
     forward_to: Option<String>,
+    /// Let the pod go by way of Entra ID, whose application takes tokens of this version.
+    #[arg(long, value_name = "v1|v2", value_parser = token_version)]
+    entra: Option<TokenVersion>,
     /// Serve STS over TLS too.
     #[arg(long)]
     sts_https: bool,
@@ -66,6 +70,9 @@ struct Serve {
     /// Port of AMP; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     amp_port: u16,
+    /// Port of Entra ID; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    entra_port: u16,
     /// Port of the admin endpoint; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     admin_port: u16,
@@ -198,6 +205,10 @@ impl Demo {
 
 impl Serve {
     fn config(self) -> WorldConfig {
+        let base = match self.entra {
+            Some(version) => WorldConfig::through_entra(EntraConfig::new(version)),
+            None => WorldConfig::default(),
+        };
         let mut config = WorldConfig {
             session_life: self.session_life.map(Duration::from_secs),
             sts_https: self.sts_https,
@@ -205,9 +216,10 @@ impl Serve {
                 issuer: self.issuer_port,
                 sts: self.sts_port,
                 amp: self.amp_port,
+                entra: self.entra_port,
                 admin: self.admin_port,
             },
-            ..WorldConfig::default()
+            ..base
         };
         config.amp.region = self.region;
         config.amp.forward_to = self.forward_to;
@@ -216,14 +228,26 @@ impl Serve {
     }
 }
 
+fn token_version(text: &str) -> Result<TokenVersion, &'static str> {
+    match text {
+        "v1" => Ok(TokenVersion::V1),
+        "v2" => Ok(TokenVersion::V2),
+        _ => Err("it is v1 or v2"),
+    }
+}
+
 fn greeting(world: &World) -> String {
     let mut text = format!(
-        "issuer  {}\nSTS     {}\nAMP     {}\nadmin   {}\n\n# for amp-sidecar:\n",
+        "issuer  {}\nSTS     {}\nAMP     {}\nadmin   {}\n",
         world.issuer_url(),
         world.sts_url(),
         world.amp_url(),
         world.admin_url(),
     );
+    if let Some(authority) = world.entra_url() {
+        text.push_str(&format!("Entra   {authority}\n"));
+    }
+    text.push_str("\n# for amp-sidecar:\n");
     for (name, value) in world.environment() {
         text.push_str(&format!("export {name}='{value}'\n"));
     }

@@ -19,7 +19,7 @@ use crate::batch::admission::Admitted;
 use crate::batch::forward::Forwarder;
 use crate::batch::frames::Frames;
 use crate::batch::reply::Meaning;
-use crate::batch::sign::{Signer, SigningError};
+use crate::batch::sign::Signer;
 use crate::batch::split::{self, Part, SplitError};
 use crate::batch::verdict::Verdict;
 use crate::batch::{Inspected, Payload, inspect};
@@ -28,6 +28,7 @@ use crate::config::{Config, Workspace};
 use crate::credentials::cache::{DENIAL_GAP, REFUSAL_GAP};
 use crate::credentials::{Cache, Held};
 use crate::dial::Dialer;
+use crate::sigv4::SigningError;
 use crate::telemetry::Telemetry;
 
 /// Brings batches to one workspace.
@@ -65,7 +66,7 @@ impl Delivery {
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, SigningError> {
         let workspace = &config.workspace;
-        let dialer = Dialer::new(workspace, tls)
+        let dialer = Dialer::new(&workspace.remote_write_url, &config.network, &tls)
             .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
         Ok(Self {
             credentials,

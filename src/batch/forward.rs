@@ -82,6 +82,7 @@ impl TransportFault {
         match self {
             Self::Dial(DialError::Resolve { .. }) => "dns",
             Self::Dial(DialError::Connect { .. }) => "connect",
+            Self::Dial(DialError::Proxy { .. }) => "proxy",
             Self::Dial(DialError::Tls { .. }) => "tls",
             Self::Dial(DialError::TimedOut(_)) => "connect_timed_out",
             Self::Broken(_) => "broken",

@@ -36,6 +36,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::credentials::Cache;
 use crate::listener::Service;
+use crate::sigv4::SigningError;
 use crate::telemetry::Telemetry;
 
 use address::{Address, Media};
@@ -44,7 +45,6 @@ use deliver::Delivery;
 use frames::Frames;
 use inspect::{Contents, Inspector};
 use receive::Received;
-use sign::SigningError;
 use trouble::Trouble;
 use verdict::{Answer, Verdict};
 

@@ -8,11 +8,8 @@
 
 use std::time::SystemTime;
 
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as sigv4};
-use aws_sigv4::sign::v4::SigningParams;
-use hyper::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT,
-};
+use aws_sigv4::http_request::SignableBody;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{HeaderMap, Uri};
 
 use crate::batch::Payload;
@@ -20,6 +17,7 @@ use crate::batch::address::WRITE_VERSION;
 use crate::batch::frames::Frames;
 use crate::config::Workspace;
 use crate::credentials::Held;
+use crate::sigv4::{Scope, SigningError, sign_post};
 
 /// Signs for one workspace.
 #[derive(Debug)]
@@ -41,19 +39,6 @@ pub struct Signed {
     pub frames: Frames,
 }
 
-/// Why a request could not be signed: always a fault of ours or of the credentials' form.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct SigningError(String);
-
-impl SigningError {
-    /// A fault in these words.
-    #[must_use]
-    pub fn of(what: &str) -> Self {
-        Self(what.to_owned())
-    }
-}
-
 // === impl Signer ===
 
 impl Signer {
@@ -62,7 +47,7 @@ impl Signer {
     /// # Errors
     /// Where its URL has no host, which a checked configuration cannot have.
     pub fn new(workspace: &Workspace) -> Result<Self, SigningError> {
-        let fault = |what: &str| SigningError(format!("remote-write URL: {what}"));
+        let fault = |what: &str| SigningError::of(&format!("remote-write URL: {what}"));
         let url = &workspace.remote_write_url;
         let host = url.authority().ok_or_else(|| fault("no host"))?.as_str();
         Ok(Self {
@@ -83,42 +68,19 @@ impl Signer {
         held: &Held,
         now: SystemTime,
     ) -> Result<Signed, SigningError> {
-        let fault = |error: &dyn std::error::Error| SigningError(error.to_string());
         let mut headers = HeaderMap::with_capacity(9);
         headers.insert(HOST, self.host.clone());
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("snappy"));
         headers.insert(CONTENT_TYPE, batch.media.content_type.clone());
         headers.insert(WRITE_VERSION, batch.media.write_version.clone());
 
-        let params = SigningParams::builder()
-            .identity(&held.identity)
-            .region(&self.region)
-            .name("aps")
-            .time(now)
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| fault(&error))?;
-        let named = headers
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let scope = Scope {
+            region: &self.region,
+            service: "aps",
+            time: now,
+        };
         let body = SignableBody::Precomputed(batch.payload_hash.clone());
-        let request =
-            SignableRequest::new("POST", &self.url, named, body).map_err(|error| fault(&error))?;
-        let (instructions, _) = sigv4(request, &params.into())
-            .map_err(|error| fault(&error))?
-            .into_parts();
-
-        let (added, _) = instructions.into_parts();
-        for header in added {
-            let name =
-                HeaderName::from_bytes(header.name().as_bytes()).map_err(|error| fault(&error))?;
-            let mut value = HeaderValue::from_str(header.value()).map_err(|error| fault(&error))?;
-            value.set_sensitive(header.sensitive() || name == AUTHORIZATION);
-            headers.insert(name, value);
-        }
-        if !headers.contains_key(AUTHORIZATION) {
-            return Err(SigningError("no signature was made".to_owned()));
-        }
+        sign_post(&mut headers, &self.url, body, scope, &held.identity)?;
         headers.insert(USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
         Ok(Signed {
             path: self.path.clone(),

@@ -6,6 +6,7 @@
 //! SDKs. What lies outside the process and may still come (the token file, STS, DNS) is no configuration and is not
 //! looked at here: a valid configuration always starts.
 
+mod network;
 mod reader;
 mod settings;
 mod values;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use hyper::Uri;
 use rustls::pki_types::CertificateDer;
 
+pub use network::{Network, Proxy};
 use reader::Reader;
 pub use settings::{ALL, Setting};
 
@@ -34,6 +36,8 @@ pub struct Config {
     pub identity: Identity,
     /// Certificates that are trusted beside the built-in roots.
     pub extra_roots: Vec<CertificateDer<'static>>,
+    /// The way to every endpoint.
+    pub network: Network,
     /// What bounds a batch.
     pub limits: Limits,
     /// How the program leaves.

@@ -13,8 +13,8 @@ use rustls::pki_types::pem::PemObject;
 
 use super::values::{self, Expected};
 use super::{
-    Config, Drain, Fault, Identity, Limits, Log, LogFormat, Rejected, Setting, Surroundings,
-    Workspace, settings,
+    Config, Drain, Fault, Identity, Limits, Log, LogFormat, Network, Rejected, Setting,
+    Surroundings, Workspace, settings,
 };
 
 /// Collects faults while it reads; `None` from any of its methods means that a fault was noted.
@@ -60,6 +60,7 @@ impl<'a> Reader<'a> {
             .map(|workspace| workspace.region.as_str());
         let identity = self.identity(region);
         let extra_roots = self.extra_roots();
+        let network = self.network();
         let limits = self.limits();
         let drain = self.drain();
         let log = self.log();
@@ -69,6 +70,7 @@ impl<'a> Reader<'a> {
             workspace: workspace?,
             identity: identity?,
             extra_roots: extra_roots?,
+            network: network?,
             limits: limits?,
             drain: drain?,
             log: log?,
@@ -241,6 +243,16 @@ impl<'a> Reader<'a> {
         })
     }
 
+    fn network(&mut self) -> Option<Network> {
+        if self.given(&settings::HTTPS_PROXY).is_none() {
+            return Some(Network::default());
+        }
+        let exceptions = self.given(&settings::NO_PROXY).unwrap_or_default();
+        self.parse_given(&settings::HTTPS_PROXY, |url| {
+            Network::through(url, &exceptions)
+        })
+    }
+
     fn limits(&mut self) -> Option<Limits> {
         let upstream_timeout = self.parse(&settings::UPSTREAM_TIMEOUT, |text| {
             values::duration_within(
@@ -376,13 +388,14 @@ fn withhold(value: &str) -> String {
     if value.starts_with("eyJ") {
         return "[a token, withheld]".to_owned();
     }
-    match (value.find("://"), value.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            let (before, after) = value.split_at(at);
-            let (scheme, _) = before.split_at(scheme + 3);
-            format!("{scheme}[withheld]{after}")
-        }
-        _ => value.to_owned(),
+    let Some((before, after)) = value.rsplit_once('@') else {
+        return value.to_owned();
+    };
+    match before.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://[withheld]@{after}"),
+        // A proxy's URL may lack its scheme.
+        None if before.contains(':') => format!("[withheld]@{after}"),
+        None => value.to_owned(),
     }
 }
 

@@ -57,6 +57,10 @@ settings! {
         "The STS endpoint; plain http only to loopback";
     CA_BUNDLE: "ca-bundle", ["AWS_CA_BUNDLE"], "PATH", "[none]",
         "PEM file of certificates that are trusted beside the built-in roots";
+    HTTPS_PROXY: "https-proxy", ["HTTPS_PROXY", "https_proxy"], "URL", "[none]",
+        "Proxy on the way to AMP and STS, http:// or https://, with user:password@ where it asks for them";
+    NO_PROXY: "no-proxy", ["NO_PROXY", "no_proxy"], "LIST", "[none]",
+        "Hosts, domains, addresses and networks that are reached without the proxy, separated by commas; loopback always is";
     UPSTREAM_TIMEOUT: "upstream-timeout", ["AMP_SIDECAR_UPSTREAM_TIMEOUT"], "DURATION", "25s",
         "The deadline of a batch, from its last byte to AMP's answer; below Prometheus' remote_timeout of 30s";
     MAX_BODY_BYTES: "max-body-bytes", ["AMP_SIDECAR_MAX_BODY_BYTES"], "BYTES", "32MiB",

@@ -215,6 +215,35 @@ fn secrets_are_withheld() {
 }
 
 #[test]
+fn a_proxys_password_is_withheld_with_and_without_a_scheme() {
+    for proxy in [
+        "socks5://me:hunter2@proxy:1",
+        "me:hunter2@proxy:port",
+        "http://me:hunter2@proxy/path",
+    ] {
+        let told = read(&[], &with(&[("HTTPS_PROXY", proxy)]))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            told.contains("[withheld]@proxy") && !told.contains("hunter2"),
+            "{told}"
+        );
+    }
+    let config = read(
+        &[("no-proxy", "*")],
+        &with(&[("https_proxy", "http://me:hunter2@proxy:3128")]),
+    )
+    .unwrap();
+    assert!(
+        config
+            .network
+            .proxy_for(&config.workspace.remote_write_url)
+            .is_none()
+    );
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
 fn the_budget_follows_the_memory_limit() {
     let budget = |limit| read_with(&[], MINIMAL, Some(limit)).unwrap().limits;
     assert_eq!(budget(64 << 20).max_inflight_bytes, 16 << 20);

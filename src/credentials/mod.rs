@@ -9,6 +9,8 @@
 //! [`WebIdentity`] is the chain's first half, as one [`Source`] for the cache.
 
 pub mod cache;
+pub mod call;
+pub mod claims;
 pub mod sts;
 pub mod token;
 

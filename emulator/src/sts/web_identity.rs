@@ -4,15 +4,12 @@
 //! whose signature, audience and times are right, with the condition keys for
 //! the role's trust policy.
 //!
-//! The keys are fetched from the issuer's own documents each time, over the
-//! network: a wrong issuer URL, an unreachable or slow issuer and a key that
-//! is not published fail here as they do there. Only registered issuers are
-//! fetched from, so that a token cannot send STS anywhere.
+//! Only registered issuers are fetched from, so that a token cannot send STS
+//! anywhere.
 
-use serde::Deserialize;
-
-use crate::fetch::{FetchError, Fetcher};
-use crate::jwt::{Jwks, Jwt, JwtError};
+use crate::fetch::Fetcher;
+use crate::jwt::{Jwt, JwtError};
+use crate::oidc::{KeysError, published_keys};
 use crate::sts::account::Account;
 use crate::sts::refusal::Refusal;
 use crate::sts::trust::Keys;
@@ -26,12 +23,6 @@ pub(crate) struct Identity {
     /// `jti`, which tells one token from the next.
     pub(crate) token_id: Option<String>,
     pub(crate) keys: Keys,
-}
-
-#[derive(Debug, Deserialize)]
-struct Discovery {
-    issuer: String,
-    jwks_uri: String,
 }
 
 impl Identity {
@@ -61,7 +52,12 @@ impl Identity {
             .find(|audience| provider.client_ids.iter().any(|id| id == *audience))
             .ok_or(Refusal::IncorrectAudience)?;
 
-        let jwks = published_keys(iss, fetcher).await?;
+        let jwks = published_keys(iss, fetcher)
+            .await
+            .map_err(|error| match error {
+                KeysError::Unreachable(_) => Refusal::IdpUnreachable,
+                KeysError::Unreadable(_) | KeysError::AnotherIssuer => Refusal::NoVerificationKey,
+            })?;
         let jwk = jwks
             .keys
             .iter()
@@ -95,28 +91,6 @@ impl Identity {
             ]),
         })
     }
-}
-
-async fn published_keys(iss: &str, fetcher: &Fetcher) -> Result<Jwks, Refusal> {
-    let refused = |error: FetchError| match error {
-        FetchError::Connect(_) => Refusal::IdpUnreachable,
-        FetchError::Url(_)
-        | FetchError::Tls(_)
-        | FetchError::Http(_)
-        | FetchError::Status(_)
-        | FetchError::Body(_)
-        | FetchError::Json(_)
-        | FetchError::TimedOut => Refusal::NoVerificationKey,
-    };
-    let base = iss.trim_end_matches('/');
-    let discovery: Discovery = fetcher
-        .json(&format!("{base}/.well-known/openid-configuration"))
-        .await
-        .map_err(refused)?;
-    if discovery.issuer != iss {
-        return Err(Refusal::NoVerificationKey);
-    }
-    fetcher.json(&discovery.jwks_uri).await.map_err(refused)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 
 mod admin;
 mod client;
+mod entra;
 mod faults;
 mod sts;
 mod tls;

@@ -3,6 +3,7 @@ use crate::batch::address::Media;
 use crate::batch::inspect::{Contents, Version};
 use crate::config::Workspace;
 use aws_credential_types::Credentials;
+use hyper::header::HeaderName;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;

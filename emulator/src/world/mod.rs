@@ -1,5 +1,5 @@
-//! Everything at once: issuer, token folder, STS, AMP and the admin endpoint,
-//! in one process on free ports of 127.0.0.1.
+//! Everything at once: issuer, token folder, STS, AMP, Entra ID where it is asked
+//! for, and the admin endpoint, in one process on free ports of 127.0.0.1.
 //!
 //! In: a [`WorldConfig`], whose default just works. Out: a [`World`] with the
 //! URLs and paths that a sidecar needs, the controls that a test turns, and
@@ -11,6 +11,9 @@
 //!
 //! Invariant: dropping the world ends its servers and removes its folder.
 
+mod config;
+mod controls;
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -20,22 +23,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
+pub use self::config::{Ports, WorldConfig};
+pub(crate) use self::controls::Controls;
 use crate::admin::Admin;
-use crate::amp::{Amp, AmpConfig, Store};
+use crate::amp::{Amp, Store};
 use crate::clock::Clock;
+use crate::entra::Entra;
 use crate::fault::Faults;
 use crate::fetch::Fetcher;
-use crate::front::{Answers, Front};
+use crate::front::Answers;
 use crate::http::{Bound, Server};
-use crate::issuer::{BrokenToken, Issuer, TokenSpec};
+use crate::issuer::{BrokenToken, Issuer};
 use crate::journal::Journal;
 use crate::sessions::Sessions;
-use crate::sts::{Account, OidcProvider, Role, Sts, StsCall, TrustPolicy, TrustPolicyError};
+use crate::sts::{Sts, StsCall, TrustPolicyError};
 use crate::tcp::TcpFaults;
 use crate::tls::{Certificates, Presented, TlsError};
 use crate::token_folder::TokenFolder;
@@ -43,10 +49,8 @@ use crate::token_folder::TokenFolder;
 /// A tenant and a cluster, as the path of an AKS issuer names them.
 const ISSUER_PATH: &str =
     "/5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a/9d1c6a54-7f0e-4d53-b1c8-3e2a7b6f5c40/";
-/// What a trust policy of [`WorldConfig`] has where the issuer's host and path belong.
-const ISSUER_PLACE: &str = "${ISSUER}";
 
-/// One of the three services that a sidecar depends on.
+/// One of the services that a sidecar depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -56,54 +60,8 @@ pub enum Target {
     Sts,
     /// AMP.
     Amp,
-}
-
-/// What a world is to be like. The default just works.
-#[derive(Debug, Clone)]
-pub struct WorldConfig {
-    /// Region, account, workspace and quotas. The world's role is added to
-    /// `allowed_roles` unless `role_may_write` is false.
-    pub amp: AmpConfig,
-    /// The role's name, with its path if it has one.
-    pub role_name: String,
-    /// Whether the role is allowed `aps:RemoteWrite`.
-    pub role_may_write: bool,
-    /// The longest session that the role allows to ask for.
-    pub role_max_session: Duration,
-    /// The role's trust policy as IAM's JSON, `${ISSUER}` standing for the
-    /// issuer's host and path with its last slash; by default one that lets in
-    /// the pod's service account and the client ids.
-    pub trust_policy: Option<String>,
-    /// The audiences that IAM's OIDC provider accepts.
-    pub client_ids: Vec<String>,
-    /// IAM's OIDC provider; by default the issuer's URL, to the letter.
-    pub provider_url: Option<String>,
-    /// What the projected token says.
-    pub token: TokenSpec,
-    /// How long sessions really live; by default as long as is asked for.
-    pub session_life: Option<Duration>,
-    /// Whether STS speaks TLS.
-    pub sts_https: bool,
-    /// Whether the issuer speaks TLS.
-    pub issuer_https: bool,
-    /// Puts a TCP fault proxy before STS and AMP; see [`World::tcp`]. Their
-    /// URLs then lead to free ports, whatever `ports` says.
-    pub tcp_faults: bool,
-    /// Fixed ports; 0 takes a free one.
-    pub ports: Ports,
-}
-
-/// The ports to listen on; 0 takes a free one.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Ports {
-    /// The issuer's.
-    pub issuer: u16,
-    /// STS'.
-    pub sts: u16,
-    /// AMP's.
-    pub amp: u16,
-    /// The admin endpoint's.
-    pub admin: u16,
+    /// Entra ID, where the world has one.
+    Entra,
 }
 
 /// Why a world did not come into being, or would not change.
@@ -159,28 +117,6 @@ struct Urls {
     admin: String,
 }
 
-/// What both the world's owner and the admin endpoint may turn.
-#[derive(Debug)]
-pub(crate) struct Controls {
-    pub(crate) clock: Clock,
-    pub(crate) sessions: Sessions,
-    pub(crate) sts: Sts,
-    pub(crate) certificates: Certificates,
-    issuer: Issuer,
-    amp: Amp,
-    amp_config: AmpConfig,
-    tokens: TokenFolder,
-    token: TokenSpec,
-    lines: [Line; 3],
-}
-
-/// What stands before one target.
-#[derive(Debug, Clone, Default)]
-struct Line {
-    faults: Faults,
-    journal: Journal,
-}
-
 /// AMP, told the time.
 #[derive(Debug)]
 struct DatedAmp {
@@ -188,43 +124,16 @@ struct DatedAmp {
     clock: Clock,
 }
 
-// === impl WorldConfig ===
-
-impl Default for WorldConfig {
-    fn default() -> Self {
-        Self {
-            amp: AmpConfig::default(),
-            role_name: "amp-sidecar-writer".to_owned(),
-            role_may_write: true,
-            role_max_session: Duration::from_secs(3600),
-            trust_policy: None,
-            client_ids: vec!["sts.amazonaws.com".to_owned()],
-            provider_url: None,
-            token: TokenSpec {
-                namespace: "monitoring".to_owned(),
-                service_account: "prometheus".to_owned(),
-                pod: "prometheus-0".to_owned(),
-                audience: vec!["sts.amazonaws.com".to_owned()],
-                life: Duration::from_secs(3600),
-            },
-            session_life: None,
-            sts_https: false,
-            issuer_https: false,
-            tcp_faults: false,
-            ports: Ports::default(),
-        }
-    }
-}
-
 // === impl Target ===
 
 impl Target {
-    /// `issuer`, `sts` or `amp`.
+    /// `issuer`, `sts`, `amp` or `entra`.
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
             "issuer" => Some(Self::Issuer),
             "sts" => Some(Self::Sts),
             "amp" => Some(Self::Amp),
+            "entra" => Some(Self::Entra),
             _ => None,
         }
     }
@@ -242,6 +151,10 @@ impl World {
         let issuer_socket = bind(config.ports.issuer).await?;
         let sts_socket = bind(config.ports.sts).await?;
         let amp_socket = bind(config.ports.amp).await?;
+        let entra_socket = match config.entra {
+            Some(_) => Some(bind(config.ports.entra).await?),
+            None => None,
+        };
         let admin_socket = bind(config.ports.admin).await?;
 
         let clock = Clock::new();
@@ -268,14 +181,26 @@ impl World {
         let tokens =
             TokenFolder::new(folder.path().join("serviceaccount")).map_err(Error::Folder)?;
 
-        let account = config.account(issuer.url())?;
+        let fetcher = Fetcher::new(certificates.client_config());
+        let entra = match config.entra.clone().zip(entra_socket.as_ref()) {
+            Some((mut entra, socket)) => {
+                entra.settle(issuer.url(), &config.token.subject());
+                let origin = origin(socket.address(), entra.https);
+                let (clock, fetcher) = (clock.clone(), fetcher.clone());
+                let made = move || Entra::new(entra, &origin, clock, fetcher);
+                Some(tokio::task::spawn_blocking(made).await??)
+            }
+            None => None,
+        };
+
+        let account = config.account(issuer.url(), entra.as_ref().map(Entra::authority))?;
         let role_arn = config.role_arn();
         let sessions = Sessions::new();
         let sts = Sts::new(
             account,
             sessions.clone(),
             clock.clone(),
-            Fetcher::new(certificates.client_config()),
+            fetcher,
             config.session_life,
         );
         let mut amp_config = config.amp.clone();
@@ -314,6 +239,7 @@ impl World {
             certificates: certificates.clone(),
             issuer: issuer.clone(),
             amp: amp.clone(),
+            entra: entra.clone(),
             amp_config,
             tokens,
             token: config.token.clone(),
@@ -324,13 +250,13 @@ impl World {
         let tls = TlsAcceptor::from(certificates.server_config());
         let tls_if = |wanted: bool| wanted.then(|| tls.clone());
         let amp = DatedAmp { amp, clock };
-        let servers = vec![
+        let mut servers = vec![
             issuer_socket.serve(
                 controls.front(Target::Issuer, issuer),
                 tls_if(config.issuer_https),
             ),
             sts_socket.serve(controls.front(Target::Sts, sts), tls_if(config.sts_https)),
-            amp_socket.serve(controls.front(Target::Amp, amp), Some(tls)),
+            amp_socket.serve(controls.front(Target::Amp, amp), Some(tls.clone())),
             admin_socket.serve(
                 Admin {
                     controls: Arc::clone(&controls),
@@ -338,6 +264,10 @@ impl World {
                 None,
             ),
         ];
+        if let Some((socket, entra)) = entra_socket.zip(entra) {
+            let tls = tls_if(entra.config().https);
+            servers.push(socket.serve(controls.front(Target::Entra, entra), tls));
+        }
         let renewal = tokio::spawn(renew(Arc::clone(&controls)));
         Ok(Self {
             controls,
@@ -414,18 +344,31 @@ impl World {
     /// The environment that points a sidecar at this world.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let token_file = self.token_file().display().to_string();
+        let mut environment = vec![
             ("AWS_REGION", self.region().to_owned()),
             ("AWS_ROLE_ARN", self.role_arn.clone()),
-            (
-                "AWS_WEB_IDENTITY_TOKEN_FILE",
-                self.token_file().display().to_string(),
-            ),
             ("AWS_ENDPOINT_URL_STS", self.urls.sts.clone()),
             ("AWS_CA_BUNDLE", self.ca_file.display().to_string()),
             ("AMP_SIDECAR_WORKSPACE_ID", self.workspace_id().to_owned()),
             ("AMP_SIDECAR_REMOTE_WRITE_URL", self.urls.amp.clone()),
-        ]
+        ];
+        match self.entra() {
+            None => environment.push(("AWS_WEB_IDENTITY_TOKEN_FILE", token_file)),
+            Some(entra) => {
+                let config = entra.config();
+                let client_id = config.application().map(|own| own.client_id.clone());
+                environment.extend([
+                    ("AZURE_FEDERATED_TOKEN_FILE", token_file),
+                    ("AZURE_CLIENT_ID", client_id.unwrap_or_default()),
+                    ("AZURE_TENANT_ID", config.tenant_id.clone()),
+                    ("AZURE_AUTHORITY_HOST", entra.authority().to_owned()),
+                    ("AMP_SIDECAR_TOKEN_SOURCE", "entra".to_owned()),
+                    ("AMP_SIDECAR_ENTRA_SCOPE", config.scope.clone()),
+                ]);
+            }
+        }
+        environment
     }
 
     /// The fault script of a target.
@@ -434,13 +377,13 @@ impl World {
         self.controls.faults(target)
     }
 
-    /// The TCP fault proxy before a target; none before the issuer, and none
-    /// at all unless [`WorldConfig::tcp_faults`] asks for them.
+    /// The TCP fault proxy before a target; none before the issuer and
+    /// Entra, and none at all unless [`WorldConfig::tcp_faults`] asks for them.
     #[must_use]
     pub fn tcp(&self, target: Target) -> Option<&TcpFaults> {
         let [sts, amp] = &self.tcp;
         match target {
-            Target::Issuer => None,
+            Target::Issuer | Target::Entra => None,
             Target::Sts => sts.as_ref(),
             Target::Amp => amp.as_ref(),
         }
@@ -494,6 +437,18 @@ impl World {
         &self.controls.issuer
     }
 
+    /// Entra ID itself, with its log of calls, where the world has one.
+    #[must_use]
+    pub fn entra(&self) -> Option<&Entra> {
+        self.controls.entra.as_ref()
+    }
+
+    /// For `AZURE_AUTHORITY_HOST`, with its last slash.
+    #[must_use]
+    pub fn entra_url(&self) -> Option<&str> {
+        self.entra().map(Entra::authority)
+    }
+
     /// The certificates of this world's servers.
     #[must_use]
     pub fn certificates(&self) -> &Certificates {
@@ -539,149 +494,6 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.renewal.abort();
-    }
-}
-
-// === impl Controls ===
-
-impl Controls {
-    pub(crate) fn faults(&self, target: Target) -> &Faults {
-        &self.line(target).faults
-    }
-
-    fn journal(&self, target: Target) -> &Journal {
-        &self.line(target).journal
-    }
-
-    fn line(&self, target: Target) -> &Line {
-        let [issuer, sts, amp] = &self.lines;
-        match target {
-            Target::Issuer => issuer,
-            Target::Sts => sts,
-            Target::Amp => amp,
-        }
-    }
-
-    fn front<T: Answers>(&self, at: Target, target: T) -> Front<T> {
-        let line = self.line(at);
-        Front {
-            target,
-            faults: line.faults.clone(),
-            journal: line.journal.clone(),
-            clock: self.clock.clone(),
-            numbered: at != Target::Issuer,
-        }
-    }
-
-    pub(crate) fn rotate_token(&self) -> Result<(), Error> {
-        let token = self.issuer.mint(&self.token);
-        self.publish(Some(token))
-    }
-
-    pub(crate) fn break_token(&self, how: BrokenToken) -> Result<(), Error> {
-        let token = self.issuer.mint_broken(&self.token, how)?;
-        self.publish(token)
-    }
-
-    fn publish(&self, token: Option<String>) -> Result<(), Error> {
-        self.tokens
-            .publish(token.as_deref().map(str::as_bytes), self.clock.now())
-            .map_err(Error::Folder)
-    }
-
-    pub(crate) fn rotate_keys(&self) -> Result<(), Error> {
-        Ok(self.issuer.rotate_keys()?)
-    }
-
-    pub(crate) fn state(&self) -> Value {
-        let stored = self.amp.store().stats();
-        json!({
-            "clock_offset_seconds": self.clock.offset_seconds(),
-            "tokens_published": self.tokens.swaps(),
-            "sessions_issued": self.sts.issued(),
-            "sts_refused": self.sts.refused(),
-            "stored": {
-                "series": stored.series,
-                "samples": stored.samples,
-                "histograms": stored.histograms,
-                "duplicates": stored.duplicates,
-                "refused": stored.refused,
-                "batches": stored.batches,
-            },
-            "issuer": self.journal(Target::Issuer).counts(),
-            "sts": self.journal(Target::Sts).counts(),
-            "amp": self.journal(Target::Amp).counts(),
-        })
-    }
-}
-
-// === impl WorldConfig ===
-
-impl WorldConfig {
-    fn partition(&self) -> &'static str {
-        match self.amp.region.as_str() {
-            region if region.starts_with("us-gov-") => "aws-us-gov",
-            region if region.starts_with("cn-") => "aws-cn",
-            _ => "aws",
-        }
-    }
-
-    fn role_arn(&self) -> String {
-        let (account, partition) = (&self.amp.account, self.partition());
-        format!("arn:{partition}:iam::{account}:role/{}", self.role_name)
-    }
-
-    fn account(&self, issuer_url: &str) -> Result<Account, Error> {
-        let provider = OidcProvider {
-            url: self
-                .provider_url
-                .clone()
-                .unwrap_or_else(|| issuer_url.to_owned()),
-            client_ids: self.client_ids.clone(),
-        };
-        let place = issuer_url
-            .split_once("://")
-            .map_or(issuer_url, |(_, rest)| rest);
-        let policy = match &self.trust_policy {
-            Some(policy) => policy.replace(ISSUER_PLACE, place),
-            None => self.default_policy(place),
-        };
-        Ok(Account {
-            id: self.amp.account.clone(),
-            partition: self.partition().to_owned(),
-            providers: vec![provider],
-            roles: vec![Role {
-                arn: self.role_arn(),
-                max_session: self.role_max_session,
-                trust: TrustPolicy::parse(&policy)?,
-            }],
-        })
-    }
-
-    /// The policy that the guide tells people to write.
-    fn default_policy(&self, issuer: &str) -> String {
-        let (account, partition) = (&self.amp.account, self.partition());
-        let TokenSpec {
-            namespace,
-            service_account,
-            ..
-        } = &self.token;
-        json!({
-            "Version": "2012-10-17",
-            "Statement": [{
-                "Effect": "Allow",
-                "Principal": {
-                    "Federated": format!("arn:{partition}:iam::{account}:oidc-provider/{issuer}"),
-                },
-                "Action": "sts:AssumeRoleWithWebIdentity",
-                "Condition": {"StringEquals": {
-                    format!("{issuer}:sub"):
-                        format!("system:serviceaccount:{namespace}:{service_account}"),
-                    format!("{issuer}:aud"): self.client_ids,
-                }},
-            }],
-        })
-        .to_string()
     }
 }
 

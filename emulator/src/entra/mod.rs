@@ -1,0 +1,255 @@
+//! Microsoft Entra ID, as far as a workload exchanges its Kubernetes token for an access token.
+//!
+//! In: `POST /<tenant>/oauth2/v2.0/token` with a client assertion. Out: an access token of the version that the
+//! resource's application takes, or AADSTS' JSON; and for AWS, which is to trust those tokens, the discovery document
+//! of each version's issuer and their JWKS.
+//!
+//! The real issuers are `https://sts.windows.net/<tenant>/` and `https://login.microsoftonline.com/<tenant>/v2.0`. Those
+//! hosts cannot be served here, so that `iss` has the same shape, last slash included, below this authority's own
+//! origin. A sovereign cloud is just another origin, and another world.
+//!
+//! Invariant: no token without an assertion whose signature was verified against keys that were really fetched.
+
+mod directory;
+mod exchange;
+mod refusal;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+pub use directory::{
+    Application, EXCHANGE_AUDIENCE, EntraConfig, FederatedCredential, TokenVersion,
+};
+pub use refusal::EntraRefusal;
+
+use crate::clock::{Clock, unix_seconds};
+use crate::fetch::Fetcher;
+use crate::front::{Answers, request_id};
+use crate::http::answer;
+use crate::jwt::{Jwks, Key};
+use exchange::Form;
+
+/// The pool's key that signs access tokens, and that no Kubernetes issuer uses.
+pub(crate) const ENTRAS_KEY: usize = 2;
+const CALLS_AT_MOST: usize = 4096;
+
+/// A running Entra ID of one tenant. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Entra(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: EntraConfig,
+    /// Its origin, with a slash at the end as in `AZURE_AUTHORITY_HOST`.
+    authority: String,
+    key: Key,
+    clock: Clock,
+    fetcher: Fetcher,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    calls: VecDeque<EntraCall>,
+    issued: u64,
+    refused: u64,
+}
+
+/// One token request, as Entra judged it. Those that a fault answered are not among them.
+#[derive(Debug, Clone)]
+pub struct EntraCall {
+    /// When it was judged, by the world's clock.
+    pub at: SystemTime,
+    /// The tenant in the path.
+    pub tenant: String,
+    /// `client_id`, as sent.
+    pub client_id: Option<String>,
+    /// `scope`, as sent.
+    pub scope: Option<String>,
+    /// `uti` of the access token, or why there is none.
+    pub outcome: Result<String, EntraRefusal>,
+}
+
+// === impl Entra ===
+
+impl Entra {
+    /// The tenant of `config` at `origin`; takes a while where its key is yet to be made.
+    pub(crate) fn new(
+        config: EntraConfig,
+        origin: &str,
+        clock: Clock,
+        fetcher: Fetcher,
+    ) -> Result<Self, rsa::Error> {
+        Ok(Self(Arc::new(Inner {
+            config,
+            authority: format!("{origin}/"),
+            key: Key::pooled(ENTRAS_KEY)?,
+            clock,
+            fetcher,
+            state: Mutex::default(),
+        })))
+    }
+
+    /// The tenant, its applications and the scope.
+    #[must_use]
+    pub fn config(&self) -> &EntraConfig {
+        &self.0.config
+    }
+
+    /// For `AZURE_AUTHORITY_HOST`.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.0.authority
+    }
+
+    /// What access tokens of that version have as `iss`.
+    #[must_use]
+    pub fn issuer(&self, version: TokenVersion) -> String {
+        self.0.config.issuer(&self.0.authority, version)
+    }
+
+    /// The last token requests, oldest first, at most 4,096.
+    #[must_use]
+    pub fn calls(&self) -> Vec<EntraCall> {
+        self.lock().calls.iter().cloned().collect()
+    }
+
+    /// How many access tokens were issued.
+    #[must_use]
+    pub fn issued(&self) -> u64 {
+        self.lock().issued
+    }
+
+    /// How many token requests were refused.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.lock().refused
+    }
+
+    async fn token(&self, tenant: &str, body: &[u8]) -> Result<Value, EntraRefusal> {
+        let Inner {
+            config,
+            authority,
+            key,
+            clock,
+            fetcher,
+            ..
+        } = self.0.as_ref();
+        let form: Form = form_urlencoded::parse(body).into_owned().collect();
+        let at = clock.now();
+        let now = unix_seconds(at);
+        let granted = exchange::judge(config, tenant, &form, fetcher, now).await;
+        let issued = granted.map(|granted| granted.claims(config, authority, now));
+        let field = |name: &str| form.get(name).cloned();
+        self.note(EntraCall {
+            at,
+            tenant: tenant.to_owned(),
+            client_id: field("client_id"),
+            scope: field("scope"),
+            outcome: issued
+                .as_ref()
+                .map(|(_, id)| id.clone())
+                .map_err(Clone::clone),
+        });
+        let life = config.token_life.as_secs();
+        issued.map(|(claims, _)| {
+            json!({
+                "token_type": "Bearer",
+                "expires_in": life,
+                "ext_expires_in": life,
+                "access_token": key.sign(&claims),
+            })
+        })
+    }
+
+    /// The discovery document of one version's issuer, of which AWS reads `issuer` and `jwks_uri`.
+    fn discovery(&self, version: TokenVersion) -> Value {
+        let (authority, tenant) = (&self.0.authority, &self.0.config.tenant_id);
+        let keys = match version {
+            TokenVersion::V1 => "discovery/keys",
+            TokenVersion::V2 => "discovery/v2.0/keys",
+        };
+        json!({
+            "issuer": self.issuer(version),
+            "token_endpoint": format!("{authority}{tenant}/oauth2/v2.0/token"),
+            "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+            "jwks_uri": format!("{authority}{tenant}/{keys}"),
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["pairwise"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        })
+    }
+
+    fn document(&self, tenant: &str, path: &str) -> Option<Result<Value, EntraRefusal>> {
+        let document = match path {
+            ".well-known/openid-configuration" => self.discovery(TokenVersion::V1),
+            "v2.0/.well-known/openid-configuration" => self.discovery(TokenVersion::V2),
+            "discovery/keys" | "discovery/v2.0/keys" => json!(Jwks {
+                keys: vec![self.0.key.jwk()],
+            }),
+            _ => return None,
+        };
+        let known = tenant.eq_ignore_ascii_case(&self.0.config.tenant_id);
+        Some(if known {
+            Ok(document)
+        } else {
+            Err(EntraRefusal::TenantNotFound(tenant.to_owned()))
+        })
+    }
+
+    fn note(&self, call: EntraCall) {
+        let mut state = self.lock();
+        match call.outcome {
+            Ok(_) => state.issued += 1,
+            Err(_) => state.refused += 1,
+        }
+        state.calls.push_back(call);
+        if state.calls.len() > CALLS_AT_MOST {
+            state.calls.pop_front();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Answers for Entra {
+    async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let path = request.uri().path().trim_start_matches('/');
+        let (tenant, rest) = path.split_once('/').unwrap_or((path, ""));
+        let said = match (request.method(), rest) {
+            (&Method::POST, "oauth2/v2.0/token") => Some(self.token(tenant, request.body()).await),
+            (&Method::GET, _) => self.document(tenant, rest),
+            _ => None,
+        };
+        match said {
+            Some(Ok(document)) => {
+                let kind = "application/json; charset=utf-8";
+                let mut response = answer(StatusCode::OK, kind, document.to_string());
+                response.headers_mut().insert(
+                    header::CACHE_CONTROL,
+                    HeaderValue::from_static("no-store, no-cache"),
+                );
+                response
+            }
+            Some(Err(refusal)) => {
+                // The caller's own number comes back, so that it finds its request again.
+                let correlation_id = request
+                    .headers()
+                    .get("client-request-id")
+                    .and_then(|value| value.to_str().ok())
+                    .map_or_else(request_id, str::to_owned);
+                let now = OffsetDateTime::from(self.0.clock.now());
+                refusal.answer(&self.0.authority, &correlation_id, now)
+            }
+            None => answer(StatusCode::NOT_FOUND, "text/plain", String::new()),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What both the world's owner and the admin endpoint may turn, in one place behind an `Arc`: neither has a control that
+//! the other lacks.
+
+use serde_json::{Value, json};
+
+use super::{Error, Target};
+use crate::amp::{Amp, AmpConfig};
+use crate::clock::Clock;
+use crate::entra::Entra;
+use crate::fault::Faults;
+use crate::front::{Answers, Front};
+use crate::issuer::{BrokenToken, Issuer, TokenSpec};
+use crate::journal::Journal;
+use crate::sessions::Sessions;
+use crate::sts::Sts;
+use crate::tls::Certificates;
+use crate::token_folder::TokenFolder;
+
+/// What both the world's owner and the admin endpoint may turn.
+#[derive(Debug)]
+pub(crate) struct Controls {
+    pub(crate) clock: Clock,
+    pub(crate) sessions: Sessions,
+    pub(crate) sts: Sts,
+    pub(crate) certificates: Certificates,
+    pub(super) issuer: Issuer,
+    pub(super) amp: Amp,
+    pub(super) entra: Option<Entra>,
+    pub(super) amp_config: AmpConfig,
+    pub(super) tokens: TokenFolder,
+    pub(super) token: TokenSpec,
+    pub(super) lines: [Line; 4],
+}
+
+/// What stands before one target.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Line {
+    faults: Faults,
+    journal: Journal,
+}
+
+// === impl Controls ===
+
+impl Controls {
+    pub(crate) fn faults(&self, target: Target) -> &Faults {
+        &self.line(target).faults
+    }
+
+    pub(super) fn journal(&self, target: Target) -> &Journal {
+        &self.line(target).journal
+    }
+
+    fn line(&self, target: Target) -> &Line {
+        let [issuer, sts, amp, entra] = &self.lines;
+        match target {
+            Target::Issuer => issuer,
+            Target::Sts => sts,
+            Target::Amp => amp,
+            Target::Entra => entra,
+        }
+    }
+
+    pub(super) fn front<T: Answers>(&self, at: Target, target: T) -> Front<T> {
+        let line = self.line(at);
+        Front {
+            target,
+            faults: line.faults.clone(),
+            journal: line.journal.clone(),
+            clock: self.clock.clone(),
+            numbered: matches!(at, Target::Sts | Target::Amp),
+        }
+    }
+
+    pub(crate) fn rotate_token(&self) -> Result<(), Error> {
+        let token = self.issuer.mint(&self.token);
+        self.publish(Some(token))
+    }
+
+    pub(crate) fn break_token(&self, how: BrokenToken) -> Result<(), Error> {
+        let token = self.issuer.mint_broken(&self.token, how)?;
+        self.publish(token)
+    }
+
+    fn publish(&self, token: Option<String>) -> Result<(), Error> {
+        self.tokens
+            .publish(token.as_deref().map(str::as_bytes), self.clock.now())
+            .map_err(Error::Folder)
+    }
+
+    pub(crate) fn rotate_keys(&self) -> Result<(), Error> {
+        Ok(self.issuer.rotate_keys()?)
+    }
+
+    pub(crate) fn state(&self) -> Value {
+        let stored = self.amp.store().stats();
+        json!({
+            "clock_offset_seconds": self.clock.offset_seconds(),
+            "tokens_published": self.tokens.swaps(),
+            "sessions_issued": self.sts.issued(),
+            "sts_refused": self.sts.refused(),
+            "entra_tokens_issued": self.entra.as_ref().map(Entra::issued),
+            "entra_refused": self.entra.as_ref().map(Entra::refused),
+            "stored": {
+                "series": stored.series,
+                "samples": stored.samples,
+                "histograms": stored.histograms,
+                "duplicates": stored.duplicates,
+                "refused": stored.refused,
+                "batches": stored.batches,
+            },
+            "issuer": self.journal(Target::Issuer).counts(),
+            "sts": self.journal(Target::Sts).counts(),
+            "amp": self.journal(Target::Amp).counts(),
+            "entra": self.journal(Target::Entra).counts(),
+        })
+    }
+}

@@ -1,0 +1,202 @@
+//! One call of a service that gives tokens or credentials: STS or Entra.
+//!
+//! In: a form and the headers to send it with. Out: the [`Answer`], whatever its status, or a [`CallError`]. Bounded in time and
+//! size, and no redirect is followed, because the form carries a token. What was read is wiped from memory when dropped.
+//! The way there is the [`Network`]'s, as it is for batches; what the environment says of proxies does not count here.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, StatusCode, Uri};
+use zeroize::Zeroizing;
+
+use crate::config::Network;
+use crate::dial::{DialError, Dialer, LONGEST_DIAL};
+use crate::http_date;
+
+/// The content type of what is sent.
+pub const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+/// A call that takes longer is made again instead.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// A true answer has about 2 KiB.
+const LARGEST_ANSWER: usize = 64 * 1024;
+
+/// Makes the calls; clones share one client.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    client: reqwest::Client,
+    network: Network,
+    tls: Arc<rustls::ClientConfig>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The time of a peer that TLS has verified.
+    pub verified_date: Option<SystemTime>,
+    body: Zeroizing<Vec<u8>>,
+}
+
+/// Why no answer came; the words complete the name of the service.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// DNS, connection, TLS or a connection that broke.
+    #[error("could not be reached: {}", chain(.0))]
+    Unreachable(#[source] reqwest::Error),
+    /// The proxy on the way did not lead there.
+    #[error("could not be reached: {0}")]
+    Proxy(#[source] DialError),
+    /// No whole answer came in time.
+    #[error("did not answer within 5 s")]
+    TimedOut,
+    /// The answer is larger than any true one.
+    #[error("answered ({0}) with more than 64 KiB")]
+    TooLarge(StatusCode),
+}
+
+/// The HTTP client could not be built.
+#[derive(Debug, thiserror::Error)]
+#[error("the client for STS could not be built: {}", chain(.0))]
+pub struct ClientError(#[source] reqwest::Error);
+
+// === impl Caller ===
+
+impl Caller {
+    /// A client that trusts what `tls` trusts.
+    ///
+    /// # Errors
+    /// Where it cannot be built.
+    pub fn new(tls: &Arc<rustls::ClientConfig>, network: &Network) -> Result<Self, ClientError> {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(rustls::ClientConfig::clone(tls))
+            .proxy(proxy(network.clone()))
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(TIMEOUT)
+            .connect_timeout(LONGEST_DIAL)
+            .pool_max_idle_per_host(0)
+            .user_agent(crate::USER_AGENT)
+            .build()
+            .map_err(ClientError)?;
+        Ok(Self {
+            client,
+            network: network.clone(),
+            tls: Arc::clone(tls),
+        })
+    }
+
+    /// Posts a form.
+    ///
+    /// # Errors
+    /// [`CallError`] where no whole answer came.
+    pub async fn post(
+        &self,
+        url: &Uri,
+        mut headers: HeaderMap,
+        form: String,
+    ) -> Result<Answer, CallError> {
+        headers.insert(CONTENT_TYPE, FORM);
+        let request = self
+            .client
+            .post(url.to_string())
+            .headers(headers)
+            .body(form);
+        let mut response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Err(self.why(url, error).await),
+        };
+
+        let status = response.status();
+        let verified = url.scheme_str() == Some("https");
+        let verified_date = http_date::of(response.headers()).filter(|_| verified);
+        let mut body = Zeroizing::new(Vec::new());
+        while let Some(chunk) = response.chunk().await.map_err(CallError::of)? {
+            if body.len() + chunk.len() > LARGEST_ANSWER {
+                return Err(CallError::TooLarge(status));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer {
+            status,
+            verified_date,
+            body,
+        })
+    }
+}
+
+impl Caller {
+    /// reqwest keeps a proxy's answer to itself: the dialer, which tells it, takes the same way once more.
+    async fn why(&self, url: &Uri, error: reqwest::Error) -> CallError {
+        if error.is_connect()
+            && self.network.proxy_for(url).is_some()
+            && let Some(dialer) = Dialer::new(url, &self.network, &self.tls)
+            && let Err(why) = dialer.dial().await
+        {
+            return CallError::Proxy(why);
+        }
+        CallError::of(error)
+    }
+}
+
+/// reqwest asks for each URL.
+fn proxy(network: Network) -> reqwest::Proxy {
+    let authorization = network
+        .proxy()
+        .and_then(|proxy| proxy.authorization.clone());
+    let by_url = reqwest::Proxy::custom(move |url: &reqwest::Url| {
+        let url = url.as_str().parse().ok()?;
+        network.proxy_for(&url).map(|proxy| proxy.url.to_string())
+    });
+    match authorization {
+        Some(authorization) => by_url.custom_http_auth(authorization),
+        None => by_url,
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// The body, where it is UTF-8.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.body).ok()
+    }
+}
+
+// === impl CallError ===
+
+impl CallError {
+    /// The metric's label.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Proxy(_) => "proxy",
+            Self::TimedOut => "timed_out",
+            Self::TooLarge(_) => "unusable_answer",
+        }
+    }
+
+    fn of(error: reqwest::Error) -> Self {
+        if error.is_timeout() {
+            Self::TimedOut
+        } else {
+            // The URL may be private.
+            Self::Unreachable(error.without_url())
+        }
+    }
+}
+
+/// An error with its causes, which reqwest's own text leaves out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,101 @@
+//! What a web identity token says of itself.
+//!
+//! In: a token's text. Out: the few [`Claims`] that decide at STS whom it is trusted as, or [`NotClaims`]. Nothing is
+//! verified: that is for STS, and who shows claims to a person only tells what they are. The claims are no secret; the
+//! token is, and none of its text is kept here or in an error.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+
+/// The claims of a token.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Claims {
+    /// The issuer, to the letter.
+    pub iss: String,
+    /// Whom the token is about.
+    pub sub: String,
+    /// Whom the token is for.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub aud: Vec<String>,
+    /// The client that asked for it; STS then takes this for the audience.
+    pub azp: Option<String>,
+    /// When it ends, in seconds since 1970.
+    pub exp: Option<u64>,
+}
+
+/// The text is no token whose claims can be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the token's claims cannot be read: expected base64url of a JSON object with iss and sub")]
+pub struct NotClaims;
+
+impl Claims {
+    /// Reads a token's middle part.
+    ///
+    /// # Errors
+    /// [`NotClaims`] where that is no JSON object with `iss` and `sub`.
+    pub fn of(token: &str) -> Result<Self, NotClaims> {
+        let middle = token.split('.').nth(1).ok_or(NotClaims)?;
+        let json = URL_SAFE_NO_PAD
+            .decode(middle.trim_end_matches('='))
+            .map_err(|_| NotClaims)?;
+        // The parser's own words would quote the token.
+        serde_json::from_slice(&json).map_err(|_| NotClaims)
+    }
+}
+
+/// `aud` is a string or a list of them (RFC 7519).
+fn one_or_many<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match OneOrMany::deserialize(from)? {
+        OneOrMany::One(one) => vec![one],
+        OneOrMany::Many(many) => many,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(claims: &str) -> String {
+        format!("eyJh.{}.c2ln", URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    #[test]
+    fn an_audience_is_one_or_many() {
+        for (aud, read) in [
+            (r#""a""#, &["a"][..]),
+            (r#"["a", "b"]"#, &["a", "b"]),
+            ("[]", &[]),
+        ] {
+            let claims = Claims::of(&token(&format!(
+                r#"{{"iss": "https://i/", "sub": "s", "aud": {aud}, "exp": 7, "nbf": 1}}"#
+            )))
+            .unwrap();
+            assert_eq!(
+                (claims.aud, claims.exp),
+                (read.iter().map(|a| (*a).to_owned()).collect(), Some(7))
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused_without_its_text() {
+        for wrong in [
+            "",
+            "eyJh",
+            "a.!.c",
+            &token("[]"),
+            &token("{}"),
+            &token(r#"{"iss": "secret", "sub": 1}"#),
+        ] {
+            let told = Claims::of(wrong).unwrap_err().to_string();
+            assert!(!told.contains("secret"), "{told}");
+        }
+    }
+}
