@@ -207,15 +207,14 @@ impl Forwarder {
         let body = if head.status.is_success() {
             // A success whose body breaks or stalls is a success: AMP has the batch.
             let body = tokio::time::timeout(REST_OF_SUCCESS, bounded(body)).await;
-            body.ok().and_then(Result::ok).unwrap_or_else(|| {
-                self.telemetry.upstream_fault("success_body");
-                Beginning::default()
-            })
+            body.ok().and_then(Result::ok).unwrap_or_default()
         } else {
             bounded(body).await.map_err(TransportFault::Broken)?
         };
         if body.complete {
             self.keep(connection);
+        } else if head.status.is_success() {
+            self.telemetry.upstream_fault("success_body");
         }
         Ok(Reply::new(
             head.status,
