@@ -23,7 +23,7 @@ use crate::batch::frames::Frames;
 use crate::batch::reply::Reply;
 use crate::batch::sign::Signed;
 use crate::dial::{DialError, Dialer, Meter};
-use crate::telemetry::Telemetry;
+use crate::telemetry::Meters;
 
 /// More of an answer is not read.
 const LARGEST_ANSWER: usize = 64 * 1024;
@@ -39,7 +39,7 @@ const MOST_IDLE: usize = 256;
 pub struct Forwarder {
     dialer: Dialer,
     idle: Mutex<Vec<Connection>>,
-    telemetry: Arc<Telemetry>,
+    meters: Arc<Meters>,
 }
 
 /// Why no answer came.
@@ -97,11 +97,11 @@ impl TransportFault {
 impl Forwarder {
     /// Sends to where `dialer` leads.
     #[must_use]
-    pub fn new(dialer: Dialer, telemetry: Arc<Telemetry>) -> Self {
+    pub fn new(dialer: Dialer, meters: Arc<Meters>) -> Self {
         Self {
             dialer,
             idle: Mutex::new(Vec::new()),
-            telemetry,
+            meters,
         }
     }
 
@@ -123,7 +123,7 @@ impl Forwarder {
             match self.attempt(kept, signed).await {
                 Err(Attempt { stale: true, fault }) => {
                     tracing::debug!(%fault, "kept connection was stale, sending again");
-                    self.telemetry.upstream_resend("stale_connection");
+                    self.meters.upstream_resend("stale_connection");
                 }
                 done => return done.map_err(|attempt| attempt.fault),
             }
@@ -214,7 +214,7 @@ impl Forwarder {
         if body.complete {
             self.keep(connection);
         } else if head.status.is_success() {
-            self.telemetry.upstream_fault("success_body");
+            self.meters.upstream_fault("success_body");
         }
         Ok(Reply::new(
             head.status,

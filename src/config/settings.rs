@@ -33,6 +33,8 @@ macro_rules! settings {
 }
 
 settings! {
+    CONFIG: "config", ["AMP_SIDECAR_CONFIG"], "PATH", "[none]",
+        "YAML file of settings, for several workspaces; flags and variables beat what stands at its top";
     LISTEN: "listen", ["AMP_SIDECAR_LISTEN"], "ADDRESS:PORT", "127.0.0.1:8005",
         "Where Prometheus writes to; anything but loopback needs --allow-non-loopback too";
     ALLOW_NON_LOOPBACK: "allow-non-loopback", ["AMP_SIDECAR_ALLOW_NON_LOOPBACK"], "", "false",
@@ -80,7 +82,30 @@ settings! {
         "Least level that is logged: error, warn, info, debug or trace";
 }
 
+/// What the process has once, however many workspaces it serves.
+const OF_THE_PROCESS: &[&Setting] = &[
+    &CONFIG,
+    &LISTEN,
+    &ALLOW_NON_LOOPBACK,
+    &ADMIN_LISTEN,
+    &CA_BUNDLE,
+    &HTTPS_PROXY,
+    &NO_PROXY,
+    &DRAIN_IDLE,
+    &DRAIN_TIMEOUT,
+    &LOG_FORMAT,
+    &LOG_LEVEL,
+];
+
 impl Setting {
+    /// Whether each workspace may have its own.
+    #[must_use]
+    pub fn is_of_workspace(&self) -> bool {
+        !OF_THE_PROCESS
+            .iter()
+            .any(|setting| setting.flag == self.flag)
+    }
+
     /// Whether it is a switch, which needs no value.
     #[must_use]
     pub fn is_switch(&self) -> bool {
