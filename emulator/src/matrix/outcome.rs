@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::ear::Ear;
-use super::row::{Counted, DURATION, Ending, Promise, Row, Shown};
+use super::row::{Counted, Ending, Promise, Row, STARTED, Shown};
 use crate::peers::compare::Comparison;
 use crate::peers::metrics::Metrics;
 
@@ -220,25 +220,23 @@ fn not_shown(shown: &Shown, metrics: &[Option<Metrics>; 3]) -> Option<String> {
             let moved = is.is_some_and(|is| is > was);
             (!moved).then(|| format!("{shown} did not move from {was} ({is:?})"))
         }
-        Shown::Slower(bound) => {
-            let (all, quick) = (format!("{DURATION}_count"), format!("{DURATION}_bucket"));
-            let slow = |metrics| {
-                Some(known(metrics, &all, &[])? - known(metrics, &quick, &[("le", bound)])?)
+        Shown::Above(name, bound) => {
+            let (all, below) = (format!("{name}_count"), format!("{name}_bucket"));
+            let above = |metrics| {
+                Some(known(metrics, &all, &[])? - known(metrics, &below, &[("le", bound)])?)
             };
-            let (was, is) = (slow(before).unwrap_or_default(), slow(after));
-            (!is.is_some_and(|is| is > was)).then(|| {
-                format!("no batch took longer than {bound} s ({was} before, {is:?} after)")
-            })
+            let (was, is) = (above(before).unwrap_or_default(), above(after));
+            let moved = is.is_some_and(|is| is > was);
+            (!moved).then(|| format!("{shown} did not move from {was} ({is:?})"))
         }
         Shown::Is(name, value, slack) => {
             let is = known(during, name, &[]);
             let close = is.is_some_and(|is| (is - value).abs() <= slack);
             (!close).then(|| format!("{name} was {is:?} in the fault, not {value}"))
         }
-        Shown::Restarted(name) => {
-            let (was, is) = (known(before, name, &[]), known(after, name, &[]));
-            let again = matches!((was, is), (Some(was), Some(is)) if is > 0.0 && is != was);
-            (!again).then(|| format!("{name} was {was:?} and is {is:?}"))
+        Shown::Restarted => {
+            let (was, is) = (known(before, STARTED, &[]), known(after, STARTED, &[]));
+            (is <= was).then(|| format!("{STARTED} was {was:?} and is {is:?}"))
         }
     }
 }

@@ -136,7 +136,11 @@ fn sts(form: &Form) -> Vec<Row> {
             "STS takes 3 s",
             FaultKind::Delay(super::seconds(3)),
             "ok",
-        ),
+        )
+        .shown(Shown::Above(
+            "amp_sidecar_credential_exchange_duration_seconds",
+            "2.5",
+        )),
         says(
             "sts-500",
             "STS answers 500",
@@ -261,7 +265,10 @@ fn refusals(form: &Form) -> Vec<Row> {
         )
         .begin(Act::MayWrite(false))
         .end(Act::MayWrite(true))
-        .shown(Shown::outcome("access_denied")),
+        .shown(Shown::Moved(
+            "amp_sidecar_access_denied_total",
+            Some(("action", "aps:RemoteWrite")),
+        )),
         amp_says(
             form,
             "amp-400-expired-token",

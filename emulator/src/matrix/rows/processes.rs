@@ -13,15 +13,15 @@ pub(super) fn rows(form: &Form) -> Vec<Row> {
         Row::new(form, "sidecar-killed", "the sidecar is killed and comes back")
             .begin(Act::KillSidecar)
             .end(Act::StartSidecar)
-            .shown(Shown::Restarted("amp_sidecar_batches_total")),
+            .shown(Shown::Restarted),
         Row::new(form, "sidecar-crashes", "the sidecar is killed and started again every other second")
             .begin(Act::CrashLoop)
-            .shown(Shown::Restarted("amp_sidecar_batches_total")),
+            .shown(Shown::Restarted),
         Row::new(form, "sidecar-replaced", "the sidecar leaves (SIGTERM) while Prometheus writes on, another takes its place")
             .flag("--drain-timeout=3s")
             .begin(Act::StopSidecar)
             .end(Act::StartSidecar)
-            .shown(Shown::Restarted("amp_sidecar_batches_total")),
+            .shown(Shown::Restarted),
         Row::new(form, "both-leave", "a plain second container: SIGTERM to both at once, Prometheus flushes")
             .default_queue()
             .ending(Ending::BothLeave)
