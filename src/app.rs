@@ -70,6 +70,7 @@ impl App {
         let listener = bind("--listen", config.listen).await?;
         let admin_listener = bind("--admin-listen", config.admin_listen).await?;
         let telemetry = Arc::new(Telemetry::new());
+        telemetry.started(clock.now());
         let drain = config.drain.clone();
         tracing::info!(
             listen = %config.listen,

@@ -157,12 +157,19 @@ mod tests {
         let proxy = [("https-proxy", "http://me:hunter2@proxy.example:3128")];
         let shown = tests::read(&proxy, MINIMAL).unwrap().to_string();
         assert!(!shown.contains("hunter2"), "{shown}");
-        // A file inside a file is none, and a bundle needs a file.
-        let elsewhere = [settings::CONFIG.flag, settings::CA_BUNDLE.flag];
-        for setting in ALL
-            .iter()
-            .filter(|setting| !elsewhere.contains(&setting.flag))
-        {
+        let elsewhere = [
+            // A file inside a file is none, and a bundle needs a file.
+            &settings::CONFIG,
+            &settings::CA_BUNDLE,
+            // They lead to the two URLs, which are shown.
+            &settings::AMP_ENDPOINT,
+            &settings::ENDPOINT_URL,
+            &settings::IGNORE_CONFIGURED_ENDPOINT_URLS,
+            &settings::USE_FIPS_ENDPOINT,
+            &settings::USE_DUALSTACK_ENDPOINT,
+            &settings::STS_REGION,
+        ];
+        for setting in ALL.iter().filter(|setting| !elsewhere.contains(setting)) {
             assert!(
                 shown.contains(&format!("{}: ", file::key(setting))),
                 "{}: {shown}",
