@@ -38,6 +38,7 @@ pub mod matrix;
 mod oidc;
 pub mod peers;
 pub mod sessions;
+mod sigv4;
 pub mod sts;
 pub mod tcp;
 pub mod tls;

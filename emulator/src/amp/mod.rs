@@ -9,8 +9,7 @@
 //! session that was allowed to write. Every answer bears `x-amzn-RequestId` and a `Date` of AMP's own clock, which need
 //! not be the machine's: a sender may learn its offset from it.
 //!
-//! The `sigv4` module is written from the specification. Using the library that the sidecar signs with would have been
-//! shorter, and would agree with it even where both are wrong.
+//! Signatures are verified by the crate's own `sigv4`.
 
 mod config;
 mod content;
@@ -22,7 +21,6 @@ mod labels;
 pub use remote_write_proto as proto;
 mod refusal;
 mod series;
-mod sigv4;
 mod store;
 
 use std::{
@@ -47,9 +45,11 @@ pub use self::{
 use self::{
     content::Schema,
     refusal::{Refusal, Written},
+};
+use crate::{
+    sessions::{Session, Sessions},
     sigv4::Verifier,
 };
-use crate::sessions::{Session, Sessions};
 
 const HTTP_DATE: &[FormatItem<'_>] = format_description!(
     "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
@@ -131,7 +131,7 @@ impl Amp {
             return Err(Refusal::ForbiddenHeader(TENANT_HEADER));
         }
         let verifier = Verifier {
-            region: &config.region,
+            regions: std::slice::from_ref(&config.region),
             service: "aps",
             sessions: &self.0.sessions,
         };

@@ -8,7 +8,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use super::{config::AmpConfig, sigv4::SignatureFault};
+use super::config::AmpConfig;
+use crate::sigv4::SignatureFault;
 
 /// How many samples, histograms and exemplars of a batch are stored now (also if they had been before).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
