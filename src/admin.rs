@@ -12,10 +12,8 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_T
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 
-use crate::batch::{Closed, Pipeline};
-use crate::clock::Clock;
-use crate::credentials::Cache;
-use crate::listener::Service;
+use crate::listener::{Closed, Service};
+use crate::router::Router;
 use crate::telemetry::Telemetry;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -24,12 +22,8 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// Answers on the admin port.
 #[derive(Debug)]
 pub struct Admin {
-    /// Whose readiness is told.
-    pub credentials: Cache,
-    /// Whose load is told.
-    pub pipeline: Arc<Pipeline>,
-    /// Whose offset is told.
-    pub clock: Clock,
+    /// Whose workspaces are told of.
+    pub router: Arc<Router>,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
     /// Whether the sidecar is about to leave.
@@ -51,14 +45,10 @@ impl Admin {
                 )
             }
             "/livez" => (StatusCode::OK, PLAIN, "ok\n".to_owned()),
-            "/readyz" => match self.missing() {
-                None => (StatusCode::OK, PLAIN, "ok\n".to_owned()),
-                Some(missing) => (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    PLAIN,
-                    format!("{missing}\n"),
-                ),
-            },
+            "/readyz" => {
+                let (status, words) = self.readiness();
+                (status, PLAIN, words)
+            }
             "/metrics" => (StatusCode::OK, OPEN_METRICS, self.metrics()),
             _ => (
                 StatusCode::NOT_FOUND,
@@ -78,22 +68,37 @@ impl Admin {
         response
     }
 
-    fn missing(&self) -> Option<String> {
+    /// Ready is who can serve a sender: of several workspaces one that lacks something must not take the others away.
+    fn readiness(&self) -> (StatusCode, String) {
         if *self.draining.borrow() {
-            return Some("not ready: the sidecar is leaving".to_owned());
+            let words = "not ready: the sidecar is leaving\n".to_owned();
+            return (StatusCode::SERVICE_UNAVAILABLE, words);
         }
-        self.credentials
-            .ready()
-            .err()
-            .map(|why| format!("not ready: no AWS credentials: {why}"))
+        let routes = self.router.routes();
+        let lacking: Vec<(&str, String)> = routes
+            .workspaces()
+            .iter()
+            .filter_map(|running| Some((running.config.name.as_str(), running.missing()?)))
+            .collect();
+        let status = if lacking.len() < routes.workspaces().len() {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        let line = |(name, missing): &(&str, String)| match routes.workspaces() {
+            [_] => format!("not ready: {missing}\n"),
+            _ => format!("workspace {name} is not ready: {missing}\n"),
+        };
+        let lines: String = lacking.iter().map(line).collect();
+        let ok = if status == StatusCode::OK { "ok\n" } else { "" };
+        (status, format!("{ok}{lines}"))
     }
 
     fn metrics(&self) -> String {
-        let admission = self.pipeline.admission();
-        let ready = self.missing().is_none();
-        let (bytes, requests) = (admission.bytes_in_flight(), admission.requests_in_flight());
-        self.telemetry
-            .observe(bytes, requests, self.clock.offset_seconds(), ready);
+        let leaving = *self.draining.borrow();
+        for running in self.router.routes().workspaces() {
+            running.observe(leaving);
+        }
         self.telemetry.encode()
     }
 }

@@ -11,14 +11,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin::Admin;
-use crate::batch::Pipeline;
 use crate::clock::Clock;
 use crate::config::{Config, Drain};
-use crate::credentials::call::{Caller, ClientError};
-use crate::credentials::sts::Sts;
-use crate::credentials::{Refresher, WebIdentity, cache};
-use crate::sigv4::SigningError;
+use crate::router::{Router, Routes};
 use crate::telemetry::Telemetry;
+use crate::workspace::{Running, Way, WorkspaceError};
 use crate::{listener, tls};
 
 /// What the caller wants.
@@ -50,12 +47,9 @@ pub enum StartError {
     /// A certificate of the bundle cannot be trusted.
     #[error("--ca-bundle holds a certificate that cannot be a root: {0}")]
     Roots(#[from] rustls::Error),
-    /// The client for STS could not be made.
+    /// A workspace could not be served.
     #[error(transparent)]
-    Client(#[from] ClientError),
-    /// The workspace's URL cannot be used.
-    #[error(transparent)]
-    Workspace(#[from] SigningError),
+    Workspace(#[from] WorkspaceError),
 }
 
 /// Everything, ready to run.
@@ -63,9 +57,8 @@ pub enum StartError {
 pub struct App {
     listener: TcpListener,
     admin_listener: TcpListener,
-    pipeline: Arc<Pipeline>,
+    router: Arc<Router>,
     admin: Arc<Admin>,
-    refresher: Refresher<WebIdentity>,
     draining: watch::Sender<bool>,
     drain: Drain,
 }
@@ -73,58 +66,48 @@ pub struct App {
 // === impl App ===
 
 impl App {
-    /// Binds both sockets and wires the stages; speaks to nobody yet.
+    /// Binds both sockets, wires the workspaces and begins to ask for their credentials.
     ///
     /// # Errors
     /// [`StartError`]; trouble with STS, the token or DNS is none.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let listener = bind("--listen", config.listen).await?;
+        let admin_listener = bind("--admin-listen", config.admin_listen).await?;
         let telemetry = Arc::new(Telemetry::new());
-        let tls = tls::client(&config.extra_roots)?;
-        let sts = Sts::new(config.identity.clone(), Caller::new(&tls)?, clock.clone());
-        let source = WebIdentity {
-            token_file: config.identity.token_file.clone(),
-            sts,
+        telemetry.started(clock.now());
+        let tls = Arc::new(tls::client(&config.extra_roots)?);
+        let way = Way {
+            tls,
+            network: config.network,
         };
-        let (credentials, refresher) = cache::cache(source, clock.clone(), Arc::clone(&telemetry));
-        let pipeline = Pipeline::new(
-            &config,
-            Arc::new(tls),
-            credentials.clone(),
-            clock.clone(),
-            Arc::clone(&telemetry),
-        )?;
-        let pipeline = Arc::new(pipeline);
+        let workspaces = config
+            .workspaces
+            .iter()
+            .map(|workspace| Running::start(workspace, &way, &clock, &telemetry).map(Arc::new))
+            .collect::<Result<_, _>>()?;
+        let router = Arc::new(Router::new(Routes::new(workspaces), &telemetry));
         let (draining, is_draining) = watch::channel(false);
         let admin = Admin {
-            credentials,
-            pipeline: Arc::clone(&pipeline),
-            clock,
+            router: Arc::clone(&router),
             telemetry,
             draining: is_draining,
-        };
-        let app = Self {
-            listener: bind("--listen", config.listen).await?,
-            admin_listener: bind("--admin-listen", config.admin_listen).await?,
-            pipeline,
-            admin: Arc::new(admin),
-            refresher,
-            draining,
-            drain: config.drain,
         };
         tracing::info!(
             listen = %config.listen,
             admin = %config.admin_listen,
-            remote_write_url = %config.workspace.remote_write_url,
-            region = config.workspace.region,
-            sts_endpoint = %config.identity.sts_endpoint,
-            role_arn = config.identity.role_arn,
-            role_session_name = config.identity.session_name,
-            token_file = %config.identity.token_file.display(),
-            max_inflight_bytes = config.limits.max_inflight_bytes,
+            workspaces = config.workspaces.len(),
+            proxy = way.network.proxy().map(tracing::field::display),
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        Ok(app)
+        Ok(Self {
+            listener,
+            admin_listener,
+            router,
+            admin: Arc::new(admin),
+            draining,
+            drain: config.drain,
+        })
     }
 
     /// Where senders write to, with the port that was given.
@@ -147,10 +130,9 @@ impl App {
     pub async fn run(self, mut stage: watch::Receiver<Stage>) {
         let (stop, stopped) = watch::channel(false);
         let (stop_admin, admin_stopped) = watch::channel(false);
-        let refresher = tokio::spawn(self.refresher.run());
         let senders = tokio::spawn(listener::serve(
             self.listener,
-            Arc::clone(&self.pipeline),
+            Arc::clone(&self.router),
             stopped,
         ));
         let admin = tokio::spawn(listener::serve(
@@ -167,7 +149,7 @@ impl App {
         );
         self.draining.send_replace(true);
         tokio::select! {
-            () = self.pipeline.quiet(self.drain.idle) => {}
+            () = self.router.senders.quiet(self.drain.idle) => {}
             () = tokio::time::sleep(self.drain.timeout) => tracing::warn!("senders were not done within --drain-timeout"),
             () = reached(&mut stage, Stage::Leaving) => {}
         }
@@ -177,7 +159,6 @@ impl App {
             () = reached(&mut stage, Stage::Leaving) => {}
         }
         stop_admin.send_replace(true);
-        refresher.abort();
         admin.abort();
         tracing::info!("left");
     }

@@ -52,6 +52,15 @@ impl Clock {
         }
     }
 
+    /// The same source with an offset of its own, for whom another's peers must not move.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self {
+            source: self.source.clone(),
+            offset_millis: Arc::default(),
+        }
+    }
+
     /// The time as AWS sees it.
     #[must_use]
     pub fn now(&self) -> SystemTime {

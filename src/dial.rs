@@ -1,44 +1,66 @@
-//! One connection to AMP: name, TCP, TLS.
+//! One connection to an endpoint: name, TCP, proxy, TLS.
 //!
-//! In: the endpoint of the configuration. Out: a [`Stream`] that counts the bytes of its answers, so that whoever uses it can
-//! tell a connection that was closed as a request left from one that broke in the middle of an answer. The whole of it
-//! has [`LONGEST_DIAL`]. TLS is never skipped or lowered; what is trusted was decided in `tls`.
+//! In: an endpoint's URL and the [`Network`]. Out: a [`Stream`] that counts the bytes of its answers, so that whoever uses it
+//! can tell a connection that was closed as a request left from one that broke in the middle of an answer. The whole of it
+//! has [`LONGEST_DIAL`]. TLS is never skipped or lowered, and with a proxy on the way it is spoken with the endpoint itself,
+//! through the proxy; what is trusted was decided in `tls`.
+//!
+//! ```text
+//! resolve ─▶ race ─▶ (TLS with the proxy) ─▶ (tunnel) ─▶ TLS with the endpoint ─▶ Stream
+//! ```
+
+mod race;
+mod stream;
+mod tunnel;
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper::Uri;
+use hyper::header::HeaderValue;
 use rustls::pki_types::ServerName;
-use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::config::Workspace;
+use crate::config::{Network, Proxy};
 use crate::resolve::Resolver;
+use stream::Io;
+pub use stream::{Meter, Stream};
+pub use tunnel::ProxyError;
 
-/// Resolve, connect and shake hands.
+/// Resolve, connect, pass the proxy and shake hands.
 pub const LONGEST_DIAL: Duration = Duration::from_secs(3);
-/// How long sent bytes may stay unacknowledged before the kernel gives the connection up (TCP_USER_TIMEOUT).
-const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
-
 /// Encrypted bytes that wait for a socket to take them; rustls would keep four times as many for each connection.
 const UNSENT: usize = 16 * 1024;
 
 /// Dials one endpoint.
+#[derive(Debug)]
 pub struct Dialer {
+    endpoint: Place,
+    proxy: Option<Tunnel>,
+}
+
+/// A proxy on the way.
+#[derive(Debug)]
+struct Tunnel {
+    place: Place,
+    shown: String,
+    target: Uri,
+    authorization: Option<HeaderValue>,
+}
+
+/// Where one TCP connection goes, and whether TLS is spoken there.
+struct Place {
     resolver: Resolver,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
-impl std::fmt::Debug for Dialer {
+impl std::fmt::Debug for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dialer")
+        f.debug_struct("Place")
             .field("resolver", &self.resolver)
             .finish_non_exhaustive()
     }
@@ -63,6 +85,14 @@ pub enum DialError {
         /// What the system said.
         source: io::Error,
     },
+    /// The proxy did not lead there.
+    #[error("proxy {proxy}: {source}")]
+    Proxy {
+        /// Its URL, without user and password.
+        proxy: String,
+        /// What it said.
+        source: ProxyError,
+    },
     /// The peer did not prove who it is, or does not speak TLS.
     #[error("TLS with {host}: {source}")]
     Tls {
@@ -79,35 +109,21 @@ pub enum DialError {
 // === impl Dialer ===
 
 impl Dialer {
-    /// For the host of this workspace's URL; `None` where it has none, which a checked configuration cannot have.
+    /// For the host of this URL; `None` where it has none, which a checked configuration cannot have.
     #[must_use]
-    pub fn new(workspace: &Workspace, tls: Arc<rustls::ClientConfig>) -> Option<Self> {
-        let url = &workspace.remote_write_url;
-        let encrypted = url.scheme_str() != Some("http");
-        let host = url
-            .host()?
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
-        let port = url.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
-        let tls = if encrypted {
-            Some((
-                TlsConnector::from(tls),
-                ServerName::try_from(host.clone()).ok()?,
-            ))
-        } else {
-            None
+    pub fn new(url: &Uri, network: &Network, tls: &Arc<rustls::ClientConfig>) -> Option<Self> {
+        let endpoint = Place::of(url, tls)?;
+        let proxy = match network.proxy_for(url) {
+            Some(proxy) => Some(Tunnel::new(proxy, url, &endpoint, tls)?),
+            None => None,
         };
-        Some(Self {
-            resolver: Resolver::new(host, port),
-            tls,
-        })
+        Some(Self { endpoint, proxy })
     }
 
     /// Whether the peer proves who it is.
     #[must_use]
     pub fn is_verified(&self) -> bool {
-        self.tls.is_some()
+        self.endpoint.tls.is_some()
     }
 
     /// A new connection, within [`LONGEST_DIAL`].
@@ -115,180 +131,96 @@ impl Dialer {
     /// # Errors
     /// [`DialError`].
     pub async fn dial(&self) -> Result<Stream, DialError> {
-        let timed_out = |_| DialError::TimedOut(self.resolver.host().to_owned());
-        tokio::time::timeout(LONGEST_DIAL, self.connect())
-            .await
-            .map_err(timed_out)?
+        let dialled = tokio::time::timeout(LONGEST_DIAL, async {
+            match &self.proxy {
+                None => self.endpoint.greet(self.endpoint.tcp().await?).await,
+                Some(proxy) => self.endpoint.greet(proxy.open().await?).await,
+            }
+        });
+        dialled.await.map_err(|_| {
+            let host = self.endpoint.resolver.host();
+            DialError::TimedOut(match &self.proxy {
+                None => host.to_owned(),
+                Some(proxy) => format!("{host} through proxy {}", proxy.shown),
+            })
+        })?
+    }
+}
+
+// === impl Tunnel ===
+
+impl Tunnel {
+    fn new(
+        proxy: &Proxy,
+        url: &Uri,
+        endpoint: &Place,
+        tls: &Arc<rustls::ClientConfig>,
+    ) -> Option<Self> {
+        let target = format!("{}:{}", url.host()?, endpoint.resolver.port());
+        Some(Self {
+            place: Place::of(&proxy.url, tls)?,
+            shown: proxy.to_string(),
+            target: target.parse().ok()?,
+            authorization: proxy.authorization.clone(),
+        })
     }
 
-    async fn connect(&self) -> Result<Stream, DialError> {
-        let addresses = self
-            .resolver
-            .addresses()
-            .await
-            .map_err(|source| self.unresolved(source))?;
-        let tcp = self.tcp(&addresses).await?;
-        let Some((connector, name)) = &self.tls else {
-            return Ok(Stream::new(Transport::Plain(tcp)));
+    async fn open(&self) -> Result<impl Io + 'static, DialError> {
+        let wrapped = |source| DialError::Proxy {
+            proxy: self.shown.clone(),
+            source,
         };
-        let tls = connector.connect(name.clone(), tcp).await;
-        let mut tls = tls.map_err(|source| DialError::Tls {
+        let unreached = |error| wrapped(ProxyError::Unreached(Box::new(error)));
+        let tcp = self.place.tcp().await.map_err(unreached)?;
+        let stream = self.place.greet(tcp).await.map_err(unreached)?;
+        tunnel::connect(stream, &self.target, self.authorization.as_ref())
+            .await
+            .map_err(wrapped)
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    fn of(url: &Uri, tls: &Arc<rustls::ClientConfig>) -> Option<Self> {
+        let encrypted = url.scheme_str() != Some("http");
+        let host = url.host()?.trim_start_matches('[').trim_end_matches(']');
+        let port = url.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
+        let tls = if encrypted {
+            let name = ServerName::try_from(host.to_owned()).ok()?;
+            Some((TlsConnector::from(Arc::clone(tls)), name))
+        } else {
+            None
+        };
+        Some(Self {
+            resolver: Resolver::new(host.to_owned(), port),
+            tls,
+        })
+    }
+
+    async fn tcp(&self) -> Result<TcpStream, DialError> {
+        let unresolved = |source| DialError::Resolve {
+            host: self.resolver.host().to_owned(),
+            source,
+        };
+        let addresses = self.resolver.addresses().await.map_err(unresolved)?;
+        race::connect(&addresses).await.map_err(|last| match last {
+            Some((address, source)) => DialError::Connect { address, source },
+            None => unresolved(io::Error::other("it has no address")),
+        })
+    }
+
+    /// TLS over what leads here, where it is spoken here.
+    async fn greet(&self, io: impl Io + 'static) -> Result<Stream, DialError> {
+        let Some((connector, name)) = &self.tls else {
+            return Ok(Stream::new(io));
+        };
+        let greeted = connector.connect(name.clone(), io).await;
+        let mut tls: TlsStream<_> = greeted.map_err(|source| DialError::Tls {
             host: self.resolver.host().to_owned(),
             source,
         })?;
         tls.get_mut().1.set_buffer_limit(Some(UNSENT));
-        Ok(Stream::new(Transport::Tls(Box::new(tls))))
-    }
-
-    fn unresolved(&self, source: io::Error) -> DialError {
-        DialError::Resolve {
-            host: self.resolver.host().to_owned(),
-            source,
-        }
-    }
-
-    /// One address after the other; each but the last has its share of the time, so that one dead address costs little.
-    async fn tcp(&self, addresses: &[SocketAddr]) -> Result<TcpStream, DialError> {
-        let mut last = None;
-        let share = LONGEST_DIAL / u32::try_from(addresses.len() + 1).unwrap_or(u32::MAX);
-        for (n, address) in addresses.iter().enumerate() {
-            let patience = if n + 1 == addresses.len() {
-                LONGEST_DIAL
-            } else {
-                share
-            };
-            let tried = tokio::time::timeout(patience, TcpStream::connect(address)).await;
-            match tried
-                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-                .and_then(tuned)
-            {
-                Ok(tcp) => return Ok(tcp),
-                Err(source) => {
-                    last = Some(DialError::Connect {
-                        address: *address,
-                        source,
-                    })
-                }
-            }
-        }
-        Err(last.unwrap_or_else(|| self.unresolved(io::Error::other("it has no address"))))
-    }
-}
-
-fn tuned(tcp: TcpStream) -> io::Result<TcpStream> {
-    tcp.set_nodelay(true)?;
-    let socket = SockRef::from(&tcp);
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
-    socket.set_tcp_keepalive(
-        &TcpKeepalive::new()
-            .with_time(Duration::from_secs(15))
-            .with_interval(Duration::from_secs(5)),
-    )?;
-    Ok(tcp)
-}
-
-// === impl Stream ===
-
-/// How many bytes of answers a connection has given.
-#[derive(Debug, Clone, Default)]
-pub struct Meter(Arc<AtomicU64>);
-
-impl Meter {
-    /// Bytes read so far.
-    #[must_use]
-    pub fn read(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// An open connection.
-#[derive(Debug)]
-pub struct Stream {
-    transport: Transport,
-    meter: Meter,
-}
-
-#[derive(Debug)]
-enum Transport {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Stream {
-    fn new(transport: Transport) -> Self {
-        Self {
-            transport,
-            meter: Meter::default(),
-        }
-    }
-
-    /// Its meter, which outlives it.
-    #[must_use]
-    pub fn meter(&self) -> Meter {
-        self.meter.clone()
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let result = match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        };
-        let read = buf.filled().len() - before;
-        if read > 0 {
-            self.meter.0.fetch_add(read as u64, Ordering::Relaxed);
-        }
-        result
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.transport {
-            Transport::Plain(stream) => stream.is_write_vectored(),
-            Transport::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        Ok(Stream::new(tls))
     }
 }

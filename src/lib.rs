@@ -4,8 +4,8 @@
 //! A batch:
 //!
 //! ```text
-//! sender ─▶ listener ─▶ batch::{address ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
-//!                                                                                        ▲        └─ dial, resolve, tls
+//! sender ─▶ listener ─▶ router ─▶ batch::{media ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
+//!                                                                                                ▲        └─ dial, resolve, tls
 //! ```
 //!
 //! Its credentials, beside that path:
@@ -14,8 +14,8 @@
 //! token file ─▶ credentials::{token ─▶ sts ─▶ cache} ─▶ batch::sign
 //! ```
 //!
-//! [`config`] says what both may do, [`app`] wires them, [`admin`] and [`telemetry`] show them, [`clock`] gives them the time,
-//! [`sigv4`] signs.
+//! Each [`workspace`] has both of its own. [`config`] says what they may do, [`app`] wires them, [`admin`] and [`telemetry`] show
+//! them, [`clock`] gives them the time, [`sigv4`] signs, [`drain`] knows when they may end.
 
 pub mod admin;
 pub mod app;
@@ -25,13 +25,16 @@ pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod dial;
+pub mod drain;
 pub mod http_date;
 pub mod listener;
 pub mod quote;
 pub mod resolve;
+pub mod router;
 pub mod sigv4;
 pub mod telemetry;
 pub mod tls;
+pub mod workspace;
 
 /// How the sidecar names itself to AMP and STS.
 pub const USER_AGENT: &str = concat!("amp-sidecar/", env!("CARGO_PKG_VERSION"));

@@ -20,8 +20,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::batch::Closed;
-
 /// Counts the idle time of a kept-alive connection too.
 const LONGEST_HEAD: Duration = Duration::from_secs(30);
 /// Enough for a thousand senders with two connections each.
@@ -30,6 +28,11 @@ const MOST_CONNECTIONS: usize = 2048;
 const LARGEST_BUFFER: usize = 32 * 1024;
 /// What is in flight when the end comes may take this long.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// The connection is to be closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("closed without an answer")]
+pub struct Closed;
 
 /// Answers requests.
 pub trait Service: Send + Sync + 'static {

@@ -1,4 +1,4 @@
-//! The addresses of AMP's name, asked of the system's resolver.
+//! The addresses of a name, asked of the system's resolver.
 //!
 //! In: a host and a port. Out: addresses, asked afresh every [`FRESH`]. Where the resolver fails or is slow, the addresses
 //! that it last gave go on serving, so that a batch is never held for a name that was known before. One question is under
@@ -50,6 +50,12 @@ impl Resolver {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// At least one address.

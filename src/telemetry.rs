@@ -1,9 +1,11 @@
 //! Every metric, with its name, unit and labels.
 //!
 //! Names begin `amp_sidecar_` and carry base units, as the Prometheus documentation on metric names asks; labels are
-//! bounded: outcomes are the names of [`Verdict`]s, results those of the errors' `name()`. The handles of what a batch
+//! bounded: workspaces are those of the configuration, outcomes the names of [`Verdict`]s, results those of the errors'
+//! `name()`. [`Telemetry`] is the whole; a workspace counts with its [`Meters`], in which the handles of what every batch
 //! touches are made once, so that counting is a few atomic additions.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::batch::inspect::Contents;
 use crate::batch::verdict::Verdict;
@@ -27,60 +29,104 @@ const DURATIONS: [f64; 14] = [
 type Seconds = Gauge<f64, AtomicU64>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Of {
+    workspace: Arc<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
+    workspace: Arc<str>,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
+    workspace: Arc<str>,
     reason: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcomes {
+struct Exchange {
+    workspace: Arc<str>,
     result: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Code {
+    workspace: Arc<str>,
     code: u16,
 }
 
-/// What a batch consists of, counted each.
-#[derive(Debug, Default)]
-struct Parts {
-    series: Counter,
-    samples: Counter,
-    histograms: Counter,
-    exemplars: Counter,
-    metadata: Counter,
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Denial {
+    workspace: Arc<str>,
+    action: &'static str,
+    resource: String,
 }
 
-#[derive(Debug, Default)]
-struct Lost {
-    samples: Family<Reason, Counter>,
-    histograms: Family<Reason, Counter>,
-    exemplars: Family<Reason, Counter>,
+/// What batches consist of, each counted.
+#[derive(Debug, Clone, Default)]
+struct Parts<M> {
+    series: M,
+    samples: M,
+    histograms: M,
+    exemplars: M,
+    metadata: M,
+}
+
+type PerWorkspace<M> = Family<Of, M>;
+
+/// Every metric over all workspaces; clones share the numbers.
+#[derive(Debug, Clone)]
+struct Families {
+    batches: Family<Outcome, Counter>,
+    received: Parts<PerWorkspace<Counter>>,
+    forwarded: Parts<PerWorkspace<Counter>>,
+    lost_samples: Family<Reason, Counter>,
+    lost_histograms: Family<Reason, Counter>,
+    lost_exemplars: Family<Reason, Counter>,
+    received_bytes: PerWorkspace<Counter>,
+    splits: PerWorkspace<Counter>,
+    split_parts: PerWorkspace<Counter>,
+    duration: Family<Of, Histogram, fn() -> Histogram>,
+    upstream_answers: Family<Code, Counter>,
+    upstream_faults: Family<Reason, Counter>,
+    upstream_resends: Family<Reason, Counter>,
+    upstream_connections: PerWorkspace<Counter>,
+    denials: Family<Denial, Counter>,
+    inflight_bytes: PerWorkspace<Gauge>,
+    inflight_requests: PerWorkspace<Gauge>,
+    exchanges: Family<Exchange, Counter>,
+    exchange_duration: Family<Of, Histogram, fn() -> Histogram>,
+    credentials_expire: PerWorkspace<Seconds>,
+    clock_offset: PerWorkspace<Seconds>,
+    ready: PerWorkspace<Gauge>,
 }
 
 /// All metrics.
 #[derive(Debug)]
 pub struct Telemetry {
     registry: Registry,
-    batches: Family<Outcome, Counter>,
-    received: Parts,
-    forwarded: Parts,
-    lost: Lost,
+    families: Families,
+    started: Seconds,
+}
+
+/// What one workspace counts with.
+#[derive(Debug)]
+pub struct Meters {
+    workspace: Arc<str>,
+    families: Families,
+    received: Parts<Counter>,
+    forwarded: Parts<Counter>,
     received_bytes: Counter,
     splits: Counter,
     split_parts: Counter,
     duration: Histogram,
-    upstream_answers: Family<Code, Counter>,
-    upstream_faults: Family<Reason, Counter>,
-    upstream_resends: Family<Reason, Counter>,
+    upstream_connections: Counter,
+    exchange_duration: Histogram,
+    stored: Counter,
     inflight_bytes: Gauge,
     inflight_requests: Gauge,
-    exchanges: Family<Outcomes, Counter>,
     credentials_expire: Seconds,
     clock_offset: Seconds,
     ready: Gauge,
@@ -95,134 +141,274 @@ impl Default for Telemetry {
 }
 
 impl Telemetry {
-    /// All metrics, at zero.
+    /// All metrics, of no workspace yet.
     #[must_use]
     pub fn new() -> Self {
-        let mut telemetry = Self {
-            registry: Registry::with_prefix("amp_sidecar"),
+        let families = Families::new();
+        let mut registry = Registry::with_prefix("amp_sidecar");
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "What is running", build);
+        let started = Seconds::default();
+        measured(
+            &mut registry,
+            "start_timestamp",
+            Unit::Seconds,
+            "When this process began to serve, since the epoch",
+            &started,
+        );
+        families.register(&mut registry);
+        Self {
+            registry,
+            families,
+            started,
+        }
+    }
+
+    /// The process begins to serve.
+    pub fn started(&self, at: SystemTime) {
+        self.started.set(since_the_epoch(at));
+    }
+
+    /// What the workspace of this name counts with, from where it left off.
+    #[must_use]
+    pub fn meters(&self, workspace: &str) -> Meters {
+        Meters::new(Arc::from(workspace), self.families.clone())
+    }
+
+    /// The workspace of this name is served no more: its counters stay, its state is not shown any longer.
+    pub fn forget(&self, workspace: &str) {
+        let of = Of {
+            workspace: Arc::from(workspace),
+        };
+        let families = &self.families;
+        families.inflight_bytes.remove(&of);
+        families.inflight_requests.remove(&of);
+        families.credentials_expire.remove(&of);
+        families.clock_offset.remove(&of);
+        families.ready.remove(&of);
+    }
+
+    /// OpenMetrics text.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        match text::encode(&mut text, &self.registry) {
+            Ok(()) => text,
+            // Writing to a string cannot fail.
+            Err(std::fmt::Error) => String::new(),
+        }
+    }
+}
+
+// === impl Families ===
+
+impl Families {
+    fn new() -> Self {
+        Self {
             batches: Family::default(),
             received: Parts::default(),
             forwarded: Parts::default(),
-            lost: Lost::default(),
-            received_bytes: Counter::default(),
-            splits: Counter::default(),
-            split_parts: Counter::default(),
-            duration: Histogram::new(DURATIONS),
+            lost_samples: Family::default(),
+            lost_histograms: Family::default(),
+            lost_exemplars: Family::default(),
+            received_bytes: Family::default(),
+            splits: Family::default(),
+            split_parts: Family::default(),
+            duration: Family::new_with_constructor(|| Histogram::new(DURATIONS)),
             upstream_answers: Family::default(),
             upstream_faults: Family::default(),
             upstream_resends: Family::default(),
-            inflight_bytes: Gauge::default(),
-            inflight_requests: Gauge::default(),
+            upstream_connections: Family::default(),
+            denials: Family::default(),
+            inflight_bytes: Family::default(),
+            inflight_requests: Family::default(),
             exchanges: Family::default(),
-            credentials_expire: Seconds::default(),
-            clock_offset: Seconds::default(),
-            ready: Gauge::default(),
-        };
-        telemetry.register();
-        telemetry
+            exchange_duration: Family::new_with_constructor(|| Histogram::new(DURATIONS)),
+            credentials_expire: Family::default(),
+            clock_offset: Family::default(),
+            ready: Family::default(),
+        }
     }
 
-    fn register(&mut self) {
-        let registry = &mut self.registry;
-        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "What is running", build);
-        registry.register(
+    fn register(&self, registry: &mut Registry) {
+        plain(
+            registry,
             "batches",
             "Requests of senders by what became of them",
-            self.batches.clone(),
+            &self.batches,
         );
         for (parts, verb, done) in [
             (&self.received, "received", "read and found whole"),
             (&self.forwarded, "forwarded", "stored by AMP"),
         ] {
-            for (name, counter) in parts.named() {
-                registry.register(
-                    format!("{verb}_{name}"),
-                    format!("{name} of batches that were {done}"),
-                    counter.clone(),
-                );
+            for (name, family) in parts.named() {
+                let help = format!("{name} of batches that were {done}");
+                plain(registry, &format!("{verb}_{name}"), &help, family);
             }
         }
         for (name, family) in [
-            ("samples", &self.lost.samples),
-            ("histograms", &self.lost.histograms),
-            ("exemplars", &self.lost.exemplars),
+            ("samples", &self.lost_samples),
+            ("histograms", &self.lost_histograms),
+            ("exemplars", &self.lost_exemplars),
         ] {
             let help = format!(
                 "{name} of batches that were refused for good, an upper bound: AMP stores the good ones among them"
             );
-            registry.register(format!("lost_{name}"), help, family.clone());
+            plain(registry, &format!("lost_{name}"), &help, family);
         }
-        registry.register_with_unit(
-            "received",
-            "Compressed bytes of bodies that were read and found whole",
-            Unit::Bytes,
-            self.received_bytes.clone(),
-        );
-        registry.register(
+        plain(
+            registry,
             "splits",
             "Batches that were too large for AMP and were split",
-            self.splits.clone(),
+            &self.splits,
         );
-        registry.register(
+        plain(
+            registry,
             "split_parts",
             "Parts that split batches were sent in",
-            self.split_parts.clone(),
+            &self.split_parts,
         );
-        registry.register_with_unit(
-            "request_duration",
-            "From a request's head to its answer",
-            Unit::Seconds,
-            self.duration.clone(),
-        );
-        registry.register(
+        plain(
+            registry,
             "upstream_answers",
             "AMP's answers by status",
-            self.upstream_answers.clone(),
+            &self.upstream_answers,
         );
-        registry.register(
+        plain(
+            registry,
             "upstream_faults",
             "Attempts that no answer of AMP ended",
-            self.upstream_faults.clone(),
+            &self.upstream_faults,
         );
-        registry.register(
+        plain(
+            registry,
             "upstream_resends",
             "Requests sent once more within one batch: stale connection, clock, credentials",
-            self.upstream_resends.clone(),
+            &self.upstream_resends,
         );
-        registry.register_with_unit(
-            "inflight",
-            "Bytes reserved for bodies",
-            Unit::Bytes,
-            self.inflight_bytes.clone(),
+        plain(
+            registry,
+            "upstream_connections",
+            "Connections made to AMP",
+            &self.upstream_connections,
         );
-        registry.register(
+        plain(
+            registry,
+            "access_denied",
+            "Times that AMP missed a permission of the role, by what the role must be allowed",
+            &self.denials,
+        );
+        plain(
+            registry,
             "inflight_requests",
             "Requests admitted and not yet answered",
-            self.inflight_requests.clone(),
+            &self.inflight_requests,
         );
-        registry.register(
+        plain(
+            registry,
             "credential_exchanges",
             "Exchanges of the token for credentials by result",
-            self.exchanges.clone(),
+            &self.exchanges,
         );
-        registry.register_with_unit(
-            "credentials_expire_timestamp",
-            "When the credentials in use expire, since the epoch; 0 before the first",
-            Unit::Seconds,
-            self.credentials_expire.clone(),
-        );
-        registry.register_with_unit(
-            "clock_offset",
-            "How far AWS' clock is ahead of this machine's",
-            Unit::Seconds,
-            self.clock_offset.clone(),
-        );
-        registry.register(
+        plain(
+            registry,
             "ready",
             "1 while credentials are held and the sidecar is not leaving",
-            self.ready.clone(),
+            &self.ready,
         );
+        measured(
+            registry,
+            "received",
+            Unit::Bytes,
+            "Compressed bytes of bodies that were read and found whole",
+            &self.received_bytes,
+        );
+        measured(
+            registry,
+            "inflight",
+            Unit::Bytes,
+            "Bytes reserved for bodies",
+            &self.inflight_bytes,
+        );
+        measured(
+            registry,
+            "request_duration",
+            Unit::Seconds,
+            "From a request's head to its answer",
+            &self.duration,
+        );
+        measured(
+            registry,
+            "credential_exchange_duration",
+            Unit::Seconds,
+            "From reading the token to credentials, or to an error",
+            &self.exchange_duration,
+        );
+        measured(
+            registry,
+            "credentials_expire_timestamp",
+            Unit::Seconds,
+            "When the credentials in use expire, since the epoch; 0 before the first",
+            &self.credentials_expire,
+        );
+        measured(
+            registry,
+            "clock_offset",
+            Unit::Seconds,
+            "How far AWS' clock is ahead of this machine's",
+            &self.clock_offset,
+        );
+    }
+}
+
+fn plain(registry: &mut Registry, name: &str, help: &str, metric: &(impl Metric + Clone)) {
+    registry.register(name, help, metric.clone());
+}
+
+fn measured(
+    registry: &mut Registry,
+    name: &str,
+    unit: Unit,
+    help: &str,
+    metric: &(impl Metric + Clone),
+) {
+    registry.register_with_unit(name, help, unit, metric.clone());
+}
+
+fn since_the_epoch(at: SystemTime) -> f64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
+}
+
+// === impl Meters ===
+
+impl Meters {
+    fn new(workspace: Arc<str>, families: Families) -> Self {
+        let of = Of {
+            workspace: Arc::clone(&workspace),
+        };
+        let outcome = Outcome {
+            workspace: Arc::clone(&workspace),
+            outcome: "stored",
+        };
+        Self {
+            received: families.received.of(&of),
+            forwarded: families.forwarded.of(&of),
+            received_bytes: families.received_bytes.get_or_create_owned(&of),
+            splits: families.splits.get_or_create_owned(&of),
+            split_parts: families.split_parts.get_or_create_owned(&of),
+            duration: families.duration.get_or_create_owned(&of),
+            upstream_connections: families.upstream_connections.get_or_create_owned(&of),
+            exchange_duration: families.exchange_duration.get_or_create_owned(&of),
+            stored: families.batches.get_or_create_owned(&outcome),
+            inflight_bytes: families.inflight_bytes.get_or_create_owned(&of),
+            inflight_requests: families.inflight_requests.get_or_create_owned(&of),
+            credentials_expire: families.credentials_expire.get_or_create_owned(&of),
+            clock_offset: families.clock_offset.get_or_create_owned(&of),
+            ready: families.ready.get_or_create_owned(&of),
+            workspace,
+            families,
+        }
     }
 
     /// A body was read and found whole.
@@ -233,11 +419,16 @@ impl Telemetry {
 
     /// A sender was answered.
     pub fn answered(&self, verdict: &Verdict, took: Duration) {
-        self.batches
-            .get_or_create(&Outcome {
-                outcome: verdict.name(),
-            })
-            .inc();
+        match verdict {
+            Verdict::Stored { .. } => self.stored.inc(),
+            other => {
+                let outcome = Outcome {
+                    workspace: Arc::clone(&self.workspace),
+                    outcome: other.name(),
+                };
+                self.families.batches.get_or_create(&outcome).inc()
+            }
+        };
         self.duration.observe(took.as_secs_f64());
     }
 
@@ -247,19 +438,13 @@ impl Telemetry {
             self.forwarded.add(contents);
         }
         if let Some(reason) = verdict.lost() {
-            let reason = Reason { reason };
-            self.lost
-                .samples
-                .get_or_create(&reason)
-                .inc_by(contents.samples);
-            self.lost
-                .histograms
-                .get_or_create(&reason)
-                .inc_by(contents.histograms);
-            self.lost
-                .exemplars
-                .get_or_create(&reason)
-                .inc_by(contents.exemplars);
+            let reason = self.reason(reason);
+            let add = |family: &Family<Reason, Counter>, count| {
+                family.get_or_create(&reason).inc_by(count);
+            };
+            add(&self.families.lost_samples, contents.samples);
+            add(&self.families.lost_histograms, contents.histograms);
+            add(&self.families.lost_exemplars, contents.exemplars);
         }
     }
 
@@ -271,39 +456,54 @@ impl Telemetry {
 
     /// AMP answered.
     pub fn upstream_answer(&self, status: StatusCode) {
-        self.upstream_answers
-            .get_or_create(&Code {
-                code: status.as_u16(),
-            })
-            .inc();
+        let code = Code {
+            workspace: Arc::clone(&self.workspace),
+            code: status.as_u16(),
+        };
+        self.families.upstream_answers.get_or_create(&code).inc();
     }
 
     /// AMP did not answer.
     pub fn upstream_fault(&self, reason: &'static str) {
-        self.upstream_faults.get_or_create(&Reason { reason }).inc();
+        let reason = self.reason(reason);
+        self.families.upstream_faults.get_or_create(&reason).inc();
     }
 
     /// The same bytes went out once more.
     pub fn upstream_resend(&self, reason: &'static str) {
-        self.upstream_resends
-            .get_or_create(&Reason { reason })
-            .inc();
+        let reason = self.reason(reason);
+        self.families.upstream_resends.get_or_create(&reason).inc();
+    }
+
+    /// A connection to AMP was made.
+    pub fn upstream_connected(&self) {
+        self.upstream_connections.inc();
+    }
+
+    /// AMP refused the role `action` on `resource`.
+    pub fn denied(&self, action: &'static str, resource: &str) {
+        let denial = Denial {
+            workspace: Arc::clone(&self.workspace),
+            action,
+            resource: resource.to_owned(),
+        };
+        self.families.denials.get_or_create(&denial).inc();
+    }
+
+    /// An exchange ended, either way.
+    pub fn exchanged(&self, took: Duration) {
+        self.exchange_duration.observe(took.as_secs_f64());
     }
 
     /// An exchange gave credentials.
     pub fn credentials_obtained(&self, expires: SystemTime) {
-        self.exchanges
-            .get_or_create(&Outcomes { result: "ok" })
-            .inc();
-        let expires = expires
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        self.credentials_expire.set(expires.as_secs_f64());
+        self.exchange("ok");
+        self.credentials_expire.set(since_the_epoch(expires));
     }
 
     /// An exchange gave none.
     pub fn exchange_failed(&self, result: &'static str) {
-        self.exchanges.get_or_create(&Outcomes { result }).inc();
+        self.exchange(result);
     }
 
     /// What is measured when somebody looks.
@@ -322,20 +522,26 @@ impl Telemetry {
         self.ready.set(i64::from(ready));
     }
 
-    /// OpenMetrics text.
-    #[must_use]
-    pub fn encode(&self) -> String {
-        let mut text = String::new();
-        match text::encode(&mut text, &self.registry) {
-            Ok(()) => text,
-            // Writing to a string cannot fail.
-            Err(std::fmt::Error) => String::new(),
+    fn exchange(&self, result: &'static str) {
+        let exchange = Exchange {
+            workspace: Arc::clone(&self.workspace),
+            result,
+        };
+        self.families.exchanges.get_or_create(&exchange).inc();
+    }
+
+    fn reason(&self, reason: &'static str) -> Reason {
+        Reason {
+            workspace: Arc::clone(&self.workspace),
+            reason,
         }
     }
 }
 
-impl Parts {
-    fn named(&self) -> [(&'static str, &Counter); 5] {
+// === impl Parts ===
+
+impl<M> Parts<M> {
+    fn named(&self) -> [(&'static str, &M); 5] {
         [
             ("series", &self.series),
             ("samples", &self.samples),
@@ -344,7 +550,21 @@ impl Parts {
             ("metadata", &self.metadata),
         ]
     }
+}
 
+impl Parts<PerWorkspace<Counter>> {
+    fn of(&self, workspace: &Of) -> Parts<Counter> {
+        Parts {
+            series: self.series.get_or_create_owned(workspace),
+            samples: self.samples.get_or_create_owned(workspace),
+            histograms: self.histograms.get_or_create_owned(workspace),
+            exemplars: self.exemplars.get_or_create_owned(workspace),
+            metadata: self.metadata.get_or_create_owned(workspace),
+        }
+    }
+}
+
+impl Parts<Counter> {
     fn add(&self, contents: &Contents) {
         self.series.inc_by(contents.series);
         self.samples.inc_by(contents.samples);

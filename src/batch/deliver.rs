@@ -18,18 +18,19 @@ use tokio::time::Instant;
 use crate::batch::admission::Admitted;
 use crate::batch::forward::Forwarder;
 use crate::batch::frames::Frames;
-use crate::batch::reply::Meaning;
+use crate::batch::reply::{ACTION, Meaning};
 use crate::batch::sign::Signer;
 use crate::batch::split::{self, Part, SplitError};
 use crate::batch::verdict::Verdict;
 use crate::batch::{Inspected, Payload, inspect};
 use crate::clock::Clock;
-use crate::config::{Config, Workspace};
+use crate::config::Workspace;
 use crate::credentials::cache::{DENIAL_GAP, REFUSAL_GAP};
 use crate::credentials::{Cache, Held};
 use crate::dial::Dialer;
 use crate::sigv4::SigningError;
-use crate::telemetry::Telemetry;
+use crate::telemetry::Meters;
+use crate::workspace::Way;
 
 /// Brings batches to one workspace.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub struct Delivery {
     signer: Signer,
     forwarder: Forwarder,
     clock: Clock,
-    telemetry: Arc<Telemetry>,
+    meters: Arc<Meters>,
     upstream_timeout: Duration,
     max_upstream_bytes: usize,
     workspace_arn: String,
@@ -59,24 +60,23 @@ impl Delivery {
     /// # Errors
     /// Where the workspace's URL cannot be signed for or dialled, which a checked configuration excludes.
     pub fn new(
-        config: &Config,
-        tls: Arc<rustls::ClientConfig>,
+        workspace: &Workspace,
+        way: &Way,
         credentials: Cache,
         clock: Clock,
-        telemetry: Arc<Telemetry>,
+        meters: Arc<Meters>,
     ) -> Result<Self, SigningError> {
-        let workspace = &config.workspace;
-        let dialer = Dialer::new(workspace, tls)
+        let dialer = Dialer::new(&workspace.remote_write_url, &way.network, &way.tls)
             .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
         Ok(Self {
             credentials,
-            signer: Signer::new(workspace)?,
-            forwarder: Forwarder::new(dialer, Arc::clone(&telemetry)),
+            signer: Signer::new(&workspace.region, &workspace.remote_write_url)?,
+            forwarder: Forwarder::new(dialer, Arc::clone(&meters)),
             clock,
-            telemetry,
-            upstream_timeout: config.limits.upstream_timeout,
-            max_upstream_bytes: config.limits.max_upstream_bytes,
-            workspace_arn: workspace_arn(workspace, &config.identity.role_arn),
+            meters,
+            upstream_timeout: workspace.limits.upstream_timeout,
+            max_upstream_bytes: workspace.limits.max_upstream_bytes,
+            workspace_arn: workspace_arn(workspace),
         })
     }
 
@@ -100,7 +100,7 @@ impl Delivery {
                     continue;
                 }
             };
-            self.telemetry.delivered(&verdict, &payload.contents);
+            self.meters.delivered(&verdict, &payload.contents);
             if let Some(come_again) = sum.add(verdict) {
                 return come_again;
             }
@@ -173,7 +173,7 @@ impl Delivery {
         })?;
         match parts {
             Ok(parts) => {
-                self.telemetry.split(parts.len());
+                self.meters.split(parts.len());
                 Ok(parts)
             }
             Err(SplitError::Malformed(why)) => Err(Verdict::Malformed(why)),
@@ -203,7 +203,7 @@ impl Delivery {
             (self.credentials.renewed(&held, gap).await, "credentials")
         };
         let Ok(held) = held else { return meaning };
-        self.telemetry.upstream_resend(reason);
+        self.meters.upstream_resend(reason);
         self.attempt(payload, &held, deadline).await.0
     }
 
@@ -223,18 +223,22 @@ impl Delivery {
         let reply = match self.forwarder.send(&signed, deadline).await {
             Ok(reply) => reply,
             Err(fault) => {
-                self.telemetry.upstream_fault(fault.name());
+                self.meters.upstream_fault(fault.name());
                 return (Meaning::Final(Verdict::Unreachable(fault)), false);
             }
         };
-        self.telemetry.upstream_answer(reply.status());
+        self.meters.upstream_answer(reply.status());
         let clock_was_wrong = reply.date.is_some_and(|date| self.clock.learn(date));
-        (reply.meaning(&self.workspace_arn), clock_was_wrong)
+        let meaning = reply.meaning(&self.workspace_arn);
+        if let Meaning::Unauthenticated(Verdict::AccessDenied { .. }) = meaning {
+            self.meters.denied(ACTION, &self.workspace_arn);
+        }
+        (meaning, clock_was_wrong)
     }
 }
 
 impl Payload {
-    fn of_part(part: Part, whole: &crate::batch::Media) -> Self {
+    fn of_part(part: Part, whole: &crate::batch::media::Media) -> Self {
         Self {
             media: whole.clone(),
             payload_hash: hex::encode(Sha256::digest(&part.body)),
@@ -277,8 +281,8 @@ impl Sum {
 }
 
 /// The workspace as IAM names it, in the role's account unless AMP says otherwise.
-fn workspace_arn(workspace: &Workspace, role_arn: &str) -> String {
-    let mut parts = role_arn.split(':');
+fn workspace_arn(workspace: &Workspace) -> String {
+    let mut parts = workspace.identity.role_arn.split(':');
     let partition = parts.nth(1).unwrap_or("aws");
     let account = parts.nth(2).unwrap_or("<account>");
     format!(

@@ -23,7 +23,7 @@ use crate::batch::frames::Frames;
 use crate::batch::reply::Reply;
 use crate::batch::sign::Signed;
 use crate::dial::{DialError, Dialer, Meter};
-use crate::telemetry::Telemetry;
+use crate::telemetry::Meters;
 
 /// More of an answer is not read.
 const LARGEST_ANSWER: usize = 64 * 1024;
@@ -39,7 +39,7 @@ const MOST_IDLE: usize = 256;
 pub struct Forwarder {
     dialer: Dialer,
     idle: Mutex<Vec<Connection>>,
-    telemetry: Arc<Telemetry>,
+    meters: Arc<Meters>,
 }
 
 /// Why no answer came.
@@ -82,6 +82,7 @@ impl TransportFault {
         match self {
             Self::Dial(DialError::Resolve { .. }) => "dns",
             Self::Dial(DialError::Connect { .. }) => "connect",
+            Self::Dial(DialError::Proxy { .. }) => "proxy",
             Self::Dial(DialError::Tls { .. }) => "tls",
             Self::Dial(DialError::TimedOut(_)) => "connect_timed_out",
             Self::Broken(_) => "broken",
@@ -96,11 +97,11 @@ impl TransportFault {
 impl Forwarder {
     /// Sends to where `dialer` leads.
     #[must_use]
-    pub fn new(dialer: Dialer, telemetry: Arc<Telemetry>) -> Self {
+    pub fn new(dialer: Dialer, meters: Arc<Meters>) -> Self {
         Self {
             dialer,
             idle: Mutex::new(Vec::new()),
-            telemetry,
+            meters,
         }
     }
 
@@ -122,7 +123,7 @@ impl Forwarder {
             match self.attempt(kept, signed).await {
                 Err(Attempt { stale: true, fault }) => {
                     tracing::debug!(%fault, "kept connection was stale, sending again");
-                    self.telemetry.upstream_resend("stale_connection");
+                    self.meters.upstream_resend("stale_connection");
                 }
                 done => return done.map_err(|attempt| attempt.fault),
             }
@@ -147,6 +148,7 @@ impl Forwarder {
 
     async fn connect(&self) -> Result<Connection, TransportFault> {
         let stream = self.dialer.dial().await?;
+        self.meters.upstream_connected();
         let meter = stream.meter();
         let handshake = http1::Builder::new()
             .max_buf_size(LARGEST_ANSWER)
@@ -206,15 +208,14 @@ impl Forwarder {
         let body = if head.status.is_success() {
             // A success whose body breaks or stalls is a success: AMP has the batch.
             let body = tokio::time::timeout(REST_OF_SUCCESS, bounded(body)).await;
-            body.ok().and_then(Result::ok).unwrap_or_else(|| {
-                self.telemetry.upstream_fault("success_body");
-                Beginning::default()
-            })
+            body.ok().and_then(Result::ok).unwrap_or_default()
         } else {
             bounded(body).await.map_err(TransportFault::Broken)?
         };
         if body.complete {
             self.keep(connection);
+        } else if head.status.is_success() {
+            self.meters.upstream_fault("success_body");
         }
         Ok(Reply::new(
             head.status,

@@ -1,19 +1,19 @@
-//! The life of a batch, from a request's head to the answer.
+//! The life of a batch, from a request's head to the verdict on it.
 //!
 //! ```text
-//! address ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ( [split] ─▶ sign ─▶ forward ─▶ reply ) ─▶ verdict
-//! Media      Admitted     Received   Inspected           Payloads    Signed   Reply      Meaning      Verdict
+//! media ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ( [split] ─▶ sign ─▶ forward ─▶ reply ) ─▶ verdict
+//! Media   Admitted     Received   Inspected           Payloads    Signed   Reply      Meaning      Verdict
 //! ```
 //!
 //! Each stage consumes what the stage before made, so a batch that was not admitted cannot be read and one that was not
 //! signed cannot leave. Nothing is queued: the sender waits for AMP's own word, and 2xx is said only once AMP said it.
 
-pub mod address;
 pub mod admission;
 pub mod deliver;
 pub mod forward;
 pub mod frames;
 pub mod inspect;
+pub mod media;
 pub mod receive;
 pub mod reply;
 pub mod sign;
@@ -24,56 +24,40 @@ pub mod wire;
 pub mod written;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::{Body, Incoming};
-use hyper::{Request, Response};
+use hyper::Request;
+use hyper::body::Body;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::Workspace;
 use crate::credentials::Cache;
-use crate::listener::Service;
 use crate::sigv4::SigningError;
-use crate::telemetry::Telemetry;
+use crate::telemetry::Meters;
+use crate::workspace::Way;
 
-use address::{Address, Media};
 use admission::{Admission, Admitted};
 use deliver::Delivery;
 use frames::Frames;
 use inspect::{Contents, Inspector};
+use media::Media;
 use receive::Received;
 use trouble::Trouble;
-use verdict::{Answer, Verdict};
+use verdict::Verdict;
 
 /// What an inspector may take without asking for room: it keeps as much between batches anyway.
 const UNASKED: usize = 1 << 20;
 
-/// How many times `--drain-idle` a sender has that was told to come again.
-const PAUSES: u32 = 3;
-
 /// Takes batches for one workspace.
 #[derive(Debug)]
 pub struct Pipeline {
-    address: Address,
     admission: Admission,
     inspectors: Mutex<Vec<Inspector>>,
     delivery: Delivery,
-    telemetry: Arc<Telemetry>,
+    meters: Arc<Meters>,
     trouble: Trouble,
     max_body_bytes: usize,
-    seen: Mutex<Seen>,
-}
-
-/// When senders were last heard of.
-#[derive(Debug)]
-struct Seen {
-    /// The last request began or was answered.
-    request: Instant,
-    /// The last sender was told to come again, so one will.
-    come_again: Option<Instant>,
 }
 
 /// A batch whose body is no nonsense.
@@ -94,61 +78,43 @@ pub struct Payload {
     contents: Contents,
 }
 
-/// The connection is to be closed without an answer.
-#[derive(Debug, thiserror::Error)]
-#[error("closed without an answer: {0}")]
-pub struct Closed(&'static str);
-
 // === impl Pipeline ===
 
 impl Pipeline {
-    /// Wires the stages for the configured workspace.
+    /// Wires the stages for one workspace.
     ///
     /// # Errors
     /// Where its URL cannot be signed for or dialled, which a checked configuration excludes.
     pub fn new(
-        config: &Config,
-        tls: Arc<rustls::ClientConfig>,
+        workspace: &Workspace,
+        way: &Way,
         credentials: Cache,
         clock: Clock,
-        telemetry: Arc<Telemetry>,
+        meters: Arc<Meters>,
     ) -> Result<Self, SigningError> {
         Ok(Self {
-            address: Address::new(&config.workspace.id),
-            admission: Admission::new(config.limits.max_inflight_bytes),
+            admission: Admission::new(workspace.limits.max_inflight_bytes),
             inspectors: Mutex::default(),
-            delivery: Delivery::new(config, tls, credentials, clock, Arc::clone(&telemetry))?,
-            telemetry,
-            trouble: Trouble::default(),
-            max_body_bytes: config.limits.max_body_bytes,
-            seen: Mutex::new(Seen {
-                request: Instant::now(),
-                come_again: None,
-            }),
+            delivery: Delivery::new(workspace, way, credentials, clock, Arc::clone(&meters))?,
+            meters,
+            trouble: Trouble::of(&workspace.name),
+            max_body_bytes: workspace.limits.max_body_bytes,
         })
     }
 
-    /// One request, whatever it is.
-    ///
-    /// # Errors
-    /// [`Closed`] where the sender is not to be answered.
-    pub async fn answer<B>(&self, request: Request<B>) -> Result<Response<Full<Bytes>>, Closed>
+    /// One request to a write path of the workspace, whatever it carries.
+    pub async fn answer<B>(&self, request: Request<B>) -> Verdict
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let started = Instant::now();
-        self.seen().request = started;
         let verdict = match self.prepare(request).await {
             Ok(batch) => self.delivery.deliver(batch).await,
             Err(verdict) => verdict,
         };
-        self.saw(&verdict);
-        self.telemetry.answered(&verdict, started.elapsed());
+        self.meters.answered(&verdict, started.elapsed());
         self.trouble.saw(&verdict);
-        match verdict.answer() {
-            Answer::Respond(response) => Ok(response),
-            Answer::Close => Err(Closed(verdict.name())),
-        }
+        verdict
     }
 
     /// From the head to a batch that is worth sending.
@@ -157,8 +123,8 @@ impl Pipeline {
         B: Body<Data = Bytes> + Unpin,
     {
         let (head, body) = request.into_parts();
-        let media = self.address.accept(&head)?;
-        let declared = address::declared_length(&head.headers);
+        let media = media::accept(&head)?;
+        let declared = media::declared_length(&head.headers);
         if declared.is_some_and(|declared| declared > self.max_body_bytes) {
             return Err(Verdict::TooLarge {
                 limit: self.max_body_bytes,
@@ -184,7 +150,7 @@ impl Pipeline {
             inspect::Inspected::Counted(contents) => contents,
             inspect::Inspected::TooLarge { .. } => Contents::default(),
         };
-        self.telemetry.received(body.len(), &contents);
+        self.meters.received(body.len(), &contents);
         drop(body);
         let payload = Payload {
             media,
@@ -206,34 +172,6 @@ impl Pipeline {
         Ok(UNASKED)
     }
 
-    /// Returns once no request has come for `idle`, none is in flight, and no sender that was told to come again is due:
-    /// Prometheus pauses up to 5 s between two tries, so it is given [`PAUSES`] times as long.
-    pub async fn quiet(&self, idle: Duration) {
-        loop {
-            let left = {
-                let seen = self.seen();
-                let idle_until = seen.request + idle;
-                let due_until = seen.come_again.map_or(idle_until, |at| at + idle * PAUSES);
-                idle_until
-                    .max(due_until)
-                    .saturating_duration_since(Instant::now())
-            };
-            if left.is_zero() && self.admission.requests_in_flight() == 0 {
-                return;
-            }
-            tokio::time::sleep(left.max(Duration::from_millis(50))).await;
-        }
-    }
-
-    fn saw(&self, verdict: &Verdict) {
-        let now = Instant::now();
-        let mut seen = self.seen();
-        seen.request = now;
-        if verdict.keeps() {
-            seen.come_again = Some(now);
-        }
-    }
-
     /// Room and requests in flight, for the metrics.
     #[must_use]
     pub fn admission(&self) -> &Admission {
@@ -244,15 +182,5 @@ impl Pipeline {
         self.inspectors
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Service for Pipeline {
-    async fn call(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
-        self.answer(request).await
     }
 }

@@ -13,9 +13,8 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, USER_AGEN
 use hyper::{HeaderMap, Uri};
 
 use crate::batch::Payload;
-use crate::batch::address::WRITE_VERSION;
 use crate::batch::frames::Frames;
-use crate::config::Workspace;
+use crate::batch::media::WRITE_VERSION;
 use crate::credentials::Held;
 use crate::sigv4::{Scope, SigningError, sign_post};
 
@@ -42,16 +41,15 @@ pub struct Signed {
 // === impl Signer ===
 
 impl Signer {
-    /// Signs for this workspace.
+    /// Signs for the workspace that is written to at `url`.
     ///
     /// # Errors
-    /// Where its URL has no host, which a checked configuration cannot have.
-    pub fn new(workspace: &Workspace) -> Result<Self, SigningError> {
+    /// Where the URL has no host, which a checked configuration cannot have.
+    pub fn new(region: &str, url: &Uri) -> Result<Self, SigningError> {
         let fault = |what: &str| SigningError::of(&format!("remote-write URL: {what}"));
-        let url = &workspace.remote_write_url;
         let host = url.authority().ok_or_else(|| fault("no host"))?.as_str();
         Ok(Self {
-            region: workspace.region.clone(),
+            region: region.to_owned(),
             url: url.to_string(),
             path: url.path().parse().map_err(|_| fault("no path"))?,
             host: HeaderValue::from_str(host).map_err(|_| fault("no valid host"))?,

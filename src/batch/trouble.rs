@@ -15,9 +15,12 @@ use crate::batch::verdict::Verdict;
 /// How long trouble must be away to count as over.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// Folds repeated trouble.
-#[derive(Debug, Default)]
-pub struct Trouble(Mutex<Option<Episode>>);
+/// Folds repeated trouble of one workspace.
+#[derive(Debug)]
+pub struct Trouble {
+    workspace: String,
+    episode: Mutex<Option<Episode>>,
+}
 
 #[derive(Debug)]
 struct Episode {
@@ -29,9 +32,19 @@ struct Episode {
 // === impl Trouble ===
 
 impl Trouble {
+    /// None so far.
+    #[must_use]
+    pub fn of(workspace: &str) -> Self {
+        Self {
+            workspace: workspace.to_owned(),
+            episode: Mutex::default(),
+        }
+    }
+
     /// Takes note of a verdict.
     pub fn saw(&self, verdict: &Verdict) {
-        let mut episode = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let workspace = self.workspace.as_str();
+        let mut episode = self.episode.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(verdict, Verdict::Stored { .. }) {
             if let Some(Episode {
                 began,
@@ -40,7 +53,7 @@ impl Trouble {
             }) = episode.take_if(|episode| episode.last.elapsed() >= QUIET)
             {
                 let seconds = last.duration_since(began).as_secs_f32();
-                tracing::info!(seconds, ?batches, "batches are stored again");
+                tracing::info!(workspace, seconds, ?batches, "batches are stored again");
             }
             return;
         }
@@ -54,7 +67,7 @@ impl Trouble {
         let count = episode.batches.entry(verdict.name()).or_default();
         *count += 1;
         if *count == 1 {
-            tracing::warn!(outcome = verdict.name(), reason = %verdict, "a batch was not stored");
+            tracing::warn!(workspace, outcome = verdict.name(), reason = %verdict, "a batch was not stored");
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::batch::written::Written;
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Paths that are served, for the answer to a request for another.
-pub const SERVED: &str = "POST /api/v1/remote_write, /api/v1/write and /workspaces/<id>/api/v1/remote_write of the configured workspace";
+pub const SERVED: &str = "POST /api/v1/remote_write, /api/v1/write and /workspaces/<id or name>/api/v1/remote_write of a configured workspace";
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -130,6 +130,11 @@ pub enum Verdict {
         /// What it says it is.
         what: String,
     },
+    /// The path names no workspace, and there are several.
+    AmbiguousPath {
+        /// Of the workspaces that it could mean.
+        names: Vec<String>,
+    },
     /// No such path here.
     NoSuchPath,
     /// The path takes another method.
@@ -189,6 +194,7 @@ impl Verdict {
             Self::Malformed(_) => "malformed",
             Self::TooLarge { .. } => "too_large",
             Self::UnsupportedMedia { .. } => "unsupported_media",
+            Self::AmbiguousPath { .. } => "ambiguous_path",
             Self::NoSuchPath => "no_such_path",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::SlowSender => "slow_sender",
@@ -218,19 +224,11 @@ impl Verdict {
             | Self::Unreachable(_)
             | Self::Unsigned { .. }
             | Self::Overloaded
+            | Self::AmbiguousPath { .. }
             | Self::NoSuchPath
             | Self::MethodNotAllowed
             | Self::SlowSender
             | Self::SenderGone => None,
-        }
-    }
-
-    /// The sender keeps the batch and sends it again: a 5xx, or a closed connection.
-    #[must_use]
-    pub fn keeps(&self) -> bool {
-        match self.answer() {
-            Answer::Respond(response) => response.status().is_server_error(),
-            Answer::Close => true,
         }
     }
 
@@ -251,7 +249,8 @@ impl Verdict {
             | Self::Unexpected { .. }
             | Self::Unreachable(_)
             | Self::Unsigned { .. }
-            | Self::Overloaded => (again, None),
+            | Self::Overloaded
+            | Self::AmbiguousPath { .. } => (again, None),
             Self::Throttled { pause, .. } => (again, Some(pause.unwrap_or(Duration::from_secs(1)))),
             Self::AmpFailing { status, pause, .. } => (*status, *pause),
 
@@ -303,6 +302,11 @@ impl fmt::Display for Verdict {
                     "{what}; expected Content-Encoding: snappy and Content-Type: application/x-protobuf"
                 )
             }
+            Self::AmbiguousPath { names } => write!(
+                f,
+                "several workspaces are configured: write to /workspaces/<name>/api/v1/remote_write with one of {}",
+                names.join(", ")
+            ),
             Self::NoSuchPath | Self::MethodNotAllowed => {
                 write!(f, "not served here; served is {SERVED}")
             }

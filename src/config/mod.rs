@@ -1,14 +1,18 @@
 //! Strings in, valid values out: everything that the program can be told.
 //!
-//! In: the command line's flags and the [`Surroundings`] (environment variables, the cgroup's memory limit, whether
-//! stdout is a terminal). Out: a [`Config`] in which nothing is left to check, or a [`Rejected`] that names *all* faults at
-//! once. A flag beats its environment variables, they beat the default; an empty variable counts as not set, as in AWS'
-//! SDKs. What lies outside the process and may still come (the token file, STS, DNS) is no configuration and is not
-//! looked at here: a valid configuration always starts.
+//! In: the command line's flags, the [`Surroundings`] (environment variables, the cgroup's memory limit, whether stdout is a
+//! terminal) and the YAML file that they may name. Out: a [`Config`] in which nothing is left to check, or a [`Rejected`]
+//! that names *all* faults at once. A flag beats its environment variables, they beat the file's top, that beats the
+//! default; an empty variable counts as not set, as in AWS' SDKs. What lies outside the process and may still come (the
+//! token file, STS, DNS) is no configuration and is not looked at here: a valid configuration always starts.
 
+mod file;
+mod given;
+mod network;
 mod reader;
 mod settings;
 mod values;
+mod workspace;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,6 +22,7 @@ use std::time::Duration;
 use hyper::Uri;
 use rustls::pki_types::CertificateDer;
 
+pub use network::{Network, Proxy};
 use reader::Reader;
 pub use settings::{ALL, Setting};
 
@@ -28,33 +33,37 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where probes and metrics are served.
     pub admin_listen: SocketAddr,
-    /// The workspace and how it is reached.
-    pub workspace: Workspace,
-    /// How credentials are got.
-    pub identity: Identity,
+    /// At least one; their names and ids are distinct.
+    pub workspaces: Vec<Workspace>,
     /// Certificates that are trusted beside the built-in roots.
     pub extra_roots: Vec<CertificateDer<'static>>,
-    /// What bounds a batch.
-    pub limits: Limits,
+    /// The way to every endpoint.
+    pub network: Network,
     /// How the program leaves.
     pub drain: Drain,
     /// How the program logs.
     pub log: Log,
 }
 
-/// The one workspace that is written to.
-#[derive(Debug, Clone)]
+/// A workspace that is written to, with all that is its own.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Workspace {
+    /// How paths, metrics and log call it: its id unless it was given a name.
+    pub name: String,
     /// `ws-…`
     pub id: String,
     /// The region that is signed for.
     pub region: String,
     /// The whole remote-write URL, `…/workspaces/<id>/api/v1/remote_write`.
     pub remote_write_url: Uri,
+    /// How credentials are got.
+    pub identity: Identity,
+    /// What bounds a batch.
+    pub limits: Limits,
 }
 
 /// How the token becomes credentials.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
     /// The role that is assumed.
     pub role_arn: String,
@@ -69,7 +78,7 @@ pub struct Identity {
 }
 
 /// What bounds a batch in time and space.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// From a batch's last byte to AMP's answer.
     pub upstream_timeout: Duration,

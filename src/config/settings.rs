@@ -33,6 +33,8 @@ macro_rules! settings {
 }
 
 settings! {
+    CONFIG: "config", ["AMP_SIDECAR_CONFIG"], "PATH", "[none]",
+        "YAML file of settings, for several workspaces; flags and variables beat what stands at its top";
     LISTEN: "listen", ["AMP_SIDECAR_LISTEN"], "ADDRESS:PORT", "127.0.0.1:8005",
         "Where Prometheus writes to; anything but loopback needs --allow-non-loopback too";
     ALLOW_NON_LOOPBACK: "allow-non-loopback", ["AMP_SIDECAR_ALLOW_NON_LOOPBACK"], "", "false",
@@ -57,6 +59,10 @@ settings! {
         "The STS endpoint; plain http only to loopback";
     CA_BUNDLE: "ca-bundle", ["AWS_CA_BUNDLE"], "PATH", "[none]",
         "PEM file of certificates that are trusted beside the built-in roots";
+    HTTPS_PROXY: "https-proxy", ["HTTPS_PROXY", "https_proxy"], "URL", "[none]",
+        "Proxy on the way to AMP and STS, http:// or https://, with user:password@ where it asks for them";
+    NO_PROXY: "no-proxy", ["NO_PROXY", "no_proxy"], "LIST", "[none]",
+        "Hosts, domains, addresses and networks that are reached without the proxy, separated by commas; loopback always is";
     UPSTREAM_TIMEOUT: "upstream-timeout", ["AMP_SIDECAR_UPSTREAM_TIMEOUT"], "DURATION", "25s",
         "The deadline of a batch, from its last byte to AMP's answer; below Prometheus' remote_timeout of 30s";
     MAX_BODY_BYTES: "max-body-bytes", ["AMP_SIDECAR_MAX_BODY_BYTES"], "BYTES", "32MiB",
@@ -76,7 +82,30 @@ settings! {
         "Least level that is logged: error, warn, info, debug or trace";
 }
 
+/// What the process has once, however many workspaces it serves.
+const OF_THE_PROCESS: &[&Setting] = &[
+    &CONFIG,
+    &LISTEN,
+    &ALLOW_NON_LOOPBACK,
+    &ADMIN_LISTEN,
+    &CA_BUNDLE,
+    &HTTPS_PROXY,
+    &NO_PROXY,
+    &DRAIN_IDLE,
+    &DRAIN_TIMEOUT,
+    &LOG_FORMAT,
+    &LOG_LEVEL,
+];
+
 impl Setting {
+    /// Whether each workspace may have its own.
+    #[must_use]
+    pub fn is_of_workspace(&self) -> bool {
+        !OF_THE_PROCESS
+            .iter()
+            .any(|setting| setting.flag == self.flag)
+    }
+
     /// Whether it is a switch, which needs no value.
     #[must_use]
     pub fn is_switch(&self) -> bool {

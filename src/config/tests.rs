@@ -47,18 +47,27 @@ fn the_four_variables_are_enough() {
     assert_eq!(config.listen.to_string(), "127.0.0.1:8005");
     assert_eq!(config.admin_listen.to_string(), "0.0.0.0:8006");
     assert_eq!(
-        config.workspace.remote_write_url.to_string(),
+        config.workspaces[0].remote_write_url.to_string(),
         "https://aps-workspaces.eu-central-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write"
     );
     assert_eq!(
-        config.identity.sts_endpoint.to_string(),
+        config.workspaces[0].identity.sts_endpoint.to_string(),
         "https://sts.eu-central-1.amazonaws.com/"
     );
-    assert_eq!(config.identity.session_name, "prometheus-0.monitoring");
-    assert_eq!(config.identity.session_duration, Duration::from_secs(3600));
-    assert_eq!(config.limits.upstream_timeout, Duration::from_secs(25));
-    assert_eq!(config.limits.max_body_bytes, 32 << 20);
-    assert_eq!(config.limits.max_inflight_bytes, 64 << 20);
+    assert_eq!(
+        config.workspaces[0].identity.session_name,
+        "prometheus-0.monitoring"
+    );
+    assert_eq!(
+        config.workspaces[0].identity.session_duration,
+        Duration::from_secs(3600)
+    );
+    assert_eq!(
+        config.workspaces[0].limits.upstream_timeout,
+        Duration::from_secs(25)
+    );
+    assert_eq!(config.workspaces[0].limits.max_body_bytes, 32 << 20);
+    assert_eq!(config.workspaces[0].limits.max_inflight_bytes, 64 << 20);
     assert_eq!(config.log.format, LogFormat::Json);
 }
 
@@ -68,12 +77,12 @@ fn a_flag_beats_the_environment_and_an_empty_variable_is_none() {
         ("AWS_DEFAULT_REGION", "us-west-2"),
         ("AMP_SIDECAR_LISTEN", ""),
     ]);
-    assert_eq!(read(&[], &env).unwrap().workspace.region, "eu-central-1");
     assert_eq!(
-        read(&[("region", "us-east-1")], &env)
-            .unwrap()
-            .workspace
-            .region,
+        read(&[], &env).unwrap().workspaces[0].region,
+        "eu-central-1"
+    );
+    assert_eq!(
+        read(&[("region", "us-east-1")], &env).unwrap().workspaces[0].region,
         "us-east-1"
     );
 }
@@ -85,8 +94,8 @@ fn region_and_workspace_are_taken_from_a_regional_url() {
     let config = read(&[("remote-write-url", url)], env).unwrap();
     assert_eq!(
         (
-            config.workspace.region.as_str(),
-            config.workspace.id.as_str()
+            config.workspaces[0].region.as_str(),
+            config.workspaces[0].id.as_str()
         ),
         ("us-west-2", "ws-7")
     );
@@ -215,8 +224,41 @@ fn secrets_are_withheld() {
 }
 
 #[test]
+fn a_proxys_password_is_withheld_with_and_without_a_scheme() {
+    for proxy in [
+        "socks5://me:hunter2@proxy:1",
+        "me:hunter2@proxy:port",
+        "http://me:hunter2@proxy/path",
+    ] {
+        let told = read(&[], &with(&[("HTTPS_PROXY", proxy)]))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            told.contains("[withheld]@proxy") && !told.contains("hunter2"),
+            "{told}"
+        );
+    }
+    let config = read(
+        &[("no-proxy", "*")],
+        &with(&[("https_proxy", "http://me:hunter2@proxy:3128")]),
+    )
+    .unwrap();
+    assert!(
+        config
+            .network
+            .proxy_for(&config.workspaces[0].remote_write_url)
+            .is_none()
+    );
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
 fn the_budget_follows_the_memory_limit() {
-    let budget = |limit| read_with(&[], MINIMAL, Some(limit)).unwrap().limits;
+    let budget = |limit| {
+        read_with(&[], MINIMAL, Some(limit)).unwrap().workspaces[0]
+            .limits
+            .clone()
+    };
     assert_eq!(budget(64 << 20).max_inflight_bytes, 16 << 20);
     assert_eq!(budget(1 << 40).max_inflight_bytes, 64 << 20);
     let small = budget(32 << 20);

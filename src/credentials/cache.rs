@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::credentials::sts::{Obtained, Pace};
-use crate::telemetry::Telemetry;
+use crate::telemetry::Meters;
 
 /// How long a batch waits for an exchange that is under way.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -97,15 +97,11 @@ pub struct Cache(Arc<Shared>);
 pub struct Refresher<S> {
     source: S,
     shared: Arc<Shared>,
-    telemetry: Arc<Telemetry>,
+    meters: Arc<Meters>,
 }
 
 /// A cache and the task that fills it.
-pub fn cache<S: Source>(
-    source: S,
-    clock: Clock,
-    telemetry: Arc<Telemetry>,
-) -> (Cache, Refresher<S>) {
+pub fn cache<S: Source>(source: S, clock: Clock, meters: Arc<Meters>) -> (Cache, Refresher<S>) {
     // The first exchange begins with the task, so an early batch may wait for it.
     let state = State {
         held: None,
@@ -125,7 +121,7 @@ pub fn cache<S: Source>(
         Refresher {
             source,
             shared,
-            telemetry,
+            meters,
         },
     )
 }
@@ -255,7 +251,10 @@ impl<S: Source> Refresher<S> {
                 state.exchanging = true;
                 starts
             });
-            let due = match self.source.obtain().await {
+            let asked = Instant::now();
+            let obtained = self.source.obtain().await;
+            self.meters.exchanged(asked.elapsed());
+            let due = match obtained {
                 Ok(obtained) => {
                     if failures > 0 {
                         tracing::info!(
@@ -282,7 +281,7 @@ impl<S: Source> Refresher<S> {
         let now = self.shared.clock.now();
         let life = obtained.expires.duration_since(now).unwrap_or_default();
         let due = now + life.mul_f64(0.45 + 0.1 * fastrand::f64());
-        self.telemetry.credentials_obtained(obtained.expires);
+        self.meters.credentials_obtained(obtained.expires);
         tracing::info!(
             access_key_id = obtained.credentials.access_key_id(),
             valid_for_seconds = life.as_secs(),
@@ -311,7 +310,7 @@ impl<S: Source> Refresher<S> {
             .held
             .as_ref()
             .map(|held| held.expires.duration_since(now).unwrap_or_default());
-        self.telemetry.exchange_failed(error.name());
+        self.meters.exchange_failed(error.name());
         let (cause, left) = (error.name(), left.unwrap_or_default().as_secs());
         // The first failure of a row is news; the rest can be had at debug.
         if failures == 0 {

@@ -2,13 +2,17 @@
 //!
 //! In: a form and the headers to send it with. Out: the [`Answer`], whatever its status, or a [`CallError`]. Bounded in time and
 //! size, and no redirect is followed, because the form carries a token. What was read is wiped from memory when dropped.
+//! The way there is the [`Network`]'s, as it is for batches; what the environment says of proxies does not count here.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, StatusCode, Uri};
 use zeroize::Zeroizing;
 
+use crate::config::Network;
+use crate::dial::{DialError, Dialer, LONGEST_DIAL};
 use crate::http_date;
 
 /// The content type of what is sent.
@@ -20,7 +24,11 @@ const LARGEST_ANSWER: usize = 64 * 1024;
 
 /// Makes the calls; clones share one client.
 #[derive(Debug, Clone)]
-pub struct Caller(reqwest::Client);
+pub struct Caller {
+    client: reqwest::Client,
+    network: Network,
+    tls: Arc<rustls::ClientConfig>,
+}
 
 /// What came back.
 #[derive(Debug)]
@@ -38,6 +46,9 @@ pub enum CallError {
     /// DNS, connection, TLS or a connection that broke.
     #[error("could not be reached: {}", chain(.0))]
     Unreachable(#[source] reqwest::Error),
+    /// The proxy on the way did not lead there.
+    #[error("could not be reached: {0}")]
+    Proxy(#[source] DialError),
     /// No whole answer came in time.
     #[error("did not answer within 5 s")]
     TimedOut,
@@ -58,19 +69,22 @@ impl Caller {
     ///
     /// # Errors
     /// Where it cannot be built.
-    pub fn new(tls: &rustls::ClientConfig) -> Result<Self, ClientError> {
-        reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.clone())
-            // Neither STS nor AMP is reached through a proxy yet; one of them alone would help nobody.
-            .no_proxy()
+    pub fn new(tls: &Arc<rustls::ClientConfig>, network: &Network) -> Result<Self, ClientError> {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(rustls::ClientConfig::clone(tls))
+            .proxy(proxy(network.clone()))
             .redirect(reqwest::redirect::Policy::none())
             .timeout(TIMEOUT)
-            .connect_timeout(Duration::from_secs(3))
+            .connect_timeout(LONGEST_DIAL)
             .pool_max_idle_per_host(0)
             .user_agent(crate::USER_AGENT)
             .build()
-            .map(Self)
-            .map_err(ClientError)
+            .map_err(ClientError)?;
+        Ok(Self {
+            client,
+            network: network.clone(),
+            tls: Arc::clone(tls),
+        })
     }
 
     /// Posts a form.
@@ -84,8 +98,15 @@ impl Caller {
         form: String,
     ) -> Result<Answer, CallError> {
         headers.insert(CONTENT_TYPE, FORM);
-        let request = self.0.post(url.to_string()).headers(headers).body(form);
-        let mut response = request.send().await.map_err(CallError::of)?;
+        let request = self
+            .client
+            .post(url.to_string())
+            .headers(headers)
+            .body(form);
+        let mut response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Err(self.why(url, error).await),
+        };
 
         let status = response.status();
         let verified = url.scheme_str() == Some("https");
@@ -102,6 +123,35 @@ impl Caller {
             verified_date,
             body,
         })
+    }
+}
+
+impl Caller {
+    /// reqwest keeps a proxy's answer to itself: the dialer, which tells it, takes the same way once more.
+    async fn why(&self, url: &Uri, error: reqwest::Error) -> CallError {
+        if error.is_connect()
+            && self.network.proxy_for(url).is_some()
+            && let Some(dialer) = Dialer::new(url, &self.network, &self.tls)
+            && let Err(why) = dialer.dial().await
+        {
+            return CallError::Proxy(why);
+        }
+        CallError::of(error)
+    }
+}
+
+/// reqwest asks for each URL.
+fn proxy(network: Network) -> reqwest::Proxy {
+    let authorization = network
+        .proxy()
+        .and_then(|proxy| proxy.authorization.clone());
+    let by_url = reqwest::Proxy::custom(move |url: &reqwest::Url| {
+        let url = url.as_str().parse().ok()?;
+        network.proxy_for(&url).map(|proxy| proxy.url.to_string())
+    });
+    match authorization {
+        Some(authorization) => by_url.custom_http_auth(authorization),
+        None => by_url,
     }
 }
 
@@ -123,6 +173,7 @@ impl CallError {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
+            Self::Proxy(_) => "proxy",
             Self::TimedOut => "timed_out",
             Self::TooLarge(_) => "unusable_answer",
         }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use amp_sidecar::app::{App, Stage};
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Config, Surroundings};
+use emulator::peers::metrics::Metrics;
 use emulator::world::{World, WorldConfig};
 use reqwest::{Response, StatusCode};
 use tokio::sync::watch;
@@ -141,13 +142,17 @@ impl Rig {
         )
     }
 
-    /// A metric's value by its name and labels as they are exposed; 0 where it is not there yet.
-    pub async fn metric(&self, name: &str) -> f64 {
+    /// The sum of a metric's series that bear these labels, as `name{label="value"}`; 0 where there is none yet.
+    pub async fn metric(&self, selector: &str) -> f64 {
         let (_, text) = self.admin("/metrics").await;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().unwrap())
+        let (name, labels) = selector.split_once('{').unwrap_or((selector, ""));
+        let labels: Vec<(&str, &str)> = labels
+            .trim_end_matches('}')
+            .split_terminator(',')
+            .map(|label| label.split_once('=').unwrap())
+            .map(|(label, value)| (label, value.trim_matches('"')))
+            .collect();
+        Metrics::parse(&text).value(name, &labels).unwrap_or(0.0)
     }
 
     pub async fn until_ready(&self) {

@@ -116,7 +116,7 @@ async fn secrets_are_never_shown() {
 async fn amp_sidecar_signing_for_another_region(rig: &Rig) -> (u16, String) {
     use amp_sidecar::app::{App, Stage};
     let mut config = crate::rig::config(&rig.world, &[]);
-    config.workspace.region = "us-west-2".to_owned();
+    config.workspaces[0].region = "us-west-2".to_owned();
     let app = App::start(config, amp_sidecar::clock::Clock::system())
         .await
         .unwrap();

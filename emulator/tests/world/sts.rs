@@ -178,11 +178,7 @@ async fn other_actions_versions_and_parameters_are_refused() {
     let world = world().await;
     let invalid = "Could not find operation GetCallerIdentity for version 2011-06-15";
     for (changes, code, message) in [
-        (
-            [("Action", "GetCallerIdentity")],
-            "InvalidAction",
-            invalid,
-        ),
+        ([("Action", "GetCallerIdentity")], "InvalidAction", invalid),
         (
             [("Version", "2010-05-08")],
             "InvalidAction",

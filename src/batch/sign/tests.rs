@@ -1,7 +1,6 @@
 use super::*;
-use crate::batch::address::Media;
 use crate::batch::inspect::{Contents, Version};
-use crate::config::Workspace;
+use crate::batch::media::Media;
 use aws_credential_types::Credentials;
 use hyper::header::HeaderName;
 use serde::Deserialize;
@@ -23,11 +22,6 @@ struct Case {
 }
 
 fn signed(case: &Case) -> Signed {
-    let workspace = Workspace {
-        id: "ws-1".to_owned(),
-        region: case.region.clone(),
-        remote_write_url: case.url.parse().unwrap(),
-    };
     let body = case.body.clone().into_bytes();
     let batch = Payload {
         media: Media {
@@ -49,7 +43,7 @@ fn signed(case: &Case) -> Signed {
     );
     let held = Held::for_test(keys);
     let now = OffsetDateTime::parse(&case.time, &Rfc3339).unwrap().into();
-    Signer::new(&workspace)
+    Signer::new(&case.region, &case.url.parse().unwrap())
         .unwrap()
         .sign(&batch, &held, now)
         .unwrap()

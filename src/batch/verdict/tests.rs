@@ -45,6 +45,9 @@ fn one_of_each() -> Vec<Verdict> {
         Verdict::Malformed(Malformed::Empty),
         Verdict::TooLarge { limit: 1 },
         Verdict::UnsupportedMedia { what: said() },
+        Verdict::AmbiguousPath {
+            names: vec!["a".to_owned(), "b".to_owned()],
+        },
         Verdict::NoSuchPath,
         Verdict::MethodNotAllowed,
         Verdict::SlowSender,

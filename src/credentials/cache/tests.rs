@@ -1,4 +1,5 @@
 use super::*;
+use crate::telemetry::Telemetry;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -69,7 +70,11 @@ fn live(life: Duration, takes: Duration, answers: Vec<Result<(), Refusal>>) -> L
         calls: Arc::clone(&calls),
         in_flight: Arc::default(),
     };
-    let (cache, refresher) = cache(source, clock.clone(), Arc::new(Telemetry::new()));
+    let (cache, refresher) = cache(
+        source,
+        clock.clone(),
+        Arc::new(Telemetry::new().meters("ws-1")),
+    );
     tokio::spawn(refresher.run());
     Life {
         cache,

@@ -1,7 +1,6 @@
-//! Whether a request is a batch for the configured workspace at all.
+//! Whether a request to a write path is a batch at all.
 //!
-//! In: a request's head. Out: the [`Media`] that it carries, or a verdict. The path of a sender only ever selects; it is
-//! never forwarded, so no request can be signed for anything but the one configured URL. A query is ignored.
+//! In: a request's head. Out: the [`Media`] that it carries, or a verdict. A query is ignored.
 
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
@@ -25,38 +24,15 @@ pub struct Media {
     pub write_version: HeaderValue,
 }
 
-/// The paths that select the workspace.
-#[derive(Debug)]
-pub struct Address {
-    workspace_path: String,
-}
-
-// === impl Address ===
-
-impl Address {
-    /// The paths of this workspace.
-    #[must_use]
-    pub fn new(workspace_id: &str) -> Self {
-        Self {
-            workspace_path: format!("/workspaces/{workspace_id}/api/v1/remote_write"),
-        }
+/// What the request carries, where it is a batch.
+///
+/// # Errors
+/// The [`Verdict`] on a request that is not.
+pub fn accept(head: &Parts) -> Result<Media, Verdict> {
+    if head.method != Method::POST {
+        return Err(Verdict::MethodNotAllowed);
     }
-
-    /// What the request carries, where it is one of ours.
-    ///
-    /// # Errors
-    /// The [`Verdict`] on a request that is not.
-    pub fn accept(&self, head: &Parts) -> Result<Media, Verdict> {
-        let path = head.uri.path();
-        if path != "/api/v1/remote_write" && path != "/api/v1/write" && path != self.workspace_path
-        {
-            return Err(Verdict::NoSuchPath);
-        }
-        if head.method != Method::POST {
-            return Err(Verdict::MethodNotAllowed);
-        }
-        media(&head.headers)
-    }
+    media(&head.headers)
 }
 
 /// The length that the head declares.
@@ -130,59 +106,33 @@ mod tests {
     use super::*;
     use hyper::Request;
 
-    fn accept(method: &str, target: &str, headers: &[(&str, &str)]) -> Result<Media, &'static str> {
-        let mut request = Request::builder().method(method).uri(target);
+    fn accepted(method: &str, headers: &[(&str, &str)]) -> Result<Media, &'static str> {
+        let mut request = Request::builder().method(method).uri("/api/v1/write");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        Address::new("ws-1")
-            .accept(&head)
-            .map_err(|verdict| verdict.name())
+        accept(&head).map_err(|verdict| verdict.name())
     }
 
     const SNAPPY: (&str, &str) = ("content-encoding", "snappy");
 
     #[test]
-    fn only_the_listed_paths_are_served() {
+    fn a_batch_is_posted() {
         let headers = [SNAPPY, ("content-type", "application/x-protobuf")];
-        for path in [
-            "/api/v1/remote_write",
-            "/api/v1/write",
-            "/workspaces/ws-1/api/v1/remote_write",
-            "/api/v1/write?x=1",
-        ] {
-            assert!(accept("POST", path, &headers).is_ok(), "{path}");
+        assert!(accepted("POST", &headers).is_ok());
+        for method in ["GET", "PUT", "HEAD", "post"] {
             assert_eq!(
-                accept("GET", path, &headers).unwrap_err(),
+                accepted(method, &headers).unwrap_err(),
                 "method_not_allowed"
-            );
-        }
-        for path in [
-            "/",
-            "/api/v1/query",
-            "/workspaces/ws-2/api/v1/remote_write",
-            "/workspaces/ws-1/api/v1/remote_write/",
-            "/workspaces/ws-1/../ws-2/api/v1/remote_write",
-            "//api/v1/write",
-            "/API/v1/write",
-            "/api/v1/write%2f",
-            "*",
-        ] {
-            assert_eq!(
-                accept("POST", path, &headers).unwrap_err(),
-                "no_such_path",
-                "{path}"
             );
         }
     }
 
     #[test]
     fn the_content_type_chooses_the_schema() {
-        let version = |value| {
-            accept("POST", "/api/v1/write", &[SNAPPY, ("content-type", value)])
-                .map(|media| media.version)
-        };
+        let version =
+            |value| accepted("POST", &[SNAPPY, ("content-type", value)]).map(|media| media.version);
         for v1 in [
             "application/x-protobuf",
             "Application/X-Protobuf;proto=prometheus.WriteRequest",
@@ -208,12 +158,9 @@ mod tests {
             ("content-encoding", "zstd"),
             ("content-type", "application/x-protobuf"),
         ];
+        assert_eq!(accepted("POST", &zstd).unwrap_err(), "unsupported_media");
         assert_eq!(
-            accept("POST", "/api/v1/write", &zstd).unwrap_err(),
-            "unsupported_media"
-        );
-        assert_eq!(
-            accept("POST", "/api/v1/write", &zstd[1..]).unwrap_err(),
+            accepted("POST", &zstd[1..]).unwrap_err(),
             "unsupported_media"
         );
     }

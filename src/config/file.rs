@@ -1,0 +1,322 @@
+//! A YAML file of settings, as far as its form goes.
+//!
+//! In: the file's text. Out: a [`File`]: the text of every setting with the line that it stands on, at the top and for each
+//! entry of `workspaces`, and the faults of form (no YAML, an unknown key, a list where one value belongs). What the texts
+//! mean is the reader's business, as with flags and variables.
+//!
+//! The keys are the flags with `_` for `-`. Anchors and aliases are refused: a short file can grow without bound by them.
+
+use std::collections::BTreeMap;
+
+use saphyr_parser::{Event, Parser, ScanError, Span, StrInput};
+
+use super::settings::{self, ALL, Setting};
+use super::{Fault, Rejected};
+
+/// Deeper than any valid file.
+const DEEPEST: usize = 8;
+/// The key of an entry's name, which is no setting: only a file needs it.
+pub(super) const NAME: &str = "name";
+const WORKSPACES: &str = "workspaces";
+
+/// What a file says.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    /// How faults call it.
+    pub(super) path: String,
+    /// For the process and for every workspace.
+    pub(super) top: Section,
+    /// For one workspace each.
+    pub(super) workspaces: Vec<Section>,
+}
+
+/// Settings by their keys.
+#[derive(Debug, Default)]
+pub(super) struct Section(BTreeMap<String, Entry>);
+
+/// A setting's text.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) text: String,
+    pub(super) line: usize,
+}
+
+#[derive(Debug)]
+struct Node {
+    line: usize,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Scalar(String),
+    List(Vec<Node>),
+    Map(Vec<(Entry, Node)>),
+}
+
+/// The key of a setting.
+pub(super) fn key(setting: &Setting) -> String {
+    setting.flag.replace('-', "_")
+}
+
+// === impl File ===
+
+impl File {
+    /// Reads the form.
+    ///
+    /// # Errors
+    /// Every fault of it.
+    pub(super) fn parse(path: &str, text: &str) -> Result<Self, Rejected> {
+        let mut file = Self {
+            path: path.to_owned(),
+            ..Self::default()
+        };
+        let mut faults = Vec::new();
+        match document(text) {
+            Ok(None) => {}
+            Ok(Some(Node {
+                kind: Kind::Map(entries),
+                ..
+            })) => file.take(entries, &mut faults),
+            Ok(Some(other)) => {
+                faults.push(file.fault("", &other.show(), other.line, "settings as `key: value`"))
+            }
+            Err(error) => {
+                let line = error.marker().line();
+                faults.push(file.fault("", "", line, &format!("YAML: {}", error.info())));
+            }
+        }
+        if faults.is_empty() {
+            Ok(file)
+        } else {
+            Err(Rejected { faults })
+        }
+    }
+
+    fn take(&mut self, entries: Vec<(Entry, Node)>, faults: &mut Vec<Fault>) {
+        let (lists, top): (Vec<_>, Vec<_>) = entries
+            .into_iter()
+            .partition(|(key, _)| key.text == WORKSPACES);
+        self.top = self.section("", top, faults);
+        for (key, node) in lists {
+            let Kind::List(nodes) = node.kind else {
+                faults.push(self.fault(WORKSPACES, &node.show(), key.line, "a list of workspaces"));
+                continue;
+            };
+            for (n, node) in nodes.into_iter().enumerate() {
+                let path = format!("{WORKSPACES}[{n}]");
+                match node.kind {
+                    Kind::Map(entries) => {
+                        let section = self.section(&format!("{path}."), entries, faults);
+                        self.workspaces.push(section);
+                    }
+                    _ => faults.push(self.fault(
+                        &path,
+                        &node.show(),
+                        node.line,
+                        "the settings of a workspace as `key: value`",
+                    )),
+                }
+            }
+        }
+    }
+
+    fn section(
+        &self,
+        prefix: &str,
+        entries: Vec<(Entry, Node)>,
+        faults: &mut Vec<Fault>,
+    ) -> Section {
+        let mut section = Section::default();
+        for (key, node) in entries {
+            let path = format!("{prefix}{}", key.text);
+            if let Err(expected) = allowed(&key.text, prefix.is_empty()) {
+                faults.push(self.fault(&path, &node.show(), key.line, &expected));
+                continue;
+            }
+            let entry = match node.text() {
+                Some(text) => Entry {
+                    text,
+                    line: key.line,
+                },
+                None => {
+                    faults.push(self.fault(
+                        &path,
+                        &node.show(),
+                        key.line,
+                        "one value, or a list of them",
+                    ));
+                    continue;
+                }
+            };
+            if section.0.insert(key.text, entry).is_some() {
+                faults.push(self.fault(&path, "", key.line, "each setting once"));
+            }
+        }
+        section
+    }
+
+    fn fault(&self, path: &str, value: &str, line: usize, expected: &str) -> Fault {
+        Fault {
+            setting: self.place(path, Some(line)),
+            value: super::given::withhold(value),
+            expected: expected.to_owned(),
+        }
+    }
+
+    /// How a fault names a place in the file.
+    pub(super) fn place(&self, path: &str, line: Option<usize>) -> String {
+        let line = line
+            .map(|line| format!(", line {line}"))
+            .unwrap_or_default();
+        let space = if path.is_empty() { "" } else { " " };
+        format!("{path}{space}({}{line})", self.path)
+    }
+}
+
+// === impl Section ===
+
+impl Section {
+    /// What it says under a key; an empty text counts as nothing, as in the environment.
+    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
+        self.0.get(key).filter(|entry| !entry.text.is_empty())
+    }
+}
+
+/// Whether a key may stand at the top, or in an entry of `workspaces`; else what should.
+fn allowed(text: &str, at_top: bool) -> Result<(), String> {
+    if text == NAME && !at_top {
+        return Ok(());
+    }
+    match ALL.iter().find(|setting| key(setting) == text) {
+        Some(setting) if setting.flag == settings::CONFIG.flag => {
+            Err("no other file inside a file".to_owned())
+        }
+        Some(setting) if at_top || setting.is_of_workspace() => Ok(()),
+        Some(_) => {
+            Err("this setting at the top of the file: it is for the whole process".to_owned())
+        }
+        None => {
+            let keys = ALL.iter().map(key).chain([WORKSPACES.to_owned()]);
+            let near = keys
+                .map(|key| (strsim::jaro_winkler(&key, text), key))
+                .max_by(|(a, _), (b, _)| a.total_cmp(b))
+                .filter(|(near, _)| *near > 0.8);
+            Err(match near {
+                Some((_, key)) => format!("a setting; is {key} meant?"),
+                None => "a setting: a flag of --help with _ for -, or workspaces".to_owned(),
+            })
+        }
+    }
+}
+
+// === impl Node ===
+
+impl Node {
+    /// A scalar, or scalars in a list with a space between them.
+    fn text(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Scalar(text) => Some(text.clone()),
+            Kind::List(nodes) => {
+                let texts: Option<Vec<_>> = nodes
+                    .iter()
+                    .map(|node| match &node.kind {
+                        Kind::Scalar(text) => Some(text.as_str()),
+                        Kind::List(_) | Kind::Map(_) => None,
+                    })
+                    .collect();
+                texts.map(|texts| texts.join(" "))
+            }
+            Kind::Map(_) => None,
+        }
+    }
+
+    fn show(&self) -> String {
+        match &self.kind {
+            Kind::Scalar(text) => text.clone(),
+            Kind::List(_) => "a list".to_owned(),
+            Kind::Map(_) => "a mapping".to_owned(),
+        }
+    }
+}
+
+/// The one document of a file.
+fn document(text: &str) -> Result<Option<Node>, ScanError> {
+    let mut parser = Parser::new_from_str(text);
+    let mut document = None;
+    while let Some(event) = parser.next() {
+        match event? {
+            (
+                Event::StreamStart
+                | Event::DocumentStart(_)
+                | Event::DocumentEnd
+                | Event::StreamEnd
+                | Event::Nothing,
+                _,
+            ) => {}
+            (_, span) if document.is_some() => return Err(broken(span, "a second document")),
+            (event, span) => document = Some(node(&mut parser, event, span, 0)?),
+        }
+    }
+    // An empty file is a document of nothing.
+    Ok(document.filter(|node| !matches!(&node.kind, Kind::Scalar(text) if text.is_empty())))
+}
+
+fn node<'i>(
+    parser: &mut Parser<'i, StrInput<'i>>,
+    event: Event<'i>,
+    span: Span,
+    depth: usize,
+) -> Result<Node, ScanError> {
+    if depth > DEEPEST {
+        return Err(broken(span, "nested too deeply"));
+    }
+    let line = span.start.line();
+    let next = |parser: &mut Parser<'i, StrInput<'i>>| {
+        parser
+            .next()
+            .unwrap_or_else(|| Err(broken(span, "the file ends too early")))
+    };
+    let kind = match event {
+        Event::Scalar(text, style, ..) => {
+            let plain = matches!(style, saphyr_parser::ScalarStyle::Plain);
+            let nothing = plain && matches!(&*text, "~" | "null");
+            Kind::Scalar(if nothing {
+                String::new()
+            } else {
+                text.into_owned()
+            })
+        }
+        Event::SequenceStart(..) => {
+            let mut nodes = Vec::new();
+            loop {
+                match next(parser)? {
+                    (Event::SequenceEnd, _) => break Kind::List(nodes),
+                    (event, span) => nodes.push(node(parser, event, span, depth + 1)?),
+                }
+            }
+        }
+        Event::MappingStart(..) => {
+            let mut entries = Vec::new();
+            loop {
+                let key = match next(parser)? {
+                    (Event::MappingEnd, _) => break Kind::Map(entries),
+                    (Event::Scalar(text, ..), span) => Entry {
+                        text: text.into_owned(),
+                        line: span.start.line(),
+                    },
+                    (_, span) => return Err(broken(span, "a key that is no text")),
+                };
+                let (event, span) = next(parser)?;
+                entries.push((key, node(parser, event, span, depth + 1)?));
+            }
+        }
+        Event::Alias(_) => return Err(broken(span, "an alias: write the value out")),
+        _ => return Err(broken(span, "something else than values")),
+    };
+    Ok(Node { line, kind })
+}
+
+fn broken(span: Span, what: &str) -> ScanError {
+    ScanError::new_str(span.start, what)
+}

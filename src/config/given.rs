@@ -1,0 +1,143 @@
+//! Where a setting's text comes from, and how a fault names the place.
+//!
+//! The first that says something: the entry of the file's `workspaces` that is being read, the flag, the environment
+//! variables in their order, the top of the file, the fixed default. An entry is the most specific, so it stands even
+//! where a variable (often injected by a platform, for all) says something else.
+
+use super::file::{self, Entry};
+use super::reader::Reader;
+use super::values::Expected;
+use super::{Fault, Setting};
+
+impl Reader<'_> {
+    /// What was given, wherever.
+    pub(super) fn given(&self, setting: &Setting) -> Option<String> {
+        let text = |entry: &Entry| entry.text.clone();
+        self.in_entry(setting)
+            .map(text)
+            .or_else(|| self.outside_the_file(setting))
+            .or_else(|| self.at_top(setting).map(text))
+    }
+
+    /// The value that was given, or the fixed default.
+    pub(super) fn parse<T>(
+        &mut self,
+        setting: &Setting,
+        parse: impl Fn(&str) -> Result<T, Expected>,
+    ) -> Option<T> {
+        let text = self
+            .given(setting)
+            .or_else(|| setting.fixed_default().map(str::to_owned))?;
+        self.checked(setting, parse(&text))
+    }
+
+    /// `None` without a fault where nothing was given.
+    pub(super) fn parse_given<T>(
+        &mut self,
+        setting: &Setting,
+        parse: impl Fn(&str) -> Result<T, Expected>,
+    ) -> Option<T> {
+        let text = self.given(setting)?;
+        self.checked(setting, parse(&text))
+    }
+
+    pub(super) fn parse_required<T>(
+        &mut self,
+        setting: &Setting,
+        what: &str,
+        parse: impl Fn(&str) -> Result<T, Expected>,
+    ) -> Option<T> {
+        if self.given(setting).is_none() {
+            self.fault(setting, what);
+        }
+        self.parse_given(setting, parse)
+    }
+
+    /// The name of the workspace's entry in the file.
+    pub(super) fn given_name(&self) -> Option<&str> {
+        let entry = self.file.workspaces.get(self.entry?)?;
+        entry.get(file::NAME).map(|name| name.text.as_str())
+    }
+
+    /// Notes a fault of a setting.
+    pub(super) fn fault(&mut self, setting: &Setting, expected: &str) {
+        let value = self
+            .given(setting)
+            .or_else(|| setting.fixed_default().map(str::to_owned))
+            .unwrap_or_default();
+        let place = self.place(setting);
+        self.note(place, &value, expected);
+    }
+
+    /// Notes a fault of an entry's name, or of the id that stands in for it.
+    pub(super) fn fault_of_name(&mut self, value: &str, expected: &str) {
+        let place = self.entry_place(file::NAME, None);
+        self.note(place, value, expected);
+    }
+
+    fn note(&mut self, setting: String, value: &str, expected: &str) {
+        self.faults.push(Fault {
+            setting,
+            value: withhold(value),
+            expected: expected.to_owned(),
+        });
+    }
+
+    fn checked<T>(&mut self, setting: &Setting, value: Result<T, Expected>) -> Option<T> {
+        value
+            .map_err(|expected| self.fault(setting, &expected.0))
+            .ok()
+    }
+
+    fn in_entry(&self, setting: &Setting) -> Option<&Entry> {
+        let entry = self.file.workspaces.get(self.entry?)?;
+        entry.get(&file::key(setting))
+    }
+
+    fn at_top(&self, setting: &Setting) -> Option<&Entry> {
+        self.file.top.get(&file::key(setting))
+    }
+
+    fn outside_the_file(&self, setting: &Setting) -> Option<String> {
+        let variable = |name: &&str| (self.around.env)(name).filter(|value| !value.is_empty());
+        (self.flag)(setting).or_else(|| setting.env.iter().find_map(variable))
+    }
+
+    /// Where the value that counts stands; where there is none, where it could.
+    fn place(&self, setting: &Setting) -> String {
+        let key = file::key(setting);
+        if let Some(entry) = self.in_entry(setting) {
+            return self.entry_place(&key, Some(entry.line));
+        }
+        if self.outside_the_file(setting).is_none() {
+            if let Some(entry) = self.at_top(setting) {
+                return self.file.place(&key, Some(entry.line));
+            }
+            if self.entry.is_some() {
+                return self.entry_place(&key, None);
+            }
+        }
+        format!("--{} ({})", setting.flag, setting.env.join(", "))
+    }
+
+    fn entry_place(&self, key: &str, line: Option<usize>) -> String {
+        let n = self.entry.unwrap_or_default();
+        self.file.place(&format!("workspaces[{n}].{key}"), line)
+    }
+}
+
+/// The value as it may be shown: no credentials of a URL, no token that was pasted where its path belongs.
+pub(super) fn withhold(value: &str) -> String {
+    if value.starts_with("eyJ") {
+        return "[a token, withheld]".to_owned();
+    }
+    let Some((before, after)) = value.rsplit_once('@') else {
+        return value.to_owned();
+    };
+    match before.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://[withheld]@{after}"),
+        // A proxy's URL may lack its scheme.
+        None if before.contains(':') => format!("[withheld]@{after}"),
+        None => value.to_owned(),
+    }
+}

@@ -1,0 +1,261 @@
+//! Reads what each workspace has of its own.
+//!
+//! In: the [`Reader`], set to a section of the file where there is one. Out: a valid [`Workspace`], or `None` and the faults
+//! noted.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hyper::Uri;
+
+use super::reader::Reader;
+use super::values::{self, Expected};
+use super::{Identity, Limits, Workspace, settings};
+
+/// A workspace's address.
+struct Target {
+    id: String,
+    region: String,
+    remote_write_url: Uri,
+}
+
+impl Reader<'_> {
+    /// A workspace, from the entry of the file that is being read or without one.
+    pub(super) fn workspace(&mut self) -> Option<Workspace> {
+        let target = self.target();
+        let region = target.as_ref().map(|target| target.region.as_str());
+        let identity = self.identity(region);
+        let limits = self.limits();
+        let name = self.name();
+        let Target {
+            id,
+            region,
+            remote_write_url,
+        } = target?;
+        Some(Workspace {
+            name: name?.unwrap_or_else(|| id.clone()),
+            id,
+            region,
+            remote_write_url,
+            identity: identity?,
+            limits: limits?,
+        })
+    }
+
+    /// What stands in paths and metrics, so it must need no escaping in either.
+    fn name(&mut self) -> Option<Option<String>> {
+        let Some(name) = self.given_name().map(str::to_owned) else {
+            return Some(None);
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if name.len() <= 64 && name.chars().all(plain) {
+            Some(Some(name))
+        } else {
+            self.fault_of_name(
+                &name,
+                "at most 64 letters, digits, dashes, dots and underscores",
+            );
+            None
+        }
+    }
+
+    /// Where batches go.
+    fn target(&mut self) -> Option<Target> {
+        let url = self.parse_given(&settings::REMOTE_WRITE_URL, values::endpoint);
+        let id = self.parse_given(&settings::WORKSPACE_ID, values::workspace_id);
+        let region = self.parse_given(&settings::REGION, values::region);
+        if self.given(&settings::REMOTE_WRITE_URL).is_some() {
+            return self.target_of_url(url?, id, region);
+        }
+        for (setting, what) in [
+            (
+                &settings::WORKSPACE_ID,
+                "the workspace's id, or --remote-write-url",
+            ),
+            (
+                &settings::REGION,
+                "the workspace's region, or --remote-write-url",
+            ),
+        ] {
+            if self.given(setting).is_none() {
+                self.fault(setting, what);
+            }
+        }
+        let (id, region) = (id?, region?);
+        let url = format!(
+            "https://aps-workspaces.{region}.amazonaws.com/workspaces/{id}/api/v1/remote_write"
+        );
+        let remote_write_url = url.parse().ok()?;
+        Some(Target {
+            id,
+            region,
+            remote_write_url,
+        })
+    }
+
+    /// What the URL shows must not contradict what else was given.
+    fn target_of_url(
+        &mut self,
+        url: Uri,
+        id: Option<String>,
+        region: Option<String>,
+    ) -> Option<Target> {
+        let in_path = url
+            .path()
+            .strip_prefix("/workspaces/")
+            .and_then(|rest| rest.strip_suffix("/api/v1/remote_write"));
+        let Some(in_path) = in_path.and_then(|id| values::workspace_id(id).ok()) else {
+            let expected =
+                "a path /workspaces/<id>/api/v1/remote_write, without a slash at its end";
+            self.fault(&settings::REMOTE_WRITE_URL, expected);
+            return None;
+        };
+        if id.is_some_and(|id| id != in_path) {
+            self.fault(
+                &settings::WORKSPACE_ID,
+                &format!("the workspace of --remote-write-url, {in_path}, or none"),
+            );
+        }
+        let of_host = url.host().and_then(region_of_host);
+        match (&region, &of_host) {
+            (Some(region), Some(of_host)) if region != of_host => {
+                self.fault(
+                    &settings::REGION,
+                    &format!("the region of --remote-write-url's host, {of_host}, or none"),
+                );
+            }
+            (None, None) if self.given(&settings::REGION).is_none() => {
+                self.fault(
+                    &settings::REGION,
+                    "the workspace's region, which this --remote-write-url does not show",
+                );
+            }
+            _ => {}
+        }
+        Some(Target {
+            id: in_path,
+            region: region.or(of_host)?,
+            remote_write_url: url,
+        })
+    }
+
+    fn identity(&mut self, region: Option<&str>) -> Option<Identity> {
+        let role_arn = self.parse_required(
+            &settings::ROLE_ARN,
+            "the ARN of the role to assume",
+            values::role_arn,
+        );
+        let token_file = self.parse_required(
+            &settings::WEB_IDENTITY_TOKEN_FILE,
+            "the path of the projected service-account token",
+            |text| {
+                if text.starts_with("eyJ") {
+                    Err(Expected("a path, not the token itself".into()))
+                } else {
+                    Ok(PathBuf::from(text))
+                }
+            },
+        );
+        let session_duration = self.parse(&settings::SESSION_DURATION, |text| {
+            let (least, most) = (
+                Duration::from_secs(15 * 60),
+                Duration::from_secs(12 * 60 * 60),
+            );
+            values::duration_within(text, least, most, "15m to 12h")
+        });
+        let sts_endpoint = match self.given(&settings::STS_ENDPOINT) {
+            Some(_) => self.parse_given(&settings::STS_ENDPOINT, values::endpoint),
+            None => region.and_then(|region| {
+                format!("https://sts.{region}.{}/", dns_suffix(region))
+                    .parse()
+                    .ok()
+            }),
+        };
+        let session_name = self
+            .given(&settings::ROLE_SESSION_NAME)
+            .unwrap_or_else(|| self.name_from_pod());
+        Some(Identity {
+            role_arn: role_arn?,
+            token_file: token_file?,
+            session_name: values::session_name(&session_name),
+            session_duration: session_duration?,
+            sts_endpoint: sts_endpoint?,
+        })
+    }
+
+    /// A pod's name is its host name unless the manifest says otherwise.
+    fn name_from_pod(&self) -> String {
+        let env = |name: &str| (self.around.env)(name).filter(|value| !value.is_empty());
+        let pod = env("POD_NAME").or_else(|| env("HOSTNAME"));
+        let namespace = env("POD_NAMESPACE").or_else(|| self.around.pod_namespace.clone());
+        match (pod, namespace) {
+            (Some(pod), Some(namespace)) => format!("{pod}.{namespace}"),
+            (Some(pod), None) => pod,
+            (None, _) => "amp-sidecar".to_owned(),
+        }
+    }
+
+    fn limits(&mut self) -> Option<Limits> {
+        let upstream_timeout = self.parse(&settings::UPSTREAM_TIMEOUT, |text| {
+            values::duration_within(
+                text,
+                Duration::from_secs(1),
+                Duration::from_secs(300),
+                "1s to 5m",
+            )
+        });
+        let max_inflight_bytes = match self.given(&settings::MAX_INFLIGHT_BYTES) {
+            Some(_) => self.parse_given(&settings::MAX_INFLIGHT_BYTES, values::bytes),
+            None => Some(default_budget(
+                self.around.memory_limit,
+                self.file.workspaces.len(),
+            )),
+        };
+        let explicit = self.given(&settings::MAX_BODY_BYTES).is_some();
+        let max_body_bytes = self.parse(&settings::MAX_BODY_BYTES, values::bytes);
+        let max_upstream_bytes = self.parse(&settings::MAX_UPSTREAM_BYTES, values::bytes);
+        let (budget, max_body) = (max_inflight_bytes?, max_body_bytes?);
+        if explicit && max_body > budget {
+            self.fault(
+                &settings::MAX_BODY_BYTES,
+                &format!("at most --max-inflight-bytes, {budget}"),
+            );
+        }
+        Some(Limits {
+            upstream_timeout: upstream_timeout?,
+            max_body_bytes: max_body.min(budget),
+            max_upstream_bytes: max_upstream_bytes?,
+            max_inflight_bytes: budget,
+        })
+    }
+}
+
+/// The region of AMP's regional hosts; a PrivateLink or private host shows none.
+fn region_of_host(host: &str) -> Option<String> {
+    let rest = host
+        .strip_prefix("aps-workspaces.")
+        .or_else(|| host.strip_prefix("aps-workspaces-fips."))?;
+    let region = rest
+        .strip_suffix(".amazonaws.com")
+        .or_else(|| rest.strip_suffix(".api.aws"))?;
+    values::region(region).ok()
+}
+
+fn dns_suffix(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
+    }
+}
+
+/// A quarter of the memory limit, shared by all workspaces: a thousand open connections take about 28 MiB, and the budget
+/// costs a little more than its own size (measured; a test holds both to 64 MiB).
+fn default_budget(memory_limit: Option<u64>, workspaces: usize) -> usize {
+    const UNLIMITED: usize = 64 << 20;
+    const LEAST: usize = 4 << 20;
+    let all = memory_limit
+        .and_then(|limit| usize::try_from(limit / 4).ok())
+        .map_or(UNLIMITED, |quarter| quarter.min(UNLIMITED));
+    (all / workspaces.max(1)).max(LEAST)
+}

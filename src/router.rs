@@ -1,0 +1,137 @@
+//! Which workspace a request is for.
+//!
+//! In: a request on the senders' port. Out: its answer, by the workspace that the path names. The path of a sender only
+//! ever selects among what is configured; it is never forwarded, so nothing can be signed for anything else.
+//!
+//! | path | workspace |
+//! |---|---|
+//! | `/workspaces/<id or name>/api/v1/remote_write` | the one of this id or name |
+//! | `/api/v1/remote_write`, `/api/v1/write` | the only one; where there are several, the sender is asked to come again |
+//!
+//! A new configuration replaces the routes in one step; requests that are under way finish with the workspace that took them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use tokio::time::Instant;
+
+use crate::batch::verdict::{Answer, Verdict};
+use crate::drain::Senders;
+use crate::listener::{Closed, Service};
+use crate::telemetry::{Meters, Telemetry};
+use crate::workspace::Running;
+
+/// Answers senders.
+#[derive(Debug)]
+pub struct Router {
+    routes: ArcSwap<Routes>,
+    /// Requests for no workspace.
+    nowhere: Meters,
+    /// For leaving.
+    pub senders: Senders,
+}
+
+/// What is served.
+#[derive(Debug, Default)]
+pub struct Routes {
+    workspaces: Vec<Arc<Running>>,
+    /// By id and by name.
+    index: HashMap<String, usize>,
+}
+
+// === impl Routes ===
+
+impl Routes {
+    /// Routes to these workspaces, whose names and ids are distinct.
+    #[must_use]
+    pub fn new(workspaces: Vec<Arc<Running>>) -> Self {
+        let keys = |(n, running): (usize, &Arc<Running>)| {
+            let config = &running.config;
+            [(config.id.clone(), n), (config.name.clone(), n)]
+        };
+        let index = workspaces.iter().enumerate().flat_map(keys).collect();
+        Self { workspaces, index }
+    }
+
+    /// In the order of the configuration.
+    #[must_use]
+    pub fn workspaces(&self) -> &[Arc<Running>] {
+        &self.workspaces
+    }
+
+    fn find(&self, path: &str) -> Result<&Arc<Running>, Verdict> {
+        if path == "/api/v1/remote_write" || path == "/api/v1/write" {
+            return match self.workspaces.as_slice() {
+                [only] => Ok(only),
+                several => Err(Verdict::AmbiguousPath {
+                    names: several
+                        .iter()
+                        .map(|running| running.config.name.clone())
+                        .collect(),
+                }),
+            };
+        }
+        let key = path
+            .strip_prefix("/workspaces/")
+            .and_then(|rest| rest.strip_suffix("/api/v1/remote_write"));
+        key.and_then(|key| self.workspaces.get(*self.index.get(key)?))
+            .ok_or(Verdict::NoSuchPath)
+    }
+}
+
+// === impl Router ===
+
+impl Router {
+    /// Answers by `routes`.
+    #[must_use]
+    pub fn new(routes: Routes, telemetry: &Telemetry) -> Self {
+        Self {
+            routes: ArcSwap::from_pointee(routes),
+            nowhere: telemetry.meters(""),
+            senders: Senders::default(),
+        }
+    }
+
+    /// What is served now.
+    #[must_use]
+    pub fn routes(&self) -> Arc<Routes> {
+        self.routes.load_full()
+    }
+
+    /// Serves by other routes from now on.
+    pub fn replace(&self, routes: Routes) {
+        self.routes.store(Arc::new(routes));
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let started = Instant::now();
+        let found = self.routes().find(request.uri().path()).map(Arc::clone);
+        match found {
+            Ok(running) => running.pipeline.answer(request).await.answer(),
+            Err(verdict) => {
+                self.nowhere.answered(&verdict, started.elapsed());
+                verdict.answer()
+            }
+        }
+    }
+}
+
+impl Service for Router {
+    async fn call(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
+        let in_flight = self.senders.begin();
+        match self.answer(request).await {
+            Answer::Respond(response) => {
+                if !response.status().is_server_error() {
+                    in_flight.done();
+                }
+                Ok(response)
+            }
+            Answer::Close => Err(Closed),
+        }
+    }
+}

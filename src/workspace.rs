@@ -1,0 +1,129 @@
+//! One workspace being served: its data path, its credentials and the task that renews them.
+//!
+//! In: a [`Workspace`] of the configuration. Out: a [`Running`] one, which shares nothing with its neighbours but the machine:
+//! it has credentials, a byte budget, connections, meters and a learned clock offset of its own, so that a broken
+//! workspace can neither starve another nor move its clock. It lives for as long as a route or a request holds it, and
+//! its renewals end with it.
+
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use crate::batch::Pipeline;
+use crate::clock::Clock;
+use crate::config::{Network, Workspace};
+use crate::credentials::call::{Caller, ClientError};
+use crate::credentials::sts::Sts;
+use crate::credentials::{Cache, WebIdentity, cache};
+use crate::sigv4::SigningError;
+use crate::telemetry::{Meters, Telemetry};
+
+/// A workspace that takes batches.
+#[derive(Debug)]
+pub struct Running {
+    /// As it was configured.
+    pub config: Workspace,
+    /// Takes its batches.
+    pub pipeline: Pipeline,
+    credentials: Cache,
+    clock: Clock,
+    meters: Arc<Meters>,
+    renewals: JoinHandle<()>,
+}
+
+/// How every endpoint is reached.
+#[derive(Debug)]
+pub struct Way {
+    /// What is trusted.
+    pub tls: Arc<rustls::ClientConfig>,
+    /// Through which proxy, if any.
+    pub network: Network,
+}
+
+/// Why a workspace could not be served; a checked configuration leaves no reason but a fault of the system.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    /// The client for STS could not be made.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The workspace's URL cannot be used.
+    #[error(transparent)]
+    Address(#[from] SigningError),
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Wires the stages and begins to ask for credentials.
+    ///
+    /// # Errors
+    /// [`WorkspaceError`]; trouble with STS, the token or DNS is none.
+    pub fn start(
+        config: &Workspace,
+        way: &Way,
+        clock: &Clock,
+        telemetry: &Telemetry,
+    ) -> Result<Self, WorkspaceError> {
+        let clock = clock.apart();
+        let meters = Arc::new(telemetry.meters(&config.name));
+        let source = WebIdentity {
+            token_file: config.identity.token_file.clone(),
+            sts: Sts::new(
+                config.identity.clone(),
+                Caller::new(&way.tls, &way.network)?,
+                clock.clone(),
+            ),
+        };
+        let (credentials, refresher) = cache::cache(source, clock.clone(), Arc::clone(&meters));
+        let pipeline = Pipeline::new(
+            config,
+            way,
+            credentials.clone(),
+            clock.clone(),
+            Arc::clone(&meters),
+        )?;
+        tracing::info!(
+            workspace = config.name,
+            remote_write_url = %config.remote_write_url,
+            region = config.region,
+            sts_endpoint = %config.identity.sts_endpoint,
+            role_arn = config.identity.role_arn,
+            role_session_name = config.identity.session_name,
+            token_file = %config.identity.token_file.display(),
+            max_inflight_bytes = config.limits.max_inflight_bytes,
+            "serving"
+        );
+        Ok(Self {
+            config: config.clone(),
+            pipeline,
+            credentials,
+            clock,
+            meters,
+            renewals: tokio::spawn(refresher.run()),
+        })
+    }
+
+    /// What is missing before a batch can be signed, if anything is.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        let why = self.credentials.ready().err()?;
+        Some(format!("no AWS credentials: {why}"))
+    }
+
+    /// Measures what is only known when somebody looks.
+    pub fn observe(&self, leaving: bool) {
+        let admission = self.pipeline.admission();
+        self.meters.observe(
+            admission.bytes_in_flight(),
+            admission.requests_in_flight(),
+            self.clock.offset_seconds(),
+            !leaving && self.missing().is_none(),
+        );
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.renewals.abort();
+    }
+}
