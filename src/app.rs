@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::{Config, Drain};
+use crate::door::{Door, DoorError};
 use crate::listener;
 use crate::reload::{ReloadError, Reloader};
 use crate::telemetry::Telemetry;
@@ -43,6 +44,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// What is asked of senders changed since it was checked, and cannot be used any more.
+    #[error(transparent)]
+    Door(#[from] DoorError),
     /// A workspace could not be served.
     #[error(transparent)]
     Workspaces(#[from] ReloadError),
@@ -53,6 +57,7 @@ pub enum StartError {
 pub struct App {
     listener: TcpListener,
     admin_listener: TcpListener,
+    door: Arc<Door>,
     reloader: Reloader,
     admin: Arc<Admin>,
     draining: watch::Sender<bool>,
@@ -72,6 +77,7 @@ impl App {
         let telemetry = Arc::new(Telemetry::new());
         telemetry.started(clock.now());
         let drain = config.drain.clone();
+        let door = Arc::new(Door::open(&config.door)?);
         tracing::info!(
             listen = %config.listen,
             admin = %config.admin_listen,
@@ -80,7 +86,7 @@ impl App {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        let reloader = Reloader::start(config, clock, Arc::clone(&telemetry))?;
+        let reloader = Reloader::start(config, Arc::clone(&door), clock, Arc::clone(&telemetry))?;
         let (draining, is_draining) = watch::channel(false);
         let admin = Admin {
             router: Arc::clone(reloader.router()),
@@ -90,6 +96,7 @@ impl App {
         Ok(Self {
             listener,
             admin_listener,
+            door,
             reloader,
             admin: Arc::new(admin),
             draining,
@@ -124,9 +131,16 @@ impl App {
         let router = Arc::clone(self.reloader.router());
         let (stop, stopped) = watch::channel(false);
         let (stop_admin, admin_stopped) = watch::channel(false);
-        let senders = tokio::spawn(listener::serve(self.listener, Arc::clone(&router), stopped));
+        let rotations = tokio::spawn(Arc::clone(&self.door).follow());
+        let senders = tokio::spawn(listener::serve(
+            self.listener,
+            Arc::clone(&self.door),
+            Arc::clone(&router),
+            stopped,
+        ));
         let admin = tokio::spawn(listener::serve(
             self.admin_listener,
+            Arc::default(),
             self.admin,
             admin_stopped,
         ));
@@ -150,6 +164,7 @@ impl App {
         }
         stop_admin.send_replace(true);
         admin.abort();
+        rotations.abort();
         tracing::info!("left");
     }
 }

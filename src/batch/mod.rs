@@ -16,6 +16,7 @@ pub mod inspect;
 pub mod media;
 pub mod receive;
 pub mod reply;
+pub mod share;
 pub mod sign;
 pub mod split;
 pub mod trouble;
@@ -93,7 +94,10 @@ impl Pipeline {
         meters: Arc<Meters>,
     ) -> Result<Self, SigningError> {
         Ok(Self {
-            admission: Admission::new(workspace.limits.max_inflight_bytes),
+            admission: Admission::new(
+                workspace.limits.max_inflight_bytes,
+                workspace.limits.client_share_percent,
+            ),
             inspectors: Mutex::default(),
             delivery: Delivery::new(workspace, way, credentials, clock, Arc::clone(&meters))?,
             meters,
@@ -130,7 +134,10 @@ impl Pipeline {
                 limit: self.max_body_bytes,
             });
         }
-        let admitted = self.admission.admit(declared).await?;
+        let admitted = self
+            .admission
+            .admit(declared, head.extensions.get())
+            .await?;
         let received = receive::receive(admitted, body, self.max_body_bytes).await?;
         self.inspect(received, media).await
     }

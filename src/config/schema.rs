@@ -63,8 +63,8 @@ mod tests {
     fn the_schema_in_deploy_is_the_code() {
         let written = include_str!("../../deploy/config.schema.json");
         let made = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
-        assert_eq!(
-            written, made,
+        assert!(
+            written == made,
             "write it anew: amp-sidecar config --schema > deploy/config.schema.json"
         );
     }

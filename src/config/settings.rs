@@ -38,7 +38,17 @@ settings! {
     LISTEN: "listen", ["AMP_SIDECAR_LISTEN"], "ADDRESS:PORT", "127.0.0.1:8005",
         "Where Prometheus writes to; anything but loopback needs --allow-non-loopback too";
     ALLOW_NON_LOOPBACK: "allow-non-loopback", ["AMP_SIDECAR_ALLOW_NON_LOOPBACK"], "", "false",
-        "Let --listen stand open to other hosts: whoever reaches it writes to the workspace with this role";
+        "Let --listen stand open to other hosts that prove nothing: whoever reaches it writes to the workspace with this role";
+    LISTEN_TLS_CERT: "listen-tls-cert", ["AMP_SIDECAR_LISTEN_TLS_CERT"], "PATH", "[none]",
+        "PEM file of the certificate chain that senders are shown; read again when it changes";
+    LISTEN_TLS_KEY: "listen-tls-key", ["AMP_SIDECAR_LISTEN_TLS_KEY"], "PATH", "[none]",
+        "PEM file of its private key";
+    LISTEN_CLIENT_CA: "listen-client-ca", ["AMP_SIDECAR_LISTEN_CLIENT_CA"], "PATH", "[none]",
+        "PEM file of authorities: senders must show a certificate of one of them";
+    LISTEN_BEARER_TOKEN_FILE: "listen-bearer-token-file", ["AMP_SIDECAR_LISTEN_BEARER_TOKEN_FILE"], "PATH", "[none]",
+        "File of bearer tokens, one a line: senders must show one of them";
+    CLIENT_SHARE: "client-share", ["AMP_SIDECAR_CLIENT_SHARE"], "PERCENT", "50%",
+        "How much of --max-inflight-bytes and of the requests at once one client may hold where --listen is not loopback";
     ADMIN_LISTEN: "admin-listen", ["AMP_SIDECAR_ADMIN_LISTEN"], "ADDRESS:PORT", "0.0.0.0:8006",
         "Where /livez, /readyz and /metrics are served; nothing secret is";
     REGION: "region", ["AWS_REGION", "AWS_DEFAULT_REGION"], "REGION", "[from the host of --remote-write-url]",
@@ -99,6 +109,10 @@ const OF_THE_PROCESS: &[&Setting] = &[
     &CONFIG,
     &LISTEN,
     &ALLOW_NON_LOOPBACK,
+    &LISTEN_TLS_CERT,
+    &LISTEN_TLS_KEY,
+    &LISTEN_CLIENT_CA,
+    &LISTEN_BEARER_TOKEN_FILE,
     &ADMIN_LISTEN,
     &CA_BUNDLE,
     &HTTPS_PROXY,

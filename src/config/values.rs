@@ -37,6 +37,14 @@ pub(super) fn switch(text: &str) -> Result<bool, Expected> {
     }
 }
 
+/// `1%` to `100%`.
+pub(super) fn percent(text: &str) -> Result<u8, Expected> {
+    text.strip_suffix('%')
+        .and_then(|number| number.parse().ok())
+        .filter(|percent| (1..=100).contains(percent))
+        .ok_or_else(|| Expected("a share from 1% to 100%".into()))
+}
+
 /// A number with a unit, or several: `90s`, `15m`, `1h30m`.
 pub(super) fn duration(text: &str) -> Result<Duration, Expected> {
     let what = || Expected("a duration with its unit, as 500ms, 25s, 15m or 1h30m".into());

@@ -18,6 +18,7 @@ mod credentials;
 mod crowd;
 mod data_path;
 mod demo;
+mod gateway;
 mod hostile_senders;
 mod leaving;
 mod network;
