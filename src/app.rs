@@ -129,14 +129,17 @@ impl App {
     pub async fn run(self, mut stage: watch::Receiver<Stage>) {
         let (stop, stopped) = watch::channel(false);
         let (stop_admin, admin_stopped) = watch::channel(false);
+        let connections = |listener| self.admin.telemetry.connections(listener);
         let senders = tokio::spawn(listener::serve(
             self.listener,
             Arc::clone(&self.router),
+            connections("senders"),
             stopped,
         ));
         let admin = tokio::spawn(listener::serve(
             self.admin_listener,
-            self.admin,
+            Arc::clone(&self.admin),
+            connections("admin"),
             admin_stopped,
         ));
 

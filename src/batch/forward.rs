@@ -153,11 +153,13 @@ impl Forwarder {
             .max_buf_size(LARGEST_ANSWER)
             .handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(TransportFault::Broken)?;
+        let open = self.meters.upstream_connected();
         tokio::spawn(async move {
             // Its faults reach whoever waits for an answer; on an idle connection they mean nothing.
             if let Err(error) = connection.await {
                 tracing::trace!(%error, "connection to AMP ended");
             }
+            drop(open);
         });
         Ok(Connection {
             sender,
@@ -172,6 +174,7 @@ impl Forwarder {
         request.uri_mut().clone_from(&signed.path);
         request.headers_mut().clone_from(&signed.headers);
 
+        self.meters.upstream_request(signed.frames.len());
         let answered = connection.meter.read();
         let response = connection
             .sender
@@ -231,6 +234,12 @@ impl Forwarder {
         if idle.len() < MOST_IDLE && !connection.sender.is_closed() {
             idle.push(connection);
         }
+    }
+
+    /// Kept connections that nobody uses.
+    #[must_use]
+    pub fn idle_connections(&self) -> usize {
+        self.lock().len()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {

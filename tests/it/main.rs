@@ -19,6 +19,7 @@ mod data_path;
 mod demo;
 mod hostile_senders;
 mod leaving;
+mod metrics;
 mod prometheus;
 mod rig;
 mod secrecy;
