@@ -11,7 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::catalogue::{Catalogue, Histograms, buckets};
-use super::labels::{Call, Code, Exchange, Listener, Of, Outcome, Phase, Reason};
+use super::labels::{Call, Code, Denial, Exchange, Listener, Of, Outcome, Phase, Reason};
 
 /// From a batch on loopback to the deadline and beyond.
 const DURATIONS: [f64; 15] = [
@@ -55,22 +55,24 @@ pub(super) struct Families {
     pub(super) upstream_answers: Family<Code, Counter>,
     pub(super) upstream_faults: Family<Reason, Counter>,
     pub(super) upstream_resends: Family<Reason, Counter>,
-    pub(super) upstream_connections: PerWorkspace<Gauge>,
+    pub(super) upstream_connections: PerWorkspace<Counter>,
+    pub(super) upstream_open: PerWorkspace<Gauge>,
     pub(super) upstream_idle: PerWorkspace<Gauge>,
-    pub(super) upstream_opened: PerWorkspace<Counter>,
+    pub(super) denials: Family<Denial, Counter>,
     pub(super) inflight_bytes: PerWorkspace<Gauge>,
     pub(super) inflight_bytes_limit: PerWorkspace<Gauge>,
     pub(super) inflight_requests: PerWorkspace<Gauge>,
     pub(super) inflight_requests_limit: PerWorkspace<Gauge>,
     pub(super) exchanges: Family<Exchange, Counter>,
+    pub(super) exchange_duration: Histograms<Of>,
     pub(super) calls: Family<Call, Counter>,
     pub(super) credentials_obtained: PerWorkspace<Level>,
     pub(super) credentials_expire: PerWorkspace<Level>,
     pub(super) token_expires: PerWorkspace<Level>,
     pub(super) clock_offset: PerWorkspace<Level>,
     pub(super) ready: PerWorkspace<Gauge>,
-    pub(super) connections: Family<Listener, Gauge>,
-    pub(super) connections_opened: Family<Listener, Counter>,
+    pub(super) connections: Family<Listener, Counter>,
+    pub(super) open_connections: Family<Listener, Gauge>,
 }
 
 // === impl Families ===
@@ -160,15 +162,15 @@ impl Families {
                 "Requests that may be admitted at once",
                 "follows from `--max-inflight-bytes`",
             ),
-            connections: c.gauge(
-                "amp_sidecar_connections",
-                "Connections that are open, by who listens: senders or admin",
-                "over 2048 of one new ones wait",
-            ),
-            connections_opened: c.counter(
-                "amp_sidecar_connections_opened_total",
-                "Connections that were accepted, by who listens",
+            connections: c.counter(
+                "amp_sidecar_connections_total",
+                "Connections that were accepted, by who listens: senders or admin",
                 "a high rate: a sender does not keep its connections",
+            ),
+            open_connections: c.gauge(
+                "amp_sidecar_open_connections",
+                "Connections that are open, by who listens",
+                "over 2048 of one new ones wait",
             ),
             upstream_answers: c.counter(
                 "amp_sidecar_upstream_answers_total",
@@ -185,25 +187,36 @@ impl Families {
                 "Requests sent once more within one batch: stale_connection, clock, credentials",
                 "a few are normal; `clock` or `credentials` all the time is not",
             ),
-            upstream_connections: c.gauge(
-                "amp_sidecar_upstream_connections",
+            upstream_connections: c.counter(
+                "amp_sidecar_upstream_connections_total",
+                "Connections made to AMP",
+                "a high rate: something on the way closes them",
+            ),
+            upstream_open: c.gauge(
+                "amp_sidecar_upstream_open_connections",
                 "Connections to AMP that are open",
                 "about the number of requests in flight",
             ),
             upstream_idle: c.gauge(
                 "amp_sidecar_upstream_idle_connections",
                 "Connections to AMP that are open and wait for a request",
-                "part of `upstream_connections`",
+                "part of those that are open",
             ),
-            upstream_opened: c.counter(
-                "amp_sidecar_upstream_connections_opened_total",
-                "Connections to AMP that were made",
-                "a high rate: something on the way closes them",
+            denials: c.counter(
+                "amp_sidecar_access_denied_total",
+                "Times that AMP missed a permission of the role, by what the role must be allowed",
+                "allow the role `action` on `resource`",
             ),
             exchanges: c.counter(
                 "amp_sidecar_credential_exchanges_total",
                 "Refreshes of the credentials, from reading the token to the last role, by result: ok, or the name of what failed",
                 "anything but `ok` for longer than half of the credentials' life ends in an outage",
+            ),
+            exchange_duration: c.histogram(
+                "amp_sidecar_credential_exchange_duration_seconds",
+                || buckets(DURATIONS, NO_TIME),
+                "What an exchange of the token took, whatever came of it",
+                "near 5 s a call: STS or Entra is slow or far",
             ),
             calls: c.counter(
                 "amp_sidecar_identity_calls_total",
@@ -243,7 +256,7 @@ impl Families {
             &self.inflight_bytes_limit,
             &self.inflight_requests,
             &self.inflight_requests_limit,
-            &self.upstream_connections,
+            &self.upstream_open,
             &self.upstream_idle,
             &self.ready,
         ] {

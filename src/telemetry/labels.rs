@@ -42,6 +42,11 @@ label_set!(Code {
     workspace: Arc<str>,
     code: u16
 });
+label_set!(Denial {
+    workspace: Arc<str>,
+    action: &'static str,
+    resource: String
+});
 label_set!(Exchange {
     workspace: Arc<str>,
     result: &'static str

@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::families::{Families, Level, Parts};
-use super::labels::{Call, Code, Exchange, Listener, Of, Outcome, Phase, Reason};
+use super::labels::{Call, Code, Denial, Exchange, Listener, Of, Outcome, Phase, Reason};
 use crate::batch::inspect::Contents;
 use crate::batch::spent::Spent;
 use crate::batch::verdict::{self, Verdict};
@@ -35,13 +35,14 @@ pub struct Meters {
     phases: Phases,
     upstream_bytes: Histogram,
     upstream_ok: Counter,
-    upstream_connections: Gauge,
+    upstream_connections: Counter,
+    upstream_open: Gauge,
     upstream_idle: Gauge,
-    upstream_opened: Counter,
     inflight_bytes: Gauge,
     inflight_bytes_limit: Gauge,
     inflight_requests: Gauge,
     inflight_requests_limit: Gauge,
+    exchange_duration: Histogram,
     credentials_obtained: Level,
     credentials_expire: Level,
     token_expires: Level,
@@ -84,8 +85,8 @@ pub struct Unrouted {
 /// What the connections of one listener are counted with.
 #[derive(Debug, Clone)]
 pub struct Connections {
+    accepted: Counter,
     open: Gauge,
-    opened: Counter,
 }
 
 /// A connection that counts as open for as long as this is held.
@@ -147,13 +148,14 @@ impl Meters {
             },
             upstream_bytes: families.upstream_bytes.get_or_create_owned(&of),
             upstream_ok: families.upstream_answers.get_or_create_owned(&ok),
-            upstream_connections: gauge(&families.upstream_connections),
+            upstream_connections: count(&families.upstream_connections),
+            upstream_open: gauge(&families.upstream_open),
             upstream_idle: gauge(&families.upstream_idle),
-            upstream_opened: count(&families.upstream_opened),
             inflight_bytes: gauge(&families.inflight_bytes),
             inflight_bytes_limit: gauge(&families.inflight_bytes_limit),
             inflight_requests: gauge(&families.inflight_requests),
             inflight_requests_limit: gauge(&families.inflight_requests_limit),
+            exchange_duration: families.exchange_duration.get_or_create_owned(&of),
             credentials_obtained: level(&families.credentials_obtained),
             credentials_expire: level(&families.credentials_expire),
             token_expires: level(&families.token_expires),
@@ -220,8 +222,8 @@ impl Meters {
     /// A connection to AMP was made.
     #[must_use]
     pub fn upstream_connected(&self) -> Open {
-        self.upstream_opened.inc();
-        Open::one_of(&self.upstream_connections)
+        self.upstream_connections.inc();
+        Open::one_of(&self.upstream_open)
     }
 
     /// A request leaves for AMP.
@@ -254,6 +256,16 @@ impl Meters {
         self.families.upstream_resends.get_or_create(&reason).inc();
     }
 
+    /// AMP refused the role `action` on `resource`.
+    pub fn denied(&self, action: &'static str, resource: &str) {
+        let denial = Denial {
+            workspace: Arc::clone(&self.workspace),
+            action,
+            resource: resource.to_owned(),
+        };
+        self.families.denials.get_or_create(&denial).inc();
+    }
+
     /// A token was read, which says that it expires then.
     pub fn token_read(&self, expires: Option<u64>) {
         self.token_expires.set(expires.unwrap_or_default() as f64);
@@ -267,6 +279,11 @@ impl Meters {
             result: result.err().unwrap_or("ok"),
         };
         self.families.calls.get_or_create(&call).inc();
+    }
+
+    /// An exchange ended, either way.
+    pub fn exchanged(&self, took: Duration) {
+        self.exchange_duration.observe(took.as_secs_f64());
     }
 
     /// An exchange gave credentials.
@@ -347,15 +364,15 @@ impl Connections {
     pub(super) fn new(families: &Families, listener: &'static str) -> Self {
         let listener = Listener { listener };
         Self {
-            open: families.connections.get_or_create_owned(&listener),
-            opened: families.connections_opened.get_or_create_owned(&listener),
+            accepted: families.connections.get_or_create_owned(&listener),
+            open: families.open_connections.get_or_create_owned(&listener),
         }
     }
 
     /// One was accepted.
     #[must_use]
     pub fn accepted(&self) -> Open {
-        self.opened.inc();
+        self.accepted.inc();
         Open::one_of(&self.open)
     }
 }

@@ -13,6 +13,7 @@
 )]
 
 mod bodies;
+mod cgroup;
 mod credentials;
 mod crowd;
 mod data_path;
@@ -20,6 +21,7 @@ mod demo;
 mod hostile_senders;
 mod leaving;
 mod metrics;
+mod network;
 mod prometheus;
 mod rig;
 mod secrecy;

@@ -195,11 +195,11 @@ async fn what_is_held_and_open_is_shown() {
         );
     };
     one("ready", &[]);
-    one("upstream_connections", &[]);
+    one("upstream_open_connections", &[]);
     one("upstream_idle_connections", &[]);
-    one("upstream_connections_opened_total", &[]);
-    let open = value("connections", &[("listener", "senders")]);
-    let opened = value("connections_opened_total", &[("listener", "senders")]);
+    one("upstream_connections_total", &[]);
+    let open = value("open_connections", &[("listener", "senders")]);
+    let opened = value("connections_total", &[("listener", "senders")]);
     assert!((1.0..=opened).contains(&open), "{open} of {opened}");
     one(
         "identity_calls_total",
