@@ -11,7 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::catalogue::{Catalogue, Histograms, buckets};
-use super::labels::{Call, Code, Denial, Exchange, Listener, Of, Outcome, Phase, Reason};
+use super::labels::{Call, Code, Denial, Exchange, Listener, Of, Outcome, Phase, Reason, Reload};
 
 /// From a batch on loopback to the deadline and beyond.
 const DURATIONS: [f64; 15] = [
@@ -73,6 +73,8 @@ pub(super) struct Families {
     pub(super) ready: PerWorkspace<Gauge>,
     pub(super) connections: Family<Listener, Counter>,
     pub(super) open_connections: Family<Listener, Gauge>,
+    pub(super) reloads: Family<Reload, Counter>,
+    pub(super) last_reload_successful: Gauge,
 }
 
 // === impl Families ===
@@ -242,6 +244,17 @@ impl Families {
                 "amp_sidecar_clock_offset_seconds",
                 "How far AWS' clock is ahead of this machine's; 0 below 30 s",
                 "anything but 0: put the node's clock right",
+            ),
+            reloads: c.counter(
+                "amp_sidecar_config_reloads_total",
+                "Tries to put a new configuration in place by result: ok or refused",
+                "each is a line of the log",
+            ),
+            last_reload_successful: c.alone(
+                "amp_sidecar_config_last_reload_successful",
+                "gauge",
+                "0 while an older configuration is served than the one that was given last",
+                "0: the log names what is wrong with the new one",
             ),
         }
     }

@@ -56,6 +56,9 @@ label_set!(Call {
     call: &'static str,
     result: &'static str
 });
+label_set!(Reload {
+    result: &'static str
+});
 label_set!(Listener {
     listener: &'static str
 });

@@ -32,6 +32,7 @@ pub use meters::{Connections, Meters, Observed, Open, Unrouted};
 
 use catalogue::Catalogue;
 use families::Families;
+use labels::Reload;
 use process::Process;
 
 /// All metrics.
@@ -57,6 +58,7 @@ impl Telemetry {
         let mut registry = Registry::default();
         let mut catalogue = Catalogue::new(&mut registry);
         let families = Families::new(&mut catalogue);
+        families.last_reload_successful.set(1);
         let mut entries = catalogue.entries();
         entries.extend(Process::entries());
         registry.register_collector(Box::new(Process::default()));
@@ -94,6 +96,15 @@ impl Telemetry {
     /// The workspace of this name is served no more: its counters stay, its state is not shown any longer.
     pub fn forget(&self, workspace: &str) {
         self.families.forget(workspace);
+    }
+
+    /// A new configuration was put in place, or refused.
+    pub fn reloaded(&self, successful: bool) {
+        let result = if successful { "ok" } else { "refused" };
+        let reload = Reload { result };
+        self.families.reloads.get_or_create(&reload).inc();
+        let successful = i64::from(successful);
+        self.families.last_reload_successful.set(successful);
     }
 
     /// All of it, as the scraper wants it.
