@@ -1,9 +1,8 @@
 """What the sidecar needs of its pod, in every form that it is rendered in.
 
-The rules are few and each has cost somebody data: Prometheus must stay in its Service whatever AWS does, both must have
-the time to leave, the token must be the right one and arrive when it is renewed. The last word is the program's: it is
-started with the environment of the pod, and with one setting that is wrong on purpose, so that it names every fault and
-ends before it speaks to anyone.
+The rules are few: Prometheus must stay in its Service whatever AWS does, both must have the time to leave, the token must be
+the right one and arrive when it is renewed. The last word is the program's, which is
+asked what it would run with in the pod's environment.
 """
 
 from __future__ import annotations
@@ -14,12 +13,14 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+import yaml
+
 from .report import Document, Report
+from .sources import PENDING
 
 NAME = "amp-sidecar"
 # Prometheus' flush deadline, and the sidecar's --drain-timeout.
 FLUSH, DRAIN = 60, 90
-LISTENING = ("AMP_SIDECAR_LISTEN_BEARER_TOKEN_FILE", "AMP_SIDECAR_LISTEN_CLIENT_CA")
 SECURITY = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -127,15 +128,21 @@ def grace(report: Report, pod: Pod) -> None:
 
 
 def opinion(report: Report, pod: Pod) -> None:
-    """Exit code 64 and one fault: the one that is made here."""
-    settings = pod.environment
-    environment = settings | {"AMP_SIDECAR_LOG": "wrong on purpose", "AMP_SIDECAR_MAX_INFLIGHT_BYTES": str(budget(pod))}
-    done = subprocess.run([os.environ["AMP_SIDECAR"]], env=environment, capture_output=True, text=True, timeout=20)
-    faults = re.findall(r"^--([a-z-]+) .*", done.stderr, re.MULTILINE)
-    # The files that a gateway takes its senders' rights from are in secrets, and not here.
-    if any(name in settings for name in LISTENING):
-        faults = [fault for fault in faults if not fault.startswith("listen")]
-    report.equal((done.returncode, faults), (64, ["log-level"]), f"{pod.document.name}: amp-sidecar says: {done.stderr}")
+    """`amp-sidecar config` says what it would run with, or every fault."""
+    name, settings = pod.document.name, pod.environment
+    environment = settings | {"AMP_SIDECAR_MAX_INFLIGHT_BYTES": str(budget(pod))}
+    if environment.keys() & PENDING:
+        # Without them it would refuse to listen there, and the rest would go unchecked.
+        environment |= {"AMP_SIDECAR_ALLOW_NON_LOOPBACK": "true"}
+    done = subprocess.run(
+        [os.environ["AMP_SIDECAR"], "config"], env=environment, capture_output=True, text=True, timeout=20
+    )
+    report.expect(done.returncode == 0, f"{name}: amp-sidecar says: {done.stderr.strip()}")
+    if done.returncode == 0:
+        found = yaml.safe_load(done.stdout)["workspaces"][0]
+        given = ("AMP_SIDECAR_WORKSPACE_ID", "AWS_REGION", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
+        keys = ("workspace_id", "region", "role_arn", "web_identity_token_file")
+        report.equal([found[key] for key in keys], [settings[variable] for variable in given], f"{name}: what it took")
 
 
 def budget(pod: Pod) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from .report import DEPLOY, ROOT, Report
 
-# A gateway's own, which the chart names and the program does not have yet.
+# A gateway's own, which the chart names and the program does not have yet. They go from here when it has.
 PENDING = {
     "AMP_SIDECAR_LISTEN_TLS_CERT",
     "AMP_SIDECAR_LISTEN_TLS_KEY",
@@ -20,6 +21,7 @@ def check(report: Report) -> str:
     settings(report)
     versions(report)
     toolchain(report)
+    schema(report)
     report.run("hadolint", "Dockerfile", what="Dockerfile")
     scripts = [file for file in sorted((ROOT / "scripts").iterdir()) if is_script(file)] + [ROOT / ".ci" / "run"]
     report.run("shellcheck", *scripts, what="scripts")
@@ -62,6 +64,14 @@ def toolchain(report: Report) -> None:
     pinned = re.search(r'^channel = "(.+)"', (ROOT / "rust-toolchain.toml").read_text(), re.MULTILINE)
     image = re.search(r"^FROM docker\.io/library/rust:([0-9.]+)-", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     report.equal(image and image[1], pinned and pinned[1], "Dockerfile: the toolchain of rust-toolchain.toml")
+
+
+def schema(report: Report) -> None:
+    """The schema of the file of --config is the program's own."""
+    file = DEPLOY / "config.schema.json"
+    report.cover(file)
+    printed = report.run(os.environ["AMP_SIDECAR"], "config", "--schema", what="the schema of --config")
+    report.expect(printed == file.read_text(), "deploy/config.schema.json: amp-sidecar config --schema prints another")
 
 
 def is_script(file: Path) -> bool:

@@ -148,6 +148,7 @@ impl Forwarder {
 
     async fn connect(&self) -> Result<Connection, TransportFault> {
         let stream = self.dialer.dial().await?;
+        self.meters.upstream_connected();
         let meter = stream.meter();
         let handshake = http1::Builder::new()
             .max_buf_size(LARGEST_ANSWER)
@@ -207,15 +208,14 @@ impl Forwarder {
         let body = if head.status.is_success() {
             // A success whose body breaks or stalls is a success: AMP has the batch.
             let body = tokio::time::timeout(REST_OF_SUCCESS, bounded(body)).await;
-            body.ok().and_then(Result::ok).unwrap_or_else(|| {
-                self.meters.upstream_fault("success_body");
-                Beginning::default()
-            })
+            body.ok().and_then(Result::ok).unwrap_or_default()
         } else {
             bounded(body).await.map_err(TransportFault::Broken)?
         };
         if body.complete {
             self.keep(connection);
+        } else if head.status.is_success() {
+            self.meters.upstream_fault("success_body");
         }
         Ok(Reply::new(
             head.status,

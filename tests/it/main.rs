@@ -13,15 +13,18 @@
 )]
 
 mod bodies;
+mod cgroup;
 mod credentials;
 mod crowd;
 mod data_path;
 mod demo;
 mod hostile_senders;
 mod leaving;
+mod network;
 mod prometheus;
 mod rig;
 mod secrecy;
+mod several;
 mod splitting;
 mod the_program;
 mod upstream_faults;
