@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use emulator::matrix::{Error, Form, Options, Outcome, Report, prove, rows::rows};
-use emulator::peers::sidecar::{Program, Proxy};
+use emulator::peers::sidecar::Program;
 
 /// What `prove` takes.
 #[derive(Debug, Args)]
@@ -30,9 +30,6 @@ pub(crate) struct Prove {
     /// filled in.
     #[arg(long, value_name = "COMMAND", conflicts_with = "sidecar")]
     proxy: Option<String>,
-    /// Where that proxy takes remote write; by default where AMP does.
-    #[arg(long, value_name = "PATH", requires = "proxy")]
-    proxy_path: Option<String>,
     /// The amp-sidecar binary; by default cargo builds it.
     #[arg(long, value_name = "PATH")]
     sidecar: Option<PathBuf>,
@@ -73,10 +70,7 @@ impl Prove {
             return Ok(ExitCode::SUCCESS);
         }
         let program = match self.proxy {
-            Some(line) => Program::Other(Proxy {
-                line,
-                path: self.proxy_path,
-            }),
+            Some(line) => Program::Command(line),
             None => Program::sidecar(self.sidecar.as_deref()).await?,
         };
         let options = Options {

@@ -23,7 +23,7 @@ async fn a_thousand_senders_at_once_fit_into_64_mib_and_lose_nothing() {
     let world = World::start(WorldConfig::default()).await.unwrap();
     let cgroup = Cgroup::of_memory(LIMIT);
     let program = match &cgroup {
-        Some(cgroup) => Program::other(cgroup.run(&format!(
+        Some(cgroup) => Program::Command(cgroup.run(&format!(
             "{BINARY} --listen={{listen}} --admin-listen={{admin}}"
         ))),
         None => Program::Sidecar(Path::new(BINARY).to_owned()),

@@ -30,7 +30,7 @@ use super::row::{Act, Ending, Row};
 use super::senders::{Senders, millis};
 use crate::clock::Clock;
 use crate::fault::{Fault, FaultKind};
-use crate::peers::compare::{Comparison, compare};
+use crate::peers::compare::compare;
 use crate::peers::metrics::Metrics;
 use crate::peers::samples::Samples;
 use crate::peers::sidecar::{Program, Sidecar};
@@ -43,8 +43,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const LEAVES_WITHIN: Duration = Duration::from_secs(110);
 /// Within it no batch of 500 is full at 205 samples a second.
 const A_BATCH_UNDER_WAY: Duration = Duration::from_millis(1500);
-/// Above the longest pause between two tries that any proxy here makes, a minute.
-const HELD_AT_MOST: Duration = Duration::from_secs(90);
 const CRASH_EVERY: Duration = Duration::from_secs(2);
 const DRIBBLE_EVERY: Duration = Duration::from_secs(1);
 
@@ -86,13 +84,12 @@ pub(super) async fn play(row: &Row, kit: &Kit) -> Result<Outcome, Error> {
         Ending::BothLeave | Ending::SidecarLast => stage.leave_within_the_fault().await?,
     };
     let after = stage.sidecar.metrics().await.ok();
-    let comparison = stage.arrived(&sent.samples).await;
     let store = stage.world.store();
     Ok(Outcome::of(
         row,
         Played {
             heard: &stage.ear,
-            comparison,
+            comparison: compare(&sent.samples, store),
             refused: store.stats().refused,
             metrics: [before, during, after],
             fault: (millis(begun_at), millis(sent.fault_over)),
@@ -225,22 +222,6 @@ impl<'a> Stage<'a> {
             left: status,
         };
         Ok((sent, during))
-    }
-
-    /// What AMP has of the samples. A 2xx of ours means that it has them; another proxy may hold them for a while.
-    async fn arrived(&self, sent: &Samples) -> Comparison {
-        let held = match self.kit.program {
-            Program::Sidecar(_) => Duration::ZERO,
-            Program::Other(_) => HELD_AT_MOST,
-        };
-        let deadline = Instant::now() + held;
-        loop {
-            let comparison = compare(sent, self.world.store());
-            if comparison.missing == 0 || Instant::now() >= deadline {
-                return comparison;
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
     }
 
     fn path(&self) -> String {

@@ -39,17 +39,8 @@ const TRIES: usize = 3;
 pub enum Program {
     /// The amp-sidecar binary at this path.
     Sidecar(PathBuf),
-    /// Another proxy.
-    Other(Proxy),
-}
-
-/// Another proxy than ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proxy {
-    /// Its command line.
-    pub line: String,
-    /// Where it takes remote write; by default where AMP does.
-    pub path: Option<String>,
+    /// Another proxy's command line.
+    Command(String),
 }
 
 /// A running sidecar; it is killed when this is dropped.
@@ -89,18 +80,12 @@ impl Program {
         }
     }
 
-    /// Another proxy, that takes remote write where AMP does.
-    #[must_use]
-    pub fn other(line: String) -> Self {
-        Self::Other(Proxy { line, path: None })
-    }
-
     /// What it is called where something about it fails.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Sidecar(_) => NAME,
-            Self::Other(proxy) => proxy.line.split_whitespace().next().unwrap_or("proxy"),
+            Self::Command(line) => line.split_whitespace().next().unwrap_or("proxy"),
         }
     }
 }
@@ -226,12 +211,6 @@ impl Launch {
             ("{ca_file}", world.ca_file().display().to_string()),
         ];
         let environment = world.environment();
-        let path = match program {
-            Program::Other(Proxy {
-                path: Some(path), ..
-            }) => path.clone(),
-            _ => path,
-        };
         Ok(Self {
             program: program.clone(),
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
@@ -256,7 +235,7 @@ impl Launch {
                     .args(&self.flags);
                 command
             }
-            Program::Other(Proxy { line, .. }) => {
+            Program::Command(line) => {
                 let fill =
                     |line: String, (place, value): &(&str, String)| line.replace(place, value);
                 let line = self.places.iter().fold(line.clone(), fill);
@@ -287,7 +266,7 @@ impl Launch {
             Program::Sidecar(_) => call::text(self.admin, Method::GET, "/livez", ASK_WITHIN)
                 .await
                 .is_ok(),
-            Program::Other(_) => TcpStream::connect(self.listen).await.is_ok(),
+            Program::Command(_) => TcpStream::connect(self.listen).await.is_ok(),
         }
     }
 }
@@ -387,7 +366,7 @@ mod tests {
         let world = World::start(WorldConfig::default()).await.expect("a world");
         let line =
             "echo {listen} {upstream_address} {region} '{token_file}' \"$AWS_REGION\"; exit 3";
-        let program = Program::other(line.to_owned());
+        let program = Program::Command(line.to_owned());
         let error = Sidecar::start(&program, &world, &[])
             .await
             .expect_err("it ends");
