@@ -1,7 +1,7 @@
 use super::*;
 use std::collections::HashMap;
 
-fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Config, Rejected> {
+pub(super) fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Config, Rejected> {
     read_with(flags, env, None)
 }
 
@@ -26,7 +26,7 @@ fn read_with(
     Config::read(&|setting| flags.get(setting.flag).cloned(), &around)
 }
 
-const MINIMAL: &[(&str, &str)] = &[
+pub(super) const MINIMAL: &[(&str, &str)] = &[
     ("AWS_REGION", "eu-central-1"),
     ("AMP_SIDECAR_WORKSPACE_ID", "ws-1"),
     ("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/amp"),
@@ -285,4 +285,279 @@ fn standing_open_needs_two_words() {
     );
     assert!(read(&[("listen", "[::1]:8005")], MINIMAL).is_ok());
     assert!(read(&[("admin-listen", "127.0.0.1:8005")], MINIMAL).is_err());
+}
+
+pub(super) fn read_file(text: &str, env: &[(&str, &str)]) -> Result<Config, Rejected> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    std::fs::write(&path, text).unwrap();
+    let path = path.display().to_string();
+    read(&[("config", &path)], env).map_err(|rejected| {
+        // Tests should not depend on where the file stands.
+        let faults = rejected.faults.into_iter().map(|fault| Fault {
+            setting: fault.setting.replace(&path, "config.yaml"),
+            ..fault
+        });
+        Rejected {
+            faults: faults.collect(),
+        }
+    })
+}
+
+const TWO: &str = "
+listen: 127.0.0.1:9005
+role_arn: arn:aws:iam::111122223333:role/amp
+web_identity_token_file: /var/run/secrets/token
+workspaces:
+  - name: frankfurt
+    workspace_id: ws-1
+    region: eu-central-1
+    session_duration: 2h
+  - workspace_id: ws-2
+    region: us-west-2   # of another company
+    role_arn: arn:aws:iam::444455556666:role/amp
+";
+
+#[test]
+fn an_entry_beats_the_environment_which_beats_the_top_of_the_file() {
+    let env = [
+        ("AWS_REGION", "ap-south-1"),
+        ("AMP_SIDECAR_SESSION_DURATION", "3h"),
+        ("AMP_SIDECAR_LISTEN", "127.0.0.1:7005"),
+        ("AWS_ROLE_ARN", "arn:aws:iam::777788889999:role/injected"),
+    ];
+    let config = read_file(TWO, &env).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:7005");
+    let [first, second] = config.workspaces.as_slice() else {
+        panic!("two workspaces")
+    };
+    assert_eq!(
+        (first.name.as_str(), second.name.as_str()),
+        ("frankfurt", "ws-2")
+    );
+    assert_eq!(
+        (first.region.as_str(), second.region.as_str()),
+        ("eu-central-1", "us-west-2")
+    );
+    let hours = |workspace: &Workspace| workspace.identity.session_duration.as_secs() / 3600;
+    assert_eq!((hours(first), hours(second)), (2, 3));
+    assert_eq!(
+        first.identity.role_arn,
+        "arn:aws:iam::777788889999:role/injected"
+    );
+    assert_eq!(
+        second.identity.role_arn,
+        "arn:aws:iam::444455556666:role/amp"
+    );
+    assert_eq!(
+        first.limits.max_inflight_bytes,
+        32 << 20,
+        "the budget is shared out"
+    );
+}
+
+#[test]
+fn every_fault_of_a_file_is_named_with_its_path_and_line() {
+    let told = read_file(
+        "listen: 0.0.0.0:1\nworkspaces:\n  - workspace_id: ws-1\n    region: Frankfurt\n  - region: us-west-2\n",
+        &MINIMAL[2..],
+    )
+    .unwrap_err();
+    let named: Vec<&str> = told
+        .faults
+        .iter()
+        .map(|fault| fault.setting.as_str())
+        .collect();
+    assert_eq!(
+        named,
+        [
+            "listen (config.yaml, line 1)",
+            "workspaces[0].region (config.yaml, line 4)",
+            "workspaces[1].workspace_id (config.yaml)",
+        ],
+        "{told}"
+    );
+}
+
+#[test]
+fn the_form_of_a_file_is_checked_before_its_values() {
+    let cases = [
+        (
+            "role_arm: x",
+            "role_arm (config.yaml, line 1) is \"x\": expected a setting; is role_arn meant?",
+        ),
+        ("xyzzy: x", "expected a setting: a flag of --help"),
+        (
+            "workspaces: [{listen: x}]",
+            "workspaces[0].listen (config.yaml, line 1) is \"x\": expected this setting at the top",
+        ),
+        ("workspaces: ws-1", "a list of workspaces"),
+        ("workspaces: [ws-1]", "the settings of a workspace"),
+        ("region: {a: b}", "expected one value, or a list of them"),
+        ("region: a\nregion: b", "each setting once"),
+        ("- a", "settings as `key: value`"),
+        (
+            "region: [",
+            "(config.yaml, line 2) is \"the end\": expected YAML: ",
+        ),
+        ("a: &x b\nregion: *x", "an alias: write the value out"),
+        ("config: x", "no other file inside a file"),
+        ("---\na: b\n---\na: b", "a second document"),
+    ];
+    for (text, expected) in cases {
+        let told = read_file(text, MINIMAL).unwrap_err().to_string();
+        assert!(told.contains(expected), "{text}: {told}");
+    }
+    let deep = "a: ".to_owned() + &"[".repeat(10_000);
+    assert!(read_file(&deep, MINIMAL).is_err());
+    for nothing in [
+        "",
+        "# nothing\n",
+        "---\n",
+        "region:\n",
+        "region: ~\n",
+        "workspaces: []\n",
+    ] {
+        assert!(read_file(nothing, MINIMAL).is_ok(), "{nothing:?}");
+    }
+}
+
+#[test]
+fn two_workspaces_may_share_neither_name_nor_id() {
+    for second in ["workspace_id: ws-1", "workspace_id: ws-2\n    name: ws-1"] {
+        let text = format!("workspaces:\n  - workspace_id: ws-1\n  - {second}\n");
+        let told = read_file(&text, MINIMAL).unwrap_err().to_string();
+        assert!(
+            told.contains("workspaces[1].name") && told.contains("workspaces[0]"),
+            "{told}"
+        );
+    }
+}
+
+/// What comes of flags and variables: the two URLs, or the settings with faults.
+fn endpoints(
+    flags: &[(&str, &str)],
+    env: &[(&str, &str)],
+) -> Result<(String, String), Vec<String>> {
+    match read(flags, env) {
+        Ok(config) => {
+            let [workspace] = config.workspaces.as_slice() else {
+                panic!("one workspace");
+            };
+            let sts = workspace.identity.sts_endpoint.to_string();
+            Ok((workspace.remote_write_url.to_string(), sts))
+        }
+        Err(rejected) => Err(rejected
+            .faults
+            .iter()
+            .map(|fault| fault.setting.split(' ').next().unwrap().to_owned())
+            .collect()),
+    }
+}
+
+#[test]
+fn endpoints_follow_awss_variables_in_their_order() {
+    const PATH: &str = "/workspaces/ws-1/api/v1/remote_write";
+    let found = |env: &[(&str, &str)]| endpoints(&[], &with(env)).unwrap();
+    let (amp, sts) = found(&[("AWS_ENDPOINT_URL", "https://aws.example.com/base/")]);
+    assert_eq!(amp, format!("https://aws.example.com/base{PATH}"));
+    assert_eq!(sts, "https://aws.example.com/base/");
+    let each = [
+        ("AWS_ENDPOINT_URL", "https://aws.example.com"),
+        ("AWS_ENDPOINT_URL_STS", "https://sts.example.com"),
+        (
+            "AWS_ENDPOINT_URL_AMP",
+            "https://vpce-1.aps-workspaces.eu-central-1.vpce.amazonaws.com",
+        ),
+    ];
+    let (amp, sts) = found(&each);
+    assert_eq!(
+        amp,
+        format!("https://vpce-1.aps-workspaces.eu-central-1.vpce.amazonaws.com{PATH}")
+    );
+    assert_eq!(sts, "https://sts.example.com/");
+    let whole = (
+        "AMP_SIDECAR_REMOTE_WRITE_URL",
+        "https://amp.example.com/workspaces/ws-1/api/v1/remote_write",
+    );
+    assert_eq!(
+        found(&[whole, each[2]]).0,
+        format!("https://amp.example.com{PATH}")
+    );
+
+    let ignored = [
+        &each[..],
+        &[("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "True")],
+    ]
+    .concat();
+    let (amp, sts) = found(&ignored);
+    assert_eq!(
+        amp,
+        format!("https://aps-workspaces.eu-central-1.amazonaws.com{PATH}")
+    );
+    assert_eq!(sts, "https://sts.eu-central-1.amazonaws.com/");
+    // A flag is no configured URL.
+    let sts = endpoints(
+        &[("sts-endpoint", "https://sts.example.com")],
+        &with(&ignored),
+    )
+    .unwrap()
+    .1;
+    assert_eq!(sts, "https://sts.example.com/");
+}
+
+#[test]
+fn fips_dual_stack_and_sts_region_choose_among_awss_hosts() {
+    let env = with(&[
+        ("AWS_USE_DUALSTACK_ENDPOINT", "TRUE"),
+        ("AMP_SIDECAR_STS_REGION", "us-east-1"),
+    ]);
+    let (amp, sts) = endpoints(
+        &[("region", "ca-central-1"), ("use-fips-endpoint", "true")],
+        &env,
+    )
+    .unwrap();
+    assert!(
+        amp.starts_with("https://aps-workspaces-fips.ca-central-1.api.aws/workspaces/"),
+        "{amp}"
+    );
+    assert_eq!(sts, "https://sts-fips.us-east-1.api.aws/");
+}
+
+#[test]
+fn contradicting_endpoints_are_all_named() {
+    let private = "https://vpce-1.aps-workspaces.us-west-2.vpce.amazonaws.com";
+    for (flags, named) in [
+        (
+            &[("use-fips-endpoint", "true")][..],
+            &["--use-fips-endpoint", "--use-fips-endpoint"][..],
+        ),
+        (&[("amp-endpoint", private)], &["--region"]),
+        (&[("region", "cn-north-1")], &["--region", "--role-arn"]),
+        (&[("region", "us-gov-west-1")], &["--role-arn"]),
+        (&[("sts-region", "us-gov-west-1")], &["--sts-region"]),
+        (
+            &[("sts-region", "Ohio"), ("sts-endpoint", "nowhere")],
+            &["--sts-region", "--sts-endpoint"],
+        ),
+        (
+            &[
+                ("use-dualstack-endpoint", "true"),
+                ("endpoint-url", "https://aws.example.com"),
+            ],
+            &["--use-dualstack-endpoint"],
+        ),
+        (&[("use-fips-endpoint", "maybe")], &["--use-fips-endpoint"]),
+    ] {
+        assert_eq!(endpoints(flags, MINIMAL).unwrap_err(), named, "{flags:?}");
+    }
+    let china = [
+        ("region", "cn-north-1"),
+        ("role-arn", "arn:aws-cn:iam::111122223333:role/amp"),
+        ("amp-endpoint", "https://amp.example.com"),
+    ];
+    assert_eq!(
+        endpoints(&china, MINIMAL).unwrap().1,
+        "https://sts.cn-north-1.amazonaws.com.cn/"
+    );
 }
