@@ -17,5 +17,8 @@ fn microsofts_and_aws_own_clients_are_served() {
         String::from_utf8_lossy(&output.stderr),
     );
     assert!(output.status.success(), "{said}\n{complained}");
-    assert!(said.ends_with("every client got what it should\n"), "{said}");
+    assert!(
+        said.ends_with("every client got what it should\n"),
+        "{said}"
+    );
 }
