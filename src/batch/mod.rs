@@ -41,7 +41,7 @@ use crate::workspace::Way;
 use admission::{Admission, Admitted};
 use deliver::Delivery;
 use frames::Frames;
-use inspect::{Contents, Inspector};
+use inspect::{Contents, Inspector, Version};
 use media::Media;
 use receive::Received;
 use spent::{Spent, timed};
@@ -60,6 +60,7 @@ pub struct Pipeline {
     meters: Arc<Meters>,
     trouble: Trouble,
     max_body_bytes: usize,
+    inspects: bool,
 }
 
 /// A batch whose body is no nonsense.
@@ -101,6 +102,7 @@ impl Pipeline {
             meters,
             trouble: Trouble::of(&workspace.name),
             max_body_bytes: workspace.limits.max_body_bytes,
+            inspects: workspace.limits.inspect,
         })
     }
 
@@ -150,18 +152,13 @@ impl Pipeline {
             payload_hash,
             mut admitted,
         } = received;
-        let body = frames.contiguous();
-        let asking = self.room_to_unpack(&body, &mut admitted);
-        let room = timed(&mut spent.admission, asking).await?;
-        let mut inspector = self.inspectors().pop().unwrap_or_default();
-        let inspected = inspector.inspect(&body, media.version, room);
-        self.inspectors().push(inspector);
-        let contents = match inspected.map_err(Verdict::Malformed)? {
-            inspect::Inspected::Counted(contents) => contents,
-            inspect::Inspected::TooLarge { .. } => Contents::default(),
+        let contents = if self.inspects {
+            let counting = self.count(&frames, media.version, &mut admitted, spent);
+            counting.await?
+        } else {
+            Contents::default()
         };
-        self.meters.received(body.len(), &contents);
-        drop(body);
+        self.meters.received(frames.len(), &contents);
         let payload = Payload {
             media,
             frames,
@@ -169,6 +166,26 @@ impl Pipeline {
             contents,
         };
         Ok(Inspected { payload, admitted })
+    }
+
+    /// What the body holds, or that it is nonsense.
+    async fn count(
+        &self,
+        frames: &Frames,
+        version: Version,
+        admitted: &mut Admitted,
+        spent: &mut Spent,
+    ) -> Result<Contents, Verdict> {
+        let body = frames.contiguous();
+        let asking = self.room_to_unpack(&body, admitted);
+        let room = timed(&mut spent.admission, asking).await?;
+        let mut inspector = self.inspectors().pop().unwrap_or_default();
+        let inspected = inspector.inspect(&body, version, room);
+        self.inspectors().push(inspector);
+        match inspected.map_err(Verdict::Malformed)? {
+            inspect::Inspected::Counted(contents) => Ok(contents),
+            inspect::Inspected::TooLarge { .. } => Ok(Contents::default()),
+        }
     }
 
     /// How much may be unpacked. What is too large for the whole budget goes on uncounted.
