@@ -75,7 +75,6 @@ impl App {
         let listener = bind("--listen", config.listen).await?;
         let admin_listener = bind("--admin-listen", config.admin_listen).await?;
         let telemetry = Arc::new(Telemetry::new());
-        telemetry.started(clock.now());
         let drain = config.drain.clone();
         let door = Arc::new(Door::open(&config.door)?);
         tracing::info!(
@@ -132,16 +131,19 @@ impl App {
         let (stop, stopped) = watch::channel(false);
         let (stop_admin, admin_stopped) = watch::channel(false);
         let rotations = tokio::spawn(Arc::clone(&self.door).follow());
+        let connections = |listener| self.admin.telemetry.connections(listener);
         let senders = tokio::spawn(listener::serve(
             self.listener,
             Arc::clone(&self.door),
             Arc::clone(&router),
+            connections("senders"),
             stopped,
         ));
         let admin = tokio::spawn(listener::serve(
             self.admin_listener,
             Arc::default(),
-            self.admin,
+            Arc::clone(&self.admin),
+            connections("admin"),
             admin_stopped,
         ));
 

@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::door::{self, Client, Door};
+use crate::telemetry::Connections;
 
 /// Counts the idle time of a kept-alive connection too.
 const LONGEST_HEAD: Duration = Duration::from_secs(30);
@@ -51,6 +52,7 @@ pub async fn serve<S: Service>(
     listener: TcpListener,
     door: Arc<Door>,
     service: Arc<S>,
+    counted: Connections,
     mut stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
@@ -65,9 +67,10 @@ pub async fn serve<S: Service>(
             continue;
         };
         let (door, service, stop) = (Arc::clone(&door), Arc::clone(&service), stop.clone());
+        let open = counted.accepted();
         connections.spawn(async move {
             enter(tcp, &door, service, stop).await;
-            drop(place);
+            drop((place, open));
         });
     }
     drop(listener);

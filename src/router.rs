@@ -24,7 +24,7 @@ use crate::batch::verdict::{Answer, Verdict};
 use crate::door::Door;
 use crate::drain::Senders;
 use crate::listener::{Closed, Service};
-use crate::telemetry::{Meters, Telemetry};
+use crate::telemetry::{Telemetry, Unrouted};
 use crate::workspace::Running;
 
 /// Answers senders.
@@ -32,7 +32,7 @@ use crate::workspace::Running;
 pub struct Router {
     routes: ArcSwap<Routes>,
     /// Requests for no workspace.
-    nowhere: Meters,
+    nowhere: Unrouted,
     door: Arc<Door>,
     /// For leaving.
     pub senders: Senders,
@@ -94,7 +94,7 @@ impl Router {
     pub fn new(routes: Routes, door: Arc<Door>, telemetry: &Telemetry) -> Self {
         Self {
             routes: ArcSwap::from_pointee(routes),
-            nowhere: telemetry.meters(""),
+            nowhere: telemetry.unrouted(),
             door,
             senders: Senders::default(),
         }

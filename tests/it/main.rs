@@ -21,6 +21,7 @@ mod demo;
 mod gateway;
 mod hostile_senders;
 mod leaving;
+mod metrics;
 mod network;
 mod prometheus;
 mod rig;
