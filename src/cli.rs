@@ -2,7 +2,8 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::{ALL, Setting};
+use crate::config::{ALL, Fault, Setting};
+use crate::setup;
 
 const AFTER: &str = "\
 A flag beats its environment variables. Durations have a unit (500ms, 25s, 15m, 1h30m), bytes may have one (1MB, 32MiB).
@@ -15,14 +16,16 @@ Exit codes:
 /// The whole command line; `run` is what is done where no command is named.
 #[must_use]
 pub fn command() -> Command {
-    let run =
-        Command::new("run").about("Take remote write, sign it and forward it to AMP (the default)");
+    let run = Command::new("run")
+        .about("Take remote write, sign it and forward it to AMP (the default)")
+        .args(ALL.iter().map(argument));
     Command::new("amp-sidecar")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Signs Prometheus remote write with a projected service-account token and forwards it to Amazon Managed Service for Prometheus.")
         .after_help(AFTER)
         .args(ALL.iter().map(argument))
         .subcommand(run)
+        .subcommand(setup::command())
         .disable_help_subcommand(true)
 }
 
@@ -35,6 +38,20 @@ pub fn given(matches: &ArgMatches, setting: &Setting) -> Option<String> {
     within
         .or_else(|| matches.get_one::<String>(setting.flag))
         .cloned()
+}
+
+/// Settings that stand before a command which has none of them, and would be ignored there.
+#[must_use]
+pub fn misplaced(matches: &ArgMatches) -> Vec<Fault> {
+    ALL.iter()
+        .filter_map(|setting| {
+            Some(Fault {
+                setting: format!("--{}", setting.flag),
+                value: matches.get_one::<String>(setting.flag)?.clone(),
+                expected: "nothing before this command, whose arguments stand behind it".to_owned(),
+            })
+        })
+        .collect()
 }
 
 /// Every value is text here: the configuration checks it, so that all faults are named at once.
@@ -51,8 +68,7 @@ fn argument(setting: &'static Setting) -> Arg {
     let argument = Arg::new(setting.flag)
         .long(setting.flag)
         .help(help)
-        .action(ArgAction::Set)
-        .global(true);
+        .action(ArgAction::Set);
     if setting.is_switch() {
         argument
             .num_args(0..=1)

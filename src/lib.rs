@@ -16,6 +16,8 @@
 //!
 //! Each [`workspace`] has both of its own. [`config`] says what they may do, [`app`] wires them, [`admin`] and [`telemetry`] show
 //! them, [`clock`] gives them the time, [`sigv4`] signs, [`drain`] knows when they may end.
+//!
+//! [`setup`] stands beside it all: it prints what must exist in AWS, Azure and Kubernetes, and ends.
 
 pub mod admin;
 pub mod app;
@@ -31,6 +33,7 @@ pub mod listener;
 pub mod quote;
 pub mod resolve;
 pub mod router;
+pub mod setup;
 pub mod sigv4;
 pub mod telemetry;
 pub mod tls;

@@ -1,12 +1,13 @@
 //! The process edge: arguments, environment, log, signals, exit codes.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use amp_sidecar::app::{App, Stage, StartError};
 use amp_sidecar::cli;
 use amp_sidecar::clock::Clock;
-use amp_sidecar::config::{Config, Log, LogFormat, Surroundings};
+use amp_sidecar::config::{Config, Fault, Log, LogFormat, Surroundings};
+use amp_sidecar::setup;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -30,6 +31,9 @@ fn main() -> ExitCode {
             };
         }
     };
+    if let Some(("setup", arguments)) = matches.subcommand() {
+        return print_setup(cli::misplaced(&matches), arguments);
+    }
     let config = match Config::read(&|setting| cli::given(&matches, setting), &surroundings()) {
         Ok(config) => config,
         Err(rejected) => {
@@ -42,6 +46,27 @@ fn main() -> ExitCode {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => cannot_start(&error),
         Err(error) => cannot_start(&error),
+    }
+}
+
+fn print_setup(misplaced: Vec<Fault>, arguments: &clap::ArgMatches) -> ExitCode {
+    let text = runtime().map(|runtime| runtime.block_on(setup::text(misplaced, arguments)));
+    let text = match text {
+        Ok(Ok(text)) => text,
+        Ok(Err(rejected)) => {
+            eprintln!("amp-sidecar: the arguments are invalid\n{rejected}");
+            return ExitCode::from(INVALID_CONFIGURATION);
+        }
+        Err(error) => {
+            eprintln!("amp-sidecar: {error}");
+            return ExitCode::from(CANNOT_START);
+        }
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // A reader that has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 

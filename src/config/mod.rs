@@ -27,6 +27,7 @@ use rustls::pki_types::CertificateDer;
 pub use network::{Network, Proxy};
 use reader::Reader;
 pub use settings::{ALL, Setting};
+pub(crate) use values::{Expected, region, workspace_id};
 
 /// A valid configuration.
 #[derive(Debug, Clone)]

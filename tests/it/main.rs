@@ -24,6 +24,7 @@ mod network;
 mod prometheus;
 mod rig;
 mod secrecy;
+mod setup;
 mod splitting;
 mod the_program;
 mod upstream_faults;
