@@ -2,14 +2,15 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use amp_sidecar::app::{App, Stage, StartError};
 use amp_sidecar::cli;
 use amp_sidecar::clock::Clock;
-use amp_sidecar::config::{Config, Fault, Log, LogFormat, Surroundings};
+use amp_sidecar::config::{self, Config, Fault, Log, LogFormat, Rejected, Surroundings};
 use amp_sidecar::setup;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -34,15 +35,23 @@ fn main() -> ExitCode {
     if let Some(("setup", arguments)) = matches.subcommand() {
         return print_setup(cli::misplaced(&matches), arguments);
     }
-    let config = match Config::read(&|setting| cli::given(&matches, setting), &surroundings()) {
+    let only_show = matches.subcommand_name() == Some(cli::CONFIG);
+    if only_show && cli::wants_schema(&matches) {
+        return show(&format!("{:#}\n", config::schema()));
+    }
+    let read = move || Config::read(&|setting| cli::given(&matches, setting), &surroundings());
+    let config = match read() {
         Ok(config) => config,
         Err(rejected) => {
             eprintln!("amp-sidecar: the configuration is invalid\n{rejected}");
             return ExitCode::from(INVALID_CONFIGURATION);
         }
     };
+    if only_show {
+        return show(&config.to_string());
+    }
     log(config.log);
-    match runtime().map(|runtime| runtime.block_on(run(config))) {
+    match runtime().map(|runtime| runtime.block_on(run(config, read))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => cannot_start(&error),
         Err(error) => cannot_start(&error),
@@ -51,21 +60,23 @@ fn main() -> ExitCode {
 
 fn print_setup(misplaced: Vec<Fault>, arguments: &clap::ArgMatches) -> ExitCode {
     let text = runtime().map(|runtime| runtime.block_on(setup::text(misplaced, arguments)));
-    let text = match text {
-        Ok(Ok(text)) => text,
+    match text {
+        Ok(Ok(text)) => show(&text),
         Ok(Err(rejected)) => {
             eprintln!("amp-sidecar: the arguments are invalid\n{rejected}");
-            return ExitCode::from(INVALID_CONFIGURATION);
+            ExitCode::from(INVALID_CONFIGURATION)
         }
         Err(error) => {
             eprintln!("amp-sidecar: {error}");
-            return ExitCode::from(CANNOT_START);
+            ExitCode::from(CANNOT_START)
         }
-    };
+    }
+}
+
+/// Whoever reads it may have gone, as `head` does.
+fn show(text: &str) -> ExitCode {
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
-        // A reader that has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
@@ -75,11 +86,17 @@ fn cannot_start(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::from(CANNOT_START)
 }
 
-async fn run(config: Config) -> Result<(), StartError> {
+async fn run(
+    config: Config,
+    read: impl Fn() -> Result<Config, Rejected> + Send + Sync + 'static,
+) -> Result<(), StartError> {
+    let file = config.file.clone();
     let app = App::start(config, Clock::system()).await?;
+    let hangup = Arc::new(Notify::new());
+    tokio::spawn(app.reloader().follow(file, Arc::clone(&hangup), read));
     let (stage, wanted) = watch::channel(Stage::Serving);
     tokio::spawn(async move {
-        if let Err(error) = follow_signals(&stage).await {
+        if let Err(error) = follow_signals(&stage, &hangup).await {
             tracing::error!(%error, "signals cannot be received");
             std::future::pending::<()>().await;
         }
@@ -88,20 +105,25 @@ async fn run(config: Config) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The first SIGTERM or SIGINT drains, the second leaves now.
-async fn follow_signals(stage: &watch::Sender<Stage>) -> std::io::Result<()> {
-    let (mut term, mut int) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
-    for wanted in [Stage::Draining, Stage::Leaving] {
+/// The first SIGTERM or SIGINT drains, the second leaves now; a SIGHUP reads the configuration again.
+async fn follow_signals(stage: &watch::Sender<Stage>, hangup: &Notify) -> std::io::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut hup = signal(SignalKind::hangup())?;
+    let mut wanted = [Stage::Draining, Stage::Leaving].into_iter();
+    loop {
         tokio::select! {
             _ = term.recv() => {}
             _ = int.recv() => {}
+            _ = hup.recv() => {
+                hangup.notify_one();
+                continue;
+            }
         }
-        stage.send_replace(wanted);
+        if let Some(stage_now) = wanted.next() {
+            stage.send_replace(stage_now);
+        }
     }
-    std::future::pending().await
 }
 
 /// One thread where there is one processor to use: a second would only cost wake-ups.

@@ -25,6 +25,7 @@ mod prometheus;
 mod rig;
 mod secrecy;
 mod setup;
+mod several;
 mod splitting;
 mod the_program;
 mod upstream_faults;
