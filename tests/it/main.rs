@@ -27,6 +27,7 @@ mod proxies;
 mod resolving;
 mod rig;
 mod secrecy;
+mod several;
 mod splitting;
 mod the_program;
 mod upstream_faults;
