@@ -20,6 +20,7 @@ mod data_path;
 mod demo;
 mod hostile_senders;
 mod leaving;
+mod metrics;
 mod namespace;
 mod network;
 mod prometheus;
