@@ -28,6 +28,7 @@ mod proxies;
 mod resolving;
 mod rig;
 mod secrecy;
+mod setup;
 mod several;
 mod splitting;
 mod the_program;
