@@ -4,7 +4,7 @@
 //! caller owns the signals and says by a [`Stage`] what is wanted, so a test can do what a kubelet does.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -179,11 +179,20 @@ async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
 }
 
 async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Bind {
-            setting,
-            address,
-            source,
-        })
+    let bound = match TcpListener::bind(address).await {
+        Err(error) if lacks_ipv6(&error) && address.ip() == Ipv6Addr::UNSPECIFIED => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    };
+    bound.map_err(|source| StartError::Bind {
+        setting,
+        address,
+        source,
+    })
+}
+
+/// A kernel without IPv6 has nothing but IPv4 to stand open to.
+fn lacks_ipv6(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }

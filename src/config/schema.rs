@@ -41,7 +41,7 @@ pub fn schema() -> Value {
 
 fn properties<'a>(settings: impl Iterator<Item = &'a Setting>) -> Map<String, Value> {
     let property = |setting: &Setting| {
-        let default = setting.default.trim_matches(['[', ']']);
+        let default = setting.shown_default();
         let types: &[&str] = if setting.is_switch() {
             &["boolean", "string"]
         } else {
