@@ -91,6 +91,7 @@ REFUSED = {
     "whoever reaches it writes with the role's rights": AWS | {"mode": "gateway"},
     "writes with the role's rights": AWS | {"mode": "gateway", "gateway": {"bearerToken": BEARER}},
     "rights. Set gateway.tls.secretName": AWS | {"mode": "gateway", "gateway": {"tls": TLS}},
+    "'/settings/AMP_SIDECAR_MAX_BODY_BYTES'": AWS | {"settings": {"AMP_SIDECAR_MAX_BODY_BYTES": 33554432}},
     "'/config'": {"config": {"region": "eu-central-1"}},
     "'/mode'": AWS | {"mode": "both"},
     "'/aws/workspaceId'": {"aws": AWS["aws"] | {"workspaceId": "my alias"}},
