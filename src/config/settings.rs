@@ -38,7 +38,6 @@ settings! {
     LISTEN: "listen", ["AMP_SIDECAR_LISTEN"], "ADDRESS:PORT", "127.0.0.1:8005",
         "Where Prometheus writes to; anything but loopback needs --allow-non-loopback too";
     ALLOW_NON_LOOPBACK: "allow-non-loopback", ["AMP_SIDECAR_ALLOW_NON_LOOPBACK"], "", "false",
-<<<<<<< HEAD
         "Let --listen stand open to other hosts that prove nothing: whoever reaches it writes to the workspace with this role";
     LISTEN_TLS_CERT: "listen-tls-cert", ["AMP_SIDECAR_LISTEN_TLS_CERT"], "PATH", "[none]",
         "PEM file of the certificate chain that senders are shown; read again when it changes";
@@ -50,13 +49,8 @@ settings! {
         "File of bearer tokens, one a line: senders must show one of them";
     CLIENT_SHARE: "client-share", ["AMP_SIDECAR_CLIENT_SHARE"], "PERCENT", "50%",
         "How much of --max-inflight-bytes and of the requests at once one client may hold where --listen is not loopback";
-    ADMIN_LISTEN: "admin-listen", ["AMP_SIDECAR_ADMIN_LISTEN"], "ADDRESS:PORT", "0.0.0.0:8006",
-        "Where /livez, /readyz and /metrics are served; nothing secret is";
-=======
-        "Let --listen stand open to other hosts: whoever reaches it writes to the workspace with this role";
     ADMIN_LISTEN: "admin-listen", ["AMP_SIDECAR_ADMIN_LISTEN"], "ADDRESS:PORT", "[::]:8006",
         "Where /livez, /readyz and /metrics are served, by IPv6 and IPv4; nothing secret is";
->>>>>>> main
     REGION: "region", ["AWS_REGION", "AWS_DEFAULT_REGION"], "REGION", "[from the host of --remote-write-url]",
         "Region of the workspace, for the signature and the default endpoints";
     WORKSPACE_ID: "workspace-id", ["AMP_SIDECAR_WORKSPACE_ID"], "WS-ID", "[from the path of --remote-write-url]",
