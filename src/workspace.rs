@@ -16,7 +16,7 @@ use crate::credentials::call::{Caller, ClientError};
 use crate::credentials::sts::Sts;
 use crate::credentials::{Cache, WebIdentity, cache};
 use crate::sigv4::SigningError;
-use crate::telemetry::{Meters, Telemetry};
+use crate::telemetry::{Meters, Observed, Telemetry};
 
 /// A workspace that takes batches.
 #[derive(Debug)]
@@ -73,6 +73,7 @@ impl Running {
                 Caller::new(&way.tls, &way.network)?,
                 clock.clone(),
             ),
+            meters: Arc::clone(&meters),
         };
         let (credentials, refresher) = cache::cache(source, clock.clone(), Arc::clone(&meters));
         let pipeline = Pipeline::new(
@@ -113,12 +114,13 @@ impl Running {
     /// Measures what is only known when somebody looks.
     pub fn observe(&self, leaving: bool) {
         let admission = self.pipeline.admission();
-        self.meters.observe(
-            admission.bytes_in_flight(),
-            admission.requests_in_flight(),
-            self.clock.offset_seconds(),
-            !leaving && self.missing().is_none(),
-        );
+        self.meters.observe(Observed {
+            bytes: (admission.bytes_in_flight(), admission.budget()),
+            requests: (admission.requests_in_flight(), admission.slots()),
+            idle_connections: self.pipeline.idle_connections(),
+            clock_offset: self.clock.offset_seconds(),
+            ready: !leaving && self.missing().is_none(),
+        });
     }
 }
 
