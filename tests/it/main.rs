@@ -29,3 +29,4 @@ mod several;
 mod splitting;
 mod the_program;
 mod upstream_faults;
+mod watching;
