@@ -292,7 +292,7 @@ fn panels_do_not_lie_over_each_other_and_say_what_they_show() {
             assert!(
                 panel["description"]
                     .as_str()
-                    .is_some_and(|words| words.len() > 10),
+                    .is_some_and(|words| words.len() > 15),
                 "{}",
                 panel["title"]
             );
