@@ -30,6 +30,7 @@ pub use network::{Network, Proxy};
 use reader::Reader;
 pub use schema::schema;
 pub use settings::{ALL, Setting};
+pub(crate) use values::{Expected, region, workspace_id};
 
 /// A valid configuration.
 #[derive(Debug, Clone)]

@@ -25,6 +25,7 @@ mod network;
 mod prometheus;
 mod rig;
 mod secrecy;
+mod setup;
 mod several;
 mod splitting;
 mod the_program;
