@@ -1,5 +1,7 @@
 //! The command line, made from the one definition of the settings.
 
+pub mod pages;
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{ALL, Fault, Setting};
@@ -41,6 +43,7 @@ pub fn command() -> Command {
         .subcommand(run)
         .subcommand(config)
         .subcommand(setup::command())
+        .subcommands(pages::commands())
         .disable_help_subcommand(true)
 }
 
@@ -81,7 +84,7 @@ pub fn misplaced(matches: &ArgMatches) -> Vec<Fault> {
 fn argument(setting: &'static Setting) -> Arg {
     let default = match setting.default {
         "[required]" => "[required]".to_owned(),
-        default => format!("[default: {}]", unbracketed(default)),
+        _ => format!("[default: {}]", setting.shown_default()),
     };
     let help = format!(
         "{}\n[env: {}] {default}",
@@ -101,10 +104,6 @@ fn argument(setting: &'static Setting) -> Arg {
     } else {
         argument.value_name(setting.value).allow_hyphen_values(true)
     }
-}
-
-fn unbracketed(default: &str) -> &str {
-    default.trim_start_matches('[').trim_end_matches(']')
 }
 
 #[cfg(test)]
@@ -130,11 +129,7 @@ mod tests {
                 "{}",
                 setting.flag
             );
-            assert!(
-                help.contains(unbracketed(setting.default)),
-                "{}",
-                setting.flag
-            );
+            assert!(help.contains(setting.shown_default()), "{}", setting.flag);
         }
     }
 

@@ -4,8 +4,8 @@
 //! A batch:
 //!
 //! ```text
-//! sender ─▶ listener ─▶ router ─▶ batch::{media ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
-//!                                                                                                ▲        └─ dial, resolve, tls
+//! sender ─▶ listener (door) ─▶ router ─▶ batch::{media ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
+//!                                                                                                       ▲        └─ dial, resolve, tls
 //! ```
 //!
 //! Its credentials, beside that path:
@@ -28,6 +28,7 @@ pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod dial;
+pub mod door;
 pub mod drain;
 pub mod http_date;
 pub mod listener;

@@ -1,13 +1,14 @@
-"""Prometheus' configuration, wherever it stands, by promtool; and that it writes to the sidecar beside it."""
+"""Prometheus' configuration and rules, by promtool; and that it writes to the sidecar beside it."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 
 import yaml
 
-from .report import Document, Report
+from .report import DEPLOY, Document, Report
 
 BESIDE = "http://127.0.0.1:8005/api/v1/remote_write"
 
@@ -25,11 +26,30 @@ def check(report: Report, documents: list[Document]) -> str:
             # The base is a Prometheus as it is before the sidecar comes.
             if not document.where.endswith("/base"):
                 urls = [entry["url"] for entry in yaml.safe_load(text).get("remote_write", [])]
-                report.equal(urls, [BESIDE], f"{document.name}: remote_write")
+                report.equal(urls, expected(documents, document), f"{document.name}: remote_write")
         else:
             continue
         found += 1
-    return f"{found} configurations"
+    watching(report)
+    return f"{found} configurations, the alerts"
+
+
+def watching(report: Report) -> None:
+    """What the alerts and the dashboard ask of a real Prometheus is for tests/it/watching.rs."""
+    rules, tests = DEPLOY / "alerts" / "amp-sidecar.yaml", DEPLOY / "alerts" / "tests.yaml"
+    report.run("promtool", "check", "rules", rules, what="alerts")
+    report.run("promtool", "test", "rules", tests, what="alerts")
+    dashboard = DEPLOY / "grafana" / "amp-sidecar.json"
+    report.expect("panels" in json.loads(dashboard.read_text()), "the dashboard has no panels")
+    report.cover(rules, tests, dashboard)
+
+
+def expected(documents: list[Document], document: Document) -> list[str]:
+    """The short path, or each workspace's own where the sidecar has a file of several."""
+    beside = [other.body.get("data", {}) for other in documents if other.where == document.where]
+    files = [yaml.safe_load(data["config.yaml"]) for data in beside if "config.yaml" in data]
+    names = [entry.get("name", entry["workspace_id"]) for file in files for entry in file["workspaces"]]
+    return [BESIDE.replace("/api/", f"/workspaces/{name}/api/") for name in names] or [BESIDE]
 
 
 def promtool(report: Report, text: str, what: str) -> None:

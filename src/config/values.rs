@@ -37,6 +37,14 @@ pub(super) fn switch(text: &str) -> Result<bool, Expected> {
     }
 }
 
+/// `1%` to `100%`.
+pub(super) fn percent(text: &str) -> Result<u8, Expected> {
+    text.strip_suffix('%')
+        .and_then(|number| number.parse().ok())
+        .filter(|percent| (1..=100).contains(percent))
+        .ok_or_else(|| Expected("a share from 1% to 100%".into()))
+}
+
 pub(super) fn on_or_off(text: &str) -> Result<bool, Expected> {
     match text {
         "on" => Ok(true),
