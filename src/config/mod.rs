@@ -8,6 +8,7 @@
 
 mod file;
 mod given;
+mod identity;
 mod network;
 mod reader;
 mod settings;
@@ -16,12 +17,12 @@ mod workspace;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::Uri;
 use rustls::pki_types::CertificateDer;
 
+pub use identity::{Entra, Identity, RoleSession};
 pub use network::{Network, Proxy};
 use reader::Reader;
 pub use settings::{ALL, Setting};
@@ -60,21 +61,6 @@ pub struct Workspace {
     pub identity: Identity,
     /// What bounds a batch.
     pub limits: Limits,
-}
-
-/// How the token becomes credentials.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Identity {
-    /// The role that is assumed.
-    pub role_arn: String,
-    /// The projected service-account token.
-    pub token_file: PathBuf,
-    /// Valid as STS asks for it.
-    pub session_name: String,
-    /// What is asked for; STS may give less.
-    pub session_duration: Duration,
-    /// The STS endpoint, with its path.
-    pub sts_endpoint: Uri,
 }
 
 /// What bounds a batch in time and space.

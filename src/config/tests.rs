@@ -55,11 +55,11 @@ fn the_four_variables_are_enough() {
         "https://sts.eu-central-1.amazonaws.com/"
     );
     assert_eq!(
-        config.workspaces[0].identity.session_name,
+        config.workspaces[0].identity.role.name,
         "prometheus-0.monitoring"
     );
     assert_eq!(
-        config.workspaces[0].identity.session_duration,
+        config.workspaces[0].identity.role.duration,
         Duration::from_secs(3600)
     );
     assert_eq!(

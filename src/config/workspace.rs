@@ -3,14 +3,15 @@
 //! In: the [`Reader`], set to a section of the file where there is one. Out: a valid [`Workspace`], or `None` and the faults
 //! noted.
 
-use std::path::PathBuf;
+mod identity;
+
 use std::time::Duration;
 
 use hyper::Uri;
 
 use super::reader::Reader;
-use super::values::{self, Expected};
-use super::{Identity, Limits, Workspace, settings};
+use super::values;
+use super::{Limits, Workspace, settings};
 
 /// A workspace's address.
 struct Target {
@@ -136,50 +137,6 @@ impl Reader<'_> {
             id: in_path,
             region: region.or(of_host)?,
             remote_write_url: url,
-        })
-    }
-
-    fn identity(&mut self, region: Option<&str>) -> Option<Identity> {
-        let role_arn = self.parse_required(
-            &settings::ROLE_ARN,
-            "the ARN of the role to assume",
-            values::role_arn,
-        );
-        let token_file = self.parse_required(
-            &settings::WEB_IDENTITY_TOKEN_FILE,
-            "the path of the projected service-account token",
-            |text| {
-                if text.starts_with("eyJ") {
-                    Err(Expected("a path, not the token itself".into()))
-                } else {
-                    Ok(PathBuf::from(text))
-                }
-            },
-        );
-        let session_duration = self.parse(&settings::SESSION_DURATION, |text| {
-            let (least, most) = (
-                Duration::from_secs(15 * 60),
-                Duration::from_secs(12 * 60 * 60),
-            );
-            values::duration_within(text, least, most, "15m to 12h")
-        });
-        let sts_endpoint = match self.given(&settings::STS_ENDPOINT) {
-            Some(_) => self.parse_given(&settings::STS_ENDPOINT, values::endpoint),
-            None => region.and_then(|region| {
-                format!("https://sts.{region}.{}/", dns_suffix(region))
-                    .parse()
-                    .ok()
-            }),
-        };
-        let session_name = self
-            .given(&settings::ROLE_SESSION_NAME)
-            .unwrap_or_else(|| self.name_from_pod());
-        Some(Identity {
-            role_arn: role_arn?,
-            token_file: token_file?,
-            session_name: values::session_name(&session_name),
-            session_duration: session_duration?,
-            sts_endpoint: sts_endpoint?,
         })
     }
 
