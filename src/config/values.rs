@@ -12,8 +12,8 @@ use std::time::Duration;
 use hyper::Uri;
 
 pub(super) use identity::{
-    Hop, client_id, entra_scope, hop, policy_arn, region_of_sts, session_policy, source_identity,
-    tag, tenant_id, token_path,
+    Hop, client_id, entra_scope, hop, policy_arn, session_policy, source_identity, tag, tenant_id,
+    token_path,
 };
 
 /// What a setting should have been, in words that complete "expected …".
@@ -37,7 +37,7 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Expected> {
 }
 
 pub(super) fn switch(text: &str) -> Result<bool, Expected> {
-    match text {
+    match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" => Ok(true),
         "false" | "0" | "no" => Ok(false),
         _ => expected("true or false"),

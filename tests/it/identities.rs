@@ -88,7 +88,7 @@ async fn a_batch_goes_through_entra_with_tokens_of_both_versions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exchange_through_entra_is_renewed_in_time_and_survives_its_outage() {
     let config = WorldConfig {
-        session_life: Some(Duration::from_secs(4)),
+        session_life: Some(Duration::from_secs(8)),
         ..WorldConfig::through_entra(EntraConfig::new(TokenVersion::V2))
     };
     let rig = Rig::start_in(config, &[]).await;
@@ -96,8 +96,8 @@ async fn an_exchange_through_entra_is_renewed_in_time_and_survives_its_outage() 
     let outage = FaultKind::answer(503, "");
     rig.world
         .faults(Target::Entra)
-        .set([Fault::new(outage).lasting(Duration::from_millis(2500))]);
-    for n in 0..40 {
+        .set([Fault::new(outage).lasting(Duration::from_secs(5))]);
+    for n in 0..60 {
         assert_eq!(
             rig.write(&bodies::v1(&format!("up_{n}"), 3)).await,
             StatusCode::OK

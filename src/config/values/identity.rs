@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Expected, expected, region, role_arn};
+use super::{Expected, expected, role_arn};
 
 /// A role to assume, and what its owner wants to hear.
 #[derive(Debug, PartialEq, Eq)]
@@ -138,28 +138,6 @@ pub(in crate::config) fn tag(text: &str) -> Result<(String, String), Expected> {
     }
 }
 
-/// The region that calls to an STS host are signed for; a host of one's own shows none.
-pub(in crate::config) fn region_of_sts(host: &str) -> Option<String> {
-    if host == "sts.amazonaws.com" {
-        return Some("us-east-1".to_owned());
-    }
-    let rest = [
-        ".vpce.amazonaws.com",
-        ".amazonaws.com.cn",
-        ".amazonaws.com",
-        ".api.aws",
-    ]
-    .iter()
-    .find_map(|suffix| host.strip_suffix(suffix))?;
-    let (service, of_host) = rest.rsplit_once('.')?;
-    let service = service.rsplit('.').next()?;
-    if matches!(service, "sts" | "sts-fips") {
-        region(of_host).ok()
-    } else {
-        None
-    }
-}
-
 fn made_of(text: &str, others: &str) -> bool {
     text.chars()
         .all(|c| c.is_ascii_alphanumeric() || others.contains(c))
@@ -254,24 +232,5 @@ mod tests {
         }
         assert!(source_identity("prometheus@aks").is_ok());
         assert!(source_identity("x").is_err() && source_identity("a b").is_err());
-    }
-
-    #[test]
-    fn an_sts_host_shows_its_region() {
-        for (host, region) in [
-            ("sts.eu-central-1.amazonaws.com", Some("eu-central-1")),
-            ("sts-fips.us-east-2.amazonaws.com", Some("us-east-2")),
-            ("sts.cn-north-1.amazonaws.com.cn", Some("cn-north-1")),
-            ("sts.eu-west-1.api.aws", Some("eu-west-1")),
-            (
-                "vpce-0a-1b.sts.us-west-2.vpce.amazonaws.com",
-                Some("us-west-2"),
-            ),
-            ("sts.amazonaws.com", Some("us-east-1")),
-            ("sts.internal.example", None),
-            ("127.0.0.1", None),
-        ] {
-            assert_eq!(region_of_sts(host).as_deref(), region, "{host}");
-        }
     }
 }

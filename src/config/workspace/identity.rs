@@ -11,7 +11,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::dns_suffix;
 use crate::config::reader::Reader;
 use crate::config::values::{self, Expected};
 use crate::config::{Entra, Identity, RoleSession, Setting, settings};
@@ -159,20 +158,6 @@ impl Reader<'_> {
             source_identity: source_identity?,
             tags: tags?,
         })
-    }
-
-    fn sts(&mut self, region: Option<&str>) -> Option<(hyper::Uri, String)> {
-        let endpoint = match self.given(&settings::STS_ENDPOINT) {
-            Some(_) => self.parse_given(&settings::STS_ENDPOINT, values::endpoint),
-            None => region.and_then(|region| {
-                format!("https://sts.{region}.{}/", dns_suffix(region))
-                    .parse()
-                    .ok()
-            }),
-        }?;
-        let of_host = endpoint.host().and_then(values::region_of_sts);
-        let region = of_host.or_else(|| region.map(str::to_owned))?;
-        Some((endpoint, region))
     }
 
     /// A role that assumes itself gains nothing and hides a mistake; and no trust crosses partitions.
