@@ -12,13 +12,16 @@ mod given;
 mod identity;
 mod network;
 mod reader;
+mod schema;
 mod settings;
+mod show;
 mod target;
 mod values;
 mod workspace;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::Uri;
@@ -27,17 +30,22 @@ use rustls::pki_types::CertificateDer;
 pub use identity::{Entra, Identity, RoleSession};
 pub use network::{Network, Proxy};
 use reader::Reader;
+pub use schema::schema;
 pub use settings::{ALL, Setting};
 
 /// A valid configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The file that it was read from in part.
+    pub file: Option<PathBuf>,
     /// Where senders write to.
     pub listen: SocketAddr,
     /// Where probes and metrics are served.
     pub admin_listen: SocketAddr,
     /// At least one; their names and ids are distinct.
     pub workspaces: Vec<Workspace>,
+    /// Where the extra roots stand.
+    pub ca_bundle: Option<PathBuf>,
     /// Certificates that are trusted beside the built-in roots.
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// The way to every endpoint.
@@ -79,7 +87,7 @@ pub struct Limits {
 }
 
 /// When to leave after the signal to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Drain {
     /// Once no request has come for this long.
     pub idle: Duration,
@@ -88,7 +96,7 @@ pub struct Drain {
 }
 
 /// How the program logs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Log {
     /// JSON or readable.
     pub format: LogFormat,
@@ -167,6 +175,23 @@ impl Config {
         around: &Surroundings<'_>,
     ) -> Result<Self, Rejected> {
         Reader::new(flag, around).read()
+    }
+
+    /// The settings that a running program cannot change and that differ from those of `other`.
+    #[must_use]
+    pub fn fixed_that_differ(&self, other: &Self) -> Vec<&'static str> {
+        [
+            ("--listen", self.listen == other.listen),
+            ("--admin-listen", self.admin_listen == other.admin_listen),
+            (
+                "--drain-idle and --drain-timeout",
+                self.drain == other.drain,
+            ),
+            ("--log-format and --log-level", self.log == other.log),
+        ]
+        .into_iter()
+        .filter_map(|(name, same)| (!same).then_some(name))
+        .collect()
     }
 }
 

@@ -10,7 +10,7 @@ use emulator::world::{Target, World, WorldConfig};
 use reqwest::StatusCode;
 
 use crate::bodies;
-use crate::rig::{Rig, config_of};
+use crate::rig::{Rig, V1, config_of, text};
 
 const DOCUMENT: &str = include_str!("../../docs/identities.md");
 
@@ -214,4 +214,132 @@ async fn a_refusal_of_sts_says_what_aws_must_hold() {
             "STS is asked, since our clock may be wrong"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_goes_through_two_hops_of_which_one_asks_for_an_external_id() {
+    let world = World::start(WorldConfig::default().two_hops("tenant-7"))
+        .await
+        .unwrap();
+    let rig = run_example("chained", world).await;
+    let calls = rig.world.sts_calls();
+    let actions: Vec<&str> = calls.iter().map(|call| call.action.as_str()).collect();
+    assert_eq!(
+        actions,
+        ["AssumeRoleWithWebIdentity", "AssumeRole", "AssumeRole"]
+    );
+    let seconds: Vec<_> = calls
+        .iter()
+        .map(|call| call.duration_seconds.as_deref().unwrap())
+        .collect();
+    assert_eq!(seconds, ["900", "900", "3600"]);
+    assert_eq!(
+        (
+            calls[1].external_id.as_deref(),
+            calls[2].external_id.as_deref()
+        ),
+        (None, Some("tenant-7"))
+    );
+    let chain = rig.world.chain();
+    assert_eq!(calls[2].role_arn.as_deref(), Some(chain[1].arn.as_str()));
+    let by = calls[2].caller.as_deref().unwrap();
+    assert!(by.contains(":assumed-role/hub/"), "{by}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entra_and_chained_roles_go_together() {
+    let entra = EntraConfig::new(TokenVersion::V2);
+    let config = WorldConfig::through_entra(entra).two_hops("tenant-7");
+    let rig = Rig::start_in(config, &[]).await;
+    let batch = bodies::v1("up", 3);
+    rig.write_until_stored(&batch, Duration::from_secs(10))
+        .await;
+    assert_eq!(rig.world.entra().unwrap().issued(), 1);
+    assert_eq!(rig.world.sts_calls().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_narrows_and_names_a_session_reaches_the_one_that_signs() {
+    let world = World::start(WorldConfig::default().two_hops("tenant-7"))
+        .await
+        .unwrap();
+    let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "aps:RemoteWrite", "Resource": "*"}]}"#;
+    let settings = [
+        ("session-policy", policy),
+        (
+            "session-policy-arn",
+            "arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess",
+        ),
+        ("source-identity", "aks@prod"),
+        ("session-tag", "team=obs env=prod"),
+    ];
+    let rig = Rig::start_beside(world, &settings).await;
+    let batch = bodies::v1("up", 3);
+    rig.write_until_stored(&batch, Duration::from_secs(10))
+        .await;
+    let calls = rig.world.sts_calls();
+    let key = calls[2].outcome.as_ref().unwrap();
+    let context = rig.world.sessions().find(key).unwrap().context;
+    assert!(context.policy.is_some());
+    assert_eq!(context.source_identity.as_deref(), Some("aks@prod"));
+    assert_eq!(context.tags.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_policy_without_the_action_is_amps_refusal() {
+    let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "aps:QueryMetrics", "Resource": "*"}]}"#;
+    let rig = Rig::start_in(WorldConfig::default(), &[("session-policy", policy)]).await;
+    rig.until_ready().await;
+    let answer = rig
+        .post("/api/v1/write", V1, bodies::v1("up", 3).body)
+        .await;
+    let said = text(answer).await;
+    assert!(said.contains("aps:RemoteWrite"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_hop_is_named_with_what_both_roles_need() {
+    let world = World::start(WorldConfig::default().two_hops("tenant-7"))
+        .await
+        .unwrap();
+    let (hub, writer) = (world.chain()[0].arn.clone(), world.chain()[1].arn.clone());
+    let without_id = format!("{hub} {writer}");
+    let rig = Rig::start_beside(world, &[("assume-role", &without_id)]).await;
+    let said = complaint(&rig).await;
+    for words in [
+        format!("hop 2 of 2, {writer}: STS refused (403 Forbidden, AccessDenied)"),
+        format!("the trust policy of {writer} must allow sts:AssumeRole to {hub}"),
+        format!("a policy of {hub} must allow sts:AssumeRole on {writer}"),
+        "none is given here (external-id=)".to_owned(),
+    ] {
+        assert!(said.contains(&words), "{words}: {said}");
+    }
+    let counted = r#"amp_sidecar_credential_exchanges_total{result="hop_AccessDenied"}"#;
+    assert!(rig.metric(counted).await >= 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_is_renewed_whole_and_its_outage_survived() {
+    let config = WorldConfig {
+        session_life: Some(Duration::from_secs(8)),
+        ..WorldConfig::default().two_hops("tenant-7")
+    };
+    let rig = Rig::start_in(config, &[]).await;
+    rig.until_ready().await;
+    let second = Fault::new(FaultKind::answer(503, "")).on_body("Action=AssumeRole&");
+    rig.world
+        .faults(Target::Sts)
+        .set([second.lasting(Duration::from_secs(5))]);
+    for n in 0..60 {
+        assert_eq!(
+            rig.write(&bodies::v1(&format!("up_{n}"), 3)).await,
+            StatusCode::OK
+        );
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    let failed = r#"amp_sidecar_credential_exchanges_total{result="hop_unusable_answer"}"#;
+    assert!(rig.metric(failed).await >= 1.0);
+    let renewed = r#"amp_sidecar_credential_exchanges_total{result="ok"}"#;
+    assert!(rig.metric(renewed).await >= 2.0);
+    assert_eq!(rig.world.journal(Target::Sts).counts().max_in_flight, 1);
 }

@@ -26,6 +26,7 @@ mod network;
 mod prometheus;
 mod rig;
 mod secrecy;
+mod several;
 mod splitting;
 mod the_program;
 mod token_access;
