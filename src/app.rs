@@ -70,7 +70,6 @@ impl App {
         let listener = bind("--listen", config.listen).await?;
         let admin_listener = bind("--admin-listen", config.admin_listen).await?;
         let telemetry = Arc::new(Telemetry::new());
-        telemetry.started(clock.now());
         let drain = config.drain.clone();
         tracing::info!(
             listen = %config.listen,
@@ -124,10 +123,17 @@ impl App {
         let router = Arc::clone(self.reloader.router());
         let (stop, stopped) = watch::channel(false);
         let (stop_admin, admin_stopped) = watch::channel(false);
-        let senders = tokio::spawn(listener::serve(self.listener, Arc::clone(&router), stopped));
+        let connections = |listener| self.admin.telemetry.connections(listener);
+        let senders = tokio::spawn(listener::serve(
+            self.listener,
+            Arc::clone(&router),
+            connections("senders"),
+            stopped,
+        ));
         let admin = tokio::spawn(listener::serve(
             self.admin_listener,
-            self.admin,
+            Arc::clone(&self.admin),
+            connections("admin"),
             admin_stopped,
         ));
 

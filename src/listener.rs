@@ -20,6 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::telemetry::Connections;
+
 /// Counts the idle time of a kept-alive connection too.
 const LONGEST_HEAD: Duration = Duration::from_secs(30);
 /// Enough for a thousand senders with two connections each.
@@ -47,6 +49,7 @@ pub trait Service: Send + Sync + 'static {
 pub async fn serve<S: Service>(
     listener: TcpListener,
     service: Arc<S>,
+    counted: Connections,
     mut stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
@@ -61,9 +64,10 @@ pub async fn serve<S: Service>(
             continue;
         };
         let (service, stop) = (Arc::clone(&service), stop.clone());
+        let open = counted.accepted();
         connections.spawn(async move {
             connection(tcp, service, stop).await;
-            drop(place);
+            drop((place, open));
         });
     }
     drop(listener);

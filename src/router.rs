@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use crate::batch::verdict::{Answer, Verdict};
 use crate::drain::Senders;
 use crate::listener::{Closed, Service};
-use crate::telemetry::{Meters, Telemetry};
+use crate::telemetry::{Telemetry, Unrouted};
 use crate::workspace::Running;
 
 /// Answers senders.
@@ -31,7 +31,7 @@ use crate::workspace::Running;
 pub struct Router {
     routes: ArcSwap<Routes>,
     /// Requests for no workspace.
-    nowhere: Meters,
+    nowhere: Unrouted,
     /// For leaving.
     pub senders: Senders,
 }
@@ -92,7 +92,7 @@ impl Router {
     pub fn new(routes: Routes, telemetry: &Telemetry) -> Self {
         Self {
             routes: ArcSwap::from_pointee(routes),
-            nowhere: telemetry.meters(""),
+            nowhere: telemetry.unrouted(),
             senders: Senders::default(),
         }
     }

@@ -15,7 +15,7 @@ use crate::config::{Network, Workspace};
 use crate::credentials::call::{Caller, ClientError};
 use crate::credentials::{Cache, Exchange, cache};
 use crate::sigv4::SigningError;
-use crate::telemetry::{Meters, Telemetry};
+use crate::telemetry::{Meters, Observed, Telemetry};
 
 /// A workspace that takes batches.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Running {
         let clock = clock.apart();
         let meters = Arc::new(telemetry.meters(&config.name));
         let caller = Caller::new(&way.tls, &way.network)?;
-        let source = Exchange::new(&config.identity, &caller, &clock);
+        let source = Exchange::new(&config.identity, &caller, &clock, &meters);
         let (credentials, refresher) = cache::cache(source, clock.clone(), Arc::clone(&meters));
         let pipeline = Pipeline::new(
             config,
@@ -107,12 +107,13 @@ impl Running {
     /// Measures what is only known when somebody looks.
     pub fn observe(&self, leaving: bool) {
         let admission = self.pipeline.admission();
-        self.meters.observe(
-            admission.bytes_in_flight(),
-            admission.requests_in_flight(),
-            self.clock.offset_seconds(),
-            !leaving && self.missing().is_none(),
-        );
+        self.meters.observe(Observed {
+            bytes: (admission.bytes_in_flight(), admission.budget()),
+            requests: (admission.requests_in_flight(), admission.slots()),
+            idle_connections: self.pipeline.idle_connections(),
+            clock_offset: self.clock.offset_seconds(),
+            ready: !leaving && self.missing().is_none(),
+        });
     }
 }
 

@@ -86,6 +86,18 @@ impl Admission {
         self.budget.saturating_sub(self.bytes.available_permits())
     }
 
+    /// Bytes that may be reserved.
+    #[must_use]
+    pub fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// Requests that may be admitted at once.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.all_slots
+    }
+
     /// Requests admitted now.
     #[must_use]
     pub fn requests_in_flight(&self) -> usize {

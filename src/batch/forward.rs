@@ -148,7 +148,7 @@ impl Forwarder {
 
     async fn connect(&self) -> Result<Connection, TransportFault> {
         let stream = self.dialer.dial().await?;
-        self.meters.upstream_connected();
+        let open = self.meters.upstream_connected();
         let meter = stream.meter();
         let handshake = http1::Builder::new()
             .max_buf_size(LARGEST_ANSWER)
@@ -159,6 +159,7 @@ impl Forwarder {
             if let Err(error) = connection.await {
                 tracing::trace!(%error, "connection to AMP ended");
             }
+            drop(open);
         });
         Ok(Connection {
             sender,
@@ -173,6 +174,7 @@ impl Forwarder {
         request.uri_mut().clone_from(&signed.path);
         request.headers_mut().clone_from(&signed.headers);
 
+        self.meters.upstream_request(signed.frames.len());
         let answered = connection.meter.read();
         let response = connection
             .sender
@@ -231,6 +233,12 @@ impl Forwarder {
         if idle.len() < MOST_IDLE && !connection.sender.is_closed() {
             idle.push(connection);
         }
+    }
+
+    /// Kept connections that nobody uses.
+    #[must_use]
+    pub fn idle_connections(&self) -> usize {
+        self.lock().len()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {

@@ -17,6 +17,7 @@ pub mod media;
 pub mod receive;
 pub mod reply;
 pub mod sign;
+pub mod spent;
 pub mod split;
 pub mod trouble;
 pub mod verdict;
@@ -40,9 +41,10 @@ use crate::workspace::Way;
 use admission::{Admission, Admitted};
 use deliver::Delivery;
 use frames::Frames;
-use inspect::{Contents, Inspector};
+use inspect::{Contents, Inspector, Version};
 use media::Media;
 use receive::Received;
+use spent::{Spent, timed};
 use trouble::Trouble;
 use verdict::Verdict;
 
@@ -58,6 +60,7 @@ pub struct Pipeline {
     meters: Arc<Meters>,
     trouble: Trouble,
     max_body_bytes: usize,
+    inspects: bool,
 }
 
 /// A batch whose body is no nonsense.
@@ -99,6 +102,7 @@ impl Pipeline {
             meters,
             trouble: Trouble::of(&workspace.name),
             max_body_bytes: workspace.limits.max_body_bytes,
+            inspects: workspace.limits.inspect,
         })
     }
 
@@ -108,17 +112,18 @@ impl Pipeline {
         B: Body<Data = Bytes> + Unpin,
     {
         let started = Instant::now();
-        let verdict = match self.prepare(request).await {
-            Ok(batch) => self.delivery.deliver(batch).await,
+        let mut spent = Spent::default();
+        let verdict = match self.prepare(request, &mut spent).await {
+            Ok(batch) => self.delivery.deliver(batch, &mut spent).await,
             Err(verdict) => verdict,
         };
-        self.meters.answered(&verdict, started.elapsed());
+        self.meters.answered(&verdict, started.elapsed(), &spent);
         self.trouble.saw(&verdict);
         verdict
     }
 
     /// From the head to a batch that is worth sending.
-    async fn prepare<B>(&self, request: Request<B>) -> Result<Inspected, Verdict>
+    async fn prepare<B>(&self, request: Request<B>, spent: &mut Spent) -> Result<Inspected, Verdict>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -130,28 +135,30 @@ impl Pipeline {
                 limit: self.max_body_bytes,
             });
         }
-        let admitted = self.admission.admit(declared).await?;
-        let received = receive::receive(admitted, body, self.max_body_bytes).await?;
-        self.inspect(received, media).await
+        let admitted = timed(&mut spent.admission, self.admission.admit(declared)).await?;
+        let reading = receive::receive(admitted, body, self.max_body_bytes);
+        let received = timed(&mut spent.receive, reading).await?;
+        self.inspect(received, media, spent).await
     }
 
-    async fn inspect(&self, received: Received, media: Media) -> Result<Inspected, Verdict> {
+    async fn inspect(
+        &self,
+        received: Received,
+        media: Media,
+        spent: &mut Spent,
+    ) -> Result<Inspected, Verdict> {
         let Received {
             frames,
             payload_hash,
             mut admitted,
         } = received;
-        let body = frames.contiguous();
-        let room = self.room_to_unpack(&body, &mut admitted).await?;
-        let mut inspector = self.inspectors().pop().unwrap_or_default();
-        let inspected = inspector.inspect(&body, media.version, room);
-        self.inspectors().push(inspector);
-        let contents = match inspected.map_err(Verdict::Malformed)? {
-            inspect::Inspected::Counted(contents) => contents,
-            inspect::Inspected::TooLarge { .. } => Contents::default(),
+        let contents = if self.inspects {
+            let counting = self.count(&frames, media.version, &mut admitted, spent);
+            counting.await?
+        } else {
+            Contents::default()
         };
-        self.meters.received(body.len(), &contents);
-        drop(body);
+        self.meters.received(frames.len(), &contents);
         let payload = Payload {
             media,
             frames,
@@ -159,6 +166,26 @@ impl Pipeline {
             contents,
         };
         Ok(Inspected { payload, admitted })
+    }
+
+    /// What the body holds, or that it is nonsense.
+    async fn count(
+        &self,
+        frames: &Frames,
+        version: Version,
+        admitted: &mut Admitted,
+        spent: &mut Spent,
+    ) -> Result<Contents, Verdict> {
+        let body = frames.contiguous();
+        let asking = self.room_to_unpack(&body, admitted);
+        let room = timed(&mut spent.admission, asking).await?;
+        let mut inspector = self.inspectors().pop().unwrap_or_default();
+        let inspected = inspector.inspect(&body, version, room);
+        self.inspectors().push(inspector);
+        match inspected.map_err(Verdict::Malformed)? {
+            inspect::Inspected::Counted(contents) => Ok(contents),
+            inspect::Inspected::TooLarge { .. } => Ok(Contents::default()),
+        }
     }
 
     /// How much may be unpacked. What is too large for the whole budget goes on uncounted.
@@ -176,6 +203,12 @@ impl Pipeline {
     #[must_use]
     pub fn admission(&self) -> &Admission {
         &self.admission
+    }
+
+    /// Kept connections to AMP that nobody uses, for the metrics.
+    #[must_use]
+    pub fn idle_connections(&self) -> usize {
+        self.delivery.idle_connections()
     }
 
     fn inspectors(&self) -> std::sync::MutexGuard<'_, Vec<Inspector>> {

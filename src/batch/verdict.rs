@@ -30,6 +30,48 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Paths that are served, for the answer to a request for another.
 pub const SERVED: &str = "POST /api/v1/remote_write, /api/v1/write and /workspaces/<id or name>/api/v1/remote_write of a configured workspace";
 
+/// The names of all outcomes.
+pub const OUTCOMES: [&str; 23] = [
+    "stored",
+    "no_credentials",
+    "unauthenticated",
+    "access_denied",
+    "workspace_not_found",
+    "throttled",
+    "amp_failing",
+    "unexpected",
+    "unreachable",
+    "overloaded",
+    "unsigned",
+    "refused",
+    "series_limit",
+    "refused_other",
+    "too_large_for_amp",
+    "malformed",
+    "too_large",
+    "unsupported_media",
+    "ambiguous_path",
+    "no_such_path",
+    "method_not_allowed",
+    "slow_sender",
+    "sender_gone",
+];
+
+/// The reasons under which samples are counted as lost.
+pub const LOSSES: [&str; 11] = [
+    "out_of_order",
+    "too_old",
+    "duplicate",
+    "label_limit",
+    "invalid",
+    "series_limit",
+    "refused_other",
+    "too_large_for_amp",
+    "malformed",
+    "too_large",
+    "unsupported_media",
+];
+
 /// What became of a batch.
 #[derive(Debug)]
 pub enum Verdict {

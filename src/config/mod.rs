@@ -80,6 +80,8 @@ pub struct Limits {
     pub upstream_timeout: Duration,
     /// The largest body that is read.
     pub max_body_bytes: usize,
+    /// Whether bodies are read, counted and judged.
+    pub inspect: bool,
     /// The largest body that is sent to AMP in one request.
     pub max_upstream_bytes: usize,
     /// All bodies held at once.

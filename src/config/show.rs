@@ -67,6 +67,10 @@ fn entry(workspace: &Workspace) -> String {
         duration(limits.upstream_timeout),
     );
     entry.put(&settings::MAX_BODY_BYTES, limits.max_body_bytes);
+    entry.put(
+        &settings::INSPECT,
+        if limits.inspect { "on" } else { "off" },
+    );
     entry.put(&settings::MAX_UPSTREAM_BYTES, limits.max_upstream_bytes);
     entry.put(&settings::MAX_INFLIGHT_BYTES, limits.max_inflight_bytes);
     format!("  - {}: {}\n{}", file::NAME, scalar(name), entry.text)

@@ -19,6 +19,7 @@ pub mod token;
 mod withhold;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use cache::{Cache, Held, Refresher, Unavailable};
 
@@ -26,10 +27,11 @@ use cache::{Failure, Source};
 use call::Caller;
 use entra::{Entra, EntraError};
 use sts::{Obtained, Pace, Sts, StsError};
-use token::TokenError;
+use token::{Token, TokenError};
 
 use crate::clock::Clock;
 use crate::config::{Identity, RoleSession};
+use crate::telemetry::Meters;
 
 /// The way from the token to credentials, for one identity.
 #[derive(Debug)]
@@ -40,6 +42,7 @@ pub struct Exchange {
     role: RoleSession,
     hops: Vec<RoleSession>,
     clock: Clock,
+    meters: Arc<Meters>,
 }
 
 /// Why an exchange gave no credentials.
@@ -80,7 +83,7 @@ pub enum ExchangeError {
 impl Exchange {
     /// Exchanges for `identity` through `caller`.
     #[must_use]
-    pub fn new(identity: &Identity, caller: &Caller, clock: &Clock) -> Self {
+    pub fn new(identity: &Identity, caller: &Caller, clock: &Clock, meters: &Arc<Meters>) -> Self {
         let entra = identity
             .entra
             .clone()
@@ -97,7 +100,26 @@ impl Exchange {
             role: identity.role.clone(),
             hops: identity.hops.clone(),
             clock: clock.clone(),
+            meters: Arc::clone(meters),
         }
+    }
+
+    /// What is shown to AWS.
+    async fn token(&self) -> Result<Token, ExchangeError> {
+        let token = token::read(&self.token_file).await?;
+        self.meters
+            .token_read(token.claims().and_then(|claims| claims.exp));
+        let Some(entra) = &self.entra else {
+            return Ok(token);
+        };
+        let exchanged = entra.exchange(&token).await;
+        self.count("Entra", &exchanged, EntraError::name);
+        Ok(exchanged?)
+    }
+
+    fn count<T, E>(&self, call: &'static str, answer: &Result<T, E>, name: fn(&E) -> &'static str) {
+        self.meters
+            .identity_call(call, answer.as_ref().map(|_| ()).map_err(name));
     }
 }
 
@@ -105,29 +127,26 @@ impl Source for Exchange {
     type Error = ExchangeError;
 
     async fn obtain(&self) -> Result<Obtained, ExchangeError> {
-        let mut token = token::read(&self.token_file).await?;
-        if let Some(entra) = &self.entra {
-            token = entra.exchange(&token).await?;
-        }
+        let token = self.token().await?;
         let obtained = self.sts.assume_role_with_web_identity(&self.role, &token);
-        let mut obtained = obtained.await.map_err(|source| {
+        let obtained = obtained.await;
+        self.count("AssumeRoleWithWebIdentity", &obtained, StsError::name);
+        let mut obtained = obtained.map_err(|source| {
             // The clock may have learned from the refusal whether the token is really over.
             let mend = mend::web_identity(&source, &self.role, token.claims(), self.clock.now());
             ExchangeError::WebIdentity { source, mend }
         })?;
         let mut before = &self.role;
         for (index, hop) in self.hops.iter().enumerate() {
-            obtained = self
-                .sts
-                .assume_role(hop, &obtained.credentials)
-                .await
-                .map_err(|source| ExchangeError::Hop {
-                    number: index + 1,
-                    of: self.hops.len(),
-                    role_arn: hop.role_arn.clone(),
-                    mend: mend::hop(&source, before, hop),
-                    source,
-                })?;
+            let next = self.sts.assume_role(hop, &obtained.credentials).await;
+            self.count("AssumeRole", &next, StsError::name);
+            obtained = next.map_err(|source| ExchangeError::Hop {
+                number: index + 1,
+                of: self.hops.len(),
+                role_arn: hop.role_arn.clone(),
+                mend: mend::hop(&source, before, hop),
+                source,
+            })?;
             before = hop;
         }
         Ok(obtained)

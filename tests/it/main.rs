@@ -22,6 +22,7 @@ mod foreign_sts;
 mod hostile_senders;
 mod identities;
 mod leaving;
+mod metrics;
 mod network;
 mod prometheus;
 mod rig;

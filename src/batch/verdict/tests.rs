@@ -87,6 +87,26 @@ fn the_table_in_the_readme_is_the_code() {
 }
 
 #[test]
+fn every_name_is_known_before_it_is_needed() {
+    let names: Vec<_> = one_of_each().iter().map(Verdict::name).collect();
+    assert_eq!(names, OUTCOMES);
+    let refused = [
+        Refusal::OutOfOrder,
+        Refusal::TooOld,
+        Refusal::Duplicate,
+        Refusal::LabelLimit,
+        Refusal::Invalid,
+    ];
+    let refused = refused.map(Refusal::name).into_iter();
+    let others = one_of_each();
+    let others = others
+        .iter()
+        .filter(|verdict| !matches!(verdict, Verdict::Refused { .. }))
+        .filter_map(Verdict::lost);
+    assert_eq!(refused.chain(others).collect::<Vec<_>>(), LOSSES);
+}
+
+#[test]
 fn a_batch_is_lost_exactly_where_the_sender_drops_it() {
     for verdict in one_of_each() {
         let dropped = match verdict.answer() {
