@@ -21,6 +21,7 @@ use hyper::{Request, Response};
 use tokio::time::Instant;
 
 use crate::batch::verdict::{Answer, Verdict};
+use crate::door::Door;
 use crate::drain::Senders;
 use crate::listener::{Closed, Service};
 use crate::telemetry::{Telemetry, Unrouted};
@@ -32,6 +33,7 @@ pub struct Router {
     routes: ArcSwap<Routes>,
     /// Requests for no workspace.
     nowhere: Unrouted,
+    door: Arc<Door>,
     /// For leaving.
     pub senders: Senders,
 }
@@ -87,12 +89,13 @@ impl Routes {
 // === impl Router ===
 
 impl Router {
-    /// Answers by `routes`.
+    /// Answers by `routes` whom `door` lets in.
     #[must_use]
-    pub fn new(routes: Routes, telemetry: &Telemetry) -> Self {
+    pub fn new(routes: Routes, door: Arc<Door>, telemetry: &Telemetry) -> Self {
         Self {
             routes: ArcSwap::from_pointee(routes),
             nowhere: telemetry.unrouted(),
+            door,
             senders: Senders::default(),
         }
     }
@@ -110,7 +113,11 @@ impl Router {
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let started = Instant::now();
-        let found = self.routes().find(request.uri().path()).map(Arc::clone);
+        let found = if self.door.lets_in(request.headers()) {
+            self.routes().find(request.uri().path()).map(Arc::clone)
+        } else {
+            Err(Verdict::NotLetIn)
+        };
         match found {
             Ok(running) => running.pipeline.answer(request).await.answer(),
             Err(verdict) => {

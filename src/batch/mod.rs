@@ -16,6 +16,7 @@ pub mod inspect;
 pub mod media;
 pub mod receive;
 pub mod reply;
+pub mod share;
 pub mod sign;
 pub mod spent;
 pub mod split;
@@ -96,7 +97,10 @@ impl Pipeline {
         meters: Arc<Meters>,
     ) -> Result<Self, SigningError> {
         Ok(Self {
-            admission: Admission::new(workspace.limits.max_inflight_bytes),
+            admission: Admission::new(
+                workspace.limits.max_inflight_bytes,
+                workspace.limits.client_share_percent,
+            ),
             inspectors: Mutex::default(),
             delivery: Delivery::new(workspace, way, credentials, clock, Arc::clone(&meters))?,
             meters,
@@ -135,7 +139,11 @@ impl Pipeline {
                 limit: self.max_body_bytes,
             });
         }
-        let admitted = timed(&mut spent.admission, self.admission.admit(declared)).await?;
+        let admitted = timed(
+            &mut spent.admission,
+            self.admission.admit(declared, head.extensions.get()),
+        )
+        .await?;
         let reading = receive::receive(admitted, body, self.max_body_bytes);
         let received = timed(&mut spent.receive, reading).await?;
         self.inspect(received, media, spent).await

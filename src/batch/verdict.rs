@@ -172,6 +172,8 @@ pub enum Verdict {
         /// What it says it is.
         what: String,
     },
+    /// The request shows no valid bearer token. Tokens rotate on both sides, seldom at the same moment.
+    NotLetIn,
     /// The path names no workspace, and there are several.
     AmbiguousPath {
         /// Of the workspaces that it could mean.
@@ -236,6 +238,7 @@ impl Verdict {
             Self::Malformed(_) => "malformed",
             Self::TooLarge { .. } => "too_large",
             Self::UnsupportedMedia { .. } => "unsupported_media",
+            Self::NotLetIn => "not_let_in",
             Self::AmbiguousPath { .. } => "ambiguous_path",
             Self::NoSuchPath => "no_such_path",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -266,6 +269,7 @@ impl Verdict {
             | Self::Unreachable(_)
             | Self::Unsigned { .. }
             | Self::Overloaded
+            | Self::NotLetIn
             | Self::AmbiguousPath { .. }
             | Self::NoSuchPath
             | Self::MethodNotAllowed
@@ -292,6 +296,7 @@ impl Verdict {
             | Self::Unreachable(_)
             | Self::Unsigned { .. }
             | Self::Overloaded
+            | Self::NotLetIn
             | Self::AmbiguousPath { .. } => (again, None),
             Self::Throttled { pause, .. } => (again, Some(pause.unwrap_or(Duration::from_secs(1)))),
             Self::AmpFailing { status, pause, .. } => (*status, *pause),
@@ -344,6 +349,9 @@ impl fmt::Display for Verdict {
                     "{what}; expected Content-Encoding: snappy and Content-Type: application/x-protobuf"
                 )
             }
+            Self::NotLetIn => f.write_str(
+                "not let in: the request needs `Authorization: Bearer` with a token of --listen-bearer-token-file",
+            ),
             Self::AmbiguousPath { names } => write!(
                 f,
                 "several workspaces are configured: write to /workspaces/<name>/api/v1/remote_write with one of {}",

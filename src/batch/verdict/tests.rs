@@ -45,6 +45,7 @@ fn one_of_each() -> Vec<Verdict> {
         Verdict::Malformed(Malformed::Empty),
         Verdict::TooLarge { limit: 1 },
         Verdict::UnsupportedMedia { what: said() },
+        Verdict::NotLetIn,
         Verdict::AmbiguousPath {
             names: vec!["a".to_owned(), "b".to_owned()],
         },
