@@ -1,5 +1,7 @@
 //! The command line, made from the one definition of the settings.
 
+pub mod pages;
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{ALL, Fault, Setting};
@@ -42,6 +44,7 @@ pub fn command() -> Command {
         .subcommand(run)
         .subcommand(config)
         .subcommand(setup::command())
+        .subcommands(pages::commands())
         .disable_help_subcommand(true)
 }
 
