@@ -37,3 +37,4 @@ mod splitting;
 mod the_program;
 mod token_access;
 mod upstream_faults;
+mod watching;
