@@ -301,7 +301,7 @@ impl Sum {
 
 /// The workspace as IAM names it, in the role's account unless AMP says otherwise.
 fn workspace_arn(workspace: &Workspace) -> String {
-    let mut parts = workspace.identity.role_arn.split(':');
+    let mut parts = workspace.identity.signing().role_arn.split(':');
     let partition = parts.nth(1).unwrap_or("aws");
     let account = parts.nth(2).unwrap_or("<account>");
     format!(

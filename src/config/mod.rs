@@ -10,6 +10,7 @@ mod door;
 mod endpoints;
 mod file;
 mod given;
+mod identity;
 mod network;
 mod reader;
 mod schema;
@@ -28,6 +29,7 @@ use hyper::Uri;
 use rustls::pki_types::CertificateDer;
 
 pub use door::{DoorFiles, Keys, Readable, Unreadable};
+pub use identity::{Entra, Identity, RoleSession};
 pub use network::{Network, Proxy};
 use reader::Reader;
 pub use schema::schema;
@@ -74,21 +76,6 @@ pub struct Workspace {
     pub identity: Identity,
     /// What bounds a batch.
     pub limits: Limits,
-}
-
-/// How the token becomes credentials.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Identity {
-    /// The role that is assumed.
-    pub role_arn: String,
-    /// The projected service-account token.
-    pub token_file: PathBuf,
-    /// Valid as STS asks for it.
-    pub session_name: String,
-    /// What is asked for; STS may give less.
-    pub session_duration: Duration,
-    /// The STS endpoint, with its path.
-    pub sts_endpoint: Uri,
 }
 
 /// What bounds a batch in time and space.
