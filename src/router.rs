@@ -46,6 +46,15 @@ pub struct Routes {
     index: HashMap<String, usize>,
 }
 
+/// The workspace that a path asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// Whichever is the only one.
+    TheOnly,
+    /// The one of this id or name.
+    Named(&'a str),
+}
+
 // === impl Routes ===
 
 impl Routes {
@@ -67,8 +76,8 @@ impl Routes {
     }
 
     fn find(&self, path: &str) -> Result<&Arc<Running>, Verdict> {
-        if path == "/api/v1/remote_write" || path == "/api/v1/write" {
-            return match self.workspaces.as_slice() {
+        match Wanted::by(path) {
+            Some(Wanted::TheOnly) => match self.workspaces.as_slice() {
                 [only] => Ok(only),
                 several => Err(Verdict::AmbiguousPath {
                     names: several
@@ -76,13 +85,28 @@ impl Routes {
                         .map(|running| running.config.name.clone())
                         .collect(),
                 }),
-            };
+            },
+            Some(Wanted::Named(key)) => {
+                let found = self.index.get(key).and_then(|n| self.workspaces.get(*n));
+                found.ok_or(Verdict::NoSuchPath)
+            }
+            None => Err(Verdict::NoSuchPath),
         }
-        let key = path
-            .strip_prefix("/workspaces/")
-            .and_then(|rest| rest.strip_suffix("/api/v1/remote_write"));
-        key.and_then(|key| self.workspaces.get(*self.index.get(key)?))
-            .ok_or(Verdict::NoSuchPath)
+    }
+}
+
+// === impl Wanted ===
+
+impl<'a> Wanted<'a> {
+    /// What this path asks for; `None` where no such path is served.
+    #[must_use]
+    pub fn by(path: &'a str) -> Option<Self> {
+        if path == "/api/v1/remote_write" || path == "/api/v1/write" {
+            return Some(Self::TheOnly);
+        }
+        path.strip_prefix("/workspaces/")
+            .and_then(|rest| rest.strip_suffix("/api/v1/remote_write"))
+            .map(Self::Named)
     }
 }
 
