@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! sender ─▶ listener ─▶ router ─▶ batch::{media ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
-//!                                                                                                ▲        └─ dial, resolve, tls
+//!                                                                                                ▲        └─ connections, dial, resolve, tls
 //! ```
 //!
 //! Its credentials, beside that path:
@@ -23,6 +23,7 @@ pub mod batch;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connections;
 pub mod credentials;
 pub mod dial;
 pub mod drain;

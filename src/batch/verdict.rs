@@ -20,7 +20,7 @@ use http_body_util::Full;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use hyper::{HeaderMap, Response, StatusCode};
 
-use crate::batch::forward::TransportFault;
+use crate::connections::TransportFault;
 use crate::batch::inspect::Malformed;
 use crate::batch::written::Written;
 
