@@ -11,6 +11,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{HeaderMap, Method, Request, Response, Uri};
@@ -22,7 +23,7 @@ use crate::dial::{DialError, Dialer, Meter};
 use crate::telemetry::Meters;
 
 /// More of an answer is never held for its reader.
-pub const LARGEST_BUFFER: usize = 64 * 1024;
+const LARGEST_BUFFER: usize = 64 * 1024;
 /// Load balancers drop connections that are idle for a minute or so.
 const LONGEST_IDLE: Duration = Duration::from_secs(50);
 /// More than Prometheus' shards ever need.
@@ -55,6 +56,15 @@ pub struct Connection {
     sender: SendRequest<Frames>,
     meter: Meter,
     idle_since: Instant,
+}
+
+/// The beginning of an answer's body.
+#[derive(Debug, Default)]
+pub struct Beginning {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Whether that is all.
+    pub complete: bool,
 }
 
 /// Why no answer came.
@@ -189,6 +199,34 @@ impl Connections {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Beginning ===
+
+impl Beginning {
+    /// Reads a body of which no more than 64 KiB are worth reading.
+    ///
+    /// # Errors
+    /// Where the connection breaks.
+    pub async fn read(mut body: Incoming) -> Result<Self, hyper::Error> {
+        let mut bytes = Vec::new();
+        while let Some(frame) = body.frame().await {
+            if let Some(chunk) = frame?.data_ref() {
+                let room = LARGEST_BUFFER - bytes.len();
+                bytes.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
+                if chunk.len() >= room {
+                    return Ok(Self {
+                        bytes,
+                        complete: false,
+                    });
+                }
+            }
+        }
+        Ok(Self {
+            bytes,
+            complete: true,
+        })
     }
 }
 

@@ -8,7 +8,14 @@
 //!                                                                                                ▲        └─ connections, dial, resolve, tls
 //! ```
 //!
-//! Its credentials, beside that path:
+//! A query, where the workspace may be read:
+//!
+//! ```text
+//! reader ─▶ listener ─▶ router ─▶ query::{api ─▶ ask ─▶ sign ─▶ answer ─▶ stream} ─▶ reader
+//!                                                         └─ connections, as above
+//! ```
+//!
+//! The credentials of both, beside these paths:
 //!
 //! ```text
 //! token file ─▶ credentials::{token ─▶ sts ─▶ cache} ─▶ batch::sign
@@ -29,6 +36,7 @@ pub mod dial;
 pub mod drain;
 pub mod http_date;
 pub mod listener;
+pub mod query;
 pub mod quote;
 pub mod resolve;
 pub mod router;

@@ -5,6 +5,8 @@
 //! `name()`. [`Telemetry`] is the whole; a workspace counts with its [`Meters`], in which the handles of what every batch
 //! touches are made once, so that counting is a few atomic additions.
 
+mod queries;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
@@ -20,6 +22,9 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::batch::inspect::Contents;
 use crate::batch::verdict::Verdict;
+
+use queries::QueryFamilies;
+pub use queries::QueryMeters;
 
 /// From a batch on loopback to the deadline and beyond.
 const DURATIONS: [f64; 14] = [
@@ -91,6 +96,7 @@ struct Families {
     credentials_expire: PerWorkspace<Seconds>,
     clock_offset: PerWorkspace<Seconds>,
     ready: PerWorkspace<Gauge>,
+    queries: QueryFamilies,
 }
 
 /// All metrics.
@@ -194,10 +200,12 @@ impl Families {
             credentials_expire: Family::default(),
             clock_offset: Family::default(),
             ready: Family::default(),
+            queries: QueryFamilies::default(),
         }
     }
 
     fn register(&self, registry: &mut Registry) {
+        self.queries.register(registry);
         plain(
             registry,
             "batches",
@@ -250,7 +258,7 @@ impl Families {
         plain(
             registry,
             "upstream_resends",
-            "Requests sent once more within one batch: stale connection, clock, credentials",
+            "Requests sent once more within one batch or query: stale connection, clock, credentials",
             &self.upstream_resends,
         );
         plain(
@@ -350,6 +358,12 @@ impl Meters {
             workspace,
             families,
         }
+    }
+
+    /// What the same workspace counts its queries with.
+    #[must_use]
+    pub fn queries(&self) -> QueryMeters {
+        QueryMeters::new(Arc::clone(&self.workspace), self.families.queries.clone())
     }
 
     /// A body was read and found whole.

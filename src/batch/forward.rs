@@ -7,18 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::BodyExt;
 use hyper::Response;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::batch::reply::Reply;
-use crate::connections::{Connection, Connections, LARGEST_BUFFER, Signed, TransportFault};
+use crate::connections::{Beginning, Connection, Connections, Signed, TransportFault};
 use crate::dial::Dialer;
 use crate::telemetry::Meters;
 
-/// More of an answer is not read.
-const LARGEST_ANSWER: usize = LARGEST_BUFFER;
 /// Once AMP has said 2xx the batch is stored, and the rest of its answer is not worth a wait.
 const REST_OF_SUCCESS: Duration = Duration::from_secs(1);
 
@@ -66,13 +63,15 @@ impl Forwarder {
         let (head, body) = response.into_parts();
         let body = if head.status.is_success() {
             // A success whose body breaks or stalls is a success: AMP has the batch.
-            let body = tokio::time::timeout(REST_OF_SUCCESS, bounded(body)).await;
+            let body = tokio::time::timeout(REST_OF_SUCCESS, Beginning::read(body)).await;
             body.ok().and_then(Result::ok).unwrap_or_else(|| {
                 self.meters.upstream_fault("success_body");
                 Beginning::default()
             })
         } else {
-            bounded(body).await.map_err(TransportFault::Broken)?
+            Beginning::read(body)
+                .await
+                .map_err(TransportFault::Broken)?
         };
         if body.complete {
             self.connections.keep(connection);
@@ -84,31 +83,4 @@ impl Forwarder {
             self.connections.is_verified(),
         ))
     }
-}
-
-/// The beginning of an answer's body.
-#[derive(Default)]
-struct Beginning {
-    bytes: Vec<u8>,
-    complete: bool,
-}
-
-async fn bounded(mut body: Incoming) -> Result<Beginning, hyper::Error> {
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        if let Some(chunk) = frame?.data_ref() {
-            let room = LARGEST_ANSWER - bytes.len();
-            bytes.extend_from_slice(chunk.get(..room).unwrap_or(chunk));
-            if chunk.len() >= room {
-                return Ok(Beginning {
-                    bytes,
-                    complete: false,
-                });
-            }
-        }
-    }
-    Ok(Beginning {
-        bytes,
-        complete: true,
-    })
 }

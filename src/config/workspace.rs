@@ -10,7 +10,7 @@ use hyper::Uri;
 
 use super::reader::Reader;
 use super::values::{self, Expected};
-use super::{Identity, Limits, Workspace, settings};
+use super::{Identity, Limits, Reading, Workspace, settings};
 
 /// A workspace's address.
 struct Target {
@@ -26,6 +26,7 @@ impl Reader<'_> {
         let region = target.as_ref().map(|target| target.region.as_str());
         let identity = self.identity(region);
         let limits = self.limits();
+        let reading = self.reading();
         let name = self.name();
         let Target {
             id,
@@ -39,6 +40,7 @@ impl Reader<'_> {
             remote_write_url,
             identity: identity?,
             limits: limits?,
+            reading: reading?,
         })
     }
 
@@ -227,6 +229,16 @@ impl Reader<'_> {
             max_upstream_bytes: max_upstream_bytes?,
             max_inflight_bytes: budget,
         })
+    }
+
+    /// `Some(None)` where it is off.
+    fn reading(&mut self) -> Option<Option<Reading>> {
+        let allowed = self.parse(&settings::ALLOW_QUERY, values::switch);
+        let timeout = self.parse(&settings::QUERY_TIMEOUT, |text| {
+            let (least, most) = (Duration::from_secs(1), Duration::from_secs(600));
+            values::duration_within(text, least, most, "1s to 10m")
+        })?;
+        Some(allowed?.then_some(Reading { timeout }))
     }
 }
 

@@ -16,7 +16,7 @@ pub mod token;
 
 use std::path::PathBuf;
 
-pub use cache::{Cache, Held, Refresher, Unavailable};
+pub use cache::{Cache, Held, Refresher, Refusal, Unavailable};
 
 use cache::{Failure, Source};
 use sts::{Obtained, Pace, Sts, StsError};
