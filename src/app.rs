@@ -74,6 +74,7 @@ impl App {
         let listener = bind("--listen", config.listen).await?;
         let admin_listener = bind("--admin-listen", config.admin_listen).await?;
         let telemetry = Arc::new(Telemetry::new());
+        telemetry.started(clock.now());
         let tls = Arc::new(tls::client(&config.extra_roots)?);
         let way = Way {
             tls,

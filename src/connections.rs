@@ -179,6 +179,7 @@ impl Connections {
 
     async fn connect(&self) -> Result<Connection, TransportFault> {
         let stream = self.dialer.dial().await?;
+        self.meters.upstream_connected();
         let meter = stream.meter();
         let handshake = http1::Builder::new()
             .max_buf_size(LARGEST_BUFFER)

@@ -62,6 +62,13 @@ struct Code {
     code: u16,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Denial {
+    workspace: Arc<str>,
+    action: &'static str,
+    resource: String,
+}
+
 /// What batches consist of, each counted.
 #[derive(Debug, Clone, Default)]
 struct Parts<M> {
@@ -90,9 +97,12 @@ struct Families {
     upstream_answers: Family<Code, Counter>,
     upstream_faults: Family<Reason, Counter>,
     upstream_resends: Family<Reason, Counter>,
+    upstream_connections: PerWorkspace<Counter>,
+    denials: Family<Denial, Counter>,
     inflight_bytes: PerWorkspace<Gauge>,
     inflight_requests: PerWorkspace<Gauge>,
     exchanges: Family<Exchange, Counter>,
+    exchange_duration: Family<Of, Histogram, fn() -> Histogram>,
     credentials_expire: PerWorkspace<Seconds>,
     clock_offset: PerWorkspace<Seconds>,
     ready: PerWorkspace<Gauge>,
@@ -104,6 +114,7 @@ struct Families {
 pub struct Telemetry {
     registry: Registry,
     families: Families,
+    started: Seconds,
 }
 
 /// What one workspace counts with.
@@ -117,6 +128,8 @@ pub struct Meters {
     splits: Counter,
     split_parts: Counter,
     duration: Histogram,
+    upstream_connections: Counter,
+    exchange_duration: Histogram,
     stored: Counter,
     inflight_bytes: Gauge,
     inflight_requests: Gauge,
@@ -141,8 +154,25 @@ impl Telemetry {
         let mut registry = Registry::with_prefix("amp_sidecar");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What is running", build);
+        let started = Seconds::default();
+        measured(
+            &mut registry,
+            "start_timestamp",
+            Unit::Seconds,
+            "When this process began to serve, since the epoch",
+            &started,
+        );
         families.register(&mut registry);
-        Self { registry, families }
+        Self {
+            registry,
+            families,
+            started,
+        }
+    }
+
+    /// The process begins to serve.
+    pub fn started(&self, at: SystemTime) {
+        self.started.set(since_the_epoch(at));
     }
 
     /// What the workspace of this name counts with, from where it left off.
@@ -194,9 +224,12 @@ impl Families {
             upstream_answers: Family::default(),
             upstream_faults: Family::default(),
             upstream_resends: Family::default(),
+            upstream_connections: Family::default(),
+            denials: Family::default(),
             inflight_bytes: Family::default(),
             inflight_requests: Family::default(),
             exchanges: Family::default(),
+            exchange_duration: Family::new_with_constructor(|| Histogram::new(DURATIONS)),
             credentials_expire: Family::default(),
             clock_offset: Family::default(),
             ready: Family::default(),
@@ -263,6 +296,18 @@ impl Families {
         );
         plain(
             registry,
+            "upstream_connections",
+            "Connections made to AMP",
+            &self.upstream_connections,
+        );
+        plain(
+            registry,
+            "access_denied",
+            "Times that AMP missed a permission of the role, by what the role must be allowed",
+            &self.denials,
+        );
+        plain(
+            registry,
             "inflight_requests",
             "Requests admitted and not yet answered",
             &self.inflight_requests,
@@ -302,6 +347,13 @@ impl Families {
         );
         measured(
             registry,
+            "credential_exchange_duration",
+            Unit::Seconds,
+            "From reading the token to credentials, or to an error",
+            &self.exchange_duration,
+        );
+        measured(
+            registry,
             "credentials_expire_timestamp",
             Unit::Seconds,
             "When the credentials in use expire, since the epoch; 0 before the first",
@@ -331,6 +383,11 @@ fn measured(
     registry.register_with_unit(name, help, unit, metric.clone());
 }
 
+fn since_the_epoch(at: SystemTime) -> f64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
+}
+
 // === impl Meters ===
 
 impl Meters {
@@ -349,6 +406,8 @@ impl Meters {
             splits: families.splits.get_or_create_owned(&of),
             split_parts: families.split_parts.get_or_create_owned(&of),
             duration: families.duration.get_or_create_owned(&of),
+            upstream_connections: families.upstream_connections.get_or_create_owned(&of),
+            exchange_duration: families.exchange_duration.get_or_create_owned(&of),
             stored: families.batches.get_or_create_owned(&outcome),
             inflight_bytes: families.inflight_bytes.get_or_create_owned(&of),
             inflight_requests: families.inflight_requests.get_or_create_owned(&of),
@@ -430,13 +489,30 @@ impl Meters {
         self.families.upstream_resends.get_or_create(&reason).inc();
     }
 
+    /// A connection to AMP was made.
+    pub fn upstream_connected(&self) {
+        self.upstream_connections.inc();
+    }
+
+    /// AMP refused the role `action` on `resource`.
+    pub fn denied(&self, action: &'static str, resource: &str) {
+        let denial = Denial {
+            workspace: Arc::clone(&self.workspace),
+            action,
+            resource: resource.to_owned(),
+        };
+        self.families.denials.get_or_create(&denial).inc();
+    }
+
+    /// An exchange ended, either way.
+    pub fn exchanged(&self, took: Duration) {
+        self.exchange_duration.observe(took.as_secs_f64());
+    }
+
     /// An exchange gave credentials.
     pub fn credentials_obtained(&self, expires: SystemTime) {
         self.exchange("ok");
-        let expires = expires
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        self.credentials_expire.set(expires.as_secs_f64());
+        self.credentials_expire.set(since_the_epoch(expires));
     }
 
     /// An exchange gave none.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /state` | counts of everything |
 //! | `GET`, `PUT`, `DELETE /faults/{issuer,sts,amp,entra}` | the target's fault script, JSON as in [`crate::fault`] |
+//! | the same at `/faults/amp/<workspace id>` | that of another workspace |
 //! | `POST /token/rotate` | a new token into the folder |
 //! | `POST /token/break` | `{"how": "expired"}`: a token of no use |
 //! | `POST /keys/rotate` | the issuer signs with a new key |
@@ -28,7 +29,7 @@ use crate::fault::Fault;
 use crate::http::{Reply, Serve, answer};
 use crate::issuer::BrokenToken;
 use crate::tls::Presented;
-use crate::world::{Controls, Target};
+use crate::world::Controls;
 
 /// Serves a world's controls.
 #[derive(Debug)]
@@ -98,8 +99,7 @@ impl Admin {
         let controls = &self.controls;
         let body = request.body();
         if let Some(target) = request.uri().path().strip_prefix("/faults/") {
-            let target = Target::named(target).ok_or(AdminError::NotFound)?;
-            let faults = controls.faults(target);
+            let faults = controls.faults_named(target).ok_or(AdminError::NotFound)?;
             match *request.method() {
                 Method::GET => return Ok(json!({"script": faults.script(), "met": faults.met()})),
                 Method::PUT => match parsed(body)? {

@@ -3,7 +3,7 @@
 //! In: a list of [`Fault`]s, by a call or as JSON over the admin endpoint. Its
 //! clock starts when it is set. Out: for each request, and for each new
 //! connection, the first fault of the list whose time is now, whose count is
-//! not used up and whose path fits.
+//! not used up and whose path and body fit.
 //!
 //! Two families. Some replace the answer and the request has no effect:
 //! `answer`, `redirect`, `hang`, `reset`, … (unless [`Fault::taking_effect`]
@@ -43,6 +43,9 @@ pub struct Fault {
     /// Only requests whose path and query contain this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Only requests whose body contains this: STS has one path for all that it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
     /// Whether the request is handled before its answer is replaced.
     #[serde(default)]
     pub take_effect: bool,
@@ -149,6 +152,7 @@ impl Fault {
             for_: None,
             count: None,
             path: None,
+            body: None,
             take_effect: false,
             kind,
         }
@@ -185,6 +189,23 @@ impl Fault {
             path: Some(part.into()),
             ..self
         }
+    }
+
+    /// Only requests whose body contains `part`, as `Action=AssumeRole&`.
+    #[must_use]
+    pub fn on_body(self, part: impl Into<String>) -> Self {
+        Self {
+            body: Some(part.into()),
+            ..self
+        }
+    }
+
+    fn fits(&self, path: &str, body: &[u8]) -> bool {
+        let holds = |part: &String| {
+            part.is_empty() || body.windows(part.len()).any(|some| some == part.as_bytes())
+        };
+        self.path.as_ref().is_none_or(|part| path.contains(part))
+            && self.body.as_ref().is_none_or(holds)
     }
 
     /// Handles the request first, so that only its answer is lost.
@@ -287,11 +308,8 @@ impl Faults {
     }
 
     /// The fault that a request to `path` meets now, counted as met.
-    pub(crate) fn at_request(&self, path: &str) -> Option<Fault> {
-        self.first(|fault| {
-            fault.kind.arrival().is_none()
-                && fault.path.as_ref().is_none_or(|part| path.contains(part))
-        })
+    pub(crate) fn at_request(&self, path: &str, body: &[u8]) -> Option<Fault> {
+        self.first(|fault| fault.kind.arrival().is_none() && fault.fits(path, body))
     }
 
     /// What a new connection meets now.
@@ -365,7 +383,7 @@ mod tests {
         let text = r#"[
             {"after": 5, "for": 20, "do": "hang"},
             {"count": 3, "do": {"answer": {"status": 503, "headers": [["retry-after", "2"]], "body": "no"}}},
-            {"do": {"delay": 0.5}, "path": "jwks"},
+            {"do": {"delay": 0.5}, "path": "jwks", "body": "x"},
             {"do": {"reset_after": {"bytes": 10}}, "take_effect": true}
         ]"#;
         let script: Vec<Fault> = serde_json::from_str(text).expect("valid");
@@ -397,7 +415,7 @@ mod tests {
     #[test]
     fn time_count_and_path_decide_which_entry_is_met() {
         let faults = Faults::default();
-        assert_eq!(faults.at_request("/"), None);
+        assert_eq!(faults.at_request("/", b""), None);
         faults.set([
             Fault::new(FaultKind::Hang).after(Duration::from_secs(60)),
             Fault::new(FaultKind::Reset).times(2),
@@ -405,7 +423,7 @@ mod tests {
             Fault::new(FaultKind::ResetOnAccept).times(1),
         ]);
         let kinds: Vec<_> = ["/", "/jwks", "/jwks", "/"]
-            .map(|path| faults.at_request(path).map(|fault| fault.kind))
+            .map(|path| faults.at_request(path, b"").map(|fault| fault.kind))
             .into();
         assert_eq!(
             kinds,
@@ -420,7 +438,16 @@ mod tests {
         assert_eq!(faults.at_arrival(), Arrival::Serve);
         assert_eq!(faults.met(), [0, 2, 1, 1]);
         faults.clear();
-        assert_eq!(faults.at_request("/jwks"), None);
+        assert_eq!(faults.at_request("/jwks", b""), None);
+    }
+
+    #[test]
+    fn the_body_decides_too() {
+        let faults = Faults::default();
+        faults.set([Fault::new(FaultKind::Hang).on_body("Action=AssumeRole&")]);
+        let met = |body: &[u8]| faults.at_request("/", body).is_some();
+        assert!(met(b"Version=1&Action=AssumeRole&RoleArn=a"));
+        assert!(!met(b"Action=AssumeRoleWithWebIdentity&RoleArn=a") && !met(b""));
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl<T: Answers> Serve for Front<T> {
             .uri()
             .path_and_query()
             .map_or_else(|| request.uri().path(), |path| path.as_str());
-        match self.faults.at_request(path) {
+        match self.faults.at_request(path, request.body()) {
             None => {
                 let response = self.truly(request).await;
                 in_flight.answered(response.status());

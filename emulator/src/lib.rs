@@ -10,7 +10,8 @@
 //! - [`world`] wires it all up in one process; tests and the binary start here.
 //! - [`issuer`], [`token_folder`]: a Kubernetes OIDC issuer and a projected volume.
 //! - [`entra`]: Entra ID's token endpoint, for who goes by way of it.
-//! - [`sts`], [`sessions`]: AssumeRoleWithWebIdentity, trust policies, what was issued.
+//! - [`sts`], [`sessions`]: AssumeRoleWithWebIdentity and AssumeRole, trust policies, what was issued.
+//! - [`iam`]: the language of policies, and session policies.
 //! - [`amp`]: the remote-write endpoint of a workspace.
 //! - [`fault`], [`journal`]: what goes wrong when, and what each target heard.
 //! - [`tcp`]: a proxy that spoils connections below HTTP.
@@ -31,6 +32,7 @@ pub mod fault;
 mod fetch;
 mod front;
 mod http;
+pub mod iam;
 pub mod issuer;
 pub mod journal;
 mod jwt;
@@ -38,6 +40,7 @@ pub mod matrix;
 mod oidc;
 pub mod peers;
 pub mod sessions;
+mod sigv4;
 pub mod sts;
 pub mod tcp;
 pub mod tls;

@@ -58,6 +58,16 @@ struct Serve {
     /// Let the pod go by way of Entra ID, whose application takes tokens of this version.
     #[arg(long, value_name = "v1|v2", value_parser = token_version)]
     entra: Option<TokenVersion>,
+    /// Put two roles of other accounts between the pod's role and the workspace, the second one asking for this
+    /// external id.
+    #[arg(long, value_name = "EXTERNAL-ID")]
+    chain: Option<String>,
+    /// Add a workspace in this region, with a role of its own.
+    #[arg(long, value_name = "REGION")]
+    second_region: Option<String>,
+    /// Allow the role AMP's query API, answered by the Prometheus of --forward-to.
+    #[arg(long)]
+    allow_query: bool,
     /// Serve STS over TLS too.
     #[arg(long)]
     sts_https: bool,
@@ -209,7 +219,16 @@ impl Serve {
             Some(version) => WorldConfig::through_entra(EntraConfig::new(version)),
             None => WorldConfig::default(),
         };
+        let base = match &self.chain {
+            Some(external_id) => base.two_hops(external_id),
+            None => base,
+        };
+        let base = match &self.second_region {
+            Some(region) => base.second_region(region),
+            None => base,
+        };
         let mut config = WorldConfig {
+            role_may_query: self.allow_query,
             session_life: self.session_life.map(Duration::from_secs),
             sts_https: self.sts_https,
             ports: Ports {
@@ -246,6 +265,14 @@ fn greeting(world: &World) -> String {
     );
     if let Some(authority) = world.entra_url() {
         text.push_str(&format!("Entra   {authority}\n"));
+    }
+    for other in world.others() {
+        text.push_str(&format!(
+            "AMP     {} (region {}, {})\n",
+            other.url(),
+            other.region(),
+            other.role_arn()
+        ));
     }
     text.push_str("\n# for amp-sidecar:\n");
     for (name, value) in world.environment() {

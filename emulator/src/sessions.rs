@@ -9,7 +9,7 @@
 //! Invariant: no two sessions share an access key id. The number held is
 //! capped, the oldest leaving first, so that an endless soak stays flat.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -17,6 +17,8 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rsa::rand_core::{OsRng, RngCore as _};
+
+use crate::iam::SessionPolicy;
 
 const HELD_AT_MOST: usize = 50_000;
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -38,6 +40,19 @@ pub struct Session {
     pub account: String,
     /// When the session ends.
     pub expiration: SystemTime,
+    /// What it carries beyond its role.
+    pub context: SessionContext,
+}
+
+/// What a caller gave a session along.
+#[derive(Debug, Clone, Default)]
+pub struct SessionContext {
+    /// What it may do at most.
+    pub policy: Option<SessionPolicy>,
+    /// Who stands behind it, through all roles that follow.
+    pub source_identity: Option<String>,
+    /// Session tags.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// Every session issued so far. Clones share the same set.
@@ -71,6 +86,19 @@ impl Sessions {
         life: Duration,
         now: SystemTime,
     ) -> Session {
+        self.issue_with(role_arn, session_name, life, now, SessionContext::default())
+    }
+
+    /// The same, carrying more than its role.
+    #[must_use]
+    pub fn issue_with(
+        &self,
+        role_arn: &str,
+        session_name: &str,
+        life: Duration,
+        now: SystemTime,
+        context: SessionContext,
+    ) -> Session {
         let role = RoleName::of(role_arn);
         let session = Session {
             access_key_id: format!("ASIA{}", random_base32(16)),
@@ -83,6 +111,7 @@ impl Sessions {
             ),
             account: role.account.to_owned(),
             expiration: now + life,
+            context,
         };
         let mut issued = self.lock();
         issued.total += 1;
@@ -123,6 +152,16 @@ impl Sessions {
 }
 
 // === impl Session ===
+
+impl Session {
+    /// Whether its session policy, if it has one, leaves this to it.
+    pub(crate) fn is_left(&self, action: &str, resource: &str) -> bool {
+        self.context
+            .policy
+            .as_ref()
+            .is_none_or(|policy| policy.allows(action, resource))
+    }
+}
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::batch::admission::Admitted;
 use crate::batch::forward::Forwarder;
 use crate::batch::frames::Frames;
-use crate::batch::reply::Meaning;
+use crate::batch::reply::{ACTION, Meaning};
 use crate::batch::sign::Signer;
 use crate::batch::split::{self, Part, SplitError};
 use crate::batch::verdict::Verdict;
@@ -228,7 +228,11 @@ impl Delivery {
         };
         self.meters.upstream_answer(reply.status());
         let clock_was_wrong = reply.date.is_some_and(|date| self.clock.learn(date));
-        (reply.meaning(&self.workspace_arn), clock_was_wrong)
+        let meaning = reply.meaning(&self.workspace_arn);
+        if let Meaning::Unauthenticated(Verdict::AccessDenied { .. }) = meaning {
+            self.meters.denied(ACTION, &self.workspace_arn);
+        }
+        (meaning, clock_was_wrong)
     }
 }
 

@@ -64,10 +64,7 @@ impl Forwarder {
         let body = if head.status.is_success() {
             // A success whose body breaks or stalls is a success: AMP has the batch.
             let body = tokio::time::timeout(REST_OF_SUCCESS, Beginning::read(body)).await;
-            body.ok().and_then(Result::ok).unwrap_or_else(|| {
-                self.meters.upstream_fault("success_body");
-                Beginning::default()
-            })
+            body.ok().and_then(Result::ok).unwrap_or_default()
         } else {
             Beginning::read(body)
                 .await
@@ -75,6 +72,8 @@ impl Forwarder {
         };
         if body.complete {
             self.connections.keep(connection);
+        } else if head.status.is_success() {
+            self.meters.upstream_fault("success_body");
         }
         Ok(Reply::new(
             head.status,

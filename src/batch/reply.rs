@@ -18,6 +18,9 @@ use crate::batch::written::Written;
 use crate::http_date;
 use crate::quote::quote;
 
+/// What the role must be allowed to do with the workspace.
+pub const ACTION: &str = "aps:RemoteWrite";
+
 /// AMP's answer.
 #[derive(Debug)]
 pub struct Reply {
@@ -165,7 +168,7 @@ impl Reply {
         let denied = self.is_denied();
         let said = self.said;
         Meaning::Unauthenticated(if denied {
-            let missing = format!("the role needs aps:RemoteWrite on {workspace_arn}");
+            let missing = format!("the role needs {ACTION} on {workspace_arn}");
             Verdict::AccessDenied { said, missing }
         } else {
             Verdict::Unauthenticated { said }

@@ -6,8 +6,8 @@
 
 use super::file::{self, Entry};
 use super::reader::Reader;
-use super::values::Expected;
-use super::{Fault, Setting};
+use super::values::{self, Expected};
+use super::{Fault, Setting, settings};
 
 impl Reader<'_> {
     /// What was given, wherever.
@@ -76,11 +76,15 @@ impl Reader<'_> {
     }
 
     fn note(&mut self, setting: String, value: &str, expected: &str) {
-        self.faults.push(Fault {
+        let fault = Fault {
             setting,
             value: withhold(value),
             expected: expected.to_owned(),
-        });
+        };
+        // What several workspaces share, or AMP and STS, is read for each.
+        if !self.faults.contains(&fault) {
+            self.faults.push(fault);
+        }
     }
 
     fn checked<T>(&mut self, setting: &Setting, value: Result<T, Expected>) -> Option<T> {
@@ -100,7 +104,21 @@ impl Reader<'_> {
 
     fn outside_the_file(&self, setting: &Setting) -> Option<String> {
         let variable = |name: &&str| (self.around.env)(name).filter(|value| !value.is_empty());
-        (self.flag)(setting).or_else(|| setting.env.iter().find_map(variable))
+        let variables = || match self.ignores(setting) {
+            false => setting.env.iter().find_map(variable),
+            true => None,
+        };
+        (self.flag)(setting).or_else(variables)
+    }
+
+    /// The variables that AWS' own AWS_IGNORE_CONFIGURED_ENDPOINT_URLS silences.
+    fn ignores(&self, setting: &Setting) -> bool {
+        let names_endpoint = |name: &&str| name.starts_with("AWS_ENDPOINT_URL");
+        let ignoring = &settings::IGNORE_CONFIGURED_ENDPOINT_URLS;
+        setting.env.iter().any(names_endpoint)
+            && self
+                .given(ignoring)
+                .is_some_and(|text| values::switch(&text) == Ok(true))
     }
 
     /// Where the value that counts stands; where there is none, where it could.

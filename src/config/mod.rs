@@ -6,11 +6,13 @@
 //! default; an empty variable counts as not set, as in AWS' SDKs. What lies outside the process and may still come (the
 //! token file, STS, DNS) is no configuration and is not looked at here: a valid configuration always starts.
 
+mod endpoints;
 mod file;
 mod given;
 mod network;
 mod reader;
 mod settings;
+mod target;
 mod values;
 mod workspace;
 

@@ -8,7 +8,7 @@
 //! own parsers cannot do, because they stop at the first.
 
 /// One setting: its names, its default and what it means.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Setting {
     /// The flag, without the dashes.
     pub flag: &'static str,
@@ -47,6 +47,16 @@ settings! {
         "The AMP workspace that is written to";
     REMOTE_WRITE_URL: "remote-write-url", ["AMP_SIDECAR_REMOTE_WRITE_URL"], "URL", "[from region and workspace]",
         "The workspace's remote-write URL; plain http only to loopback";
+    AMP_ENDPOINT: "amp-endpoint", ["AWS_ENDPOINT_URL_AMP"], "URL", "[from region]",
+        "Base URL of AMP in place of AWS' own, for example of a PrivateLink endpoint; the workspace's path is added";
+    ENDPOINT_URL: "endpoint-url", ["AWS_ENDPOINT_URL"], "URL", "[none]",
+        "Base URL of AMP and STS alike, where neither has its own";
+    IGNORE_CONFIGURED_ENDPOINT_URLS: "ignore-configured-endpoint-urls", ["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"], "", "false",
+        "Make nothing of the variables AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_AMP and AWS_ENDPOINT_URL_STS";
+    USE_FIPS_ENDPOINT: "use-fips-endpoint", ["AWS_USE_FIPS_ENDPOINT"], "", "false",
+        "Take AWS' FIPS hosts for AMP and STS";
+    USE_DUALSTACK_ENDPOINT: "use-dualstack-endpoint", ["AWS_USE_DUALSTACK_ENDPOINT"], "", "false",
+        "Take AWS' hosts with IPv4 and IPv6 for AMP and STS";
     ROLE_ARN: "role-arn", ["AWS_ROLE_ARN"], "ARN", "[required]",
         "The IAM role that the token is exchanged for";
     WEB_IDENTITY_TOKEN_FILE: "web-identity-token-file", ["AWS_WEB_IDENTITY_TOKEN_FILE"], "PATH", "[required]",
@@ -55,6 +65,8 @@ settings! {
         "Names the session in CloudTrail; made valid and cut to 64 characters";
     SESSION_DURATION: "session-duration", ["AMP_SIDECAR_SESSION_DURATION"], "DURATION", "1h",
         "How long credentials are asked for, 15m to 12h and at most the role's own maximum";
+    STS_REGION: "sts-region", ["AMP_SIDECAR_STS_REGION"], "REGION", "[the workspace's]",
+        "Region of STS, where it is another than the workspace's";
     STS_ENDPOINT: "sts-endpoint", ["AWS_ENDPOINT_URL_STS"], "URL", "https://sts.<region>.amazonaws.com",
         "The STS endpoint; plain http only to loopback";
     CA_BUNDLE: "ca-bundle", ["AWS_CA_BUNDLE"], "PATH", "[none]",

@@ -286,3 +286,131 @@ fn standing_open_needs_two_words() {
     assert!(read(&[("listen", "[::1]:8005")], MINIMAL).is_ok());
     assert!(read(&[("admin-listen", "127.0.0.1:8005")], MINIMAL).is_err());
 }
+
+/// What comes of flags and variables: the two URLs, or the settings with faults.
+fn endpoints(
+    flags: &[(&str, &str)],
+    env: &[(&str, &str)],
+) -> Result<(String, String), Vec<String>> {
+    match read(flags, env) {
+        Ok(config) => {
+            let [workspace] = config.workspaces.as_slice() else {
+                panic!("one workspace");
+            };
+            let sts = workspace.identity.sts_endpoint.to_string();
+            Ok((workspace.remote_write_url.to_string(), sts))
+        }
+        Err(rejected) => Err(rejected
+            .faults
+            .iter()
+            .map(|fault| fault.setting.split(' ').next().unwrap().to_owned())
+            .collect()),
+    }
+}
+
+#[test]
+fn endpoints_follow_awss_variables_in_their_order() {
+    const PATH: &str = "/workspaces/ws-1/api/v1/remote_write";
+    let found = |env: &[(&str, &str)]| endpoints(&[], &with(env)).unwrap();
+    let (amp, sts) = found(&[("AWS_ENDPOINT_URL", "https://aws.example.com/base/")]);
+    assert_eq!(amp, format!("https://aws.example.com/base{PATH}"));
+    assert_eq!(sts, "https://aws.example.com/base/");
+    let each = [
+        ("AWS_ENDPOINT_URL", "https://aws.example.com"),
+        ("AWS_ENDPOINT_URL_STS", "https://sts.example.com"),
+        (
+            "AWS_ENDPOINT_URL_AMP",
+            "https://vpce-1.aps-workspaces.eu-central-1.vpce.amazonaws.com",
+        ),
+    ];
+    let (amp, sts) = found(&each);
+    assert_eq!(
+        amp,
+        format!("https://vpce-1.aps-workspaces.eu-central-1.vpce.amazonaws.com{PATH}")
+    );
+    assert_eq!(sts, "https://sts.example.com/");
+    let whole = (
+        "AMP_SIDECAR_REMOTE_WRITE_URL",
+        "https://amp.example.com/workspaces/ws-1/api/v1/remote_write",
+    );
+    assert_eq!(
+        found(&[whole, each[2]]).0,
+        format!("https://amp.example.com{PATH}")
+    );
+
+    let ignored = [
+        &each[..],
+        &[("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "True")],
+    ]
+    .concat();
+    let (amp, sts) = found(&ignored);
+    assert_eq!(
+        amp,
+        format!("https://aps-workspaces.eu-central-1.amazonaws.com{PATH}")
+    );
+    assert_eq!(sts, "https://sts.eu-central-1.amazonaws.com/");
+    // A flag is no configured URL.
+    let sts = endpoints(
+        &[("sts-endpoint", "https://sts.example.com")],
+        &with(&ignored),
+    )
+    .unwrap()
+    .1;
+    assert_eq!(sts, "https://sts.example.com/");
+}
+
+#[test]
+fn fips_dual_stack_and_sts_region_choose_among_awss_hosts() {
+    let env = with(&[
+        ("AWS_USE_DUALSTACK_ENDPOINT", "TRUE"),
+        ("AMP_SIDECAR_STS_REGION", "us-east-1"),
+    ]);
+    let (amp, sts) = endpoints(
+        &[("region", "ca-central-1"), ("use-fips-endpoint", "true")],
+        &env,
+    )
+    .unwrap();
+    assert!(
+        amp.starts_with("https://aps-workspaces-fips.ca-central-1.api.aws/workspaces/"),
+        "{amp}"
+    );
+    assert_eq!(sts, "https://sts-fips.us-east-1.api.aws/");
+}
+
+#[test]
+fn contradicting_endpoints_are_all_named() {
+    let private = "https://vpce-1.aps-workspaces.us-west-2.vpce.amazonaws.com";
+    for (flags, named) in [
+        (
+            &[("use-fips-endpoint", "true")][..],
+            &["--use-fips-endpoint", "--use-fips-endpoint"][..],
+        ),
+        (&[("amp-endpoint", private)], &["--region"]),
+        (&[("region", "cn-north-1")], &["--region", "--role-arn"]),
+        (&[("region", "us-gov-west-1")], &["--role-arn"]),
+        (&[("sts-region", "us-gov-west-1")], &["--sts-region"]),
+        (
+            &[("sts-region", "Ohio"), ("sts-endpoint", "nowhere")],
+            &["--sts-region", "--sts-endpoint"],
+        ),
+        (
+            &[
+                ("use-dualstack-endpoint", "true"),
+                ("endpoint-url", "https://aws.example.com"),
+            ],
+            &["--use-dualstack-endpoint"],
+        ),
+        (&[("use-fips-endpoint", "maybe")], &["--use-fips-endpoint"]),
+    ] {
+        assert_eq!(endpoints(flags, MINIMAL).unwrap_err(), named, "{flags:?}");
+    }
+    let china = [
+        ("region", "cn-north-1"),
+        ("role-arn", "arn:aws-cn:iam::111122223333:role/amp"),
+        ("amp-endpoint", "https://amp.example.com"),
+    ];
+    assert_eq!(
+        endpoints(&china, MINIMAL).unwrap().1,
+        "https://sts.cn-north-1.amazonaws.com.cn/"
+    );
+}

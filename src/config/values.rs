@@ -30,7 +30,7 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Expected> {
 }
 
 pub(super) fn switch(text: &str) -> Result<bool, Expected> {
-    match text {
+    match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" => Ok(true),
         "false" | "0" | "no" => Ok(false),
         _ => expected("true or false"),

@@ -6,37 +6,29 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hyper::Uri;
-
 use super::reader::Reader;
+use super::target::Target;
 use super::values::{self, Expected};
 use super::{Identity, Limits, Reading, Workspace, settings};
-
-/// A workspace's address.
-struct Target {
-    id: String,
-    region: String,
-    remote_write_url: Uri,
-}
 
 impl Reader<'_> {
     /// A workspace, from the entry of the file that is being read or without one.
     pub(super) fn workspace(&mut self) -> Option<Workspace> {
-        let target = self.target();
-        let region = target.as_ref().map(|target| target.region.as_str());
-        let identity = self.identity(region);
+        let given = self.given_amp();
+        let region = self.region(given.as_ref());
+        let target = self.target(given, region.as_deref());
+        let identity = self.identity(region.as_deref());
         let limits = self.limits();
         let reading = self.reading();
         let name = self.name();
         let Target {
             id,
-            region,
             remote_write_url,
         } = target?;
         Some(Workspace {
             name: name?.unwrap_or_else(|| id.clone()),
             id,
-            region,
+            region: region?,
             remote_write_url,
             identity: identity?,
             limits: limits?,
@@ -59,86 +51,6 @@ impl Reader<'_> {
             );
             None
         }
-    }
-
-    /// Where batches go.
-    fn target(&mut self) -> Option<Target> {
-        let url = self.parse_given(&settings::REMOTE_WRITE_URL, values::endpoint);
-        let id = self.parse_given(&settings::WORKSPACE_ID, values::workspace_id);
-        let region = self.parse_given(&settings::REGION, values::region);
-        if self.given(&settings::REMOTE_WRITE_URL).is_some() {
-            return self.target_of_url(url?, id, region);
-        }
-        for (setting, what) in [
-            (
-                &settings::WORKSPACE_ID,
-                "the workspace's id, or --remote-write-url",
-            ),
-            (
-                &settings::REGION,
-                "the workspace's region, or --remote-write-url",
-            ),
-        ] {
-            if self.given(setting).is_none() {
-                self.fault(setting, what);
-            }
-        }
-        let (id, region) = (id?, region?);
-        let url = format!(
-            "https://aps-workspaces.{region}.amazonaws.com/workspaces/{id}/api/v1/remote_write"
-        );
-        let remote_write_url = url.parse().ok()?;
-        Some(Target {
-            id,
-            region,
-            remote_write_url,
-        })
-    }
-
-    /// What the URL shows must not contradict what else was given.
-    fn target_of_url(
-        &mut self,
-        url: Uri,
-        id: Option<String>,
-        region: Option<String>,
-    ) -> Option<Target> {
-        let in_path = url
-            .path()
-            .strip_prefix("/workspaces/")
-            .and_then(|rest| rest.strip_suffix("/api/v1/remote_write"));
-        let Some(in_path) = in_path.and_then(|id| values::workspace_id(id).ok()) else {
-            let expected =
-                "a path /workspaces/<id>/api/v1/remote_write, without a slash at its end";
-            self.fault(&settings::REMOTE_WRITE_URL, expected);
-            return None;
-        };
-        if id.is_some_and(|id| id != in_path) {
-            self.fault(
-                &settings::WORKSPACE_ID,
-                &format!("the workspace of --remote-write-url, {in_path}, or none"),
-            );
-        }
-        let of_host = url.host().and_then(region_of_host);
-        match (&region, &of_host) {
-            (Some(region), Some(of_host)) if region != of_host => {
-                self.fault(
-                    &settings::REGION,
-                    &format!("the region of --remote-write-url's host, {of_host}, or none"),
-                );
-            }
-            (None, None) if self.given(&settings::REGION).is_none() => {
-                self.fault(
-                    &settings::REGION,
-                    "the workspace's region, which this --remote-write-url does not show",
-                );
-            }
-            _ => {}
-        }
-        Some(Target {
-            id: in_path,
-            region: region.or(of_host)?,
-            remote_write_url: url,
-        })
     }
 
     fn identity(&mut self, region: Option<&str>) -> Option<Identity> {
@@ -165,14 +77,7 @@ impl Reader<'_> {
             );
             values::duration_within(text, least, most, "15m to 12h")
         });
-        let sts_endpoint = match self.given(&settings::STS_ENDPOINT) {
-            Some(_) => self.parse_given(&settings::STS_ENDPOINT, values::endpoint),
-            None => region.and_then(|region| {
-                format!("https://sts.{region}.{}/", dns_suffix(region))
-                    .parse()
-                    .ok()
-            }),
-        };
+        let sts = self.sts(region);
         let session_name = self
             .given(&settings::ROLE_SESSION_NAME)
             .unwrap_or_else(|| self.name_from_pod());
@@ -181,7 +86,7 @@ impl Reader<'_> {
             token_file: token_file?,
             session_name: values::session_name(&session_name),
             session_duration: session_duration?,
-            sts_endpoint: sts_endpoint?,
+            sts_endpoint: sts?.0,
         })
     }
 
@@ -239,25 +144,6 @@ impl Reader<'_> {
             values::duration_within(text, least, most, "1s to 10m")
         })?;
         Some(allowed?.then_some(Reading { timeout }))
-    }
-}
-
-/// The region of AMP's regional hosts; a PrivateLink or private host shows none.
-fn region_of_host(host: &str) -> Option<String> {
-    let rest = host
-        .strip_prefix("aps-workspaces.")
-        .or_else(|| host.strip_prefix("aps-workspaces-fips."))?;
-    let region = rest
-        .strip_suffix(".amazonaws.com")
-        .or_else(|| rest.strip_suffix(".api.aws"))?;
-    values::region(region).ok()
-}
-
-fn dns_suffix(region: &str) -> &'static str {
-    if region.starts_with("cn-") {
-        "amazonaws.com.cn"
-    } else {
-        "amazonaws.com"
     }
 }
 

@@ -285,7 +285,10 @@ impl<S: Source> Refresher<S> {
                 state.exchanging = true;
                 starts
             });
-            let due = match self.source.obtain().await {
+            let asked = Instant::now();
+            let obtained = self.source.obtain().await;
+            self.meters.exchanged(asked.elapsed());
+            let due = match obtained {
                 Ok(obtained) => {
                     if failures > 0 {
                         tracing::info!(

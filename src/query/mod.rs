@@ -145,7 +145,12 @@ impl Queries {
         let answer = self.ask(&asked, deadline).await?;
         let (head, body, connection) = match answer {
             Answer::Good(head, body, connection) => (head, body, connection),
-            Answer::Bad(bad) => return Ok(bad.respond(&asked.api, &self.workspace_arn)?),
+            Answer::Bad(bad) => {
+                if bad.refusal() == Some(Refusal::Denied) {
+                    self.meters.denied(asked.api.action(), &self.workspace_arn);
+                }
+                return Ok(bad.respond(&asked.api, &self.workspace_arn)?);
+            }
         };
         let head = answer::fit(head, &body, asked.gzip)?;
         let source = Source {

@@ -196,6 +196,11 @@ async fn a_role_that_may_not_write_hears_what_it_lacks() {
         words.contains("the role needs aps:RemoteWrite on arn:aws:aps:") && words.contains(&arn),
         "{words}"
     );
+    let denials = format!(
+        r#"amp_sidecar_access_denied_total{{action="aps:RemoteWrite",resource="arn:aws:aps:{}:123456789012:{arn}"}}"#,
+        rig.world.region()
+    );
+    assert!(rig.metric(&denials).await >= 1.0);
 
     rig.world
         .amp()

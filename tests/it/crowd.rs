@@ -9,18 +9,28 @@ use emulator::world::{World, WorldConfig};
 use tokio::sync::Barrier;
 
 use crate::bodies;
+use crate::cgroup::Cgroup;
 use crate::rig::{V1, client};
 
 const SENDERS: usize = 1000;
 const LIMIT: u64 = 64 << 20;
+const BINARY: &str = env!("CARGO_BIN_EXE_amp-sidecar");
 
-/// With the budget that a cgroup of 64 MiB gives; the peak of resident memory is what that cgroup would have had to hold.
+/// In a cgroup of 64 MiB, from which the sidecar takes its budget. Where nobody may make one, with the budget that it gives;
+/// the peak of resident memory is then what that cgroup would have had to hold.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_senders_at_once_fit_into_64_mib_and_lose_nothing() {
     let world = World::start(WorldConfig::default()).await.unwrap();
-    let program = Program::Sidecar(Path::new(env!("CARGO_BIN_EXE_amp-sidecar")).to_owned());
+    let cgroup = Cgroup::of_memory(LIMIT);
+    let program = match &cgroup {
+        Some(cgroup) => Program::Command(cgroup.run(&format!(
+            "{BINARY} --listen={{listen}} --admin-listen={{admin}}"
+        ))),
+        None => Program::Sidecar(Path::new(BINARY).to_owned()),
+    };
+    println!("in a cgroup: {}", cgroup.is_some());
     let budget = (LIMIT / 4).to_string();
-    let sidecar = Sidecar::start(&program, &world, &["--max-inflight-bytes", &budget])
+    let mut sidecar = Sidecar::start(&program, &world, &["--max-inflight-bytes", &budget])
         .await
         .unwrap();
     let pid = sidecar.process().pid().unwrap();
@@ -66,6 +76,13 @@ async fn a_thousand_senders_at_once_fit_into_64_mib_and_lose_nothing() {
         .filter(|(labels, at)| !world.store().contains(labels, *at));
     assert_eq!(missing.count(), 0);
 
+    sidecar.process_mut().check().await.unwrap();
+    let budget = format!("\"max_inflight_bytes\":{budget},");
+    assert!(
+        sidecar.log().contains(&budget),
+        "{}",
+        sidecar.log().last_words()
+    );
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let peak = status
         .lines()
@@ -74,4 +91,8 @@ async fn a_thousand_senders_at_once_fit_into_64_mib_and_lose_nothing() {
     let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
     println!("peak of resident memory: {peak} KiB");
     assert!(peak * 1024 < LIMIT, "{peak} KiB");
+    drop(sidecar);
+    if let Some(cgroup) = cgroup {
+        assert_eq!(cgroup.kills(), 0);
+    }
 }

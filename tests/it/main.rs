@@ -13,12 +13,14 @@
 )]
 
 mod bodies;
+mod cgroup;
 mod credentials;
 mod crowd;
 mod data_path;
 mod demo;
 mod hostile_senders;
 mod leaving;
+mod network;
 mod prometheus;
 mod rig;
 mod secrecy;

@@ -118,3 +118,23 @@ fn a_valid_configuration_starts_whatever_the_token_and_sts_say_and_a_signal_ends
         }
     }
 }
+
+/// Anonymous and file-backed pages alike; a release build has fewer of either. `benches/footprint` measures one.
+#[test]
+fn an_idle_sidecar_is_small() {
+    let mut process = sidecar()
+        .envs(MINIMAL)
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    process.kill().unwrap();
+    process.wait().unwrap();
+    let resident = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+    let resident: u64 = resident.unwrap().parse().unwrap();
+    assert!(resident < 12 * 1024, "{resident} KiB");
+}

@@ -20,33 +20,52 @@ async fn heard(rig: &Rig, fault: Fault) -> (u16, String) {
     (response.status().as_u16(), text(response).await)
 }
 
+/// The contract, status by status, with and without a `Retry-After`, as it comes over the wire from an AMP that says nothing else.
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_that_would_lose_samples_become_503() {
+async fn every_status_that_amp_may_answer_is_heard_as_the_contract_says() {
     let rig = Rig::start().await;
     rig.until_ready().await;
-    for status in [
-        300, 304, 401, 403, 404, 405, 408, 409, 429, 505, 507, 511, 599,
-    ] {
-        let (heard, words) = heard(&rig, Fault::new(FaultKind::answer(status, "no"))).await;
-        assert_eq!(heard, 503, "{status}: {words}");
+    for status in 100..=599 {
+        for asked in [None, Some("90")] {
+            let headers = asked.map(|asked| ("retry-after".to_owned(), asked.to_owned()));
+            rig.world
+                .faults(Target::Amp)
+                .set([Fault::new(FaultKind::Answer {
+                    status,
+                    headers: headers.into_iter().collect(),
+                    body: String::new(),
+                })]);
+            let response = rig
+                .post("/api/v1/write", V1, bodies::v1("up", 1).body)
+                .await;
+            let pause = response
+                .headers()
+                .get("retry-after")
+                .map(|pause| pause.to_str().unwrap());
+            let heard = (response.status().as_u16(), pause);
+            let capped = asked.and(Some("5"));
+            let expected = match status {
+                100..=199 | 300..=399 | 401 | 403 | 404 | 405 | 408 | 409 => (503, None),
+                200..=299 | 400 | 402 | 406..=428 | 430..=499 => (status, None),
+                429 => (503, capped.or(Some("1"))),
+                500 | 502 | 503 | 504 => (status, capped),
+                _ => (503, None),
+            };
+            assert_eq!(heard, expected, "{status}, Retry-After {asked:?}");
+        }
     }
-    for status in [500, 502, 503, 504, 415, 422] {
-        assert_eq!(
-            heard(&rig, Fault::new(FaultKind::answer(status, "no")))
-                .await
-                .0,
-            status
-        );
-    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_is_not_followed() {
+    let rig = Rig::start().await;
+    rig.until_ready().await;
     for status in [301, 302, 303, 307, 308] {
         let location = format!("http://{}/api/v1/write", rig.host);
         let kind = FaultKind::Redirect { status, location };
-        assert_eq!(
-            heard(&rig, Fault::new(kind)).await.0,
-            503,
-            "{status} is not followed"
-        );
+        assert_eq!(heard(&rig, Fault::new(kind)).await.0, 503, "{status}");
     }
+    assert_eq!(rig.world.journal(Target::Amp).total(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,11 @@ pub struct AmpConfig {
     pub workspace_id: String,
     /// Role ARNs that are allowed `aps:RemoteWrite`, at the start; see [`Amp::allow_roles`](super::Amp::allow_roles).
     pub allowed_roles: Vec<String>,
-    /// The URL of a Prometheus remote-write receiver that gets a copy of whatever is accepted.
+    /// Role ARNs that are allowed the four actions of the query API, at the start; see
+    /// [`Amp::allow_queries`](super::Amp::allow_queries).
+    pub query_roles: Vec<String>,
+    /// The URL of a Prometheus remote-write receiver that gets a copy of whatever is accepted, and that answers
+    /// queries where the URL ends in `/api/v1/write`.
     pub forward_to: Option<String>,
     /// The largest body, compressed.
     pub max_request_bytes: usize,
@@ -42,6 +46,7 @@ impl Default for AmpConfig {
             account: "123456789012".into(),
             workspace_id: "ws-12345678-abcd-1234-abcd-123456789012".into(),
             allowed_roles: Vec::new(),
+            query_roles: Vec::new(),
             forward_to: None,
             max_request_bytes: 1_000_000,
             max_series: 50_000_000,

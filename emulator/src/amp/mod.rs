@@ -1,7 +1,8 @@
-//! AMP's side of the stand-in: one workspace's remote-write endpoint.
+//! AMP's side of the stand-in: one workspace's remote-write endpoint, and its query API.
 //!
 //! ```text
-//! request ─▶ route ─▶ size ─▶ signature ─▶ permission ─▶ workspace ─▶ schema ─▶ decode ─▶ judge ─▶ [forward] ─▶ store
+//! request ─▶ route ─▶ size ─▶ signature ─▶ permission ─▶ workspace ─┬─▶ schema ─▶ decode ─▶ judge ─▶ [forward] ─▶ store
+//!                                                                   └─▶ query ─▶ a real Prometheus
 //! ```
 //!
 //! [`Amp::handle`] takes a whole request and AMP's own time and gives the whole answer; sockets, TLS and scripted faults
@@ -9,8 +10,7 @@
 //! session that was allowed to write. Every answer bears `x-amzn-RequestId` and a `Date` of AMP's own clock, which need
 //! not be the machine's: a sender may learn its offset from it.
 //!
-//! The `sigv4` module is written from the specification. Using the library that the sidecar signs with would have been
-//! shorter, and would agree with it even where both are wrong.
+//! Signatures are verified by the crate's own `sigv4`.
 
 mod config;
 mod content;
@@ -18,11 +18,12 @@ mod decode;
 mod forward;
 mod judge;
 mod labels;
+mod prometheus;
 /// The messages that AMP takes.
 pub use remote_write_proto as proto;
+mod query;
 mod refusal;
 mod series;
-mod sigv4;
 mod store;
 
 use std::{
@@ -46,10 +47,13 @@ pub use self::{
 };
 use self::{
     content::Schema,
+    query::Question,
     refusal::{Refusal, Written},
+};
+use crate::{
+    sessions::{Session, Sessions},
     sigv4::Verifier,
 };
-use crate::sessions::{Session, Sessions};
 
 const HTTP_DATE: &[FormatItem<'_>] = format_description!(
     "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
@@ -65,6 +69,7 @@ pub struct Amp(Arc<Inner>);
 struct Inner {
     config: AmpConfig,
     allowed_roles: RwLock<Vec<String>>,
+    query_roles: RwLock<Vec<String>>,
     sessions: Sessions,
     store: Store,
     /// Held from judging to storing, across forwarding: nothing may be stored in between.
@@ -78,6 +83,7 @@ impl Amp {
     pub fn new(config: AmpConfig, sessions: Sessions) -> Self {
         Self(Arc::new(Inner {
             allowed_roles: RwLock::new(config.allowed_roles.clone()),
+            query_roles: RwLock::new(config.query_roles.clone()),
             config,
             sessions,
             store: Store::default(),
@@ -106,11 +112,20 @@ impl Amp {
             .unwrap_or_else(PoisonError::into_inner) = roles.into_iter().collect();
     }
 
+    /// From now on these role ARNs may query, and no others.
+    pub fn allow_queries(&self, roles: impl IntoIterator<Item = String>) {
+        *self
+            .0
+            .query_roles
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = roles.into_iter().collect();
+    }
+
     /// Answers one request as of `now`. Dropped before it is done, it has stored nothing, though a real Prometheus
     /// behind it may have.
     pub async fn handle(&self, now: SystemTime, request: Request<Bytes>) -> Response<Bytes> {
         let mut response = match self.take(now, &request).await {
-            Ok(written) => refusal::accepted(written),
+            Ok(response) => response,
             Err(refusal) => refusal.into_response(),
         };
         self.stamp(now, &mut response);
@@ -121,9 +136,9 @@ impl Amp {
         &self,
         now: SystemTime,
         request: &Request<Bytes>,
-    ) -> Result<Option<Written>, Refusal> {
+    ) -> Result<Response<Bytes>, Refusal> {
         let config = &self.0.config;
-        let workspace = route(request).ok_or(Refusal::NoRoute)?;
+        let (workspace, operation) = route(request).ok_or(Refusal::NoRoute)?;
         if request.body().len() > config.max_request_bytes {
             return Err(Refusal::TooLong);
         }
@@ -131,32 +146,51 @@ impl Amp {
             return Err(Refusal::ForbiddenHeader(TENANT_HEADER));
         }
         let verifier = Verifier {
-            region: &config.region,
+            regions: std::slice::from_ref(&config.region),
             service: "aps",
             sessions: &self.0.sessions,
         };
         let session = verifier.verify(now, request)?;
-        if !self.may_write(&session) {
-            return Err(Refusal::not_allowed(
-                config,
-                &session.assumed_role_arn,
-                workspace,
-            ));
-        }
+        self.authorize(&session, operation, workspace)?;
         if workspace != config.workspace_id {
             return Err(Refusal::NoWorkspace);
         }
-        let schema = content::schema(request.headers())?;
-        self.ingest(now, schema, request.body()).await
+        match operation {
+            Operation::Write => {
+                let schema = content::schema(request.headers())?;
+                let written = self.ingest(now, schema, request.body()).await?;
+                Ok(refusal::accepted(written))
+            }
+            Operation::Ask(question) => {
+                Ok(question.ask(config.forward_to.as_deref(), request).await?)
+            }
+        }
     }
 
-    fn may_write(&self, session: &Session) -> bool {
-        let allowed = self
-            .0
-            .allowed_roles
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        session.account == self.0.config.account && allowed.contains(&session.role_arn)
+    /// Whether the session's role and its session policy both allow it.
+    fn authorize(
+        &self,
+        session: &Session,
+        operation: Operation<'_>,
+        workspace: &str,
+    ) -> Result<(), Refusal> {
+        let config = &self.0.config;
+        let (action, roles) = match operation {
+            Operation::Write => ("aps:RemoteWrite", &self.0.allowed_roles),
+            Operation::Ask(question) => (question.action, &self.0.query_roles),
+        };
+        let resource = config.workspace_arn(workspace);
+        let roles = roles.read().unwrap_or_else(PoisonError::into_inner);
+        let by_role = session.account == config.account && roles.contains(&session.role_arn);
+        if by_role && session.is_left(action, &resource) {
+            return Ok(());
+        }
+        Err(Refusal::NotAllowed {
+            user: session.assumed_role_arn.clone(),
+            action,
+            resource,
+            by_session_policy: by_role,
+        })
     }
 
     async fn ingest(
@@ -215,10 +249,20 @@ impl Amp {
     }
 }
 
-/// The workspace that a request is for, if it is a remote write at all. A slash at the end is another path.
-fn route(request: &Request<Bytes>) -> Option<&str> {
+/// What a request is for.
+#[derive(Clone, Copy, Debug)]
+enum Operation<'a> {
+    Write,
+    Ask(Question<'a>),
+}
+
+/// The workspace that a request is for, and what for, if AMP has such a path. A slash at the end is another path.
+fn route(request: &Request<Bytes>) -> Option<(&str, Operation<'_>)> {
     let rest = request.uri().path().strip_prefix("/workspaces/")?;
-    let workspace = rest.strip_suffix("/api/v1/remote_write")?;
-    (request.method() == Method::POST && !workspace.is_empty() && !workspace.contains('/'))
-        .then_some(workspace)
+    let (workspace, path) = rest.split_once("/api/v1/")?;
+    let operation = match path {
+        "remote_write" if request.method() == Method::POST => Operation::Write,
+        path => Operation::Ask(Question::at(path, request.method())?),
+    };
+    (!workspace.is_empty() && !workspace.contains('/')).then_some((workspace, operation))
 }

@@ -8,7 +8,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use super::{config::AmpConfig, sigv4::SignatureFault};
+use super::query::QueryError;
+use crate::sigv4::SignatureFault;
 
 /// How many samples, histograms and exemplars of a batch are stored now (also if they had been before).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,9 +33,17 @@ pub(super) enum Refusal {
     #[error(transparent)]
     Signature(#[from] SignatureFault),
     #[error(
-        "User: {user} is not authorized to perform: aps:RemoteWrite on resource: {resource} because no identity-based policy allows the aps:RemoteWrite action"
+        "User: {user} is not authorized to perform: {action} on resource: {resource} because no {} policy allows the \
+         {action} action",
+        if *by_session_policy { "session" } else { "identity-based" }
     )]
-    NotAllowed { user: String, resource: String },
+    NotAllowed {
+        user: String,
+        action: &'static str,
+        resource: String,
+        /// Its role would be allowed.
+        by_session_policy: bool,
+    },
     #[error("Workspace not found")]
     NoWorkspace,
     #[error("{0}")]
@@ -52,6 +61,9 @@ pub(super) enum Refusal {
     /// The copy for the real Prometheus did not arrive.
     #[error("Internal server error: {0}")]
     Forward(#[from] super::forward::ForwardError),
+    /// There is no answer from the real Prometheus.
+    #[error(transparent)]
+    Query(#[from] super::query::QueryError),
 }
 
 /// 200, as AMP gives it: an empty body.
@@ -64,13 +76,6 @@ pub(super) fn accepted(written: Option<Written>) -> Response<Bytes> {
 // === impl Refusal ===
 
 impl Refusal {
-    pub(super) fn not_allowed(config: &AmpConfig, user: &str, workspace: &str) -> Self {
-        Self::NotAllowed {
-            user: user.to_owned(),
-            resource: config.workspace_arn(workspace),
-        }
-    }
-
     pub(super) fn into_response(self) -> Response<Bytes> {
         let text = self.to_string();
         match self {
@@ -111,6 +116,18 @@ impl Refusal {
             Self::Forward(_) => json(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "InternalServerException",
+                "message",
+                &text,
+            ),
+            Self::Query(QueryError::Call(_)) => json(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalServerException",
+                "message",
+                &text,
+            ),
+            Self::Query(QueryError::NoPrometheus | QueryError::NoApi(_)) => json(
+                StatusCode::NOT_IMPLEMENTED,
+                "NotImplementedException",
                 "message",
                 &text,
             ),

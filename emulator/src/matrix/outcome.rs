@@ -6,12 +6,13 @@
 //! fault that never struck would prove nothing.
 
 use std::collections::BTreeMap;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::ear::Ear;
-use super::row::{Counted, Promise, Row, Shown};
+use super::row::{Counted, Ending, Promise, Row, STARTED, Shown};
 use crate::peers::compare::Comparison;
 use crate::peers::metrics::Metrics;
 
@@ -34,6 +35,8 @@ pub(super) struct Played<'a> {
     pub(super) again_after: Option<Duration>,
     /// Whether it is our sidecar, whose metrics are known.
     pub(super) is_ours: bool,
+    /// How the sidecar left; `None` where it was not to, or did not in time.
+    pub(super) left: Option<ExitStatus>,
     pub(super) log: String,
     pub(super) took: Duration,
 }
@@ -79,6 +82,7 @@ impl Outcome {
         if played.is_ours {
             broken.extend(not_shown(&row.shown, &played.metrics));
             broken.extend(silenced(played.heard.longest_pause()));
+            broken.extend(stayed(row, played.left));
         }
         let comparison = &played.comparison;
         Self {
@@ -191,6 +195,15 @@ fn silenced(longest_pause: Option<u64>) -> Option<String> {
     Some(format!("Retry-After: {pause}, above {LONGEST_PAUSE} s"))
 }
 
+/// A sidecar that had to leave and did not, or not as a program does that is done.
+fn stayed(row: &Row, left: Option<ExitStatus>) -> Option<String> {
+    match (row.ending, left) {
+        (Ending::Finish, _) => None,
+        (_, None) => Some("the sidecar did not leave in time".to_owned()),
+        (_, Some(status)) => (!status.success()).then(|| format!("the sidecar left with {status}")),
+    }
+}
+
 /// What the row's metric fails to show.
 fn not_shown(shown: &Shown, metrics: &[Option<Metrics>; 3]) -> Option<String> {
     let [before, during, after] = metrics;
@@ -207,15 +220,23 @@ fn not_shown(shown: &Shown, metrics: &[Option<Metrics>; 3]) -> Option<String> {
             let moved = is.is_some_and(|is| is > was);
             (!moved).then(|| format!("{shown} did not move from {was} ({is:?})"))
         }
+        Shown::Above(name, bound) => {
+            let (all, below) = (format!("{name}_count"), format!("{name}_bucket"));
+            let above = |metrics| {
+                Some(known(metrics, &all, &[])? - known(metrics, &below, &[("le", bound)])?)
+            };
+            let (was, is) = (above(before).unwrap_or_default(), above(after));
+            let moved = is.is_some_and(|is| is > was);
+            (!moved).then(|| format!("{shown} did not move from {was} ({is:?})"))
+        }
         Shown::Is(name, value, slack) => {
             let is = known(during, name, &[]);
             let close = is.is_some_and(|is| (is - value).abs() <= slack);
             (!close).then(|| format!("{name} was {is:?} in the fault, not {value}"))
         }
-        Shown::Restarted(name) => {
-            let (was, is) = (known(before, name, &[]), known(after, name, &[]));
-            let again = matches!((was, is), (Some(was), Some(is)) if is > 0.0 && is != was);
-            (!again).then(|| format!("{name} was {was:?} and is {is:?}"))
+        Shown::Restarted => {
+            let (was, is) = (known(before, STARTED, &[]), known(after, STARTED, &[]));
+            (is <= was).then(|| format!("{STARTED} was {was:?} and is {is:?}"))
         }
     }
 }

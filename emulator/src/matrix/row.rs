@@ -17,6 +17,9 @@ use crate::tcp::TcpFault;
 use crate::tls::Presented;
 use crate::world::{Target, WorldConfig};
 
+/// When the sidecar began to serve.
+pub(super) const STARTED: &str = "amp_sidecar_start_timestamp_seconds";
+
 /// A row of the matrix.
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -89,6 +92,8 @@ pub(super) enum Ending {
     Finish,
     /// Sender and sidecar get SIGTERM at the same moment, as the fault begins.
     BothLeave,
+    /// The sender gets SIGTERM as the fault begins, the sidecar once the sender has left.
+    SidecarLast,
 }
 
 /// What is promised about the samples.
@@ -116,10 +121,12 @@ pub(super) enum Counted {
 pub(super) enum Shown {
     /// A counter, maybe only where one of its labels has this value, that has moved since the fault began.
     Moved(&'static str, Option<(&'static str, &'static str)>),
+    /// A histogram with more above one of its bounds than when the fault began.
+    Above(&'static str, &'static str),
     /// A gauge that is at this value, give or take the second number, while the fault lasts.
     Is(&'static str, f64, f64),
-    /// A counter that began again.
-    Restarted(&'static str),
+    /// The sidecar began to serve since the fault began.
+    Restarted,
 }
 
 // === impl Row ===
@@ -272,6 +279,11 @@ impl Shown {
         )
     }
 
+    /// Batches that took longer than this, in seconds.
+    pub(super) fn slower(bound: &'static str) -> Self {
+        Self::Above("amp_sidecar_request_duration_seconds", bound)
+    }
+
     /// Samples counted as lost for this reason.
     pub(super) fn lost(reason: &'static str) -> Self {
         Self::Moved("amp_sidecar_lost_samples_total", Some(("reason", reason)))
@@ -286,8 +298,9 @@ impl fmt::Display for Shown {
             Self::Moved(metric, Some((label, value))) => {
                 write!(f, "{metric}{{{label}=\"{value}\"}}")
             }
+            Self::Above(metric, bound) => write!(f, "{metric} above {bound}"),
             Self::Is(metric, value, _) => write!(f, "{metric} = {value}"),
-            Self::Restarted(metric) => write!(f, "{metric} from 0"),
+            Self::Restarted => f.write_str(STARTED),
         }
     }
 }

@@ -13,6 +13,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -80,7 +81,7 @@ pub(super) async fn play(row: &Row, kit: &Kit) -> Result<Outcome, Error> {
     let (begun, begun_at) = (Instant::now(), Clock::new().now());
     let (sent, during) = match row.ending {
         Ending::Finish => stage.fault_and_finish(begun).await?,
-        Ending::BothLeave => stage.leave_within_the_fault().await?,
+        Ending::BothLeave | Ending::SidecarLast => stage.leave_within_the_fault().await?,
     };
     let after = stage.sidecar.metrics().await.ok();
     let store = stage.world.store();
@@ -93,6 +94,7 @@ pub(super) async fn play(row: &Row, kit: &Kit) -> Result<Outcome, Error> {
             metrics: [before, during, after],
             fault: (millis(begun_at), millis(sent.fault_over)),
             again_after: sent.again_after,
+            left: sent.left,
             is_ours: matches!(kit.program, Program::Sidecar(_)),
             log: stage.sidecar.log().last_words(),
             took: started.elapsed(),
@@ -105,6 +107,8 @@ struct Sent {
     samples: Samples,
     fault_over: SystemTime,
     again_after: Option<Duration>,
+    /// How the sidecar left, where it was to.
+    left: Option<ExitStatus>,
 }
 
 // === impl Stage ===
@@ -179,11 +183,12 @@ impl<'a> Stage<'a> {
             samples,
             fault_over,
             again_after,
+            left: None,
         };
         Ok((sent, during))
     }
 
-    /// Both get SIGTERM as the fault begins, and have until they are done.
+    /// Sender and sidecar get SIGTERM within the fault, in the row's order, and have until they are done.
     async fn leave_within_the_fault(&mut self) -> Result<(Sent, Option<Metrics>), Error> {
         let row = self.row;
         for act in &row.begin {
@@ -191,26 +196,32 @@ impl<'a> Stage<'a> {
         }
         // Something must be on its way.
         tokio::time::sleep(A_BATCH_UNDER_WAY).await;
-        self.sidecar.process().terminate()?;
         let (senders, world, sidecar) = (&mut self.senders, &self.world, &mut self.sidecar);
-        let relieve = async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let during = sidecar.metrics().await.ok();
-            tokio::time::sleep(row.length.saturating_sub(Duration::from_secs(1))).await;
-            for act in &row.end {
-                change(world, act)?;
+        let over = async {
+            if !row.end.is_empty() {
+                tokio::time::sleep(row.length).await;
             }
-            sidecar.process_mut().wait(LEAVES_WITHIN).await?;
-            Ok::<_, Error>(during)
+            row.end.iter().try_for_each(|act| change(world, act))
         };
-        let (told, during) = tokio::join!(senders.leave(LEAVES_WITHIN), relieve);
+        let leaving = senders.leave(LEAVES_WITHIN);
+        let (told, left) = if row.ending == Ending::SidecarLast {
+            let (told, over) = tokio::join!(leaving, over);
+            over?;
+            (told, leave(sidecar).await)
+        } else {
+            let (told, over, left) = tokio::join!(leaving, over, leave(sidecar));
+            over?;
+            (told, left)
+        };
         let told = told?.unwrap_or_else(|| Clock::new().now());
+        let (during, status) = left?;
         let sent = Sent {
             samples: self.senders.left(told).await?,
             fault_over: told,
             again_after: None,
+            left: status,
         };
-        Ok((sent, during?))
+        Ok((sent, during))
     }
 
     fn path(&self) -> String {
@@ -257,6 +268,14 @@ impl<'a> Stage<'a> {
         }
         Ok(())
     }
+}
+
+/// SIGTERM; what the sidecar shows a second later, and how it ends.
+async fn leave(sidecar: &mut Sidecar) -> Result<(Option<Metrics>, Option<ExitStatus>), Error> {
+    sidecar.process().terminate()?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let during = sidecar.metrics().await.ok();
+    Ok((during, sidecar.process_mut().wait(LEAVES_WITHIN).await?))
 }
 
 /// What concerns the world alone.

@@ -1,7 +1,8 @@
-//! The AWS account behind STS: its OIDC providers and its roles.
+//! The AWS accounts behind STS: their OIDC providers and their roles.
 
 use std::time::Duration;
 
+use crate::sts::refusal::Refusal;
 use crate::sts::trust::TrustPolicy;
 
 /// One account.
@@ -35,6 +36,8 @@ pub struct Role {
     pub max_session: Duration,
     /// Who may assume it.
     pub trust: TrustPolicy,
+    /// The roles that its own permissions let it assume, with tags and source identity; their trust is asked too.
+    pub may_assume: Vec<String>,
 }
 
 impl Account {
@@ -43,11 +46,9 @@ impl Account {
         self.roles.iter().find(|role| role.arn == arn)
     }
 
-    /// The provider for a role of `account` and the issuer `iss`.
-    pub(crate) fn provider(&self, account: &str, iss: &str) -> Option<&OidcProvider> {
-        self.providers
-            .iter()
-            .find(|provider| self.id == account && provider.url == iss)
+    /// The provider for the issuer `iss`.
+    pub(crate) fn provider(&self, iss: &str) -> Option<&OidcProvider> {
+        self.providers.iter().find(|provider| provider.url == iss)
     }
 
     /// The provider's ARN, as trust policies name it.
@@ -58,6 +59,18 @@ impl Account {
             self.id,
             provider.without_scheme()
         )
+    }
+}
+
+impl Role {
+    /// Whether its sessions may be that long.
+    pub(crate) fn allows(&self, duration: Duration) -> Result<(), Refusal> {
+        if duration <= self.max_session {
+            return Ok(());
+        }
+        let text =
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
+        Err(Refusal::Validation(text.to_owned()))
     }
 }
 

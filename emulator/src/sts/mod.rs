@@ -1,18 +1,25 @@
-//! AWS STS, as far as AssumeRoleWithWebIdentity.
+//! AWS STS, as far as AssumeRoleWithWebIdentity and AssumeRole.
 //!
 //! ```text
-//! form ─▶ action, version ─▶ parameters ─▶ web_identity ─▶ trust ─▶ session ─▶ xml
+//!                         ┌─▶ parameters ─▶ web_identity ─▶ trust ─┐
+//! form ─▶ action, version ┤                                        ├─▶ session ─▶ xml
+//!                         └─▶ signature ─▶ assume_role ──▶ trust ──┘
 //! ```
 //!
-//! In: an unsigned form-encoded `POST /`. Out: AWS' XML, a session or a
-//! [`Refusal`], and a line in the log of calls. Each stage takes what the one
-//! before made, so that no session exists for a token that was not verified.
-//! Further actions get an arm in `Sts::judge` and a file of their own.
+//! In: a form-encoded `POST /`, unsigned or signed as the action has it. Out:
+//! AWS' XML, a session or a [`Refusal`], and a line in the log of calls. Each
+//! stage takes what the one before made, so that no session exists for a token
+//! or a signature that was not verified. Further actions get an arm in
+//! `Sts::judge` and a file of their own.
+//!
+//! One STS stands for the endpoints of several regions: a signature may be
+//! scoped to any of them.
 //!
 //! How long a session really lives can be set apart from how long was asked
 //! for: AWS' shortest is 15 minutes, and no test waits that long.
 
 mod account;
+mod assume_role;
 mod parameters;
 mod refusal;
 mod trust;
@@ -36,19 +43,24 @@ use crate::clock::{Clock, unix_seconds};
 use crate::fetch::Fetcher;
 use crate::front::{Answers, request_id};
 use crate::http::answer;
-use crate::sessions::{Session, Sessions};
+use crate::sessions::{Session, SessionContext, Sessions};
+use crate::sigv4::Verifier;
+use assume_role::AssumeRoleRequest;
 use parameters::{Form, WebIdentityRequest};
+use trust::{Caller, Trust};
 use web_identity::Identity;
 use xml::{Element, answer_xml};
 
 const VERSION: &str = "2011-06-15";
 const WEB_IDENTITY: &str = "AssumeRoleWithWebIdentity";
+const ASSUME_ROLE: &str = "AssumeRole";
 const CALLS_AT_MOST: usize = 4096;
 
-/// STS for one account. Clones share everything.
+/// STS for some accounts. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Sts {
-    account: Arc<Account>,
+    accounts: Arc<[Account]>,
+    regions: Arc<[String]>,
     sessions: Sessions,
     clock: Clock,
     fetcher: Fetcher,
@@ -68,6 +80,10 @@ pub struct StsCall {
     pub session_name: Option<String>,
     /// `DurationSeconds`, as sent.
     pub duration_seconds: Option<String>,
+    /// `ExternalId`, as sent.
+    pub external_id: Option<String>,
+    /// The ARN of the session that signed, where the signature is right.
+    pub caller: Option<String>,
     /// `jti` of the token, where it was genuine.
     pub token_id: Option<String>,
     /// The session's access key id, or why there is none.
@@ -86,21 +102,24 @@ struct State {
 struct Granted {
     session: Session,
     session_name: String,
-    identity: Identity,
+    /// By a web identity, or else by another session.
+    identity: Option<Identity>,
 }
 
 // === impl Sts ===
 
 impl Sts {
     pub(crate) fn new(
-        account: Account,
+        accounts: Vec<Account>,
+        regions: Vec<String>,
         sessions: Sessions,
         clock: Clock,
         fetcher: Fetcher,
         session_life: Option<Duration>,
     ) -> Self {
         Self {
-            account: Arc::new(account),
+            accounts: accounts.into(),
+            regions: regions.into(),
             sessions,
             clock,
             fetcher,
@@ -135,12 +154,18 @@ impl Sts {
     }
 
     /// Every refusal is a value here, so that the log sees them all.
-    async fn judge(&self, form: &Form, at: SystemTime) -> Result<Granted, Refusal> {
+    async fn judge(
+        &self,
+        request: &Request<Bytes>,
+        form: &Form,
+        call: &mut StsCall,
+    ) -> Result<Granted, Refusal> {
         let field = |name: &str| form.get(name).map(String::as_str);
         let action = field("Action").ok_or(Refusal::MissingAction)?;
         let version = field("Version").unwrap_or_default();
         match (action, version) {
-            (WEB_IDENTITY, VERSION) => self.web_identity(form, at).await,
+            (WEB_IDENTITY, VERSION) => self.web_identity(form, call).await,
+            (ASSUME_ROLE, VERSION) => self.assume_role(request, form, call),
             _ => Err(Refusal::InvalidAction {
                 action: action.to_owned(),
                 version: version.to_owned(),
@@ -148,61 +173,65 @@ impl Sts {
         }
     }
 
-    async fn web_identity(&self, form: &Form, at: SystemTime) -> Result<Granted, Refusal> {
+    async fn web_identity(&self, form: &Form, call: &mut StsCall) -> Result<Granted, Refusal> {
         let asked = WebIdentityRequest::parse(form)?;
-        let identity = Identity::of(
-            asked.token,
-            asked.account,
-            &self.account,
-            &self.fetcher,
-            unix_seconds(at),
-        )
-        .await?;
-        let role = self
-            .account
-            .role(asked.role_arn)
+        let policy = asked.narrowing.policy()?;
+        let account = self.accounts.iter().find(|one| one.id == asked.account);
+        let now = unix_seconds(call.at);
+        let identity = Identity::of(asked.token, account, &self.fetcher, now).await?;
+        let caller = Caller::Federated(&identity.provider_arn);
+        let role = account
+            .and_then(|account| account.role(asked.role_arn))
             .filter(|role| {
-                role.trust.allows(
-                    "sts:AssumeRoleWithWebIdentity",
-                    &identity.provider_arn,
-                    &identity.keys,
-                )
+                let action = "sts:AssumeRoleWithWebIdentity";
+                role.trust.trust(action, caller, &identity.keys) == Trust::Itself
             })
             .ok_or(Refusal::NotAuthorized)?;
-        if asked.duration > role.max_session {
-            return Err(Refusal::Validation(
-                "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
-                    .to_owned(),
-            ));
-        }
-        let life = self.lock().session_life.unwrap_or(asked.duration);
-        let session = self
-            .sessions
-            .issue(&role.arn, asked.session_name, life, self.clock.now());
+        role.allows(asked.duration)?;
+        call.token_id.clone_from(&identity.token_id);
+        let context = SessionContext {
+            policy,
+            ..SessionContext::default()
+        };
         Ok(Granted {
-            session,
+            session: self.issue(role, asked.session_name, asked.duration, context),
             session_name: asked.session_name.to_owned(),
-            identity,
+            identity: Some(identity),
         })
     }
 
-    fn note(&self, form: &Form, at: SystemTime, outcome: &Result<Granted, Refusal>) {
-        let field = |name: &str| form.get(name).cloned();
-        let call = StsCall {
-            at,
-            action: field("Action").unwrap_or_default(),
-            role_arn: field("RoleArn"),
-            session_name: field("RoleSessionName"),
-            duration_seconds: field("DurationSeconds"),
-            token_id: outcome
-                .as_ref()
-                .ok()
-                .and_then(|granted| granted.identity.token_id.clone()),
-            outcome: match outcome {
-                Ok(granted) => Ok(granted.session.access_key_id.clone()),
-                Err(refusal) => Err(refusal.clone()),
-            },
+    fn assume_role(
+        &self,
+        request: &Request<Bytes>,
+        form: &Form,
+        call: &mut StsCall,
+    ) -> Result<Granted, Refusal> {
+        let verifier = Verifier {
+            regions: &self.regions,
+            service: "sts",
+            sessions: &self.sessions,
         };
+        let caller = verifier
+            .verify(call.at, request)
+            .map_err(|fault| Refusal::unauthenticated(&fault))?;
+        call.caller = Some(caller.assumed_role_arn.clone());
+        let asked = AssumeRoleRequest::parse(form)?;
+        let (role, context) = asked.grant(&caller, &self.accounts)?;
+        Ok(Granted {
+            session: self.issue(role, asked.session_name, asked.duration, context),
+            session_name: asked.session_name.to_owned(),
+            identity: None,
+        })
+    }
+
+    fn issue(&self, role: &Role, name: &str, asked: Duration, context: SessionContext) -> Session {
+        let life = self.lock().session_life.unwrap_or(asked);
+        let now = self.clock.now();
+        self.sessions
+            .issue_with(&role.arn, name, life, now, context)
+    }
+
+    fn note(&self, call: StsCall) {
         let mut state = self.lock();
         match call.outcome {
             Ok(_) => state.issued += 1,
@@ -227,9 +256,13 @@ impl Answers for Sts {
         let form: Form = form_urlencoded::parse(request.body())
             .into_owned()
             .collect();
-        let at = self.clock.now();
-        let outcome = self.judge(&form, at).await;
-        self.note(&form, at, &outcome);
+        let mut call = StsCall::begun(&form, self.clock.now());
+        let outcome = self.judge(&request, &form, &mut call).await;
+        call.outcome = match &outcome {
+            Ok(granted) => Ok(granted.session.access_key_id.clone()),
+            Err(refusal) => Err(refusal.clone()),
+        };
+        self.note(call);
         let request_id = request_id();
         match outcome {
             Ok(granted) => granted.answer(&request_id),
@@ -252,6 +285,26 @@ fn misdirected(request: &Request<Bytes>) -> Option<Response<Bytes>> {
     Some(answer(StatusCode::NOT_FOUND, "text/xml", text))
 }
 
+// === impl StsCall ===
+
+impl StsCall {
+    /// What is known before it was judged; until then it counts as refused.
+    fn begun(form: &Form, at: SystemTime) -> Self {
+        let field = |name: &str| form.get(name).cloned();
+        Self {
+            at,
+            action: field("Action").unwrap_or_default(),
+            role_arn: field("RoleArn"),
+            session_name: field("RoleSessionName"),
+            duration_seconds: field("DurationSeconds"),
+            external_id: field("ExternalId"),
+            caller: None,
+            token_id: None,
+            outcome: Err(Refusal::NotAuthorized),
+        }
+    }
+}
+
 // === impl Granted ===
 
 impl Granted {
@@ -267,38 +320,46 @@ impl Granted {
             .ok()
             .and_then(|time| time.format(&Rfc3339).ok())
             .unwrap_or_default();
-        let result = Element::parent(
-            "AssumeRoleWithWebIdentityResult",
-            vec![
+        let role_id = format!("AROAEMULATEDROLE00000:{session_name}");
+        let assumed = vec![
+            Element::text("AssumedRoleId", role_id),
+            Element::text("Arn", &session.assumed_role_arn),
+        ];
+        let credentials = vec![
+            Element::text("AccessKeyId", &session.access_key_id),
+            Element::text("SecretAccessKey", &session.secret_access_key),
+            Element::text("SessionToken", &session.session_token),
+            Element::text("Expiration", expiration),
+        ];
+        let mut result = vec![
+            Element::parent("AssumedRoleUser", assumed),
+            Element::parent("Credentials", credentials),
+        ];
+        if let Some(identity) = identity {
+            result.extend([
                 Element::text("Audience", &identity.audience),
-                Element::parent(
-                    "AssumedRoleUser",
-                    vec![
-                        Element::text(
-                            "AssumedRoleId",
-                            format!("AROAEMULATEDROLE00000:{session_name}"),
-                        ),
-                        Element::text("Arn", &session.assumed_role_arn),
-                    ],
-                ),
                 Element::text("Provider", &identity.provider_arn),
-                Element::parent(
-                    "Credentials",
-                    vec![
-                        Element::text("AccessKeyId", &session.access_key_id),
-                        Element::text("SecretAccessKey", &session.secret_access_key),
-                        Element::text("SessionToken", &session.session_token),
-                        Element::text("Expiration", expiration),
-                    ],
-                ),
                 Element::text("SubjectFromWebIdentityToken", &identity.subject),
+            ]);
+        }
+        if let Some(source) = &session.context.source_identity {
+            result.push(Element::text("SourceIdentity", source));
+        }
+        let (response, inner) = match identity {
+            Some(_) => (
+                "AssumeRoleWithWebIdentityResponse",
+                "AssumeRoleWithWebIdentityResult",
+            ),
+            None => ("AssumeRoleResponse", "AssumeRoleResult"),
+        };
+        let metadata = vec![Element::text("RequestId", request_id)];
+        let envelope = Element::parent(
+            response,
+            vec![
+                Element::parent(inner, result),
+                Element::parent("ResponseMetadata", metadata),
             ],
         );
-        let metadata = Element::parent(
-            "ResponseMetadata",
-            vec![Element::text("RequestId", request_id)],
-        );
-        let envelope = Element::parent("AssumeRoleWithWebIdentityResponse", vec![result, metadata]);
         answer_xml(StatusCode::OK, &envelope, request_id)
     }
 }

@@ -1,14 +1,17 @@
-//! The parameters of AssumeRoleWithWebIdentity, within AWS' limits.
+//! The parameters of STS' actions, within AWS' limits.
 //!
-//! In: the decoded form. Out: [`WebIdentityRequest`], or one `ValidationError`
-//! that lists everything that is wrong at once, worded as AWS does.
+//! In: the decoded form. Out: [`WebIdentityRequest`], what AssumeRole's own
+//! parser needs, or one `ValidationError` that lists everything that is wrong
+//! at once, worded as AWS does.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::iam::SessionPolicy;
 use crate::sts::refusal::Refusal;
 
 const DEFAULT_DURATION: u64 = 3600;
+const POLICY_ARNS_AT_MOST: usize = 10;
 
 /// A form, decoded; of repeated fields the last one counts.
 pub(crate) type Form = BTreeMap<String, String>;
@@ -22,19 +25,32 @@ pub(crate) struct WebIdentityRequest<'a> {
     pub(crate) session_name: &'a str,
     pub(crate) token: &'a str,
     pub(crate) duration: Duration,
+    pub(crate) narrowing: Narrowing<'a>,
+}
+
+/// The session policies sent along: `Policy` and `PolicyArns`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Narrowing<'a> {
+    inline: Option<&'a str>,
+    managed: Vec<&'a str>,
+}
+
+impl Narrowing<'_> {
+    /// Reads them; `None` where there are none.
+    pub(crate) fn policy(&self) -> Result<Option<SessionPolicy>, Refusal> {
+        SessionPolicy::parse(self.inline, &self.managed)
+            .map_err(|fault| Refusal::MalformedPolicy(fault.to_string()))
+    }
 }
 
 impl<'a> WebIdentityRequest<'a> {
     pub(crate) fn parse(form: &'a Form) -> Result<Self, Refusal> {
         let mut wrong = Violations::default();
         let role_arn = wrong.text(form, "RoleArn", 20, 2048);
-        let session_name = wrong.text(form, "RoleSessionName", 2, 64);
-        if !session_name.chars().all(is_session_character) {
-            let rule = "Member must satisfy regular expression pattern: [\\w+=,.@-]*";
-            wrong.add(session_name, "RoleSessionName", rule);
-        }
+        let session_name = wrong.session_name(form);
         let token = wrong.text(form, "WebIdentityToken", 4, 20_000);
-        let duration = wrong.number(form, "DurationSeconds", DEFAULT_DURATION, 900, 43_200);
+        let duration = wrong.duration(form);
+        let narrowing = wrong.narrowing(form);
         wrong.refuse()?;
         let account = account_of(role_arn)
             .ok_or_else(|| Refusal::Validation("Request ARN is invalid".to_owned()))?;
@@ -43,26 +59,50 @@ impl<'a> WebIdentityRequest<'a> {
             account,
             session_name,
             token,
-            duration: Duration::from_secs(duration),
+            duration,
+            narrowing,
         })
     }
 }
 
 /// What AWS calls constraints that members failed to satisfy.
 #[derive(Debug, Default)]
-struct Violations {
+pub(crate) struct Violations {
     found: Vec<String>,
 }
 
 impl Violations {
-    fn text<'a>(&mut self, form: &'a Form, field: &str, least: usize, most: usize) -> &'a str {
-        let Some(text) = form.get(field) else {
+    /// A field that must be there.
+    pub(crate) fn text<'a>(
+        &mut self,
+        form: &'a Form,
+        field: &str,
+        least: usize,
+        most: usize,
+    ) -> &'a str {
+        self.optional(form, field, least, most).unwrap_or_else(|| {
             let member = member(field);
             self.found.push(format!(
                 "Value null at '{member}' failed to satisfy constraint: Member must not be null"
             ));
-            return "";
-        };
+            ""
+        })
+    }
+
+    /// A field that may be there.
+    pub(crate) fn optional<'a>(
+        &mut self,
+        form: &'a Form,
+        field: &str,
+        least: usize,
+        most: usize,
+    ) -> Option<&'a str> {
+        let text = form.get(field)?;
+        self.length(text, field, least, most);
+        Some(text)
+    }
+
+    pub(crate) fn length(&mut self, text: &str, field: &str, least: usize, most: usize) {
         let length = text.chars().count();
         if length < least {
             let rule = format!("Member must have length greater than or equal to {least}");
@@ -72,7 +112,48 @@ impl Violations {
             let rule = format!("Member must have length less than or equal to {most}");
             self.add(text, field, &rule);
         }
-        text
+    }
+
+    /// Letters, digits and `others`; `pattern` is how AWS writes that.
+    pub(crate) fn characters(
+        &mut self,
+        text: Option<&str>,
+        field: &str,
+        others: &str,
+        pattern: &str,
+    ) {
+        let fits =
+            |character: char| character.is_ascii_alphanumeric() || others.contains(character);
+        if let Some(text) = text
+            && !text.chars().all(fits)
+        {
+            let rule = format!("Member must satisfy regular expression pattern: {pattern}");
+            self.add(text, field, &rule);
+        }
+    }
+
+    pub(crate) fn session_name<'a>(&mut self, form: &'a Form) -> &'a str {
+        let name = self.text(form, "RoleSessionName", 2, 64);
+        self.characters(Some(name), "RoleSessionName", "_+=,.@-", r"[\w+=,.@-]*");
+        name
+    }
+
+    pub(crate) fn duration(&mut self, form: &Form) -> Duration {
+        let seconds = self.number(form, "DurationSeconds", DEFAULT_DURATION, 900, 43_200);
+        Duration::from_secs(seconds)
+    }
+
+    pub(crate) fn narrowing<'a>(&mut self, form: &'a Form) -> Narrowing<'a> {
+        let managed = members(form, "PolicyArns", ".arn");
+        if managed.len() > POLICY_ARNS_AT_MOST {
+            let rule =
+                format!("Member must have length less than or equal to {POLICY_ARNS_AT_MOST}");
+            self.add("[...]", "PolicyArns", &rule);
+        }
+        Narrowing {
+            inline: self.optional(form, "Policy", 1, 2048),
+            managed,
+        }
     }
 
     fn number(&mut self, form: &Form, field: &str, default: u64, least: u64, most: u64) -> u64 {
@@ -98,7 +179,7 @@ impl Violations {
         }
     }
 
-    fn add(&mut self, value: &str, field: &str, rule: &str) {
+    pub(crate) fn add(&mut self, value: &str, field: &str, rule: &str) {
         // AWS does not repeat tokens either.
         let value = if field == "WebIdentityToken" {
             "***"
@@ -111,7 +192,7 @@ impl Violations {
         ));
     }
 
-    fn refuse(self) -> Result<(), Refusal> {
+    pub(crate) fn refuse(self) -> Result<(), Refusal> {
         let count = self.found.len();
         let noun = if count == 1 { "error" } else { "errors" };
         if count == 0 {
@@ -132,11 +213,16 @@ fn member(field: &str) -> String {
     })
 }
 
-fn is_session_character(character: char) -> bool {
-    character.is_ascii_alphanumeric() || "_+=,.@-".contains(character)
+/// The list `<field>.member.1<end>`, `<field>.member.2<end>`, …, as far as it goes.
+pub(crate) fn members<'a>(form: &'a Form, field: &str, end: &str) -> Vec<&'a str> {
+    (1..)
+        .map_while(|number: usize| form.get(&format!("{field}.member.{number}{end}")))
+        .map(String::as_str)
+        .collect()
 }
 
-fn account_of(role_arn: &str) -> Option<&str> {
+/// The account in a role's ARN, if it is one.
+pub(crate) fn account_of(role_arn: &str) -> Option<&str> {
     let mut parts = role_arn.splitn(6, ':');
     let scheme = parts.next()?;
     let partition = parts.next()?;

@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
+use crate::sigv4::SignatureFault;
 use crate::sts::xml::{Element, answer_xml};
 
 const NOT_A_JWT: &str = "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)";
@@ -64,9 +65,58 @@ pub enum Refusal {
     /// There is no such role, or its trust policy does not let the token in.
     #[error("Not authorized to perform sts:AssumeRoleWithWebIdentity")]
     NotAuthorized,
+    /// The session that signed may not.
+    #[error(
+        "User: {user} is not authorized to perform: {action} on resource: {resource}{}",
+        if *by_session_policy { format!(" because no session policy allows the {action} action") } else { String::new() }
+    )]
+    NotAllowed {
+        /// The session's ARN.
+        user: String,
+        /// What it may not.
+        action: &'static str,
+        /// The role's ARN.
+        resource: String,
+        /// Whether its role might.
+        by_session_policy: bool,
+    },
+    /// A session policy that cannot be read.
+    #[error("{0}")]
+    MalformedPolicy(String),
+    /// The request is not signed by a session that STS knows.
+    #[error("{message}")]
+    Unauthenticated {
+        /// AWS' code.
+        code: &'static str,
+        /// AWS' text.
+        message: String,
+    },
 }
 
 impl Refusal {
+    /// Other codes than AMP's for the same faults, and no word of what should have been signed.
+    pub(crate) fn unauthenticated(fault: &SignatureFault) -> Self {
+        let (code, message) = match fault {
+            SignatureFault::Missing => (
+                "MissingAuthenticationToken",
+                "Request is missing Authentication Token".to_owned(),
+            ),
+            SignatureFault::Incomplete(_) => ("IncompleteSignature", fault.to_string()),
+            SignatureFault::UnknownToken => ("InvalidClientTokenId", fault.to_string()),
+            SignatureFault::ExpiredToken => ("ExpiredToken", fault.to_string()),
+            SignatureFault::Mismatch { .. } => (
+                "SignatureDoesNotMatch",
+                "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.".to_owned(),
+            ),
+            SignatureFault::Expired { .. }
+            | SignatureFault::NotYetCurrent { .. }
+            | SignatureFault::Scope(_)
+            | SignatureFault::NotSigned(_)
+            | SignatureFault::PayloadHash => ("SignatureDoesNotMatch", fault.to_string()),
+        };
+        Self::Unauthenticated { code, message }
+    }
+
     /// AWS' error code.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -83,7 +133,9 @@ impl Refusal {
             | Self::NotYetValid => "InvalidIdentityToken",
             Self::Expired { .. } => "ExpiredTokenException",
             Self::IdpUnreachable => "IDPCommunicationError",
-            Self::NotAuthorized => "AccessDenied",
+            Self::NotAuthorized | Self::NotAllowed { .. } => "AccessDenied",
+            Self::MalformedPolicy(_) => "MalformedPolicyDocument",
+            Self::Unauthenticated { code, .. } => code,
         }
     }
 
@@ -91,7 +143,13 @@ impl Refusal {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NotAuthorized => StatusCode::FORBIDDEN,
+            Self::Unauthenticated {
+                code: "IncompleteSignature",
+                ..
+            } => StatusCode::BAD_REQUEST,
+            Self::NotAuthorized | Self::NotAllowed { .. } | Self::Unauthenticated { .. } => {
+                StatusCode::FORBIDDEN
+            }
             _ => StatusCode::BAD_REQUEST,
         }
     }

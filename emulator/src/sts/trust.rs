@@ -1,7 +1,7 @@
-//! Roles' trust policies: IAM's own JSON, and whether it lets a token in.
+//! Roles' trust policies: IAM's own JSON, and whom it lets in.
 //!
-//! In: the policy document that a user would paste into IAM. Out: yes or no
-//! for one action, one OIDC provider and the token's condition keys. Reading
+//! In: the policy document that a user would paste into IAM. Out: whether it
+//! lets a [`Caller`] do one action with the request's condition keys. Reading
 //! the real document, and not a structure of our own, is what finds the
 //! mistakes people make: the slash before `:sub`, the key of another issuer,
 //! `StringEquals` with a star.
@@ -9,9 +9,10 @@
 //! Invariant: what is not understood is refused when the policy is read, so
 //! that no condition is ever silently skipped.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
+
+use crate::iam::{Conditions, Effect, Keys, OneOrMany, is_like};
+use crate::sessions::Session;
 
 /// A role's trust policy.
 #[derive(Debug, Clone)]
@@ -25,13 +26,13 @@ pub enum TrustPolicyError {
     /// It is not JSON of the right shape.
     #[error("not a trust policy")]
     Shape(#[from] serde_json::Error),
+    /// It names somebody in a way that IAM does not know.
+    #[error("principal {0:?} is neither \"*\" nor an object")]
+    Principal(String),
     /// It uses a condition operator that is not implemented.
     #[error("condition operator {0} is not implemented")]
     Operator(String),
 }
-
-/// The values of a request's condition keys.
-pub(crate) type Keys = BTreeMap<String, Vec<String>>;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -52,34 +53,43 @@ struct Statement {
     principal: Principal,
     action: OneOrMany<String>,
     #[serde(default)]
-    condition: BTreeMap<String, BTreeMap<String, OneOrMany<String>>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-enum Effect {
-    Allow,
-    Deny,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Principal {
-    federated: OneOrMany<String>,
+    condition: Conditions,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-enum OneOrMany<T> {
-    One(T),
-    Many(Vec<T>),
+enum Principal {
+    Word(String),
+    Kinds(Kinds),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Operator {
-    like: bool,
-    ignore_case: bool,
-    negated: bool,
-    if_exists: bool,
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kinds {
+    #[serde(rename = "Federated")]
+    federated: Option<OneOrMany<String>>,
+    #[serde(rename = "AWS")]
+    aws: Option<OneOrMany<String>>,
+}
+
+/// Who wants to assume the role.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Caller<'a> {
+    /// Somebody whom this OIDC provider, an ARN, vouches for.
+    Federated(&'a str),
+    /// A session of another role.
+    Session(&'a Session),
+}
+
+/// How far a policy trusts a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trust {
+    /// Not at all, or it is denied.
+    None,
+    /// Its account as a whole, which then has to allow it by itself.
+    Account,
+    /// By its own name.
+    Itself,
 }
 
 // === impl TrustPolicy ===
@@ -92,142 +102,97 @@ impl TrustPolicy {
     pub fn parse(document: &str) -> Result<Self, TrustPolicyError> {
         let document: Document = serde_json::from_str(document)?;
         let statements = document.statement.into_vec();
-        for operator in statements.iter().flat_map(|one| one.condition.keys()) {
-            Operator::parse(operator)
-                .ok_or_else(|| TrustPolicyError::Operator(operator.clone()))?;
+        for statement in &statements {
+            if let Some(operator) = statement.condition.unknown_operator() {
+                return Err(TrustPolicyError::Operator(operator.to_owned()));
+            }
+            if let Principal::Word(word) = &statement.principal
+                && word != "*"
+            {
+                return Err(TrustPolicyError::Principal(word.clone()));
+            }
         }
         Ok(Self { statements })
     }
 
-    /// Whether `action` by way of `provider` (an ARN) is allowed and not denied.
-    pub(crate) fn allows(&self, action: &str, provider: &str, keys: &Keys) -> bool {
-        let applies = |effect: Effect| {
+    /// How far `caller` is trusted with `action`.
+    pub(crate) fn trust(&self, action: &str, caller: Caller<'_>, keys: &Keys) -> Trust {
+        let most = |effect: Effect| {
             self.statements
                 .iter()
-                .any(|one| one.effect == effect && one.applies(action, provider, keys))
+                .filter(|one| one.effect == effect)
+                .map(|one| one.trust(action, caller, keys))
+                .max()
+                .unwrap_or(Trust::None)
         };
-        applies(Effect::Allow) && !applies(Effect::Deny)
+        if most(Effect::Deny) == Trust::None {
+            most(Effect::Allow)
+        } else {
+            Trust::None
+        }
     }
 }
 
 // === impl Statement ===
 
 impl Statement {
-    fn applies(&self, action: &str, provider: &str, keys: &Keys) -> bool {
-        self.action
-            .iter()
-            .any(|pattern| is_like(&pattern.to_lowercase(), &action.to_lowercase()))
-            && self.principal.federated.iter().any(|arn| arn == provider)
-            && self.condition.iter().all(|(operator, tests)| {
-                Operator::parse(operator).is_some_and(|operator| {
-                    tests
-                        .iter()
-                        .all(|(key, wanted)| operator.holds(find(keys, key), wanted))
-                })
-            })
-    }
-}
-
-// === impl Operator ===
-
-impl Operator {
-    fn parse(name: &str) -> Option<Self> {
-        let (name, if_exists) = match name.strip_suffix("IfExists") {
-            Some(name) => (name, true),
-            None => (name, false),
-        };
-        let (like, ignore_case, negated) = match name {
-            "StringEquals" => (false, false, false),
-            "StringNotEquals" => (false, false, true),
-            "StringEqualsIgnoreCase" => (false, true, false),
-            "StringNotEqualsIgnoreCase" => (false, true, true),
-            "StringLike" => (true, false, false),
-            "StringNotLike" => (true, false, true),
-            _ => return None,
-        };
-        Some(Self {
-            like,
-            ignore_case,
-            negated,
-            if_exists,
-        })
-    }
-
-    fn holds(self, values: Option<&Vec<String>>, wanted: &OneOrMany<String>) -> bool {
-        let Some(values) = values else {
-            return self.if_exists || self.negated;
-        };
-        let fits = |value: &String| wanted.iter().any(|wanted| self.fits(wanted, value));
-        if self.negated {
-            !values.iter().any(fits)
+    fn trust(&self, action: &str, caller: Caller<'_>, keys: &Keys) -> Trust {
+        let fits = |pattern: &String| is_like(&pattern.to_lowercase(), &action.to_lowercase());
+        if self.action.iter().any(fits) && self.condition.hold(keys) {
+            self.principal.covers(caller)
         } else {
-            values.iter().any(fits)
-        }
-    }
-
-    fn fits(self, wanted: &str, value: &str) -> bool {
-        if self.like {
-            is_like(wanted, value)
-        } else if self.ignore_case {
-            wanted.eq_ignore_ascii_case(value)
-        } else {
-            wanted == value
+            Trust::None
         }
     }
 }
 
-impl<T> OneOrMany<T> {
-    fn into_vec(self) -> Vec<T> {
-        match self {
-            Self::One(one) => vec![one],
-            Self::Many(many) => many,
-        }
-    }
+// === impl Principal ===
 
-    fn iter(&self) -> impl Iterator<Item = &T> {
-        match self {
-            Self::One(one) => std::slice::from_ref(one).iter(),
-            Self::Many(many) => many.iter(),
+impl Principal {
+    fn covers(&self, caller: Caller<'_>) -> Trust {
+        let kinds = match self {
+            // Parsed, so that it is the star.
+            Self::Word(_) => return Trust::Itself,
+            Self::Kinds(kinds) => kinds,
+        };
+        match caller {
+            Caller::Federated(provider) => {
+                let mut named = kinds.federated.iter().flat_map(OneOrMany::iter);
+                if named.any(|arn| arn == provider) {
+                    Trust::Itself
+                } else {
+                    Trust::None
+                }
+            }
+            Caller::Session(session) => kinds
+                .aws
+                .iter()
+                .flat_map(OneOrMany::iter)
+                .map(|principal| how_named(principal, session))
+                .max()
+                .unwrap_or(Trust::None),
         }
     }
 }
 
-/// IAM does not mind the case of a condition key's name.
-fn find<'a>(keys: &'a Keys, name: &str) -> Option<&'a Vec<String>> {
-    keys.iter()
-        .find(|(key, _)| key.eq_ignore_ascii_case(name))
-        .map(|(_, values)| values)
-}
-
-/// `*` stands for any characters, `?` for one.
-fn is_like(pattern: &str, text: &str) -> bool {
-    // reached[i]: the pattern so far can stand for the first i characters.
-    let text: Vec<char> = text.chars().collect();
-    let mut reached = vec![false; text.len() + 1];
-    if let Some(start) = reached.first_mut() {
-        *start = true;
+/// A principal is a role's ARN, a session's, an account's (its root's ARN or its number), or everybody.
+fn how_named(principal: &str, session: &Session) -> Trust {
+    let account = &session.account;
+    let root =
+        |arn: &str| arn.starts_with("arn:aws") && arn.ends_with(&format!(":iam::{account}:root"));
+    if principal == "*" || principal == session.role_arn || principal == session.assumed_role_arn {
+        Trust::Itself
+    } else if principal == account || root(principal) {
+        Trust::Account
+    } else {
+        Trust::None
     }
-    for wanted in pattern.chars() {
-        let mut before = false;
-        let mut any = false;
-        let characters = std::iter::once(None).chain(text.iter().map(Some));
-        for (slot, character) in reached.iter_mut().zip(characters) {
-            let was = *slot;
-            any |= was;
-            *slot = match wanted {
-                '*' => any,
-                '?' => before && character.is_some(),
-                _ => before && character == Some(&wanted),
-            };
-            before = was;
-        }
-    }
-    reached.last().copied().unwrap_or(false)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sessions::Sessions;
 
     const ACTION: &str = "sts:AssumeRoleWithWebIdentity";
     const PROVIDER: &str = "arn:aws:iam::123456789012:oidc-provider/host/t/u/";
@@ -291,7 +256,8 @@ mod tests {
             ("{}", true),
         ] {
             assert_eq!(
-                policy(condition).allows(ACTION, PROVIDER, &keys()),
+                policy(condition).trust(ACTION, Caller::Federated(PROVIDER), &keys())
+                    == Trust::Itself,
                 allowed,
                 "{condition}"
             );
@@ -301,12 +267,49 @@ mod tests {
     #[test]
     fn provider_and_action_must_fit() {
         let open = policy("{}");
-        assert!(!open.allows(
-            ACTION,
-            "arn:aws:iam::123456789012:oidc-provider/host/t/u",
-            &keys()
-        ));
-        assert!(!open.allows("sts:AssumeRole", PROVIDER, &keys()));
+        let other = "arn:aws:iam::123456789012:oidc-provider/host/t/u";
+        for (action, provider) in [(ACTION, other), ("sts:AssumeRole", PROVIDER)] {
+            let trust = open.trust(action, Caller::Federated(provider), &keys());
+            assert_eq!(trust, Trust::None, "{action} {provider}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_trusted_by_its_role_its_own_name_or_its_account() {
+        let role = "arn:aws:iam::111111111111:role/team/hub";
+        let now = std::time::SystemTime::UNIX_EPOCH;
+        let session = Sessions::new().issue(role, "pod", std::time::Duration::ZERO, now);
+        for (principal, expected) in [
+            (format!(r#"{{"AWS": "{role}"}}"#), Trust::Itself),
+            (
+                r#"{"AWS": ["x", "arn:aws:sts::111111111111:assumed-role/hub/pod"]}"#.into(),
+                Trust::Itself,
+            ),
+            (
+                r#"{"AWS": "arn:aws:iam::111111111111:root"}"#.into(),
+                Trust::Account,
+            ),
+            (r#"{"AWS": "111111111111"}"#.into(), Trust::Account),
+            (r#"{"AWS": "*"}"#.into(), Trust::Itself),
+            (r#""*""#.into(), Trust::Itself),
+            (
+                r#"{"AWS": "arn:aws:iam::222222222222:root"}"#.into(),
+                Trust::None,
+            ),
+            (
+                r#"{"AWS": "arn:aws:iam::111111111111:role/hub"}"#.into(),
+                Trust::None,
+            ),
+            (format!(r#"{{"Federated": "{role}"}}"#), Trust::None),
+        ] {
+            let document = format!(
+                r#"{{"Statement": {{"Effect": "Allow", "Principal": {principal}, "Action": "sts:AssumeRole"}}}}"#
+            );
+            let policy = TrustPolicy::parse(&document).expect("a policy");
+            let caller = Caller::Session(&session);
+            let trust = policy.trust("sts:AssumeRole", caller, &Keys::new());
+            assert_eq!(trust, expected, "{principal}");
+        }
     }
 
     #[test]
@@ -320,24 +323,9 @@ mod tests {
             TrustPolicy::parse("{}"),
             Err(TrustPolicyError::Shape(_))
         ));
-    }
-
-    #[test]
-    fn wildcards_match_as_they_should() {
-        for (pattern, text, fits) in [
-            ("", "", true),
-            ("*", "", true),
-            ("*", "abc", true),
-            ("a*c", "abc", true),
-            ("a*c", "ac", true),
-            ("a*c", "acb", false),
-            ("a?c", "abc", true),
-            ("a?c", "ac", false),
-            ("?", "", false),
-            ("abc", "ab", false),
-            ("**b*", "aab", true),
-        ] {
-            assert_eq!(is_like(pattern, text), fits, "{pattern} {text}");
-        }
+        let nobody = r#"{"Statement": {"Effect": "Allow", "Principal": "me", "Action": "a"}}"#;
+        assert!(
+            matches!(TrustPolicy::parse(nobody), Err(TrustPolicyError::Principal(word)) if word == "me")
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Judges a web identity token, as AWS does before it looks at the role.
 //!
-//! In: the token and the account that the role lies in. Out: an [`Identity`]
+//! In: the token and the account that the role lies in, if there is such a one. Out: an [`Identity`]
 //! whose signature, audience and times are right, with the condition keys for
 //! the role's trust policy.
 //!
@@ -8,11 +8,11 @@
 //! anywhere.
 
 use crate::fetch::Fetcher;
+use crate::iam::Keys;
 use crate::jwt::{Jwt, JwtError};
 use crate::oidc::{KeysError, published_keys};
 use crate::sts::account::Account;
 use crate::sts::refusal::Refusal;
-use crate::sts::trust::Keys;
 
 /// A token that is genuine, in time, and meant for AWS.
 #[derive(Debug)]
@@ -28,15 +28,14 @@ pub(crate) struct Identity {
 impl Identity {
     pub(crate) async fn of(
         token: &str,
-        role_account: &str,
-        account: &Account,
+        account: Option<&Account>,
         fetcher: &Fetcher,
         now: u64,
     ) -> Result<Self, Refusal> {
         let jwt = Jwt::parse(token).map_err(|_| Refusal::NotAJwt)?;
         let iss = jwt.text("iss").ok_or(Refusal::MissingClaim("iss"))?;
-        let provider = account
-            .provider(role_account, iss)
+        let (account, provider) = account
+            .and_then(|account| Some((account, account.provider(iss)?)))
             .ok_or_else(|| Refusal::NoProvider(iss.to_owned()))?;
 
         let real_audience = jwt.audience();
@@ -122,7 +121,7 @@ mod tests {
             roles: Vec::new(),
         };
         let fetcher = Fetcher::new(world.certificates().client_config());
-        Identity::of(&token, ACCOUNT, &account, &fetcher, 1500).await
+        Identity::of(&token, Some(&account), &fetcher, 1500).await
     }
 
     #[tokio::test]

@@ -1,30 +1,30 @@
-//! What a world is to be like, and what IAM knows in it.
+//! What a world is to be like; [`super::accounts`] makes IAM's side of it.
 
 use std::time::Duration;
 
-use serde_json::json;
-
-use super::Error;
 use crate::amp::AmpConfig;
 use crate::entra::{EXCHANGE_AUDIENCE, EntraConfig};
 use crate::issuer::TokenSpec;
-use crate::sts::{Account, OidcProvider, Role, TrustPolicy};
-
-/// What a trust policy of [`WorldConfig`] has where the issuer's host and path belong.
-const ISSUER_PLACE: &str = "${ISSUER}";
-/// And where those of Entra's issuer belong.
-const ENTRA_PLACE: &str = "${ENTRA}";
 
 /// What a world is to be like. The default just works.
 #[derive(Debug, Clone)]
 pub struct WorldConfig {
-    /// Region, account, workspace and quotas. The world's role is added to
-    /// `allowed_roles` unless `role_may_write` is false.
+    /// Region, account, workspace and quotas. The world's role, or the last
+    /// one of the chain, is added to `allowed_roles` unless `role_may_write` is
+    /// false, and to `query_roles` if `role_may_query` is true.
     pub amp: AmpConfig,
+    /// Workspaces beside that one.
+    pub others: Vec<OtherWorkspace>,
     /// The role's name, with its path if it has one.
     pub role_name: String,
+    /// The role's account; by default the workspace's.
+    pub role_account: Option<String>,
+    /// The roles that lead on from there to the workspace.
+    pub chain: Vec<Hop>,
     /// Whether the role is allowed `aps:RemoteWrite`.
     pub role_may_write: bool,
+    /// Whether the role is allowed the actions of the query API.
+    pub role_may_query: bool,
     /// The longest session that the role allows to ask for.
     pub role_max_session: Duration,
     /// The role's trust policy as IAM's JSON, `${ISSUER}` standing for the
@@ -42,6 +42,9 @@ pub struct WorldConfig {
     pub entra: Option<EntraConfig>,
     /// How long sessions really live; by default as long as is asked for.
     pub session_life: Option<Duration>,
+    /// The one region that signatures for STS must be scoped to; by default
+    /// any region of a workspace.
+    pub sts_region: Option<String>,
     /// Whether STS speaks TLS.
     pub sts_https: bool,
     /// Whether the issuer speaks TLS.
@@ -51,6 +54,38 @@ pub struct WorldConfig {
     pub tcp_faults: bool,
     /// Fixed ports; 0 takes a free one.
     pub ports: Ports,
+}
+
+/// A role that is assumed with a session of the role before.
+#[derive(Debug, Clone)]
+pub struct Hop {
+    /// Its account.
+    pub account: String,
+    /// Its name, with its path if it has one.
+    pub role_name: String,
+    /// What its trust policy asks for as `sts:ExternalId`.
+    pub external_id: Option<String>,
+    /// The longest session that it allows to ask for.
+    pub max_session: Duration,
+    /// Its trust policy as IAM's JSON, `${PREVIOUS}` standing for the ARN of
+    /// the role before; by default one that lets that role in, with the
+    /// external id if there is one, with tags and source identity.
+    pub trust_policy: Option<String>,
+    /// Whether the permissions of the role before name it.
+    pub permitted: bool,
+}
+
+/// A workspace beside the first one, with a server, a store and a fault script of its own; see
+/// [`World::others`](super::World::others).
+#[derive(Debug, Clone)]
+pub struct OtherWorkspace {
+    /// Region, account, workspace and quotas.
+    pub amp: AmpConfig,
+    /// A role of its own, in its account, with the trust policy of the world's
+    /// role; only that one may write then. Without it, the world's role may.
+    pub role_name: Option<String>,
+    /// The port to listen on; 0 takes a free one.
+    pub port: u16,
 }
 
 /// The ports to listen on; 0 takes a free one.
@@ -74,8 +109,12 @@ impl Default for WorldConfig {
     fn default() -> Self {
         Self {
             amp: AmpConfig::default(),
+            others: Vec::new(),
             role_name: "amp-sidecar-writer".to_owned(),
+            role_account: None,
+            chain: Vec::new(),
             role_may_write: true,
+            role_may_query: false,
             role_max_session: Duration::from_secs(3600),
             trust_policy: None,
             client_ids: vec!["sts.amazonaws.com".to_owned()],
@@ -89,6 +128,7 @@ impl Default for WorldConfig {
             },
             entra: None,
             session_life: None,
+            sts_region: None,
             sts_https: false,
             issuer_https: false,
             tcp_faults: false,
@@ -107,86 +147,83 @@ impl WorldConfig {
         config
     }
 
-    fn partition(&self) -> &'static str {
-        match self.amp.region.as_str() {
-            region if region.starts_with("us-gov-") => "aws-us-gov",
-            region if region.starts_with("cn-") => "aws-cn",
-            _ => "aws",
+    /// The regions of all workspaces.
+    pub(super) fn regions(&self) -> Vec<String> {
+        let others = self.others.iter().map(|other| &other.amp.region);
+        std::iter::once(&self.amp.region)
+            .chain(others)
+            .cloned()
+            .collect()
+    }
+
+    /// A workspace as `role` may use it.
+    pub(super) fn opened(&self, amp: &AmpConfig, role: &str) -> AmpConfig {
+        let mut amp = amp.clone();
+        if self.role_may_write {
+            amp.allowed_roles.push(role.to_owned());
+        }
+        if self.role_may_query {
+            amp.query_roles.push(role.to_owned());
+        }
+        amp
+    }
+
+    /// The same world with its role in a third account, and two roles from there to the workspace: a hub's, and the
+    /// writer's, which asks for `external_id`.
+    #[must_use]
+    pub fn two_hops(mut self, external_id: &str) -> Self {
+        let writer = Hop::new(&self.amp.account, "amp-chained-writer").external_id(external_id);
+        self.chain = vec![Hop::new("222222222222", "hub"), writer];
+        self.role_account = Some("111111111111".to_owned());
+        self
+    }
+
+    /// The same world with a second workspace in `region`, with a role of its own.
+    #[must_use]
+    pub fn second_region(mut self, region: &str) -> Self {
+        self.others.push(OtherWorkspace::in_region(region));
+        self
+    }
+}
+
+// === impl Hop ===
+
+impl Hop {
+    /// A role that lets the role before in.
+    #[must_use]
+    pub fn new(account: &str, role_name: &str) -> Self {
+        Self {
+            account: account.to_owned(),
+            role_name: role_name.to_owned(),
+            external_id: None,
+            max_session: Duration::from_secs(3600),
+            trust_policy: None,
+            permitted: true,
         }
     }
 
-    pub(super) fn role_arn(&self) -> String {
-        let (account, partition) = (&self.amp.account, self.partition());
-        format!("arn:{partition}:iam::{account}:role/{}", self.role_name)
+    /// The same, asking for an external id.
+    #[must_use]
+    pub fn external_id(mut self, external_id: &str) -> Self {
+        self.external_id = Some(external_id.to_owned());
+        self
     }
+}
 
-    /// The account, with a provider for the issuer, and for Entra's where `authority` is given.
-    pub(super) fn account(
-        &self,
-        issuer_url: &str,
-        authority: Option<&str>,
-    ) -> Result<Account, Error> {
-        let direct = OidcProvider {
-            url: self
-                .provider_url
-                .clone()
-                .unwrap_or_else(|| issuer_url.to_owned()),
-            client_ids: self.client_ids.clone(),
-        };
-        let entra = self
-            .entra
-            .as_ref()
-            .zip(authority)
-            .map(|(entra, authority)| OidcProvider {
-                url: entra.issuer(authority, entra.version()),
-                client_ids: entra.client_ids(),
-            });
-        let entra_place = entra.as_ref().map_or("", OidcProvider::without_scheme);
-        let issuer_place = issuer_url
-            .split_once("://")
-            .map_or(issuer_url, |(_, rest)| rest);
-        let policy = match (&self.trust_policy, &entra) {
-            (Some(policy), _) => policy
-                .replace(ISSUER_PLACE, issuer_place)
-                .replace(ENTRA_PLACE, entra_place),
-            (None, Some(entra)) => {
-                let own = self.entra.as_ref().and_then(EntraConfig::application);
-                let subject = own.and_then(|own| own.service_principal.as_deref());
-                self.default_policy(entra_place, subject.unwrap_or_default(), &entra.client_ids)
-            }
-            (None, None) => {
-                self.default_policy(issuer_place, &self.token.subject(), &self.client_ids)
-            }
-        };
-        Ok(Account {
-            id: self.amp.account.clone(),
-            partition: self.partition().to_owned(),
-            providers: std::iter::once(direct).chain(entra).collect(),
-            roles: vec![Role {
-                arn: self.role_arn(),
-                max_session: self.role_max_session,
-                trust: TrustPolicy::parse(&policy)?,
-            }],
-        })
-    }
+// === impl OtherWorkspace ===
 
-    /// The policy that the guide tells people to write.
-    fn default_policy(&self, issuer: &str, subject: &str, audiences: &[String]) -> String {
-        let (account, partition) = (&self.amp.account, self.partition());
-        json!({
-            "Version": "2012-10-17",
-            "Statement": [{
-                "Effect": "Allow",
-                "Principal": {
-                    "Federated": format!("arn:{partition}:iam::{account}:oidc-provider/{issuer}"),
-                },
-                "Action": "sts:AssumeRoleWithWebIdentity",
-                "Condition": {"StringEquals": {
-                    format!("{issuer}:sub"): subject,
-                    format!("{issuer}:aud"): audiences,
-                }},
-            }],
-        })
-        .to_string()
+impl OtherWorkspace {
+    /// A workspace of the default account in `region`, with a role of its own.
+    #[must_use]
+    pub fn in_region(region: &str) -> Self {
+        Self {
+            amp: AmpConfig {
+                region: region.to_owned(),
+                workspace_id: "ws-87654321-dcba-4321-9cba-210987654321".to_owned(),
+                ..AmpConfig::default()
+            },
+            role_name: Some(format!("amp-writer-{region}")),
+            port: 0,
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! What both the world's owner and the admin endpoint may turn, in one place behind an `Arc`: neither has a control that
 //! the other lacks.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{Error, Target};
+use super::{Error, Target, Workspace};
 use crate::amp::{Amp, AmpConfig};
 use crate::clock::Clock;
 use crate::entra::Entra;
@@ -30,13 +30,28 @@ pub(crate) struct Controls {
     pub(super) tokens: TokenFolder,
     pub(super) token: TokenSpec,
     pub(super) lines: [Line; 4],
+    pub(super) others: Vec<Workspace>,
 }
 
 /// What stands before one target.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Line {
-    faults: Faults,
-    journal: Journal,
+    pub(super) faults: Faults,
+    pub(super) journal: Journal,
+}
+
+// === impl Line ===
+
+impl Line {
+    pub(super) fn front<T: Answers>(&self, target: T, clock: &Clock, numbered: bool) -> Front<T> {
+        Front {
+            target,
+            faults: self.faults.clone(),
+            journal: self.journal.clone(),
+            clock: clock.clone(),
+            numbered,
+        }
+    }
 }
 
 // === impl Controls ===
@@ -44,6 +59,18 @@ pub(super) struct Line {
 impl Controls {
     pub(crate) fn faults(&self, target: Target) -> &Faults {
         &self.line(target).faults
+    }
+
+    /// The script of a target by its name, or of another workspace as `amp/<id>`.
+    pub(crate) fn faults_named(&self, name: &str) -> Option<&Faults> {
+        match name.strip_prefix("amp/") {
+            Some(id) => self
+                .others
+                .iter()
+                .find(|other| other.id() == id)
+                .map(Workspace::faults),
+            None => Target::named(name).map(|target| self.faults(target)),
+        }
     }
 
     pub(super) fn journal(&self, target: Target) -> &Journal {
@@ -61,14 +88,8 @@ impl Controls {
     }
 
     pub(super) fn front<T: Answers>(&self, at: Target, target: T) -> Front<T> {
-        let line = self.line(at);
-        Front {
-            target,
-            faults: line.faults.clone(),
-            journal: line.journal.clone(),
-            clock: self.clock.clone(),
-            numbered: matches!(at, Target::Sts | Target::Amp),
-        }
+        let by_aws = matches!(at, Target::Sts | Target::Amp);
+        self.line(at).front(target, &self.clock, by_aws)
     }
 
     pub(crate) fn rotate_token(&self) -> Result<(), Error> {
@@ -92,7 +113,15 @@ impl Controls {
     }
 
     pub(crate) fn state(&self) -> Value {
-        let stored = self.amp.store().stats();
+        let others: Map<String, Value> = self
+            .others
+            .iter()
+            .map(|other| {
+                let stored = stored(&other.amp);
+                let state = json!({"stored": stored, "amp": other.journal().counts()});
+                (other.id().to_owned(), state)
+            })
+            .collect();
         json!({
             "clock_offset_seconds": self.clock.offset_seconds(),
             "tokens_published": self.tokens.swaps(),
@@ -100,18 +129,24 @@ impl Controls {
             "sts_refused": self.sts.refused(),
             "entra_tokens_issued": self.entra.as_ref().map(Entra::issued),
             "entra_refused": self.entra.as_ref().map(Entra::refused),
-            "stored": {
-                "series": stored.series,
-                "samples": stored.samples,
-                "histograms": stored.histograms,
-                "duplicates": stored.duplicates,
-                "refused": stored.refused,
-                "batches": stored.batches,
-            },
+            "stored": stored(&self.amp),
             "issuer": self.journal(Target::Issuer).counts(),
             "sts": self.journal(Target::Sts).counts(),
             "amp": self.journal(Target::Amp).counts(),
             "entra": self.journal(Target::Entra).counts(),
+            "others": others,
         })
     }
+}
+
+fn stored(amp: &Amp) -> Value {
+    let stored = amp.store().stats();
+    json!({
+        "series": stored.series,
+        "samples": stored.samples,
+        "histograms": stored.histograms,
+        "duplicates": stored.duplicates,
+        "refused": stored.refused,
+        "batches": stored.batches,
+    })
 }

@@ -11,9 +11,12 @@
 //!
 //! Invariant: dropping the world ends its servers and removes its folder.
 
+mod accounts;
 mod config;
 mod controls;
+mod workspace;
 
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -28,8 +31,10 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-pub use self::config::{Ports, WorldConfig};
+pub use self::config::{Hop, OtherWorkspace, Ports, WorldConfig};
 pub(crate) use self::controls::Controls;
+use self::controls::Line;
+pub use self::workspace::Workspace;
 use crate::admin::Admin;
 use crate::amp::{Amp, Store};
 use crate::clock::Clock;
@@ -96,12 +101,22 @@ pub enum Error {
     Signal(#[source] io::Error),
 }
 
+/// A role that follows on the first one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainedRole {
+    /// Its ARN.
+    pub arn: String,
+    /// What its trust policy asks for as `sts:ExternalId`.
+    pub external_id: Option<String>,
+}
+
 /// A running world.
 #[derive(Debug)]
 pub struct World {
     controls: Arc<Controls>,
     urls: Urls,
     role_arn: String,
+    chain: Vec<ChainedRole>,
     ca_file: PathBuf,
     /// Before the servers, so that no peer hears their end before it is cut off.
     tcp: [Option<TcpFaults>; 2],
@@ -156,6 +171,10 @@ impl World {
             None => None,
         };
         let admin_socket = bind(config.ports.admin).await?;
+        let mut other_sockets = Vec::new();
+        for other in &config.others {
+            other_sockets.push(bind(other.port).await?);
+        }
 
         let clock = Clock::new();
         let issuer_origin = origin(issuer_socket.address(), config.issuer_https);
@@ -165,13 +184,18 @@ impl World {
         })
         .await??;
 
-        let region = &config.amp.region;
-        let certificates = Certificates::new(&[
+        let regions = config.regions();
+        let mut names = vec![
             "127.0.0.1".to_owned(),
             "localhost".to_owned(),
             "::1".to_owned(),
-            format!("aps-workspaces.{region}.amazonaws.com"),
-        ])?;
+        ];
+        names.extend(
+            regions
+                .iter()
+                .map(|region| format!("aps-workspaces.{region}.amazonaws.com")),
+        );
+        let certificates = Certificates::new(&names)?;
         let folder = tempfile::Builder::new()
             .prefix("amp-sidecar-emulator-")
             .tempdir()
@@ -193,21 +217,39 @@ impl World {
             None => None,
         };
 
-        let account = config.account(issuer.url(), entra.as_ref().map(Entra::authority))?;
-        let role_arn = config.role_arn();
+        let accounts = config.accounts(issuer.url(), entra.as_ref().map(Entra::authority))?;
+        let (role_arn, writer_arn) = (config.role_arn(), config.writer_arn());
         let sessions = Sessions::new();
         let sts = Sts::new(
-            account,
+            accounts,
+            config
+                .sts_region
+                .clone()
+                .map_or(regions, |region| vec![region]),
             sessions.clone(),
             clock.clone(),
             fetcher,
             config.session_life,
         );
-        let mut amp_config = config.amp.clone();
-        if config.role_may_write {
-            amp_config.allowed_roles.push(role_arn.clone());
-        }
+        let amp_config = config.opened(&config.amp, &writer_arn);
         let amp = Amp::new(amp_config.clone(), sessions.clone());
+        let others: Vec<Workspace> = config
+            .others
+            .iter()
+            .zip(&other_sockets)
+            .map(|(other, socket)| {
+                let role_arn = other.role_name.as_ref().map_or_else(
+                    || writer_arn.clone(),
+                    |name| config.arn(&other.amp.account, name),
+                );
+                Workspace {
+                    amp: Amp::new(config.opened(&other.amp, &role_arn), sessions.clone()),
+                    url: write_url(socket.address(), &other.amp.workspace_id),
+                    role_arn,
+                    line: Line::default(),
+                }
+            })
+            .collect();
 
         let before = |socket: &Bound| {
             let proxy = config
@@ -225,11 +267,7 @@ impl World {
         let amp_place = place(&amp_tcp, &amp_socket);
         let urls = Urls {
             sts: origin(sts_place, config.sts_https),
-            amp: format!(
-                "{}/workspaces/{}/api/v1/remote_write",
-                origin(amp_place, true),
-                config.amp.workspace_id
-            ),
+            amp: write_url(amp_place, &config.amp.workspace_id),
             admin: origin(admin_socket.address(), false),
         };
         let controls = Arc::new(Controls {
@@ -244,19 +282,23 @@ impl World {
             tokens,
             token: config.token.clone(),
             lines: Default::default(),
+            others,
         });
         controls.rotate_token()?;
 
         let tls = TlsAcceptor::from(certificates.server_config());
         let tls_if = |wanted: bool| wanted.then(|| tls.clone());
-        let amp = DatedAmp { amp, clock };
+        let dated = |amp: Amp| DatedAmp {
+            amp,
+            clock: clock.clone(),
+        };
         let mut servers = vec![
             issuer_socket.serve(
                 controls.front(Target::Issuer, issuer),
                 tls_if(config.issuer_https),
             ),
             sts_socket.serve(controls.front(Target::Sts, sts), tls_if(config.sts_https)),
-            amp_socket.serve(controls.front(Target::Amp, amp), Some(tls.clone())),
+            amp_socket.serve(controls.front(Target::Amp, dated(amp)), Some(tls.clone())),
             admin_socket.serve(
                 Admin {
                     controls: Arc::clone(&controls),
@@ -264,6 +306,10 @@ impl World {
                 None,
             ),
         ];
+        for (socket, other) in other_sockets.into_iter().zip(&controls.others) {
+            let front = other.line.front(dated(other.amp.clone()), &clock, true);
+            servers.push(socket.serve(front, Some(tls.clone())));
+        }
         if let Some((socket, entra)) = entra_socket.zip(entra) {
             let tls = tls_if(entra.config().https);
             servers.push(socket.serve(controls.front(Target::Entra, entra), tls));
@@ -273,6 +319,7 @@ impl World {
             controls,
             urls,
             role_arn,
+            chain: config.chained(),
             ca_file,
             tcp: [sts_tcp, amp_tcp],
             _servers: servers,
@@ -323,10 +370,22 @@ impl World {
         self.folder.path()
     }
 
-    /// The role to assume.
+    /// The role to assume with the token.
     #[must_use]
     pub fn role_arn(&self) -> &str {
         &self.role_arn
+    }
+
+    /// The roles to assume one after the other from there, if any.
+    #[must_use]
+    pub fn chain(&self) -> &[ChainedRole] {
+        &self.chain
+    }
+
+    /// The workspaces beside the first one.
+    #[must_use]
+    pub fn others(&self) -> &[Workspace] {
+        &self.controls.others
     }
 
     /// The region.
@@ -353,6 +412,10 @@ impl World {
             ("AMP_SIDECAR_WORKSPACE_ID", self.workspace_id().to_owned()),
             ("AMP_SIDECAR_REMOTE_WRITE_URL", self.urls.amp.clone()),
         ];
+        if !self.chain.is_empty() {
+            let hops: Vec<String> = self.chain.iter().map(ToString::to_string).collect();
+            environment.push(("AMP_SIDECAR_ASSUME_ROLE", hops.join(" ")));
+        }
         match self.entra() {
             None => environment.push(("AWS_WEB_IDENTITY_TOKEN_FILE", token_file)),
             Some(entra) => {
@@ -491,6 +554,19 @@ impl World {
     }
 }
 
+// === impl ChainedRole ===
+
+impl fmt::Display for ChainedRole {
+    /// As `AMP_SIDECAR_ASSUME_ROLE` has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.arn)?;
+        match &self.external_id {
+            Some(external_id) => write!(f, ",external-id={external_id}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Drop for World {
     fn drop(&mut self) {
         self.renewal.abort();
@@ -512,6 +588,11 @@ async fn bind(port: u16) -> Result<Bound, Error> {
 fn origin(address: SocketAddr, https: bool) -> String {
     let scheme = if https { "https" } else { "http" };
     format!("{scheme}://{address}")
+}
+
+fn write_url(address: SocketAddr, workspace: &str) -> String {
+    let origin = origin(address, true);
+    format!("{origin}/workspaces/{workspace}/api/v1/remote_write")
 }
 
 /// Renews the token as kubelet does, until the world ends.

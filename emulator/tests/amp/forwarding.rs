@@ -21,14 +21,14 @@ use tokio::{
 use crate::world::{V1, World, named, packed, series};
 
 /// Ends with the test that started it.
-struct Prometheus {
+pub(crate) struct Prometheus {
     process: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Prometheus {
     /// Starts on `port` with an empty database and waits until it is ready.
-    async fn start(port: u16) -> Self {
+    pub(crate) async fn start(port: u16) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("prometheus-{port}"));
         if folder.exists() {
             fs::remove_dir_all(&folder).unwrap();
@@ -109,7 +109,7 @@ impl Drop for Prometheus {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

@@ -12,6 +12,7 @@
 
 mod forwarding;
 mod ingest;
+mod query;
 mod refusals;
 mod schema_v2;
 mod signatures;

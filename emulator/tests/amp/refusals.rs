@@ -7,7 +7,7 @@ use emulator::amp::AmpConfig;
 use crate::world::{ROLE, Signing, V1, World, packed, series};
 
 #[tokio::test]
-async fn only_one_path_and_method_exist() {
+async fn other_paths_and_methods_do_not_exist() {
     let world = World::new();
     let path = world.path();
     let good = packed(&emulator::amp::proto::v1::WriteRequest::default());
@@ -17,7 +17,7 @@ async fn only_one_path_and_method_exist() {
         ("POST", "/".into()),
         ("POST", "/workspaces//api/v1/remote_write".into()),
         ("POST", "/workspaces/a/b/api/v1/remote_write".into()),
-        ("POST", path.replace("remote_write", "query")),
+        ("POST", path.replace("remote_write", "rules")),
         ("POST", format!("/x{path}")),
     ] {
         let request = Signing {

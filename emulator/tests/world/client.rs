@@ -74,7 +74,7 @@ pub(crate) fn address(url: &str) -> SocketAddr {
 }
 
 /// Sends `text` over TCP and listens until the end, or until patience ends.
-pub(crate) async fn say(to: SocketAddr, text: &str, patience: Duration) -> Heard {
+pub(crate) async fn say(to: SocketAddr, text: impl AsRef<[u8]>, patience: Duration) -> Heard {
     let stream = TcpStream::connect(to).await.expect("connected");
     converse(stream, text, patience).await
 }
@@ -83,7 +83,7 @@ pub(crate) async fn say(to: SocketAddr, text: &str, patience: Duration) -> Heard
 pub(crate) async fn say_tls(
     to: SocketAddr,
     trust: Arc<ClientConfig>,
-    text: &str,
+    text: impl AsRef<[u8]>,
     patience: Duration,
 ) -> Heard {
     let stream = handshake(to, "127.0.0.1", trust)
@@ -105,12 +105,12 @@ pub(crate) async fn handshake(
 
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
-    text: &str,
+    text: impl AsRef<[u8]>,
     patience: Duration,
 ) -> Heard {
     let mut bytes = Vec::new();
     let listen = async {
-        if let Err(error) = stream.write_all(text.as_bytes()).await {
+        if let Err(error) = stream.write_all(text.as_ref()).await {
             return ended(&error);
         }
         stream.flush().await.expect("flushed");

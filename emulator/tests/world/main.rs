@@ -14,9 +14,12 @@
 )]
 
 mod admin;
+mod chain;
 mod client;
 mod entra;
 mod faults;
+mod signing;
 mod sts;
 mod tls;
 mod tokens;
+mod workspaces;

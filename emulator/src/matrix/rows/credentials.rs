@@ -110,13 +110,17 @@ fn sts(form: &Form) -> Vec<Row> {
             ],
         )
     };
+    // Their life is such that a renewal falls into the fault, and their end does not.
+    let length = form.fault.max(super::seconds(12));
     let valid = Row::new(
         form,
         "sts-refused-credentials-valid",
-        "STS refuses connections, credentials are still good",
-    );
+        "STS refuses connections as credentials are to be renewed, which are still good",
+    )
+    .world(|world| world.session_life = Some(length * 5 / 3))
+    .lasting(length);
     vec![
-        refused(valid).shown(Shown::outcome("stored")),
+        refused(valid).shown(Shown::exchange("unreachable")),
         refused(row("sts-refused", "STS refuses connections"))
             .shown(Shown::outcome("no_credentials")),
         refused(row("vmagent-sts-refused", "STS refuses connections").sent_by(Sending::Vmagent))
@@ -132,7 +136,11 @@ fn sts(form: &Form) -> Vec<Row> {
             "STS takes 3 s",
             FaultKind::Delay(super::seconds(3)),
             "ok",
-        ),
+        )
+        .shown(Shown::Above(
+            "amp_sidecar_credential_exchange_duration_seconds",
+            "2.5",
+        )),
         says(
             "sts-500",
             "STS answers 500",
@@ -257,7 +265,10 @@ fn refusals(form: &Form) -> Vec<Row> {
         )
         .begin(Act::MayWrite(false))
         .end(Act::MayWrite(true))
-        .shown(Shown::outcome("access_denied")),
+        .shown(Shown::Moved(
+            "amp_sidecar_access_denied_total",
+            Some(("action", "aps:RemoteWrite")),
+        )),
         amp_says(
             form,
             "amp-400-expired-token",

@@ -56,6 +56,13 @@ pub(super) fn rows(form: &Form) -> Vec<Row> {
             "duplicate",
         ),
         refused(
+            "amp-400-label-limit",
+            "AMP 400, too many labels",
+            400,
+            "received a series whose number of label names exceeds the limit (actual: 151, limit: 150) series: 'up'".to_owned(),
+            "label_limit",
+        ),
+        refused(
             "amp-400-invalid",
             "AMP 400, invalid label",
             400,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::amp_says;
+use super::{amp_says, seconds};
 use crate::fault::{Fault, FaultKind};
 use crate::matrix::form::Form;
 use crate::matrix::row::{Act, Row, Sending, Shown};
@@ -10,6 +10,12 @@ use crate::world::Target;
 
 pub(super) fn rows(form: &Form) -> Vec<Row> {
     let crowd = form.crowd;
+    // A body has 30 s, which the short form does not wait for.
+    let dribbled = if form.fault > seconds(30) {
+        "slow_sender"
+    } else {
+        "sender_gone"
+    };
     vec![
         amp_says(
             form,
@@ -40,6 +46,6 @@ pub(super) fn rows(form: &Form) -> Vec<Row> {
         )
         .begin(Act::Dribble(1000))
         .end(Act::Dribble(0))
-        .shown(Shown::outcome("sender_gone")),
+        .shown(Shown::outcome(dribbled)),
     ]
 }

@@ -13,24 +13,36 @@ pub(super) fn rows(form: &Form) -> Vec<Row> {
         Row::new(form, "sidecar-killed", "the sidecar is killed and comes back")
             .begin(Act::KillSidecar)
             .end(Act::StartSidecar)
-            .shown(Shown::Restarted("amp_sidecar_batches_total")),
+            .shown(Shown::Restarted),
         Row::new(form, "sidecar-crashes", "the sidecar is killed and started again every other second")
             .begin(Act::CrashLoop)
-            .shown(Shown::Restarted("amp_sidecar_batches_total")),
+            .shown(Shown::Restarted),
         Row::new(form, "sidecar-replaced", "the sidecar leaves (SIGTERM) while Prometheus writes on, another takes its place")
             .flag("--drain-timeout=3s")
             .begin(Act::StopSidecar)
             .end(Act::StartSidecar)
-            .shown(Shown::Restarted("amp_sidecar_batches_total")),
+            .shown(Shown::Restarted),
         Row::new(form, "both-leave", "a plain second container: SIGTERM to both at once, Prometheus flushes")
             .default_queue()
             .ending(Ending::BothLeave)
             .shown(leaving),
         Row::new(form, "both-leave-in-outage", "so, while AMP answers 503")
-            .default_queue().ending(Ending::BothLeave)
+            .default_queue()
+            .ending(Ending::BothLeave)
+            .lasting(form.fault.min(seconds(20)))
+            .faults(Target::Amp, [outage.clone()])
+            .begin(Act::Wait(seconds(3)))
+            .shown(leaving),
+        Row::new(form, "native-sidecar-leaves", "a native sidecar: SIGTERM to Prometheus, to the sidecar once it has left")
+            .default_queue()
+            .ending(Ending::SidecarLast)
+            .shown(leaving),
+        Row::new(form, "native-sidecar-leaves-in-outage", "so, while AMP answers 503")
+            .default_queue()
+            .ending(Ending::SidecarLast)
             .lasting(form.fault.min(seconds(20)))
             .faults(Target::Amp, [outage])
-.begin(Act::Wait(seconds(3)))
+            .begin(Act::Wait(seconds(3)))
             .shown(leaving),
         Row::new(form, "sidecar-starts-without-sts", "the sidecar is killed and comes back before STS does")
             .begin(Act::Faults(Target::Sts, vec![Fault::new(FaultKind::Close)]))

@@ -48,7 +48,7 @@ fn connections(form: &Form) -> Vec<Row> {
             "amp-syn-dropped",
             "AMP does not even refuse connections",
             vec![TcpFault::new(TcpFaultKind::Unanswered), reset()],
-            "connect",
+            "connect_timed_out",
         ),
         below(
             "amp-reset-at-accept",
@@ -110,7 +110,7 @@ fn connections(form: &Form) -> Vec<Row> {
             })],
             "",
         )
-        .shown(Shown::outcome("stored")),
+        .shown(Shown::slower("0.25")),
         below(
             "amp-far",
             "AMP is half a second away, each way",
@@ -119,7 +119,7 @@ fn connections(form: &Form) -> Vec<Row> {
             )))],
             "",
         )
-        .shown(Shown::outcome("stored")),
+        .shown(Shown::slower("0.5")),
     ]
 }
 
@@ -158,7 +158,7 @@ fn kept_connections(form: &Form) -> Vec<Row> {
             "kept connections are shut down by AMP while idle",
             TcpFaultKind::HalfClose(Way::Answer),
         )
-        .shown(Shown::outcome("stored")),
+        .shown(Shown::Moved("amp_sidecar_upstream_connections_total", None)),
     ]
 }
 
@@ -196,7 +196,7 @@ fn answers(form: &Form) -> Vec<Row> {
             &format!("AMP takes {slow} s"),
             FaultKind::Delay(form.slow),
         )
-        .shown(Shown::outcome("stored")),
+        .shown(Shown::slower("1.0")),
         amp_says(
             form,
             "amp-slower-than-deadline",
@@ -219,21 +219,21 @@ fn answers(form: &Form) -> Vec<Row> {
             "AMP's 200 never ends",
             FaultKind::EndlessBody { status: None },
         )
-        .shown(Shown::outcome("stored")),
+        .shown(Shown::fault("success_body")),
         amp_says(
             form,
             "amp-200-broken-body",
             "AMP's 200 breaks off in its body",
             FaultKind::BrokenBody { status: None },
         )
-        .shown(Shown::outcome("stored")),
+        .shown(Shown::fault("success_body")),
         amp_says(
             form,
             "amp-200-head-only",
             "AMP's 200 is a head and then silence",
             FaultKind::HeaderOnly { status: None },
         )
-        .shown(Shown::outcome("stored")),
+        .shown(Shown::fault("success_body")),
         amp_says(
             form,
             "amp-503-broken-body",

@@ -4,7 +4,7 @@ use http::StatusCode;
 
 /// Each way in which a request fails to prove who sent it. `Display` is the text that the sender gets.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::amp) enum SignatureFault {
+pub(crate) enum SignatureFault {
     /// No `Authorization` header.
     #[error("Missing Authentication Token")]
     Missing,
@@ -63,7 +63,7 @@ pub(in crate::amp) enum SignatureFault {
 
 impl SignatureFault {
     /// The answer's status and its `x-amzn-ErrorType`.
-    pub(in crate::amp) fn kind(&self) -> (StatusCode, &'static str) {
+    pub(crate) fn kind(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Missing => (StatusCode::FORBIDDEN, "MissingAuthenticationTokenException"),
             Self::Incomplete(_) => (StatusCode::BAD_REQUEST, "IncompleteSignatureException"),

@@ -15,7 +15,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 #[test]
 fn published_vectors_hold() {
     let table: Value =
-        serde_json::from_str(include_str!("../../../tests/data/sigv4-vectors.json")).unwrap();
+        serde_json::from_str(include_str!("../../tests/data/sigv4-vectors.json")).unwrap();
     let secret = text(&table, "secret_access_key");
     let cases = table["cases"].as_array().unwrap();
     assert!(cases.len() >= 30, "only {} cases", cases.len());

@@ -6,7 +6,7 @@
 //!
 //! Stricter than AWS in one point: *every* `x-amz-*` header has to be signed, where AWS lets some pass unsigned. A
 //! sidecar that adds a header after it signed is broken in a way that must show here. Presigned URLs are not read at
-//! all: remote write never uses them.
+//! all: nothing that is signed here uses them.
 
 mod authorization;
 mod canonical;
@@ -30,7 +30,7 @@ use self::{
 };
 use crate::sessions::{Session, Sessions};
 
-pub(super) use self::fault::SignatureFault;
+pub(crate) use self::fault::SignatureFault;
 
 /// How far the signer's clock may be off.
 const SKEW: Duration = Duration::from_secs(5 * 60);
@@ -50,15 +50,16 @@ const TRACE_HEADERS: [&str; 5] = [
 
 /// What a valid signature must be scoped to, and whose keys are known.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Verifier<'a> {
-    pub(super) region: &'a str,
-    pub(super) service: &'a str,
-    pub(super) sessions: &'a Sessions,
+pub(crate) struct Verifier<'a> {
+    /// More than one for STS, which stands for the endpoints of all regions of a world.
+    pub(crate) regions: &'a [String],
+    pub(crate) service: &'a str,
+    pub(crate) sessions: &'a Sessions,
 }
 
 impl Verifier<'_> {
     /// The session that signed `request`, or why nobody did.
-    pub(super) fn verify(
+    pub(crate) fn verify(
         &self,
         now: SystemTime,
         request: &Request<Bytes>,
@@ -128,7 +129,7 @@ impl Verifier<'_> {
                  '{day}', from '{timestamp}'.",
                 scope.day
             )
-        } else if scope.region != self.region {
+        } else if !self.regions.contains(&scope.region) {
             "Credential should be scoped to a valid region. ".to_owned()
         } else if scope.service != self.service {
             format!(

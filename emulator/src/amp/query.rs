@@ -1,0 +1,124 @@
+//! The query API: signed, permitted questions, answered by the real Prometheus behind this AMP.
+//!
+//! In: a request whose signature and permission were judged. Out: Prometheus' own status and body. Without a Prometheus
+//! to forward to there is nobody who could evaluate PromQL, and the answer says so rather than to invent one.
+
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+
+use super::prometheus::{CallError, call};
+
+/// Where a Prometheus takes remote writes; its API lies next to it.
+const WRITE: &str = "/write";
+
+/// What AMP can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Question<'a> {
+    /// Below `/api/v1/`.
+    path: &'a str,
+    /// The IAM action that it needs.
+    pub(super) action: &'static str,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum QueryError {
+    #[error(
+        "this emulator evaluates no PromQL: it hands queries on to a real Prometheus, and there is none (forward_to, --forward-to)"
+    )]
+    NoPrometheus,
+    #[error("{0:?} does not end in /api/v1/write, so that its query API cannot be found")]
+    NoApi(String),
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+impl<'a> Question<'a> {
+    /// The question at this path below `/api/v1/`, if AMP takes it with this method.
+    pub(super) fn at(path: &'a str, method: &Method) -> Option<Self> {
+        let (action, with_post) = match path.split('/').collect::<Vec<_>>().as_slice() {
+            ["query" | "query_range"] => ("aps:QueryMetrics", true),
+            ["series"] => ("aps:GetSeries", true),
+            ["labels"] => ("aps:GetLabels", true),
+            ["label", name, "values"] if !name.is_empty() => ("aps:GetLabels", false),
+            ["metadata"] => ("aps:GetMetricMetadata", false),
+            _ => return None,
+        };
+        let fits = method == Method::GET || (with_post && method == Method::POST);
+        fits.then_some(Self { path, action })
+    }
+
+    /// Prometheus' answer; `forward_to` is its remote-write URL.
+    pub(super) async fn ask(
+        self,
+        forward_to: Option<&str>,
+        request: &Request<Bytes>,
+    ) -> Result<Response<Bytes>, QueryError> {
+        let write = forward_to.ok_or(QueryError::NoPrometheus)?;
+        let no_api = || QueryError::NoApi(write.to_owned());
+        let api = write
+            .strip_suffix(WRITE)
+            .filter(|api| api.ends_with("/api/v1"))
+            .ok_or_else(no_api)?;
+        let query = request
+            .uri()
+            .query()
+            .map_or_else(String::new, |query| format!("?{query}"));
+        let mut onward = Request::builder()
+            .method(request.method().clone())
+            .uri(format!("{api}/{}{query}", self.path));
+        for name in [header::CONTENT_TYPE, header::ACCEPT_ENCODING] {
+            if let Some(value) = request.headers().get(&name) {
+                onward = onward.header(name, value);
+            }
+        }
+        let onward = onward.body(request.body().clone()).map_err(|_| no_api())?;
+        let answer = call(onward).await?;
+        let mut relayed = Response::new(answer.body().clone());
+        *relayed.status_mut() = answer.status();
+        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+            if let Some(value) = answer.headers().get(&name) {
+                relayed.headers_mut().insert(name, value.clone());
+            }
+        }
+        Ok(relayed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_closed() {
+        let action = |path, method| Question::at(path, &method).map(|question| question.action);
+        assert_eq!(action("query", Method::GET), Some("aps:QueryMetrics"));
+        assert_eq!(
+            action("query_range", Method::POST),
+            Some("aps:QueryMetrics")
+        );
+        assert_eq!(action("series", Method::POST), Some("aps:GetSeries"));
+        assert_eq!(action("labels", Method::GET), Some("aps:GetLabels"));
+        assert_eq!(
+            action("label/job/values", Method::GET),
+            Some("aps:GetLabels")
+        );
+        assert_eq!(
+            action("metadata", Method::GET),
+            Some("aps:GetMetricMetadata")
+        );
+        for (path, method) in [
+            ("query/", Method::GET),
+            ("query", Method::DELETE),
+            ("label/job/values", Method::POST),
+            ("label//values", Method::GET),
+            ("label/a/b/values", Method::GET),
+            ("metadata", Method::POST),
+            ("status/config", Method::GET),
+            ("remote_write", Method::GET),
+            ("", Method::GET),
+        ] {
+            assert_eq!(action(path, method.clone()), None, "{method} {path}");
+        }
+    }
+}

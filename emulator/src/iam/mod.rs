@@ -1,0 +1,9 @@
+//! IAM's policies: their language, and what a session policy leaves of a role's permissions.
+//!
+//! A role's trust policy is STS' own business and stays there; session policies are made by STS and heeded by AMP.
+
+mod language;
+mod session_policy;
+
+pub(crate) use language::{Conditions, Effect, Keys, OneOrMany, is_like};
+pub use session_policy::SessionPolicy;

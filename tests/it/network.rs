@@ -1,0 +1,127 @@
+//! Networks that lose packets without a word, for which the test gets a network of its own.
+//!
+//! A proxy in user space cannot play that: the kernel goes on acknowledging what the proxy does not read. So the test's
+//! binary starts itself once more below `unshare`, for the one test, and there a route swallows every packet to AMP.
+
+use std::future::Future;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use emulator::world::{Target, World, WorldConfig};
+use reqwest::StatusCode;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::bodies;
+use crate::rig::Rig;
+
+const INSIDE: &str = "AMP_SIDECAR_TEST_INSIDE";
+/// Another address of the loopback than all that must go on to be reached.
+const AWAY: &str = "127.0.0.9";
+
+fn in_a_network_of_its_own(test: &str, play: impl Future<Output = ()>) {
+    if std::env::var_os(INSIDE).is_some() {
+        run("ip", &["link", "set", "lo", "up"]);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build();
+        return runtime.unwrap().block_on(play);
+    }
+    let played = Command::new("unshare")
+        .args(["--map-root-user", "--net", "--mount"])
+        .arg(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .expect("unshare, of util-linux");
+    let said = String::from_utf8_lossy(&played.stdout);
+    let complained = String::from_utf8_lossy(&played.stderr);
+    assert!(
+        played.status.success() && said.contains("1 passed"),
+        "{said}\n{complained}"
+    );
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let status = Command::new(program).args(arguments).status();
+    let status = status.unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(status.success(), "{program} {arguments:?}");
+}
+
+/// AMP under a name, which here is another address's.
+async fn move_away(world: &World) -> String {
+    let url = world.amp_url().replacen("127.0.0.1", "localhost", 1);
+    let port: u16 = url
+        .split(['/', ':'])
+        .find_map(|part| part.parse().ok())
+        .unwrap();
+    let hosts = world.folder().join("hosts");
+    std::fs::write(&hosts, format!("{AWAY} localhost\n")).unwrap();
+    run("mount", &["--bind", hosts.to_str().unwrap(), "/etc/hosts"]);
+    let listener = TcpListener::bind((AWAY, port)).await.unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                // However it ends: that is what the test is about.
+                drop(tokio::io::copy_bidirectional(&mut near, &mut far).await);
+            });
+        }
+    });
+    url
+}
+
+#[test]
+fn a_connection_that_dies_without_a_word_is_given_up_long_before_the_deadline() {
+    in_a_network_of_its_own(
+        "network::a_connection_that_dies_without_a_word_is_given_up_long_before_the_deadline",
+        async {
+            let world = World::start(WorldConfig::default()).await.unwrap();
+            let url = move_away(&world).await;
+            // Minutes, so that only the kernel can be the one who gives up.
+            let settings = [
+                ("remote-write-url", url.as_str()),
+                ("upstream-timeout", "2m"),
+            ];
+            let rig = Rig::start_beside(world, &settings).await;
+            assert_eq!(rig.write(&bodies::v1("before", 3)).await, StatusCode::OK);
+
+            let swallowed = ["route", "add", "blackhole", AWAY, "table", "local"];
+            run("ip", &swallowed);
+            let batch = bodies::v1("up", 3);
+            let started = Instant::now();
+            assert_eq!(rig.write(&batch).await, StatusCode::SERVICE_UNAVAILABLE);
+            let took = started.elapsed();
+            // TCP_USER_TIMEOUT is 10 s; without it the kernel would try for a quarter of an hour.
+            assert!(
+                took > Duration::from_secs(8) && took < Duration::from_secs(30),
+                "{took:?}"
+            );
+            assert_eq!(rig.world.journal(Target::Amp).total(), 1);
+
+            let passes = ["route", "del", "blackhole", AWAY, "table", "local"];
+            run("ip", &passes);
+            rig.write_until_stored(&batch, Duration::from_secs(10))
+                .await;
+            assert!(rig.has_stored(&batch));
+        },
+    );
+}
+
+#[test]
+fn a_name_that_nobody_knows_holds_no_batch() {
+    in_a_network_of_its_own("network::a_name_that_nobody_knows_holds_no_batch", async {
+        let url = "https://amp.invalid/workspaces/ws-1/api/v1/remote_write";
+        let settings = [("remote-write-url", url), ("workspace-id", "ws-1")];
+        let rig = Rig::start_in(WorldConfig::default(), &settings).await;
+        rig.until_ready().await;
+        let started = Instant::now();
+        assert_eq!(
+            rig.write(&bodies::v1("up", 3)).await,
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+        assert!(started.elapsed() < Duration::from_secs(6));
+        let faults = r#"amp_sidecar_upstream_faults_total{reason="dns"}"#;
+        assert!(rig.metric(faults).await >= 1.0);
+    });
+}
