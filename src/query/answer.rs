@@ -5,7 +5,10 @@
 //! Prometheus' API and is passed on as it is, status included; whatever else comes, from the front door or from nowhere that is
 //! known, is put into that form with AMP's words in it. Of AMP's headers only content type and encoding are passed on.
 
+use std::io::Read;
+
 use bytes::Bytes;
+use flate2::read::GzDecoder;
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
@@ -20,6 +23,9 @@ use crate::query::api::Api;
 use crate::query::stream::{LARGEST_ANSWER, Streamed};
 use crate::query::unanswered::{Unanswered, json};
 use crate::quote::quote;
+
+/// As much as is read of an error that is not compressed.
+const LARGEST_ERROR: u64 = 64 * 1024;
 
 /// AMP's answer.
 pub(super) enum Answer {
@@ -65,18 +71,15 @@ impl Answer {
         if body.complete {
             connections.keep(connection);
         }
-        let reply = Reply::new(
-            head.status,
-            &head.headers,
-            &body.bytes,
-            connections.is_verified(),
-        );
-        let is_api_error = serde_json::from_slice::<ApiError>(&body.bytes)
-            .is_ok_and(|error| error.status == "error");
+        let bytes = unpacked(body.bytes, head.headers.get(CONTENT_ENCODING));
+        let verified = connections.is_verified();
+        let reply = Reply::new(head.status, &head.headers, &bytes, verified);
+        let is_api_error =
+            serde_json::from_slice::<ApiError>(&bytes).is_ok_and(|error| error.status == "error");
         Ok(Self::Bad(Bad {
             status: head.status,
             reply,
-            api_error: is_api_error.then(|| body.bytes.into()),
+            api_error: is_api_error.then(|| bytes.into()),
         }))
     }
 }
@@ -123,6 +126,19 @@ impl Bad {
                 said,
             },
         })
+    }
+}
+
+/// An error's body, of which a judgement has to be made; what cannot be unpacked is none of the API's.
+fn unpacked(body: Vec<u8>, encoding: Option<&HeaderValue>) -> Vec<u8> {
+    if encoding.is_none_or(|encoding| encoding != "gzip") {
+        return body;
+    }
+    let mut plain = Vec::new();
+    let mut unpack = GzDecoder::new(body.as_slice()).take(LARGEST_ERROR);
+    match unpack.read_to_end(&mut plain) {
+        Ok(_) => plain,
+        Err(_) => Vec::new(),
     }
 }
 

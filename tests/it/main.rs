@@ -22,6 +22,7 @@ mod hostile_senders;
 mod leaving;
 mod network;
 mod prometheus;
+mod reading;
 mod rig;
 mod secrecy;
 mod splitting;
