@@ -13,10 +13,9 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::{Config, Drain};
-use crate::router::{Router, Routes};
+use crate::listener;
+use crate::reload::{ReloadError, Reloader};
 use crate::telemetry::Telemetry;
-use crate::workspace::{Running, Way, WorkspaceError};
-use crate::{listener, tls};
 
 /// What the caller wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,12 +43,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// A certificate of the bundle cannot be trusted.
-    #[error("--ca-bundle holds a certificate that cannot be a root: {0}")]
-    Roots(#[from] rustls::Error),
     /// A workspace could not be served.
     #[error(transparent)]
-    Workspace(#[from] WorkspaceError),
+    Workspaces(#[from] ReloadError),
 }
 
 /// Everything, ready to run.
@@ -57,7 +53,7 @@ pub enum StartError {
 pub struct App {
     listener: TcpListener,
     admin_listener: TcpListener,
-    router: Arc<Router>,
+    reloader: Reloader,
     admin: Arc<Admin>,
     draining: watch::Sender<bool>,
     drain: Drain,
@@ -75,38 +71,29 @@ impl App {
         let admin_listener = bind("--admin-listen", config.admin_listen).await?;
         let telemetry = Arc::new(Telemetry::new());
         telemetry.started(clock.now());
-        let tls = Arc::new(tls::client(&config.extra_roots)?);
-        let way = Way {
-            tls,
-            network: config.network,
-        };
-        let workspaces = config
-            .workspaces
-            .iter()
-            .map(|workspace| Running::start(workspace, &way, &clock, &telemetry).map(Arc::new))
-            .collect::<Result<_, _>>()?;
-        let router = Arc::new(Router::new(Routes::new(workspaces), &telemetry));
-        let (draining, is_draining) = watch::channel(false);
-        let admin = Admin {
-            router: Arc::clone(&router),
-            telemetry,
-            draining: is_draining,
-        };
+        let drain = config.drain.clone();
         tracing::info!(
             listen = %config.listen,
             admin = %config.admin_listen,
+            proxy = config.network.proxy().map(tracing::field::display),
             workspaces = config.workspaces.len(),
-            proxy = way.network.proxy().map(tracing::field::display),
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
+        let reloader = Reloader::start(config, clock, Arc::clone(&telemetry))?;
+        let (draining, is_draining) = watch::channel(false);
+        let admin = Admin {
+            router: Arc::clone(reloader.router()),
+            telemetry,
+            draining: is_draining,
+        };
         Ok(Self {
             listener,
             admin_listener,
-            router,
+            reloader,
             admin: Arc::new(admin),
             draining,
-            drain: config.drain,
+            drain,
         })
     }
 
@@ -126,15 +113,18 @@ impl App {
         self.admin_listener.local_addr()
     }
 
+    /// What puts a new configuration in place.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
+    }
+
     /// Serves until the caller wants to leave and the senders are done.
     pub async fn run(self, mut stage: watch::Receiver<Stage>) {
+        let router = Arc::clone(self.reloader.router());
         let (stop, stopped) = watch::channel(false);
         let (stop_admin, admin_stopped) = watch::channel(false);
-        let senders = tokio::spawn(listener::serve(
-            self.listener,
-            Arc::clone(&self.router),
-            stopped,
-        ));
+        let senders = tokio::spawn(listener::serve(self.listener, Arc::clone(&router), stopped));
         let admin = tokio::spawn(listener::serve(
             self.admin_listener,
             self.admin,
@@ -149,7 +139,7 @@ impl App {
         );
         self.draining.send_replace(true);
         tokio::select! {
-            () = self.router.senders.quiet(self.drain.idle) => {}
+            () = router.senders.quiet(self.drain.idle) => {}
             () = tokio::time::sleep(self.drain.timeout) => tracing::warn!("senders were not done within --drain-timeout"),
             () = reached(&mut stage, Stage::Leaving) => {}
         }

@@ -5,25 +5,47 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::config::{ALL, Setting};
 
 const AFTER: &str = "\
-A flag beats its environment variables. Durations have a unit (500ms, 25s, 15m, 1h30m), bytes may have one (1MB, 32MiB).
+A flag beats its environment variables, they beat what stands at the top of the file of --config. SIGHUP reads all of it again.
+Durations have a unit (500ms, 25s, 15m, 1h30m), bytes may have one (1MB, 32MiB).
 
 Exit codes:
   0   left after SIGTERM or SIGINT
   64  the configuration is invalid; every fault is named
   69  a port cannot be listened on";
 
+/// The command that shows the configuration.
+pub const CONFIG: &str = "config";
+const SCHEMA: &str = "schema";
+
 /// The whole command line; `run` is what is done where no command is named.
 #[must_use]
 pub fn command() -> Command {
     let run =
         Command::new("run").about("Take remote write, sign it and forward it to AMP (the default)");
+    let config = Command::new(CONFIG)
+        .about("Print the effective configuration as a file for --config, secrets withheld, and do nothing")
+        .arg(
+            Arg::new(SCHEMA)
+                .long(SCHEMA)
+                .help("Print the JSON Schema of that file instead, for editors")
+                .action(ArgAction::SetTrue),
+        );
     Command::new("amp-sidecar")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Signs Prometheus remote write with a projected service-account token and forwards it to Amazon Managed Service for Prometheus.")
         .after_help(AFTER)
         .args(ALL.iter().map(argument))
         .subcommand(run)
+        .subcommand(config)
         .disable_help_subcommand(true)
+}
+
+/// Whether `config` is to show the schema of its file.
+#[must_use]
+pub fn wants_schema(matches: &ArgMatches) -> bool {
+    matches
+        .subcommand_matches(CONFIG)
+        .is_some_and(|config| config.get_flag(SCHEMA))
 }
 
 /// What the command line says of a setting.

@@ -22,7 +22,8 @@
 //! ```
 //!
 //! Each [`workspace`] has both of its own. [`config`] says what they may do, [`app`] wires them, [`admin`] and [`telemetry`] show
-//! them, [`clock`] gives them the time, [`sigv4`] signs, [`drain`] knows when they may end.
+//! them, [`clock`] gives them the time, [`sigv4`] signs, [`drain`] knows when they may end,
+//! [`reload`] puts a new configuration in place.
 
 pub mod admin;
 pub mod app;
@@ -38,6 +39,7 @@ pub mod http_date;
 pub mod listener;
 pub mod query;
 pub mod quote;
+pub mod reload;
 pub mod resolve;
 pub mod router;
 pub mod sigv4;

@@ -1,14 +1,15 @@
 //! The process edge: arguments, environment, log, signals, exit codes.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use amp_sidecar::app::{App, Stage, StartError};
 use amp_sidecar::cli;
 use amp_sidecar::clock::Clock;
-use amp_sidecar::config::{Config, Log, LogFormat, Surroundings};
+use amp_sidecar::config::{self, Config, Log, LogFormat, Rejected, Surroundings};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -30,18 +31,34 @@ fn main() -> ExitCode {
             };
         }
     };
-    let config = match Config::read(&|setting| cli::given(&matches, setting), &surroundings()) {
+    let only_show = matches.subcommand_name() == Some(cli::CONFIG);
+    if only_show && cli::wants_schema(&matches) {
+        return show(&format!("{:#}\n", config::schema()));
+    }
+    let read = move || Config::read(&|setting| cli::given(&matches, setting), &surroundings());
+    let config = match read() {
         Ok(config) => config,
         Err(rejected) => {
             eprintln!("amp-sidecar: the configuration is invalid\n{rejected}");
             return ExitCode::from(INVALID_CONFIGURATION);
         }
     };
+    if only_show {
+        return show(&config.to_string());
+    }
     log(config.log);
-    match runtime().map(|runtime| runtime.block_on(run(config))) {
+    match runtime().map(|runtime| runtime.block_on(run(config, read))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => cannot_start(&error),
         Err(error) => cannot_start(&error),
+    }
+}
+
+/// Whoever reads it may have gone, as `head` does.
+fn show(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
@@ -50,11 +67,17 @@ fn cannot_start(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::from(CANNOT_START)
 }
 
-async fn run(config: Config) -> Result<(), StartError> {
+async fn run(
+    config: Config,
+    read: impl Fn() -> Result<Config, Rejected> + Send + Sync + 'static,
+) -> Result<(), StartError> {
+    let file = config.file.clone();
     let app = App::start(config, Clock::system()).await?;
+    let hangup = Arc::new(Notify::new());
+    tokio::spawn(app.reloader().follow(file, Arc::clone(&hangup), read));
     let (stage, wanted) = watch::channel(Stage::Serving);
     tokio::spawn(async move {
-        if let Err(error) = follow_signals(&stage).await {
+        if let Err(error) = follow_signals(&stage, &hangup).await {
             tracing::error!(%error, "signals cannot be received");
             std::future::pending::<()>().await;
         }
@@ -63,20 +86,25 @@ async fn run(config: Config) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The first SIGTERM or SIGINT drains, the second leaves now.
-async fn follow_signals(stage: &watch::Sender<Stage>) -> std::io::Result<()> {
-    let (mut term, mut int) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
-    for wanted in [Stage::Draining, Stage::Leaving] {
+/// The first SIGTERM or SIGINT drains, the second leaves now; a SIGHUP reads the configuration again.
+async fn follow_signals(stage: &watch::Sender<Stage>, hangup: &Notify) -> std::io::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut hup = signal(SignalKind::hangup())?;
+    let mut wanted = [Stage::Draining, Stage::Leaving].into_iter();
+    loop {
         tokio::select! {
             _ = term.recv() => {}
             _ = int.recv() => {}
+            _ = hup.recv() => {
+                hangup.notify_one();
+                continue;
+            }
         }
-        stage.send_replace(wanted);
+        if let Some(stage_now) = wanted.next() {
+            stage.send_replace(stage_now);
+        }
     }
-    std::future::pending().await
 }
 
 /// One thread where there is one processor to use: a second would only cost wake-ups.

@@ -109,11 +109,18 @@ struct Families {
     queries: QueryFamilies,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reload {
+    result: &'static str,
+}
+
 /// All metrics.
 #[derive(Debug)]
 pub struct Telemetry {
     registry: Registry,
     families: Families,
+    reloads: Family<Reload, Counter>,
+    last_reload_successful: Gauge,
     started: Seconds,
 }
 
@@ -163,11 +170,35 @@ impl Telemetry {
             &started,
         );
         families.register(&mut registry);
+        let reloads = Family::default();
+        plain(
+            &mut registry,
+            "config_reloads",
+            "Tries to put a new configuration in place by result: ok or refused",
+            &reloads,
+        );
+        let last_reload_successful = Gauge::default();
+        last_reload_successful.set(1);
+        plain(
+            &mut registry,
+            "config_last_reload_successful",
+            "0 while an older configuration is served than the one that was given last",
+            &last_reload_successful,
+        );
         Self {
             registry,
             families,
+            reloads,
+            last_reload_successful,
             started,
         }
+    }
+
+    /// A new configuration was put in place, or refused.
+    pub fn reloaded(&self, successful: bool) {
+        let result = if successful { "ok" } else { "refused" };
+        self.reloads.get_or_create(&Reload { result }).inc();
+        self.last_reload_successful.set(i64::from(successful));
     }
 
     /// The process begins to serve.

@@ -58,6 +58,9 @@ struct Serve {
     /// Let the pod go by way of Entra ID, whose application takes tokens of this version.
     #[arg(long, value_name = "v1|v2", value_parser = token_version)]
     entra: Option<TokenVersion>,
+    /// Serve Entra ID over TLS.
+    #[arg(long, requires = "entra")]
+    entra_https: bool,
     /// Put two roles of other accounts between the pod's role and the workspace, the second one asking for this
     /// external id.
     #[arg(long, value_name = "EXTERNAL-ID")]
@@ -216,7 +219,10 @@ impl Demo {
 impl Serve {
     fn config(self) -> WorldConfig {
         let base = match self.entra {
-            Some(version) => WorldConfig::through_entra(EntraConfig::new(version)),
+            Some(version) => WorldConfig::through_entra(EntraConfig {
+                https: self.entra_https,
+                ..EntraConfig::new(version)
+            }),
             None => WorldConfig::default(),
         };
         let base = match &self.chain {

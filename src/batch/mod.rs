@@ -40,7 +40,7 @@ use crate::workspace::Way;
 use admission::{Admission, Admitted};
 use deliver::Delivery;
 use frames::Frames;
-use inspect::{Contents, Inspector};
+use inspect::{Contents, Inspector, Version};
 use media::Media;
 use receive::Received;
 use trouble::Trouble;
@@ -58,6 +58,7 @@ pub struct Pipeline {
     meters: Arc<Meters>,
     trouble: Trouble,
     max_body_bytes: usize,
+    inspects: bool,
 }
 
 /// A batch whose body is no nonsense.
@@ -99,6 +100,7 @@ impl Pipeline {
             meters,
             trouble: Trouble::of(&workspace.name),
             max_body_bytes: workspace.limits.max_body_bytes,
+            inspects: workspace.limits.inspect,
         })
     }
 
@@ -141,17 +143,12 @@ impl Pipeline {
             payload_hash,
             mut admitted,
         } = received;
-        let body = frames.contiguous();
-        let room = self.room_to_unpack(&body, &mut admitted).await?;
-        let mut inspector = self.inspectors().pop().unwrap_or_default();
-        let inspected = inspector.inspect(&body, media.version, room);
-        self.inspectors().push(inspector);
-        let contents = match inspected.map_err(Verdict::Malformed)? {
-            inspect::Inspected::Counted(contents) => contents,
-            inspect::Inspected::TooLarge { .. } => Contents::default(),
+        let contents = if self.inspects {
+            self.count(&frames, media.version, &mut admitted).await?
+        } else {
+            Contents::default()
         };
-        self.meters.received(body.len(), &contents);
-        drop(body);
+        self.meters.received(frames.len(), &contents);
         let payload = Payload {
             media,
             frames,
@@ -159,6 +156,24 @@ impl Pipeline {
             contents,
         };
         Ok(Inspected { payload, admitted })
+    }
+
+    /// What the body holds, or that it is nonsense.
+    async fn count(
+        &self,
+        frames: &Frames,
+        version: Version,
+        admitted: &mut Admitted,
+    ) -> Result<Contents, Verdict> {
+        let body = frames.contiguous();
+        let room = self.room_to_unpack(&body, admitted).await?;
+        let mut inspector = self.inspectors().pop().unwrap_or_default();
+        let inspected = inspector.inspect(&body, version, room);
+        self.inspectors().push(inspector);
+        match inspected.map_err(Verdict::Malformed)? {
+            inspect::Inspected::Counted(contents) => Ok(contents),
+            inspect::Inspected::TooLarge { .. } => Ok(Contents::default()),
+        }
     }
 
     /// How much may be unpacked. What is too large for the whole budget goes on uncounted.

@@ -17,7 +17,7 @@ use super::{Fault, Rejected};
 const DEEPEST: usize = 8;
 /// The key of an entry's name, which is no setting: only a file needs it.
 pub(super) const NAME: &str = "name";
-const WORKSPACES: &str = "workspaces";
+pub(super) const WORKSPACES: &str = "workspaces";
 
 /// What a file says.
 #[derive(Debug, Default)]
@@ -83,7 +83,9 @@ impl File {
             }
             Err(error) => {
                 let line = error.marker().line();
-                faults.push(file.fault("", "", line, &format!("YAML: {}", error.info())));
+                let shown = text.lines().nth(line.saturating_sub(1));
+                let expected = format!("YAML: {}", error.info());
+                faults.push(file.fault("", shown.unwrap_or("the end"), line, &expected));
             }
         }
         if faults.is_empty() {
@@ -134,23 +136,15 @@ impl File {
                 faults.push(self.fault(&path, &node.show(), key.line, &expected));
                 continue;
             }
-            let entry = match node.text() {
-                Some(text) => Entry {
-                    text,
-                    line: key.line,
-                },
-                None => {
-                    faults.push(self.fault(
-                        &path,
-                        &node.show(),
-                        key.line,
-                        "one value, or a list of them",
-                    ));
-                    continue;
-                }
+            let shown = node.show();
+            let Some(text) = node.text() else {
+                let expected = "one value, or a list of them";
+                faults.push(self.fault(&path, &shown, key.line, expected));
+                continue;
             };
-            if section.0.insert(key.text, entry).is_some() {
-                faults.push(self.fault(&path, "", key.line, "each setting once"));
+            let line = key.line;
+            if section.0.insert(key.text, Entry { text, line }).is_some() {
+                faults.push(self.fault(&path, &shown, line, "each setting once"));
             }
         }
         section

@@ -11,7 +11,9 @@ mod file;
 mod given;
 mod network;
 mod reader;
+mod schema;
 mod settings;
+mod show;
 mod target;
 mod values;
 mod workspace;
@@ -26,17 +28,22 @@ use rustls::pki_types::CertificateDer;
 
 pub use network::{Network, Proxy};
 use reader::Reader;
+pub use schema::schema;
 pub use settings::{ALL, Setting};
 
 /// A valid configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The file that it was read from in part.
+    pub file: Option<PathBuf>,
     /// Where senders write to.
     pub listen: SocketAddr,
     /// Where probes and metrics are served.
     pub admin_listen: SocketAddr,
     /// At least one; their names and ids are distinct.
     pub workspaces: Vec<Workspace>,
+    /// Where the extra roots stand.
+    pub ca_bundle: Option<PathBuf>,
     /// Certificates that are trusted beside the built-in roots.
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// The way to every endpoint.
@@ -88,6 +95,8 @@ pub struct Limits {
     pub upstream_timeout: Duration,
     /// The largest body that is read.
     pub max_body_bytes: usize,
+    /// Whether bodies are read, counted and judged.
+    pub inspect: bool,
     /// The largest body that is sent to AMP in one request.
     pub max_upstream_bytes: usize,
     /// All bodies held at once.
@@ -102,7 +111,7 @@ pub struct Reading {
 }
 
 /// When to leave after the signal to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Drain {
     /// Once no request has come for this long.
     pub idle: Duration,
@@ -111,7 +120,7 @@ pub struct Drain {
 }
 
 /// How the program logs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Log {
     /// JSON or readable.
     pub format: LogFormat,
@@ -206,6 +215,23 @@ impl Config {
         around: &Surroundings<'_>,
     ) -> Result<Self, Rejected> {
         Reader::new(flag, around).read()
+    }
+
+    /// The settings that a running program cannot change and that differ from those of `other`.
+    #[must_use]
+    pub fn fixed_that_differ(&self, other: &Self) -> Vec<&'static str> {
+        [
+            ("--listen", self.listen == other.listen),
+            ("--admin-listen", self.admin_listen == other.admin_listen),
+            (
+                "--drain-idle and --drain-timeout",
+                self.drain == other.drain,
+            ),
+            ("--log-format and --log-level", self.log == other.log),
+        ]
+        .into_iter()
+        .filter_map(|(name, same)| (!same).then_some(name))
+        .collect()
     }
 }
 

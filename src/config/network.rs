@@ -18,13 +18,21 @@ const PROXY: &str = "a proxy's URL, as http://proxy.example:3128 or http://user:
                      special in user and password is percent-encoded";
 
 /// The way out; by default straight.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Network {
-    through: Option<(Proxy, Arc<Matcher>)>,
+    through: Option<Through>,
+}
+
+#[derive(Debug, Clone)]
+struct Through {
+    proxy: Proxy,
+    exceptions: String,
+    /// Made of both.
+    matcher: Arc<Matcher>,
 }
 
 /// The proxy on the way to an endpoint.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Proxy {
     /// Scheme, host and port alone.
     pub url: Uri,
@@ -67,24 +75,46 @@ impl Network {
             url: proxy.uri().clone(),
             authorization: proxy.basic_auth().cloned(),
         };
-        let matcher = Matcher::builder().https(url).no(curled(exceptions)).build();
+        let exceptions = curled(exceptions);
+        let matcher = Matcher::builder()
+            .https(url)
+            .no(exceptions.as_str())
+            .build();
         Ok(Self {
-            through: Some((proxy, Arc::new(matcher))),
+            through: Some(Through {
+                proxy,
+                exceptions,
+                matcher: Arc::new(matcher),
+            }),
         })
     }
 
     /// The proxy, whatever it is used for.
     #[must_use]
     pub fn proxy(&self) -> Option<&Proxy> {
-        self.through.as_ref().map(|(proxy, _)| proxy)
+        self.through.as_ref().map(|through| &through.proxy)
+    }
+
+    /// What is reached straight all the same, as curl writes it.
+    #[must_use]
+    pub fn exceptions(&self) -> &str {
+        self.through
+            .as_ref()
+            .map_or("", |through| through.exceptions.as_str())
     }
 
     /// By what proxy this URL is reached, if by any.
     #[must_use]
     pub fn proxy_for(&self, url: &Uri) -> Option<&Proxy> {
-        let (proxy, matcher) = self.through.as_ref()?;
+        let Through { proxy, matcher, .. } = self.through.as_ref()?;
         let asked = !values::is_loopback(url.host()?) && matcher.intercept(url).is_some();
         asked.then_some(proxy)
+    }
+}
+
+impl PartialEq for Through {
+    fn eq(&self, other: &Self) -> bool {
+        self.proxy == other.proxy && self.exceptions == other.exceptions
     }
 }
 

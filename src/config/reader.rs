@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -69,9 +70,11 @@ impl<'a> Reader<'a> {
         let drain = self.drain();
         let log = self.log();
         Some(Config {
+            file: self.given(&settings::CONFIG).map(PathBuf::from),
             listen: listen?,
             admin_listen: admin_listen?,
             workspaces: workspaces?,
+            ca_bundle: self.given(&settings::CA_BUNDLE).map(PathBuf::from),
             extra_roots: extra_roots?,
             network: network?,
             drain: drain?,

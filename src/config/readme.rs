@@ -43,3 +43,20 @@ fn the_table_of_settings_is_the_definition() {
         "the README should say:\n{table}"
     );
 }
+
+#[test]
+fn the_example_of_several_workspaces_is_valid() {
+    let page = include_str!("../../docs/workspaces.md");
+    let example = page
+        .split_once("<!-- example: held against the code by a test -->\n```yaml\n")
+        .and_then(|(_, rest)| rest.split_once("```\n<!-- end of example -->"))
+        .unwrap()
+        .0;
+    let config = super::tests::read_file(example, &[]).unwrap();
+    let names: Vec<&str> = config
+        .workspaces
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    assert_eq!(names, ["production", "audit"]);
+}

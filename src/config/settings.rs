@@ -79,6 +79,8 @@ settings! {
         "The deadline of a batch, from its last byte to AMP's answer; below Prometheus' remote_timeout of 30s";
     MAX_BODY_BYTES: "max-body-bytes", ["AMP_SIDECAR_MAX_BODY_BYTES"], "BYTES", "32MiB",
         "A larger body is refused with 413; at most --max-inflight-bytes";
+    INSPECT: "inspect", ["AMP_SIDECAR_INSPECT"], "on|off", "on",
+        "Read bodies to count their samples and to refuse what is no remote write; off leaves the judgement to AMP";
     MAX_UPSTREAM_BYTES: "max-upstream-bytes", ["AMP_SIDECAR_MAX_UPSTREAM_BYTES"], "BYTES", "1MB",
         "A larger body is split by series into several requests; AMP's own limit";
     MAX_INFLIGHT_BYTES: "max-inflight-bytes", ["AMP_SIDECAR_MAX_INFLIGHT_BYTES"], "BYTES",

@@ -1,7 +1,7 @@
 use super::*;
 use std::collections::HashMap;
 
-fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Config, Rejected> {
+pub(super) fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Config, Rejected> {
     read_with(flags, env, None)
 }
 
@@ -26,7 +26,7 @@ fn read_with(
     Config::read(&|setting| flags.get(setting.flag).cloned(), &around)
 }
 
-const MINIMAL: &[(&str, &str)] = &[
+pub(super) const MINIMAL: &[(&str, &str)] = &[
     ("AWS_REGION", "eu-central-1"),
     ("AMP_SIDECAR_WORKSPACE_ID", "ws-1"),
     ("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/amp"),
@@ -285,6 +285,153 @@ fn standing_open_needs_two_words() {
     );
     assert!(read(&[("listen", "[::1]:8005")], MINIMAL).is_ok());
     assert!(read(&[("admin-listen", "127.0.0.1:8005")], MINIMAL).is_err());
+}
+
+pub(super) fn read_file(text: &str, env: &[(&str, &str)]) -> Result<Config, Rejected> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    std::fs::write(&path, text).unwrap();
+    let path = path.display().to_string();
+    read(&[("config", &path)], env).map_err(|rejected| {
+        // Tests should not depend on where the file stands.
+        let faults = rejected.faults.into_iter().map(|fault| Fault {
+            setting: fault.setting.replace(&path, "config.yaml"),
+            ..fault
+        });
+        Rejected {
+            faults: faults.collect(),
+        }
+    })
+}
+
+const TWO: &str = "
+listen: 127.0.0.1:9005
+role_arn: arn:aws:iam::111122223333:role/amp
+web_identity_token_file: /var/run/secrets/token
+workspaces:
+  - name: frankfurt
+    workspace_id: ws-1
+    region: eu-central-1
+    session_duration: 2h
+  - workspace_id: ws-2
+    region: us-west-2   # of another company
+    role_arn: arn:aws:iam::444455556666:role/amp
+";
+
+#[test]
+fn an_entry_beats_the_environment_which_beats_the_top_of_the_file() {
+    let env = [
+        ("AWS_REGION", "ap-south-1"),
+        ("AMP_SIDECAR_SESSION_DURATION", "3h"),
+        ("AMP_SIDECAR_LISTEN", "127.0.0.1:7005"),
+        ("AWS_ROLE_ARN", "arn:aws:iam::777788889999:role/injected"),
+    ];
+    let config = read_file(TWO, &env).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:7005");
+    let [first, second] = config.workspaces.as_slice() else {
+        panic!("two workspaces")
+    };
+    assert_eq!(
+        (first.name.as_str(), second.name.as_str()),
+        ("frankfurt", "ws-2")
+    );
+    assert_eq!(
+        (first.region.as_str(), second.region.as_str()),
+        ("eu-central-1", "us-west-2")
+    );
+    let hours = |workspace: &Workspace| workspace.identity.session_duration.as_secs() / 3600;
+    assert_eq!((hours(first), hours(second)), (2, 3));
+    assert_eq!(
+        first.identity.role_arn,
+        "arn:aws:iam::777788889999:role/injected"
+    );
+    assert_eq!(
+        second.identity.role_arn,
+        "arn:aws:iam::444455556666:role/amp"
+    );
+    assert_eq!(
+        first.limits.max_inflight_bytes,
+        32 << 20,
+        "the budget is shared out"
+    );
+}
+
+#[test]
+fn every_fault_of_a_file_is_named_with_its_path_and_line() {
+    let told = read_file(
+        "listen: 0.0.0.0:1\nworkspaces:\n  - workspace_id: ws-1\n    region: Frankfurt\n  - region: us-west-2\n",
+        &MINIMAL[2..],
+    )
+    .unwrap_err();
+    let named: Vec<&str> = told
+        .faults
+        .iter()
+        .map(|fault| fault.setting.as_str())
+        .collect();
+    assert_eq!(
+        named,
+        [
+            "listen (config.yaml, line 1)",
+            "workspaces[0].region (config.yaml, line 4)",
+            "workspaces[1].workspace_id (config.yaml)",
+        ],
+        "{told}"
+    );
+}
+
+#[test]
+fn the_form_of_a_file_is_checked_before_its_values() {
+    let cases = [
+        (
+            "role_arm: x",
+            "role_arm (config.yaml, line 1) is \"x\": expected a setting; is role_arn meant?",
+        ),
+        ("xyzzy: x", "expected a setting: a flag of --help"),
+        (
+            "workspaces: [{listen: x}]",
+            "workspaces[0].listen (config.yaml, line 1) is \"x\": expected this setting at the top",
+        ),
+        ("workspaces: ws-1", "a list of workspaces"),
+        ("workspaces: [ws-1]", "the settings of a workspace"),
+        ("region: {a: b}", "expected one value, or a list of them"),
+        ("region: a\nregion: b", "each setting once"),
+        ("- a", "settings as `key: value`"),
+        (
+            "region: [",
+            "(config.yaml, line 2) is \"the end\": expected YAML: ",
+        ),
+        ("a: &x b\nregion: *x", "an alias: write the value out"),
+        ("config: x", "no other file inside a file"),
+        ("---\na: b\n---\na: b", "a second document"),
+    ];
+    for (text, expected) in cases {
+        let told = read_file(text, MINIMAL).unwrap_err().to_string();
+        assert!(told.contains(expected), "{text}: {told}");
+    }
+    let deep = "a: ".to_owned() + &"[".repeat(10_000);
+    assert!(read_file(&deep, MINIMAL).is_err());
+    for nothing in [
+        "",
+        "# nothing\n",
+        "---\n",
+        "region:\n",
+        "region: ~\n",
+        "workspaces: []\n",
+    ] {
+        assert!(read_file(nothing, MINIMAL).is_ok(), "{nothing:?}");
+    }
+}
+
+#[test]
+fn two_workspaces_may_share_neither_name_nor_id() {
+    for second in ["workspace_id: ws-1", "workspace_id: ws-2\n    name: ws-1"] {
+        let text = format!("workspaces:\n  - workspace_id: ws-1\n  - {second}\n");
+        let told = read_file(&text, MINIMAL).unwrap_err().to_string();
+        assert!(
+            told.contains("workspaces[1].name") && told.contains("workspaces[0]"),
+            "{told}"
+        );
+    }
 }
 
 /// What comes of flags and variables: the two URLs, or the settings with faults.

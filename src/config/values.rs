@@ -37,6 +37,14 @@ pub(super) fn switch(text: &str) -> Result<bool, Expected> {
     }
 }
 
+pub(super) fn on_or_off(text: &str) -> Result<bool, Expected> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => expected("on or off"),
+    }
+}
+
 /// A number with a unit, or several: `90s`, `15m`, `1h30m`.
 pub(super) fn duration(text: &str) -> Result<Duration, Expected> {
     let what = || Expected("a duration with its unit, as 500ms, 25s, 15m or 1h30m".into());

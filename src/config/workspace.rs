@@ -120,6 +120,7 @@ impl Reader<'_> {
         };
         let explicit = self.given(&settings::MAX_BODY_BYTES).is_some();
         let max_body_bytes = self.parse(&settings::MAX_BODY_BYTES, values::bytes);
+        let inspect = self.parse(&settings::INSPECT, values::on_or_off);
         let max_upstream_bytes = self.parse(&settings::MAX_UPSTREAM_BYTES, values::bytes);
         let (budget, max_body) = (max_inflight_bytes?, max_body_bytes?);
         if explicit && max_body > budget {
@@ -131,6 +132,7 @@ impl Reader<'_> {
         Some(Limits {
             upstream_timeout: upstream_timeout?,
             max_body_bytes: max_body.min(budget),
+            inspect: inspect?,
             max_upstream_bytes: max_upstream_bytes?,
             max_inflight_bytes: budget,
         })

@@ -65,6 +65,19 @@ async fn bodies_that_are_provably_broken_are_refused_and_not_forwarded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_inspection_amp_judges() {
+    let rig = Rig::start_in(Default::default(), &[("inspect", "off")]).await;
+    let batch = bodies::v1("up", 3);
+    assert_eq!(rig.write(&batch).await, StatusCode::OK);
+    assert!(rig.has_stored(&batch));
+    let response = rig.post("/api/v1/write", V1, b"no batch".to_vec()).await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let words = text(response).await;
+    assert!(words.starts_with("AMP refused this batch: "), "{words}");
+    assert_eq!(rig.world.journal(Target::Amp).total(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_over_the_limit_is_413_whether_it_says_so_or_not() {
     let rig = Rig::start_in(Default::default(), &[("max-body-bytes", "1000")]).await;
     rig.until_ready().await;

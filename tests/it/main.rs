@@ -25,6 +25,7 @@ mod prometheus;
 mod reading;
 mod rig;
 mod secrecy;
+mod several;
 mod splitting;
 mod the_program;
 mod upstream_faults;

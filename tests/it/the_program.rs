@@ -119,6 +119,57 @@ fn a_valid_configuration_starts_whatever_the_token_and_sts_say_and_a_signal_ends
     }
 }
 
+#[test]
+fn config_shows_what_counts_and_a_schema_and_does_nothing() {
+    let shown = sidecar()
+        .envs(MINIMAL)
+        .args(["config", "--session-duration", "2h"])
+        .output()
+        .unwrap();
+    assert!(shown.status.success());
+    let words = String::from_utf8(shown.stdout).unwrap();
+    assert!(
+        words.contains("session_duration: 2h\n") && words.contains("workspace_id: ws-1\n"),
+        "{words}"
+    );
+
+    let schema = sidecar().args(["config", "--schema"]).output().unwrap();
+    assert!(schema.status.success());
+    assert!(serde_json::from_slice::<serde_json::Value>(&schema.stdout).is_ok());
+}
+
+#[test]
+fn a_hangup_reads_the_configuration_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, "session_duration: 1h\n").unwrap();
+    let mut process = sidecar()
+        .envs(MINIMAL)
+        .env("AMP_SIDECAR_CONFIG", &file)
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .args(["--drain-idle", "100ms"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let kill = |signal: &str, id: u32| {
+        let sent = Command::new("kill")
+            .args([signal, &id.to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    };
+    std::thread::sleep(Duration::from_millis(700));
+    kill("-HUP", process.id());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(process.try_wait().unwrap().is_none(), "it ended by itself");
+    kill("-TERM", process.id());
+    let output = process.wait_with_output().unwrap();
+    let log = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && log.contains("configuration reloaded"),
+        "{log}"
+    );
+}
+
 /// Anonymous and file-backed pages alike; a release build has fewer of either. `benches/footprint` measures one.
 #[test]
 fn an_idle_sidecar_is_small() {

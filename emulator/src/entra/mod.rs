@@ -168,7 +168,8 @@ impl Entra {
         })
     }
 
-    /// The discovery document of one version's issuer, of which AWS reads `issuer` and `jwks_uri`.
+    /// The discovery document of one version's issuer. AWS reads `issuer` and `jwks_uri`; Microsoft's own clients, which
+    /// go by way of it to the token endpoint, want an authorization endpoint too, which is not served.
     fn discovery(&self, version: TokenVersion) -> Value {
         let (authority, tenant) = (&self.0.authority, &self.0.config.tenant_id);
         let keys = match version {
@@ -177,6 +178,7 @@ impl Entra {
         };
         json!({
             "issuer": self.issuer(version),
+            "authorization_endpoint": format!("{authority}{tenant}/oauth2/v2.0/authorize"),
             "token_endpoint": format!("{authority}{tenant}/oauth2/v2.0/token"),
             "token_endpoint_auth_methods_supported": ["private_key_jwt"],
             "jwks_uri": format!("{authority}{tenant}/{keys}"),

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!                         ┌─▶ parameters ─▶ web_identity ─▶ trust ─┐
-//! form ─▶ action, version ┤                                        ├─▶ session ─▶ xml
+//! form ─▶ action, version ┤                                        ├─▶ session ─▶ document
 //!                         └─▶ signature ─▶ assume_role ──▶ trust ──┘
 //! ```
 //!
-//! In: a form-encoded `POST /`, unsigned or signed as the action has it. Out:
-//! AWS' XML, a session or a [`Refusal`], and a line in the log of calls. Each
+//! In: a form-encoded `POST /`, or a `GET /` with the form in its query, unsigned
+//! or signed as the action has it. Out: AWS' XML (or JSON, for who accepts that),
+//! a session or a [`Refusal`], and a line in the log of calls. Each
 //! stage takes what the one before made, so that no session exists for a token
 //! or a signature that was not verified. Further actions get an arm in
 //! `Sts::judge` and a file of their own.
@@ -20,11 +21,11 @@
 
 mod account;
 mod assume_role;
+mod document;
 mod parameters;
 mod refusal;
 mod trust;
 mod web_identity;
-mod xml;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,8 +33,6 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 pub use account::{Account, OidcProvider, Role};
 pub use refusal::Refusal;
@@ -46,10 +45,10 @@ use crate::http::answer;
 use crate::sessions::{Session, SessionContext, Sessions};
 use crate::sigv4::Verifier;
 use assume_role::AssumeRoleRequest;
+use document::{Element, Format, answer_in};
 use parameters::{Form, WebIdentityRequest};
 use trust::{Caller, Trust};
 use web_identity::Identity;
-use xml::{Element, answer_xml};
 
 const VERSION: &str = "2011-06-15";
 const WEB_IDENTITY: &str = "AssumeRoleWithWebIdentity";
@@ -250,12 +249,10 @@ impl Sts {
 
 impl Answers for Sts {
     async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
-        if let Some(refusal) = misdirected(&request) {
-            return refusal;
-        }
-        let form: Form = form_urlencoded::parse(request.body())
-            .into_owned()
-            .collect();
+        let Some(form) = form(&request) else {
+            let text = "<UnknownOperationException/>\n".to_owned();
+            return answer(StatusCode::NOT_FOUND, "text/xml", text);
+        };
         let mut call = StsCall::begun(&form, self.clock.now());
         let outcome = self.judge(&request, &form, &mut call).await;
         call.outcome = match &outcome {
@@ -263,26 +260,28 @@ impl Answers for Sts {
             Err(refusal) => Err(refusal.clone()),
         };
         self.note(call);
-        let request_id = request_id();
+        let (format, request_id) = (Format::of(request.headers()), request_id());
         match outcome {
-            Ok(granted) => granted.answer(&request_id),
-            Err(refusal) => refusal.answer(&request_id),
+            Ok(granted) => granted.answer(format, &request_id),
+            Err(refusal) => refusal.answer(format, &request_id),
         }
     }
 }
 
-/// What never gets as far as an action.
-fn misdirected(request: &Request<Bytes>) -> Option<Response<Bytes>> {
-    let form = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
-    if request.uri().path() == "/" && request.method() == Method::POST && form {
-        return None;
-    }
-    let text = "<UnknownOperationException/>\n".to_owned();
-    Some(answer(StatusCode::NOT_FOUND, "text/xml", text))
+/// What is asked for; nothing where the request gets as far as no action.
+fn form(request: &Request<Bytes>) -> Option<Form> {
+    let body = || {
+        let kind = request.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
+        kind.starts_with("application/x-www-form-urlencoded")
+            .then_some(request.body().as_ref())
+    };
+    let text = match *request.method() {
+        Method::GET => request.uri().query()?.as_bytes(),
+        Method::POST => body()?,
+        _ => return None,
+    };
+    let root = request.uri().path() == "/";
+    root.then(|| form_urlencoded::parse(text).into_owned().collect())
 }
 
 // === impl StsCall ===
@@ -308,18 +307,12 @@ impl StsCall {
 // === impl Granted ===
 
 impl Granted {
-    fn answer(&self, request_id: &str) -> Response<Bytes> {
+    fn answer(&self, format: Format, request_id: &str) -> Response<Bytes> {
         let Self {
             session,
             session_name,
             identity,
         } = self;
-        // AWS' time stamps end with the second.
-        let expiration = OffsetDateTime::from(session.expiration)
-            .replace_nanosecond(0)
-            .ok()
-            .and_then(|time| time.format(&Rfc3339).ok())
-            .unwrap_or_default();
         let role_id = format!("AROAEMULATEDROLE00000:{session_name}");
         let assumed = vec![
             Element::text("AssumedRoleId", role_id),
@@ -329,7 +322,7 @@ impl Granted {
             Element::text("AccessKeyId", &session.access_key_id),
             Element::text("SecretAccessKey", &session.secret_access_key),
             Element::text("SessionToken", &session.session_token),
-            Element::text("Expiration", expiration),
+            Element::time("Expiration", session.expiration.into()),
         ];
         let mut result = vec![
             Element::parent("AssumedRoleUser", assumed),
@@ -360,6 +353,6 @@ impl Granted {
                 Element::parent("ResponseMetadata", metadata),
             ],
         );
-        answer_xml(StatusCode::OK, &envelope, request_id)
+        answer_in(format, StatusCode::OK, &envelope, request_id)
     }
 }

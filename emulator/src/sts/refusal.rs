@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::sigv4::SignatureFault;
-use crate::sts::xml::{Element, answer_xml};
+use crate::sts::document::{Element, Format, answer_in};
 
 const NOT_A_JWT: &str = "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)";
 const NO_KEY: &str = "Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements";
@@ -154,7 +154,7 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn answer(&self, request_id: &str) -> Response<Bytes> {
+    pub(crate) fn answer(&self, format: Format, request_id: &str) -> Response<Bytes> {
         let error = Element::parent(
             "Error",
             vec![
@@ -167,6 +167,6 @@ impl Refusal {
             "ErrorResponse",
             vec![error, Element::text("RequestId", request_id)],
         );
-        answer_xml(self.status(), &envelope, request_id)
+        answer_in(format, self.status(), &envelope, request_id)
     }
 }

@@ -238,6 +238,25 @@ async fn an_unknown_role_and_an_unknown_account_are_told_apart_as_aws_does() {
     );
 }
 
+/// As Envoy and vmagent ask.
+#[tokio::test]
+async fn a_query_is_as_good_as_a_form() {
+    let world = world().await;
+    let token = std::fs::read_to_string(world.token_file()).expect("a token");
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("Action", "AssumeRoleWithWebIdentity")
+        .append_pair("Version", "2011-06-15")
+        .append_pair("RoleArn", world.role_arn())
+        .append_pair("RoleSessionName", "query")
+        .append_pair("WebIdentityToken", &token)
+        .finish();
+    let path = format!("/?{query}");
+    let answer = ask(address(world.sts_url()), "GET", &path, "text/plain", "").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let key = answer.element("AccessKeyId");
+    assert!(world.sessions().find(key).is_some());
+}
+
 #[tokio::test]
 async fn what_is_no_form_posted_to_the_root_never_reaches_an_action() {
     let world = world().await;

@@ -1,0 +1,10 @@
+"""Checks deploy/: each module renders or reads one kind of file, and says which files it covered.
+
+    kustomize, helm, values ─▶ documents ─▶ schemas   Kubernetes' own, and the Prometheus Operator's
+                                        └─▶ pods      our rules: probes, token, grace; and the program's own opinion
+    prometheus                configuration           promtool
+    aws                       CloudFormation, Terraform
+    sources                   names of settings, versions, hadolint, shellcheck
+
+What is rendered here was applied to no cluster.
+"""

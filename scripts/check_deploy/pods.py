@@ -1,0 +1,164 @@
+"""What the sidecar needs of its pod, in every form that it is rendered in.
+
+The rules are few: Prometheus must stay in its Service whatever AWS does, both must have the time to leave, the token must be
+the right one and arrive when it is renewed. The last word is the program's, which is
+asked what it would run with in the pod's environment.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import yaml
+
+from .report import Document, Report
+from .sources import PENDING
+
+NAME = "amp-sidecar"
+# Prometheus' flush deadline, and the sidecar's --drain-timeout.
+FLUSH, DRAIN = 60, 90
+SECURITY = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod, or what is added to one, with the sidecar in it."""
+
+    document: Document
+    spec: dict
+    settings: dict[str, dict[str, str]]  # of the config maps beside it
+
+    @property
+    def native(self) -> bool:
+        return any(container["name"] == NAME for container in self.spec.get("initContainers", []))
+
+    @property
+    def sidecar(self) -> dict:
+        lists = self.spec.get("initContainers", []) + self.spec.get("containers", [])
+        return next(container for container in lists if container["name"] == NAME)
+
+    @property
+    def beside(self) -> bool:
+        return self.native or len(self.spec["containers"]) > 1
+
+    @property
+    def environment(self) -> dict[str, str]:
+        values = {}
+        for source in self.sidecar.get("envFrom", []):
+            values |= self.settings[source["configMapRef"]["name"]]
+        for entry in self.sidecar.get("env", []):
+            values[entry["name"]] = entry.get("value") or entry["valueFrom"]["fieldRef"]["fieldPath"]
+        return values
+
+
+def check(report: Report, documents: list[Document]) -> str:
+    found = pods(documents)
+    for pod in found:
+        container(report, pod)
+        token(report, pod)
+        probes(report, pod)
+        grace(report, pod)
+        opinion(report, pod)
+    alike(report, [pod for pod in found if pod.beside])
+    return f"{len(found)} with the sidecar, {sum(pod.native for pod in found)} of them as a native one"
+
+
+def pods(documents: list[Document]) -> list[Pod]:
+    found = []
+    for document in documents:
+        spec = document.body.get("spec", {})
+        if document.body["kind"] != "Prometheus":
+            spec = spec.get("template", {}).get("spec", {})
+        lists = spec.get("initContainers", []) + spec.get("containers", [])
+        if any(container["name"] == NAME for container in lists):
+            maps = [other.body for other in documents if other.where == document.where and other.body["kind"] == "ConfigMap"]
+            found.append(Pod(document, spec, {body["metadata"]["name"]: body["data"] for body in maps}))
+    return found
+
+
+def container(report: Report, pod: Pod) -> None:
+    name, sidecar = pod.document.name, pod.sidecar
+    report.equal(sidecar.get("restartPolicy"), "Always" if pod.native else None, f"{name}: restartPolicy")
+    report.equal(sidecar.get("securityContext"), SECURITY, f"{name}: securityContext")
+    report.expect("memory" in sidecar["resources"]["limits"], f"{name}: the byte budget is taken from a memory limit")
+    report.expect("cpu" not in sidecar["resources"]["limits"], f"{name}: a CPU limit only delays batches")
+    report.equal([port for port in sidecar["ports"] if port["containerPort"] == 8006] != [], True, f"{name}: the admin port")
+    for variable, field in (("POD_NAME", "metadata.name"), ("POD_NAMESPACE", "metadata.namespace")):
+        report.equal(pod.environment.get(variable), field, f"{name}: {variable}")
+
+
+def token(report: Report, pod: Pod) -> None:
+    name = pod.document.name
+    file = PurePosixPath(pod.environment["AWS_WEB_IDENTITY_TOKEN_FILE"])
+    mounts = {mount["mountPath"]: mount for mount in pod.sidecar["volumeMounts"]}
+    for mount in mounts.values():
+        report.expect("subPath" not in mount, f"{name}: by subPath nothing that is renewed arrives: {mount}")
+        report.expect(mount.get("readOnly"), f"{name}: a mount that can be written to: {mount}")
+    mount = mounts.get(str(file.parent))
+    volume = next((volume for volume in pod.spec["volumes"] if mount and volume["name"] == mount["name"]), {})
+    sources = volume.get("projected", {}).get("sources", [])
+    expected = [{"serviceAccountToken": {"audience": "sts.amazonaws.com", "expirationSeconds": 3600, "path": file.name}}]
+    report.equal(sources, expected, f"{name}: the volume of the token")
+
+
+def probes(report: Report, pod: Pod) -> None:
+    name, sidecar = pod.document.name, pod.sidecar
+    port = next(port["name"] for port in sidecar["ports"] if port["containerPort"] == 8006)
+    for probe in ("startupProbe", "livenessProbe"):
+        report.equal(sidecar.get(probe, {}).get("httpGet"), {"path": "/livez", "port": port}, f"{name}: {probe}")
+    ready = sidecar.get("readinessProbe", {}).get("httpGet")
+    report.equal(ready, None if pod.beside else {"path": "/readyz", "port": port}, f"{name}: readinessProbe")
+
+
+def grace(report: Report, pod: Pod) -> None:
+    # The Operator sets 600 s by itself.
+    seconds = pod.spec.get("terminationGracePeriodSeconds", 600 if pod.document.body["kind"] == "Prometheus" else 30)
+    needed = DRAIN + (FLUSH if pod.beside else 0)
+    report.expect(seconds > needed, f"{pod.document.name}: {seconds} s to leave in, and {needed} s may be needed")
+
+
+def opinion(report: Report, pod: Pod) -> None:
+    """`amp-sidecar config` says what it would run with, or every fault."""
+    name, settings = pod.document.name, pod.environment
+    environment = settings | {"AMP_SIDECAR_MAX_INFLIGHT_BYTES": str(budget(pod))}
+    if environment.keys() & PENDING:
+        # Without them it would refuse to listen there, and the rest would go unchecked.
+        environment |= {"AMP_SIDECAR_ALLOW_NON_LOOPBACK": "true"}
+    done = subprocess.run(
+        [os.environ["AMP_SIDECAR"], "config"], env=environment, capture_output=True, text=True, timeout=20
+    )
+    report.expect(done.returncode == 0, f"{name}: amp-sidecar says: {done.stderr.strip()}")
+    if done.returncode == 0:
+        found = yaml.safe_load(done.stdout)["workspaces"][0]
+        given = ("AMP_SIDECAR_WORKSPACE_ID", "AWS_REGION", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
+        keys = ("workspace_id", "region", "role_arn", "web_identity_token_file")
+        report.equal([found[key] for key in keys], [settings[variable] for variable in given], f"{name}: what it took")
+
+
+def budget(pod: Pod) -> int:
+    """What the program takes of the container's memory limit, at most 64 MiB."""
+    limit = pod.sidecar["resources"]["limits"]["memory"]
+    mebibytes = re.fullmatch(r"(\d+)Mi", limit)
+    return min(int(mebibytes[1]) // 4, 64) << 20 if mebibytes else 0
+
+
+def alike(report: Report, pods: list[Pod]) -> None:
+    """One container, written down in several places."""
+    first = pods[0]
+    for pod in pods[1:]:
+        report.equal(plain(pod), plain(first), f"{pod.document.name}: not the container of {first.document.name}")
+
+
+def plain(pod: Pod) -> dict:
+    own = ("env", "envFrom", "image", "imagePullPolicy", "restartPolicy")
+    return {key: value for key, value in pod.sidecar.items() if key not in own}

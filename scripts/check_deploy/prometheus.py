@@ -1,0 +1,39 @@
+"""Prometheus' configuration, wherever it stands, by promtool; and that it writes to the sidecar beside it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from .report import Document, Report
+
+BESIDE = "http://127.0.0.1:8005/api/v1/remote_write"
+
+
+def check(report: Report, documents: list[Document]) -> str:
+    found = 0
+    for document in documents:
+        body = document.body
+        if body["kind"] == "Prometheus":
+            remote_write = body["spec"]["remoteWrite"]
+            report.equal(remote_write[0]["url"], BESIDE, f"{document.name}: remoteWrite")
+        elif body["kind"] == "ConfigMap" and "prometheus.yml" in body["data"]:
+            text = body["data"]["prometheus.yml"]
+            promtool(report, text, document.name)
+            # The base is a Prometheus as it is before the sidecar comes.
+            if not document.where.endswith("/base"):
+                urls = [entry["url"] for entry in yaml.safe_load(text).get("remote_write", [])]
+                report.equal(urls, [BESIDE], f"{document.name}: remote_write")
+        else:
+            continue
+        found += 1
+    return f"{found} configurations"
+
+
+def promtool(report: Report, text: str, what: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "prometheus.yml"
+        file.write_text(text)
+        report.run("promtool", "check", "config", "--syntax-only", file, what=what)

@@ -1,0 +1,78 @@
+"""Names and numbers that stand in several places, and the linters of the Dockerfile and the scripts."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from .report import DEPLOY, ROOT, Report
+
+# A gateway's own, which the chart names and the program does not have yet. They go from here when it has.
+PENDING = {
+    "AMP_SIDECAR_LISTEN_TLS_CERT",
+    "AMP_SIDECAR_LISTEN_TLS_KEY",
+    "AMP_SIDECAR_LISTEN_CLIENT_CA",
+    "AMP_SIDECAR_LISTEN_BEARER_TOKEN_FILE",
+}
+
+
+def check(report: Report) -> str:
+    settings(report)
+    versions(report)
+    toolchain(report)
+    schema(report)
+    report.run("hadolint", "Dockerfile", what="Dockerfile")
+    scripts = [file for file in sorted((ROOT / "scripts").iterdir()) if is_script(file)] + [ROOT / ".ci" / "run"]
+    report.run("shellcheck", *scripts, what="scripts")
+    return f"names, versions, Dockerfile, {len(scripts)} scripts"
+
+
+def texts() -> list[Path]:
+    files = [*DEPLOY.rglob("*"), ROOT / "Dockerfile", ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    return [file for file in sorted(files) if file.is_file()]
+
+
+def settings(report: Report) -> None:
+    """Whoever sets a variable that does not exist would never hear of it."""
+    defined = re.findall(r'"((?:AMP_SIDECAR|AWS)_[A-Z_]+)"', (ROOT / "src" / "config" / "settings.rs").read_text())
+    report.expect(len(defined) > 10, f"the table of settings was not understood: {defined}")
+    for file in texts():
+        # Elsewhere AWS' variables may be meant for AWS' own programs.
+        ours = "AMP_SIDECAR|AWS" if DEPLOY in file.parents else "AMP_SIDECAR"
+        for name in sorted(set(re.findall(rf"\b(?:{ours})_[A-Z_]*[A-Z]\b", file.read_text()))):
+            known = name in defined or name in PENDING
+            report.expect(known, f"{file.relative_to(ROOT)}: there is no setting {name}")
+
+
+def versions(report: Report) -> None:
+    version = re.search(r'^\[workspace\.package\]\n(?:.+\n)*?version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
+    report.expect(version is not None, "Cargo.toml: no version")
+    named = {
+        "Dockerfile": r"^ARG VERSION=(.+)$",
+        "deploy/helm/amp-sidecar/Chart.yaml": r"^(?:appVersion|version): (.+)$",
+    }
+    for name, pattern in named.items():
+        for found in re.findall(pattern, (ROOT / name).read_text(), re.MULTILINE):
+            report.equal(found, version[1], f"{name}: version")
+    for file in texts():
+        for found in re.findall(r"/amp-sidecar:([0-9][\w.-]*)|newTag: (\S+)", file.read_text()):
+            report.equal("".join(found), version[1], f"{file.relative_to(ROOT)}: the image's tag")
+
+
+def toolchain(report: Report) -> None:
+    pinned = re.search(r'^channel = "(.+)"', (ROOT / "rust-toolchain.toml").read_text(), re.MULTILINE)
+    image = re.search(r"^FROM docker\.io/library/rust:([0-9.]+)-", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    report.equal(image and image[1], pinned and pinned[1], "Dockerfile: the toolchain of rust-toolchain.toml")
+
+
+def schema(report: Report) -> None:
+    """The schema of the file of --config is the program's own."""
+    file = DEPLOY / "config.schema.json"
+    report.cover(file)
+    printed = report.run(os.environ["AMP_SIDECAR"], "config", "--schema", what="the schema of --config")
+    report.expect(printed == file.read_text(), "deploy/config.schema.json: amp-sidecar config --schema prints another")
+
+
+def is_script(file: Path) -> bool:
+    return file.is_file() and file.read_bytes().startswith(b"#!/usr/bin/env bash")

@@ -1,0 +1,209 @@
+//! A new configuration in the place of the one that is served, without a request lost.
+//!
+//! In: what was read, on SIGHUP or because the file of `--config` holds something else than before. Out: the router serves by
+//! it, or a [`ReloadError`] and all stays as it was. A workspace whose settings are the same keeps its credentials,
+//! connections and counters; a changed one is started anew, and the old one ends with its last request. What the process
+//! has once (its ports, its log, how it drains) cannot change under it and is refused by name.
+//!
+//! The file is looked at every [`LOOK`] instead of being watched: kubelet swaps a symlink above it, which each way of watching
+//! sees differently, and a minute later than this anyway.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::config::{Config, Rejected, Workspace};
+use crate::router::{Router, Routes};
+use crate::telemetry::Telemetry;
+use crate::tls;
+use crate::workspace::{Running, Way, WorkspaceError};
+
+/// How often the file is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Puts new configurations in place; clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Reloader(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    router: Arc<Router>,
+    telemetry: Arc<Telemetry>,
+    clock: Clock,
+    served: Mutex<Served>,
+}
+
+#[derive(Debug)]
+struct Served {
+    config: Config,
+    way: Way,
+}
+
+/// Why the old configuration serves on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The new one is invalid.
+    #[error("the new configuration is invalid:\n{0}")]
+    Rejected(#[from] Rejected),
+    /// It changes what cannot change.
+    #[error("{} cannot change while the program runs: restart it", .0.join(", "))]
+    NeedsRestart(Vec<&'static str>),
+    /// A certificate of the bundle cannot be trusted.
+    #[error("--ca-bundle holds a certificate that cannot be a root: {0}")]
+    Roots(#[from] rustls::Error),
+    /// A workspace could not be served.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+}
+
+// === impl Reloader ===
+
+impl Reloader {
+    /// Starts the workspaces of the first configuration.
+    ///
+    /// # Errors
+    /// [`ReloadError`].
+    pub fn start(
+        config: Config,
+        clock: Clock,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Self, ReloadError> {
+        let way = Way::new(&config)?;
+        let workspaces = running(&config, &way, &[], &clock, &telemetry)?;
+        let router = Arc::new(Router::new(Routes::new(workspaces), &telemetry));
+        Ok(Self(Arc::new(Shared {
+            router,
+            telemetry,
+            clock,
+            served: Mutex::new(Served { config, way }),
+        })))
+    }
+
+    /// What serves by the configuration.
+    #[must_use]
+    pub fn router(&self) -> &Arc<Router> {
+        &self.0.router
+    }
+
+    /// Serves by what `read` gives from now on; says in log and metrics what became of it.
+    ///
+    /// # Errors
+    /// [`ReloadError`], after which the old configuration serves on.
+    pub fn reload(&self, read: Result<Config, Rejected>) -> Result<(), ReloadError> {
+        let result = read
+            .map_err(ReloadError::from)
+            .and_then(|config| self.replace(config));
+        self.0.telemetry.reloaded(result.is_ok());
+        if let Err(error) = &result {
+            tracing::error!(%error, "the configuration was not reloaded, the old one serves on");
+        }
+        result
+    }
+
+    fn replace(&self, config: Config) -> Result<(), ReloadError> {
+        let Shared {
+            router,
+            telemetry,
+            clock,
+            served,
+        } = &*self.0;
+        let mut served = served.lock().unwrap_or_else(PoisonError::into_inner);
+        let fixed = config.fixed_that_differ(&served.config);
+        if !fixed.is_empty() {
+            return Err(ReloadError::NeedsRestart(fixed));
+        }
+        let routes = router.routes();
+        let before = routes.workspaces();
+        let same_way = config.extra_roots == served.config.extra_roots
+            && config.network == served.config.network;
+        let way = if same_way {
+            None
+        } else {
+            Some(Way::new(&config)?)
+        };
+        let kept = if same_way { before } else { &[] };
+        let after = running(
+            &config,
+            way.as_ref().unwrap_or(&served.way),
+            kept,
+            clock,
+            telemetry,
+        )?;
+        let (kept, started) = after
+            .iter()
+            .partition::<Vec<_>, _>(|one| before.iter().any(|other| Arc::ptr_eq(one, other)));
+        tracing::info!(
+            kept = kept.len(),
+            started = started.len(),
+            ended = before.len() - kept.len(),
+            "configuration reloaded"
+        );
+        router.replace(Routes::new(after));
+        for gone in before {
+            let name = &gone.config.name;
+            if !config
+                .workspaces
+                .iter()
+                .any(|workspace| workspace.name == *name)
+            {
+                telemetry.forget(name);
+            }
+        }
+        if let Some(way) = way {
+            served.way = way;
+        }
+        served.config = config;
+        Ok(())
+    }
+
+    /// Reads again with `read` on every `hangup`, and whenever `file` holds something else than before.
+    pub async fn follow(
+        self,
+        file: Option<PathBuf>,
+        hangup: Arc<Notify>,
+        read: impl Fn() -> Result<Config, Rejected>,
+    ) {
+        let contents = || file.as_ref().map(|file| std::fs::read(file).ok());
+        let mut seen = contents();
+        loop {
+            let asked = tokio::select! {
+                () = hangup.notified() => true,
+                () = tokio::time::sleep(LOOK), if file.is_some() => false,
+            };
+            let now = contents();
+            if asked || now != seen {
+                seen = now;
+                // What became of it was said; the next change is another chance.
+                let _said = self.reload(read());
+            }
+        }
+    }
+}
+
+/// Every workspace of the configuration, those of `before` whose settings are the same as they are.
+fn running(
+    config: &Config,
+    way: &Way,
+    before: &[Arc<Running>],
+    clock: &Clock,
+    telemetry: &Telemetry,
+) -> Result<Vec<Arc<Running>>, WorkspaceError> {
+    let one =
+        |workspace: &Workspace| match before.iter().find(|running| running.config == *workspace) {
+            Some(same) => Ok(Arc::clone(same)),
+            None => Running::start(workspace, way, clock, telemetry).map(Arc::new),
+        };
+    config.workspaces.iter().map(one).collect()
+}
+
+impl Way {
+    fn new(config: &Config) -> Result<Self, rustls::Error> {
+        Ok(Self {
+            tls: Arc::new(tls::client(&config.extra_roots)?),
+            network: config.network.clone(),
+        })
+    }
+}
