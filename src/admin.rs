@@ -9,15 +9,15 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 
 use crate::listener::{Closed, Service};
 use crate::router::Router;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Format, Telemetry};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Answers on the admin port.
 #[derive(Debug)]
@@ -33,27 +33,28 @@ pub struct Admin {
 // === impl Admin ===
 
 impl Admin {
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        let (status, kind, body) = match path {
+    fn answer(&self, head: &Parts) -> Response<Full<Bytes>> {
+        let method = &head.method;
+        let (status, kind, body) = match head.uri.path() {
             "/livez" | "/readyz" | "/metrics"
                 if method != Method::GET && method != Method::HEAD =>
             {
                 (
                     StatusCode::METHOD_NOT_ALLOWED,
                     PLAIN,
-                    "GET or HEAD\n".to_owned(),
+                    Bytes::from_static(b"GET or HEAD\n"),
                 )
             }
-            "/livez" => (StatusCode::OK, PLAIN, "ok\n".to_owned()),
+            "/livez" => (StatusCode::OK, PLAIN, Bytes::from_static(b"ok\n")),
             "/readyz" => {
                 let (status, words) = self.readiness();
-                (status, PLAIN, words)
+                (status, PLAIN, words.into())
             }
-            "/metrics" => (StatusCode::OK, OPEN_METRICS, self.metrics()),
+            "/metrics" => self.metrics(Format::accepted(&head.headers)),
             _ => (
                 StatusCode::NOT_FOUND,
                 PLAIN,
-                "served here: /livez, /readyz, /metrics\n".to_owned(),
+                Bytes::from_static(b"served here: /livez, /readyz, /metrics\n"),
             ),
         };
         let mut response = Response::new(Full::from(body));
@@ -94,12 +95,18 @@ impl Admin {
         (status, format!("{ok}{lines}"))
     }
 
-    fn metrics(&self) -> String {
+    fn metrics(&self, format: Format) -> (StatusCode, &'static str, Bytes) {
         let leaving = *self.draining.borrow();
         for running in self.router.routes().workspaces() {
             running.observe(leaving);
         }
-        self.telemetry.encode()
+        match self.telemetry.encode(format) {
+            Ok(metrics) => (StatusCode::OK, format.content_type(), metrics.into()),
+            Err(error) => {
+                let words = format!("the metrics could not be written: {error}\n");
+                (StatusCode::INTERNAL_SERVER_ERROR, PLAIN, words.into())
+            }
+        }
     }
 }
 
@@ -107,6 +114,6 @@ impl Service for Admin {
     type Body = Full<Bytes>;
 
     async fn call(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
-        Ok(self.answer(request.method(), request.uri().path()))
+        Ok(self.answer(&request.into_parts().0))
     }
 }

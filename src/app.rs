@@ -4,7 +4,7 @@
 //! caller owns the signals and says by a [`Stage`] what is wanted, so a test can do what a kubelet does.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::{Config, Drain};
+use crate::door::{Door, DoorError};
 use crate::listener;
 use crate::reload::{ReloadError, Reloader};
 use crate::telemetry::Telemetry;
@@ -43,6 +44,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// What is asked of senders changed since it was checked, and cannot be used any more.
+    #[error(transparent)]
+    Door(#[from] DoorError),
     /// A workspace could not be served.
     #[error(transparent)]
     Workspaces(#[from] ReloadError),
@@ -53,6 +57,7 @@ pub enum StartError {
 pub struct App {
     listener: TcpListener,
     admin_listener: TcpListener,
+    door: Arc<Door>,
     reloader: Reloader,
     admin: Arc<Admin>,
     draining: watch::Sender<bool>,
@@ -70,8 +75,8 @@ impl App {
         let listener = bind("--listen", config.listen).await?;
         let admin_listener = bind("--admin-listen", config.admin_listen).await?;
         let telemetry = Arc::new(Telemetry::new());
-        telemetry.started(clock.now());
         let drain = config.drain.clone();
+        let door = Arc::new(Door::open(&config.door)?);
         tracing::info!(
             listen = %config.listen,
             admin = %config.admin_listen,
@@ -80,7 +85,7 @@ impl App {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        let reloader = Reloader::start(config, clock, Arc::clone(&telemetry))?;
+        let reloader = Reloader::start(config, Arc::clone(&door), clock, Arc::clone(&telemetry))?;
         let (draining, is_draining) = watch::channel(false);
         let admin = Admin {
             router: Arc::clone(reloader.router()),
@@ -90,6 +95,7 @@ impl App {
         Ok(Self {
             listener,
             admin_listener,
+            door,
             reloader,
             admin: Arc::new(admin),
             draining,
@@ -124,10 +130,20 @@ impl App {
         let router = Arc::clone(self.reloader.router());
         let (stop, stopped) = watch::channel(false);
         let (stop_admin, admin_stopped) = watch::channel(false);
-        let senders = tokio::spawn(listener::serve(self.listener, Arc::clone(&router), stopped));
+        let rotations = tokio::spawn(Arc::clone(&self.door).follow());
+        let connections = |listener| self.admin.telemetry.connections(listener);
+        let senders = tokio::spawn(listener::serve(
+            self.listener,
+            Arc::clone(&self.door),
+            Arc::clone(&router),
+            connections("senders"),
+            stopped,
+        ));
         let admin = tokio::spawn(listener::serve(
             self.admin_listener,
-            self.admin,
+            Arc::default(),
+            Arc::clone(&self.admin),
+            connections("admin"),
             admin_stopped,
         ));
 
@@ -150,6 +166,7 @@ impl App {
         }
         stop_admin.send_replace(true);
         admin.abort();
+        rotations.abort();
         tracing::info!("left");
     }
 }
@@ -162,11 +179,20 @@ async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
 }
 
 async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Bind {
-            setting,
-            address,
-            source,
-        })
+    let bound = match TcpListener::bind(address).await {
+        Err(error) if lacks_ipv6(&error) && address.ip() == Ipv6Addr::UNSPECIFIED => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    };
+    bound.map_err(|source| StartError::Bind {
+        setting,
+        address,
+        source,
+    })
+}
+
+/// A kernel without IPv6 has nothing but IPv4 to stand open to.
+fn lacks_ipv6(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }

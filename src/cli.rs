@@ -2,7 +2,8 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::{ALL, Setting};
+use crate::config::{ALL, Fault, Setting};
+use crate::setup;
 
 const AFTER: &str = "\
 A flag beats its environment variables, they beat what stands at the top of the file of --config. SIGHUP reads all of it again.
@@ -20,10 +21,12 @@ const SCHEMA: &str = "schema";
 /// The whole command line; `run` is what is done where no command is named.
 #[must_use]
 pub fn command() -> Command {
-    let run =
-        Command::new("run").about("Take remote write, sign it and forward it to AMP (the default)");
+    let run = Command::new("run")
+        .about("Take remote write, sign it and forward it to AMP (the default)")
+        .args(ALL.iter().map(argument));
     let config = Command::new(CONFIG)
         .about("Print the effective configuration as a file for --config, secrets withheld, and do nothing")
+        .args(ALL.iter().map(argument))
         .arg(
             Arg::new(SCHEMA)
                 .long(SCHEMA)
@@ -37,6 +40,7 @@ pub fn command() -> Command {
         .args(ALL.iter().map(argument))
         .subcommand(run)
         .subcommand(config)
+        .subcommand(setup::command())
         .disable_help_subcommand(true)
 }
 
@@ -59,11 +63,25 @@ pub fn given(matches: &ArgMatches, setting: &Setting) -> Option<String> {
         .cloned()
 }
 
+/// Settings that stand before a command which has none of them, and would be ignored there.
+#[must_use]
+pub fn misplaced(matches: &ArgMatches) -> Vec<Fault> {
+    ALL.iter()
+        .filter_map(|setting| {
+            Some(Fault {
+                setting: format!("--{}", setting.flag),
+                value: matches.get_one::<String>(setting.flag)?.clone(),
+                expected: "nothing before this command, whose arguments stand behind it".to_owned(),
+            })
+        })
+        .collect()
+}
+
 /// Every value is text here: the configuration checks it, so that all faults are named at once.
 fn argument(setting: &'static Setting) -> Arg {
     let default = match setting.default {
         "[required]" => "[required]".to_owned(),
-        default => format!("[default: {}]", unbracketed(default)),
+        _ => format!("[default: {}]", setting.shown_default()),
     };
     let help = format!(
         "{}\n[env: {}] {default}",
@@ -73,8 +91,7 @@ fn argument(setting: &'static Setting) -> Arg {
     let argument = Arg::new(setting.flag)
         .long(setting.flag)
         .help(help)
-        .action(ArgAction::Set)
-        .global(true);
+        .action(ArgAction::Set);
     if setting.is_switch() {
         argument
             .num_args(0..=1)
@@ -84,10 +101,6 @@ fn argument(setting: &'static Setting) -> Arg {
     } else {
         argument.value_name(setting.value).allow_hyphen_values(true)
     }
-}
-
-fn unbracketed(default: &str) -> &str {
-    default.trim_start_matches('[').trim_end_matches(']')
 }
 
 #[cfg(test)]
@@ -113,11 +126,7 @@ mod tests {
                 "{}",
                 setting.flag
             );
-            assert!(
-                help.contains(unbracketed(setting.default)),
-                "{}",
-                setting.flag
-            );
+            assert!(help.contains(setting.shown_default()), "{}", setting.flag);
         }
     }
 

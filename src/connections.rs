@@ -128,15 +128,17 @@ impl Connections {
         self.dialer.is_verified()
     }
 
-    /// Sends, and waits for the head of the answer.
+    /// Sends, and waits for the head of the answer; `leaves` is called each time that the request leaves.
     ///
     /// # Errors
     /// [`TransportFault`].
     pub async fn send(
         &self,
         signed: &Signed,
+        leaves: impl Fn(),
     ) -> Result<(Response<Incoming>, Connection), TransportFault> {
         if let Some(kept) = self.kept().await {
+            leaves();
             match attempt(kept, signed).await {
                 Err(Attempt { stale: true, fault }) => {
                     tracing::debug!(%fault, "kept connection was stale, sending again");
@@ -146,6 +148,7 @@ impl Connections {
             }
         }
         let fresh = self.connect().await?;
+        leaves();
         attempt(fresh, signed)
             .await
             .map_err(|attempt| attempt.fault)
@@ -158,6 +161,12 @@ impl Connections {
         if idle.len() < MOST_IDLE && !connection.sender.is_closed() {
             idle.push(connection);
         }
+    }
+
+    /// Kept connections that nobody uses.
+    #[must_use]
+    pub fn idle(&self) -> usize {
+        self.lock().len()
     }
 
     /// Drops every idle connection.
@@ -179,7 +188,7 @@ impl Connections {
 
     async fn connect(&self) -> Result<Connection, TransportFault> {
         let stream = self.dialer.dial().await?;
-        self.meters.upstream_connected();
+        let open = self.meters.upstream_connected();
         let meter = stream.meter();
         let handshake = http1::Builder::new()
             .max_buf_size(LARGEST_BUFFER)
@@ -190,6 +199,7 @@ impl Connections {
             if let Err(error) = connection.await {
                 tracing::trace!(%error, "connection to AMP ended");
             }
+            drop(open);
         });
         Ok(Connection {
             sender,

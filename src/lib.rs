@@ -4,8 +4,8 @@
 //! A batch:
 //!
 //! ```text
-//! sender ─▶ listener ─▶ router ─▶ batch::{media ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
-//!                                                                                                ▲        └─ connections, dial, resolve, tls
+//! sender ─▶ listener (door) ─▶ router ─▶ batch::{media ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
+//!                                                                                                       ▲        └─ connections, dial, resolve, tls
 //! ```
 //!
 //! A query, where the workspace may be read:
@@ -24,6 +24,8 @@
 //! Each [`workspace`] has both of its own. [`config`] says what they may do, [`app`] wires them, [`admin`] and [`telemetry`] show
 //! them, [`clock`] gives them the time, [`sigv4`] signs, [`drain`] knows when they may end,
 //! [`reload`] puts a new configuration in place.
+//!
+//! [`setup`] stands beside it all: it prints what must exist in AWS, Azure and Kubernetes, and ends.
 
 pub mod admin;
 pub mod app;
@@ -34,6 +36,7 @@ pub mod config;
 pub mod connections;
 pub mod credentials;
 pub mod dial;
+pub mod door;
 pub mod drain;
 pub mod http_date;
 pub mod listener;
@@ -42,6 +45,7 @@ pub mod quote;
 pub mod reload;
 pub mod resolve;
 pub mod router;
+pub mod setup;
 pub mod sigv4;
 pub mod telemetry;
 pub mod tls;

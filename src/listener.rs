@@ -1,6 +1,6 @@
 //! Accepts connections and serves HTTP/1.1 on them.
 //!
-//! In: a bound socket, a [`Service`] and the moment to stop. Out: when [`serve`] returns, nothing is in flight any more or the
+//! In: a bound socket, the [`Door`] before it, a [`Service`] and the moment to stop. Out: when [`serve`] returns, nothing is in flight any more or the
 //! grace is over. The number of connections is capped; over it new ones wait in the kernel's backlog. A head that comes
 //! slowly is closed and never answered 408, which Prometheus takes as "drop the batch". A sender that shuts its side
 //! down after the body is still served to the end.
@@ -17,9 +17,13 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+
+use crate::door::{self, Client, Door};
+use crate::telemetry::Connections;
 
 /// Counts the idle time of a kept-alive connection too.
 const LONGEST_HEAD: Duration = Duration::from_secs(30);
@@ -51,7 +55,9 @@ pub trait Service: Send + Sync + 'static {
 /// Serves until `stop` turns true, then finishes what is in flight.
 pub async fn serve<S: Service>(
     listener: TcpListener,
+    door: Arc<Door>,
     service: Arc<S>,
+    counted: Connections,
     mut stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
@@ -65,10 +71,11 @@ pub async fn serve<S: Service>(
         let Some((tcp, place)) = accepted else {
             continue;
         };
-        let (service, stop) = (Arc::clone(&service), stop.clone());
+        let (door, service, stop) = (Arc::clone(&door), Arc::clone(&service), stop.clone());
+        let open = counted.accepted();
         connections.spawn(async move {
-            connection(tcp, service, stop).await;
-            drop(place);
+            enter(tcp, &door, service, stop).await;
+            drop((place, open));
         });
     }
     drop(listener);
@@ -97,7 +104,13 @@ async fn accept(
     }
 }
 
-async fn connection<S: Service>(tcp: TcpStream, service: Arc<S>, mut stop: watch::Receiver<bool>) {
+/// Through the door, and on.
+async fn enter<S: Service>(
+    tcp: TcpStream,
+    door: &Door,
+    service: Arc<S>,
+    stop: watch::Receiver<bool>,
+) {
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "connection without TCP_NODELAY");
     }
@@ -105,14 +118,45 @@ async fn connection<S: Service>(tcp: TcpStream, service: Arc<S>, mut stop: watch
     if let Err(error) = stalled {
         tracing::debug!(%error, "connection without TCP_USER_TIMEOUT");
     }
+    // Those of the own pod share all there is.
+    let elsewhere = match tcp.peer_addr() {
+        Ok(peer) if !peer.ip().to_canonical().is_loopback() => Some(peer.ip()),
+        _ => None,
+    };
+    let Some(acceptor) = door.acceptor() else {
+        let client = elsewhere.map(|address| Client::of(address, None));
+        return connection(tcp, client, service, stop).await;
+    };
+    match door::shake(&acceptor, tcp).await {
+        Ok(tls) => {
+            let client = elsewhere.map(|address| Client::of(address, Some(tls.get_ref().1)));
+            connection(tls, client, service, stop).await;
+        }
+        Err(error) => tracing::debug!(%error, "handshake failed"),
+    }
+}
+
+async fn connection<S: Service, C>(
+    stream: C,
+    client: Option<Client>,
+    service: Arc<S>,
+    mut stop: watch::Receiver<bool>,
+) where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(LONGEST_HEAD)
         .half_close(true)
         .max_buf_size(LARGEST_BUFFER)
         .serve_connection(
-            TokioIo::new(tcp),
-            service_fn(|request| service.call(request)),
+            TokioIo::new(stream),
+            service_fn(|mut request: Request<Incoming>| {
+                if let Some(client) = &client {
+                    request.extensions_mut().insert(client.clone());
+                }
+                service.call(request)
+            }),
         );
     tokio::pin!(served);
     let result = tokio::select! {

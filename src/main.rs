@@ -7,7 +7,8 @@ use std::sync::Arc;
 use amp_sidecar::app::{App, Stage, StartError};
 use amp_sidecar::cli;
 use amp_sidecar::clock::Clock;
-use amp_sidecar::config::{self, Config, Log, LogFormat, Rejected, Surroundings};
+use amp_sidecar::config::{self, Config, Fault, Log, LogFormat, Rejected, Surroundings};
+use amp_sidecar::setup;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -31,6 +32,9 @@ fn main() -> ExitCode {
             };
         }
     };
+    if let Some(("setup", arguments)) = matches.subcommand() {
+        return print_setup(cli::misplaced(&matches), arguments);
+    }
     let only_show = matches.subcommand_name() == Some(cli::CONFIG);
     if only_show && cli::wants_schema(&matches) {
         return show(&format!("{:#}\n", config::schema()));
@@ -51,6 +55,21 @@ fn main() -> ExitCode {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => cannot_start(&error),
         Err(error) => cannot_start(&error),
+    }
+}
+
+fn print_setup(misplaced: Vec<Fault>, arguments: &clap::ArgMatches) -> ExitCode {
+    let text = runtime().map(|runtime| runtime.block_on(setup::text(misplaced, arguments)));
+    match text {
+        Ok(Ok(text)) => show(&text),
+        Ok(Err(rejected)) => {
+            eprintln!("amp-sidecar: the arguments are invalid\n{rejected}");
+            ExitCode::from(INVALID_CONFIGURATION)
+        }
+        Err(error) => {
+            eprintln!("amp-sidecar: {error}");
+            ExitCode::from(CANNOT_START)
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::config::{Config, Rejected, Workspace};
+use crate::door::Door;
 use crate::router::{Router, Routes};
 use crate::telemetry::Telemetry;
 use crate::tls;
@@ -68,12 +69,13 @@ impl Reloader {
     /// [`ReloadError`].
     pub fn start(
         config: Config,
+        door: Arc<Door>,
         clock: Clock,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, ReloadError> {
         let way = Way::new(&config)?;
         let workspaces = running(&config, &way, &[], &clock, &telemetry)?;
-        let router = Arc::new(Router::new(Routes::new(workspaces), &telemetry));
+        let router = Arc::new(Router::new(Routes::new(workspaces), door, &telemetry));
         Ok(Self(Arc::new(Shared {
             router,
             telemetry,

@@ -22,12 +22,13 @@ use hyper::{Request, Response};
 use tokio::time::Instant;
 
 use crate::batch::verdict::{Answer, Verdict};
+use crate::door::Door;
 use crate::drain::Senders;
 use crate::listener::{Closed, Service};
 use crate::query::Unanswered;
 use crate::query::api::Api;
 use crate::query::stream::Streamed;
-use crate::telemetry::{Meters, QueryMeters, Telemetry};
+use crate::telemetry::{QueryMeters, Telemetry, Unrouted};
 use crate::workspace::Running;
 
 /// Answers senders.
@@ -35,8 +36,9 @@ use crate::workspace::Running;
 pub struct Router {
     routes: ArcSwap<Routes>,
     /// Requests for no workspace.
-    nowhere: Meters,
+    nowhere: Unrouted,
     nowhere_queries: QueryMeters,
+    door: Arc<Door>,
     /// For leaving.
     pub senders: Senders,
 }
@@ -117,14 +119,14 @@ fn split(path: &str) -> Option<(Option<&str>, &str)> {
 // === impl Router ===
 
 impl Router {
-    /// Answers by `routes`.
+    /// Answers by `routes` whom `door` lets in.
     #[must_use]
-    pub fn new(routes: Routes, telemetry: &Telemetry) -> Self {
-        let nowhere = telemetry.meters("");
+    pub fn new(routes: Routes, door: Arc<Door>, telemetry: &Telemetry) -> Self {
         Self {
             routes: ArcSwap::from_pointee(routes),
-            nowhere_queries: nowhere.queries(),
-            nowhere,
+            nowhere: telemetry.unrouted(),
+            nowhere_queries: telemetry.queries(""),
+            door,
             senders: Senders::default(),
         }
     }
@@ -161,7 +163,11 @@ impl Router {
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let started = Instant::now();
-        let found = self.routes().find(request.uri().path()).map(Arc::clone);
+        let found = if self.door.lets_in(request.headers()) {
+            self.routes().find(request.uri().path()).map(Arc::clone)
+        } else {
+            Err(Verdict::NotLetIn)
+        };
         match found {
             Ok(running) => running.pipeline.answer(request).await.answer(),
             Err(verdict) => {
@@ -179,7 +185,11 @@ impl Service for Router {
         if let Some((key, below)) = split(request.uri().path())
             && let Some(api) = Api::at(below)
         {
-            let found = self.routes().find_queries(key).map(Arc::clone);
+            let found = if self.door.lets_in(request.headers()) {
+                self.routes().find_queries(key).map(Arc::clone)
+            } else {
+                Err(Unanswered::NotLetIn)
+            };
             return self.query(found, api, request).await;
         }
         let in_flight = self.senders.begin();

@@ -17,7 +17,7 @@ use crate::credentials::sts::Sts;
 use crate::credentials::{Cache, WebIdentity, cache};
 use crate::query::Queries;
 use crate::sigv4::SigningError;
-use crate::telemetry::{Meters, Telemetry};
+use crate::telemetry::{Meters, Observed, Telemetry};
 
 /// A workspace that takes batches, and queries where they are allowed.
 #[derive(Debug)]
@@ -76,6 +76,7 @@ impl Running {
                 Caller::new(&way.tls, &way.network)?,
                 clock.clone(),
             ),
+            meters: Arc::clone(&meters),
         };
         let (credentials, refresher) = cache::cache(source, clock.clone(), Arc::clone(&meters));
         let pipeline = Pipeline::new(
@@ -94,6 +95,7 @@ impl Running {
                 credentials,
                 clock,
                 Arc::clone(&meters),
+                telemetry.queries(&config.name),
             )
         });
         tracing::info!(
@@ -129,12 +131,13 @@ impl Running {
     /// Measures what is only known when somebody looks.
     pub fn observe(&self, leaving: bool) {
         let admission = self.pipeline.admission();
-        self.meters.observe(
-            admission.bytes_in_flight(),
-            admission.requests_in_flight(),
-            self.clock.offset_seconds(),
-            !leaving && self.missing().is_none(),
-        );
+        self.meters.observe(Observed {
+            bytes: (admission.bytes_in_flight(), admission.budget()),
+            requests: (admission.requests_in_flight(), admission.slots()),
+            idle_connections: self.pipeline.idle_connections(),
+            clock_offset: self.clock.offset_seconds(),
+            ready: !leaving && self.missing().is_none(),
+        });
     }
 }
 

@@ -74,6 +74,7 @@ impl Fetcher {
             _ => return Err(bad_url()),
         };
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let host = host.trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((host, port))
             .await
             .map_err(FetchError::Connect)?;

@@ -134,7 +134,9 @@ impl Certificates {
             .unwrap_or_else(PoisonError::into_inner) = presented;
     }
 
-    pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
+    /// For servers of a test's own.
+    #[must_use]
+    pub fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.server)
     }
 }

@@ -1,7 +1,8 @@
 """Checks deploy/: each module renders or reads one kind of file, and says which files it covered.
 
     kustomize, helm, values ─▶ documents ─▶ schemas   Kubernetes' own, and the Prometheus Operator's
-                                        └─▶ pods      our rules: probes, token, grace; and the program's own opinion
+                                        └─▶ pods      our rules: probes, token, grace; and what the program says, with
+                                                      its files laid by mounts
     prometheus                configuration           promtool
     aws                       CloudFormation, Terraform
     sources                   names of settings, versions, hadolint, shellcheck

@@ -24,6 +24,14 @@ AWS = {
         "roleArn": "arn:aws:iam::111122223333:role/prometheus-amp",
     }
 }
+SEVERAL = {
+    "config": {
+        "workspaces": [
+            {"name": "production", "region": "eu-central-1", "workspace_id": "ws-1", "role_arn": "arn:aws:iam::111122223333:role/one"},
+            {"region": "us-west-2", "workspace_id": "ws-2", "role_arn": "arn:aws:iam::444455556666:role/two"},
+        ]
+    }
+}
 TLS = {"secretName": "gateway-tls"}
 BEARER = {"secretName": "senders"}
 SCENARIOS = {
@@ -38,6 +46,7 @@ SCENARIOS = {
             "serviceAccount": {"name": "prometheus", "annotations": {"example": "yes"}},
             "image": {"digest": "sha256:" + "0" * 64},
             "imagePullSecrets": [{"name": "registry"}],
+            "podLabels": {"azure.workload.identity/use": "true"},
             "prometheus": {
                 "externalLabels": {"cluster": "one"},
                 "scrapeConfigs": [{"job_name": "more", "static_configs": [{"targets": ["node:9100"]}]}],
@@ -46,6 +55,8 @@ SCENARIOS = {
             },
         },
     ),
+    "sidecar, several workspaces": (NATIVE, SEVERAL | {"prometheus": {"remoteWrite": {"remote_timeout": "30s"}}}),
+    "gateway, several workspaces": (OLD, SEVERAL | {"mode": "gateway", "gateway": {"allowAnyone": True}}),
     "gateway, token": (OLD, AWS | {"mode": "gateway", "gateway": {"tls": TLS, "bearerToken": BEARER}}),
     "gateway, certificate": (OLD, AWS | {"mode": "gateway", "gateway": {"tls": TLS, "clientCa": {"secretName": "ca"}}}),
     "gateway, all": (
@@ -80,6 +91,8 @@ REFUSED = {
     "whoever reaches it writes with the role's rights": AWS | {"mode": "gateway"},
     "writes with the role's rights": AWS | {"mode": "gateway", "gateway": {"bearerToken": BEARER}},
     "rights. Set gateway.tls.secretName": AWS | {"mode": "gateway", "gateway": {"tls": TLS}},
+    "'/settings/AMP_SIDECAR_MAX_BODY_BYTES'": AWS | {"settings": {"AMP_SIDECAR_MAX_BODY_BYTES": 33554432}},
+    "'/config'": {"config": {"region": "eu-central-1"}},
     "'/mode'": AWS | {"mode": "both"},
     "'/aws/workspaceId'": {"aws": AWS["aws"] | {"workspaceId": "my alias"}},
     "'/aws/roleArn'": {"aws": AWS["aws"] | {"roleArn": "prometheus-amp"}},

@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tempfile
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import yaml
 
+from . import mounts
 from .report import Document, Report
-from .sources import PENDING
+from .sources import PENDING, defined
 
 NAME = "amp-sidecar"
 # Prometheus' flush deadline, and the sidecar's --drain-timeout.
@@ -69,7 +71,7 @@ def check(report: Report, documents: list[Document]) -> str:
         probes(report, pod)
         grace(report, pod)
         opinion(report, pod)
-    alike(report, [pod for pod in found if pod.beside])
+    alike(report, [pod for pod in found if pod.beside and "AMP_SIDECAR_CONFIG" not in pod.environment])
     return f"{len(found)} with the sidecar, {sum(pod.native for pod in found)} of them as a native one"
 
 
@@ -129,20 +131,32 @@ def grace(report: Report, pod: Pod) -> None:
 
 def opinion(report: Report, pod: Pod) -> None:
     """`amp-sidecar config` says what it would run with, or every fault."""
-    name, settings = pod.document.name, pod.environment
-    environment = settings | {"AMP_SIDECAR_MAX_INFLIGHT_BYTES": str(budget(pod))}
-    if environment.keys() & PENDING:
-        # Without them it would refuse to listen there, and the rest would go unchecked.
+    name = pod.document.name
+    environment = pod.environment | {"AMP_SIDECAR_MAX_INFLIGHT_BYTES": str(budget(pod))}
+    if environment.keys() & (PENDING - defined()):
+        # A program that does not know them refuses to listen there, and the rest would go unchecked.
         environment |= {"AMP_SIDECAR_ALLOW_NON_LOOPBACK": "true"}
-    done = subprocess.run(
-        [os.environ["AMP_SIDECAR"], "config"], env=environment, capture_output=True, text=True, timeout=20
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        environment = mounts.lay(Path(folder), pod.sidecar, pod.spec["volumes"], pod.settings, environment)
+        done = subprocess.run([os.environ["AMP_SIDECAR"], "config"], env=environment, capture_output=True, text=True, timeout=20)
     report.expect(done.returncode == 0, f"{name}: amp-sidecar says: {done.stderr.strip()}")
     if done.returncode == 0:
-        found = yaml.safe_load(done.stdout)["workspaces"][0]
-        given = ("AMP_SIDECAR_WORKSPACE_ID", "AWS_REGION", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
         keys = ("workspace_id", "region", "role_arn", "web_identity_token_file")
-        report.equal([found[key] for key in keys], [settings[variable] for variable in given], f"{name}: what it took")
+        found = [[workspace[key] for key in keys] for workspace in yaml.safe_load(done.stdout)["workspaces"]]
+        report.equal(found, given(pod), f"{name}: what it took")
+
+
+def given(pod: Pod) -> list[list[str]]:
+    """Workspace, region, role and token file of each workspace, as the manifest has them."""
+    settings = pod.environment
+    token = settings["AWS_WEB_IDENTITY_TOKEN_FILE"]
+    entries = [
+        [entry["workspace_id"], entry["region"], entry["role_arn"], token]
+        for content in pod.settings.values()
+        if "AMP_SIDECAR_CONFIG" in settings and "config.yaml" in content
+        for entry in yaml.safe_load(content["config.yaml"])["workspaces"]
+    ]
+    return entries or [[settings["AMP_SIDECAR_WORKSPACE_ID"], settings["AWS_REGION"], settings["AWS_ROLE_ARN"], token]]
 
 
 def budget(pod: Pod) -> int:

@@ -25,11 +25,19 @@ def check(report: Report, documents: list[Document]) -> str:
             # The base is a Prometheus as it is before the sidecar comes.
             if not document.where.endswith("/base"):
                 urls = [entry["url"] for entry in yaml.safe_load(text).get("remote_write", [])]
-                report.equal(urls, [BESIDE], f"{document.name}: remote_write")
+                report.equal(urls, expected(documents, document), f"{document.name}: remote_write")
         else:
             continue
         found += 1
     return f"{found} configurations"
+
+
+def expected(documents: list[Document], document: Document) -> list[str]:
+    """The short path, or each workspace's own where the sidecar has a file of several."""
+    beside = [other.body.get("data", {}) for other in documents if other.where == document.where]
+    files = [yaml.safe_load(data["config.yaml"]) for data in beside if "config.yaml" in data]
+    names = [entry.get("name", entry["workspace_id"]) for file in files for entry in file["workspaces"]]
+    return [BESIDE.replace("/api/", f"/workspaces/{name}/api/") for name in names] or [BESIDE]
 
 
 def promtool(report: Report, text: str, what: str) -> None:

@@ -12,7 +12,9 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use crate::batch::share::{Share, Shares};
 use crate::batch::verdict::Verdict;
+use crate::door::Client;
 
 /// Longer would only make the sender's own shards wait.
 const LONGEST_WAIT: Duration = Duration::from_millis(800);
@@ -29,6 +31,7 @@ const STEP: usize = 64 * 1024;
 pub struct Admission {
     bytes: Arc<Semaphore>,
     slots: Arc<Semaphore>,
+    shares: Arc<Shares>,
     all_slots: usize,
     budget: usize,
 }
@@ -40,20 +43,23 @@ pub struct Admitted {
     reserved: Option<OwnedSemaphorePermit>,
     room: usize,
     budget: usize,
+    /// Of a client from elsewhere.
+    share: Option<Share>,
     _slot: OwnedSemaphorePermit,
 }
 
 // === impl Admission ===
 
 impl Admission {
-    /// Room for `budget` bytes of bodies.
+    /// Room for `budget` bytes of bodies, of which one client from elsewhere may hold `client_share_percent`.
     #[must_use]
-    pub fn new(budget: usize) -> Self {
+    pub fn new(budget: usize, client_share_percent: u8) -> Self {
         let budget = budget.min(Semaphore::MAX_PERMITS);
         let slots = (budget / BYTES_A_SLOT).clamp(LEAST_SLOTS, MOST_SLOTS);
         Self {
             bytes: Arc::new(Semaphore::new(budget)),
             slots: Arc::new(Semaphore::new(slots)),
+            shares: Arc::new(Shares::new(client_share_percent, budget, slots)),
             all_slots: slots,
             budget,
         }
@@ -63,7 +69,13 @@ impl Admission {
     ///
     /// # Errors
     /// [`Verdict::Overloaded`].
-    pub async fn admit(&self, declared: Option<usize>) -> Result<Admitted, Verdict> {
+    pub async fn admit(
+        &self,
+        declared: Option<usize>,
+        client: Option<&Client>,
+    ) -> Result<Admitted, Verdict> {
+        let share = client.map(|client| self.shares.take(client)).transpose();
+        let share = share.map_err(|_| Verdict::Overloaded)?;
         let deadline = Instant::now() + LONGEST_WAIT;
         let slot = tokio::time::timeout_at(deadline, Arc::clone(&self.slots).acquire_owned()).await;
         let Ok(Ok(slot)) = slot else {
@@ -74,6 +86,7 @@ impl Admission {
             reserved: None,
             room: 0,
             budget: self.budget,
+            share,
             _slot: slot,
         };
         admitted.reserve(declared.unwrap_or(0), deadline).await?;
@@ -84,6 +97,18 @@ impl Admission {
     #[must_use]
     pub fn bytes_in_flight(&self) -> usize {
         self.budget.saturating_sub(self.bytes.available_permits())
+    }
+
+    /// Bytes that may be reserved.
+    #[must_use]
+    pub fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// Requests that may be admitted at once.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.all_slots
     }
 
     /// Requests admitted now.
@@ -117,6 +142,9 @@ impl Admitted {
 
     async fn reserve(&mut self, more: usize, deadline: Instant) -> Result<(), Verdict> {
         let count = u32::try_from(more).map_err(|_| Verdict::Overloaded)?;
+        if let Some(share) = &mut self.share {
+            share.grow(more).map_err(|_| Verdict::Overloaded)?;
+        }
         let permit =
             tokio::time::timeout_at(deadline, Arc::clone(&self.bytes).acquire_many_owned(count))
                 .await;
@@ -138,8 +166,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn room_is_taken_and_given_back() {
-        let admission = Admission::new(100_000);
-        let first = admission.admit(Some(90_000)).await.unwrap();
+        let admission = Admission::new(100_000, 50);
+        let first = admission.admit(Some(90_000), None).await.unwrap();
         assert_eq!(
             (admission.bytes_in_flight(), admission.requests_in_flight()),
             (90_000, 1)
@@ -147,14 +175,14 @@ mod tests {
 
         let started = Instant::now();
         assert!(matches!(
-            admission.admit(Some(20_000)).await,
+            admission.admit(Some(20_000), None).await,
             Err(Verdict::Overloaded)
         ));
         assert!(started.elapsed() <= Duration::from_secs(1));
 
         let waiting = tokio::spawn({
             let admission = admission.clone();
-            async move { admission.admit(Some(20_000)).await.is_ok() }
+            async move { admission.admit(Some(20_000), None).await.is_ok() }
         });
         tokio::time::sleep(Duration::from_millis(500)).await;
         drop(first);
@@ -167,8 +195,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_body_of_unknown_length_reserves_as_it_grows() {
-        let admission = Admission::new(2 * STEP);
-        let mut batch = admission.admit(None).await.unwrap();
+        let admission = Admission::new(2 * STEP, 50);
+        let mut batch = admission.admit(None, None).await.unwrap();
         batch.grow_to(1).await.unwrap();
         batch.grow_to(STEP).await.unwrap();
         assert_eq!(admission.bytes_in_flight(), STEP);
@@ -181,13 +209,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn slots_are_bounded_too() {
-        let admission = Admission::new(4 << 20);
+        let admission = Admission::new(4 << 20, 50);
         let mut held = Vec::new();
         for _ in 0..32 {
-            held.push(admission.admit(Some(1)).await.unwrap());
+            held.push(admission.admit(Some(1), None).await.unwrap());
         }
-        assert!(admission.admit(Some(1)).await.is_err());
+        assert!(admission.admit(Some(1), None).await.is_err());
         held.pop();
-        assert!(admission.admit(Some(1)).await.is_ok());
+        assert!(admission.admit(Some(1), None).await.is_ok());
     }
 }

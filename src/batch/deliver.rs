@@ -20,6 +20,7 @@ use crate::batch::forward::Forwarder;
 use crate::batch::frames::Frames;
 use crate::batch::reply::{ACTION, Meaning};
 use crate::batch::sign::Signer;
+use crate::batch::spent::{Spent, timed};
 use crate::batch::split::{self, Part, SplitError};
 use crate::batch::verdict::Verdict;
 use crate::batch::{Inspected, Payload, inspect};
@@ -79,8 +80,14 @@ impl Delivery {
         })
     }
 
+    /// Kept connections to AMP that nobody uses.
+    #[must_use]
+    pub fn idle_connections(&self) -> usize {
+        self.forwarder.idle_connections()
+    }
+
     /// Brings the batch to AMP before the deadline, which begins now.
-    pub async fn deliver(&self, batch: Inspected) -> Verdict {
+    pub async fn deliver(&self, batch: Inspected, spent: &mut Spent) -> Verdict {
         let deadline = Instant::now() + self.upstream_timeout;
         let Inspected {
             payload,
@@ -89,7 +96,8 @@ impl Delivery {
         let mut waiting = VecDeque::from([payload]);
         let mut sum = Sum::default();
         while let Some(payload) = waiting.pop_front() {
-            let verdict = match self.send_or_split(&payload, &mut admitted, deadline).await {
+            let sent = self.send_or_split(&payload, &mut admitted, deadline, spent);
+            let verdict = match sent.await {
                 Ok(verdict) => verdict,
                 Err(parts) => {
                     parts
@@ -113,6 +121,7 @@ impl Delivery {
         payload: &Payload,
         admitted: &mut Admitted,
         deadline: Instant,
+        spent: &mut Spent,
     ) -> Result<Verdict, Vec<Payload>> {
         let len = payload.frames.len();
         let (limit, verdict) = if len > self.max_upstream_bytes {
@@ -122,12 +131,12 @@ impl Delivery {
             );
             (self.max_upstream_bytes, Verdict::TooLargeForAmp { said })
         } else {
-            match self.send(payload, deadline).await {
+            match self.send(payload, deadline, spent).await {
                 Meaning::TooLarge(verdict) => (len / 2, verdict),
                 Meaning::Final(verdict) | Meaning::Unauthenticated(verdict) => return Ok(verdict),
             }
         };
-        match self.split(payload, limit, admitted).await {
+        match self.split(payload, limit, admitted, spent).await {
             Ok(parts) => Err(parts),
             Err(Verdict::TooLargeForAmp { said: why }) => Ok(Verdict::TooLargeForAmp {
                 said: format!("{verdict}; {why}"),
@@ -141,6 +150,7 @@ impl Delivery {
         payload: &Payload,
         limit: usize,
         admitted: &mut Admitted,
+        spent: &mut Spent,
     ) -> Result<Vec<Payload>, Verdict> {
         let cannot = |why: String| Verdict::TooLargeForAmp { said: why };
         let body = payload.frames.contiguous().into_owned();
@@ -155,7 +165,7 @@ impl Delivery {
                 "splitting it takes {room} bytes, more than --max-inflight-bytes"
             )));
         }
-        admitted.grow_to(room).await?;
+        timed(&mut spent.admission, admitted.grow_to(room)).await?;
 
         let media = payload.media.clone();
         // Tens of milliseconds for a few megabytes: too long for a thread that serves others.
@@ -181,8 +191,8 @@ impl Delivery {
     }
 
     /// Sends, and once more where AMP did not take the signature and there is something to do about that.
-    async fn send(&self, payload: &Payload, deadline: Instant) -> Meaning {
-        let held = match self.credentials.get().await {
+    async fn send(&self, payload: &Payload, deadline: Instant, spent: &mut Spent) -> Meaning {
+        let held = match timed(&mut spent.credentials, self.credentials.get()).await {
             Ok(held) => held,
             Err(why) => {
                 return Meaning::Final(Verdict::NoCredentials {
@@ -190,7 +200,7 @@ impl Delivery {
                 });
             }
         };
-        let (meaning, clock_was_wrong) = self.attempt(payload, &held, deadline).await;
+        let (meaning, clock_was_wrong) = self.attempt(payload, &held, deadline, spent).await;
         let Meaning::Unauthenticated(refusal) = &meaning else {
             return meaning;
         };
@@ -199,16 +209,24 @@ impl Delivery {
             Verdict::AccessDenied { .. } => Refusal::Denied,
             _ => Refusal::Credentials,
         };
-        let Some(held) = self.credentials.again(held, refusal).await else {
+        let renewing = self.credentials.again(held, refusal);
+        let Some(held) = timed(&mut spent.credentials, renewing).await else {
             return meaning;
         };
         self.meters.upstream_resend(refusal.mend());
-        self.attempt(payload, &held, deadline).await.0
+        self.attempt(payload, &held, deadline, spent).await.0
     }
 
     /// Signs, sends and reads the answer; also whether the answer showed the clock to be wrong.
-    async fn attempt(&self, payload: &Payload, held: &Held, deadline: Instant) -> (Meaning, bool) {
-        let signed = match self.signer.sign(payload, held, self.clock.now()) {
+    async fn attempt(
+        &self,
+        payload: &Payload,
+        held: &Held,
+        deadline: Instant,
+        spent: &mut Spent,
+    ) -> (Meaning, bool) {
+        let signing = async { self.signer.sign(payload, held, self.clock.now()) };
+        let signed = match timed(&mut spent.sign, signing).await {
             Ok(signed) => signed,
             Err(why) => {
                 return (
@@ -219,7 +237,8 @@ impl Delivery {
                 );
             }
         };
-        let reply = match self.forwarder.send(&signed, deadline).await {
+        let sending = self.forwarder.send(&signed, deadline);
+        let reply = match timed(&mut spent.upstream, sending).await {
             Ok(reply) => reply,
             Err(fault) => {
                 self.meters.upstream_fault(fault.name());

@@ -44,7 +44,8 @@ impl Forwarder {
     /// [`TransportFault`].
     pub async fn send(&self, signed: &Signed, deadline: Instant) -> Result<Reply, TransportFault> {
         let result = tokio::time::timeout_at(deadline, async {
-            let (response, connection) = self.connections.send(signed).await?;
+            let leaves = || self.meters.upstream_request(signed.frames.len());
+            let (response, connection) = self.connections.send(signed, leaves).await?;
             self.read(response, connection).await
         });
         let result = result.await.unwrap_or(Err(TransportFault::TimedOut));
@@ -52,6 +53,12 @@ impl Forwarder {
             self.connections.forget_idle();
         }
         result
+    }
+
+    /// Kept connections that nobody uses.
+    #[must_use]
+    pub fn idle_connections(&self) -> usize {
+        self.connections.idle()
     }
 
     /// Reads the answer; its connection is kept only where the answer was whole and short.

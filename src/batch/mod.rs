@@ -16,7 +16,9 @@ pub mod inspect;
 pub mod media;
 pub mod receive;
 pub mod reply;
+pub mod share;
 pub mod sign;
+pub mod spent;
 pub mod split;
 pub mod trouble;
 pub mod verdict;
@@ -43,6 +45,7 @@ use frames::Frames;
 use inspect::{Contents, Inspector, Version};
 use media::Media;
 use receive::Received;
+use spent::{Spent, timed};
 use trouble::Trouble;
 use verdict::Verdict;
 
@@ -94,7 +97,10 @@ impl Pipeline {
         meters: Arc<Meters>,
     ) -> Result<Self, SigningError> {
         Ok(Self {
-            admission: Admission::new(workspace.limits.max_inflight_bytes),
+            admission: Admission::new(
+                workspace.limits.max_inflight_bytes,
+                workspace.limits.client_share_percent,
+            ),
             inspectors: Mutex::default(),
             delivery: Delivery::new(workspace, way, credentials, clock, Arc::clone(&meters))?,
             meters,
@@ -110,17 +116,18 @@ impl Pipeline {
         B: Body<Data = Bytes> + Unpin,
     {
         let started = Instant::now();
-        let verdict = match self.prepare(request).await {
-            Ok(batch) => self.delivery.deliver(batch).await,
+        let mut spent = Spent::default();
+        let verdict = match self.prepare(request, &mut spent).await {
+            Ok(batch) => self.delivery.deliver(batch, &mut spent).await,
             Err(verdict) => verdict,
         };
-        self.meters.answered(&verdict, started.elapsed());
+        self.meters.answered(&verdict, started.elapsed(), &spent);
         self.trouble.saw(&verdict);
         verdict
     }
 
     /// From the head to a batch that is worth sending.
-    async fn prepare<B>(&self, request: Request<B>) -> Result<Inspected, Verdict>
+    async fn prepare<B>(&self, request: Request<B>, spent: &mut Spent) -> Result<Inspected, Verdict>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -132,19 +139,30 @@ impl Pipeline {
                 limit: self.max_body_bytes,
             });
         }
-        let admitted = self.admission.admit(declared).await?;
-        let received = receive::receive(admitted, body, self.max_body_bytes).await?;
-        self.inspect(received, media).await
+        let admitted = timed(
+            &mut spent.admission,
+            self.admission.admit(declared, head.extensions.get()),
+        )
+        .await?;
+        let reading = receive::receive(admitted, body, self.max_body_bytes);
+        let received = timed(&mut spent.receive, reading).await?;
+        self.inspect(received, media, spent).await
     }
 
-    async fn inspect(&self, received: Received, media: Media) -> Result<Inspected, Verdict> {
+    async fn inspect(
+        &self,
+        received: Received,
+        media: Media,
+        spent: &mut Spent,
+    ) -> Result<Inspected, Verdict> {
         let Received {
             frames,
             payload_hash,
             mut admitted,
         } = received;
         let contents = if self.inspects {
-            self.count(&frames, media.version, &mut admitted).await?
+            let counting = self.count(&frames, media.version, &mut admitted, spent);
+            counting.await?
         } else {
             Contents::default()
         };
@@ -164,9 +182,11 @@ impl Pipeline {
         frames: &Frames,
         version: Version,
         admitted: &mut Admitted,
+        spent: &mut Spent,
     ) -> Result<Contents, Verdict> {
         let body = frames.contiguous();
-        let room = self.room_to_unpack(&body, admitted).await?;
+        let asking = self.room_to_unpack(&body, admitted);
+        let room = timed(&mut spent.admission, asking).await?;
         let mut inspector = self.inspectors().pop().unwrap_or_default();
         let inspected = inspector.inspect(&body, version, room);
         self.inspectors().push(inspector);
@@ -191,6 +211,12 @@ impl Pipeline {
     #[must_use]
     pub fn admission(&self) -> &Admission {
         &self.admission
+    }
+
+    /// Kept connections to AMP that nobody uses, for the metrics.
+    #[must_use]
+    pub fn idle_connections(&self) -> usize {
+        self.delivery.idle_connections()
     }
 
     fn inspectors(&self) -> std::sync::MutexGuard<'_, Vec<Inspector>> {

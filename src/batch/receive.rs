@@ -100,8 +100,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_sender_that_dribbles_is_closed_and_its_room_is_free_again() {
-        let admission = Admission::new(1 << 20);
-        let admitted = admission.admit(None).await.unwrap();
+        let admission = Admission::new(1 << 20, 50);
+        let admitted = admission.admit(None, None).await.unwrap();
         let started = Instant::now();
         let result = receive(admitted, Dribble(interval(Duration::from_secs(1))), 1 << 20).await;
         assert!(matches!(result, Err(Verdict::SlowSender)), "{result:?}");
@@ -118,7 +118,10 @@ mod tests {
         let frames =
             chunks.map(|chunk| Ok::<_, Infallible>(Frame::data(Bytes::from_static(chunk))));
         let body = StreamBody::new(futures_util::stream::iter(frames));
-        let admitted = Admission::new(1000).admit(Some(20)).await.unwrap();
+        let admitted = Admission::new(1000, 50)
+            .admit(Some(20), None)
+            .await
+            .unwrap();
         let received = receive(admitted, body, 1000).await.unwrap();
         assert_eq!(received.frames.contiguous(), &b"a body of some bytes"[..]);
         assert_eq!(

@@ -30,6 +30,48 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Paths that are served, for the answer to a request for another.
 pub const SERVED: &str = "POST /api/v1/remote_write, /api/v1/write and /workspaces/<id or name>/api/v1/remote_write of a configured workspace, and its query API where --allow-query is given";
 
+/// The names of all outcomes.
+pub const OUTCOMES: [&str; 23] = [
+    "stored",
+    "no_credentials",
+    "unauthenticated",
+    "access_denied",
+    "workspace_not_found",
+    "throttled",
+    "amp_failing",
+    "unexpected",
+    "unreachable",
+    "overloaded",
+    "unsigned",
+    "refused",
+    "series_limit",
+    "refused_other",
+    "too_large_for_amp",
+    "malformed",
+    "too_large",
+    "unsupported_media",
+    "ambiguous_path",
+    "no_such_path",
+    "method_not_allowed",
+    "slow_sender",
+    "sender_gone",
+];
+
+/// The reasons under which samples are counted as lost.
+pub const LOSSES: [&str; 11] = [
+    "out_of_order",
+    "too_old",
+    "duplicate",
+    "label_limit",
+    "invalid",
+    "series_limit",
+    "refused_other",
+    "too_large_for_amp",
+    "malformed",
+    "too_large",
+    "unsupported_media",
+];
+
 /// What became of a batch.
 #[derive(Debug)]
 pub enum Verdict {
@@ -130,6 +172,8 @@ pub enum Verdict {
         /// What it says it is.
         what: String,
     },
+    /// The request shows no valid bearer token. Tokens rotate on both sides, seldom at the same moment.
+    NotLetIn,
     /// The path names no workspace, and there are several.
     AmbiguousPath {
         /// Of the workspaces that it could mean.
@@ -194,6 +238,7 @@ impl Verdict {
             Self::Malformed(_) => "malformed",
             Self::TooLarge { .. } => "too_large",
             Self::UnsupportedMedia { .. } => "unsupported_media",
+            Self::NotLetIn => "not_let_in",
             Self::AmbiguousPath { .. } => "ambiguous_path",
             Self::NoSuchPath => "no_such_path",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -224,6 +269,7 @@ impl Verdict {
             | Self::Unreachable(_)
             | Self::Unsigned { .. }
             | Self::Overloaded
+            | Self::NotLetIn
             | Self::AmbiguousPath { .. }
             | Self::NoSuchPath
             | Self::MethodNotAllowed
@@ -250,6 +296,7 @@ impl Verdict {
             | Self::Unreachable(_)
             | Self::Unsigned { .. }
             | Self::Overloaded
+            | Self::NotLetIn
             | Self::AmbiguousPath { .. } => (again, None),
             Self::Throttled { pause, .. } => (again, Some(pause.unwrap_or(Duration::from_secs(1)))),
             Self::AmpFailing { status, pause, .. } => (*status, *pause),
@@ -302,6 +349,9 @@ impl fmt::Display for Verdict {
                     "{what}; expected Content-Encoding: snappy and Content-Type: application/x-protobuf"
                 )
             }
+            Self::NotLetIn => f.write_str(
+                "not let in: the request needs `Authorization: Bearer` with a token of --listen-bearer-token-file",
+            ),
             Self::AmbiguousPath { names } => write!(
                 f,
                 "several workspaces are configured: write to /workspaces/<name>/api/v1/remote_write with one of {}",

@@ -6,6 +6,7 @@
 //! default; an empty variable counts as not set, as in AWS' SDKs. What lies outside the process and may still come (the
 //! token file, STS, DNS) is no configuration and is not looked at here: a valid configuration always starts.
 
+mod door;
 mod endpoints;
 mod file;
 mod given;
@@ -26,10 +27,12 @@ use std::time::Duration;
 use hyper::Uri;
 use rustls::pki_types::CertificateDer;
 
+pub use door::{DoorFiles, Keys, Readable, Unreadable};
 pub use network::{Network, Proxy};
 use reader::Reader;
 pub use schema::schema;
 pub use settings::{ALL, Setting};
+pub(crate) use values::{Expected, region, workspace_id};
 
 /// A valid configuration.
 #[derive(Debug, Clone)]
@@ -38,6 +41,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Where senders write to.
     pub listen: SocketAddr,
+    /// What is asked of those who write from elsewhere.
+    pub door: DoorFiles,
     /// Where probes and metrics are served.
     pub admin_listen: SocketAddr,
     /// At least one; their names and ids are distinct.
@@ -101,6 +106,8 @@ pub struct Limits {
     pub max_upstream_bytes: usize,
     /// All bodies held at once.
     pub max_inflight_bytes: usize,
+    /// What one client from elsewhere may hold of it.
+    pub client_share_percent: u8,
 }
 
 /// What bounds a query.
@@ -222,6 +229,7 @@ impl Config {
     pub fn fixed_that_differ(&self, other: &Self) -> Vec<&'static str> {
         [
             ("--listen", self.listen == other.listen),
+            ("what --listen asks of senders", self.door == other.door),
             ("--admin-listen", self.admin_listen == other.admin_listen),
             (
                 "--drain-idle and --drain-timeout",

@@ -61,7 +61,9 @@ impl<'a> Reader<'a> {
         self.file = self.file()?;
         let listen = self.listen();
         let admin_listen = self.parse(&settings::ADMIN_LISTEN, values::socket_address);
-        if listen.is_some_and(|listen| listen.port() != 0 && Some(listen) == admin_listen) {
+        let same =
+            |(listen, _): &(SocketAddr, _)| listen.port() != 0 && Some(*listen) == admin_listen;
+        if listen.as_ref().is_some_and(same) {
             self.fault(&settings::ADMIN_LISTEN, "another address than --listen");
         }
         let workspaces = self.workspaces();
@@ -69,9 +71,11 @@ impl<'a> Reader<'a> {
         let network = self.network();
         let drain = self.drain();
         let log = self.log();
+        let (listen, door) = listen?;
         Some(Config {
             file: self.given(&settings::CONFIG).map(PathBuf::from),
-            listen: listen?,
+            listen,
+            door,
             admin_listen: admin_listen?,
             workspaces: workspaces?,
             ca_bundle: self.given(&settings::CA_BUNDLE).map(PathBuf::from),
@@ -138,19 +142,6 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-    }
-
-    fn listen(&mut self) -> Option<SocketAddr> {
-        let open = self.parse(&settings::ALLOW_NON_LOOPBACK, values::switch);
-        let listen = self.parse(&settings::LISTEN, values::socket_address)?;
-        if !open? && !listen.ip().is_loopback() {
-            self.fault(
-                &settings::LISTEN,
-                "a loopback address, or --allow-non-loopback beside it",
-            );
-            return None;
-        }
-        Some(listen)
     }
 
     fn extra_roots(&mut self) -> Option<Vec<CertificateDer<'static>>> {

@@ -41,7 +41,7 @@ pub fn schema() -> Value {
 
 fn properties<'a>(settings: impl Iterator<Item = &'a Setting>) -> Map<String, Value> {
     let property = |setting: &Setting| {
-        let default = setting.default.trim_matches(['[', ']']);
+        let default = setting.shown_default();
         let types: &[&str] = if setting.is_switch() {
             &["boolean", "string"]
         } else {
@@ -63,8 +63,8 @@ mod tests {
     fn the_schema_in_deploy_is_the_code() {
         let written = include_str!("../../deploy/config.schema.json");
         let made = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
-        assert_eq!(
-            written, made,
+        assert!(
+            written == made,
             "write it anew: amp-sidecar config --schema > deploy/config.schema.json"
         );
     }

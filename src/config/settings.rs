@@ -38,9 +38,19 @@ settings! {
     LISTEN: "listen", ["AMP_SIDECAR_LISTEN"], "ADDRESS:PORT", "127.0.0.1:8005",
         "Where Prometheus writes to; anything but loopback needs --allow-non-loopback too";
     ALLOW_NON_LOOPBACK: "allow-non-loopback", ["AMP_SIDECAR_ALLOW_NON_LOOPBACK"], "", "false",
-        "Let --listen stand open to other hosts: whoever reaches it writes to the workspace with this role";
-    ADMIN_LISTEN: "admin-listen", ["AMP_SIDECAR_ADMIN_LISTEN"], "ADDRESS:PORT", "0.0.0.0:8006",
-        "Where /livez, /readyz and /metrics are served; nothing secret is";
+        "Let --listen stand open to other hosts that prove nothing: whoever reaches it writes to the workspace with this role";
+    LISTEN_TLS_CERT: "listen-tls-cert", ["AMP_SIDECAR_LISTEN_TLS_CERT"], "PATH", "[none]",
+        "PEM file of the certificate chain that senders are shown; read again when it changes";
+    LISTEN_TLS_KEY: "listen-tls-key", ["AMP_SIDECAR_LISTEN_TLS_KEY"], "PATH", "[none]",
+        "PEM file of its private key";
+    LISTEN_CLIENT_CA: "listen-client-ca", ["AMP_SIDECAR_LISTEN_CLIENT_CA"], "PATH", "[none]",
+        "PEM file of authorities: senders must show a certificate of one of them";
+    LISTEN_BEARER_TOKEN_FILE: "listen-bearer-token-file", ["AMP_SIDECAR_LISTEN_BEARER_TOKEN_FILE"], "PATH", "[none]",
+        "File of bearer tokens, one a line: senders must show one of them";
+    CLIENT_SHARE: "client-share", ["AMP_SIDECAR_CLIENT_SHARE"], "PERCENT", "50%",
+        "How much of --max-inflight-bytes and of the requests at once one client may hold where --listen is not loopback";
+    ADMIN_LISTEN: "admin-listen", ["AMP_SIDECAR_ADMIN_LISTEN"], "ADDRESS:PORT", "[::]:8006",
+        "Where /livez, /readyz and /metrics are served, by IPv6 and IPv4; nothing secret is";
     REGION: "region", ["AWS_REGION", "AWS_DEFAULT_REGION"], "REGION", "[from the host of --remote-write-url]",
         "Region of the workspace, for the signature and the default endpoints";
     WORKSPACE_ID: "workspace-id", ["AMP_SIDECAR_WORKSPACE_ID"], "WS-ID", "[from the path of --remote-write-url]",
@@ -105,6 +115,10 @@ const OF_THE_PROCESS: &[&Setting] = &[
     &CONFIG,
     &LISTEN,
     &ALLOW_NON_LOOPBACK,
+    &LISTEN_TLS_CERT,
+    &LISTEN_TLS_KEY,
+    &LISTEN_CLIENT_CA,
+    &LISTEN_BEARER_TOKEN_FILE,
     &ADMIN_LISTEN,
     &CA_BUNDLE,
     &HTTPS_PROXY,
@@ -130,10 +144,18 @@ impl Setting {
         self.value.is_empty()
     }
 
+    /// The default as people read it: without the brackets where it is found in words.
+    #[must_use]
+    pub fn shown_default(&self) -> &'static str {
+        let within = self.default.strip_prefix('[');
+        let within = within.and_then(|rest| rest.strip_suffix(']'));
+        within.unwrap_or(self.default)
+    }
+
     /// The default as text to be parsed, where it is a fixed one.
     #[must_use]
     pub fn fixed_default(&self) -> Option<&'static str> {
-        let computed = self.default.starts_with('[') || self.default.contains('<');
+        let computed = self.shown_default() != self.default || self.default.contains('<');
         (!computed).then_some(self.default)
     }
 }

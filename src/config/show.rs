@@ -6,7 +6,7 @@
 use std::fmt::{self, Display, Write as _};
 use std::time::Duration;
 
-use super::{Config, LogFormat, Setting, Workspace, file, settings};
+use super::{Config, DoorFiles, LogFormat, Setting, Workspace, file, settings};
 
 /// Lines of YAML at one depth.
 struct Lines {
@@ -20,8 +20,18 @@ impl Display for Config {
         top.put(&settings::LISTEN, self.listen);
         top.put(
             &settings::ALLOW_NON_LOOPBACK,
-            !self.listen.ip().is_loopback(),
+            !self.listen.ip().is_loopback() && self.door == DoorFiles::default(),
         );
+        for (setting, path) in [
+            (&settings::LISTEN_TLS_CERT, &self.door.chain),
+            (&settings::LISTEN_TLS_KEY, &self.door.key),
+            (&settings::LISTEN_CLIENT_CA, &self.door.client_ca),
+            (&settings::LISTEN_BEARER_TOKEN_FILE, &self.door.tokens),
+        ] {
+            if let Some(path) = path {
+                top.put(setting, path.display());
+            }
+        }
         top.put(&settings::ADMIN_LISTEN, self.admin_listen);
         if let Some(path) = &self.ca_bundle {
             top.put(&settings::CA_BUNDLE, path.display());
@@ -88,6 +98,10 @@ fn entry(workspace: &Workspace) -> String {
     if let Some(reading) = reading {
         entry.put(&settings::QUERY_TIMEOUT, duration(reading.timeout));
     }
+    entry.put(
+        &settings::CLIENT_SHARE,
+        format!("{}%", limits.client_share_percent),
+    );
     format!("  - {}: {}\n{}", file::NAME, scalar(name), entry.text)
 }
 
@@ -172,9 +186,13 @@ mod tests {
         let shown = tests::read(&settings, MINIMAL).unwrap().to_string();
         assert!(!shown.contains("hunter2"), "{shown}");
         let elsewhere = [
-            // A file inside a file is none, and a bundle needs a file.
+            // A file inside a file is none, and these need a file.
             &settings::CONFIG,
             &settings::CA_BUNDLE,
+            &settings::LISTEN_TLS_CERT,
+            &settings::LISTEN_TLS_KEY,
+            &settings::LISTEN_CLIENT_CA,
+            &settings::LISTEN_BEARER_TOKEN_FILE,
             // They lead to the two URLs, which are shown.
             &settings::AMP_ENDPOINT,
             &settings::ENDPOINT_URL,

@@ -45,7 +45,7 @@ fn with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 fn the_four_variables_are_enough() {
     let config = read(&[], &with(&[("HOSTNAME", "prometheus-0")])).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8005");
-    assert_eq!(config.admin_listen.to_string(), "0.0.0.0:8006");
+    assert_eq!(config.admin_listen.to_string(), "[::]:8006");
     assert_eq!(
         config.workspaces[0].remote_write_url.to_string(),
         "https://aps-workspaces.eu-central-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write"

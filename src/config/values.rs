@@ -11,7 +11,7 @@ use hyper::Uri;
 
 /// What a setting should have been, in words that complete "expected …".
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Expected(pub(super) String);
+pub(crate) struct Expected(pub(crate) String);
 
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,6 +35,14 @@ pub(super) fn switch(text: &str) -> Result<bool, Expected> {
         "false" | "0" | "no" => Ok(false),
         _ => expected("true or false"),
     }
+}
+
+/// `1%` to `100%`.
+pub(super) fn percent(text: &str) -> Result<u8, Expected> {
+    text.strip_suffix('%')
+        .and_then(|number| number.parse().ok())
+        .filter(|percent| (1..=100).contains(percent))
+        .ok_or_else(|| Expected("a share from 1% to 100%".into()))
 }
 
 pub(super) fn on_or_off(text: &str) -> Result<bool, Expected> {
@@ -118,7 +126,7 @@ pub(super) fn bytes(text: &str) -> Result<usize, Expected> {
 }
 
 /// As AWS writes them: `us-east-1`, `eu-central-1`, `us-gov-west-1`.
-pub(super) fn region(text: &str) -> Result<String, Expected> {
+pub(crate) fn region(text: &str) -> Result<String, Expected> {
     let parts: Vec<&str> = text.split('-').collect();
     let lower = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
     let number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
@@ -133,7 +141,7 @@ pub(super) fn region(text: &str) -> Result<String, Expected> {
 }
 
 /// `ws-` and what follows, as AMP shows it; the whole ARN is a frequent mistake and gets its own words.
-pub(super) fn workspace_id(text: &str) -> Result<String, Expected> {
+pub(crate) fn workspace_id(text: &str) -> Result<String, Expected> {
     if let Some((_, id)) = text.split_once(":workspace/") {
         return expected(format!("the workspace's id alone, not its ARN: {id}"));
     }

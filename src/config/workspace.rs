@@ -122,6 +122,7 @@ impl Reader<'_> {
         let max_body_bytes = self.parse(&settings::MAX_BODY_BYTES, values::bytes);
         let inspect = self.parse(&settings::INSPECT, values::on_or_off);
         let max_upstream_bytes = self.parse(&settings::MAX_UPSTREAM_BYTES, values::bytes);
+        let client_share_percent = self.parse(&settings::CLIENT_SHARE, values::percent);
         let (budget, max_body) = (max_inflight_bytes?, max_body_bytes?);
         if explicit && max_body > budget {
             self.fault(
@@ -135,6 +136,7 @@ impl Reader<'_> {
             inspect: inspect?,
             max_upstream_bytes: max_upstream_bytes?,
             max_inflight_bytes: budget,
+            client_share_percent: client_share_percent?,
         })
     }
 

@@ -315,7 +315,7 @@ impl<S: Source> Refresher<S> {
         let now = self.shared.clock.now();
         let life = obtained.expires.duration_since(now).unwrap_or_default();
         let due = now + life.mul_f64(0.45 + 0.1 * fastrand::f64());
-        self.meters.credentials_obtained(obtained.expires);
+        self.meters.credentials_obtained(now, obtained.expires);
         tracing::info!(
             access_key_id = obtained.credentials.access_key_id(),
             valid_for_seconds = life.as_secs(),

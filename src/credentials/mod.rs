@@ -15,12 +15,15 @@ pub mod sts;
 pub mod token;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use cache::{Cache, Held, Refresher, Refusal, Unavailable};
 
 use cache::{Failure, Source};
 use sts::{Obtained, Pace, Sts, StsError};
 use token::TokenError;
+
+use crate::telemetry::Meters;
 
 /// Credentials for the projected token, straight from STS.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub struct WebIdentity {
     pub token_file: PathBuf,
     /// Where it is exchanged.
     pub sts: Sts,
+    /// Where calls are counted.
+    pub meters: Arc<Meters>,
 }
 
 /// Why an exchange gave no credentials.
@@ -47,7 +52,13 @@ impl Source for WebIdentity {
 
     async fn obtain(&self) -> Result<Obtained, ExchangeError> {
         let token = token::read(&self.token_file).await?;
-        Ok(self.sts.assume_role_with_web_identity(&token).await?)
+        let claims = claims::Claims::of(token.expose()).ok();
+        self.meters.token_read(claims.and_then(|claims| claims.exp));
+        let obtained = self.sts.assume_role_with_web_identity(&token).await;
+        let result = obtained.as_ref().map(|_| ()).map_err(StsError::name);
+        self.meters
+            .identity_call("AssumeRoleWithWebIdentity", result);
+        Ok(obtained?)
     }
 }
 

@@ -47,13 +47,14 @@ pub enum ProxyError {
 
 fn hint(status: StatusCode, authorized: bool) -> &'static str {
     match status.as_u16() {
-        407 if authorized => {
+        // tinyproxy says 401 to a wrong password.
+        401 | 407 if authorized => {
             ": it does not take the user and password of --https-proxy (HTTPS_PROXY)"
         }
-        407 => {
+        401 | 407 => {
             ": it wants user and password, as http://user:password@host:port in --https-proxy (HTTPS_PROXY)"
         }
-        401 | 403 | 405 => {
+        403 | 405 => {
             ": host and port must be allowed there, or the host be named in --no-proxy (NO_PROXY)"
         }
         500..=599 => ": it could not reach that host itself",
@@ -181,6 +182,11 @@ mod tests {
             ),
             (
                 "407 Authenticate",
+                Some(&secret),
+                "does not take the user and password of --https-proxy",
+            ),
+            (
+                "401 Unauthorized",
                 Some(&secret),
                 "does not take the user and password of --https-proxy",
             ),

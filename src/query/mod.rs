@@ -87,6 +87,7 @@ impl Queries {
         credentials: Cache,
         clock: Clock,
         meters: Arc<Meters>,
+        query_meters: QueryMeters,
     ) -> Result<Self, SigningError> {
         let dialer = Dialer::new(&workspace.remote_write_url, &way.network, &way.tls)
             .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
@@ -97,7 +98,7 @@ impl Queries {
             signer: Signer::new(workspace)?,
             connections: Arc::new(Connections::new(dialer, Arc::clone(&meters))),
             clock,
-            query_meters: meters.queries(),
+            query_meters,
             meters,
             timeout: reading.timeout,
             workspace_arn: workspace.arn(),
@@ -217,7 +218,7 @@ impl Queries {
         let signed = self.signer.sign(asked, held, self.clock.now());
         let signed = signed.map_err(Unanswered::Unsigned)?;
         let answer = async {
-            let (response, connection) = self.connections.send(&signed).await?;
+            let (response, connection) = self.connections.send(&signed, || {}).await?;
             Answer::read(response, connection, &self.connections).await
         };
         match timeout_at(deadline, answer).await {

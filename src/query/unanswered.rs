@@ -11,7 +11,7 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
 
@@ -22,6 +22,11 @@ use crate::sigv4::SigningError;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
+    /// The reader has no token that is taken here.
+    #[error(
+        "not let in: the request needs `Authorization: Bearer` with a token of --listen-bearer-token-file"
+    )]
+    NotLetIn,
     /// Reading is not allowed.
     #[error(
         "reading is off here: --allow-query (AMP_SIDECAR_ALLOW_QUERY=true) lets whoever reaches this port read the workspace"
@@ -150,6 +155,10 @@ impl Unanswered {
         // Three strings can always be written.
         let body = serde_json::to_vec(&error).unwrap_or_default();
         let mut response = json(status, Full::from(body));
+        if matches!(self, Self::NotLetIn) {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+        }
         if let Self::Method { allowed } = self
             && let Ok(allowed) = HeaderValue::try_from(list(allowed))
         {
@@ -161,6 +170,7 @@ impl Unanswered {
     /// The status, and the `errorType` that Prometheus has for it, where it has one.
     fn status(&self) -> (StatusCode, &'static str) {
         match self {
+            Self::NotLetIn => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::Off | Self::Ambiguous { .. } | Self::NoSuchWorkspace => {
                 (StatusCode::NOT_FOUND, "not_found")
             }

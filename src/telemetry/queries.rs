@@ -1,74 +1,23 @@
-//! What is counted of reading.
+//! What queries are counted with.
 
 use std::sync::Arc;
 
 use hyper::StatusCode;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::registry::{Registry, Unit};
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
-    workspace: Arc<str>,
-    api: &'static str,
-    code: u16,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
-    workspace: Arc<str>,
-    api: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Broken {
-    workspace: Arc<str>,
-    reason: &'static str,
-}
-
-/// The metrics of reading over all workspaces; clones share the numbers.
-#[derive(Debug, Clone, Default)]
-pub(super) struct QueryFamilies {
-    answered: Family<Answered, Counter>,
-    bytes: Family<Asked, Counter>,
-    broken_off: Family<Broken, Counter>,
-}
+use super::families::Queries;
+use super::labels::{Api, Query, Reason};
 
 /// What one workspace counts its queries with.
 #[derive(Debug, Clone)]
 pub struct QueryMeters {
     workspace: Arc<str>,
-    families: QueryFamilies,
-}
-
-// === impl QueryFamilies ===
-
-impl QueryFamilies {
-    pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "queries",
-            "Queries by API and by the status that the reader was given",
-            self.answered.clone(),
-        );
-        registry.register_with_unit(
-            "query_answer",
-            "Bytes of answers of AMP that were given to readers",
-            Unit::Bytes,
-            self.bytes.clone(),
-        );
-        registry.register(
-            "query_answers_broken_off",
-            "Answers that were not given to their end, though their beginning was",
-            self.broken_off.clone(),
-        );
-    }
+    families: Queries,
 }
 
 // === impl QueryMeters ===
 
 impl QueryMeters {
-    pub(super) fn new(workspace: Arc<str>, families: QueryFamilies) -> Self {
+    pub(super) fn new(workspace: Arc<str>, families: Queries) -> Self {
         Self {
             workspace,
             families,
@@ -77,7 +26,7 @@ impl QueryMeters {
 
     /// A reader was given a status.
     pub fn answered(&self, api: &'static str, status: StatusCode) {
-        let labels = Answered {
+        let labels = Query {
             workspace: Arc::clone(&self.workspace),
             api,
             code: status.as_u16(),
@@ -87,7 +36,7 @@ impl QueryMeters {
 
     /// A reader was given so many bytes more.
     pub fn streamed(&self, api: &'static str, bytes: u64) {
-        let labels = Asked {
+        let labels = Api {
             workspace: Arc::clone(&self.workspace),
             api,
         };
@@ -96,7 +45,7 @@ impl QueryMeters {
 
     /// An answer was not given to its end.
     pub fn broken_off(&self, reason: &'static str) {
-        let labels = Broken {
+        let labels = Reason {
             workspace: Arc::clone(&self.workspace),
             reason,
         };

@@ -1,10 +1,8 @@
 //! Networks that lose packets without a word, for which the test gets a network of its own.
 //!
-//! A proxy in user space cannot play that: the kernel goes on acknowledging what the proxy does not read. So the test's
-//! binary starts itself once more below `unshare`, for the one test, and there a route swallows every packet to AMP.
+//! A proxy in user space cannot play that: the kernel goes on acknowledging what the proxy does not read. In a network of the
+//! test's own a route swallows every packet to AMP.
 
-use std::future::Future;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use emulator::world::{Target, World, WorldConfig};
@@ -12,40 +10,11 @@ use reqwest::StatusCode;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::bodies;
+use crate::namespace::{in_a_network_of_its_own, run};
 use crate::rig::Rig;
 
-const INSIDE: &str = "AMP_SIDECAR_TEST_INSIDE";
 /// Another address of the loopback than all that must go on to be reached.
 const AWAY: &str = "127.0.0.9";
-
-fn in_a_network_of_its_own(test: &str, play: impl Future<Output = ()>) {
-    if std::env::var_os(INSIDE).is_some() {
-        run("ip", &["link", "set", "lo", "up"]);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build();
-        return runtime.unwrap().block_on(play);
-    }
-    let played = Command::new("unshare")
-        .args(["--map-root-user", "--net", "--mount"])
-        .arg(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--nocapture"])
-        .env(INSIDE, "1")
-        .output()
-        .expect("unshare, of util-linux");
-    let said = String::from_utf8_lossy(&played.stdout);
-    let complained = String::from_utf8_lossy(&played.stderr);
-    assert!(
-        played.status.success() && said.contains("1 passed"),
-        "{said}\n{complained}"
-    );
-}
-
-fn run(program: &str, arguments: &[&str]) {
-    let status = Command::new(program).args(arguments).status();
-    let status = status.unwrap_or_else(|error| panic!("{program}: {error}"));
-    assert!(status.success(), "{program} {arguments:?}");
-}
 
 /// AMP under a name, which here is another address's.
 async fn move_away(world: &World) -> String {

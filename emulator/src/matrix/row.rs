@@ -18,7 +18,7 @@ use crate::tls::Presented;
 use crate::world::{Target, WorldConfig};
 
 /// When the sidecar began to serve.
-pub(super) const STARTED: &str = "amp_sidecar_start_timestamp_seconds";
+pub(super) const STARTED: &str = "process_start_time_seconds";
 
 /// A row of the matrix.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! What a world is to be like; [`super::accounts`] makes IAM's side of it.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::amp::AmpConfig;
@@ -52,6 +53,10 @@ pub struct WorldConfig {
     /// Puts a TCP fault proxy before STS and AMP; see [`World::tcp`](super::World::tcp). Their
     /// URLs then lead to free ports, whatever `ports` says.
     pub tcp_faults: bool,
+    /// Where everything listens.
+    pub listen: IpAddr,
+    /// More names and addresses that the certificates are for.
+    pub names: Vec<String>,
     /// Fixed ports; 0 takes a free one.
     pub ports: Ports,
 }
@@ -132,6 +137,8 @@ impl Default for WorldConfig {
             sts_https: false,
             issuer_https: false,
             tcp_faults: false,
+            listen: Ipv4Addr::LOCALHOST.into(),
+            names: Vec::new(),
             ports: Ports::default(),
         }
     }

@@ -18,7 +18,7 @@ mod workspace;
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -163,17 +163,17 @@ impl World {
     /// When a port is taken, the folder cannot be written, or the trust policy
     /// cannot be judged.
     pub async fn start(config: WorldConfig) -> Result<Self, Error> {
-        let issuer_socket = bind(config.ports.issuer).await?;
-        let sts_socket = bind(config.ports.sts).await?;
-        let amp_socket = bind(config.ports.amp).await?;
+        let issuer_socket = bind(config.listen, config.ports.issuer).await?;
+        let sts_socket = bind(config.listen, config.ports.sts).await?;
+        let amp_socket = bind(config.listen, config.ports.amp).await?;
         let entra_socket = match config.entra {
-            Some(_) => Some(bind(config.ports.entra).await?),
+            Some(_) => Some(bind(config.listen, config.ports.entra).await?),
             None => None,
         };
-        let admin_socket = bind(config.ports.admin).await?;
+        let admin_socket = bind(config.listen, config.ports.admin).await?;
         let mut other_sockets = Vec::new();
         for other in &config.others {
-            other_sockets.push(bind(other.port).await?);
+            other_sockets.push(bind(config.listen, other.port).await?);
         }
 
         let clock = Clock::new();
@@ -190,11 +190,11 @@ impl World {
             "localhost".to_owned(),
             "::1".to_owned(),
         ];
-        names.extend(
-            regions
-                .iter()
-                .map(|region| format!("aps-workspaces.{region}.amazonaws.com")),
-        );
+        for region in &regions {
+            names.push(format!("aps-workspaces.{region}.amazonaws.com"));
+            names.push(format!("sts.{region}.amazonaws.com"));
+        }
+        names.extend(config.names.iter().cloned());
         let certificates = Certificates::new(&names)?;
         let folder = tempfile::Builder::new()
             .prefix("amp-sidecar-emulator-")
@@ -579,8 +579,8 @@ impl Answers for DatedAmp {
     }
 }
 
-async fn bind(port: u16) -> Result<Bound, Error> {
-    Bound::to(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+async fn bind(address: IpAddr, port: u16) -> Result<Bound, Error> {
+    Bound::to(SocketAddr::from((address, port)))
         .await
         .map_err(|source| Error::Bind { port, source })
 }

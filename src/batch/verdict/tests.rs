@@ -45,6 +45,7 @@ fn one_of_each() -> Vec<Verdict> {
         Verdict::Malformed(Malformed::Empty),
         Verdict::TooLarge { limit: 1 },
         Verdict::UnsupportedMedia { what: said() },
+        Verdict::NotLetIn,
         Verdict::AmbiguousPath {
             names: vec!["a".to_owned(), "b".to_owned()],
         },
@@ -84,6 +85,26 @@ fn the_table_in_the_readme_is_the_code() {
         };
         assert!(told, "{row} is not {verdict:?}");
     }
+}
+
+#[test]
+fn every_name_is_known_before_it_is_needed() {
+    let names: Vec<_> = one_of_each().iter().map(Verdict::name).collect();
+    assert_eq!(names, OUTCOMES);
+    let refused = [
+        Refusal::OutOfOrder,
+        Refusal::TooOld,
+        Refusal::Duplicate,
+        Refusal::LabelLimit,
+        Refusal::Invalid,
+    ];
+    let refused = refused.map(Refusal::name).into_iter();
+    let others = one_of_each();
+    let others = others
+        .iter()
+        .filter(|verdict| !matches!(verdict, Verdict::Refused { .. }))
+        .filter_map(Verdict::lost);
+    assert_eq!(refused.chain(others).collect::<Vec<_>>(), LOSSES);
 }
 
 #[test]

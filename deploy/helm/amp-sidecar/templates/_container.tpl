@@ -1,10 +1,10 @@
 {{/*
-The sidecar as it stands in a pod, and the volume of its token. A parent chart takes them with the subchart's own scope:
+The sidecar as it stands in a pod, and its volumes. A parent chart takes them with the subchart's own scope:
 
   initContainers:
     - {{- include "amp-sidecar.container" (index .Subcharts "amp-sidecar") | nindent 6 }}
   volumes:
-    - {{- include "amp-sidecar.volume" (index .Subcharts "amp-sidecar") | nindent 6 }}
+    {{- include "amp-sidecar.volumes" (index .Subcharts "amp-sidecar") | nindent 4 }}
 */}}
 {{- define "amp-sidecar.container" -}}
 name: amp-sidecar
@@ -25,26 +25,36 @@ resources:
 securityContext:
   {{- include "amp-sidecar.securityContext" . | nindent 2 }}
 volumeMounts:
-  {{- include "amp-sidecar.tokenMount" . | nindent 2 }}
+  {{- include "amp-sidecar.mounts" . | nindent 2 }}
 {{- end -}}
 
-{{- define "amp-sidecar.volume" -}}
-name: amp-token
-projected:
-  sources:
-    - serviceAccountToken:
-        audience: {{ .Values.aws.audience }}
-        expirationSeconds: 3600
-        path: token
+{{- define "amp-sidecar.volumes" -}}
+- name: amp-token
+  projected:
+    sources:
+      - serviceAccountToken:
+          audience: {{ .Values.aws.audience }}
+          expirationSeconds: 3600
+          path: token
+{{- if .Values.config }}
+- name: amp-sidecar-config
+  configMap:
+    name: {{ include "amp-sidecar.fullname" . }}-config
+{{- end }}
 {{- end -}}
 
 {{- define "amp-sidecar.environment" -}}
+{{- if .Values.config }}
+- name: AMP_SIDECAR_CONFIG
+  value: /etc/amp-sidecar/config/config.yaml
+{{- else }}
 - name: AWS_REGION
   value: {{ required "aws.region: the region of the workspace is required" .Values.aws.region | quote }}
 - name: AMP_SIDECAR_WORKSPACE_ID
   value: {{ required "aws.workspaceId: the AMP workspace is required, ws-…" .Values.aws.workspaceId | quote }}
 - name: AWS_ROLE_ARN
   value: {{ required "aws.roleArn: the role that trusts the service account is required" .Values.aws.roleArn | quote }}
+{{- end }}
 - name: AWS_WEB_IDENTITY_TOKEN_FILE
   value: /var/run/secrets/amp-sidecar/token
 - name: POD_NAME
@@ -84,9 +94,14 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
-{{/* The whole folder: by subPath a renewed token would never arrive. */}}
-{{- define "amp-sidecar.tokenMount" -}}
+{{/* Whole folders: by subPath nothing that is renewed would arrive. */}}
+{{- define "amp-sidecar.mounts" -}}
 - name: amp-token
   mountPath: /var/run/secrets/amp-sidecar
   readOnly: true
+{{- if .Values.config }}
+- name: amp-sidecar-config
+  mountPath: /etc/amp-sidecar/config
+  readOnly: true
+{{- end }}
 {{- end -}}

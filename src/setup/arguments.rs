@@ -1,0 +1,94 @@
+//! The one definition of what `setup` can be told.
+//!
+//! In: nothing. Out: [`ALL`], from which the command line, its help and the table in `docs/setup.md` are made. They are no
+//! settings of the sidecar: nothing here has an environment variable, so that what is printed depends on what is written
+//! on the line alone. Values stay text; the [reader](super::reader) checks them and names all faults at once.
+
+use super::Topic::{self, Aws, Azure, Kubernetes, Prometheus};
+
+/// One argument of `setup`.
+#[derive(Debug)]
+pub(super) struct Argument {
+    /// The flag, without the dashes.
+    pub(super) flag: &'static str,
+    /// What stands for the value in the help; empty for a switch.
+    pub(super) value: &'static str,
+    /// The default, or in brackets how it is found or when it is needed.
+    pub(super) default: &'static str,
+    /// Whose argument it is.
+    pub(super) topics: &'static [Topic],
+    /// What it is, in one sentence.
+    pub(super) help: &'static str,
+}
+
+macro_rules! arguments {
+    ($($name:ident: $flag:literal, $value:literal, $default:literal, $topics:expr, $help:literal;)*) => {
+        $(pub(super) const $name: Argument = Argument {
+            flag: $flag, value: $value, default: $default, topics: $topics, help: $help,
+        };)*
+        /// Every argument, in the order of the help.
+        pub(super) const ALL: &[Argument] = &[$($name),*];
+    };
+}
+
+arguments! {
+    VIA: "via", "direct|entra", "direct", &[Aws, Azure, Kubernetes],
+        "Whose tokens AWS trusts: the cluster's own, or those that Microsoft Entra ID gives for them";
+    ISSUER: "issuer", "URL", "[this or --token]", &[Aws],
+        "The cluster's OIDC issuer, to the letter: the slash at its end counts";
+    TOKEN: "token", "FILE", "[none]", &[Aws, Kubernetes],
+        "A token of the pod's service account, of which iss, sub and aud are read and nothing is shown; with --via entra one of Entra's";
+    NAMESPACE: "namespace", "NAME", "monitoring", &[Aws, Azure, Kubernetes],
+        "Prometheus' namespace";
+    SERVICE_ACCOUNT: "service-account", "NAME", "prometheus", &[Aws, Azure, Kubernetes],
+        "Prometheus' service account";
+    TENANT_ID: "tenant-id", "GUID", "[required with --via entra]", &[Aws, Azure, Kubernetes],
+        "The Entra tenant";
+    CLIENT_ID: "client-id", "GUID", "[required with --via entra; for aws only with version 2]", &[Aws, Kubernetes],
+        "The Entra application's client id, which `setup azure` shows";
+    OBJECT_ID: "object-id", "GUID", "[required with --via entra]", &[Aws],
+        "The object id of the Entra application's service principal, which `setup azure` shows";
+    APP_ID_URI: "app-id-uri", "URI", "api://<tenant-id>/amp-sidecar", &[Aws, Azure, Kubernetes],
+        "The Entra application's App ID URI, the audience of its tokens";
+    ACCESS_TOKEN_VERSION: "access-token-version", "1|2", "1", &[Aws, Azure],
+        "The version of the access tokens that Entra gives";
+    CLUSTER: "cluster", "NAME", "[required]", &[Azure],
+        "The AKS cluster";
+    RESOURCE_GROUP: "resource-group", "NAME", "[required]", &[Azure],
+        "Its resource group";
+    ACCOUNT: "account", "ID", "[required]", &[Aws, Kubernetes],
+        "The AWS account of the workspace and the role";
+    REGION: "region", "REGION", "[required]", &[Aws, Kubernetes],
+        "The workspace's region";
+    PARTITION: "partition", "NAME", "[from the region]", &[Aws, Kubernetes],
+        "The first part of ARNs: aws, aws-us-gov, aws-cn";
+    WORKSPACE_ID: "workspace-id", "WS-ID", "[required]", &[Aws, Kubernetes, Prometheus],
+        "The AMP workspace that is written to; for prometheus named only where the sidecar has several";
+    ROLE_NAME: "role-name", "NAME", "amp-sidecar", &[Aws, Kubernetes],
+        "The IAM role that is made for the sidecar";
+    QUERY_TOO: "query-too", "", "false", &[Aws],
+        "Let the role read the workspace's metrics too, which the sidecar does not need";
+    FORMAT: "format", "cli|cloudformation|terraform", "cli", &[Aws],
+        "As a script of aws commands, a CloudFormation template or Terraform";
+    FOR: "for", "statefulset|operator|kube-prometheus-stack", "statefulset", &[Kubernetes],
+        "What Prometheus is run by: a plain StatefulSet, the Prometheus Operator, or the chart kube-prometheus-stack";
+    NAME: "name", "NAME", "prometheus", &[Kubernetes],
+        "The StatefulSet or the Operator's Prometheus that the sidecar is put into";
+    IMAGE: "image", "IMAGE", "[required]", &[Kubernetes],
+        "The sidecar's image in your registry";
+}
+
+// === impl Argument ===
+
+impl Argument {
+    /// Whether it is a switch, which takes no value.
+    pub(super) fn is_switch(&self) -> bool {
+        self.value.is_empty()
+    }
+
+    /// The default as text to be parsed, where it is a fixed one.
+    pub(super) fn fixed_default(&self) -> Option<&'static str> {
+        let found = self.default.starts_with('[') || self.default.contains('<');
+        (!found).then_some(self.default)
+    }
+}

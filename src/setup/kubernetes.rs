@@ -1,0 +1,120 @@
+//! The sidecar in a pod, for the three ways in which Prometheus is run.
+//!
+//! In: a valid [`Kubernetes`]. Out: manifests, or values of the chart. The container and the volume are the same in all
+//! three and those of the README. Nothing is injected by a webhook: whatever the sidecar needs stands in the manifest, so
+//! that it works in every cluster and can be read.
+
+use super::prometheus::operators_entry;
+use super::template::{fill, quoted};
+
+/// What the projected token must be for, for Entra to take it.
+const ENTRA_EXCHANGE: &str = "api://AzureADTokenExchange";
+const TOKEN_FILE: &str = "/var/run/secrets/amp-sidecar/token";
+
+/// All that the manifests must say.
+#[derive(Debug)]
+pub(super) struct Kubernetes {
+    pub(super) runner: Runner,
+    pub(super) name: String,
+    pub(super) namespace: String,
+    pub(super) service_account: String,
+    pub(super) image: String,
+    pub(super) region: String,
+    pub(super) workspace: String,
+    pub(super) role_arn: String,
+    pub(super) identity: Identity,
+}
+
+/// What Prometheus is run by.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Runner {
+    StatefulSet,
+    Operator,
+    KubePrometheusStack,
+}
+
+/// Whose token goes to AWS.
+#[derive(Debug)]
+pub(super) enum Identity {
+    /// The cluster's, made for this audience.
+    Direct { audience: String },
+    /// Entra's, got for the cluster's.
+    Entra {
+        tenant: String,
+        client: String,
+        app_id_uri: String,
+    },
+}
+
+// === impl Kubernetes ===
+
+impl Kubernetes {
+    pub(super) fn text(&self) -> String {
+        let template = match self.runner {
+            Runner::StatefulSet => include_str!("templates/statefulset.yaml"),
+            Runner::Operator => include_str!("templates/operator.yaml"),
+            Runner::KubePrometheusStack => include_str!("templates/kube-prometheus-stack.yaml"),
+        };
+        fill(
+            template,
+            &[
+                ("version", env!("CARGO_PKG_VERSION")),
+                ("name", &quoted(&self.name)),
+                ("namespace", &quoted(&self.namespace)),
+                ("service_account", &quoted(&self.service_account)),
+                ("sidecar", &self.sidecar()),
+                ("volume", &self.volume()),
+                ("remote_write", &operators_entry()),
+            ],
+        )
+    }
+
+    fn sidecar(&self) -> String {
+        fill(
+            include_str!("templates/sidecar.yaml"),
+            &[
+                ("image", &quoted(&self.image)),
+                ("region", &quoted(&self.region)),
+                ("workspace", &quoted(&self.workspace)),
+                ("role_arn", &quoted(&self.role_arn)),
+                ("identity", &self.identity.variables()),
+            ],
+        )
+    }
+
+    fn volume(&self) -> String {
+        let audience = match &self.identity {
+            Identity::Direct { audience } => audience,
+            Identity::Entra { .. } => ENTRA_EXCHANGE,
+        };
+        fill(
+            include_str!("templates/volume.yaml"),
+            &[("audience", &quoted(audience))],
+        )
+    }
+}
+
+// === impl Identity ===
+
+impl Identity {
+    fn variables(&self) -> String {
+        let variables = match self {
+            Self::Direct { .. } => vec![("AWS_WEB_IDENTITY_TOKEN_FILE", TOKEN_FILE.to_owned())],
+            Self::Entra {
+                tenant,
+                client,
+                app_id_uri,
+            } => vec![
+                ("AMP_SIDECAR_TOKEN_SOURCE", "entra".to_owned()),
+                ("AZURE_TENANT_ID", tenant.clone()),
+                ("AZURE_CLIENT_ID", client.clone()),
+                ("AZURE_FEDERATED_TOKEN_FILE", TOKEN_FILE.to_owned()),
+                ("AMP_SIDECAR_ENTRA_SCOPE", format!("{app_id_uri}/.default")),
+            ],
+        };
+        variables
+            .iter()
+            .map(|(name, value)| format!("- {{ name: {name}, value: {} }}\n", quoted(value)))
+            .collect()
+    }
+}

@@ -1,0 +1,147 @@
+//! `amp-sidecar setup`: what must exist in AWS, Azure and Kubernetes, and what Prometheus must say, ready to use.
+//!
+//! ```text
+//! arguments ─▶ reader ─▶ aws         ─▶ template ─▶ stdout
+//! (token's       │       azure
+//!  claims) ──────┘       kubernetes
+//!                        prometheus
+//! ```
+//!
+//! In: its own arguments, which are no settings of the sidecar, and the claims of a token where one is named. Out: one text
+//! for one tool. Nothing is changed and nobody is asked over the network: what is printed can be read before it is run by
+//! somebody who may do more than the sidecar ever should. For the same reason there is no `setup --apply`.
+
+mod arguments;
+mod aws;
+mod azure;
+mod kubernetes;
+pub mod policy;
+mod prometheus;
+mod reader;
+mod template;
+mod values;
+
+use std::path::Path;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::config::{Expected, Fault, Rejected};
+use crate::credentials::claims::Claims;
+use crate::credentials::token;
+use arguments::Argument;
+use reader::Reader;
+
+const AFTER: &str = "\
+Nothing is changed and nothing is asked over the network. Exit code 64: an argument is invalid; every fault is named.";
+
+/// Whom the text is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// IAM.
+    Aws,
+    /// AKS, and Entra ID.
+    Azure,
+    /// The pod.
+    Kubernetes,
+    /// `remote_write`.
+    Prometheus,
+}
+
+const TOPICS: [(Topic, &str, &str); 4] = [
+    (
+        Topic::Aws,
+        "aws",
+        "OIDC provider, role and policies, as aws commands, CloudFormation or Terraform",
+    ),
+    (
+        Topic::Azure,
+        "azure",
+        "The cluster's issuer, and with --via entra the application that trusts it, as az commands",
+    ),
+    (
+        Topic::Kubernetes,
+        "kubernetes",
+        "Service account, projected token and sidecar, as manifests or values",
+    ),
+    (
+        Topic::Prometheus,
+        "prometheus",
+        "The remote_write section of prometheus.yml",
+    ),
+];
+
+/// The command, its topics and their arguments.
+#[must_use]
+pub fn command() -> Command {
+    Command::new("setup")
+        .about("Print what must exist in AWS, Azure, Kubernetes and Prometheus, ready to use")
+        .after_help(AFTER)
+        .subcommand_required(true)
+        .disable_help_subcommand(true)
+        .subcommands(TOPICS.map(|(topic, name, about)| {
+            Command::new(name)
+                .about(about)
+                .after_help(AFTER)
+                .args(reader::of(topic).map(argument))
+        }))
+}
+
+/// Every value is text here: the reader checks it, so that all faults are named at once.
+fn argument(of: &'static Argument) -> Arg {
+    let argument = Arg::new(of.flag).long(of.flag);
+    if of.is_switch() {
+        return argument.help(of.help).action(ArgAction::SetTrue);
+    }
+    let default = match of.default {
+        bracketed if bracketed.starts_with('[') => bracketed.to_owned(),
+        default => format!("[default: {default}]"),
+    };
+    argument
+        .help(format!("{}\n{default}", of.help))
+        .action(ArgAction::Set)
+        .value_name(of.value)
+}
+
+/// The text that was asked for; `faults` are those that were found already.
+///
+/// # Errors
+/// [`Rejected`] with every fault of the arguments.
+pub async fn text(faults: Vec<Fault>, matches: &ArgMatches) -> Result<String, Rejected> {
+    let asked = matches.subcommand().and_then(|(name, matches)| {
+        let (topic, ..) = TOPICS.into_iter().find(|(_, known, _)| *known == name)?;
+        Some((topic, matches))
+    });
+    let Some((topic, matches)) = asked else {
+        // The command line does without a topic only where help was asked for.
+        return Ok(String::new());
+    };
+    let given = |of: &Argument| -> Option<String> {
+        if !of.topics.contains(&topic) {
+            None
+        } else if of.is_switch() {
+            matches.get_flag(of.flag).then(|| "true".to_owned())
+        } else {
+            matches.get_one::<String>(of.flag).cloned()
+        }
+    };
+    let claims = match given(&arguments::TOKEN) {
+        Some(path) => Some(claims(Path::new(&path)).await),
+        None => None,
+    };
+    Reader::new(topic, &given, faults, claims).read()
+}
+
+async fn claims(path: &Path) -> Result<Claims, Expected> {
+    if path.to_string_lossy().starts_with("eyJ") {
+        return Err(Expected(
+            "a file that holds the token, not the token".into(),
+        ));
+    }
+    let token = token::read(path)
+        .await
+        .map_err(|error| Expected(format!("a file that holds a token ({error})")))?;
+    Claims::of(token.expose()).map_err(|error| Expected(format!("a token ({error})")))
+}
+
+#[cfg(test)]
+mod tests;

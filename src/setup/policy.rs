@@ -1,0 +1,105 @@
+//! The two policies of the role: who may have it, and what it may do.
+//!
+//! In: what identifies the pod to AWS ([`Federation`]) and the one workspace. Out: IAM's JSON, from here alone, whether it
+//! is then shown in a script, in CloudFormation or in Terraform.
+//!
+//! Both conditions always stand: without `:aud` a token that was made for something else would do, without `:sub` every
+//! pod of the cluster. The condition keys begin with the issuer to the letter, a slash at its end included: IAM compares
+//! strings, and `https://host/path` is another issuer than `https://host/path/`.
+
+use super::template::{fill, quoted};
+
+/// What a token must say for AWS to trust it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Federation {
+    /// `iss`, to the letter.
+    pub issuer: String,
+    /// `sub`.
+    pub subject: String,
+    /// `azp` where the token has one, else `aud`: what IAM calls the audience.
+    pub audience: String,
+}
+
+/// The account and its partition, which all ARNs begin with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// `aws`, `aws-us-gov`, …
+    pub partition: String,
+    /// Twelve digits.
+    pub id: String,
+}
+
+// === impl Federation ===
+
+impl Federation {
+    /// The ARN of IAM's OIDC provider for the issuer.
+    #[must_use]
+    pub fn provider_arn(&self, account: &Account) -> String {
+        let Account { partition, id } = account;
+        format!(
+            "arn:{partition}:iam::{id}:oidc-provider/{}",
+            self.without_scheme()
+        )
+    }
+
+    /// The role's trust policy.
+    #[must_use]
+    pub fn trust_policy(&self, account: &Account) -> String {
+        self.trust_policy_naming(&quoted(&self.provider_arn(account)))
+    }
+
+    /// The same with another expression for the provider's ARN.
+    pub(super) fn trust_policy_naming(&self, provider: &str) -> String {
+        let key = |claim: &str| quoted(&format!("{}:{claim}", self.without_scheme()));
+        fill(
+            include_str!("templates/trust-policy.json"),
+            &[
+                ("provider", provider),
+                ("sub", &key("sub")),
+                ("subject", &quoted(&self.subject)),
+                ("aud", &key("aud")),
+                ("audience", &quoted(&self.audience)),
+            ],
+        )
+    }
+
+    fn without_scheme(&self) -> &str {
+        self.issuer.strip_prefix("https://").unwrap_or(&self.issuer)
+    }
+}
+
+// === impl Account ===
+
+impl Account {
+    /// The ARN of a role without a path.
+    #[must_use]
+    pub fn role_arn(&self, name: &str) -> String {
+        format!("arn:{}:iam::{}:role/{name}", self.partition, self.id)
+    }
+
+    /// What the role may do: write to one workspace, and read it where that is wished.
+    #[must_use]
+    pub fn permission_policy(&self, region: &str, workspace: &str, query_too: bool) -> String {
+        let Self { partition, id } = self;
+        let actions: &[&str] = if query_too {
+            &[
+                "aps:RemoteWrite",
+                "aps:QueryMetrics",
+                "aps:GetSeries",
+                "aps:GetLabels",
+                "aps:GetMetricMetadata",
+            ]
+        } else {
+            &["aps:RemoteWrite"]
+        };
+        let actions: Vec<String> = actions.iter().map(|action| quoted(action)).collect();
+        let resource = format!("arn:{partition}:aps:{region}:{id}:workspace/{workspace}");
+        fill(
+            include_str!("templates/permission-policy.json"),
+            &[
+                ("actions", &actions.join(", ")),
+                ("resource", &quoted(&resource)),
+            ],
+        )
+    }
+}

@@ -1,0 +1,276 @@
+//! Reads one argument after the other, and notes every fault on the way.
+//!
+//! In: what the command line says, and the claims of the token where one was named. Out: what is to be printed, with
+//! nothing left to check, or all faults: a method gives `None` where it noted one, and no method stops for the `None` of
+//! another.
+
+mod federation;
+
+use super::arguments::{self as argument, ALL, Argument};
+use super::aws::{Aws, Form};
+use super::azure::{Azure, Entra, TokenVersion};
+use super::kubernetes::{Identity, Kubernetes, Runner};
+use super::policy::Account;
+use super::prometheus::Prometheus;
+use super::{Topic, values};
+use crate::config::{self, Expected, Fault, Rejected};
+use crate::credentials::claims::Claims;
+
+/// Collects faults while it reads; `None` from any of its methods means that a fault was noted.
+pub(super) struct Reader<'a> {
+    topic: Topic,
+    given: &'a dyn Fn(&Argument) -> Option<String>,
+    /// Of the token that was named, if one was.
+    claims: Option<Claims>,
+    faults: Vec<Fault>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Via {
+    Direct,
+    Entra,
+}
+
+// === impl Reader ===
+
+impl<'a> Reader<'a> {
+    /// `claims` are those of the token, or why there are none.
+    pub(super) fn new(
+        topic: Topic,
+        given: &'a dyn Fn(&Argument) -> Option<String>,
+        faults: Vec<Fault>,
+        claims: Option<Result<Claims, Expected>>,
+    ) -> Self {
+        let mut reader = Self {
+            topic,
+            given,
+            claims: None,
+            faults,
+        };
+        if let Some(claims) = claims {
+            reader.claims = reader.checked(&argument::TOKEN, claims);
+        }
+        reader
+    }
+
+    pub(super) fn read(mut self) -> Result<String, Rejected> {
+        let text = match self.topic {
+            Topic::Aws => self.aws().map(|aws| aws.text()),
+            Topic::Azure => self.azure().map(|azure| azure.text()),
+            Topic::Kubernetes => self.kubernetes().map(|kubernetes| kubernetes.text()),
+            Topic::Prometheus => self.prometheus().map(|prometheus| prometheus.text()),
+        };
+        match text {
+            Some(text) if self.faults.is_empty() => Ok(text),
+            _ => Err(Rejected {
+                faults: self.faults,
+            }),
+        }
+    }
+
+    fn aws(&mut self) -> Option<Aws> {
+        let form = self.parse(&argument::FORMAT, |text| match text {
+            "cli" => Ok(Form::Cli),
+            "cloudformation" => Ok(Form::CloudFormation),
+            "terraform" => Ok(Form::Terraform),
+            _ => Err(Expected("cli, cloudformation or terraform".into())),
+        });
+        let federation = match self.via() {
+            Some(Via::Direct) => self.direct(),
+            Some(Via::Entra) => self.through_entra(),
+            None => None,
+        };
+        let query_too = self.given(&argument::QUERY_TOO).is_some();
+        let role = self.parse(&argument::ROLE_NAME, values::role_name);
+        let workspace = self.parse(&argument::WORKSPACE_ID, config::workspace_id);
+        let (region, account) = self.place();
+        Some(Aws {
+            form: form?,
+            federation: federation?,
+            account: account?,
+            region: region?,
+            workspace: workspace?,
+            role: role?,
+            query_too,
+        })
+    }
+
+    fn azure(&mut self) -> Option<Azure> {
+        let cluster = self.parse(&argument::CLUSTER, values::azure_name);
+        let resource_group = self.parse(&argument::RESOURCE_GROUP, values::azure_name);
+        let entra = match self.via()? {
+            Via::Direct => None,
+            Via::Entra => {
+                let tenant = self.parse(&argument::TENANT_ID, values::guid);
+                let app_id_uri = self.app_id_uri(tenant.as_deref());
+                let token_version = self.token_version();
+                let (namespace, service_account) = self.service_account();
+                Some(Entra {
+                    tenant: tenant?,
+                    app_id_uri: app_id_uri?,
+                    token_version: token_version?,
+                    namespace: namespace?,
+                    service_account: service_account?,
+                })
+            }
+        };
+        Some(Azure {
+            cluster: cluster?,
+            resource_group: resource_group?,
+            entra,
+        })
+    }
+
+    fn kubernetes(&mut self) -> Option<Kubernetes> {
+        let runner = self.parse(&argument::FOR, |text| match text {
+            "statefulset" => Ok(Runner::StatefulSet),
+            "operator" => Ok(Runner::Operator),
+            "kube-prometheus-stack" => Ok(Runner::KubePrometheusStack),
+            _ => Err(Expected(
+                "statefulset, operator or kube-prometheus-stack".into(),
+            )),
+        });
+        let via = self.via();
+        let identity = match via {
+            Some(Via::Direct) => self
+                .audience()
+                .map(|audience| Identity::Direct { audience }),
+            Some(Via::Entra) => self.entra_identity(),
+            None => None,
+        };
+        let name = self.parse(&argument::NAME, values::kubernetes_name);
+        let (namespace, service_account) = self.service_account();
+        let image = self.parse(&argument::IMAGE, values::image);
+        let workspace = self.parse(&argument::WORKSPACE_ID, config::workspace_id);
+        let role = self.parse(&argument::ROLE_NAME, values::role_name);
+        let (region, account) = self.place();
+        Some(Kubernetes {
+            runner: runner?,
+            name: name?,
+            namespace: namespace?,
+            service_account: service_account?,
+            image: image?,
+            region: region?,
+            workspace: workspace?,
+            role_arn: account?.role_arn(&role?),
+            identity: identity?,
+        })
+    }
+
+    fn prometheus(&mut self) -> Option<Prometheus> {
+        let workspace = match self.given(&argument::WORKSPACE_ID) {
+            None => None,
+            Some(_) => Some(self.parse(&argument::WORKSPACE_ID, config::workspace_id)?),
+        };
+        Some(Prometheus { workspace })
+    }
+
+    // --- one value ---
+
+    fn via(&mut self) -> Option<Via> {
+        self.parse(&argument::VIA, |text| match text {
+            "direct" => Ok(Via::Direct),
+            "entra" => Ok(Via::Entra),
+            _ => Err(Expected("direct or entra".into())),
+        })
+    }
+
+    fn token_version(&mut self) -> Option<TokenVersion> {
+        self.parse(&argument::ACCESS_TOKEN_VERSION, |text| match text {
+            "1" => Ok(TokenVersion::V1),
+            "2" => Ok(TokenVersion::V2),
+            _ => Err(Expected("1 or 2".into())),
+        })
+    }
+
+    fn app_id_uri(&mut self, tenant: Option<&str>) -> Option<String> {
+        match self.given(&argument::APP_ID_URI) {
+            Some(_) => self.parse(&argument::APP_ID_URI, values::app_id_uri),
+            None => Some(format!("api://{}/amp-sidecar", tenant?)),
+        }
+    }
+
+    fn place(&mut self) -> (Option<String>, Option<Account>) {
+        let region = self.parse(&argument::REGION, config::region);
+        let id = self.parse(&argument::ACCOUNT, values::account);
+        let partition = match self.given(&argument::PARTITION) {
+            Some(_) => self.parse(&argument::PARTITION, values::partition),
+            None => region
+                .as_deref()
+                .map(|region| values::partition_of(region).to_owned()),
+        };
+        let account = id
+            .zip(partition)
+            .map(|(id, partition)| Account { partition, id });
+        (region, account)
+    }
+
+    fn given(&self, argument: &Argument) -> Option<String> {
+        (self.given)(argument).filter(|value| !value.is_empty())
+    }
+
+    /// The value that was given, or the fixed default, or a fault where there is neither.
+    fn parse<T>(
+        &mut self,
+        argument: &Argument,
+        parse: impl Fn(&str) -> Result<T, Expected>,
+    ) -> Option<T> {
+        let text = self
+            .given(argument)
+            .or_else(|| argument.fixed_default().map(str::to_owned));
+        match text {
+            Some(text) => self.checked(argument, parse(&text)),
+            None => self.fault(argument, &what(argument)),
+        }
+    }
+
+    fn checked<T>(&mut self, argument: &Argument, value: Result<T, Expected>) -> Option<T> {
+        match value {
+            Ok(value) => Some(value),
+            Err(expected) => self.fault(argument, &expected.0),
+        }
+    }
+
+    /// A fault of what the token says; the claim is shown, the token is not.
+    fn claim<T>(&mut self, value: Result<T, Expected>, name: &str, claim: &str) -> Option<T> {
+        let expected = match value {
+            Ok(value) => return Some(value),
+            Err(expected) => expected,
+        };
+        self.faults.push(Fault {
+            setting: format!("{name} of the --token"),
+            value: crate::quote::quote(claim),
+            expected: expected.0,
+        });
+        None
+    }
+
+    /// Notes a fault; always `None`.
+    fn fault<T>(&mut self, argument: &Argument, expected: &str) -> Option<T> {
+        let value = self.given(argument).unwrap_or_default();
+        let value = if value.starts_with("eyJ") {
+            "[a token, withheld]".to_owned()
+        } else {
+            value
+        };
+        self.faults.push(Fault {
+            setting: format!("--{}", argument.flag),
+            value,
+            expected: expected.to_owned(),
+        });
+        None
+    }
+}
+
+/// What the help says of it, as the end of a sentence.
+fn what(argument: &Argument) -> String {
+    let mut letters = argument.help.chars();
+    let initial = letters.next().map(|c| c.to_ascii_lowercase());
+    initial.into_iter().chain(letters).collect()
+}
+
+/// What the command line may say for `topic`.
+pub(super) fn of(topic: Topic) -> impl Iterator<Item = &'static Argument> {
+    ALL.iter()
+        .filter(move |argument| argument.topics.contains(&topic))
+}

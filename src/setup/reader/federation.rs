@@ -1,0 +1,164 @@
+//! Whom AWS is to trust, and how the pod proves to be that.
+//!
+//! In: the arguments about issuer, service account and Entra, or the claims of a token instead. Out: a [`Federation`] for
+//! AWS, an [`Identity`] for the pod. What a token says and what an argument says must agree, and a token that was made for
+//! somebody else, above all for the API server, is refused: whoever holds one of those must not get into AWS.
+
+use super::Reader;
+use crate::config::Expected;
+use crate::setup::arguments::{self as argument, Argument};
+use crate::setup::azure::TokenVersion;
+use crate::setup::kubernetes::Identity;
+use crate::setup::policy::Federation;
+use crate::setup::values;
+
+/// What AWS' recipes make tokens for.
+const STS_AUDIENCE: &str = "sts.amazonaws.com";
+
+impl Reader<'_> {
+    /// The cluster's own tokens.
+    pub(super) fn direct(&mut self) -> Option<Federation> {
+        let (namespace, service_account) = self.service_account();
+        let audience = self.audience();
+        let issuer = match (self.given(&argument::TOKEN), self.given(&argument::ISSUER)) {
+            (None, None) => self.fault(&argument::ISSUER, "the cluster's issuer, or --token"),
+            (Some(_), Some(_)) => {
+                self.fault(&argument::ISSUER, "none beside --token, which names it")
+            }
+            (None, Some(_)) => self.parse(&argument::ISSUER, values::issuer),
+            (Some(_), None) => {
+                let claims = self.claims.clone()?;
+                self.claim(values::issuer(&claims.iss), "iss", &claims.iss)
+            }
+        };
+        Some(Federation {
+            issuer: issuer?,
+            subject: format!("system:serviceaccount:{}:{}", namespace?, service_account?),
+            audience: audience?,
+        })
+    }
+
+    /// Entra's tokens, as a token shows them or as their version makes them.
+    pub(super) fn through_entra(&mut self) -> Option<Federation> {
+        if self.given(&argument::ISSUER).is_some() {
+            let expected = "none with --via entra: AWS then trusts the tenant's issuer";
+            self.fault::<()>(&argument::ISSUER, expected);
+        }
+        if self.given(&argument::TOKEN).is_some() {
+            return self.of_entras_token();
+        }
+        let tenant = self.parse(&argument::TENANT_ID, values::guid);
+        let subject = self.parse(&argument::OBJECT_ID, values::guid);
+        let (issuer, audience) = match self.token_version()? {
+            TokenVersion::V1 => {
+                let audience = self.app_id_uri(tenant.as_deref());
+                (format!("https://sts.windows.net/{}/", tenant?), audience)
+            }
+            TokenVersion::V2 => {
+                let client = self.parse(&argument::CLIENT_ID, values::guid);
+                let host = "https://login.microsoftonline.com";
+                (format!("{host}/{}/v2.0", tenant?), client)
+            }
+        };
+        Some(Federation {
+            issuer,
+            subject: subject?,
+            audience: audience?,
+        })
+    }
+
+    fn of_entras_token(&mut self) -> Option<Federation> {
+        let claims = self.claims.clone()?;
+        let entras = [
+            "https://sts.windows.net/",
+            "https://login.microsoftonline.com/",
+        ];
+        if !entras.iter().any(|host| claims.iss.starts_with(host)) {
+            let expected = "an access token of Entra's for --via entra; iss shows another issuer";
+            return self.fault(&argument::TOKEN, expected);
+        }
+        // Where there is an azp, IAM takes it for the audience.
+        let audience = match (&claims.azp, claims.aud.as_slice()) {
+            (Some(azp), _) => azp.clone(),
+            (None, [only]) => only.clone(),
+            _ => return self.fault(&argument::TOKEN, "a token with one audience in aud"),
+        };
+        let issuer = self.claim(values::issuer(&claims.iss), "iss", &claims.iss);
+        let subject = self.claim(values::claim(&claims.sub), "sub", &claims.sub);
+        let audience = self.claim(values::claim(&audience), "aud", &audience);
+        Some(Federation {
+            issuer: issuer?,
+            subject: subject?,
+            audience: audience?,
+        })
+    }
+
+    pub(super) fn entra_identity(&mut self) -> Option<Identity> {
+        let tenant = self.parse(&argument::TENANT_ID, values::guid);
+        let client = self.parse(&argument::CLIENT_ID, values::guid);
+        let app_id_uri = self.app_id_uri(tenant.as_deref());
+        Some(Identity::Entra {
+            tenant: tenant?,
+            client: client?,
+            app_id_uri: app_id_uri?,
+        })
+    }
+
+    /// What the cluster's token is for. A token for the API server must not open AWS.
+    pub(super) fn audience(&mut self) -> Option<String> {
+        if self.given(&argument::TOKEN).is_none() {
+            return Some(STS_AUDIENCE.to_owned());
+        }
+        let aud = self.claims.clone()?.aud;
+        match aud.as_slice() {
+            many if many.iter().any(|aud| aud == STS_AUDIENCE) => Some(STS_AUDIENCE.to_owned()),
+            [only] if !only.starts_with("https://") => self.claim(values::claim(only), "aud", only),
+            _ => self.fault(
+                &argument::TOKEN,
+                "a token made for AWS, as of: kubectl create token SERVICE-ACCOUNT --namespace NAMESPACE --audience sts.amazonaws.com",
+            ),
+        }
+    }
+
+    /// Namespace and name, of the token where it is the cluster's and of the arguments; they must not contradict.
+    pub(super) fn service_account(&mut self) -> (Option<String>, Option<String>) {
+        let mut of_token = [None, None];
+        if let Some(claims) = &self.claims {
+            let (sub, tail) = (
+                claims.sub.clone(),
+                claims.sub.strip_prefix("system:serviceaccount:"),
+            );
+            match tail.and_then(|tail| tail.split_once(':')) {
+                Some((namespace, name)) => {
+                    of_token = [Some(namespace.to_owned()), Some(name.to_owned())]
+                }
+                None => {
+                    self.claim::<()>(
+                        Err(Expected("system:serviceaccount:NAMESPACE:NAME".into())),
+                        "sub",
+                        &sub,
+                    );
+                    return (None, None);
+                }
+            }
+        }
+        let [namespace, name] = of_token;
+        (
+            self.agreed(&argument::NAMESPACE, namespace),
+            self.agreed(&argument::SERVICE_ACCOUNT, name),
+        )
+    }
+
+    fn agreed(&mut self, argument: &Argument, of_token: Option<String>) -> Option<String> {
+        match (of_token, self.given(argument)) {
+            (Some(of_token), Some(given)) if of_token != given => {
+                self.fault(argument, &format!("that of the token, {of_token}, or none"))
+            }
+            (Some(of_token), _) => {
+                let valid = values::kubernetes_name(&of_token);
+                self.claim(valid, "sub", &of_token)
+            }
+            (None, _) => self.parse(argument, values::kubernetes_name),
+        }
+    }
+}

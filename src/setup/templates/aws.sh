@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Lets one service account write to one AMP workspace: an IAM OIDC provider, a role that trusts it, and its permission.
+# Made by amp-sidecar <<version>> setup aws, which changed nothing itself. Read it, then run it with administrator's
+# credentials of the account, in a shell that has the aws CLI:
+#
+#   bash THIS-FILE
+#
+# It may be run again: what is there already is brought to what stands here. A role of the same name that was made for
+# something else is left alone.
+set -euo pipefail
+
+account=<<account>>
+# What tokens have as iss, to the letter: a slash at the end is part of it, here and in the trust policy's keys.
+issuer=<<issuer>>
+audience=<<audience>>
+provider_arn=<<provider_arn>>
+role=<<role>>
+description=<<description>>
+trust_policy=<<trust_policy>>
+# The sidecar writes, to this workspace alone.
+permission_policy=<<permission_policy>>
+
+die() {
+    printf '%s\n' "$*" >&2
+    exit 1
+}
+
+# Runs what creates something; false where that exists already.
+created() {
+    local words
+    words=$("$@" 2>&1 >/dev/null) && return
+    [[ $words == *EntityAlreadyExists* ]] || die "$words"
+    return 1
+}
+
+[[ $(aws sts get-caller-identity --query Account --output text) == "$account" ]] ||
+    die "these are credentials of another account than $account"
+
+# Without thumbprints: AWS fetches them itself where it needs any.
+if ! created aws iam create-open-id-connect-provider --url "$issuer" --client-id-list "$audience"; then
+    if [[ $(aws iam get-open-id-connect-provider --open-id-connect-provider-arn "$provider_arn" \
+        --query "contains(ClientIDList, '$audience')" --output text) != True ]]; then
+        aws iam add-client-id-to-open-id-connect-provider \
+            --open-id-connect-provider-arn "$provider_arn" --client-id "$audience"
+    fi
+fi
+
+if ! created aws iam create-role --role-name "$role" --description "$description" \
+    --assume-role-policy-document "$trust_policy"; then
+    [[ $(aws iam get-role --role-name "$role" --query Role.Description --output text) == "$description" ]] ||
+        die "there is a role $role already, made for something else: choose another name with --role-name"
+    aws iam update-assume-role-policy --role-name "$role" --policy-document "$trust_policy"
+fi
+aws iam put-role-policy --role-name "$role" --policy-name amp-sidecar --policy-document "$permission_policy"
+
+printf 'For the sidecar: AWS_ROLE_ARN=%s\n' <<role_arn>>

@@ -1,0 +1,43 @@
+# Lets one service account write to one AMP workspace with amp-sidecar.
+# Made by amp-sidecar <<version>> setup aws. Where the account has an OIDC provider for this issuer already, bring it in first:
+#
+#   terraform import aws_iam_openid_connect_provider.amp_sidecar <<provider_arn>>
+
+terraform {
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.81" # the first that does without thumbprint_list
+    }
+  }
+}
+
+resource "aws_iam_openid_connect_provider" "amp_sidecar" {
+  # What tokens have as iss, to the letter: a slash at the end is part of it, here and in the trust policy's keys.
+  url            = <<issuer>>
+  client_id_list = [<<audience>>]
+}
+
+resource "aws_iam_role" "amp_sidecar" {
+  name        = <<role>>
+  description = <<description>>
+  depends_on  = [aws_iam_openid_connect_provider.amp_sidecar]
+
+  assume_role_policy = jsonencode(
+    <<trust_policy>>
+  )
+}
+
+resource "aws_iam_role_policy" "amp_sidecar" {
+  name = "amp-sidecar"
+  role = aws_iam_role.amp_sidecar.id
+
+  policy = jsonencode(
+    <<permission_policy>>
+  )
+}
+
+output "role_arn" {
+  description = "For the sidecar's AWS_ROLE_ARN"
+  value       = aws_iam_role.amp_sidecar.arn
+}

@@ -1,0 +1,85 @@
+//! The table of `docs/setup.md` is held against the definition, and no text keeps a place that was not filled.
+
+use super::arguments::{ALL, Argument};
+use super::reader::Reader;
+use super::*;
+
+const DOCS: &str = include_str!("../../docs/setup.md");
+
+#[test]
+fn the_table_of_arguments_is_the_definition() {
+    let name = |topic: &Topic| TOPICS.iter().find(|(known, ..)| known == topic).unwrap().1;
+    let row = |of: &Argument| {
+        let topics: Vec<&str> = of.topics.iter().map(name).collect();
+        let default = match of.default.strip_prefix('[') {
+            Some(words) => words.trim_end_matches(']').to_owned(),
+            None => format!("`{}`", of.default),
+        };
+        format!(
+            "| `--{}` | {} | {default} | {} |\n",
+            of.flag,
+            topics.join(", "),
+            of.help
+        )
+    };
+    let table: String = ALL.iter().map(row).collect();
+    let (_, rest) = DOCS
+        .split_once("<!-- arguments: held against the code by a test -->")
+        .unwrap();
+    let (written, _) = rest.split_once("<!-- end of arguments -->").unwrap();
+    assert!(
+        written.ends_with(&format!("|---|---|---|---|\n{table}")),
+        "docs/setup.md should say:\n{table}"
+    );
+}
+
+#[test]
+fn the_definition_makes_a_valid_command_line() {
+    command().debug_assert();
+}
+
+#[test]
+fn every_place_of_every_template_is_filled() {
+    const GUID: &str = "5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a";
+    let choices = |flag: &str| match flag {
+        "via" => vec!["direct", "entra"],
+        "format" => vec!["cli", "cloudformation", "terraform"],
+        "for" => vec!["statefulset", "operator", "kube-prometheus-stack"],
+        "access-token-version" => vec!["1", "2"],
+        _ => vec![""],
+    };
+    for (topic, name, _) in TOPICS {
+        for via in choices("via") {
+            for form in choices("format") {
+                for runner in choices("for") {
+                    for version in choices("access-token-version") {
+                        let given = |of: &Argument| {
+                            let value = match of.flag {
+                                "via" => via,
+                                "format" => form,
+                                "for" => runner,
+                                "access-token-version" => version,
+                                "issuer" if via == "direct" => "https://oidc.example.com/",
+                                "tenant-id" | "client-id" | "object-id" => GUID,
+                                "account" => "111122223333",
+                                "region" => "us-gov-west-1",
+                                "workspace-id" => "ws-1",
+                                "cluster" | "resource-group" => "aks",
+                                "image" => "registry.example/amp-sidecar:1",
+                                _ => return None,
+                            };
+                            Some(value.to_owned())
+                        };
+                        let text = Reader::new(topic, &given, Vec::new(), None).read().unwrap();
+                        assert!(
+                            !text.contains(">>\n") && !text.contains("<<"),
+                            "{name}: {text}"
+                        );
+                        assert!(!text.contains("arn:aws:"), "{name}: {text}");
+                        assert!(text.contains(env!("CARGO_PKG_VERSION")));
+                    }
+                }
+            }
+        }
+    }
+}

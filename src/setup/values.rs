@@ -1,0 +1,254 @@
+//! Text into valid values, for what only `setup` is told.
+//!
+//! In: the text of an argument or a claim. Out: the value, or in words what was expected. The rules are those of the
+//! service that will be given the value, so that a mistake shows here and not halfway through a script; they also leave
+//! no character that a shell, YAML or HCL would take for its own.
+
+use hyper::Uri;
+
+use crate::config::Expected;
+
+fn expected<T>(what: impl Into<String>) -> Result<T, Expected> {
+    Err(Expected(what.into()))
+}
+
+fn checked(text: &str, valid: bool, what: &str) -> Result<String, Expected> {
+    if valid {
+        Ok(text.to_owned())
+    } else {
+        expected(what)
+    }
+}
+
+fn made_of(text: &str, more: &str) -> bool {
+    text.chars()
+        .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+}
+
+/// The issuer as IAM wants it: https, no query, at most 255 characters, and to be reached from AWS.
+pub(super) fn issuer(text: &str) -> Result<String, Expected> {
+    let what = "an https:// URL without query, fragment or credentials, as a token has it in iss";
+    let Ok(uri) = text.parse::<Uri>() else {
+        return expected(what);
+    };
+    let host = uri.host().unwrap_or_default();
+    let plain = made_of(text, ":/.-_~%");
+    if uri.scheme_str() != Some("https") || host.is_empty() || !plain || text.len() > 255 {
+        return expected(what);
+    }
+    if host.ends_with(".svc") || host.ends_with(".local") || !host.contains('.') {
+        return expected(
+            "an issuer that AWS can fetch its keys from; this name is known inside the cluster alone (see --service-account-issuer of the API server)",
+        );
+    }
+    if host.contains(".oic.prod-aks.azure.") && !text.ends_with('/') {
+        return expected(format!("{text}/ with the slash that AKS' issuers end in"));
+    }
+    Ok(text.to_owned())
+}
+
+/// What `sub` or `aud` may be where they stand in a policy: no variable of IAM's, nothing to be escaped.
+pub(super) fn claim(text: &str) -> Result<String, Expected> {
+    let valid = !text.is_empty() && text.len() <= 255 && made_of(text, ":/.-_@|=+,");
+    checked(
+        text,
+        valid,
+        "1 to 255 letters, digits and any of : / . - _ @ | = + ,",
+    )
+}
+
+/// A name that Kubernetes takes for objects.
+pub(super) fn kubernetes_name(text: &str) -> Result<String, Expected> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let valid = text.len() <= 253
+        && text.chars().all(inner)
+        && edge(text.chars().next())
+        && edge(text.chars().next_back());
+    checked(
+        text,
+        valid,
+        "a name of Kubernetes: lower-case letters, digits and dashes, as prometheus-server",
+    )
+}
+
+/// The name of an AKS cluster or of its resource group.
+pub(super) fn azure_name(text: &str) -> Result<String, Expected> {
+    let valid = (1..=90).contains(&text.len())
+        && made_of(text, "-_.()")
+        && !text.starts_with('-')
+        && !text.ends_with('.');
+    checked(
+        text,
+        valid,
+        "a name of Azure's: up to 90 letters, digits and any of - _ . ( )",
+    )
+}
+
+pub(super) fn guid(text: &str) -> Result<String, Expected> {
+    let lengths = text.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
+    let hex = text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    checked(
+        text,
+        lengths && hex,
+        "a GUID, as 00000000-0000-0000-0000-000000000000",
+    )
+}
+
+pub(super) fn app_id_uri(text: &str) -> Result<String, Expected> {
+    let tail = text.strip_prefix("api://").unwrap_or_default();
+    checked(
+        text,
+        claim(text).is_ok() && !tail.is_empty() && !tail.ends_with('/'),
+        "an App ID URI of the form api://<tenant-id>/NAME or api://<client-id>, without a slash at its end",
+    )
+}
+
+pub(super) fn account(text: &str) -> Result<String, Expected> {
+    let valid = text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
+    checked(
+        text,
+        valid,
+        "the account's 12 digits without dashes, as 111122223333",
+    )
+}
+
+pub(super) fn partition(text: &str) -> Result<String, Expected> {
+    let valid = text == "aws" || text.starts_with("aws-") && made_of(text, "-");
+    checked(
+        text,
+        valid && text.chars().all(|c| !c.is_ascii_uppercase()),
+        "a partition, as aws, aws-us-gov or aws-cn",
+    )
+}
+
+/// The partition whose regions begin like this one.
+pub(super) fn partition_of(region: &str) -> &'static str {
+    const BY_PREFIX: [(&str, &str); 7] = [
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("us-iso-", "aws-iso"),
+        ("us-isob-", "aws-iso-b"),
+        ("us-isof-", "aws-iso-f"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("eusc-", "aws-eusc"),
+    ];
+    BY_PREFIX
+        .iter()
+        .find(|(prefix, _)| region.starts_with(prefix))
+        .map_or("aws", |(_, partition)| partition)
+}
+
+pub(super) fn role_name(text: &str) -> Result<String, Expected> {
+    if text.starts_with("arn:") {
+        return expected("the role's name alone, not its ARN");
+    }
+    let valid = (1..=64).contains(&text.len()) && made_of(text, "_+=,.@-");
+    checked(
+        text,
+        valid,
+        "a role's name: 1 to 64 letters, digits and any of _ + = , . @ -",
+    )
+}
+
+pub(super) fn image(text: &str) -> Result<String, Expected> {
+    let valid = !text.is_empty()
+        && text.len() <= 512
+        && made_of(text, "._-/:@")
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    checked(
+        text,
+        valid,
+        "an image with its tag or digest, as registry.example/amp-sidecar:0.1.0",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_service_would_refuse_is_refused_here() {
+        type Parse = fn(&str) -> Result<String, Expected>;
+        let cases: [(Parse, &[&str], &[&str]); 8] = [
+            (
+                issuer,
+                &[
+                    "https://eu.oic.prod-aks.azure.com/t/u/",
+                    "https://oidc.example.com",
+                    "https://127.0.0.1:9/t/",
+                ],
+                &[
+                    "",
+                    "eu.oic.prod-aks.azure.com/t/u/",
+                    "http://oidc.example.com",
+                    "https://eu.oic.prod-aks.azure.com/t/u",
+                    "https://kubernetes.default.svc",
+                    "https://kubernetes.default.svc.cluster.local",
+                    "https://a.b/?q",
+                    "https://a.b/$(x)",
+                    "https://u:p@a.b/",
+                ],
+            ),
+            (
+                claim,
+                &["system:serviceaccount:a:b", "api://x/y"],
+                &["", "${aws:username}", "a b", "a'b", "*"],
+            ),
+            (
+                kubernetes_name,
+                &["a", "prometheus-server"],
+                &["", "-a", "a-", "A", "a_b", "a:b"],
+            ),
+            (
+                guid,
+                &["01234567-89ab-cdef-0123-456789ABCDEF"],
+                &[
+                    "",
+                    "0123456789abcdef",
+                    "g1234567-89ab-cdef-0123-456789abcdef",
+                ],
+            ),
+            (
+                app_id_uri,
+                &["api://t/amp-sidecar"],
+                &["", "api://", "https://x", "api://x/"],
+            ),
+            (
+                account,
+                &["111122223333"],
+                &["", "1111-2222-3333", "11112222333"],
+            ),
+            (
+                role_name,
+                &["amp-sidecar"],
+                &["", "a/b", "arn:aws:iam::111122223333:role/x", "a b"],
+            ),
+            (
+                image,
+                &["r.example:5000/a/b:1@sha256:0"],
+                &["", "a b", "-a", "$(x)"],
+            ),
+        ];
+        for (parse, fine, wrong) in cases {
+            for text in fine {
+                assert_eq!(parse(text), Ok((*text).to_owned()));
+            }
+            for text in wrong {
+                assert!(parse(text).is_err(), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_region_shows_its_partition() {
+        for (region, partition) in [
+            ("eu-central-1", "aws"),
+            ("us-gov-west-1", "aws-us-gov"),
+            ("cn-north-1", "aws-cn"),
+            ("us-isob-east-1", "aws-iso-b"),
+        ] {
+            assert_eq!(partition_of(region), partition);
+        }
+    }
+}

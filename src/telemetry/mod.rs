@@ -1,0 +1,125 @@
+//! What is counted and measured, and how it is shown.
+//!
+//! ```text
+//! batch, credentials, dial ─▶ meters ─▶ families ─▶ exposition ─▶ /metrics
+//!                             handles    every       in the format
+//!                             made once  definition  that is asked for
+//! ```
+//!
+//! - `families` has each metric in one place: name, labels, help, and what to do with it. The page `docs/metrics.md` is made of that.
+//! - [`Meters`] are what one workspace counts with: the handles of whatever every batch touches are made once, so that
+//!   counting is a few additions. [`Unrouted`] and [`Connections`] are the same for what belongs to no workspace.
+//! - [`Format`] is chosen by the scraper; native histograms are shown where it takes protobuf.
+//!
+//! Names begin with `amp_sidecar_` and carry base units, as the Prometheus documentation on metric names asks; labels are bounded:
+//! workspaces are those of the configuration, outcomes the names of verdicts, results those of the errors' `name()`.
+
+mod catalogue;
+mod exposition;
+mod families;
+mod labels;
+mod meters;
+mod process;
+mod queries;
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::registry::Registry;
+
+pub use catalogue::Entry;
+pub use exposition::Format;
+pub use meters::{Connections, Meters, Observed, Open, Unrouted};
+pub use queries::QueryMeters;
+
+use catalogue::Catalogue;
+use families::Families;
+use labels::Reload;
+use process::Process;
+
+/// All metrics.
+#[derive(Debug)]
+pub struct Telemetry {
+    registry: Registry,
+    families: Families,
+    entries: Vec<Entry>,
+}
+
+// === impl Telemetry ===
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Telemetry {
+    /// All metrics, of no workspace yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let mut catalogue = Catalogue::new(&mut registry);
+        let families = Families::new(&mut catalogue);
+        families.last_reload_successful.set(1);
+        let mut entries = catalogue.entries();
+        entries.extend(Process::entries());
+        registry.register_collector(Box::new(Process::default()));
+        Self {
+            registry,
+            families,
+            entries,
+        }
+    }
+
+    /// Every metric there is, for the reference page.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// What the workspace of this name counts with, from where it left off.
+    #[must_use]
+    pub fn meters(&self, workspace: &str) -> Meters {
+        Meters::new(Arc::from(workspace), self.families.clone())
+    }
+
+    /// What requests are counted with that are for no workspace.
+    #[must_use]
+    pub fn unrouted(&self) -> Unrouted {
+        Unrouted::new(&self.families)
+    }
+
+    /// What the workspace of this name counts its queries with.
+    #[must_use]
+    pub fn queries(&self, workspace: &str) -> QueryMeters {
+        QueryMeters::new(Arc::from(workspace), self.families.queries.clone())
+    }
+
+    /// What the connections of a listener are counted with.
+    #[must_use]
+    pub fn connections(&self, listener: &'static str) -> Connections {
+        Connections::new(&self.families, listener)
+    }
+
+    /// The workspace of this name is served no more: its counters stay, its state is not shown any longer.
+    pub fn forget(&self, workspace: &str) {
+        self.families.forget(workspace);
+    }
+
+    /// A new configuration was put in place, or refused.
+    pub fn reloaded(&self, successful: bool) {
+        let result = if successful { "ok" } else { "refused" };
+        let reload = Reload { result };
+        self.families.reloads.get_or_create(&reload).inc();
+        let successful = i64::from(successful);
+        self.families.last_reload_successful.set(successful);
+    }
+
+    /// All of it, as the scraper wants it.
+    ///
+    /// # Errors
+    /// Where a metric cannot be written, which is a fault of ours.
+    pub fn encode(&self, format: Format) -> Result<Vec<u8>, fmt::Error> {
+        exposition::encode(&self.registry, format)
+    }
+}

@@ -1,0 +1,197 @@
+//! A sidecar that others can reach: who is let in, and how much room each one has.
+
+use std::path::Path;
+use std::time::Duration;
+
+use emulator::world::{World, WorldConfig};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use reqwest::{Certificate, Identity, StatusCode};
+use tempfile::TempDir;
+
+use crate::bodies::{self, Batch};
+use crate::rig::{Rig, V1};
+
+const TOKEN: &str = "a-token-of-some-length";
+
+/// An authority that makes certificates.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// A certificate and its key for this address, both as PEM.
+    fn issue(&self) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    /// What a peer trusts.
+    fn root(&self) -> String {
+        self.0.pem()
+    }
+}
+
+/// The files of a gateway, and the rig behind them.
+struct Gateway {
+    rig: Rig,
+    authority: Authority,
+    folder: TempDir,
+}
+
+fn put(folder: &Path, (certificate, key): &(String, String)) {
+    std::fs::write(folder.join("tls.crt"), certificate).unwrap();
+    std::fs::write(folder.join("tls.key"), key).unwrap();
+}
+
+impl Gateway {
+    async fn start(more: &[(&str, &str)]) -> Self {
+        let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
+        put(folder.path(), &authority.issue());
+        std::fs::write(folder.path().join("token"), TOKEN).unwrap();
+        std::fs::write(folder.path().join("ca.crt"), authority.root()).unwrap();
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        let (certificate, key) = (file("tls.crt"), file("tls.key"));
+        let given: Vec<(String, String)> = more
+            .iter()
+            .map(|(name, value)| {
+                (
+                    (*name).to_owned(),
+                    value.replace("FOLDER", &folder.path().display().to_string()),
+                )
+            })
+            .collect();
+        let mut settings = vec![
+            ("listen-tls-cert", certificate.as_str()),
+            ("listen-tls-key", key.as_str()),
+        ];
+        settings.extend(
+            given
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
+        let world = World::start(WorldConfig::default()).await.unwrap();
+        let rig = Rig::start_beside(world, &settings).await;
+        rig.until_ready().await;
+        Self {
+            rig,
+            authority,
+            folder,
+        }
+    }
+
+    fn client(&self, root: &str, identity: Option<&(String, String)>) -> reqwest::Client {
+        // Every test of the process may be the first.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let mut client = reqwest::Client::builder()
+            .tls_certs_only([Certificate::from_pem(root.as_bytes()).unwrap()])
+            .pool_max_idle_per_host(0)
+            .no_proxy();
+        if let Some((certificate, key)) = identity {
+            let pem = format!("{certificate}{key}");
+            client = client.identity(Identity::from_pem(pem.as_bytes()).unwrap());
+        }
+        client.build().unwrap()
+    }
+
+    async fn write(
+        &self,
+        client: &reqwest::Client,
+        token: Option<&str>,
+        batch: &Batch,
+    ) -> reqwest::Result<StatusCode> {
+        let mut request = client
+            .post(format!("https://{}/api/v1/write", self.rig.host))
+            .header("content-encoding", "snappy")
+            .header("content-type", V1)
+            .body(batch.body.clone());
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        request.send().await.map(|response| response.status())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_opens_the_door_and_rotates() {
+    let gateway = Gateway::start(&[("listen-bearer-token-file", "FOLDER/token")]).await;
+    let client = gateway.client(&gateway.authority.root(), None);
+    let batch = bodies::v1("up", 3);
+    let heard = async |token| gateway.write(&client, token, &batch).await.unwrap();
+    // A sender keeps what hears 503, and a 401 would cost it the batch.
+    assert_eq!(heard(None).await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        heard(Some("another-token-of-some-length")).await,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert!(!gateway.rig.has_stored(&batch));
+    assert_eq!(heard(Some(TOKEN)).await, StatusCode::OK);
+    assert!(gateway.rig.has_stored(&batch));
+    let not_let_in = r#"amp_sidecar_batches_total{outcome="not_let_in"}"#;
+    assert!((gateway.rig.metric(not_let_in).await - 2.0).abs() < 0.5);
+
+    let new = "the-next-token-of-some-length";
+    std::fs::write(
+        gateway.folder.path().join("token"),
+        format!("{TOKEN}\n{new}\n"),
+    )
+    .unwrap();
+    for _ in 0..200 {
+        if heard(Some(new)).await == StatusCode::OK {
+            assert_eq!(
+                heard(Some(TOKEN)).await,
+                StatusCode::OK,
+                "both are valid while they rotate"
+            );
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("the new token was not taken within 5 s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_opens_the_door() {
+    let gateway = Gateway::start(&[("listen-client-ca", "FOLDER/ca.crt")]).await;
+    let root = gateway.authority.root();
+    let batch = bodies::v1("up", 3);
+    let known = gateway.client(&root, Some(&gateway.authority.issue()));
+    assert_eq!(
+        gateway.write(&known, None, &batch).await.unwrap(),
+        StatusCode::OK
+    );
+    let stranger = gateway.client(&root, Some(&Authority::new().issue()));
+    assert!(gateway.write(&stranger, None, &batch).await.is_err());
+    let nobody = gateway.client(&root, None);
+    assert!(gateway.write(&nobody, None, &batch).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_rotates_and_half_of_one_changes_nothing() {
+    let gateway = Gateway::start(&[]).await;
+    let batch = bodies::v1("up", 3);
+    let old = gateway.client(&gateway.authority.root(), None);
+    let next = Authority::new();
+    let new = gateway.client(&next.root(), None);
+    let (certificate, key) = next.issue();
+
+    std::fs::write(gateway.folder.path().join("tls.crt"), &certificate).unwrap();
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert!(
+        gateway.write(&old, None, &batch).await.is_ok(),
+        "a certificate without its key was taken"
+    );
+    std::fs::write(gateway.folder.path().join("tls.key"), &key).unwrap();
+    for _ in 0..200 {
+        if gateway.write(&new, None, &batch).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("the new certificate was not taken within 5 s");
+}

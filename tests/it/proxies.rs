@@ -1,0 +1,281 @@
+//! A real forward proxy between the real program and AWS: only the proxy knows AWS' names, so nothing gets there without it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use emulator::peers::process::Process;
+use emulator::peers::sidecar::{Program, Sidecar};
+use emulator::world::{World, WorldConfig};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+use tokio_rustls::TlsAcceptor;
+
+use crate::bodies;
+use crate::namespace::in_a_network_of_its_own;
+use crate::rig::{V1, client, text};
+
+const AMP: &str = "aps-workspaces.us-east-1.amazonaws.com";
+const STS: &str = "sts.us-east-1.amazonaws.com";
+const CREDENTIALS: &str = "BasicAuth me s3cret-word";
+
+/// A world under AWS' own names.
+struct Aws {
+    world: World,
+    amp: String,
+    sts: String,
+}
+
+impl Aws {
+    async fn start() -> Self {
+        let config = WorldConfig {
+            sts_https: true,
+            ..WorldConfig::default()
+        };
+        let world = World::start(config).await.unwrap();
+        Self {
+            amp: world.amp_url().replacen("127.0.0.1", AMP, 1),
+            sts: world.sts_url().replacen("127.0.0.1", STS, 1),
+            world,
+        }
+    }
+
+    /// tinyproxy on this port, with names of its own.
+    async fn proxy(&self, port: u16, settings: &str) -> Process {
+        let file = |name: &str, text: String| {
+            let path = self.world.folder().join(format!("{name}-{port}"));
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let config = format!(
+            "Port {port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 20\nLogLevel Connect\n{settings}\n"
+        );
+        let (config, hosts) = (
+            file("tinyproxy", config),
+            file("hosts", format!("127.0.0.1 {AMP} {STS}\n")),
+        );
+        let mut command = Command::new("unshare");
+        command.args([
+            "--mount",
+            "sh",
+            "-c",
+            "mount --bind \"$1\" /etc/hosts && exec tinyproxy -d -c \"$2\"",
+            "sh",
+            &hosts,
+            &config,
+        ]);
+        let mut proxy = Process::start("tinyproxy", command, &[]).unwrap();
+        for _ in 0..200 {
+            proxy.check().await.unwrap();
+            if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                return proxy;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("tinyproxy does not listen: {}", proxy.log().last_words());
+    }
+
+    /// The program with this proxy and these exceptions.
+    async fn sidecar(&self, proxy: &str, exceptions: &str) -> Sidecar {
+        let program = Program::Sidecar(Path::new(env!("CARGO_BIN_EXE_amp-sidecar")).to_owned());
+        let flags = [
+            &format!("--remote-write-url={}", self.amp),
+            &format!("--sts-endpoint={}", self.sts),
+            &format!("--https-proxy={proxy}"),
+            &format!("--no-proxy={exceptions}"),
+            "--log-level=trace",
+        ];
+        Sidecar::start(&program, &self.world, &flags).await.unwrap()
+    }
+
+    fn port(url: &str) -> &str {
+        let (_, rest) = url.rsplit_once("amazonaws.com:").unwrap();
+        rest.split('/').next().unwrap()
+    }
+}
+
+/// What a sender hears.
+async fn write(sidecar: &Sidecar, name: &str) -> (u16, String) {
+    let request = client()
+        .post(sidecar.write_url())
+        .header("content-encoding", "snappy");
+    let request = request
+        .header("content-type", V1)
+        .body(bodies::v1(name, 3).body);
+    let response = request.send().await.unwrap();
+    (response.status().as_u16(), text(response).await)
+}
+
+/// What `/readyz` says once the first exchange has ended.
+async fn readiness(sidecar: &Sidecar) -> String {
+    for _ in 0..200 {
+        let url = format!("http://{}/readyz", sidecar.admin());
+        let told = text(client().get(url).send().await.unwrap()).await;
+        if told.contains("ok") || told.contains("could not be reached") {
+            return told;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("no exchange within 5 s: {}", sidecar.log().last_words());
+}
+
+#[test]
+fn a_proxy_leads_to_sts_and_amp_with_its_credentials_and_without() {
+    in_a_network_of_its_own(
+        "proxies::a_proxy_leads_to_sts_and_amp_with_its_credentials_and_without",
+        async {
+            let aws = Aws::start().await;
+            let open = aws.proxy(3128, "").await;
+            let sidecar = aws.sidecar("http://127.0.0.1:3128", "").await;
+            assert_eq!(write(&sidecar, "open").await, (200, String::new()));
+            for url in [&aws.sts, &aws.amp] {
+                let host = url
+                    .trim_start_matches("https://")
+                    .split('/')
+                    .next()
+                    .unwrap();
+                let asked = format!("CONNECT {host} HTTP/1.1");
+                assert!(open.log().contains(&asked), "{}", open.log().last_words());
+            }
+            assert!(
+                sidecar.log().contains("http://127.0.0.1:3128"),
+                "the proxy is told at the start"
+            );
+
+            let _closed = aws.proxy(3129, CREDENTIALS).await;
+            let sidecar = aws
+                .sidecar("http://me:s3cret%2Dword@127.0.0.1:3129", "")
+                .await;
+            assert_eq!(write(&sidecar, "closed").await, (200, String::new()));
+            for secret in ["s3cret", "bWU6czNjcmV0LXdvcmQ="] {
+                assert!(!sidecar.log().contains(secret), "{secret} is logged");
+            }
+        },
+    );
+}
+
+#[test]
+fn a_proxy_that_wants_other_credentials_is_named() {
+    in_a_network_of_its_own(
+        "proxies::a_proxy_that_wants_other_credentials_is_named",
+        async {
+            let aws = Aws::start().await;
+            let _proxy = aws.proxy(3129, CREDENTIALS).await;
+            for (user, words) in [
+                (
+                    "",
+                    "407 Proxy Authentication Required: it wants user and password, as http://user:password@host:port in --https-proxy",
+                ),
+                (
+                    "me:wr0ngword@",
+                    "401 Unauthorized: it does not take the user and password of --https-proxy",
+                ),
+            ] {
+                let sidecar = aws
+                    .sidecar(&format!("http://{user}127.0.0.1:3129"), "")
+                    .await;
+                let told = readiness(&sidecar).await;
+                assert!(
+                    told.contains(words) && told.contains("proxy http://127.0.0.1:3129"),
+                    "{told}"
+                );
+                assert!(told.contains(&format!("CONNECT {STS}:")), "{told}");
+                let (status, heard) = write(&sidecar, "up").await;
+                assert_eq!(status, 503);
+                for shown in [told, heard, sidecar.log().lines().join("\n")] {
+                    assert!(
+                        !shown.contains("wr0ngword") && !shown.contains("bWU6d3IwbmdV"),
+                        "{shown}"
+                    );
+                }
+            }
+        },
+    );
+}
+
+#[test]
+fn a_proxy_that_refuses_a_host_is_named_and_exceptions_go_straight() {
+    in_a_network_of_its_own(
+        "proxies::a_proxy_that_refuses_a_host_is_named_and_exceptions_go_straight",
+        async {
+            let aws = Aws::start().await;
+            let only_sts = format!("ConnectPort {}", Aws::port(&aws.sts));
+            let _proxy = aws.proxy(3128, &only_sts).await;
+            let sidecar = aws.sidecar("http://127.0.0.1:3128", "").await;
+            let (status, told) = write(&sidecar, "up").await;
+            assert_eq!(status, 503);
+            let words = format!(
+                "proxy http://127.0.0.1:3128: it answered CONNECT {AMP}:{} with 403",
+                Aws::port(&aws.amp)
+            );
+            assert!(
+                told.contains(&words) && told.contains("must be allowed there"),
+                "{told}"
+            );
+            let metrics = sidecar.metrics().await.unwrap();
+            let faults = metrics.value("amp_sidecar_upstream_faults_total", &[("reason", "proxy")]);
+            assert!(faults.unwrap_or_default() >= 1.0);
+
+            // Here nobody but the proxy knows AWS' names: an exception does not get there.
+            let sidecar = aws.sidecar("http://127.0.0.1:3128", AMP).await;
+            let (status, told) = write(&sidecar, "up").await;
+            assert_eq!(status, 503);
+            assert!(
+                told.contains(&format!("name {AMP} was not resolved")),
+                "{told}"
+            );
+            let sidecar = aws
+                .sidecar("http://127.0.0.1:3128", "localhost,.amazonaws.com")
+                .await;
+            let told = readiness(&sidecar).await;
+            assert!(
+                told.contains("could not be reached") && !told.contains("proxy"),
+                "{told}"
+            );
+
+            // Nobody is there.
+            let sidecar = aws.sidecar("http://127.0.0.1:9", "").await;
+            let told = readiness(&sidecar).await;
+            assert!(
+                told.contains("proxy http://127.0.0.1:9: connection to 127.0.0.1:9"),
+                "{told}"
+            );
+        },
+    );
+}
+
+#[test]
+fn a_proxy_over_tls_is_verified_by_the_same_bundle() {
+    in_a_network_of_its_own(
+        "proxies::a_proxy_over_tls_is_verified_by_the_same_bundle",
+        async {
+            let aws = Aws::start().await;
+            let _proxy = aws.proxy(3129, CREDENTIALS).await;
+            let tls = TlsAcceptor::from(aws.world.certificates().server_config());
+            let listener = TcpListener::bind("127.0.0.1:3130").await.unwrap();
+            tokio::spawn(async move {
+                loop {
+                    let (near, _) = listener.accept().await.unwrap();
+                    let tls = tls.clone();
+                    tokio::spawn(async move {
+                        let Ok(mut near) = tls.accept(near).await else {
+                            return;
+                        };
+                        let mut far = TcpStream::connect("127.0.0.1:3129").await.unwrap();
+                        drop(tokio::io::copy_bidirectional(&mut near, &mut far).await);
+                    });
+                }
+            });
+            let sidecar = aws
+                .sidecar("https://me:s3cret-word@127.0.0.1:3130", "")
+                .await;
+            assert_eq!(write(&sidecar, "up").await, (200, String::new()));
+
+            // The certificate is not for this name.
+            let sidecar = aws
+                .sidecar("https://me:s3cret-word@127.0.0.2:3130", "")
+                .await;
+            let told = readiness(&sidecar).await;
+            assert!(told.contains("proxy https://127.0.0.2:3130"), "{told}");
+        },
+    );
+}

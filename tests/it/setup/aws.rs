@@ -1,0 +1,267 @@
+//! What is printed for AWS: run with the real aws CLI against moto, a stand-in for AWS' own API, linted, parsed.
+//!
+//! moto keeps what it is told and does not judge a trust policy; that the emulator does.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{AKS, Folder, PLACE, peer, printed, trust_policy};
+
+struct Moto {
+    process: Child,
+    url: String,
+}
+
+impl Moto {
+    fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let process = Command::new("moto_server")
+            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("moto_server is not on the PATH: scripts/test brings it");
+        let url = format!("http://127.0.0.1:{port}");
+        let moto = Self { process, url };
+        for _ in 0..600 {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return moto;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("moto_server does not listen after 60 s");
+    }
+
+    /// A command that finds this moto where AWS would be.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("AWS_ENDPOINT_URL", &self.url)
+            .env("AWS_DEFAULT_REGION", "eu-central-1")
+            .env("AWS_ACCESS_KEY_ID", "testing")
+            .env("AWS_SECRET_ACCESS_KEY", "testing")
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("NO_PROXY", "127.0.0.1")
+            .env_remove("AWS_PROFILE")
+            .env_remove("AWS_SESSION_TOKEN");
+        command
+    }
+
+    fn aws(&self, arguments: &[&str]) -> Value {
+        let words = peer(
+            self.command("aws")
+                .args(["--output", "json"])
+                .args(arguments),
+        );
+        if words.is_empty() {
+            return Value::Null;
+        }
+        serde_json::from_str(&words).unwrap()
+    }
+
+    fn run(&self, script: &Path) -> std::process::Output {
+        self.command("bash").arg(script).output().unwrap()
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_for_aws_end_in_credentials_and_may_be_run_again() {
+    let moto = Moto::start();
+    let folder = Folder::new();
+    let text = printed(&[&["aws", "--issuer", AKS], &PLACE]);
+    let script = folder.write("aws.sh", &text);
+    for time in ["first", "second"] {
+        let output = moto.run(&script);
+        assert!(output.status.success(), "{time}: {output:?}");
+        let words = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            words.contains("AWS_ROLE_ARN=arn:aws:iam::123456789012:role/amp-sidecar"),
+            "{words}"
+        );
+    }
+
+    let role = moto.aws(&["iam", "get-role", "--role-name", "amp-sidecar"]);
+    let wanted: Value = serde_json::from_str(&trust_policy(&text)).unwrap();
+    assert_eq!(role["Role"]["AssumeRolePolicyDocument"], wanted);
+    let arn = wanted["Statement"][0]["Principal"]["Federated"]
+        .as_str()
+        .unwrap();
+    let provider = moto.aws(&[
+        "iam",
+        "get-open-id-connect-provider",
+        "--open-id-connect-provider-arn",
+        arn,
+    ]);
+    // The API shows the URL without its scheme.
+    assert_eq!(
+        provider["Url"]
+            .as_str()
+            .map(|url| format!("https://{}", url.trim_start_matches("https://"))),
+        Some(AKS.to_owned())
+    );
+    assert_eq!(
+        provider["ClientIDList"],
+        serde_json::json!(["sts.amazonaws.com"])
+    );
+    let policy = moto.aws(&[
+        "iam",
+        "get-role-policy",
+        "--role-name",
+        "amp-sidecar",
+        "--policy-name",
+        "amp-sidecar",
+    ]);
+    let statement = &policy["PolicyDocument"]["Statement"][0];
+    assert_eq!(statement["Action"], serde_json::json!(["aps:RemoteWrite"]));
+    assert_eq!(
+        statement["Resource"],
+        "arn:aws:aps:eu-central-1:123456789012:workspace/ws-0a1b"
+    );
+
+    // As the pod would: no keys, the token and the role alone.
+    let world = emulator::world::World::start(Default::default())
+        .await
+        .unwrap();
+    let mut caller = moto.command("aws");
+    caller
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY")
+        .env("AWS_ROLE_ARN", role["Role"]["Arn"].as_str().unwrap())
+        .env("AWS_WEB_IDENTITY_TOKEN_FILE", world.token_file())
+        .env("AWS_ROLE_SESSION_NAME", "prometheus-0")
+        .args(["sts", "get-caller-identity", "--output", "json"]);
+    let caller: Value = serde_json::from_str(&peer(&mut caller)).unwrap();
+    assert_eq!(
+        caller["Arn"],
+        "arn:aws:sts::123456789012:assumed-role/amp-sidecar/prometheus-0"
+    );
+}
+
+#[test]
+fn the_commands_for_aws_leave_anothers_role_and_account_alone() {
+    let moto = Moto::start();
+    let folder = Folder::new();
+    let theirs = r#"{"Version": "2012-10-17", "Statement": []}"#;
+    moto.aws(&[
+        "iam",
+        "create-role",
+        "--role-name",
+        "amp-sidecar",
+        "--assume-role-policy-document",
+        theirs,
+    ]);
+    let script = folder.write("aws.sh", &printed(&[&["aws", "--issuer", AKS], &PLACE]));
+    let output = moto.run(&script);
+    assert!(!output.status.success());
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(words.contains("--role-name"), "{words}");
+    let role = moto.aws(&["iam", "get-role", "--role-name", "amp-sidecar"]);
+    assert_eq!(
+        role["Role"]["AssumeRolePolicyDocument"]["Statement"],
+        serde_json::json!([])
+    );
+
+    let elsewhere: Vec<&str> = PLACE
+        .iter()
+        .map(|one| {
+            if *one == "123456789012" {
+                "111122223333"
+            } else {
+                one
+            }
+        })
+        .collect();
+    let script = folder.write("aws.sh", &printed(&[&["aws", "--issuer", AKS], &elsewhere]));
+    let output = moto.run(&script);
+    assert!(!output.status.success());
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("another account")
+    );
+}
+
+#[test]
+fn cloudformation_is_clean_and_makes_the_same_role() {
+    let folder = Folder::new();
+    let arguments: &[&[&str]] = &[&["aws", "--issuer", AKS], &PLACE];
+    let text = printed(&[arguments[0], arguments[1], &["--format", "cloudformation"]]);
+    let template = folder.write("template.yaml", &text);
+    peer(Command::new("cfn-lint").arg(&template));
+
+    let moto = Moto::start();
+    let body = format!("file://{}", template.display());
+    moto.aws(&[
+        "cloudformation",
+        "create-stack",
+        "--stack-name",
+        "amp-sidecar",
+        "--capabilities",
+        "CAPABILITY_NAMED_IAM",
+        "--template-body",
+        &body,
+        "--parameters",
+        "ParameterKey=CreateProvider,ParameterValue=no",
+    ]);
+    let stacks = moto.aws(&[
+        "cloudformation",
+        "describe-stacks",
+        "--stack-name",
+        "amp-sidecar",
+    ]);
+    assert_eq!(stacks["Stacks"][0]["StackStatus"], "CREATE_COMPLETE");
+    let role = moto.aws(&["iam", "get-role", "--role-name", "amp-sidecar"]);
+    let of_script: Value = serde_json::from_str(&trust_policy(&printed(arguments))).unwrap();
+    assert_eq!(role["Role"]["AssumeRolePolicyDocument"], of_script);
+    assert_eq!(
+        stacks["Stacks"][0]["Outputs"][0]["OutputValue"],
+        role["Role"]["Arn"]
+    );
+}
+
+/// Parsed, not applied: neither terraform nor its provider can be had from a package registry.
+#[test]
+fn terraform_parses_and_says_what_the_script_says() {
+    let arguments: &[&[&str]] = &[&["aws", "--issuer", AKS], &PLACE];
+    let folder = Folder::new();
+    let text = printed(&[arguments[0], arguments[1], &["--format", "terraform"]]);
+    let path = folder.write("main.tf", &text);
+    let json = peer(
+        Command::new("hcl2tojson")
+            .arg("--strip-string-quotes")
+            .arg(path),
+    );
+    let read: Value = serde_json::from_str(&json).unwrap();
+    let resources = &read["resource"];
+    let find = |kind: &str| {
+        let found = resources
+            .as_array()
+            .unwrap()
+            .iter()
+            .find_map(|one| one.get(kind));
+        found.unwrap_or_else(|| panic!("{kind}: {read:#}"))["amp_sidecar"].clone()
+    };
+    let provider = find("aws_iam_openid_connect_provider");
+    assert_eq!(provider["url"], AKS);
+    assert_eq!(provider["client_id_list"][0], "sts.amazonaws.com");
+    let (_, rest) = text.split_once("assume_role_policy = jsonencode(").unwrap();
+    let policy: Value = serde_json::from_str(rest.split_once("\n  )").unwrap().0).unwrap();
+    let of_script: Value = serde_json::from_str(&trust_policy(&printed(arguments))).unwrap();
+    assert_eq!(policy, of_script);
+}

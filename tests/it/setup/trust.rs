@@ -1,0 +1,113 @@
+//! The printed trust policy, judged by an STS as IAM judges it.
+
+use std::time::Duration;
+
+use emulator::issuer::TokenSpec;
+use emulator::world::{Ports, World, WorldConfig};
+use serde_json::Value;
+
+use super::{OBJECT, PLACE, TENANT, entra, printed, trust_policy};
+use crate::bodies;
+use crate::rig::Rig;
+
+fn world_with(issuer: u16, trust_policy: Option<String>, token: TokenSpec) -> WorldConfig {
+    WorldConfig {
+        issuer_https: true,
+        trust_policy,
+        token,
+        ports: Ports {
+            issuer,
+            ..Ports::default()
+        },
+        ..WorldConfig::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_passes_by_the_printed_trust_policy_and_anothers_does_not() {
+    let good = WorldConfig::default().token;
+    // The issuer's port must be known before the policy can be printed.
+    let first = World::start(world_with(0, None, good.clone()))
+        .await
+        .unwrap();
+    let issuer = first.issuer_url().to_owned();
+    let port = issuer.split(':').nth(2).unwrap();
+    let port = port.split('/').next().unwrap().parse().unwrap();
+    drop(first);
+    let script = printed(&[&["aws", "--issuer", &issuer], &PLACE]);
+    let policy = trust_policy(&script);
+
+    let others = [
+        TokenSpec {
+            service_account: "default".into(),
+            ..good.clone()
+        },
+        TokenSpec {
+            namespace: "default".into(),
+            ..good.clone()
+        },
+    ];
+    for (token, passes) in [(good, true)]
+        .into_iter()
+        .chain(others.map(|token| (token, false)))
+    {
+        let config = world_with(port, Some(policy.clone()), token);
+        let world = World::start(config).await.unwrap();
+        assert_eq!(world.issuer_url(), issuer);
+        let rig = Rig::start_beside(world, &[]).await;
+        if passes {
+            rig.until_ready().await;
+            assert_eq!(rig.write(&bodies::v1("up", 1)).await, 200);
+            continue;
+        }
+        for _ in 0..400 {
+            if !rig.world.sts_calls().is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let (status, words) = rig.admin("/readyz").await;
+        assert!(
+            status == 503 && words.contains("AccessDenied"),
+            "{status} {words}"
+        );
+    }
+}
+
+#[test]
+fn entras_tokens_are_trusted_by_their_version() {
+    let v1 = printed(&[&["aws"], &entra("--object-id"), &PLACE]);
+    let v2 = printed(&[
+        &[
+            "aws",
+            "--access-token-version",
+            "2",
+            "--client-id",
+            "11111111-7f0e-4d53-b1c8-3e2a7b6f5c41",
+        ],
+        &entra("--object-id"),
+        &PLACE,
+    ]);
+    for (script, issuer, audience) in [
+        (
+            v1,
+            format!("sts.windows.net/{TENANT}/"),
+            format!("api://{TENANT}/amp-sidecar"),
+        ),
+        (
+            v2,
+            format!("login.microsoftonline.com/{TENANT}/v2.0"),
+            "11111111-7f0e-4d53-b1c8-3e2a7b6f5c41".to_owned(),
+        ),
+    ] {
+        assert!(
+            script.contains(&format!("issuer='https://{issuer}'")),
+            "{script}"
+        );
+        let policy: Value = serde_json::from_str(&trust_policy(&script)).unwrap();
+        let equal = &policy["Statement"][0]["Condition"]["StringEquals"];
+        assert_eq!(equal[format!("{issuer}:sub")], OBJECT);
+        assert_eq!(equal[format!("{issuer}:aud")], audience);
+    }
+}
