@@ -1,5 +1,7 @@
 //! The command line, made from the one definition of the settings.
 
+pub mod pages;
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{ALL, Fault, Setting};
@@ -8,6 +10,7 @@ use crate::setup;
 const AFTER: &str = "\
 A flag beats its environment variables, they beat what stands at the top of the file of --config. SIGHUP reads all of it again.
 Durations have a unit (500ms, 25s, 15m, 1h30m), bytes may have one (1MB, 32MiB).
+A flag with ... may be given several times; its variable holds the values with white space between them.
 
 Exit codes:
   0   left after SIGTERM or SIGINT
@@ -41,6 +44,7 @@ pub fn command() -> Command {
         .subcommand(run)
         .subcommand(config)
         .subcommand(setup::command())
+        .subcommands(pages::commands())
         .disable_help_subcommand(true)
 }
 
@@ -52,15 +56,20 @@ pub fn wants_schema(matches: &ArgMatches) -> bool {
         .is_some_and(|config| config.get_flag(SCHEMA))
 }
 
-/// What the command line says of a setting.
+/// What the command line says of a setting; several values with white space between them, as in the environment.
 #[must_use]
 pub fn given(matches: &ArgMatches, setting: &Setting) -> Option<String> {
+    let values = |matches: &ArgMatches| {
+        let values: Vec<&str> = matches
+            .get_many::<String>(setting.flag)?
+            .map(String::as_str)
+            .collect();
+        Some(values.join(" "))
+    };
     let within = matches
         .subcommand()
-        .and_then(|(_, matches)| matches.get_one::<String>(setting.flag));
-    within
-        .or_else(|| matches.get_one::<String>(setting.flag))
-        .cloned()
+        .and_then(|(_, matches)| values(matches));
+    within.or_else(|| values(matches))
 }
 
 /// Settings that stand before a command which has none of them, and would be ignored there.
@@ -88,10 +97,15 @@ fn argument(setting: &'static Setting) -> Arg {
         setting.help,
         setting.env.join(", ")
     );
+    let action = if setting.repeats() {
+        ArgAction::Append
+    } else {
+        ArgAction::Set
+    };
     let argument = Arg::new(setting.flag)
         .long(setting.flag)
         .help(help)
-        .action(ArgAction::Set);
+        .action(action);
     if setting.is_switch() {
         argument
             .num_args(0..=1)
@@ -156,6 +170,28 @@ mod tests {
             let matches = command().try_get_matches_from(line).unwrap();
             assert_eq!(given(&matches, listen).as_deref(), Some("x"), "{line:?}");
             assert_eq!(given(&matches, open).as_deref(), Some("true"), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_flag_that_repeats_keeps_every_value() {
+        let role = ALL
+            .iter()
+            .find(|setting| setting.flag == "assume-role")
+            .unwrap();
+        for line in [
+            &["amp-sidecar", "--assume-role", "a", "--assume-role=b"][..],
+            &[
+                "amp-sidecar",
+                "run",
+                "--assume-role",
+                "a",
+                "--assume-role",
+                "b",
+            ],
+        ] {
+            let matches = command().try_get_matches_from(line).unwrap();
+            assert_eq!(given(&matches, role).as_deref(), Some("a b"), "{line:?}");
         }
     }
 }

@@ -18,7 +18,7 @@
 //! The credentials of both, beside these paths:
 //!
 //! ```text
-//! token file ─▶ credentials::{token ─▶ sts ─▶ cache} ─▶ batch::sign
+//! token file ─▶ credentials::{token ─▶ [entra] ─▶ sts ─▶ [sts, role by role] ─▶ cache} ─▶ batch::sign
 //! ```
 //!
 //! Each [`workspace`] has both of its own. [`config`] says what they may do, [`app`] wires them, [`admin`] and [`telemetry`] show

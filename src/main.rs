@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use amp_sidecar::app::{App, Stage, StartError};
-use amp_sidecar::cli;
+use amp_sidecar::cli::{self, pages};
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{self, Config, Fault, Log, LogFormat, Rejected, Surroundings};
 use amp_sidecar::setup;
@@ -32,8 +32,19 @@ fn main() -> ExitCode {
             };
         }
     };
-    if let Some(("setup", arguments)) = matches.subcommand() {
-        return print_setup(cli::misplaced(&matches), arguments);
+    match matches.subcommand() {
+        Some(("setup", arguments)) => return print_setup(cli::misplaced(&matches), arguments),
+        Some((pages::COMPLETIONS, arguments)) => return show(&pages::completions(arguments)),
+        Some((pages::MAN, arguments)) => {
+            return match pages::write_man(arguments) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("amp-sidecar: the pages cannot be written: {error}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
+        _ => {}
     }
     let only_show = matches.subcommand_name() == Some(cli::CONFIG);
     if only_show && cli::wants_schema(&matches) {

@@ -13,8 +13,7 @@ use crate::batch::Pipeline;
 use crate::clock::Clock;
 use crate::config::{Network, Workspace};
 use crate::credentials::call::{Caller, ClientError};
-use crate::credentials::sts::Sts;
-use crate::credentials::{Cache, WebIdentity, cache};
+use crate::credentials::{Cache, Exchange, cache};
 use crate::query::Queries;
 use crate::sigv4::SigningError;
 use crate::telemetry::{Meters, Observed, Telemetry};
@@ -69,15 +68,8 @@ impl Running {
     ) -> Result<Self, WorkspaceError> {
         let clock = clock.apart();
         let meters = Arc::new(telemetry.meters(&config.name));
-        let source = WebIdentity {
-            token_file: config.identity.token_file.clone(),
-            sts: Sts::new(
-                config.identity.clone(),
-                Caller::new(&way.tls, &way.network)?,
-                clock.clone(),
-            ),
-            meters: Arc::clone(&meters),
-        };
+        let caller = Caller::new(&way.tls, &way.network)?;
+        let source = Exchange::new(&config.identity, &caller, &clock, &meters);
         let (credentials, refresher) = cache::cache(source, clock.clone(), Arc::clone(&meters));
         let pipeline = Pipeline::new(
             config,
@@ -103,8 +95,9 @@ impl Running {
             remote_write_url = %config.remote_write_url,
             region = config.region,
             sts_endpoint = %config.identity.sts_endpoint,
-            role_arn = config.identity.role_arn,
-            role_session_name = config.identity.session_name,
+            role_arn = config.identity.role.role_arn,
+            signing_role_arn = config.identity.signing().role_arn,
+            role_session_name = config.identity.role.name,
             token_file = %config.identity.token_file.display(),
             max_inflight_bytes = config.limits.max_inflight_bytes,
             allow_query = config.reading.is_some(),

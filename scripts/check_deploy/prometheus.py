@@ -1,13 +1,14 @@
-"""Prometheus' configuration, wherever it stands, by promtool; and that it writes to the sidecar beside it."""
+"""Prometheus' configuration and rules, by promtool; and that it writes to the sidecar beside it."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 
 import yaml
 
-from .report import Document, Report
+from .report import DEPLOY, Document, Report
 
 BESIDE = "http://127.0.0.1:8005/api/v1/remote_write"
 
@@ -29,7 +30,18 @@ def check(report: Report, documents: list[Document]) -> str:
         else:
             continue
         found += 1
-    return f"{found} configurations"
+    watching(report)
+    return f"{found} configurations, the alerts"
+
+
+def watching(report: Report) -> None:
+    """What the alerts and the dashboard ask of a real Prometheus is for tests/it/watching.rs."""
+    rules, tests = DEPLOY / "alerts" / "amp-sidecar.yaml", DEPLOY / "alerts" / "tests.yaml"
+    report.run("promtool", "check", "rules", rules, what="alerts")
+    report.run("promtool", "test", "rules", tests, what="alerts")
+    dashboard = DEPLOY / "grafana" / "amp-sidecar.json"
+    report.expect("panels" in json.loads(dashboard.read_text()), "the dashboard has no panels")
+    report.cover(rules, tests, dashboard)
 
 
 def expected(documents: list[Document], document: Document) -> list[str]:

@@ -41,6 +41,45 @@ impl Reader<'_> {
         self.checked(setting, parse(&text))
     }
 
+    /// `Some(None)` where nothing was given.
+    pub(super) fn optional<T>(
+        &mut self,
+        setting: &Setting,
+        parse: impl Fn(&str) -> Result<T, Expected>,
+    ) -> Option<Option<T>> {
+        if self.given(setting).is_none() {
+            return Some(None);
+        }
+        self.parse_given(setting, parse).map(Some)
+    }
+
+    /// Every value of a setting that may be given several times.
+    pub(super) fn list<T>(
+        &mut self,
+        setting: &Setting,
+        parse: impl Fn(&str) -> Result<T, Expected>,
+    ) -> Option<Vec<T>> {
+        let text = self.given(setting).unwrap_or_default();
+        let values = text.split_ascii_whitespace().map(parse).collect();
+        self.checked(setting, values)
+    }
+
+    /// Whether it was given for what is being read, and not for several workspaces of which another may need it.
+    pub(super) fn is_meant(&self, setting: &Setting) -> bool {
+        match self.entry {
+            Some(_) => self.in_entry(setting).is_some(),
+            None => self.given(setting).is_some(),
+        }
+    }
+
+    /// The same, but a variable does not count: a platform may have set it for all that runs there.
+    pub(super) fn is_chosen(&self, setting: &Setting) -> bool {
+        match self.entry {
+            Some(_) => self.in_entry(setting).is_some(),
+            None => (self.flag)(setting).is_some() || self.at_top(setting).is_some(),
+        }
+    }
+
     pub(super) fn parse_required<T>(
         &mut self,
         setting: &Setting,

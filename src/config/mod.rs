@@ -10,6 +10,7 @@ mod door;
 mod endpoints;
 mod file;
 mod given;
+mod identity;
 mod network;
 mod reader;
 mod schema;
@@ -28,6 +29,7 @@ use hyper::Uri;
 use rustls::pki_types::CertificateDer;
 
 pub use door::{DoorFiles, Keys, Readable, Unreadable};
+pub use identity::{Entra, Identity, RoleSession};
 pub use network::{Network, Proxy};
 use reader::Reader;
 pub use schema::schema;
@@ -76,21 +78,6 @@ pub struct Workspace {
     pub limits: Limits,
     /// Whether it may be read too.
     pub reading: Option<Reading>,
-}
-
-/// How the token becomes credentials.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Identity {
-    /// The role that is assumed.
-    pub role_arn: String,
-    /// The projected service-account token.
-    pub token_file: PathBuf,
-    /// Valid as STS asks for it.
-    pub session_name: String,
-    /// What is asked for; STS may give less.
-    pub session_duration: Duration,
-    /// The STS endpoint, with its path.
-    pub sts_endpoint: Uri,
 }
 
 /// What bounds a batch in time and space.
@@ -200,7 +187,7 @@ impl Workspace {
     /// As IAM names it, in the role's account unless AMP says otherwise.
     #[must_use]
     pub fn arn(&self) -> String {
-        let mut parts = self.identity.role_arn.split(':');
+        let mut parts = self.identity.signing().role_arn.split(':');
         let partition = parts.nth(1).unwrap_or("aws");
         let account = parts.nth(2).unwrap_or("<account>");
         format!(

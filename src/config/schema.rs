@@ -44,6 +44,8 @@ fn properties<'a>(settings: impl Iterator<Item = &'a Setting>) -> Map<String, Va
         let default = setting.shown_default();
         let types: &[&str] = if setting.is_switch() {
             &["boolean", "string"]
+        } else if setting.repeats() {
+            &["array", "string"]
         } else {
             &["string", "integer"]
         };

@@ -14,7 +14,8 @@ pub struct Setting {
     pub flag: &'static str,
     /// Environment variables, the first that is set and not empty wins.
     pub env: &'static [&'static str],
-    /// What stands in for the value in the help; empty for a switch, which is `true` where it is named alone.
+    /// What stands in for the value in the help; empty for a switch, which is `true` where it is named alone. Ends in `...`
+    /// where the flag may be given several times; a variable then holds the values with white space between them.
     pub value: &'static str,
     /// The default, or in brackets how it is found.
     pub default: &'static str,
@@ -69,12 +70,34 @@ settings! {
         "Take AWS' hosts with IPv4 and IPv6 for AMP and STS";
     ROLE_ARN: "role-arn", ["AWS_ROLE_ARN"], "ARN", "[required]",
         "The IAM role that the token is exchanged for";
-    WEB_IDENTITY_TOKEN_FILE: "web-identity-token-file", ["AWS_WEB_IDENTITY_TOKEN_FILE"], "PATH", "[required]",
+    TOKEN_SOURCE: "token-source", ["AMP_SIDECAR_TOKEN_SOURCE"], "file|entra", "file",
+        "What is shown to AWS: the projected token itself, or an access token of Entra ID that it is exchanged for";
+    WEB_IDENTITY_TOKEN_FILE: "web-identity-token-file", ["AWS_WEB_IDENTITY_TOKEN_FILE"], "PATH", "[required with --token-source file]",
         "The projected service-account token, read afresh at each exchange";
+    AZURE_FEDERATED_TOKEN_FILE: "azure-federated-token-file", ["AZURE_FEDERATED_TOKEN_FILE"], "PATH", "[required with --token-source entra]",
+        "The projected service-account token for Entra ID, as Azure's webhook mounts it";
+    AZURE_CLIENT_ID: "azure-client-id", ["AZURE_CLIENT_ID"], "ID", "[required with --token-source entra]",
+        "The application or managed identity whose federated credential trusts the projected token";
+    AZURE_TENANT_ID: "azure-tenant-id", ["AZURE_TENANT_ID"], "ID", "[required with --token-source entra]",
+        "The Entra tenant of that application";
+    AZURE_AUTHORITY_HOST: "azure-authority-host", ["AZURE_AUTHORITY_HOST"], "URL", "https://login.microsoftonline.com/",
+        "The login endpoint of the Azure cloud; plain http only to loopback";
+    ENTRA_SCOPE: "entra-scope", ["AMP_SIDECAR_ENTRA_SCOPE"], "SCOPE", "[required with --token-source entra]",
+        "What the access token is for: the App ID URI that AWS trusts, and /.default";
+    ASSUME_ROLE: "assume-role", ["AMP_SIDECAR_ASSUME_ROLE"], "ARN[,external-id=ID]...", "[none]",
+        "A role to assume after --role-arn, each by the one before; the last one signs, and its session lives 1h at most";
     ROLE_SESSION_NAME: "role-session-name", ["AWS_ROLE_SESSION_NAME"], "NAME", "[from pod name and namespace]",
         "Names the session in CloudTrail; made valid and cut to 64 characters";
     SESSION_DURATION: "session-duration", ["AMP_SIDECAR_SESSION_DURATION"], "DURATION", "1h",
         "How long credentials are asked for, 15m to 12h and at most the role's own maximum";
+    SESSION_POLICY: "session-policy", ["AMP_SIDECAR_SESSION_POLICY"], "JSON", "[none]",
+        "An IAM policy that narrows what the signing session may, inline; at most 2048 characters without white space";
+    SESSION_POLICY_ARN: "session-policy-arn", ["AMP_SIDECAR_SESSION_POLICY_ARN"], "ARN...", "[none]",
+        "A managed policy that does the same";
+    SOURCE_IDENTITY: "source-identity", ["AMP_SIDECAR_SOURCE_IDENTITY"], "NAME", "[none]",
+        "Who is behind the session, for CloudTrail; set by the first --assume-role and kept by all after it";
+    SESSION_TAG: "session-tag", ["AMP_SIDECAR_SESSION_TAG"], "KEY=VALUE...", "[none]",
+        "A tag of the session of the last --assume-role";
     STS_REGION: "sts-region", ["AMP_SIDECAR_STS_REGION"], "REGION", "[the workspace's]",
         "Region of STS, where it is another than the workspace's";
     STS_ENDPOINT: "sts-endpoint", ["AWS_ENDPOINT_URL_STS"], "URL", "https://sts.<region>.amazonaws.com",
@@ -82,7 +105,7 @@ settings! {
     CA_BUNDLE: "ca-bundle", ["AWS_CA_BUNDLE"], "PATH", "[none]",
         "PEM file of certificates that are trusted beside the built-in roots";
     HTTPS_PROXY: "https-proxy", ["HTTPS_PROXY", "https_proxy"], "URL", "[none]",
-        "Proxy on the way to AMP and STS, http:// or https://, with user:password@ where it asks for them";
+        "Proxy on the way to AMP, STS and Entra ID, http:// or https://, with user:password@ where it asks for them";
     NO_PROXY: "no-proxy", ["NO_PROXY", "no_proxy"], "LIST", "[none]",
         "Hosts, domains, addresses and networks that are reached without the proxy, separated by commas; loopback always is";
     UPSTREAM_TIMEOUT: "upstream-timeout", ["AMP_SIDECAR_UPSTREAM_TIMEOUT"], "DURATION", "25s",
@@ -142,6 +165,12 @@ impl Setting {
     #[must_use]
     pub fn is_switch(&self) -> bool {
         self.value.is_empty()
+    }
+
+    /// Whether it may be given several times.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        self.value.ends_with("...")
     }
 
     /// The default as people read it: without the brackets where it is found in words.

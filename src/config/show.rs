@@ -6,7 +6,9 @@
 use std::fmt::{self, Display, Write as _};
 use std::time::Duration;
 
-use super::{Config, DoorFiles, LogFormat, Setting, Workspace, file, settings};
+use super::{
+    Config, DoorFiles, Identity, LogFormat, RoleSession, Setting, Workspace, file, settings,
+};
 
 /// Lines of YAML at one depth.
 struct Lines {
@@ -72,17 +74,7 @@ fn entry(workspace: &Workspace) -> String {
     entry.put(&settings::WORKSPACE_ID, id);
     entry.put(&settings::REGION, region);
     entry.put(&settings::REMOTE_WRITE_URL, remote_write_url);
-    entry.put(&settings::ROLE_ARN, &identity.role_arn);
-    entry.put(
-        &settings::WEB_IDENTITY_TOKEN_FILE,
-        identity.token_file.display(),
-    );
-    entry.put(&settings::ROLE_SESSION_NAME, &identity.session_name);
-    entry.put(
-        &settings::SESSION_DURATION,
-        duration(identity.session_duration),
-    );
-    entry.put(&settings::STS_ENDPOINT, &identity.sts_endpoint);
+    entry.put_identity(identity);
     entry.put(
         &settings::UPSTREAM_TIMEOUT,
         duration(limits.upstream_timeout),
@@ -112,6 +104,68 @@ impl Lines {
         Self {
             text: String::new(),
             indent,
+        }
+    }
+
+    fn put_identity(&mut self, identity: &Identity) {
+        let Identity {
+            token_file,
+            entra,
+            role,
+            hops,
+            sts_endpoint,
+            sts_region,
+        } = identity;
+        self.put(&settings::ROLE_ARN, &role.role_arn);
+        match entra {
+            None => {
+                self.put(&settings::TOKEN_SOURCE, "file");
+                self.put(&settings::WEB_IDENTITY_TOKEN_FILE, token_file.display());
+            }
+            Some(entra) => {
+                self.put(&settings::TOKEN_SOURCE, "entra");
+                self.put(&settings::AZURE_FEDERATED_TOKEN_FILE, token_file.display());
+                self.put(&settings::AZURE_CLIENT_ID, &entra.client_id);
+                self.put(&settings::AZURE_TENANT_ID, &entra.tenant_id);
+                self.put(&settings::AZURE_AUTHORITY_HOST, &entra.authority_host);
+                self.put(&settings::ENTRA_SCOPE, &entra.scope);
+            }
+        }
+        let with_id = |hop: &RoleSession| match &hop.external_id {
+            Some(id) => format!("{},external-id={id}", hop.role_arn),
+            None => hop.role_arn.clone(),
+        };
+        self.put_list(&settings::ASSUME_ROLE, hops.iter().map(with_id));
+        self.put(&settings::ROLE_SESSION_NAME, &role.name);
+        let signing = identity.signing();
+        self.put(&settings::SESSION_DURATION, duration(signing.duration));
+        if let Some(policy) = &signing.policy {
+            self.put(&settings::SESSION_POLICY, policy);
+        }
+        self.put_list(
+            &settings::SESSION_POLICY_ARN,
+            signing.policy_arns.iter().cloned(),
+        );
+        if let Some(name) = hops.first().and_then(|hop| hop.source_identity.as_ref()) {
+            self.put(&settings::SOURCE_IDENTITY, name);
+        }
+        let tags = signing
+            .tags
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"));
+        self.put_list(&settings::SESSION_TAG, tags);
+        self.put(&settings::STS_REGION, sts_region);
+        self.put(&settings::STS_ENDPOINT, sts_endpoint);
+    }
+
+    /// Nothing where there are none.
+    fn put_list(&mut self, setting: &Setting, values: impl Iterator<Item = String>) {
+        let values: Vec<String> = values.collect();
+        if !values.is_empty() {
+            let (key, values) = (file::key(setting), serde_json::Value::from(values));
+            let indent = self.indent;
+            // A list in JSON is one in YAML, and writing to a string cannot fail.
+            let _written = writeln!(self.text, "{indent}{key}: {values}");
         }
     }
 
@@ -166,7 +220,36 @@ mod tests {
             ("drain-timeout", "2m"),
             ("log-level", "debug"),
         ];
-        let config = tests::read(&settings, MINIMAL).unwrap();
+        for more in [&[][..], &CHAINED, &ENTRA] {
+            let settings: Vec<_> = settings.iter().chain(more).copied().collect();
+            round_trip(&settings);
+        }
+    }
+
+    const CHAINED: [(&str, &str); 6] = [
+        (
+            "assume-role",
+            "arn:aws:iam::444455556666:role/hub arn:aws:iam::777788889999:role/w,external-id=a,b=c:d",
+        ),
+        ("session-policy", r#"{"Statement": ["a\"b"]}"#),
+        (
+            "session-policy-arn",
+            "arn:aws:iam::aws:policy/A arn:aws:iam::aws:policy/B",
+        ),
+        ("source-identity", "aks@prod"),
+        ("session-tag", "team=obs env=é"),
+        ("sts-region", "eu-west-1"),
+    ];
+    const ENTRA: [(&str, &str); 5] = [
+        ("token-source", "entra"),
+        ("azure-federated-token-file", "/azure/token"),
+        ("azure-client-id", "5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a"),
+        ("azure-tenant-id", "contoso.onmicrosoft.com"),
+        ("entra-scope", "api://amp/.default"),
+    ];
+
+    fn round_trip(settings: &[(&str, &str)]) {
+        let config = tests::read(settings, MINIMAL).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("shown.yaml");
         std::fs::write(&path, config.to_string()).unwrap();
@@ -183,7 +266,10 @@ mod tests {
             ("https-proxy", "http://me:hunter2@proxy.example:3128"),
             ("allow-query", "true"),
         ];
-        let shown = tests::read(&settings, MINIMAL).unwrap().to_string();
+        let mut shown = tests::read(&settings, MINIMAL).unwrap().to_string();
+        for more in [&CHAINED[..], &ENTRA] {
+            shown.push_str(&tests::read(more, MINIMAL).unwrap().to_string());
+        }
         assert!(!shown.contains("hunter2"), "{shown}");
         let elsewhere = [
             // A file inside a file is none, and these need a file.
@@ -199,7 +285,6 @@ mod tests {
             &settings::IGNORE_CONFIGURED_ENDPOINT_URLS,
             &settings::USE_FIPS_ENDPOINT,
             &settings::USE_DUALSTACK_ENDPOINT,
-            &settings::STS_REGION,
         ];
         for setting in ALL.iter().filter(|setting| !elsewhere.contains(setting)) {
             assert!(

@@ -55,11 +55,11 @@ fn the_four_variables_are_enough() {
         "https://sts.eu-central-1.amazonaws.com/"
     );
     assert_eq!(
-        config.workspaces[0].identity.session_name,
+        config.workspaces[0].identity.role.name,
         "prometheus-0.monitoring"
     );
     assert_eq!(
-        config.workspaces[0].identity.session_duration,
+        config.workspaces[0].identity.role.duration,
         Duration::from_secs(3600)
     );
     assert_eq!(
@@ -339,14 +339,14 @@ fn an_entry_beats_the_environment_which_beats_the_top_of_the_file() {
         (first.region.as_str(), second.region.as_str()),
         ("eu-central-1", "us-west-2")
     );
-    let hours = |workspace: &Workspace| workspace.identity.session_duration.as_secs() / 3600;
+    let hours = |workspace: &Workspace| workspace.identity.role.duration.as_secs() / 3600;
     assert_eq!((hours(first), hours(second)), (2, 3));
     assert_eq!(
-        first.identity.role_arn,
+        first.identity.role.role_arn,
         "arn:aws:iam::777788889999:role/injected"
     );
     assert_eq!(
-        second.identity.role_arn,
+        second.identity.role.role_arn,
         "arn:aws:iam::444455556666:role/amp"
     );
     assert_eq!(

@@ -3,11 +3,18 @@
 //! In: the text of a setting. Out: the value, or in words what was expected, to be shown beside setting and value.
 //! Nothing here reads a file, the environment or the clock.
 
+mod identity;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hyper::Uri;
+
+pub(super) use identity::{
+    Hop, client_id, entra_scope, hop, policy_arn, session_policy, source_identity, tag, tenant_id,
+    token_path,
+};
 
 /// What a setting should have been, in words that complete "expected …".
 #[derive(Debug, PartialEq, Eq)]

@@ -3,13 +3,14 @@
 //! In: the [`Reader`], set to a section of the file where there is one. Out: a valid [`Workspace`], or `None` and the faults
 //! noted.
 
-use std::path::PathBuf;
+mod identity;
+
 use std::time::Duration;
 
 use super::reader::Reader;
 use super::target::Target;
-use super::values::{self, Expected};
-use super::{Identity, Limits, Reading, Workspace, settings};
+use super::values;
+use super::{Limits, Reading, Workspace, settings};
 
 impl Reader<'_> {
     /// A workspace, from the entry of the file that is being read or without one.
@@ -51,43 +52,6 @@ impl Reader<'_> {
             );
             None
         }
-    }
-
-    fn identity(&mut self, region: Option<&str>) -> Option<Identity> {
-        let role_arn = self.parse_required(
-            &settings::ROLE_ARN,
-            "the ARN of the role to assume",
-            values::role_arn,
-        );
-        let token_file = self.parse_required(
-            &settings::WEB_IDENTITY_TOKEN_FILE,
-            "the path of the projected service-account token",
-            |text| {
-                if text.starts_with("eyJ") {
-                    Err(Expected("a path, not the token itself".into()))
-                } else {
-                    Ok(PathBuf::from(text))
-                }
-            },
-        );
-        let session_duration = self.parse(&settings::SESSION_DURATION, |text| {
-            let (least, most) = (
-                Duration::from_secs(15 * 60),
-                Duration::from_secs(12 * 60 * 60),
-            );
-            values::duration_within(text, least, most, "15m to 12h")
-        });
-        let sts = self.sts(region);
-        let session_name = self
-            .given(&settings::ROLE_SESSION_NAME)
-            .unwrap_or_else(|| self.name_from_pod());
-        Some(Identity {
-            role_arn: role_arn?,
-            token_file: token_file?,
-            session_name: values::session_name(&session_name),
-            session_duration: session_duration?,
-            sts_endpoint: sts?.0,
-        })
     }
 
     /// A pod's name is its host name unless the manifest says otherwise.

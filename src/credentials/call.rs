@@ -59,7 +59,7 @@ pub enum CallError {
 
 /// The HTTP client could not be built.
 #[derive(Debug, thiserror::Error)]
-#[error("the client for STS could not be built: {}", chain(.0))]
+#[error("the client for STS and Entra could not be built: {}", chain(.0))]
 pub struct ClientError(#[source] reqwest::Error);
 
 // === impl Caller ===
@@ -199,4 +199,63 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What comes of a call that is answered so, and whether another request came.
+    async fn answered(head: &str, body: Vec<u8>) -> (Result<Answer, CallError>, bool) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap();
+        let head = head.replace("HOST", &host.to_string());
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 2048];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(head.as_bytes()).await.unwrap();
+            // The reader may have had enough.
+            stream.write_all(&body).await.unwrap_or_default();
+            drop(stream);
+            let again = tokio::time::timeout(Duration::from_millis(300), listener.accept());
+            again.await.is_ok()
+        });
+        let caller = Caller::new(
+            &std::sync::Arc::new(crate::tls::client(&[]).unwrap()),
+            &crate::config::Network::default(),
+        )
+        .unwrap();
+        let url = format!("http://{host}/").parse().unwrap();
+        let answer = caller.post(&url, HeaderMap::new(), "a=b".to_owned()).await;
+        (answer, serving.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_bounded_and_a_redirect_is_not_followed() {
+        let length = 65 * 1024;
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+        let (answer, _) = answered(&head, vec![b'x'; length]).await;
+        assert!(
+            matches!(answer, Err(CallError::TooLarge(StatusCode::OK))),
+            "{answer:?}"
+        );
+
+        let head = "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://HOST/other\r\nContent-Length: 0\r\n\r\n";
+        let (answer, again) = answered(head, Vec::new()).await;
+        assert_eq!(answer.unwrap().status, StatusCode::TEMPORARY_REDIRECT);
+        assert!(!again, "the redirect was followed");
+    }
+
+    #[tokio::test]
+    async fn the_date_of_an_unverified_peer_teaches_nothing() {
+        let head =
+            "HTTP/1.1 200 OK\r\nDate: Fri, 15 Jan 2027 08:00:00 GMT\r\nContent-Length: 2\r\n\r\n";
+        let (answer, _) = answered(head, b"ok".to_vec()).await;
+        let answer = answer.unwrap();
+        assert_eq!((answer.text(), answer.verified_date), (Some("ok"), None));
+    }
 }

@@ -4,9 +4,13 @@
 //! verified: that is for STS, and who shows claims to a person only tells what they are. The claims are no secret; the
 //! token is, and none of its text is kept here or in an error.
 
+use std::time::{Duration, SystemTime};
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
+
+use crate::quote::quote;
 
 /// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -41,6 +45,54 @@ impl Claims {
             .map_err(|_| NotClaims)?;
         // The parser's own words would quote the token.
         serde_json::from_slice(&json).map_err(|_| NotClaims)
+    }
+
+    /// What IAM holds against its provider's audiences: `azp` where there is one, else `aud`.
+    #[must_use]
+    pub fn audiences(&self) -> Vec<&str> {
+        match &self.azp {
+            Some(azp) => vec![azp],
+            None => self.aud.iter().map(String::as_str).collect(),
+        }
+    }
+
+    /// How long the token has been over, by its own word and this clock.
+    #[must_use]
+    pub fn over_since(&self, now: SystemTime) -> Option<Duration> {
+        let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.exp?))?;
+        now.duration_since(end).ok()
+    }
+
+    /// All of them in one line, each as it stands in the token.
+    #[must_use]
+    pub fn told(&self, now: SystemTime) -> String {
+        let mut line = format!(
+            "the token says iss {}, sub {}, aud {}",
+            quoted(&[&self.iss]),
+            quoted(&[&self.sub]),
+            quoted(&self.aud)
+        );
+        if let Some(azp) = &self.azp {
+            line.push_str(&format!(", azp {}", quoted(&[azp])));
+        }
+        if let Some(over) = self.over_since(now) {
+            line.push_str(&format!(", and that it expired {} s ago", over.as_secs()));
+        }
+        line
+    }
+}
+
+/// Values of claims as they may be shown: each in quotation marks, on one bounded line.
+#[must_use]
+pub fn quoted(values: &[impl AsRef<str>]) -> String {
+    let values: Vec<String> = values
+        .iter()
+        .take(8)
+        .map(|value| format!("{:?}", quote(value.as_ref())))
+        .collect();
+    match values.as_slice() {
+        [] => "none".to_owned(),
+        some => some.join(" and "),
     }
 }
 
@@ -97,5 +149,22 @@ mod tests {
             let told = Claims::of(wrong).unwrap_err().to_string();
             assert!(!told.contains("secret"), "{told}");
         }
+    }
+
+    #[test]
+    fn claims_are_told_on_one_line_with_what_aws_takes_for_the_audience() {
+        let json = r#"{"iss": "https://i/\u0007", "sub": "s", "aud": ["a", "b"], "exp": 100}"#;
+        let mut claims = Claims::of(&token(json)).unwrap();
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(
+            claims.told(at(99)),
+            r#"the token says iss "https://i/ ", sub "s", aud "a" and "b""#
+        );
+        assert!(claims.told(at(160)).ends_with("expired 60 s ago"));
+        assert_eq!(claims.audiences(), ["a", "b"]);
+        claims.azp = Some("client".to_owned());
+        assert_eq!(claims.audiences(), ["client"]);
+        claims.exp = Some(u64::MAX);
+        assert_eq!(claims.over_since(at(0)), None);
     }
 }

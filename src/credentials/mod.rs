@@ -1,18 +1,22 @@
 //! From the projected token to credentials that a batch can be signed with.
 //!
 //! ```text
-//! token file ─▶ token::read ─▶ sts::Sts ─▶ cache::Refresher ═▶ cache::Cache ─▶ batch::sign
-//!               afresh each     unsigned     one task, half of     read only,
-//!               time, by path   POST         the life, backoff     waits ≤ 2 s
+//! token file ─▶ [entra::Entra] ─▶ sts::Sts ─▶ [sts::Sts …] ─▶ cache::Refresher ═▶ cache::Cache ─▶ batch::sign
+//! afresh each    with --token-     unsigned:    --assume-role:   one task, half of     read only,
+//! time, by path  source entra      the token    signed with the  the life, backoff     waits ≤ 2 s
+//!                                  proves it    role before
 //! ```
 //!
-//! [`WebIdentity`] is the chain's first half, as one [`Source`] for the cache.
+//! [`Exchange`] is all that stands before the cache, as one [`Source`] for it: whatever of it fails, the whole is made again.
 
 pub mod cache;
 pub mod call;
 pub mod claims;
+pub mod entra;
+mod mend;
 pub mod sts;
 pub mod token;
+mod withhold;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,20 +24,25 @@ use std::sync::Arc;
 pub use cache::{Cache, Held, Refresher, Refusal, Unavailable};
 
 use cache::{Failure, Source};
+use call::Caller;
+use entra::{Entra, EntraError};
 use sts::{Obtained, Pace, Sts, StsError};
-use token::TokenError;
+use token::{Token, TokenError};
 
+use crate::clock::Clock;
+use crate::config::{Identity, RoleSession};
 use crate::telemetry::Meters;
 
-/// Credentials for the projected token, straight from STS.
+/// The way from the token to credentials, for one identity.
 #[derive(Debug)]
-pub struct WebIdentity {
-    /// The token's path.
-    pub token_file: PathBuf,
-    /// Where it is exchanged.
-    pub sts: Sts,
-    /// Where calls are counted.
-    pub meters: Arc<Meters>,
+pub struct Exchange {
+    token_file: PathBuf,
+    entra: Option<Entra>,
+    sts: Sts,
+    role: RoleSession,
+    hops: Vec<RoleSession>,
+    clock: Clock,
+    meters: Arc<Meters>,
 }
 
 /// Why an exchange gave no credentials.
@@ -42,31 +51,117 @@ pub enum ExchangeError {
     /// There was no token to exchange.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// STS gave nothing for it.
+    /// Entra gave no token for it.
     #[error(transparent)]
-    Sts(#[from] StsError),
+    Entra(#[from] EntraError),
+    /// STS gave nothing for the token.
+    #[error("{source}{mend}")]
+    WebIdentity {
+        /// What STS said.
+        source: StsError,
+        /// What to do, in words that go on from there; may be empty.
+        mend: String,
+    },
+    /// STS gave nothing for the credentials of the role before.
+    #[error("hop {number} of {of}, {role_arn}: {source}{mend}")]
+    Hop {
+        /// Which hop, from 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+        /// The role that was to be assumed.
+        role_arn: String,
+        /// What STS said.
+        source: StsError,
+        /// What to do, in words that go on from there; may be empty.
+        mend: String,
+    },
 }
 
-impl Source for WebIdentity {
+// === impl Exchange ===
+
+impl Exchange {
+    /// Exchanges for `identity` through `caller`.
+    #[must_use]
+    pub fn new(identity: &Identity, caller: &Caller, clock: &Clock, meters: &Arc<Meters>) -> Self {
+        let entra = identity
+            .entra
+            .clone()
+            .map(|application| Entra::new(application, caller.clone(), clock.clone()));
+        Self {
+            token_file: identity.token_file.clone(),
+            entra,
+            sts: Sts::new(
+                identity.sts_endpoint.clone(),
+                identity.sts_region.clone(),
+                caller.clone(),
+                clock.clone(),
+            ),
+            role: identity.role.clone(),
+            hops: identity.hops.clone(),
+            clock: clock.clone(),
+            meters: Arc::clone(meters),
+        }
+    }
+
+    /// What is shown to AWS.
+    async fn token(&self) -> Result<Token, ExchangeError> {
+        let token = token::read(&self.token_file).await?;
+        self.meters
+            .token_read(token.claims().and_then(|claims| claims.exp));
+        let Some(entra) = &self.entra else {
+            return Ok(token);
+        };
+        let exchanged = entra.exchange(&token).await;
+        self.count("Entra", &exchanged, EntraError::name);
+        Ok(exchanged?)
+    }
+
+    fn count<T, E>(&self, call: &'static str, answer: &Result<T, E>, name: fn(&E) -> &'static str) {
+        self.meters
+            .identity_call(call, answer.as_ref().map(|_| ()).map_err(name));
+    }
+}
+
+impl Source for Exchange {
     type Error = ExchangeError;
 
     async fn obtain(&self) -> Result<Obtained, ExchangeError> {
-        let token = token::read(&self.token_file).await?;
-        let claims = claims::Claims::of(token.expose()).ok();
-        self.meters.token_read(claims.and_then(|claims| claims.exp));
-        let obtained = self.sts.assume_role_with_web_identity(&token).await;
-        let result = obtained.as_ref().map(|_| ()).map_err(StsError::name);
-        self.meters
-            .identity_call("AssumeRoleWithWebIdentity", result);
-        Ok(obtained?)
+        let token = self.token().await?;
+        let obtained = self.sts.assume_role_with_web_identity(&self.role, &token);
+        let obtained = obtained.await;
+        self.count("AssumeRoleWithWebIdentity", &obtained, StsError::name);
+        let mut obtained = obtained.map_err(|source| {
+            // The clock may have learned from the refusal whether the token is really over.
+            let mend = mend::web_identity(&source, &self.role, token.claims(), self.clock.now());
+            ExchangeError::WebIdentity { source, mend }
+        })?;
+        let mut before = &self.role;
+        for (index, hop) in self.hops.iter().enumerate() {
+            let next = self.sts.assume_role(hop, &obtained.credentials).await;
+            self.count("AssumeRole", &next, StsError::name);
+            obtained = next.map_err(|source| ExchangeError::Hop {
+                number: index + 1,
+                of: self.hops.len(),
+                role_arn: hop.role_arn.clone(),
+                mend: mend::hop(&source, before, hop),
+                source,
+            })?;
+            before = hop;
+        }
+        Ok(obtained)
     }
 }
+
+// === impl ExchangeError ===
 
 impl Failure for ExchangeError {
     fn name(&self) -> &'static str {
         match self {
             Self::Token(error) => error.name(),
-            Self::Sts(error) => error.name(),
+            Self::Entra(error) => error.name(),
+            Self::WebIdentity { source, .. } => source.name(),
+            Self::Hop { source, .. } => source.hop_name(),
         }
     }
 
@@ -74,7 +169,8 @@ impl Failure for ExchangeError {
         match self {
             // Kubelet writes the token when it can, and nothing tells when that is.
             Self::Token(_) => Pace::Soon,
-            Self::Sts(error) => error.pace(),
+            Self::Entra(error) => error.pace(),
+            Self::WebIdentity { source, .. } | Self::Hop { source, .. } => source.pace(),
         }
     }
 }

@@ -1,27 +1,34 @@
-//! AssumeRoleWithWebIdentity, as the STS API reference (2011-06-15) describes it.
+//! The two calls of STS that give credentials, as its API reference (2011-06-15) describes them.
 //!
-//! In: a web identity token. Out: temporary credentials ([`Obtained`]), or an [`StsError`] that keeps STS' code and message
-//! and knows how soon another try makes sense. The call is unsigned: the token is the proof. The answer is bounded in
-//! time and size, a redirect is not followed, and an answer that does not hold usable credentials is an error like any
-//! other, so that the last good ones stay. The `Date` of an answer over verified TLS teaches the clock.
+//! In: a [`RoleSession`] to ask for, and what entitles to it: a web identity token (AssumeRoleWithWebIdentity, unsigned,
+//! because the token is the proof) or the credentials of another role (AssumeRole, signed with them). Out: temporary
+//! credentials ([`Obtained`]), or an [`StsError`] that keeps STS' code and message and knows how soon another try makes
+//! sense. An answer that does not hold usable credentials is an error like any other, so that the last good ones stay. The
+//! `Date` of an answer over verified TLS teaches the clock.
 
 mod answer;
+mod form;
 
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use hyper::{HeaderMap, StatusCode};
+use aws_sigv4::http_request::SignableBody;
+use aws_smithy_runtime_api::client::identity::Identity;
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{HeaderMap, StatusCode, Uri};
 
 use crate::clock::Clock;
-use crate::config::Identity;
-use crate::credentials::call::{CallError, Caller};
+use crate::config::RoleSession;
+use crate::credentials::call::{Answer, CallError, Caller, FORM};
 use crate::credentials::token::Token;
+use crate::sigv4::{self, Scope, SigningError};
 
-/// Calls STS for one identity.
+/// Calls one STS endpoint.
 #[derive(Debug)]
 pub struct Sts {
     caller: Caller,
-    identity: Identity,
+    endpoint: Uri,
+    region: String,
     clock: Clock,
 }
 
@@ -58,6 +65,9 @@ pub enum StsError {
         /// What is wrong with it.
         what: String,
     },
+    /// The call could not be signed, so it was not made.
+    #[error("the call of STS could not be signed: {0}")]
+    Unsigned(#[from] SigningError),
 }
 
 /// How soon another try makes sense.
@@ -71,85 +81,152 @@ pub enum Pace {
 
 // === impl StsError ===
 
+/// What an error is called in metrics: with the token, and in a hop after it.
+const NAMES: &[(&str, &str)] = &[
+    ("AccessDenied", "hop_AccessDenied"),
+    ("ExpiredToken", "hop_ExpiredToken"),
+    ("ExpiredTokenException", "hop_ExpiredTokenException"),
+    ("IDPCommunicationError", "hop_IDPCommunicationError"),
+    ("IDPRejectedClaim", "hop_IDPRejectedClaim"),
+    ("InternalFailure", "hop_InternalFailure"),
+    ("InvalidAction", "hop_InvalidAction"),
+    ("InvalidClientTokenId", "hop_InvalidClientTokenId"),
+    ("InvalidIdentityToken", "hop_InvalidIdentityToken"),
+    ("MalformedPolicyDocument", "hop_MalformedPolicyDocument"),
+    ("PackedPolicyTooLarge", "hop_PackedPolicyTooLarge"),
+    ("RegionDisabledException", "hop_RegionDisabledException"),
+    ("ServiceUnavailable", "hop_ServiceUnavailable"),
+    ("SignatureDoesNotMatch", "hop_SignatureDoesNotMatch"),
+    ("Throttling", "hop_Throttling"),
+    ("ValidationError", "hop_ValidationError"),
+    ("other_refusal", "hop_other_refusal"),
+    ("proxy", "hop_proxy"),
+    ("timed_out", "hop_timed_out"),
+    ("unreachable", "hop_unreachable"),
+    ("unsigned", "hop_unsigned"),
+    ("unusable_answer", "hop_unusable_answer"),
+];
+
 impl StsError {
     /// How soon another try makes sense.
     #[must_use]
     pub fn pace(&self) -> Pace {
         match self {
             Self::Refused { status, code, .. } => match code.as_str() {
-                "ExpiredTokenException"
+                "ExpiredToken"
+                | "ExpiredTokenException"
                 | "IDPCommunicationError"
                 | "Throttling"
                 | "InternalFailure"
+                // A signature's time is off: the clock has just learned by how much.
+                | "SignatureDoesNotMatch"
                 | "ServiceUnavailable" => Pace::Soon,
                 _ if status.is_server_error() => Pace::Soon,
                 _ => Pace::Slowly,
             },
             Self::Silent(_) | Self::Unusable { .. } => Pace::Soon,
+            Self::Unsigned(_) => Pace::Slowly,
         }
     }
 
     /// The metric's label: STS' code where it is one that the documentation knows.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        const KNOWN: &[&str] = &[
-            "AccessDenied",
-            "ExpiredTokenException",
-            "IDPCommunicationError",
-            "IDPRejectedClaim",
-            "InternalFailure",
-            "InvalidAction",
-            "InvalidIdentityToken",
-            "MalformedPolicyDocument",
-            "PackedPolicyTooLarge",
-            "RegionDisabledException",
-            "ServiceUnavailable",
-            "Throttling",
-            "ValidationError",
-        ];
-        match self {
-            Self::Refused { code, .. } => KNOWN
-                .iter()
-                .find(|known| *known == code)
-                .copied()
-                .unwrap_or("other_refusal"),
+        self.names().0
+    }
+
+    /// The metric's label where the error is that of a hop.
+    #[must_use]
+    pub fn hop_name(&self) -> &'static str {
+        self.names().1
+    }
+
+    fn names(&self) -> (&'static str, &'static str) {
+        let name = match self {
+            Self::Refused { code, .. } => code.as_str(),
             Self::Silent(error) => error.name(),
             Self::Unusable { .. } => "unusable_answer",
-        }
+            Self::Unsigned(_) => "unsigned",
+        };
+        NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .copied()
+            .unwrap_or(("other_refusal", "hop_other_refusal"))
     }
 }
 
 // === impl Sts ===
 
 impl Sts {
-    /// Calls STS for `identity` through `caller`.
+    /// Calls the STS at `endpoint`, which `region` is signed for.
     #[must_use]
-    pub fn new(identity: Identity, caller: Caller, clock: Clock) -> Self {
+    pub fn new(endpoint: Uri, region: String, caller: Caller, clock: Clock) -> Self {
         Self {
             caller,
-            identity,
+            endpoint,
+            region,
             clock,
         }
     }
 
-    /// Exchanges the token for credentials.
+    /// Exchanges the token for a session.
     ///
     /// # Errors
     /// [`StsError`] where STS gives none, or none that can be used.
-    pub async fn assume_role_with_web_identity(&self, token: &Token) -> Result<Obtained, StsError> {
-        let duration = self.identity.session_duration.as_secs().to_string();
-        let form = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs([
-                ("Action", "AssumeRoleWithWebIdentity"),
-                ("Version", "2011-06-15"),
-                ("RoleArn", &self.identity.role_arn),
-                ("RoleSessionName", &self.identity.session_name),
-                ("DurationSeconds", &duration),
-                ("WebIdentityToken", token.expose()),
-            ])
-            .finish();
-        let endpoint = &self.identity.sts_endpoint;
-        let answer = self.caller.post(endpoint, HeaderMap::new(), form).await?;
+    pub async fn assume_role_with_web_identity(
+        &self,
+        session: &RoleSession,
+        token: &Token,
+    ) -> Result<Obtained, StsError> {
+        let form = form::web_identity(session, token.expose());
+        let answer = self.caller.post(&self.endpoint, HeaderMap::new(), form);
+        self.read(&answer.await?, session, token.expose())
+    }
+
+    /// Assumes a role with the credentials of another.
+    ///
+    /// # Errors
+    /// [`StsError`] where STS gives none, or none that can be used.
+    pub async fn assume_role(
+        &self,
+        session: &RoleSession,
+        by: &Credentials,
+    ) -> Result<Obtained, StsError> {
+        let form = form::role(session);
+        let headers = self.signed(&form, by)?;
+        let answer = self.caller.post(&self.endpoint, headers, form);
+        self.read(
+            &answer.await?,
+            session,
+            by.session_token().unwrap_or_default(),
+        )
+    }
+
+    fn signed(&self, form: &str, by: &Credentials) -> Result<HeaderMap, SigningError> {
+        let host = self
+            .endpoint
+            .authority()
+            .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
+            .ok_or_else(|| SigningError::of("the endpoint has no host"))?;
+        let mut headers = HeaderMap::from_iter([(HOST, host), (CONTENT_TYPE, FORM)]);
+        let scope = Scope {
+            region: &self.region,
+            service: "sts",
+            time: self.clock.now(),
+        };
+        let body = SignableBody::Bytes(form.as_bytes());
+        let url = self.endpoint.to_string();
+        sigv4::sign_post(&mut headers, &url, body, scope, &Identity::from(by.clone()))?;
+        Ok(headers)
+    }
+
+    fn read(
+        &self,
+        answer: &Answer,
+        session: &RoleSession,
+        secret: &str,
+    ) -> Result<Obtained, StsError> {
         if let Some(date) = answer.verified_date {
             self.clock.learn(date);
         }
@@ -159,9 +236,9 @@ impl Sts {
             what: "it is not UTF-8".to_owned(),
         })?;
         if status.is_success() {
-            answer::credentials(status, xml, self.clock.now())
+            answer::credentials(status, xml, self.clock.now(), session.duration)
         } else {
-            Err(answer::refusal(status, xml))
+            Err(answer::refusal(status, xml, secret))
         }
     }
 }

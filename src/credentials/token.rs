@@ -1,47 +1,51 @@
 //! The web identity token, read afresh by path at each exchange.
 //!
 //! In: the path of a projected service-account token. Out: a [`Token`] that looks like a JWT, or a [`TokenError`] that says
-//! what the file held instead. Kubelet replaces the file by an atomic rename of the folder above it, so a descriptor that
-//! is kept open would go on reading the old token: the path is opened each time. Whether the token is *valid* only its
-//! issuer and STS can say; the shape is checked so that an empty or half-written file is named as that.
+//! what the file held instead, or who may read it. Kubelet replaces the file by an atomic rename of the link above it, so a
+//! descriptor that is kept open would go on reading the old token: the path is opened each time. Between following the link
+//! and opening the file the old folder may be gone, and a file that somebody writes in place may be half written: both pass
+//! within milliseconds, so what may pass is tried again for a moment before it is an error.
+//!
+//! Whether the token is *valid* only its issuer and STS can say, and an expired one is shown to STS all the same, because
+//! this machine's clock may be the one that is wrong; what the token says of itself is for the error's words alone.
+
+mod access;
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::io::AsyncReadExt;
+use zeroize::Zeroizing;
+
+use crate::credentials::claims::Claims;
 
 /// STS takes at most this many characters (API reference of AssumeRoleWithWebIdentity).
 const LONGEST: u64 = 20_000;
+/// The first pause before another look; it doubles up to the longest, 31 ms in all.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 
 /// A web identity token; wiped from memory when dropped, and never shown.
-pub struct Token(SecretString);
-
-impl Token {
-    /// The token itself, for the exchange alone.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        self.0.expose_secret()
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token([withheld])")
-    }
+pub struct Token {
+    text: SecretString,
+    claims: Option<Claims>,
 }
 
 /// Why no token could be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The file could not be opened or read.
-    #[error("token file {}: {source}", .path.display())]
+    #[error("token file {}: {source}{mend}", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+        /// Who may read it and what to set, in words that go on from there; may be empty.
+        mend: String,
     },
     /// The file holds nothing but white space.
     #[error("token file {} is empty", .0.display())]
@@ -52,7 +56,43 @@ pub enum TokenError {
     /// The file holds something else, or half of a token.
     #[error("token file {} does not hold a JSON web token (three parts of base64url, divided by dots)", .0.display())]
     NotAToken(PathBuf),
+    /// The file is being written, and not by renaming a whole one into its place.
+    #[error("token file {} changes while it is read", .0.display())]
+    Changing(PathBuf),
 }
+
+// === impl Token ===
+
+impl Token {
+    /// A token of this text, where it has a token's form.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        looks_like_jwt(text).then(|| Self {
+            text: SecretString::from(text),
+            claims: Claims::of(text).ok(),
+        })
+    }
+
+    /// The token itself, for the exchange alone.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.text.expose_secret()
+    }
+
+    /// What it says of itself, unverified; none where that cannot be read.
+    #[must_use]
+    pub fn claims(&self) -> Option<&Claims> {
+        self.claims.as_ref()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token([withheld])")
+    }
+}
+
+// === impl TokenError ===
 
 impl TokenError {
     /// The metric's label.
@@ -63,6 +103,24 @@ impl TokenError {
             Self::Empty(_) => "token_empty",
             Self::TooLong(_) => "token_too_long",
             Self::NotAToken(_) => "token_malformed",
+            Self::Changing(_) => "token_changing",
+        }
+    }
+
+    fn unreadable(path: &Path, source: io::Error) -> Self {
+        Self::Unreadable {
+            path: path.to_owned(),
+            mend: access::mend(path, &source),
+            source,
+        }
+    }
+
+    /// Whether it can be what the middle of a rotation looks like.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreadable { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Empty(_) | Self::NotAToken(_) | Self::Changing(_) => true,
+            Self::TooLong(_) => false,
         }
     }
 }
@@ -72,16 +130,34 @@ impl TokenError {
 /// # Errors
 /// [`TokenError`] where there is none.
 pub async fn read(path: &Path) -> Result<Token, TokenError> {
-    let unreadable = |source| TokenError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
-    let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
-    let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity(4096));
-    file.take(LONGEST + 1024)
-        .read_to_end(&mut bytes)
-        .await
-        .map_err(unreadable)?;
+    let owned = path.to_owned();
+    let reading = tokio::task::spawn_blocking(move || patiently(&owned));
+    let ended = |error| Err(TokenError::unreadable(path, io::Error::other(error)));
+    reading.await.unwrap_or_else(ended)
+}
+
+fn patiently(path: &Path) -> Result<Token, TokenError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match at_once(path) {
+            Err(error) if error.may_pass() && pause <= LONGEST_PAUSE => {
+                std::thread::sleep(pause);
+                pause *= 2;
+            }
+            settled => return settled,
+        }
+    }
+}
+
+fn at_once(path: &Path) -> Result<Token, TokenError> {
+    let unreadable = |source| TokenError::unreadable(path, source);
+    let mut file = File::open(path).map_err(unreadable)?;
+    let bytes = whole(&mut file).map_err(unreadable)?;
+    // A file that was replaced stays as it is under the descriptor; one that is written in place does not.
+    file.rewind().map_err(unreadable)?;
+    if whole(&mut file).map_err(unreadable)? != bytes {
+        return Err(TokenError::Changing(path.to_owned()));
+    }
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| TokenError::NotAToken(path.to_owned()))?
         .trim();
@@ -91,10 +167,13 @@ pub async fn read(path: &Path) -> Result<Token, TokenError> {
     if text.len() as u64 > LONGEST {
         return Err(TokenError::TooLong(path.to_owned()));
     }
-    if !looks_like_jwt(text) {
-        return Err(TokenError::NotAToken(path.to_owned()));
-    }
-    Ok(Token(SecretString::from(text)))
+    Token::of(text).ok_or_else(|| TokenError::NotAToken(path.to_owned()))
+}
+
+fn whole(file: &mut File) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+    file.take(LONGEST + 1024).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn looks_like_jwt(text: &str) -> bool {
@@ -112,61 +191,4 @@ fn looks_like_jwt(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    async fn read_text(text: &str) -> Result<String, &'static str> {
-        let folder = std::env::temp_dir().join(format!(
-            "amp-sidecar-token-{}-{}",
-            std::process::id(),
-            fastrand::u64(..)
-        ));
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join("token");
-        std::fs::write(&path, text).unwrap();
-        let result = read(&path).await;
-        std::fs::remove_dir_all(&folder).unwrap();
-        result
-            .map(|token| token.expose().to_owned())
-            .map_err(|error| error.name())
-    }
-
-    #[tokio::test]
-    async fn what_is_no_token_is_named() {
-        assert_eq!(
-            read_text("eyJh.eyJz.c2ln").await,
-            Ok("eyJh.eyJz.c2ln".into())
-        );
-        assert_eq!(
-            read_text(" \n eyJh.eyJz.c2ln\r\n").await,
-            Ok("eyJh.eyJz.c2ln".into())
-        );
-        assert_eq!(read_text("").await, Err("token_empty"));
-        assert_eq!(read_text("\n\n").await, Err("token_empty"));
-        for torn in [
-            "eyJh",
-            "eyJh.eyJz",
-            "eyJh.eyJz.",
-            "eyJh..c2ln",
-            "a.b.c.d",
-            "not a token",
-            "a.b.c\nd",
-        ] {
-            assert_eq!(read_text(torn).await, Err("token_malformed"), "{torn:?}");
-        }
-        let long = format!("a.{}.c", "b".repeat(20_000));
-        assert_eq!(read_text(&long).await, Err("token_too_long"));
-        assert_eq!(
-            read(Path::new("/does/not/exist")).await.unwrap_err().name(),
-            "token_unreadable"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_token_is_not_shown() {
-        assert_eq!(
-            format!("{:?}", Token(SecretString::from("eyJh.eyJz.c2ln"))),
-            "Token([withheld])"
-        );
-    }
-}
+mod tests;

@@ -28,7 +28,11 @@ pub struct Rig {
 
 /// The configuration that points at `world`, with `more` settings by flag.
 pub fn config(world: &World, more: &[(&str, &str)]) -> Config {
-    let env: HashMap<_, _> = world.environment().into_iter().collect();
+    config_of(&world.environment().into_iter().collect(), more)
+}
+
+/// The configuration of these variables, with `more` settings by flag.
+pub fn config_of(env: &HashMap<&str, String>, more: &[(&str, &str)]) -> Config {
     let flags: HashMap<&str, &str> = [("listen", "127.0.0.1:0"), ("admin-listen", "127.0.0.1:0")]
         .into_iter()
         .chain(more.iter().copied())
@@ -57,9 +61,12 @@ impl Rig {
     }
 
     pub async fn start_beside(world: World, settings: &[(&str, &str)]) -> Self {
-        let app = App::start(config(&world, settings), Clock::system())
-            .await
-            .unwrap();
+        let config = config(&world, settings);
+        Self::serve(world, config).await
+    }
+
+    pub async fn serve(world: World, config: Config) -> Self {
+        let app = App::start(config, Clock::system()).await.unwrap();
         let host = app.address().unwrap().to_string();
         let admin_host = app.admin_address().unwrap().to_string();
         let (stage, wanted) = watch::channel(Stage::Serving);

@@ -4,8 +4,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use emulator::entra::{EntraConfig, TokenVersion};
 use emulator::fault::{Fault, FaultKind};
-use emulator::world::Target;
+use emulator::world::{Target, World, WorldConfig};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::bodies;
@@ -118,6 +119,84 @@ async fn secrets_are_never_shown() {
         );
         if let Some(line) = lines.lines().find(|line| line.contains(&secret)) {
             panic!("the {what} is logged: {line}");
+        }
+    }
+}
+
+/// The assertion, whether Entra takes or quotes it, and the access token, whether STS knows its issuer or quotes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_on_their_way_through_entra_are_never_shown() {
+    let captured = Captured::default();
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(captured.clone())
+        .finish();
+    tracing::subscriber::set_global_default(lines).unwrap();
+
+    let claims = "eyJpc3MiOiJodHRwczovL25vYm9keS5leGFtcGxlLyIsInN1YiI6InMiLCJhdWQiOiJhIn0";
+    let access_token =
+        format!("eyJhbGciOiJSUzI1NiJ9.{claims}.cGxhbnRlZC1zaWduYXR1cmUtb2YtdGhlLXRva2Vu");
+    let granted = format!(r#"{{"token_type": "Bearer", "access_token": "{access_token}"}}"#);
+    let entra = EntraConfig::new(TokenVersion::V2);
+    let world = World::start(WorldConfig::through_entra(entra))
+        .await
+        .unwrap();
+    let assertion = std::fs::read_to_string(world.token_file()).unwrap();
+    let assertion = assertion.trim().to_owned();
+    let quoting = format!(
+        r#"{{"error": "invalid_client", "error_description": "AADSTS70021: not {assertion}", "error_codes": [70021]}}"#
+    );
+    let sts_quoting = format!(
+        "<ErrorResponse><Error><Code>ValidationError</Code><Message>Value '{access_token}' at 'webIdentityToken' failed</Message></Error></ErrorResponse>"
+    );
+    let mut shown = String::new();
+    for (at_entra, at_sts, expected) in [
+        (
+            FaultKind::answer(401, &quoting),
+            None,
+            "AADSTS70021: not [withheld]",
+        ),
+        (
+            FaultKind::answer(200, &granted),
+            None,
+            "No OpenIDConnect provider",
+        ),
+        (
+            FaultKind::answer(200, &granted),
+            Some(FaultKind::answer(400, &sts_quoting)),
+            "Value '[withheld]' at",
+        ),
+    ] {
+        world.faults(Target::Entra).set([Fault::new(at_entra)]);
+        world.faults(Target::Sts).set(at_sts.map(Fault::new));
+        let config = crate::rig::config(&world, &[]);
+        let app = amp_sidecar::app::App::start(config, amp_sidecar::clock::Clock::system())
+            .await
+            .unwrap();
+        let ready = format!("http://{}/readyz", app.admin_address().unwrap());
+        let (_stage, wanted) = tokio::sync::watch::channel(amp_sidecar::app::Stage::Serving);
+        let running = tokio::spawn(app.run(wanted));
+        let client = crate::rig::client();
+        let mut words = String::new();
+        for _ in 0..100 {
+            words = text(client.get(&ready).send().await.unwrap()).await;
+            if words.contains(expected) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(words.contains(expected), "{expected}: {words}");
+        shown.push_str(&words);
+        running.abort();
+    }
+    shown.push_str(&String::from_utf8(captured.0.lock().unwrap().clone()).unwrap());
+    assert!(shown.contains("TRACE"), "the log was not captured");
+    for token in [&assertion, &access_token] {
+        for part in token.split('.').skip(1) {
+            assert!(part.len() > 15);
+            if let Some(line) = shown.lines().find(|line| line.contains(part)) {
+                panic!("a token is shown: {line}");
+            }
         }
     }
 }

@@ -221,3 +221,43 @@ fn scripts_are_clean_to_bash_and_shellcheck() {
         peer(Command::new("shellcheck").arg(&path));
     }
 }
+
+// --- completions and man pages ---
+
+#[test]
+fn bash_completes_flags_and_a_man_page_lists_them() {
+    let sidecar = || Command::new(env!("CARGO_BIN_EXE_amp-sidecar"));
+    let folder = Folder::new();
+    let script = folder.write(
+        "completions",
+        &peer(sidecar().args(["completions", "bash"])),
+    );
+    let complete = r#"source "$0"
+        COMP_WORDS=(amp-sidecar setup aws --iss) COMP_CWORD=3
+        _amp__sidecar amp-sidecar --iss aws
+        printf '%s\n' "${COMPREPLY[@]}""#;
+    let replies = peer(Command::new("bash").args(["-c", complete]).arg(&script));
+    assert_eq!(replies, "--issuer\n");
+
+    let pages = folder.0.path();
+    peer(sidecar().arg("man").arg(pages));
+    for (page, flag) in [
+        ("amp-sidecar.1", "drain\\-idle"),
+        ("amp-sidecar-setup-aws.1", "issuer"),
+    ] {
+        let text = std::fs::read_to_string(pages.join(page)).unwrap();
+        assert!(
+            text.contains(".TH") && text.contains(flag),
+            "{page}: {text}"
+        );
+    }
+    assert_eq!(
+        sidecar()
+            .args(["completions", "dos"])
+            .output()
+            .unwrap()
+            .status
+            .code(),
+        Some(64)
+    );
+}

@@ -170,6 +170,31 @@ fn a_hangup_reads_the_configuration_again() {
     );
 }
 
+#[test]
+fn a_second_signal_ends_it_however_long_it_was_to_wait() {
+    let arguments = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    let mut process = sidecar()
+        .envs(MINIMAL)
+        .args(arguments)
+        .args(["--drain-idle", "60s", "--drain-timeout", "90s"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    let mut kill = Command::new("kill");
+    kill.args(["-TERM", &process.id().to_string()]);
+    assert!(kill.status().unwrap().success());
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(
+        process.try_wait().unwrap().is_none(),
+        "the first one drains"
+    );
+    let started = Instant::now();
+    assert!(kill.status().unwrap().success());
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
 /// Anonymous and file-backed pages alike; a release build has fewer of either. `benches/footprint` measures one.
 #[test]
 fn an_idle_sidecar_is_small() {

@@ -8,6 +8,8 @@
 //! [`Prometheus::sent`] against the store. Prometheus keeps its queue over that, because a reload restarts remote write
 //! only where its own settings changed.
 
+mod query;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,6 +29,7 @@ use super::samples::Samples;
 use super::{PeerError, call, environment, free_ports};
 use crate::amp::Labels;
 use crate::clock::Clock;
+pub use query::Reading;
 
 const NAME: &str = "prometheus";
 const READY_WITHIN: Duration = Duration::from_secs(60);

@@ -1,6 +1,6 @@
-//! The XML of STS' answers, as the API reference of AssumeRoleWithWebIdentity (2011-06-15) shows it.
+//! The XML of STS' answers, as the API reference (2011-06-15) shows it; both actions give credentials in the same form.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use hyper::StatusCode;
@@ -9,12 +9,12 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Obtained, StsError};
-use crate::quote::quote;
+use crate::credentials::withhold::quote_without;
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
 struct Answer {
-    assume_role_with_web_identity_result: AnswerResult,
+    #[serde(rename = "AssumeRoleWithWebIdentityResult", alias = "AssumeRoleResult")]
+    result: AnswerResult,
 }
 
 #[derive(Deserialize)]
@@ -46,11 +46,13 @@ struct AnswerError {
     message: String,
 }
 
-/// The credentials of a successful answer.
+/// The credentials of a successful answer. Nobody gets a longer life than was asked for, whatever the answer says: a time
+/// far ahead would keep dead credentials in use.
 pub(super) fn credentials(
     status: StatusCode,
     xml: &str,
     now: SystemTime,
+    asked_for: Duration,
 ) -> Result<Obtained, StsError> {
     let unusable = |what: &str| StsError::Unusable {
         status,
@@ -58,13 +60,13 @@ pub(super) fn credentials(
     };
     // The parser's own words may quote the answer, and with it a key.
     let answer: Answer = quick_xml::de::from_str(xml)
-        .map_err(|_| unusable("it is not the XML of AssumeRoleWithWebIdentity"))?;
+        .map_err(|_| unusable("it is not the XML of an answer with credentials"))?;
     let AnswerCredentials {
         access_key_id,
         secret_access_key,
         session_token,
         expiration,
-    } = answer.assume_role_with_web_identity_result.credentials;
+    } = answer.result.credentials;
     if access_key_id.is_empty() || secret_access_key.is_empty() || session_token.is_empty() {
         return Err(unusable("a key or the session token is empty"));
     }
@@ -80,6 +82,7 @@ pub(super) fn credentials(
     if expires <= now {
         return Err(unusable("its Expiration is over already"));
     }
+    let expires = expires.min(now + asked_for);
     let credentials = Credentials::new(
         access_key_id,
         secret_access_key,
@@ -93,15 +96,15 @@ pub(super) fn credentials(
     })
 }
 
-/// The error of an answer that is none.
-pub(super) fn refusal(status: StatusCode, xml: &str) -> StsError {
+/// The error of an answer that is none, without the secret that STS may quote in it.
+pub(super) fn refusal(status: StatusCode, xml: &str, secret: &str) -> StsError {
     match quick_xml::de::from_str::<ErrorAnswer>(xml) {
         Ok(ErrorAnswer { error }) => {
-            let message = quote(&error.message);
+            let said = |words: &str| quote_without(words, &[secret]);
             StsError::Refused {
                 status,
-                code: quote(&error.code),
-                message,
+                code: said(&error.code),
+                message: said(&error.message),
             }
         }
         Err(_) => StsError::Unusable {
@@ -115,7 +118,6 @@ pub(super) fn refusal(status: StatusCode, xml: &str) -> StsError {
 mod tests {
     use super::*;
     use crate::credentials::sts::Pace;
-    use std::time::Duration;
 
     const NOW: u64 = 1_800_000_000;
 
@@ -142,6 +144,7 @@ mod tests {
             StatusCode::OK,
             xml,
             SystemTime::UNIX_EPOCH + Duration::from_secs(NOW),
+            Duration::from_secs(3600),
         )
     }
 
@@ -155,6 +158,31 @@ mod tests {
         assert_eq!(obtained.credentials.access_key_id(), "ASIAEXAMPLE");
         assert_eq!(obtained.credentials.session_token(), Some("dG9rZW4+/w=="));
         assert!(!format!("{obtained:?}").contains("planted-secret"));
+    }
+
+    #[test]
+    fn an_answer_to_assume_role_is_read_the_same_and_no_life_is_longer_than_was_asked_for() {
+        let web_identity = answer("2037-01-15T09:00:00Z", "ASIAEXAMPLE");
+        let role = web_identity.replace("AssumeRoleWithWebIdentity", "AssumeRole");
+        for xml in [web_identity, role] {
+            let obtained = parse(&xml).unwrap();
+            let an_hour_on = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW + 3600);
+            assert_eq!(obtained.expires, an_hour_on);
+            assert_eq!(obtained.credentials.expiry(), Some(an_hour_on));
+        }
+        let other = answer("2037-01-15T09:00:00Z", "ASIA")
+            .replace("AssumeRoleWithWebIdentity", "GetSessionToken");
+        assert!(parse(&other).is_err());
+    }
+
+    #[test]
+    fn a_token_that_sts_quotes_is_withheld() {
+        let token = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwcyJ9.c2lnbmF0dXJl";
+        let xml = format!(
+            "<ErrorResponse><Error><Code>ValidationError</Code><Message>Value '{token}' at 'webIdentityToken' failed</Message></Error></ErrorResponse>"
+        );
+        let told = refusal(StatusCode::BAD_REQUEST, &xml, token).to_string();
+        assert!(told.contains("Value '[withheld]' at"), "{told}");
     }
 
     #[test]
@@ -189,13 +217,14 @@ mod tests {
         let error = refusal(
             StatusCode::BAD_REQUEST,
             &xml("InvalidIdentityToken", "Incorrect token audience"),
+            "",
         );
         assert_eq!(
             error.to_string(),
             "STS refused (400 Bad Request, InvalidIdentityToken): Incorrect token audience"
         );
         let pace = |status: u16, code: &str| {
-            refusal(StatusCode::from_u16(status).unwrap(), &xml(code, "x")).pace()
+            refusal(StatusCode::from_u16(status).unwrap(), &xml(code, "x"), "").pace()
         };
         for slow in [
             "InvalidIdentityToken",
@@ -215,11 +244,11 @@ mod tests {
         }
         assert_eq!(pace(503, "Anything"), Pace::Soon);
         assert_eq!(
-            refusal(StatusCode::BAD_GATEWAY, "<html>").name(),
+            refusal(StatusCode::BAD_GATEWAY, "<html>", "").name(),
             "unusable_answer"
         );
         assert_eq!(
-            refusal(StatusCode::BAD_REQUEST, &xml("New\u{7}Code", "x")).name(),
+            refusal(StatusCode::BAD_REQUEST, &xml("New\u{7}Code", "x"), "").name(),
             "other_refusal"
         );
     }

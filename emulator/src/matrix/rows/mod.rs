@@ -76,6 +76,20 @@ mod tests {
     }
 
     #[test]
+    fn the_table_in_the_docs_has_all_of_them() {
+        let docs = include_str!("../../../../docs/nothing-lost.md");
+        let told: Vec<_> = docs
+            .lines()
+            .skip_while(|line| !line.starts_with("| row | what goes wrong |"))
+            .skip(2)
+            .map_while(|line| line.strip_prefix("| ")?.split_once(" |"))
+            .map(|(name, _)| name)
+            .collect();
+        let names: Vec<_> = rows(&Form::full()).iter().map(|row| row.name).collect();
+        assert_eq!(told, names);
+    }
+
+    #[test]
     fn both_forms_have_the_same_rows_and_promises() {
         let told = |form| {
             rows(&form)

@@ -1,0 +1,188 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::config::{Config, Identity, Rejected, Surroundings};
+
+const ROLE: &str = "arn:aws:iam::111122223333:role/amp";
+const SECOND: &str = "arn:aws:iam::444455556666:role/writer";
+const THIRD: &str = "arn:aws:iam::777788889999:role/reader";
+const TOKEN: (&str, &str) = ("AWS_WEB_IDENTITY_TOKEN_FILE", "/token");
+
+/// What Azure's webhook puts into every labelled pod.
+const WEBHOOK: [(&str, &str); 4] = [
+    ("AZURE_CLIENT_ID", "5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a"),
+    ("AZURE_TENANT_ID", "9d1c6a54-7f0e-4d53-b1c8-3e2a7b6f5c40"),
+    (
+        "AZURE_FEDERATED_TOKEN_FILE",
+        "/var/run/secrets/azure/tokens/azure-identity-token",
+    ),
+    ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.us/"),
+];
+
+fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Identity, Rejected> {
+    let flags: HashMap<&str, &str> = flags.iter().copied().collect();
+    let env: HashMap<&str, &str> = [
+        ("AWS_REGION", "eu-central-1"),
+        ("AMP_SIDECAR_WORKSPACE_ID", "ws-1"),
+        ("AWS_ROLE_ARN", ROLE),
+    ]
+    .into_iter()
+    .chain(env.iter().copied())
+    .collect();
+    let owned = |value: Option<&&str>| value.map(|value| (*value).to_owned());
+    let around = Surroundings {
+        env: &|name| owned(env.get(name)),
+        memory_limit: None,
+        pod_namespace: None,
+        stdout_is_terminal: false,
+    };
+    Config::read(&|setting| owned(flags.get(setting.flag)), &around)
+        .map(|config| config.workspaces[0].identity.clone())
+}
+
+fn faulty(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Vec<String> {
+    let rejected = read(flags, env).unwrap_err();
+    rejected.faults.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_webhooks_variables_are_no_contradiction_but_flags_are() {
+    let env: Vec<_> = WEBHOOK.into_iter().chain([TOKEN]).collect();
+    assert!(read(&[], &env).unwrap().entra.is_none());
+
+    let flags = [
+        ("azure-client-id", WEBHOOK[0].1),
+        ("azure-authority-host", WEBHOOK[3].1),
+        ("entra-scope", "api://amp/.default"),
+    ];
+    let faults = faulty(&flags, &env);
+    assert_eq!(faults.len(), 3, "{faults:?}");
+    assert!(
+        faults
+            .iter()
+            .all(|fault| fault.contains("--token-source entra")),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn entra_needs_the_webhooks_variables_and_a_scope_and_misses_all_at_once() {
+    let source = ("AMP_SIDECAR_TOKEN_SOURCE", "entra");
+    let scope = ("AMP_SIDECAR_ENTRA_SCOPE", "api://amp/.default");
+    let env: Vec<_> = WEBHOOK.into_iter().chain([source, scope]).collect();
+    let identity = read(&[], &env).unwrap();
+    let entra = identity.entra.unwrap();
+    assert_eq!(
+        entra.authority_host.to_string(),
+        "https://login.microsoftonline.us/"
+    );
+    assert_eq!(entra.scope, "api://amp/.default");
+    assert!(identity.token_file.ends_with("azure-identity-token"));
+
+    let faults = faulty(&[("web-identity-token-file", "/token")], &[source]);
+    let named: Vec<&str> = faults
+        .iter()
+        .filter_map(|fault| fault.split(' ').next())
+        .collect();
+    assert_eq!(
+        named,
+        [
+            "--web-identity-token-file",
+            "--azure-federated-token-file",
+            "--azure-client-id",
+            "--azure-tenant-id",
+            "--entra-scope"
+        ]
+    );
+
+    let plain = [("AZURE_AUTHORITY_HOST", "http://login.example.com/")];
+    let env: Vec<_> = env.into_iter().chain(plain).collect();
+    let faults = faulty(&[], &env);
+    assert!(
+        faults.len() == 1 && faults[0].contains("loopback only"),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn each_session_of_a_chain_gets_what_is_its_own() {
+    let hops = format!("{SECOND},external-id=tenant-7 {THIRD}");
+    let flags = [
+        ("assume-role", hops.as_str()),
+        ("session-duration", "2h"),
+        ("session-policy", r#"{"Statement": []}"#),
+        (
+            "session-policy-arn",
+            "arn:aws:iam::aws:policy/A arn:aws:iam::aws:policy/B",
+        ),
+        ("source-identity", "aks"),
+        ("session-tag", "team=obs env=prod"),
+    ];
+    let identity = read(&flags, &[TOKEN]).unwrap();
+    let (role, second, third) = (&identity.role, &identity.hops[0], &identity.hops[1]);
+    let minutes = |n: u64| Duration::from_secs(60 * n);
+    assert_eq!(
+        (role.duration, second.duration, third.duration),
+        (minutes(15), minutes(15), minutes(60)),
+        "a chained session lives an hour at most"
+    );
+    assert_eq!(second.external_id.as_deref(), Some("tenant-7"));
+    assert_eq!(third.external_id, None);
+    assert_eq!(
+        (
+            second.source_identity.as_deref(),
+            third.source_identity.as_deref()
+        ),
+        (Some("aks"), None),
+        "STS carries it on"
+    );
+    for earlier in [role, second] {
+        assert!(
+            earlier.policy.is_none() && earlier.policy_arns.is_empty() && earlier.tags.is_empty()
+        );
+    }
+    assert_eq!(third.policy.as_deref(), Some(r#"{"Statement":[]}"#));
+    assert_eq!((third.policy_arns.len(), third.tags.len()), (2, 2));
+    assert_eq!(identity.signing(), third);
+
+    let alone = read(&flags[1..3], &[TOKEN]).unwrap();
+    assert_eq!(alone.role.duration, minutes(120));
+    assert!(alone.role.policy.is_some());
+}
+
+#[test]
+fn a_chain_that_cannot_work_is_refused_with_the_reason() {
+    for (hops, words) in [
+        (ROLE.to_owned(), "comes twice"),
+        (format!("{SECOND} {THIRD} {SECOND}"), "comes twice"),
+        (
+            "arn:aws-cn:iam::444455556666:role/x".to_owned(),
+            "partition",
+        ),
+        (format!("{SECOND} writer"), "a role's ARN"),
+    ] {
+        let faults = faulty(&[("assume-role", &hops)], &[TOKEN]);
+        assert!(faults.len() == 1 && faults[0].contains(words), "{faults:?}");
+    }
+    for lonely in [("source-identity", "aks"), ("session-tag", "team=obs")] {
+        let faults = faulty(&[lonely], &[TOKEN]);
+        assert!(
+            faults.len() == 1 && faults[0].contains("--assume-role"),
+            "{faults:?}"
+        );
+    }
+}
+
+#[test]
+fn sts_is_signed_for_the_region_of_its_host() {
+    let region = |flags: &[(&str, &str)]| read(flags, &[TOKEN]).unwrap().sts_region;
+    assert_eq!(region(&[]), "eu-central-1");
+    assert_eq!(
+        region(&[("sts-endpoint", "https://sts.us-east-1.amazonaws.com")]),
+        "us-east-1"
+    );
+    assert_eq!(
+        region(&[("sts-endpoint", "https://sts.internal.example")]),
+        "eu-central-1"
+    );
+}

@@ -1,0 +1,226 @@
+//! The projected token for an access token of Entra ID: the client credentials grant with a client assertion.
+//!
+//! In: the projected token, which Entra knows by the federated credential of an application or managed identity. Out: an
+//! access token for the App ID URI of the scope, which AWS trusts by an OIDC provider of its own; or an [`EntraError`] that
+//! keeps Entra's code and the numbers that Azure's support asks for, and knows the mend where the code is a known one.
+//! Whether the access token is of version 1 or 2 is decided by the application that the scope names; both are handed on as
+//! they are, and AWS' provider has to name the issuer that they carry.
+//!
+//! A token is asked for at each exchange and kept nowhere: it lives little longer than the credentials it gives, and one
+//! that is kept would be one more secret to hold.
+
+mod codes;
+
+use hyper::{HeaderMap, StatusCode, Uri};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::clock::Clock;
+use crate::config;
+use crate::credentials::call::{CallError, Caller};
+use crate::credentials::sts::Pace;
+use crate::credentials::token::Token;
+use crate::credentials::withhold::quote_without;
+use codes::Known;
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// Exchanges tokens for one application.
+#[derive(Debug)]
+pub struct Entra {
+    caller: Caller,
+    application: config::Entra,
+    endpoint: Uri,
+    clock: Clock,
+}
+
+/// Why Entra gave no token.
+#[derive(Debug, thiserror::Error)]
+pub enum EntraError {
+    /// Entra answered with an error.
+    #[error("Entra refused ({status}, {error}): {message}{}{}", self.mend(), support(.trace_id, .correlation_id))]
+    Refused {
+        /// The HTTP status.
+        status: StatusCode,
+        /// OAuth's word, as `invalid_client`.
+        error: String,
+        /// The number behind `AADSTS`.
+        code: Option<u32>,
+        /// Entra's words.
+        message: String,
+        /// What the assertion says of itself, where that decides.
+        assertion: String,
+        /// Entra's number of the request.
+        trace_id: String,
+        /// Entra's number of what the request belongs to.
+        correlation_id: String,
+    },
+    /// No answer came.
+    #[error("Entra {0}")]
+    Silent(#[from] CallError),
+    /// Something answered, but not as Entra does.
+    #[error("the answer of Entra ({status}) cannot be used: {what}")]
+    Unusable {
+        /// The HTTP status.
+        status: StatusCode,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    access_token: SecretString,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+    #[serde(default)]
+    error_description: String,
+    #[serde(default)]
+    error_codes: Vec<u32>,
+    #[serde(default)]
+    trace_id: String,
+    #[serde(default)]
+    correlation_id: String,
+}
+
+// === impl Entra ===
+
+impl Entra {
+    /// Exchanges for this application, through `caller`.
+    #[must_use]
+    pub fn new(application: config::Entra, caller: Caller, clock: Clock) -> Self {
+        let authority = application.authority_host.to_string();
+        let endpoint = format!(
+            "{}/{}/oauth2/v2.0/token",
+            authority.trim_end_matches('/'),
+            application.tenant_id
+        );
+        // Of a checked authority and a checked tenant a URL is made without fail.
+        let endpoint = endpoint
+            .parse()
+            .unwrap_or_else(|_| application.authority_host.clone());
+        Self {
+            caller,
+            application,
+            endpoint,
+            clock,
+        }
+    }
+
+    /// Exchanges the projected token.
+    ///
+    /// # Errors
+    /// [`EntraError`] where Entra gives no token, or none that can be used.
+    pub async fn exchange(&self, assertion: &Token) -> Result<Token, EntraError> {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([
+                ("grant_type", "client_credentials"),
+                ("client_id", &self.application.client_id),
+                ("scope", &self.application.scope),
+                ("client_assertion_type", JWT_BEARER),
+                ("client_assertion", assertion.expose()),
+            ])
+            .finish();
+        let answer = self.caller.post(&self.endpoint, HeaderMap::new(), form);
+        let answer = answer.await?;
+        let status = answer.status;
+        let unusable = |what| EntraError::Unusable { status, what };
+        let json = answer.text().ok_or_else(|| unusable("it is not UTF-8"))?;
+        // The parser's own words may quote the answer, and with it a token.
+        if !status.is_success() {
+            let refusal = serde_json::from_str(json)
+                .map_err(|_| unusable("it is not the JSON of an error of Entra"))?;
+            return Err(self.refused(status, refusal, assertion));
+        }
+        let granted: Granted =
+            serde_json::from_str(json).map_err(|_| unusable("it holds no access_token"))?;
+        Token::of(granted.access_token.expose_secret())
+            .ok_or_else(|| unusable("its access_token is no JSON web token, which AWS needs"))
+    }
+
+    fn refused(&self, status: StatusCode, refusal: Refusal, assertion: &Token) -> EntraError {
+        let said = |words: &str| quote_without(words, &[assertion.expose()]);
+        // What follows are the numbers, which have fields of their own.
+        let words = refusal.error_description.split("Trace ID:").next();
+        let message = said(words.unwrap_or_default());
+        let in_words = || {
+            let digits = message.strip_prefix("AADSTS")?.split(':').next()?;
+            digits.parse().ok()
+        };
+        EntraError::Refused {
+            status,
+            error: said(&refusal.error),
+            code: refusal.error_codes.first().copied().or_else(in_words),
+            assertion: assertion
+                .claims()
+                .map(|claims| claims.told(self.clock.now()))
+                .unwrap_or_default(),
+            trace_id: said(&refusal.trace_id),
+            correlation_id: said(&refusal.correlation_id),
+            message,
+        }
+    }
+}
+
+/// What Azure's support asks for.
+fn support(trace_id: &str, correlation_id: &str) -> String {
+    format!(" (trace id {trace_id}, correlation id {correlation_id})")
+}
+
+// === impl EntraError ===
+
+impl EntraError {
+    /// How soon another try makes sense.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        match self {
+            Self::Refused { status, .. }
+                if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS =>
+            {
+                Pace::Soon
+            }
+            Self::Refused { .. } => self.known().map_or(Pace::Slowly, |known| known.pace),
+            Self::Silent(_) | Self::Unusable { .. } => Pace::Soon,
+        }
+    }
+
+    /// The metric's label: Entra's code where it is one that we know.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => self.known().map_or("entra_other", |known| known.label),
+            Self::Silent(CallError::Unreachable(_)) => "entra_unreachable",
+            Self::Silent(CallError::Proxy(_)) => "entra_proxy",
+            Self::Silent(CallError::TimedOut) => "entra_timed_out",
+            Self::Silent(CallError::TooLarge(_)) | Self::Unusable { .. } => "entra_unusable_answer",
+        }
+    }
+
+    fn known(&self) -> Option<&'static Known> {
+        match self {
+            Self::Refused { code, .. } => Known::of((*code)?),
+            Self::Silent(_) | Self::Unusable { .. } => None,
+        }
+    }
+
+    /// What is wrong and what to do, and the claims where they decide.
+    fn mend(&self) -> String {
+        match (self, self.known()) {
+            (Self::Refused { assertion, .. }, Some(known)) => {
+                let claims = if known.by_claims && !assertion.is_empty() {
+                    format!("; {assertion}")
+                } else {
+                    String::new()
+                };
+                format!("; {}: {}{claims}", known.wrong, known.mend)
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+use std::time::Duration;
+
+use hyper::StatusCode;
+
+use super::*;
+
+fn session(arn: &str) -> RoleSession {
+    RoleSession {
+        role_arn: arn.to_owned(),
+        name: "pod".to_owned(),
+        duration: Duration::from_secs(900),
+        external_id: None,
+        policy: None,
+        policy_arns: Vec::new(),
+        source_identity: None,
+        tags: Vec::new(),
+    }
+}
+
+fn refused(code: &str, message: &str) -> StsError {
+    StsError::Refused {
+        status: StatusCode::FORBIDDEN,
+        code: code.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+fn claims(azp: Option<&str>) -> Claims {
+    Claims {
+        iss: "https://issuer.example/tenant/".to_owned(),
+        sub: "system:serviceaccount:ns:sa".to_owned(),
+        aud: vec!["api://amp".to_owned()],
+        azp: azp.map(str::to_owned),
+        exp: Some(1000),
+    }
+}
+
+const FIRST: &str = "arn:aws:iam::111122223333:role/first";
+const SECOND: &str = "arn:aws:iam::444455556666:role/second";
+
+fn told(code: &str, message: &str, azp: Option<&str>, now: u64) -> String {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
+    web_identity(
+        &refused(code, message),
+        &session(FIRST),
+        Some(&claims(azp)),
+        now,
+    )
+}
+
+#[test]
+fn a_wrong_audience_is_named_as_the_provider_must_list_it() {
+    let mend = told("InvalidIdentityToken", "Incorrect token audience", None, 0);
+    assert_eq!(
+        mend,
+        r#"; the token's aud is "api://amp", which the IAM OIDC provider for "https://issuer.example/tenant/" must list among its audiences"#
+    );
+    let mend = told(
+        "InvalidIdentityToken",
+        "Incorrect token audience",
+        Some("client"),
+        0,
+    );
+    assert!(
+        mend.contains(r#"azp (which AWS takes for its audience) is "client""#),
+        "{mend}"
+    );
+}
+
+#[test]
+fn a_missing_provider_and_an_unreadable_issuer_are_told_apart() {
+    let message =
+        "No OpenIDConnect provider found in your account for https://issuer.example/tenant/";
+    let mend = told("InvalidIdentityToken", message, None, 0);
+    assert!(
+        mend.contains("account 111122223333 needs an IAM OIDC provider"),
+        "{mend}"
+    );
+    let message = "Couldn't retrieve verification key from your identity provider";
+    for mend in [
+        told("InvalidIdentityToken", message, None, 0),
+        told("IDPCommunicationError", "", None, 0),
+    ] {
+        assert!(
+            mend.contains("https://issuer.example/tenant/.well-known/openid-configuration"),
+            "{mend}"
+        );
+    }
+}
+
+#[test]
+fn a_denied_token_is_told_what_the_trust_policy_must_say() {
+    let mend = told("AccessDenied", "Not authorized", Some("client"), 0);
+    for words in [
+        FIRST,
+        r#""issuer.example/tenant/:sub" is "system:serviceaccount:ns:sa""#,
+        r#""issuer.example/tenant/:aud" is "client" (its azp)"#,
+        r#""issuer.example/tenant/:oaud" is "api://amp""#,
+    ] {
+        assert!(mend.contains(words), "{words}: {mend}");
+    }
+}
+
+#[test]
+fn an_expired_token_is_named_whatever_failed() {
+    for mend in [
+        told("ExpiredTokenException", "Token expired", None, 1060),
+        told("SomethingElse", "", None, 1060),
+        web_identity(
+            &StsError::Unusable {
+                status: StatusCode::OK,
+                what: String::new(),
+            },
+            &session(FIRST),
+            Some(&claims(None)),
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1060),
+        ),
+    ] {
+        assert!(mend.contains("expired 60 s ago"), "{mend}");
+    }
+    assert!(told("ExpiredTokenException", "", None, 1060).contains("subPath"));
+    assert_eq!(told("SomethingElse", "", None, 999), "");
+}
+
+#[test]
+fn a_denied_hop_is_told_what_both_roles_need() {
+    let mut second = session(SECOND);
+    second.external_id = Some("tenant-7".to_owned());
+    second.source_identity = Some("aks".to_owned());
+    let mend = hop(&refused("AccessDenied", ""), &session(FIRST), &second);
+    let actions = "sts:AssumeRole, sts:SetSourceIdentity";
+    for words in [
+        format!("the trust policy of {SECOND} must allow {actions} to {FIRST}"),
+        format!("a policy of {FIRST} must allow {actions} on {SECOND}"),
+        "no sts:ExternalId in its conditions but the one given".to_owned(),
+    ] {
+        assert!(mend.contains(&words), "{words}: {mend}");
+    }
+    assert!(!mend.contains("tenant-7"), "{mend}");
+    let without = hop(
+        &refused("AccessDenied", ""),
+        &session(FIRST),
+        &session(SECOND),
+    );
+    assert!(without.contains("none is given here"), "{without}");
+}

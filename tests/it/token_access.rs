@@ -1,0 +1,138 @@
+//! A token that the process may not read: what the error says is held against real owners, modes and processes.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::rig;
+
+/// Whom most images run as.
+const NOBODY: u32 = 65532;
+
+/// What `/readyz` of the program says while it runs as `user`, or as we do where we may not become another.
+async fn complaint(folder: &Path, token: &Path, user: Option<u32>) -> String {
+    // A build folder may lie where nobody else can go.
+    let program = folder.join("amp-sidecar");
+    fs::copy(env!("CARGO_BIN_EXE_amp-sidecar"), &program).unwrap();
+    let admin = free_address();
+    let mut command = match user {
+        Some(user) => {
+            let mut command = Command::new("setpriv");
+            command
+                .args(["--reuid", &user.to_string(), "--regid", &user.to_string()])
+                .args(["--clear-groups", "--"])
+                .arg(&program);
+            command
+        }
+        None => Command::new(&program),
+    };
+    let mut process = command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", &admin])
+        .args(["--role-arn", "arn:aws:iam::111122223333:role/amp"])
+        .args(["--region", "eu-central-1"])
+        // Nobody listens there: the test must not speak to the network.
+        .args(["--sts-endpoint", "http://127.0.0.1:9"])
+        .args([
+            "--remote-write-url",
+            "http://127.0.0.1:9/workspaces/ws-1/api/v1/remote_write",
+        ])
+        .arg("--web-identity-token-file")
+        .arg(token)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let client = rig::client();
+    let started = Instant::now();
+    let said = loop {
+        let answer = client.get(format!("http://{admin}/readyz")).send().await;
+        if let Ok(answer) = answer {
+            let words = rig::text(answer).await;
+            if words.contains("token file") {
+                break words;
+            }
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "nothing was said"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    process.kill().unwrap();
+    process.wait().unwrap();
+    said
+}
+
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+fn token_in(folder: &Path) -> PathBuf {
+    fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+    let inner = folder.join("mounted");
+    fs::create_dir(&inner).unwrap();
+    fs::write(inner.join("token"), "eyJh.eyJz.c2ln").unwrap();
+    inner.join("token")
+}
+
+#[tokio::test]
+async fn the_error_says_which_group_or_user_the_pod_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = token_in(folder.path());
+    if !rustix::process::geteuid().is_root() {
+        // Who may not become another can at least be kept out by the mode.
+        fs::set_permissions(&token, Permissions::from_mode(0o040)).unwrap();
+        let said = complaint(folder.path(), &token, None).await;
+        assert!(
+            said.contains("with mode 0040") && said.contains("change the mode"),
+            "{said}"
+        );
+        return;
+    }
+    for (owner, group, mode, words) in [
+        (
+            0,
+            2000,
+            0o640,
+            "set the pod's securityContext.fsGroup to 2000\n",
+        ),
+        (
+            1000,
+            2000,
+            0o640,
+            "set the pod's securityContext.fsGroup to 2000, or runAsUser to 1000",
+        ),
+        (
+            1000,
+            1000,
+            0o600,
+            "set runAsUser to 1000, or the pod's securityContext.fsGroup to any group",
+        ),
+        (
+            0,
+            0,
+            0o600,
+            "set the pod's securityContext.fsGroup, to any group",
+        ),
+    ] {
+        chown(&token, Some(owner), Some(group)).unwrap();
+        fs::set_permissions(&token, Permissions::from_mode(mode)).unwrap();
+        let said = complaint(folder.path(), &token, Some(NOBODY)).await;
+        let told = format!(
+            "Permission denied (os error 13); it is owned by {owner}:{group} with mode {mode:04o}, and this process runs as {NOBODY} with the groups {NOBODY}: {words}"
+        );
+        assert!(said.contains(&told), "{told}\n{said}");
+    }
+    let mounted = token.parent().unwrap();
+    fs::set_permissions(mounted, Permissions::from_mode(0o750)).unwrap();
+    let said = complaint(folder.path(), &token, Some(NOBODY)).await;
+    let told = format!(
+        "the folder {} is owned by 0:0 with mode 0750",
+        mounted.display()
+    );
+    assert!(said.contains(&told), "{told}\n{said}");
+}
