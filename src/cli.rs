@@ -2,6 +2,8 @@
 
 pub mod pages;
 
+use std::path::PathBuf;
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{ALL, Fault, Setting};
@@ -13,13 +15,26 @@ Durations have a unit (500ms, 25s, 15m, 1h30m), bytes may have one (1MB, 32MiB).
 A flag with ... may be given several times; its variable holds the values with white space between them.
 
 Exit codes:
-  0   left after SIGTERM or SIGINT
+  0   left after SIGTERM or SIGINT; of check: data flows
+  1   of check: something is broken
   64  the configuration is invalid; every fault is named
   69  a port cannot be listened on";
 
 /// The command that shows the configuration.
 pub const CONFIG: &str = "config";
 const SCHEMA: &str = "schema";
+const CHECK: &str = "check";
+const JSON: &str = "json";
+const PROMETHEUS_CONFIG: &str = "prometheus-config";
+
+/// How `check` was asked for.
+#[derive(Debug)]
+pub struct Check {
+    /// For machines.
+    pub json: bool,
+    /// Prometheus' own file.
+    pub prometheus: Option<PathBuf>,
+}
 
 /// The whole command line; `run` is what is done where no command is named.
 #[must_use]
@@ -36,6 +51,21 @@ pub fn command() -> Command {
                 .help("Print the JSON Schema of that file instead, for editors")
                 .action(ArgAction::SetTrue),
         );
+    let check = Command::new(CHECK)
+        .about("Walk the whole way once and name what is broken with its mend; exit code 0 where data flows, else 1")
+        .args(ALL.iter().map(argument))
+        .arg(
+            Arg::new(JSON)
+                .long(JSON)
+                .help("Print one JSON object instead")
+                .action(ArgAction::SetTrue),
+        )
+        .arg(
+            Arg::new(PROMETHEUS_CONFIG)
+                .long(PROMETHEUS_CONFIG)
+                .help("Look at the remote_write of this prometheus.yml too")
+                .value_name("FILE"),
+        );
     Command::new("amp-sidecar")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Signs Prometheus remote write with a projected service-account token and forwards it to Amazon Managed Service for Prometheus.")
@@ -43,6 +73,7 @@ pub fn command() -> Command {
         .args(ALL.iter().map(argument))
         .subcommand(run)
         .subcommand(config)
+        .subcommand(check)
         .subcommand(setup::command())
         .subcommands(pages::commands())
         .disable_help_subcommand(true)
@@ -54,6 +85,18 @@ pub fn wants_schema(matches: &ArgMatches) -> bool {
     matches
         .subcommand_matches(CONFIG)
         .is_some_and(|config| config.get_flag(SCHEMA))
+}
+
+/// How `check` was asked for, if it was.
+#[must_use]
+pub fn check(matches: &ArgMatches) -> Option<Check> {
+    let check = matches.subcommand_matches(CHECK)?;
+    Some(Check {
+        json: check.get_flag(JSON),
+        prometheus: check
+            .get_one::<String>(PROMETHEUS_CONFIG)
+            .map(PathBuf::from),
+    })
 }
 
 /// What the command line says of a setting; several values with white space between them, as in the environment.

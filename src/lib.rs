@@ -25,11 +25,13 @@
 //! them, [`clock`] gives them the time, [`sigv4`] signs, [`drain`] knows when they may end,
 //! [`reload`] puts a new configuration in place.
 //!
-//! [`setup`] stands beside it all: it prints what must exist in AWS, Azure and Kubernetes, and ends.
+//! [`setup`] stands beside it all: it prints what must exist in AWS, Azure and Kubernetes, and ends; so does [`check`], which
+//! takes the whole way once and names what is broken.
 
 pub mod admin;
 pub mod app;
 pub mod batch;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;

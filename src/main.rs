@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use amp_sidecar::app::{App, Stage, StartError};
+use amp_sidecar::check;
 use amp_sidecar::cli::{self, pages};
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{self, Config, Fault, Log, LogFormat, Rejected, Surroundings};
@@ -50,7 +51,11 @@ fn main() -> ExitCode {
     if only_show && cli::wants_schema(&matches) {
         return show(&format!("{:#}\n", config::schema()));
     }
+    let check = cli::check(&matches);
     let read = move || Config::read(&|setting| cli::given(&matches, setting), &surroundings());
+    if let Some(asked) = check {
+        return print_check(read(), &asked);
+    }
     let config = match read() {
         Ok(config) => config,
         Err(rejected) => {
@@ -82,6 +87,41 @@ fn print_setup(misplaced: Vec<Fault>, arguments: &clap::ArgMatches) -> ExitCode 
             ExitCode::from(CANNOT_START)
         }
     }
+}
+
+/// Exit code 1 is for what was found; that nothing could be tried is another.
+fn print_check(config: Result<Config, Rejected>, asked: &cli::Check) -> ExitCode {
+    let report = match config {
+        Ok(config) => {
+            let prometheus = asked.prometheus.as_deref();
+            match runtime() {
+                Ok(runtime) => runtime.block_on(check::walk(&config, &Clock::system(), prometheus)),
+                Err(error) => {
+                    eprintln!("amp-sidecar: {error}");
+                    return ExitCode::from(CANNOT_START);
+                }
+            }
+        }
+        Err(rejected) => check::invalid(&rejected),
+    };
+    let text = if asked.json {
+        report.json()
+    } else {
+        report.text(wants_colour())
+    };
+    match show(&text) {
+        ExitCode::SUCCESS if report.is_whole() => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// As <https://no-color.org> asks: not where the variable is set and not empty.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "it is about the terminal, not about a setting"
+)]
+fn wants_colour() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
 }
 
 /// Whoever reads it may have gone, as `head` does.

@@ -202,7 +202,7 @@ fn running(
 }
 
 impl Way {
-    fn new(config: &Config) -> Result<Self, rustls::Error> {
+    pub(crate) fn new(config: &Config) -> Result<Self, rustls::Error> {
         Ok(Self {
             tls: Arc::new(tls::client(&config.extra_roots)?),
             network: config.network.clone(),

@@ -51,6 +51,15 @@ pub struct Routes {
     index: HashMap<String, usize>,
 }
 
+/// The workspace that a path asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// Whichever is the only one.
+    TheOnly,
+    /// The one of this id or name.
+    Named(&'a str),
+}
+
 // === impl Routes ===
 
 impl Routes {
@@ -72,12 +81,12 @@ impl Routes {
     }
 
     fn find(&self, path: &str) -> Result<&Arc<Running>, Verdict> {
-        match split(path) {
-            Some((None, "remote_write" | "write")) => self.only().ok_or(Verdict::AmbiguousPath {
+        match Wanted::by(path) {
+            Some(Wanted::TheOnly) => self.only().ok_or_else(|| Verdict::AmbiguousPath {
                 names: self.names(),
             }),
-            Some((Some(key), "remote_write")) => self.named(key).ok_or(Verdict::NoSuchPath),
-            _ => Err(Verdict::NoSuchPath),
+            Some(Wanted::Named(key)) => self.named(key).ok_or(Verdict::NoSuchPath),
+            None => Err(Verdict::NoSuchPath),
         }
     }
 
@@ -104,6 +113,20 @@ impl Routes {
     fn names(&self) -> Vec<String> {
         let name = |running: &Arc<Running>| running.config.name.clone();
         self.workspaces.iter().map(name).collect()
+    }
+}
+
+// === impl Wanted ===
+
+impl<'a> Wanted<'a> {
+    /// What this path asks for; `None` where no such path is served.
+    #[must_use]
+    pub fn by(path: &'a str) -> Option<Self> {
+        match split(path)? {
+            (None, "remote_write" | "write") => Some(Self::TheOnly),
+            (Some(key), "remote_write") => Some(Self::Named(key)),
+            _ => None,
+        }
     }
 }
 

@@ -25,6 +25,9 @@ pub(crate) struct Prove {
     /// Rows at once.
     #[arg(long, default_value_t = 8, value_name = "NUMBER")]
     jobs: usize,
+    /// Play a row that is not as promised once more, alone, and say so.
+    #[arg(long)]
+    again: bool,
     /// Another proxy's command line instead of amp-sidecar, with {listen},
     /// {port}, {upstream}, {upstream_address}, {region}, {workspace} and so on
     /// filled in.
@@ -77,6 +80,7 @@ impl Prove {
             form,
             rows: self.rows,
             at_once: self.jobs,
+            again: self.again,
             program,
             prometheus: self.prometheus,
             vmagent: self.vmagent,

@@ -18,7 +18,6 @@ import yaml
 
 from . import mounts
 from .report import Document, Report
-from .sources import PENDING, defined
 
 NAME = "amp-sidecar"
 # Prometheus' flush deadline, and the sidecar's --drain-timeout.
@@ -133,9 +132,6 @@ def opinion(report: Report, pod: Pod) -> None:
     """`amp-sidecar config` says what it would run with, or every fault."""
     name = pod.document.name
     environment = pod.environment | {"AMP_SIDECAR_MAX_INFLIGHT_BYTES": str(budget(pod))}
-    if environment.keys() & (PENDING - defined()):
-        # A program that does not know them refuses to listen there, and the rest would go unchecked.
-        environment |= {"AMP_SIDECAR_ALLOW_NON_LOOPBACK": "true"}
     with tempfile.TemporaryDirectory() as folder:
         environment = mounts.lay(Path(folder), pod.sidecar, pod.spec["volumes"], pod.settings, environment)
         done = subprocess.run([os.environ["AMP_SIDECAR"], "config"], env=environment, capture_output=True, text=True, timeout=20)

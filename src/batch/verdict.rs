@@ -31,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub const SERVED: &str = "POST /api/v1/remote_write, /api/v1/write and /workspaces/<id or name>/api/v1/remote_write of a configured workspace, and its query API where --allow-query is given";
 
 /// The names of all outcomes.
-pub const OUTCOMES: [&str; 23] = [
+pub const OUTCOMES: [&str; 24] = [
     "stored",
     "no_credentials",
     "unauthenticated",
@@ -50,6 +50,7 @@ pub const OUTCOMES: [&str; 23] = [
     "malformed",
     "too_large",
     "unsupported_media",
+    "not_let_in",
     "ambiguous_path",
     "no_such_path",
     "method_not_allowed",

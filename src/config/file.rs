@@ -8,13 +8,12 @@
 
 use std::collections::BTreeMap;
 
-use saphyr_parser::{Event, Parser, ScanError, Span, StrInput};
-
 use super::settings::{self, ALL, Setting};
-use super::{Fault, Rejected};
+use super::yaml::{Entry, Kind, Node};
+use super::{Fault, Rejected, yaml};
 
 /// Deeper than any valid file.
-const DEEPEST: usize = 8;
+const DEEPEST: usize = 9;
 /// The key of an entry's name, which is no setting: only a file needs it.
 pub(super) const NAME: &str = "name";
 pub(super) const WORKSPACES: &str = "workspaces";
@@ -34,26 +33,6 @@ pub(super) struct File {
 #[derive(Debug, Default)]
 pub(super) struct Section(BTreeMap<String, Entry>);
 
-/// A setting's text.
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) text: String,
-    pub(super) line: usize,
-}
-
-#[derive(Debug)]
-struct Node {
-    line: usize,
-    kind: Kind,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Scalar(String),
-    List(Vec<Node>),
-    Map(Vec<(Entry, Node)>),
-}
-
 /// The key of a setting.
 pub(super) fn key(setting: &Setting) -> String {
     setting.flag.replace('-', "_")
@@ -72,7 +51,7 @@ impl File {
             ..Self::default()
         };
         let mut faults = Vec::new();
-        match document(text) {
+        match yaml::document(text, DEEPEST) {
             Ok(None) => {}
             Ok(Some(Node {
                 kind: Kind::Map(entries),
@@ -202,115 +181,4 @@ fn allowed(text: &str, at_top: bool) -> Result<(), String> {
             })
         }
     }
-}
-
-// === impl Node ===
-
-impl Node {
-    /// A scalar, or scalars in a list with a space between them.
-    fn text(&self) -> Option<String> {
-        match &self.kind {
-            Kind::Scalar(text) => Some(text.clone()),
-            Kind::List(nodes) => {
-                let texts: Option<Vec<_>> = nodes
-                    .iter()
-                    .map(|node| match &node.kind {
-                        Kind::Scalar(text) => Some(text.as_str()),
-                        Kind::List(_) | Kind::Map(_) => None,
-                    })
-                    .collect();
-                texts.map(|texts| texts.join(" "))
-            }
-            Kind::Map(_) => None,
-        }
-    }
-
-    fn show(&self) -> String {
-        match &self.kind {
-            Kind::Scalar(text) => text.clone(),
-            Kind::List(_) => "a list".to_owned(),
-            Kind::Map(_) => "a mapping".to_owned(),
-        }
-    }
-}
-
-/// The one document of a file.
-fn document(text: &str) -> Result<Option<Node>, ScanError> {
-    let mut parser = Parser::new_from_str(text);
-    let mut document = None;
-    while let Some(event) = parser.next() {
-        match event? {
-            (
-                Event::StreamStart
-                | Event::DocumentStart(_)
-                | Event::DocumentEnd
-                | Event::StreamEnd
-                | Event::Nothing,
-                _,
-            ) => {}
-            (_, span) if document.is_some() => return Err(broken(span, "a second document")),
-            (event, span) => document = Some(node(&mut parser, event, span, 0)?),
-        }
-    }
-    // An empty file is a document of nothing.
-    Ok(document.filter(|node| !matches!(&node.kind, Kind::Scalar(text) if text.is_empty())))
-}
-
-fn node<'i>(
-    parser: &mut Parser<'i, StrInput<'i>>,
-    event: Event<'i>,
-    span: Span,
-    depth: usize,
-) -> Result<Node, ScanError> {
-    if depth > DEEPEST {
-        return Err(broken(span, "nested too deeply"));
-    }
-    let line = span.start.line();
-    let next = |parser: &mut Parser<'i, StrInput<'i>>| {
-        parser
-            .next()
-            .unwrap_or_else(|| Err(broken(span, "the file ends too early")))
-    };
-    let kind = match event {
-        Event::Scalar(text, style, ..) => {
-            let plain = matches!(style, saphyr_parser::ScalarStyle::Plain);
-            let nothing = plain && matches!(&*text, "~" | "null");
-            Kind::Scalar(if nothing {
-                String::new()
-            } else {
-                text.into_owned()
-            })
-        }
-        Event::SequenceStart(..) => {
-            let mut nodes = Vec::new();
-            loop {
-                match next(parser)? {
-                    (Event::SequenceEnd, _) => break Kind::List(nodes),
-                    (event, span) => nodes.push(node(parser, event, span, depth + 1)?),
-                }
-            }
-        }
-        Event::MappingStart(..) => {
-            let mut entries = Vec::new();
-            loop {
-                let key = match next(parser)? {
-                    (Event::MappingEnd, _) => break Kind::Map(entries),
-                    (Event::Scalar(text, ..), span) => Entry {
-                        text: text.into_owned(),
-                        line: span.start.line(),
-                    },
-                    (_, span) => return Err(broken(span, "a key that is no text")),
-                };
-                let (event, span) = next(parser)?;
-                entries.push((key, node(parser, event, span, depth + 1)?));
-            }
-        }
-        Event::Alias(_) => return Err(broken(span, "an alias: write the value out")),
-        _ => return Err(broken(span, "something else than values")),
-    };
-    Ok(Node { line, kind })
-}
-
-fn broken(span: Span, what: &str) -> ScanError {
-    ScanError::new_str(span.start, what)
 }

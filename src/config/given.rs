@@ -4,9 +4,10 @@
 //! variables in their order, the top of the file, the fixed default. An entry is the most specific, so it stands even
 //! where a variable (often injected by a platform, for all) says something else.
 
-use super::file::{self, Entry};
+use super::file;
 use super::reader::Reader;
 use super::values::{self, Expected};
+use super::yaml::Entry;
 use super::{Fault, Setting, settings};
 
 impl Reader<'_> {

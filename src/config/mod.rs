@@ -19,6 +19,7 @@ mod show;
 mod target;
 mod values;
 mod workspace;
+pub(crate) mod yaml;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -34,7 +35,7 @@ pub use network::{Network, Proxy};
 use reader::Reader;
 pub use schema::schema;
 pub use settings::{ALL, Setting};
-pub(crate) use values::{Expected, region, workspace_id};
+pub(crate) use values::{Expected, duration, region, workspace_id};
 
 /// A valid configuration.
 #[derive(Debug, Clone)]

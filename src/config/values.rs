@@ -61,7 +61,7 @@ pub(super) fn on_or_off(text: &str) -> Result<bool, Expected> {
 }
 
 /// A number with a unit, or several: `90s`, `15m`, `1h30m`.
-pub(super) fn duration(text: &str) -> Result<Duration, Expected> {
+pub(crate) fn duration(text: &str) -> Result<Duration, Expected> {
     let what = || Expected("a duration with its unit, as 500ms, 25s, 15m or 1h30m".into());
     let mut rest = text.trim();
     let mut total = Duration::ZERO;

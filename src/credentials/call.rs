@@ -98,11 +98,23 @@ impl Caller {
         form: String,
     ) -> Result<Answer, CallError> {
         headers.insert(CONTENT_TYPE, FORM);
-        let request = self
-            .client
-            .post(url.to_string())
-            .headers(headers)
-            .body(form);
+        let request = self.client.post(url.to_string());
+        self.answer(url, request.headers(headers).body(form)).await
+    }
+
+    /// Reads what stands at a URL.
+    ///
+    /// # Errors
+    /// [`CallError`] where no whole answer came.
+    pub async fn get(&self, url: &Uri) -> Result<Answer, CallError> {
+        self.answer(url, self.client.get(url.to_string())).await
+    }
+
+    async fn answer(
+        &self,
+        url: &Uri,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Answer, CallError> {
         let mut response = match request.send().await {
             Ok(response) => response,
             Err(error) => return Err(self.why(url, error).await),

@@ -26,6 +26,8 @@ pub struct Claims {
     pub azp: Option<String>,
     /// When it ends, in seconds since 1970.
     pub exp: Option<u64>,
+    /// When it begins, in seconds since 1970.
+    pub nbf: Option<u64>,
 }
 
 /// The text is no token whose claims can be read.

@@ -21,7 +21,7 @@ use crate::credentials::call::{CallError, Caller};
 use crate::credentials::sts::Pace;
 use crate::credentials::token::Token;
 use crate::credentials::withhold::quote_without;
-use codes::Known;
+pub use codes::Known;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -84,6 +84,11 @@ struct Refusal {
     trace_id: String,
     #[serde(default)]
     correlation_id: String,
+}
+
+/// What of Entra's refusals is known, for the table of mistakes.
+pub fn known() -> impl Iterator<Item = &'static Known> {
+    codes::TABLE.iter()
 }
 
 // === impl Entra ===

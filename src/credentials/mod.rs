@@ -45,6 +45,17 @@ pub struct Exchange {
     meters: Arc<Meters>,
 }
 
+/// A role on the way, and the one before it.
+#[derive(Debug, Clone, Copy)]
+pub struct Hop<'a> {
+    exchange: &'a Exchange,
+    index: usize,
+    /// The role that assumes it.
+    pub before: &'a RoleSession,
+    /// The role that is assumed.
+    pub role: &'a RoleSession,
+}
+
 /// Why an exchange gave no credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
@@ -104,17 +115,55 @@ impl Exchange {
         }
     }
 
-    /// What is shown to AWS.
-    async fn token(&self) -> Result<Token, ExchangeError> {
+    /// Reads the token.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn token(&self) -> Result<Token, TokenError> {
         let token = token::read(&self.token_file).await?;
         self.meters
             .token_read(token.claims().and_then(|claims| claims.exp));
+        Ok(token)
+    }
+
+    /// What is shown to AWS: Entra's token where it goes that way, else the same.
+    ///
+    /// # Errors
+    /// Where Entra gives none.
+    pub async fn for_aws(&self, token: Token) -> Result<Token, EntraError> {
         let Some(entra) = &self.entra else {
             return Ok(token);
         };
         let exchanged = entra.exchange(&token).await;
         self.count("Entra", &exchanged, EntraError::name);
-        Ok(exchanged?)
+        exchanged
+    }
+
+    /// The first session.
+    ///
+    /// # Errors
+    /// [`ExchangeError::WebIdentity`] where STS gives none.
+    pub async fn session(&self, token: &Token) -> Result<Obtained, ExchangeError> {
+        let obtained = self.sts.assume_role_with_web_identity(&self.role, token);
+        let obtained = obtained.await;
+        self.count("AssumeRoleWithWebIdentity", &obtained, StsError::name);
+        obtained.map_err(|source| {
+            // The clock may have learned from the refusal whether the token is really over.
+            let mend = mend::web_identity(&source, &self.role, token.claims(), self.clock.now());
+            ExchangeError::WebIdentity { source, mend }
+        })
+    }
+
+    /// The roles after it, in order; each is assumed with the session of the one before.
+    pub fn hops(&self) -> impl Iterator<Item = Hop<'_>> {
+        let before = std::iter::once(&self.role).chain(&self.hops);
+        let hops = before.zip(&self.hops).enumerate();
+        hops.map(|(index, (before, role))| Hop {
+            exchange: self,
+            index,
+            before,
+            role,
+        })
     }
 
     fn count<T, E>(&self, call: &'static str, answer: &Result<T, E>, name: fn(&E) -> &'static str) {
@@ -127,29 +176,38 @@ impl Source for Exchange {
     type Error = ExchangeError;
 
     async fn obtain(&self) -> Result<Obtained, ExchangeError> {
-        let token = self.token().await?;
-        let obtained = self.sts.assume_role_with_web_identity(&self.role, &token);
-        let obtained = obtained.await;
-        self.count("AssumeRoleWithWebIdentity", &obtained, StsError::name);
-        let mut obtained = obtained.map_err(|source| {
-            // The clock may have learned from the refusal whether the token is really over.
-            let mend = mend::web_identity(&source, &self.role, token.claims(), self.clock.now());
-            ExchangeError::WebIdentity { source, mend }
-        })?;
-        let mut before = &self.role;
-        for (index, hop) in self.hops.iter().enumerate() {
-            let next = self.sts.assume_role(hop, &obtained.credentials).await;
-            self.count("AssumeRole", &next, StsError::name);
-            obtained = next.map_err(|source| ExchangeError::Hop {
-                number: index + 1,
-                of: self.hops.len(),
-                role_arn: hop.role_arn.clone(),
-                mend: mend::hop(&source, before, hop),
-                source,
-            })?;
-            before = hop;
+        let token = self.for_aws(self.token().await?).await?;
+        let mut obtained = self.session(&token).await?;
+        for hop in self.hops() {
+            obtained = hop.assume(&obtained).await?;
         }
         Ok(obtained)
+    }
+}
+
+// === impl Hop ===
+
+impl Hop<'_> {
+    /// Assumes the role with the session of the one before.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Hop`] where STS gives nothing.
+    pub async fn assume(&self, by: &Obtained) -> Result<Obtained, ExchangeError> {
+        let Self {
+            exchange,
+            index,
+            before,
+            role,
+        } = self;
+        let next = exchange.sts.assume_role(role, &by.credentials).await;
+        exchange.count("AssumeRole", &next, StsError::name);
+        next.map_err(|source| ExchangeError::Hop {
+            number: index + 1,
+            of: exchange.hops.len(),
+            role_arn: role.role_arn.clone(),
+            mend: mend::hop(&source, before, role),
+            source,
+        })
     }
 }
 

@@ -64,13 +64,25 @@ impl Federation {
     }
 
     fn without_scheme(&self) -> &str {
-        self.issuer.strip_prefix("https://").unwrap_or(&self.issuer)
+        self.issuer
+            .split_once("://")
+            .map_or(self.issuer.as_str(), |(_, place)| place)
     }
 }
 
 // === impl Account ===
 
 impl Account {
+    /// The one that this role lies in.
+    #[must_use]
+    pub fn of(role_arn: &str) -> Self {
+        let part = |n| role_arn.split(':').nth(n).unwrap_or_default().to_owned();
+        Self {
+            partition: part(1),
+            id: part(4),
+        }
+    }
+
     /// The ARN of a role without a path.
     #[must_use]
     pub fn role_arn(&self, name: &str) -> String {

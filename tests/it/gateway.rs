@@ -1,12 +1,19 @@
 //! A sidecar that others can reach: who is let in, and how much room each one has.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use emulator::peers::compare::compare;
+use emulator::peers::prometheus::{Installed, Prometheus, Setup};
+use emulator::peers::sidecar::{Program, Sidecar};
+use emulator::peers::source::Source;
 use emulator::world::{World, WorldConfig};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use reqwest::{Certificate, Identity, StatusCode};
 use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 use crate::bodies::{self, Batch};
 use crate::rig::{Rig, V1};
@@ -194,4 +201,110 @@ async fn a_certificate_rotates_and_half_of_one_changes_nothing() {
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     panic!("the new certificate was not taken within 5 s");
+}
+
+/// Connections to one address go to the gateways in turn, past one that does not answer, as kube-proxy leads them.
+async fn service(gateways: Vec<SocketAddr>) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let leading = tokio::spawn(async move {
+        let mut turn = 0;
+        loop {
+            let (mut sender, _) = listener.accept().await.unwrap();
+            turn += 1;
+            let order: Vec<_> = (0..gateways.len())
+                .map(|n| gateways[(turn + n) % gateways.len()])
+                .collect();
+            tokio::spawn(async move {
+                for gateway in order {
+                    if let Ok(mut gateway) = TcpStream::connect(gateway).await {
+                        // Whichever side breaks it, the other sees it broken.
+                        let _bytes = tokio::io::copy_bidirectional(&mut sender, &mut gateway).await;
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (address, leading)
+}
+
+/// Two gateways behind one address; a real Prometheus writes by TLS and token; one gateway is killed without warning.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_gateways_is_killed_under_load_and_nothing_is_missing() {
+    let seconds = Duration::from_secs;
+    let installed = Installed::find(None).await.unwrap();
+    let installed = installed.expect("prometheus is not on the PATH: scripts/test brings it");
+    let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
+    put(folder.path(), &authority.issue());
+    std::fs::write(folder.path().join("ca.crt"), authority.root()).unwrap();
+    std::fs::write(folder.path().join("token"), TOKEN).unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+
+    let world = World::start(WorldConfig::default()).await.unwrap();
+    let program = Program::Sidecar(Path::new(env!("CARGO_BIN_EXE_amp-sidecar")).to_owned());
+    let door = [
+        format!("--listen-tls-cert={}", file("tls.crt")),
+        format!("--listen-tls-key={}", file("tls.key")),
+        format!("--listen-bearer-token-file={}", file("token")),
+    ];
+    let flags: Vec<&str> = door.iter().map(String::as_str).collect();
+    let mut doomed = Sidecar::start(&program, &world, &flags).await.unwrap();
+    let mut other = Sidecar::start(&program, &world, &flags).await.unwrap();
+    let (address, leading) = service(vec![doomed.listen(), other.listen()]).await;
+
+    let source = Source::start(200).await.unwrap();
+    let mut setup = Setup::new(
+        &installed.program,
+        source.address(),
+        format!("https://{address}/api/v1/write"),
+    );
+    setup.remote_write = serde_json::json!({
+        "authorization": {"credentials_file": file("token")},
+        "tls_config": {"ca_file": file("ca.crt")},
+        "queue_config": {"batch_send_deadline": "1s"},
+    });
+    let prometheus = Prometheus::start(setup).await.unwrap();
+    let stored = async |sidecar: &Sidecar| {
+        let metrics = sidecar.metrics().await.unwrap();
+        metrics
+            .value("amp_sidecar_batches_total", &[("outcome", "stored")])
+            .unwrap_or_default()
+    };
+    for _ in 0..150 {
+        if stored(&doomed).await + stored(&other).await > 4.0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // Prometheus keeps its connections, so the one that it is on is the one to kill.
+    if stored(&other).await > stored(&doomed).await {
+        std::mem::swap(&mut doomed, &mut other);
+    }
+    let by_other = stored(&other).await;
+    assert!(
+        stored(&doomed).await > 2.0,
+        "{}",
+        prometheus.log().last_words()
+    );
+    doomed.process_mut().kill().await.unwrap();
+    tokio::time::sleep(seconds(8)).await;
+
+    prometheus.stop_scraping().await.unwrap();
+    let sent = prometheus.sent().await.unwrap();
+    let mut found = compare(&sent, world.store());
+    for _ in 0..60 {
+        if found.missing == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        found = compare(&sent, world.store());
+    }
+    assert_eq!(found.missing, 0, "{found:?}\n{}", other.log().last_words());
+    assert!(found.total > 200 * 8, "only {} samples", found.total);
+    assert!(
+        stored(&other).await > by_other,
+        "the other one took nothing"
+    );
+    leading.abort();
 }

@@ -14,6 +14,7 @@
 
 mod bodies;
 mod cgroup;
+mod check;
 mod credentials;
 mod crowd;
 mod data_path;

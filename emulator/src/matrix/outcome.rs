@@ -66,6 +66,9 @@ pub struct Outcome {
     pub lost_because: Option<&'static str>,
     /// What is not as promised; nothing where all is.
     pub broken: Vec<String>,
+    /// What was not as promised at the first of two tries.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub broken_at_first: Vec<String>,
     /// The end of the proxy's log, where something is.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub log: String,
@@ -76,6 +79,14 @@ pub struct Outcome {
 // === impl Outcome ===
 
 impl Outcome {
+    /// This, after a first try that was not as promised.
+    pub(super) fn after(self, first: &Self) -> Self {
+        Self {
+            broken_at_first: first.broken.clone(),
+            ..self
+        }
+    }
+
     pub(super) fn of(row: &Row, played: Played<'_>) -> Self {
         let mut broken = Vec::new();
         broken.extend(samples_kept(row, &played));
@@ -105,6 +116,7 @@ impl Outcome {
                 played.log
             },
             broken,
+            broken_at_first: Vec::new(),
             seconds: tenths(played.took),
         }
     }
@@ -122,6 +134,7 @@ impl Outcome {
             seconds_until_flow: None,
             metric: row.shown.to_string(),
             lost_because: None,
+            broken_at_first: Vec::new(),
             broken: vec![format!("not played: {why}")],
             log: String::new(),
             seconds: tenths(took),

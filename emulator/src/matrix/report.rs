@@ -54,9 +54,10 @@ impl Report {
         ]
         .map(str::to_owned);
         let mut text = aligned(&head, &lines);
-        for row in self.rows.iter().filter(|row| !row.is_good()) {
+        let unsteady = |row: &&Outcome| !row.is_good() || !row.broken_at_first.is_empty();
+        for row in self.rows.iter().filter(unsteady) {
             let _written = writeln!(text, "\n{} ({}):", row.row, row.fault);
-            for broken in &row.broken {
+            for broken in row.broken_at_first.iter().chain(&row.broken) {
                 let _written = writeln!(text, "  {broken}");
             }
             for log in row.log.lines() {
@@ -144,6 +145,7 @@ impl Report {
 fn line(row: &Outcome) -> [String; 7] {
     let judgement = match (row.is_good(), row.lost_because) {
         (false, _) => "BROKEN",
+        (true, _) if !row.broken_at_first.is_empty() => "only at the second try",
         (true, None) => "kept",
         (true, Some(_)) => "lost as it must be",
     };

@@ -7,15 +7,15 @@ use crate::credentials::sts::Pace;
 
 /// A refusal that we know.
 #[derive(Debug)]
-pub(super) struct Known {
+pub struct Known {
     /// The numbers behind `AADSTS`; of several, all but the first are finer kinds of it.
     codes: &'static [u32],
     /// The metric's label.
-    pub(super) label: &'static str,
+    pub label: &'static str,
     /// What is wrong.
-    pub(super) wrong: &'static str,
+    pub wrong: &'static str,
     /// What to do.
-    pub(super) mend: &'static str,
+    pub mend: &'static str,
     /// Whether the assertion's claims are what it is about.
     pub(super) by_claims: bool,
     /// How soon another try makes sense.
@@ -38,7 +38,7 @@ const fn known(
     }
 }
 
-const TABLE: &[Known] = &[
+pub(super) const TABLE: &[Known] = &[
     Known {
         by_claims: true,
         ..known(

@@ -32,6 +32,7 @@ fn claims(azp: Option<&str>) -> Claims {
         aud: vec!["api://amp".to_owned()],
         azp: azp.map(str::to_owned),
         exp: Some(1000),
+        nbf: None,
     }
 }
 

@@ -1,0 +1,130 @@
+//! The issuer, as AWS will look at it: discovery document, then keys.
+//!
+//! In: the token and its claims. Out: whether the issuer calls itself what the token calls it, and publishes the key that signed
+//! it. Only AWS' own view counts, and that is from the internet: what cannot be read from here is a warning.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hyper::Uri;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::mistakes::{ISSUER_INTERNAL, ISSUER_LETTER, ISSUER_UNREACHABLE, KEY_UNKNOWN};
+use super::step::Outcome;
+use crate::credentials::call::Caller;
+use crate::credentials::claims::{Claims, quoted};
+use crate::credentials::token::Token;
+
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: String,
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    keys: Vec<Key>,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    #[serde(default)]
+    kid: String,
+}
+
+/// A token's first part, which is no secret.
+#[derive(Deserialize)]
+struct Head {
+    kid: String,
+}
+
+/// Reads what the issuer publishes.
+pub(super) async fn published(
+    token: &Token,
+    claims: &Claims,
+    caller: &Caller,
+) -> (Outcome, Option<()>) {
+    (
+        look(token, claims, caller)
+            .await
+            .unwrap_or_else(|broken| broken),
+        None,
+    )
+}
+
+async fn look(token: &Token, claims: &Claims, caller: &Caller) -> Result<Outcome, Outcome> {
+    let iss = quoted(&[&claims.iss]);
+    if is_internal(&claims.iss) {
+        return Err(Outcome::broken(format!(
+            "{iss} is inside the cluster, where AWS cannot read it"
+        ))
+        .mend(ISSUER_INTERNAL));
+    }
+    let place = format!(
+        "{}/.well-known/openid-configuration",
+        claims.iss.trim_end_matches('/')
+    );
+    let discovery: Discovery = get(caller, &place).await?;
+    if discovery.issuer != claims.iss {
+        let told = format!(
+            "the token says iss {iss}, and the discovery document there names another issuer: {}",
+            quoted(&[&discovery.issuer])
+        );
+        return Err(Outcome::broken(told).mend(ISSUER_LETTER));
+    }
+    let keys: Keys = get(caller, &discovery.jwks_uri).await?;
+    let count = keys.keys.len();
+    match key_id(token) {
+        Some(kid) if keys.keys.iter().all(|key| key.kid != kid) => {
+            let told = format!(
+                "{iss} publishes {count} of its keys, and no key {}, which the token is signed with",
+                quoted(&[&kid])
+            );
+            Err(Outcome::broken(told).mend(KEY_UNKNOWN))
+        }
+        _ => Ok(Outcome::ok(format!(
+            "{iss} can be read from here, names itself so, and publishes the token's key among {count}"
+        ))),
+    }
+}
+
+async fn get<T: DeserializeOwned>(caller: &Caller, url: &str) -> Result<T, Outcome> {
+    let unread = |what: &str| {
+        Outcome::warning(format!(
+            "{} could not be read from here: {what}",
+            quoted(&[url])
+        ))
+        .mend(ISSUER_UNREACHABLE)
+    };
+    let url: Uri = url.parse().map_err(|_| unread("it is no URL"))?;
+    let answer = caller
+        .get(&url)
+        .await
+        .map_err(|error| unread(&format!("it {error}")))?;
+    if !answer.status.is_success() {
+        return Err(unread(&format!("the answer was {}", answer.status)));
+    }
+    let text = answer.text().ok_or_else(|| unread("it is not UTF-8"))?;
+    serde_json::from_str(text).map_err(|_| unread("it is not the JSON that it should be"))
+}
+
+fn key_id(token: &Token) -> Option<String> {
+    let head = token.expose().split('.').next()?;
+    let json = URL_SAFE_NO_PAD.decode(head.trim_end_matches('=')).ok()?;
+    let head: Head = serde_json::from_slice(&json).ok()?;
+    Some(head.kid)
+}
+
+/// What a cluster is called by itself, where nobody gave it a public issuer.
+fn is_internal(iss: &str) -> bool {
+    let host = iss
+        .parse::<Uri>()
+        .ok()
+        .and_then(|url| url.host().map(str::to_owned));
+    host.is_none_or(|host| {
+        let host = host.trim_end_matches('.');
+        host == "kubernetes.default.svc"
+            || host.starts_with("kubernetes.default.svc.")
+            || host.ends_with(".cluster.local")
+    })
+}

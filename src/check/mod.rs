@@ -1,0 +1,147 @@
+//! `amp-sidecar check`: takes the way of a batch once, and says of each step how it went, by what evidence, and how to mend it.
+//!
+//! In: a configuration, or why there is none. Out: a [`Report`]. Every step is done by the code that `run` does it with (the
+//! token's reader, the dialer, the calls of Entra and STS, the whole pipeline of a batch), so that what passes here passes
+//! there; here is only what their errors mean. Nothing is changed anywhere: sessions are asked for, and the batch that is
+//! written is empty. No secret is shown: of the token only claims are, of credentials nothing.
+//!
+//! A way of its own, with a second client for STS and AMP, was rejected: it would find its own faults.
+
+mod amp;
+mod issuer;
+pub mod mistakes;
+mod prometheus;
+mod reach;
+mod report;
+mod settings;
+mod step;
+mod sts;
+mod token;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use report::Report;
+pub use settings::invalid;
+pub use step::{Mend, Outcome, State, Step};
+
+use crate::clock::Clock;
+use crate::config::{Config, Workspace};
+use crate::credentials::Exchange;
+use crate::credentials::call::Caller;
+use crate::telemetry::Telemetry;
+use crate::workspace::Way;
+
+/// Walks the way of every workspace, and looks at Prometheus' own file where one is named.
+pub async fn walk(config: &Config, clock: &Clock, prometheus: Option<&Path>) -> Report {
+    let mut report = Report::default();
+    report.add("settings", settings::valid(config));
+    match Way::new(config) {
+        Ok(way) => {
+            for workspace in &config.workspaces {
+                let walk = Walk::through(workspace, &way, clock.apart()).await;
+                report.steps.extend(walk.steps);
+            }
+        }
+        Err(error) => report.add(
+            "certificates",
+            Outcome::broken(format!("--ca-bundle: {error}")).mend(mistakes::SETTING),
+        ),
+    }
+    if let Some(path) = prometheus {
+        for (name, outcome) in prometheus::look(path, config) {
+            report.add(&name, outcome);
+        }
+    }
+    report
+}
+
+/// The steps of one workspace.
+struct Walk<'a> {
+    workspace: &'a Workspace,
+    steps: Vec<Step>,
+}
+
+impl<'a> Walk<'a> {
+    async fn through(workspace: &'a Workspace, way: &Way, clock: Clock) -> Self {
+        let mut walk = Self {
+            workspace,
+            steps: Vec::new(),
+        };
+        if walk.whole_way(way, &clock).await.is_none() {
+            walk.name_the_untried();
+        }
+        walk
+    }
+
+    /// `None` where a step is broken that the next one needs.
+    async fn whole_way(&mut self, way: &Way, clock: &Clock) -> Option<()> {
+        let identity = &self.workspace.identity;
+        let caller = match Caller::new(&way.tls, &way.network) {
+            Ok(caller) => caller,
+            Err(error) => {
+                return self.take(STS_ENDPOINT, (Outcome::broken(error.to_string()), None));
+            }
+        };
+        let meters = Arc::new(Telemetry::new().meters(&self.workspace.name));
+        let exchange = Exchange::new(identity, &caller, clock, &meters);
+
+        let sts = self.take(
+            STS_ENDPOINT,
+            reach::sts(identity, way, &caller, clock).await,
+        );
+        self.take(AMP_ENDPOINT, reach::amp(self.workspace, way).await);
+        let token = self.take(TOKEN_FILE, token::file(&exchange, identity).await)?;
+        if let Some(claims) = self.take(TOKEN, token::claims(&token, clock.now())) {
+            self.take(ISSUER, issuer::published(&token, &claims, &caller).await);
+        }
+        let token = match &identity.entra {
+            Some(_) => self.take(ENTRA, token::through_entra(&exchange, token).await)?,
+            None => token,
+        };
+        sts?;
+        let session = sts::web_identity(&exchange, identity, &token, clock).await;
+        let mut session = self.take(WEB_IDENTITY, session)?;
+        for (index, hop) in exchange.hops().enumerate() {
+            session = self.take(&hop_name(index), sts::hop(hop, &session, clock).await)?;
+        }
+        let written = amp::empty_write(self.workspace, way, session, clock, meters).await;
+        self.take(WRITE, written)
+    }
+
+    fn take<T>(&mut self, step: &str, (outcome, value): (Outcome, Option<T>)) -> Option<T> {
+        self.steps.push(Step {
+            workspace: Some(self.workspace.name.clone()),
+            step: step.to_owned(),
+            outcome,
+        });
+        value
+    }
+
+    fn name_the_untried(&mut self) {
+        let identity = &self.workspace.identity;
+        let mut plan = vec![TOKEN.to_owned(), ISSUER.to_owned()];
+        plan.extend(identity.entra.as_ref().map(|_| ENTRA.to_owned()));
+        plan.push(WEB_IDENTITY.to_owned());
+        plan.extend((0..identity.hops.len()).map(hop_name));
+        plan.push(WRITE.to_owned());
+        for name in plan {
+            if self.steps.iter().all(|step| step.step != name) {
+                self.take(&name, (Outcome::untried(), None::<()>));
+            }
+        }
+    }
+}
+
+const STS_ENDPOINT: &str = "STS endpoint";
+const AMP_ENDPOINT: &str = "AMP endpoint";
+const TOKEN_FILE: &str = "token file";
+const TOKEN: &str = "token";
+const ISSUER: &str = "issuer";
+const ENTRA: &str = "Entra ID";
+const WEB_IDENTITY: &str = "AssumeRoleWithWebIdentity";
+const WRITE: &str = "empty write";
+
+fn hop_name(index: usize) -> String {
+    format!("AssumeRole {}", index + 1)
+}

@@ -1,0 +1,226 @@
+//! Prometheus' own file: whether its `remote_write` leads here, and fits.
+//!
+//! In: the path of a `prometheus.yml`, and the configuration. Out: an outcome for each of its `remote_write` entries, and for each
+//! workspace that nobody writes to. Entries that lead elsewhere are somebody else's. Nothing of the file is shown but URLs
+//! without user and password, and the names of keys.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use hyper::Uri;
+
+use super::mistakes::{
+    PROMETHEUS_DIRECT, PROMETHEUS_ELSEWHERE, PROMETHEUS_FILE, PROMETHEUS_PATH, PROMETHEUS_QUEUE,
+    PROMETHEUS_SIGV4, PROMETHEUS_TIMEOUT,
+};
+use super::step::Outcome;
+use crate::config::yaml::{self, Node};
+use crate::config::{Config, Workspace, duration};
+use crate::router::Wanted;
+
+/// A larger file is none that a person wrote.
+const LARGEST: u64 = 16 << 20;
+/// Deeper than any valid file.
+const DEEPEST: usize = 32;
+/// What Prometheus' ways to authenticate are called that cannot be meant for a sidecar.
+const SIGNERS: &[&str] = &["sigv4", "azuread", "google_iam", "oauth2"];
+/// Prometheus' `remote_timeout` where none is given.
+const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Of all versions of Prometheus, the longest queue of a shard and the least samples of a request where none are given.
+const CAPACITY: u64 = 10_000;
+const SAMPLES_PER_SEND: u64 = 500;
+
+/// Looks at the file.
+pub(super) fn look(path: &Path, config: &Config) -> Vec<(String, Outcome)> {
+    match entries(path) {
+        Ok(node) => judged(node.items(), config),
+        Err(what) => {
+            let told = format!("prometheus configuration {}: {what}", path.display());
+            vec![(name(None), Outcome::broken(told).mend(PROMETHEUS_FILE))]
+        }
+    }
+}
+
+fn name(index: Option<usize>) -> String {
+    match index {
+        Some(index) => format!("prometheus remote_write[{index}]"),
+        None => "prometheus".to_owned(),
+    }
+}
+
+fn entries(path: &Path) -> Result<Node, String> {
+    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if size > LARGEST {
+        return Err("it is larger than 16 MiB".to_owned());
+    }
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let document = yaml::document(&text, DEEPEST).map_err(|error| {
+        format!(
+            "line {}: no YAML that is read here: {}",
+            error.marker().line(),
+            error.info()
+        )
+    })?;
+    document
+        .and_then(|document| document.take("remote_write"))
+        .filter(|node| !node.items().is_empty())
+        .ok_or_else(|| "it has no remote_write".to_owned())
+}
+
+fn judged(entries: &[Node], config: &Config) -> Vec<(String, Outcome)> {
+    let mut outcomes = Vec::new();
+    let mut written: Vec<&str> = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let url = entry.get("url").and_then(Node::text).unwrap_or_default();
+        let name = name(Some(index));
+        let Ok(uri) = url.parse::<Uri>() else {
+            continue;
+        };
+        let place = format!("{}, line {}", shown(&uri), entry.line);
+        if uri
+            .host()
+            .is_some_and(|host| host.contains("aps-workspaces"))
+        {
+            let told = format!("{place}: leads to AMP itself");
+            outcomes.push((
+                name,
+                Outcome::broken(told).mend_with(PROMETHEUS_DIRECT, ours(config)),
+            ));
+        } else if leads_here(&uri, config) {
+            match workspace(&uri, config) {
+                Ok(workspace) => {
+                    written.push(&workspace.name);
+                    let outcome = fit(entry, &place, workspace);
+                    outcomes.push((name, outcome));
+                }
+                Err(what) => {
+                    let told = format!("{place}: the path {} is not served{what}", uri.path());
+                    outcomes.push((
+                        name,
+                        Outcome::broken(told).mend_with(PROMETHEUS_PATH, ours(config)),
+                    ));
+                }
+            }
+        }
+    }
+    if outcomes.is_empty() {
+        let told = format!(
+            "no remote_write of {} leads to this sidecar at {}",
+            entries.len(),
+            config.listen
+        );
+        return vec![(
+            name(None),
+            Outcome::broken(told).mend_with(PROMETHEUS_ELSEWHERE, ours(config)),
+        )];
+    }
+    let several = config.workspaces.len() > 1;
+    for workspace in config.workspaces.iter().filter(|_| several) {
+        if !written.contains(&workspace.name.as_str()) {
+            let told = format!(
+                "no remote_write leads to this sidecar's workspace {}",
+                workspace.name
+            );
+            outcomes.push((
+                name(None),
+                Outcome::warning(told).mend_with(PROMETHEUS_ELSEWHERE, ours(config)),
+            ));
+        }
+    }
+    outcomes
+}
+
+/// An entry that leads to a workspace.
+fn fit(entry: &Node, place: &str, workspace: &Workspace) -> Outcome {
+    if let Some(signer) = SIGNERS.iter().find(|signer| entry.get(signer).is_some()) {
+        return Outcome::broken(format!("{place}: {signer} stands beside the sidecar's url"))
+            .mend(PROMETHEUS_SIGV4);
+    }
+    let timeout = entry.get("remote_timeout").and_then(Node::text);
+    let timeout = timeout
+        .and_then(|text| duration(&text).ok())
+        .unwrap_or(REMOTE_TIMEOUT);
+    let ours = workspace.limits.upstream_timeout;
+    if timeout <= ours {
+        let told = format!(
+            "{place}: remote_timeout of {} s is not above --upstream-timeout of {} s",
+            timeout.as_secs(),
+            ours.as_secs()
+        );
+        return Outcome::warning(told).mend(PROMETHEUS_TIMEOUT);
+    }
+    let number = |key: &str| entry.get("queue_config")?.get(key)?.text()?.parse().ok();
+    let capacity = number("capacity").unwrap_or(CAPACITY);
+    let per_send = number("max_samples_per_send").unwrap_or(SAMPLES_PER_SEND);
+    if capacity < per_send {
+        let told = format!(
+            "{place}: capacity {capacity} of a shard is less than max_samples_per_send, {per_send}"
+        );
+        return Outcome::warning(told).mend(PROMETHEUS_QUEUE);
+    }
+    Outcome::ok(format!(
+        "{place}: leads to workspace {}, waits {} s",
+        workspace.name,
+        timeout.as_secs()
+    ))
+}
+
+fn leads_here(url: &Uri, config: &Config) -> bool {
+    let host = url.host().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let ip = config.listen.ip();
+    let same_host = ip.is_unspecified()
+        || host == ip.to_string()
+        || (ip.is_loopback() && host.eq_ignore_ascii_case("localhost"));
+    same_host && url.port_u16().unwrap_or(80) == config.listen.port()
+}
+
+/// The workspace that a path leads to, by the router's own rules.
+fn workspace<'a>(url: &Uri, config: &'a Config) -> Result<&'a Workspace, String> {
+    if url.scheme_str() != Some("http") {
+        return Err(": the sidecar speaks http".to_owned());
+    }
+    match (Wanted::by(url.path()), config.workspaces.as_slice()) {
+        (Some(Wanted::TheOnly), [only]) => Ok(only),
+        (Some(Wanted::TheOnly), _) => {
+            Err(", because it names none of several workspaces".to_owned())
+        }
+        (Some(Wanted::Named(key)), workspaces) => workspaces
+            .iter()
+            .find(|workspace| workspace.name == key || workspace.id == key)
+            .ok_or_else(|| ", because it names no configured workspace".to_owned()),
+        (None, _) => Err(String::new()),
+    }
+}
+
+/// What the URLs should be.
+fn ours(config: &Config) -> String {
+    let listen = config.listen;
+    match config.workspaces.as_slice() {
+        [_] => format!("url: http://{listen}/api/v1/remote_write"),
+        several => {
+            let urls: Vec<String> = several
+                .iter()
+                .map(|workspace| {
+                    format!(
+                        "http://{listen}/workspaces/{}/api/v1/remote_write",
+                        workspace.name
+                    )
+                })
+                .collect();
+            format!("url: {}", urls.join(" or "))
+        }
+    }
+}
+
+/// Without user and password.
+fn shown(url: &Uri) -> String {
+    let authority = url.authority().map_or("", |authority| authority.as_str());
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    crate::quote::quote(&format!(
+        "{}://{host}{}",
+        url.scheme_str().unwrap_or("http"),
+        url.path()
+    ))
+}

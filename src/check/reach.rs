@@ -1,0 +1,110 @@
+//! Whether the endpoints can be reached: name, TCP, proxy, TLS; and the clock, which an answer of STS tells.
+
+use std::sync::Arc;
+
+use hyper::{HeaderMap, Uri};
+use rustls::CertificateError;
+
+use super::mistakes::{
+    CLOCK, CONNECTION_REFUSED, CONNECTION_SILENT, Mistake, NAME_UNRESOLVED, PROXY, STS_FOREIGN,
+    STS_TROUBLE, TLS_AUTHORITY, TLS_EXPIRED, TLS_FOREIGN, TLS_NAME,
+};
+use super::step::Outcome;
+use crate::clock::Clock;
+use crate::config::{Identity, Workspace};
+use crate::credentials::call::{CallError, Caller};
+use crate::dial::{DialError, Dialer};
+use crate::workspace::Way;
+
+/// STS, and what its clock says.
+pub(super) async fn sts(
+    identity: &Identity,
+    way: &Way,
+    caller: &Caller,
+    clock: &Clock,
+) -> (Outcome, Option<()>) {
+    let url = &identity.sts_endpoint;
+    if let Err(broken) = dialled(url, way).await {
+        return (broken, None);
+    }
+    // A call without an action is refused, and the refusal bears the time.
+    let answer = match caller.post(url, HeaderMap::new(), String::new()).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let mistake = match error {
+                CallError::TimedOut => STS_TROUBLE,
+                _ => STS_FOREIGN,
+            };
+            let broken = Outcome::broken(format!("STS {error}"));
+            return (broken.mend(mistake), None);
+        }
+    };
+    let Some(date) = answer.verified_date else {
+        let told =
+            format!("{url} answers; it does not prove who it is, so that its clock says nothing");
+        return (Outcome::ok(told), Some(()));
+    };
+    clock.learn(date);
+    let offset = clock.offset_seconds();
+    let outcome = if offset == 0.0 {
+        Outcome::ok(format!(
+            "{url} answers, and the clock agrees with this machine's to 30 s"
+        ))
+    } else {
+        let side = if offset > 0.0 { "behind" } else { "ahead of" };
+        Outcome::warning(format!(
+            "{url} answers, but this machine's clock is {:.0} s {side} AWS'",
+            offset.abs()
+        ))
+        .mend(CLOCK)
+    };
+    (outcome, Some(()))
+}
+
+/// AMP.
+pub(super) async fn amp(workspace: &Workspace, way: &Way) -> (Outcome, Option<()>) {
+    let url = &workspace.remote_write_url;
+    match dialled(url, way).await {
+        Ok(()) => (Outcome::ok(format!("{url} takes the connection")), Some(())),
+        Err(broken) => (broken, None),
+    }
+}
+
+async fn dialled(url: &Uri, way: &Way) -> Result<(), Outcome> {
+    let Some(dialer) = Dialer::new(url, &way.network, &Arc::clone(&way.tls)) else {
+        return Err(Outcome::broken(format!("{url} names no host")));
+    };
+    match dialer.dial().await {
+        Ok(_connection) => Ok(()),
+        Err(error) => Err(unreached(&error)),
+    }
+}
+
+/// What a failed connection means.
+pub(super) fn unreached(error: &DialError) -> Outcome {
+    let mistake = match error {
+        DialError::Resolve { .. } => NAME_UNRESOLVED,
+        DialError::Connect { .. } => CONNECTION_REFUSED,
+        DialError::Proxy { .. } => PROXY,
+        DialError::TimedOut(_) => CONNECTION_SILENT,
+        DialError::Tls { source, .. } => of_tls(source),
+    };
+    Outcome::broken(error.to_string()).mend(mistake)
+}
+
+fn of_tls(error: &std::io::Error) -> Mistake {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(why)) => match why {
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                TLS_NAME
+            }
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => TLS_EXPIRED,
+            _ => TLS_AUTHORITY,
+        },
+        _ => TLS_FOREIGN,
+    }
+}

@@ -1,0 +1,53 @@
+//! The settings: whether there is a configuration, and what counts of it.
+
+use super::mistakes::{ENTRA_SCOPE, Mistake, SETTING, TOKEN_PASTED, WRITE_URL_SLASH};
+use super::report::Report;
+use super::step::Outcome;
+use crate::config::{Config, Fault, Rejected};
+
+/// The report where the configuration is invalid: nothing else can be tried.
+#[must_use]
+pub fn invalid(rejected: &Rejected) -> Report {
+    let mut report = Report::default();
+    for fault in &rejected.faults {
+        let outcome = Outcome::broken(fault.to_string()).mend(mistake(fault));
+        report.add("settings", outcome);
+    }
+    report
+}
+
+/// The outcome where it is valid.
+pub(super) fn valid(config: &Config) -> Outcome {
+    let workspaces: Vec<String> = config
+        .workspaces
+        .iter()
+        .map(|workspace| {
+            format!(
+                "{} in {} by {}",
+                workspace.id,
+                workspace.region,
+                workspace.identity.signing().role_arn
+            )
+        })
+        .collect();
+    let proxy = config.network.proxy();
+    let proxy = proxy.map(|proxy| format!("; through proxy {proxy}"));
+    Outcome::ok(format!(
+        "{}{}",
+        workspaces.join("; "),
+        proxy.unwrap_or_default()
+    ))
+}
+
+fn mistake(fault: &Fault) -> Mistake {
+    let says = |mistake: Mistake| fault.expected.contains(mistake.sees);
+    if says(WRITE_URL_SLASH) && fault.value.ends_with('/') {
+        WRITE_URL_SLASH
+    } else if says(TOKEN_PASTED) {
+        TOKEN_PASTED
+    } else if says(ENTRA_SCOPE) {
+        ENTRA_SCOPE
+    } else {
+        SETTING
+    }
+}

@@ -1,0 +1,124 @@
+//! What came of one step.
+
+use serde::Serialize;
+
+use super::mistakes::Mistake;
+
+/// How a step went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// As it should.
+    Ok,
+    /// Data flows, but something is wrong or cannot be told from here.
+    Warning,
+    /// Data does not flow.
+    Broken,
+    /// It comes after a step that is broken.
+    Untried,
+}
+
+/// A step of the walk, done or untried.
+#[derive(Debug, Clone, Serialize)]
+pub struct Step {
+    /// The workspace that it is about; none where it is about all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
+    /// Its name.
+    pub step: String,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// What came of a step. Nothing in it is secret.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    /// How it went.
+    pub state: State,
+    /// What was seen.
+    pub evidence: String,
+    /// What to do: one of these, where it cannot be told which.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mends: Vec<Mend>,
+    /// Ready to paste, where a policy is what is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paste: Option<String>,
+}
+
+/// What to do about a mistake.
+#[derive(Debug, Clone, Serialize)]
+pub struct Mend {
+    /// Its row in the table.
+    pub mistake: &'static str,
+    /// What was probably done.
+    pub wrong: &'static str,
+    /// What to do.
+    pub mend: &'static str,
+    /// The values that count here; may be empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// As it should be.
+    #[must_use]
+    pub fn ok(evidence: impl Into<String>) -> Self {
+        Self::new(State::Ok, evidence.into())
+    }
+
+    /// Wrong, but data flows.
+    #[must_use]
+    pub fn warning(evidence: impl Into<String>) -> Self {
+        Self::new(State::Warning, evidence.into())
+    }
+
+    /// Data does not flow.
+    #[must_use]
+    pub fn broken(evidence: impl Into<String>) -> Self {
+        Self::new(State::Broken, evidence.into())
+    }
+
+    pub(super) fn untried() -> Self {
+        Self::new(
+            State::Untried,
+            "comes after a step that is broken".to_owned(),
+        )
+    }
+
+    fn new(state: State, evidence: String) -> Self {
+        Self {
+            state,
+            evidence,
+            mends: Vec::new(),
+            paste: None,
+        }
+    }
+
+    /// With the mend of a mistake that it may be.
+    #[must_use]
+    pub fn mend(self, mistake: Mistake) -> Self {
+        self.mend_with(mistake, "")
+    }
+
+    /// The same, with the values that count here.
+    #[must_use]
+    pub fn mend_with(mut self, mistake: Mistake, detail: impl Into<String>) -> Self {
+        self.mends.push(Mend {
+            mistake: mistake.id,
+            wrong: mistake.wrong,
+            mend: mistake.mend,
+            detail: detail.into(),
+        });
+        self
+    }
+
+    /// With something ready to paste.
+    #[must_use]
+    pub fn paste(mut self, text: String) -> Self {
+        self.paste = Some(text);
+        self
+    }
+}

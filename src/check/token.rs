@@ -1,0 +1,111 @@
+//! The token: its file, what it says of itself, and its exchange through Entra ID.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::mistakes::{
+    self, SETTING, TOKEN_DENIED, TOKEN_EARLY, TOKEN_EMPTY, TOKEN_EXPIRED, TOKEN_FOLDER,
+    TOKEN_MALFORMED, TOKEN_MISSING, TOKEN_NO_AUDIENCE, TOKEN_NOT_RENEWED,
+};
+use super::step::Outcome;
+use crate::config::Identity;
+use crate::credentials::Exchange;
+use crate::credentials::claims::Claims;
+use crate::credentials::entra::EntraError;
+use crate::credentials::token::{Token, TokenError};
+
+/// Reads the file.
+pub(super) async fn file(exchange: &Exchange, identity: &Identity) -> (Outcome, Option<Token>) {
+    match exchange.token().await {
+        Ok(token) => (there(&identity.token_file), Some(token)),
+        Err(error) => (unread(&error), None),
+    }
+}
+
+/// Kubelet's file is a link into a folder that it swaps; any other stays as it is.
+fn there(path: &Path) -> Outcome {
+    let shown = path.display();
+    let mode =
+        fs::metadata(path).map(|file| format!(", mode {:04o}", file.permissions().mode() & 0o7777));
+    let mode = mode.unwrap_or_default();
+    let swapped = fs::read_link(path).is_ok_and(|target| target.starts_with("..data"));
+    if swapped {
+        Outcome::ok(format!("{shown} is kubelet's{mode}"))
+    } else {
+        Outcome::warning(format!(
+            "{shown} can be read{mode}, but is no link into ..data: nobody renews it"
+        ))
+        .mend(TOKEN_NOT_RENEWED)
+    }
+}
+
+fn unread(error: &TokenError) -> Outcome {
+    use std::io::ErrorKind;
+    let mistake = match error {
+        TokenError::Unreadable { source, .. } => match source.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => TOKEN_MISSING,
+            ErrorKind::IsADirectory => TOKEN_FOLDER,
+            ErrorKind::PermissionDenied => TOKEN_DENIED,
+            _ => SETTING,
+        },
+        TokenError::Empty(_) => TOKEN_EMPTY,
+        TokenError::TooLong(_) | TokenError::NotAToken(_) | TokenError::Changing(_) => {
+            TOKEN_MALFORMED
+        }
+    };
+    Outcome::broken(error.to_string()).mend(mistake)
+}
+
+/// What the token says of itself, held against the clock alone: whom AWS trusts only AWS can say.
+pub(super) fn claims(token: &Token, now: SystemTime) -> (Outcome, Option<Claims>) {
+    let Some(claims) = token.claims() else {
+        let outcome = Outcome::broken("the file does not hold a JSON web token with iss and sub");
+        return (outcome.mend(TOKEN_MALFORMED), None);
+    };
+    let at = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    let until = |then: Option<SystemTime>| then.and_then(|then| then.duration_since(now).ok());
+    let told = claims.told(now);
+    let outcome = if claims.over_since(now).is_some() {
+        Outcome::broken(told).mend(TOKEN_EXPIRED)
+    } else if let Some(early) = until(claims.nbf.and_then(at)).filter(|early| !early.is_zero()) {
+        Outcome::broken(format!(
+            "{told}; it is not valid before {} s from now",
+            early.as_secs()
+        ))
+        .mend(TOKEN_EARLY)
+    } else if claims.aud.is_empty() {
+        Outcome::broken(format!("{told}: no aud")).mend(TOKEN_NO_AUDIENCE)
+    } else {
+        let left =
+            until(claims.exp.and_then(at)).map(|left| format!(", valid for {} s", left.as_secs()));
+        Outcome::ok(format!("{told}{}", left.unwrap_or_default()))
+    };
+    (outcome, Some(claims.clone()))
+}
+
+/// Exchanges it for the token that AWS is to see.
+pub(super) async fn through_entra(exchange: &Exchange, token: Token) -> (Outcome, Option<Token>) {
+    match exchange.for_aws(token).await {
+        Ok(token) => {
+            let told = token
+                .claims()
+                .map(|claims| claims.told(SystemTime::UNIX_EPOCH));
+            let told = told.unwrap_or_else(|| "a token whose claims cannot be read".to_owned());
+            (
+                Outcome::ok(format!("it gave a token for AWS: {told}")),
+                Some(token),
+            )
+        }
+        Err(error) => (refused_by_entra(&error), None),
+    }
+}
+
+fn refused_by_entra(error: &EntraError) -> Outcome {
+    let outcome = Outcome::broken(error.to_string());
+    match mistakes::of_entra(error.name()) {
+        Some(mistake) => outcome.mend(mistake),
+        None => outcome.mend(mistakes::ENTRA_UNREACHED),
+    }
+}

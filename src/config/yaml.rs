@@ -1,0 +1,168 @@
+//! The YAML of small files: one document, as a tree of texts with their lines.
+//!
+//! In: a file's text. Out: its [`Node`], or what is no YAML in it. What the texts mean is the caller's business. Anchors and
+//! aliases are refused: a short file can grow without bound by them. So is what is nested deeper than the caller expects.
+
+use saphyr_parser::{Event, Parser, ScanError, Span, StrInput};
+
+/// A key or a value's text.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) text: String,
+    pub(crate) line: usize,
+}
+
+/// A value.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) line: usize,
+    pub(crate) kind: Kind,
+}
+
+/// What a value is.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Scalar(String),
+    List(Vec<Node>),
+    Map(Vec<(Entry, Node)>),
+}
+
+/// The one document of a file, nested no deeper than `deepest`.
+pub(crate) fn document(text: &str, deepest: usize) -> Result<Option<Node>, ScanError> {
+    let mut parser = Parser::new_from_str(text);
+    let mut document = None;
+    while let Some(event) = parser.next() {
+        match event? {
+            (
+                Event::StreamStart
+                | Event::DocumentStart(_)
+                | Event::DocumentEnd
+                | Event::StreamEnd
+                | Event::Nothing,
+                _,
+            ) => {}
+            (_, span) if document.is_some() => return Err(broken(span, "a second document")),
+            (event, span) => document = Some(node(&mut parser, event, span, deepest)?),
+        }
+    }
+    // An empty file is a document of nothing.
+    Ok(document.filter(|node| !matches!(&node.kind, Kind::Scalar(text) if text.is_empty())))
+}
+
+fn node<'i>(
+    parser: &mut Parser<'i, StrInput<'i>>,
+    event: Event<'i>,
+    span: Span,
+    room: usize,
+) -> Result<Node, ScanError> {
+    let room = room
+        .checked_sub(1)
+        .ok_or_else(|| broken(span, "nested too deeply"))?;
+    let line = span.start.line();
+    let next = |parser: &mut Parser<'i, StrInput<'i>>| {
+        parser
+            .next()
+            .unwrap_or_else(|| Err(broken(span, "the file ends too early")))
+    };
+    let kind = match event {
+        Event::Scalar(text, style, ..) => {
+            let plain = matches!(style, saphyr_parser::ScalarStyle::Plain);
+            let nothing = plain && matches!(&*text, "~" | "null");
+            Kind::Scalar(if nothing {
+                String::new()
+            } else {
+                text.into_owned()
+            })
+        }
+        Event::SequenceStart(..) => {
+            let mut nodes = Vec::new();
+            loop {
+                match next(parser)? {
+                    (Event::SequenceEnd, _) => break Kind::List(nodes),
+                    (event, span) => nodes.push(node(parser, event, span, room)?),
+                }
+            }
+        }
+        Event::MappingStart(..) => {
+            let mut entries = Vec::new();
+            loop {
+                let key = match next(parser)? {
+                    (Event::MappingEnd, _) => break Kind::Map(entries),
+                    (Event::Scalar(text, ..), span) => Entry {
+                        text: text.into_owned(),
+                        line: span.start.line(),
+                    },
+                    (_, span) => return Err(broken(span, "a key that is no text")),
+                };
+                let (event, span) = next(parser)?;
+                entries.push((key, node(parser, event, span, room)?));
+            }
+        }
+        Event::Alias(_) => return Err(broken(span, "an alias: write the value out")),
+        _ => return Err(broken(span, "something else than values")),
+    };
+    Ok(Node { line, kind })
+}
+
+fn broken(span: Span, what: &str) -> ScanError {
+    ScanError::new_str(span.start, what)
+}
+// === impl Node ===
+
+impl Node {
+    /// What stands under a key; none where this is no mapping or has no such key.
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        match &self.kind {
+            Kind::Map(entries) => {
+                let found = entries.iter().find(|(name, _)| name.text == key);
+                found.map(|(_, node)| node)
+            }
+            Kind::Scalar(_) | Kind::List(_) => None,
+        }
+    }
+
+    /// The same, taken out.
+    pub(crate) fn take(self, key: &str) -> Option<Self> {
+        match self.kind {
+            Kind::Map(entries) => {
+                let mut entries = entries.into_iter();
+                entries.find_map(|(name, node)| (name.text == key).then_some(node))
+            }
+            Kind::Scalar(_) | Kind::List(_) => None,
+        }
+    }
+
+    /// The entries of a list; none where it is no list.
+    pub(crate) fn items(&self) -> &[Self] {
+        match &self.kind {
+            Kind::List(nodes) => nodes,
+            Kind::Scalar(_) | Kind::Map(_) => &[],
+        }
+    }
+
+    /// A scalar, or scalars in a list with a space between them.
+    pub(crate) fn text(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Scalar(text) => Some(text.clone()),
+            Kind::List(nodes) => {
+                let texts: Option<Vec<_>> = nodes
+                    .iter()
+                    .map(|node| match &node.kind {
+                        Kind::Scalar(text) => Some(text.as_str()),
+                        Kind::List(_) | Kind::Map(_) => None,
+                    })
+                    .collect();
+                texts.map(|texts| texts.join(" "))
+            }
+            Kind::Map(_) => None,
+        }
+    }
+
+    pub(crate) fn show(&self) -> String {
+        match &self.kind {
+            Kind::Scalar(text) => text.clone(),
+            Kind::List(_) => "a list".to_owned(),
+            Kind::Map(_) => "a mapping".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,609 @@
+//! `amp-sidecar check`: every mistake of its table is made, and must be named with its mend.
+
+use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use amp_sidecar::check::mistakes::{self, Mistake};
+use amp_sidecar::check::{self, Report, State, Step};
+use amp_sidecar::clock::Clock;
+use amp_sidecar::config::{Config, Surroundings};
+use emulator::entra::{EntraConfig, TokenVersion};
+use emulator::fault::{Fault, FaultKind};
+use emulator::issuer::BrokenToken;
+use emulator::tls::Presented;
+use emulator::world::{Ports, Target, World, WorldConfig};
+use futures_util::stream::{self, StreamExt};
+
+type Settings = Vec<(&'static str, String)>;
+
+/// A mistake as it is made.
+struct Case {
+    name: &'static str,
+    world: WorldConfig,
+    arrange: Box<dyn Fn(&World)>,
+    settings: Box<dyn Fn(&World) -> Settings>,
+    prometheus: Option<&'static str>,
+    state: State,
+}
+
+fn case(name: &'static str) -> Case {
+    Case {
+        name,
+        world: WorldConfig::default(),
+        arrange: Box::new(|_| {}),
+        settings: Box::new(|_| Vec::new()),
+        prometheus: None,
+        state: State::Broken,
+    }
+}
+
+impl Case {
+    fn world(mut self, change: impl FnOnce(&mut WorldConfig)) -> Self {
+        change(&mut self.world);
+        self
+    }
+
+    fn entra(mut self, change: impl FnOnce(&mut EntraConfig)) -> Self {
+        let mut entra = EntraConfig::new(TokenVersion::V2);
+        change(&mut entra);
+        self.world = WorldConfig::through_entra(entra);
+        self
+    }
+
+    fn arrange(mut self, arrange: impl Fn(&World) + 'static) -> Self {
+        self.arrange = Box::new(arrange);
+        self
+    }
+
+    fn token(self, how: BrokenToken) -> Self {
+        self.arrange(move |world| world.break_token(how).unwrap())
+    }
+
+    /// STS says this to AssumeRoleWithWebIdentity.
+    fn sts_says(self, status: u16, code: &str) -> Self {
+        let body = format!(
+            "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>Error communicating with your identity provider, please try again</Message></Error></ErrorResponse>"
+        );
+        self.on_sts(FaultKind::answer(status, body))
+    }
+
+    fn on_sts(self, kind: FaultKind) -> Self {
+        self.arrange(move |world| {
+            let fault = Fault::new(kind.clone()).on_body("AssumeRoleWithWebIdentity");
+            world.faults(Target::Sts).set([fault]);
+        })
+    }
+
+    fn on(self, target: Target, kind: FaultKind) -> Self {
+        self.arrange(move |world| world.faults(target).set([Fault::new(kind.clone())]))
+    }
+
+    fn set(self, flag: &'static str, value: &str) -> Self {
+        let value = value.to_owned();
+        self.settings(move |_| vec![(flag, value.clone())])
+    }
+
+    fn settings(mut self, settings: impl Fn(&World) -> Settings + 'static) -> Self {
+        self.settings = Box::new(settings);
+        self
+    }
+
+    fn prometheus(mut self, remote_write: &'static str) -> Self {
+        self.prometheus = Some(remote_write);
+        self
+    }
+
+    fn warns(mut self) -> Self {
+        self.state = State::Warning;
+        self
+    }
+}
+
+/// What `check` finds in a world.
+async fn walk(world: &World, more: &[(&str, String)], prometheus: Option<&str>) -> Report {
+    let env: HashMap<_, _> = world.environment().into_iter().collect();
+    let around = Surroundings {
+        env: &|name| env.get(name).cloned(),
+        memory_limit: None,
+        pod_namespace: None,
+        stdout_is_terminal: false,
+    };
+    let flag = |flag: &str| {
+        let given = more.iter().find(|(name, _)| *name == flag);
+        given.map(|(_, value)| value.clone())
+    };
+    match Config::read(&|setting| flag(setting.flag), &around) {
+        Ok(config) => {
+            let file = world.folder().join("prometheus.yml");
+            if let Some(text) = prometheus {
+                std::fs::write(&file, text).unwrap();
+            }
+            let file = prometheus.map(|_| file.as_path());
+            check::walk(&config, &Clock::system(), file).await
+        }
+        Err(rejected) => check::invalid(&rejected),
+    }
+}
+
+/// A port that no connection of another world takes by chance: they have theirs above.
+fn free_port() -> u16 {
+    loop {
+        let port = fastrand::u16(20_000..30_000);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+const ACCOUNT: &str = "123456789012";
+const OTHER_GUID: &str = "00000000-1111-4222-8333-444444444444";
+
+fn cases(issuer_path: &str) -> Vec<Case> {
+    let port = free_port();
+    let without_slash = format!("127.0.0.1:{port}{}", issuer_path.trim_end_matches('/'));
+    let policy = |principal: &str, key: &str, sub: &str, aud: &str| {
+        format!(
+            r#"{{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow", "Principal": {{"Federated": "arn:aws:iam::{ACCOUNT}:oidc-provider/{principal}"}},
+               "Action": "sts:AssumeRoleWithWebIdentity", "Condition": {{"StringEquals": {{"{key}:sub": "{sub}", "{key}:aud": "{aud}"}}}}}}]}}"#
+        )
+    };
+    let pod = "system:serviceaccount:monitoring:prometheus";
+    let role = |name: &str| format!("arn:aws:iam::{ACCOUNT}:role/{name}");
+    vec![
+        case("setting").set("region", "Frankfurt"),
+        case("write-url-slash")
+            .settings(|world| vec![("remote-write-url", format!("{}/", world.amp_url()))]),
+        case("token-pasted").settings(|world| {
+            let token = std::fs::read_to_string(world.token_file()).unwrap();
+            vec![("web-identity-token-file", token)]
+        }),
+        case("entra-scope").entra(|_| {}).set("entra-scope", "api://amp"),
+        case("token-missing").token(BrokenToken::Missing),
+        case("token-folder").settings(|world| {
+            let folder = world.token_file().parent().unwrap().display().to_string();
+            vec![("web-identity-token-file", folder)]
+        }),
+        case("token-empty").token(BrokenToken::Empty),
+        case("token-malformed").token(BrokenToken::Truncated),
+        case("token-not-renewed").warns().settings(|world| {
+            let copy = world.folder().join("copy");
+            std::fs::copy(world.token_file(), &copy).unwrap();
+            vec![("web-identity-token-file", copy.display().to_string())]
+        }),
+        case("token-expired").token(BrokenToken::Expired),
+        case("token-early").token(BrokenToken::NotYetValid),
+        case("token-no-audience").token(BrokenToken::NoAudience),
+        case("token-audience").token(BrokenToken::WrongAudience),
+        case("provider-audience").world(|world| world.client_ids = vec!["other".into()]),
+        case("issuer-letter").token(BrokenToken::WrongIssuer),
+        case("issuer-unreachable").on(Target::Issuer, FaultKind::answer(503, "")),
+        case("issuer-silent").sts_says(400, "IDPCommunicationError"),
+        case("issuer-internal").settings(|world| {
+            // {"iss":"https://kubernetes.default.svc.cluster.local","sub":"s","aud":["sts.amazonaws.com"]}
+            let claims = "eyJpc3MiOiJodHRwczovL2t1YmVybmV0ZXMuZGVmYXVsdC5zdmMuY2x1c3Rlci5sb2NhbCIsInN1YiI6InMiLCJhdWQiOlsic3RzLmFtYXpvbmF3cy5jb20iXX0";
+            let file = world.folder().join("internal");
+            std::fs::write(&file, format!("eyJhbGciOiJSUzI1NiJ9.{claims}.c2ln")).unwrap();
+            vec![("web-identity-token-file", file.display().to_string())]
+        }),
+        case("key-unknown").token(BrokenToken::UnknownKey),
+        case("provider-missing").set("role-arn", "arn:aws:iam::999999999999:role/amp-sidecar-writer"),
+        case("provider-slash").world(|world| {
+            let port = free_port();
+            let path = issuer_path.trim_end_matches('/');
+            world.provider_url = Some(format!("http://127.0.0.1:{port}{path}"));
+            world.ports = Ports { issuer: port, ..Ports::default() };
+        }),
+        case("name-unresolved").set("sts-endpoint", "https://sts.nowhere.invalid/"),
+        case("connection-refused").set("sts-endpoint", "http://127.0.0.1:9/"),
+        case("connection-silent")
+            .world(|world| world.sts_https = true)
+            .on(Target::Sts, FaultKind::StallOnAccept),
+        case("tls-authority").arrange(|world| world.present(Presented::UnknownAuthority)),
+        case("tls-name").arrange(|world| world.present(Presented::WrongName)),
+        case("tls-expired").arrange(|world| world.present(Presented::Expired)),
+        case("tls-foreign")
+            .settings(|world| vec![("sts-endpoint", world.sts_url().replace("http://", "https://"))]),
+        case("proxy").settings(|_| {
+            vec![
+                ("sts-endpoint", "https://sts.us-east-1.amazonaws.com/".into()),
+                // Nobody listens there, so nothing leaves this machine.
+                ("https-proxy", "http://127.0.0.1:9".into()),
+            ]
+        }),
+        case("clock")
+            .warns()
+            .world(|world| world.sts_https = true)
+            .arrange(|world| world.clock().set_offset_seconds(600)),
+        case("region-disabled").sts_says(403, "RegionDisabledException"),
+        case("role-missing").set("role-arn", &role("amp-sidecar-writr")),
+        case("trust-subject").token(BrokenToken::WrongSubject),
+        case("trust-audience")
+            .world(|world| world.trust_policy = Some(policy("${ISSUER}", "${ISSUER}", pod, "other"))),
+        case("trust-issuer").world(|world| {
+            let key = &without_slash;
+            world.trust_policy = Some(policy("${ISSUER}", key, pod, "sts.amazonaws.com"));
+            world.ports = Ports { issuer: port, ..Ports::default() };
+        }),
+        case("session-too-long").world(|world| world.role_max_session = Duration::from_secs(900)),
+        case("sts-trouble").sts_says(503, "ServiceUnavailable"),
+        case("sts-refusal").sts_says(400, "PackedPolicyTooLarge"),
+        case("sts-foreign").on_sts(FaultKind::WrongXml),
+        case("entra-unreached").entra(|_| {}).set("azure-authority-host", "http://127.0.0.1:9/"),
+        case("entra_AADSTS700213").entra(|_| {}).token(BrokenToken::WrongSubject),
+        case("entra_AADSTS700212").entra(|_| {}).token(BrokenToken::WrongAudience),
+        case("entra_AADSTS700211").entra(|_| {}).token(BrokenToken::WrongIssuer),
+        case("entra_AADSTS700024").entra(|_| {}).token(BrokenToken::Expired),
+        case("entra_AADSTS700027").entra(|_| {}).token(BrokenToken::UnknownKey),
+        case("entra_AADSTS70025")
+            .entra(|entra| entra.applications[0].federated_credentials.clear()),
+        case("entra_AADSTS7000229")
+            .entra(|entra| entra.applications[0].service_principal = None),
+        case("entra_AADSTS700016").entra(|_| {}).set("azure-client-id", OTHER_GUID),
+        case("entra_AADSTS90002").entra(|_| {}).set("azure-tenant-id", OTHER_GUID),
+        case("entra_AADSTS500011").entra(|_| {}).set("entra-scope", "api://other/.default"),
+        case("entra_AADSTS50166")
+            .entra(|_| {})
+            .on(Target::Issuer, FaultKind::answer(503, "")),
+        case("hop-trust").world(|world| {
+            *world = world.clone().two_hops("tenant-42");
+            let other = world.role_name.clone();
+            world.chain[0].trust_policy = Some(format!(
+                r#"{{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow", "Principal": {{"AWS": "arn:aws:iam::333333333333:role/{other}"}}, "Action": "sts:AssumeRole"}}]}}"#
+            ));
+        }),
+        case("hop-permission").world(|world| {
+            *world = world.clone().two_hops("tenant-42");
+            world.chain[1].permitted = false;
+        }),
+        case("hop-external-id")
+            .world(|world| *world = world.clone().two_hops("tenant-42"))
+            .settings(|world| {
+                let chain = world.chain();
+                vec![("assume-role", format!("{} {}", chain[0].arn, chain[1].arn))]
+            }),
+        case("hop-missing")
+            .world(|world| *world = world.clone().two_hops("tenant-42"))
+            .set("assume-role", "arn:aws:iam::222222222222:role/nobody"),
+        case("workspace-unknown").settings(|world| {
+            let other = format!("ws-{OTHER_GUID}");
+            let url = world.amp_url().replace(world.workspace_id(), &other);
+            vec![("remote-write-url", url), ("workspace-id", other)]
+        }),
+        case("region-wrong").set("region", "eu-west-1"),
+        case("role-permission").world(|world| world.role_may_write = false),
+        case("amp-credentials").on(
+            Target::Amp,
+            FaultKind::answer(403, r#"{"message": "The security token included in the request is invalid"}"#),
+        ),
+        case("amp-trouble").on(Target::Amp, FaultKind::answer(500, "")),
+        case("amp-refusal").on(
+            Target::Amp,
+            FaultKind::Redirect { status: 302, location: "https://127.0.0.1:9/".into() },
+        ),
+        case("prometheus-file").prometheus("global: {}\n"),
+        case("prometheus-direct").prometheus(
+            "remote_write:\n  - url: https://aps-workspaces.eu-central-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write\n    sigv4: {region: eu-central-1}\n",
+        ),
+        case("prometheus-elsewhere")
+            .prometheus("remote_write: [{url: 'http://user:planted@mimir:8005/api/v1/push'}]\n"),
+        case("prometheus-path").prometheus("remote_write: [{url: 'http://localhost:8005/api/v1/push'}]\n"),
+        case("prometheus-sigv4").prometheus(
+            "remote_write:\n  - url: http://127.0.0.1:8005/api/v1/write\n    sigv4:\n      region: eu-central-1\n",
+        ),
+        case("prometheus-timeout")
+            .warns()
+            .prometheus("remote_write: [{url: 'http://127.0.0.1:8005/api/v1/write', remote_timeout: 20s}]\n"),
+        case("prometheus-queue").warns().prometheus(
+            "remote_write:\n  - url: http://127.0.0.1:8005/api/v1/write\n    queue_config: {capacity: 1000, max_samples_per_send: 5000}\n",
+        ),
+    ]
+}
+
+fn named<'a>(report: &'a Report, name: &str) -> Option<&'a Step> {
+    let mut steps = report.steps.iter();
+    steps.find(|step| step.outcome.mends.iter().any(|mend| mend.mistake == name))
+}
+
+/// What is wrong with the report on a mistake, if anything is.
+async fn judged(case: &Case) -> Result<(), String> {
+    let world = World::start(case.world.clone()).await.unwrap();
+    (case.arrange)(&world);
+    let report = walk(&world, &(case.settings)(&world), case.prometheus).await;
+    let text = report.text(false);
+    let fail = |what: &str| Err(format!("{}: {what}\n{text}", case.name));
+    let Some(row) = mistakes::all().find(|row| row.id == case.name) else {
+        return fail("it is no row of the table");
+    };
+    let about = report
+        .steps
+        .iter()
+        .filter(|step| step.outcome.mends.iter().any(|mend| mend.mistake == row.id));
+    let seen = about
+        .clone()
+        .find(|step| step.outcome.evidence.contains(row.sees));
+    let Some(step) = seen else {
+        return fail(match about.count() {
+            0 => "it was not named",
+            _ => "the evidence is not what the table says",
+        });
+    };
+    if step.outcome.state != case.state || report.is_whole() != (case.state == State::Warning) {
+        return fail("the state is another");
+    }
+    if !text.contains(row.mend) {
+        return fail("the mend is not printed");
+    }
+    if let Ok(token) = std::fs::read_to_string(world.token_file()) {
+        let json = report.json();
+        if token
+            .split('.')
+            .nth(2)
+            .is_some_and(|part| part.len() > 20 && (text.contains(part) || json.contains(part)))
+        {
+            return fail("it shows the token");
+        }
+    }
+    if text.contains("planted") {
+        return fail("it shows a password");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_mistake_is_named_with_its_mend() {
+    let world = World::start(WorldConfig::default()).await.unwrap();
+    let issuer_path = world.issuer_url().split_once("://").unwrap().1;
+    let issuer_path = &issuer_path[issuer_path.find('/').unwrap()..];
+    let cases = cases(issuer_path);
+    // A few at a time: each world has deadlines of its own to keep on a busy machine.
+    let judgements: Vec<_> = stream::iter(cases.iter().map(judged))
+        .buffer_unordered(6)
+        .collect()
+        .await;
+    let wrong: Vec<String> = judgements.into_iter().filter_map(Result::err).collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
+
+    // Who adds a row makes its mistake; of Entra's refusals the emulator plays some.
+    let made: HashSet<&str> = cases
+        .iter()
+        .map(|case| case.name)
+        .chain(["token-denied"])
+        .collect();
+    let own = |row: &Mistake| !row.id.starts_with("entra_AADSTS");
+    let missed: Vec<Mistake> = mistakes::all()
+        .filter(own)
+        .filter(|row| !made.contains(row.id))
+        .collect();
+    assert!(missed.is_empty(), "rows without a test: {missed:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_found_where_nothing_is_wrong() {
+    let entra = WorldConfig::through_entra(EntraConfig::new(TokenVersion::V1));
+    let remote_write = "remote_write: [{url: 'http://127.0.0.1:8005/api/v1/remote_write'}]\n";
+    for config in [
+        WorldConfig::default(),
+        WorldConfig::default().two_hops("tenant-42"),
+        entra.two_hops("tenant-42"),
+    ] {
+        let world = World::start(config).await.unwrap();
+        let report = walk(&world, &[], Some(remote_write)).await;
+        let fine = report
+            .steps
+            .iter()
+            .all(|step| step.outcome.state == State::Ok);
+        assert!(fine, "{}", report.text(false));
+        assert_eq!(world.store().stats().samples, 0, "something was written");
+    }
+}
+
+#[tokio::test]
+async fn the_trust_policy_that_is_pasted_lets_the_token_in() {
+    let world = World::start(WorldConfig::default()).await.unwrap();
+    world.break_token(BrokenToken::WrongSubject).unwrap();
+    let report = walk(&world, &[], None).await;
+    let paste = named(&report, "trust-subject")
+        .unwrap()
+        .outcome
+        .paste
+        .clone()
+        .unwrap();
+
+    let issuer = world.issuer_url().split_once("://").unwrap().1;
+    let config = WorldConfig {
+        trust_policy: Some(paste.replace(issuer, "${ISSUER}")),
+        ..WorldConfig::default()
+    };
+    let world = World::start(config).await.unwrap();
+    world.break_token(BrokenToken::WrongSubject).unwrap();
+    let report = walk(&world, &[], None).await;
+    assert!(report.is_whole(), "{}", report.text(false));
+}
+
+#[tokio::test]
+async fn of_several_workspaces_only_the_broken_one_is_named() {
+    let config = WorldConfig::default().second_region("eu-west-2");
+    let world = World::start(config).await.unwrap();
+    let other = &world.others()[0];
+    let entry = |name: &str, region: &str, url: &str, role: &str| {
+        format!(
+            "  - {{name: {name}, region: {region}, remote_write_url: '{url}', role_arn: '{role}'}}\n"
+        )
+    };
+    let file = world.folder().join("config.yml");
+    let text = format!(
+        "sts_endpoint: {}\nca_bundle: {}\nweb_identity_token_file: {}\nworkspaces:\n{}{}",
+        world.sts_url(),
+        world.ca_file().display(),
+        world.token_file().display(),
+        entry("fine", world.region(), world.amp_url(), world.role_arn()),
+        // The role of the first may not write to the second.
+        entry("denied", other.region(), other.url(), world.role_arn()),
+    );
+    std::fs::write(&file, text).unwrap();
+    let around = Surroundings {
+        env: &|_| None,
+        memory_limit: None,
+        pod_namespace: None,
+        stdout_is_terminal: false,
+    };
+    let flag = |flag: &str| (flag == "config").then(|| file.display().to_string());
+    let config = Config::read(&|setting| flag(setting.flag), &around).unwrap();
+    let prometheus = world.folder().join("prometheus.yml");
+    std::fs::write(
+        &prometheus,
+        "remote_write:\n  - url: http://127.0.0.1:8005/api/v1/write\n  - url: http://127.0.0.1:8005/workspaces/fine/api/v1/remote_write\n",
+    )
+    .unwrap();
+    let report = check::walk(&config, &Clock::system(), Some(&prometheus)).await;
+    let broken: Vec<(Option<&str>, &str)> = report
+        .steps
+        .iter()
+        .filter(|step| step.outcome.state == State::Broken)
+        .map(|step| (step.workspace.as_deref(), step.step.as_str()))
+        .collect();
+    let text = report.text(false);
+    assert_eq!(
+        broken,
+        [
+            (Some("denied"), "empty write"),
+            (None, "prometheus remote_write[0]")
+        ],
+        "{text}"
+    );
+    assert!(text.contains("names none of several workspaces"), "{text}");
+    assert!(text.contains("workspace denied"), "{text}");
+    let unwritten = named(&report, "prometheus-elsewhere").unwrap();
+    assert_eq!(unwritten.outcome.state, State::Warning);
+}
+
+fn program(world: &World, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_amp-sidecar"));
+    command
+        .env_clear()
+        .envs(world.environment())
+        .arg("check")
+        .args(arguments);
+    command
+}
+
+async fn output(mut command: Command) -> Output {
+    tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_program_ends_with_0_or_1_and_speaks_to_people_or_machines() {
+    let world = World::start(WorldConfig::default()).await.unwrap();
+    let fine = output(program(&world, &[])).await;
+    let text = String::from_utf8(fine.stdout).unwrap();
+    assert_eq!(fine.status.code(), Some(0), "{text}");
+    assert!(
+        text.ends_with("all is well\n") && !text.contains('\u{1b}'),
+        "{text}"
+    );
+
+    world.break_token(BrokenToken::Expired).unwrap();
+    let broken = output(program(&world, &["--json"])).await;
+    assert_eq!(broken.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_slice(&broken.stdout).unwrap();
+    assert_eq!(json["ok"], false);
+    let token = json["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|step| step["step"] == "token")
+        .unwrap();
+    assert_eq!(
+        (&token["state"], &token["mends"][0]["mistake"]),
+        (&"broken".into(), &"token-expired".into())
+    );
+
+    let invalid = output(program(&world, &["--region", "Frankfurt"])).await;
+    assert_eq!(invalid.status.code(), Some(1));
+    assert!(
+        String::from_utf8(invalid.stdout)
+            .unwrap()
+            .contains("--region")
+    );
+}
+
+#[tokio::test]
+async fn colours_are_for_terminals_that_want_them() {
+    let world = World::start(WorldConfig::default()).await.unwrap();
+    for (no_colour, coloured) in [("", true), ("1", false)] {
+        let mut command = Command::new("script");
+        let program = format!("{} check", env!("CARGO_BIN_EXE_amp-sidecar"));
+        command
+            .env_clear()
+            .envs(world.environment())
+            .env("PATH", "/usr/bin:/bin")
+            .env("NO_COLOR", no_colour)
+            .args(["-qec", &program, "/dev/null"])
+            .stdin(Stdio::null());
+        let output = output(command).await;
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("all is well"), "{text}");
+        assert_eq!(text.contains("\u{1b}[32m"), coloured, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_may_not_be_read_is_named_with_its_mend() {
+    let world = World::start(WorldConfig::default()).await.unwrap();
+    // A build folder may lie where nobody else can go.
+    let folder = tempfile::tempdir().unwrap();
+    let readable = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    readable(folder.path(), 0o755);
+    let program = folder.path().join("amp-sidecar");
+    std::fs::copy(env!("CARGO_BIN_EXE_amp-sidecar"), &program).unwrap();
+    let copied = |name: &str, from: &std::path::Path| {
+        let to = folder.path().join(name);
+        std::fs::copy(from, &to).unwrap();
+        to
+    };
+    let ca = copied("ca.pem", world.ca_file());
+    readable(&ca, 0o644);
+    let token = copied("token", &world.token_file());
+    let root = rustix::process::geteuid().is_root();
+    readable(&token, if root { 0o600 } else { 0 });
+    let mut command = if root {
+        let mut command = Command::new("setpriv");
+        command
+            .args([
+                "--reuid",
+                "65532",
+                "--regid",
+                "65532",
+                "--clear-groups",
+                "--",
+            ])
+            .arg(&program);
+        command
+    } else {
+        Command::new(&program)
+    };
+    command
+        .env_clear()
+        .envs(world.environment())
+        .env("PATH", "/usr/bin:/bin")
+        .env("AWS_CA_BUNDLE", &ca)
+        .env("AWS_WEB_IDENTITY_TOKEN_FILE", &token)
+        .arg("check");
+    let output = output(command).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let row = mistakes::TOKEN_DENIED;
+    assert!(text.contains(row.sees) && text.contains(row.mend), "{text}");
+}
