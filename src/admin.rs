@@ -111,6 +111,8 @@ impl Admin {
 }
 
 impl Service for Admin {
+    type Body = Full<Bytes>;
+
     async fn call(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
         Ok(self.answer(&request.into_parts().0))
     }

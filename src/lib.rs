@@ -5,10 +5,17 @@
 //!
 //! ```text
 //! sender ─▶ listener (door) ─▶ router ─▶ batch::{media ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
-//!                                                                                                       ▲        └─ dial, resolve, tls
+//!                                                                                                       ▲        └─ connections, dial, resolve, tls
 //! ```
 //!
-//! Its credentials, beside that path:
+//! A query, where the workspace may be read:
+//!
+//! ```text
+//! reader ─▶ listener ─▶ router ─▶ query::{api ─▶ ask ─▶ sign ─▶ answer ─▶ stream} ─▶ reader
+//!                                                         └─ connections, as above
+//! ```
+//!
+//! The credentials of both, beside these paths:
 //!
 //! ```text
 //! token file ─▶ credentials::{token ─▶ [entra] ─▶ sts ─▶ [sts, role by role] ─▶ cache} ─▶ batch::sign
@@ -28,12 +35,14 @@ pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod connections;
 pub mod credentials;
 pub mod dial;
 pub mod door;
 pub mod drain;
 pub mod http_date;
 pub mod listener;
+pub mod query;
 pub mod quote;
 pub mod reload;
 pub mod resolve;

@@ -5,17 +5,18 @@
 //! slowly is closed and never answered 408, which Prometheus takes as "drop the batch". A sender that shuts its side
 //! down after the body is still served to the end.
 
+use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -30,6 +31,8 @@ const LONGEST_HEAD: Duration = Duration::from_secs(30);
 const MOST_CONNECTIONS: usize = 2048;
 /// The read buffer's bound, and so that of a head.
 const LARGEST_BUFFER: usize = 32 * 1024;
+/// A peer that takes nothing of its answer for so long is gone.
+const LONGEST_STALL: Duration = Duration::from_secs(60);
 /// What is in flight when the end comes may take this long.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -40,11 +43,13 @@ pub struct Closed;
 
 /// Answers requests.
 pub trait Service: Send + Sync + 'static {
+    /// The body of an answer; where it fails, the connection breaks off.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
     /// One request; an error closes the connection without an answer.
     fn call(
         &self,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response<Full<Bytes>>, Closed>> + Send;
+    ) -> impl Future<Output = Result<Response<Self::Body>, Closed>> + Send;
 }
 
 /// Serves until `stop` turns true, then finishes what is in flight.
@@ -108,6 +113,10 @@ async fn enter<S: Service>(
 ) {
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "connection without TCP_NODELAY");
+    }
+    let stalled = SockRef::from(&tcp).set_tcp_user_timeout(Some(LONGEST_STALL));
+    if let Err(error) = stalled {
+        tracing::debug!(%error, "connection without TCP_USER_TIMEOUT");
     }
     // Those of the own pod share all there is.
     let elsewhere = match tcp.peer_addr() {

@@ -1,12 +1,13 @@
 //! Which workspace a request is for.
 //!
-//! In: a request on the senders' port. Out: its answer, by the workspace that the path names. The path of a sender only
+//! In: a request on the senders' port, which is the readers' too. Out: its answer, by the workspace that the path names. The path of a sender only
 //! ever selects among what is configured; it is never forwarded, so nothing can be signed for anything else.
 //!
 //! | path | workspace |
 //! |---|---|
 //! | `/workspaces/<id or name>/api/v1/remote_write` | the one of this id or name |
 //! | `/api/v1/remote_write`, `/api/v1/write` | the only one; where there are several, the sender is asked to come again |
+//! | both forms with a path of [`Api`] in the place of `remote_write` | the same, to be read where that is allowed |
 //!
 //! A new configuration replaces the routes in one step; requests that are under way finish with the workspace that took them.
 
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use tokio::time::Instant;
@@ -24,7 +25,10 @@ use crate::batch::verdict::{Answer, Verdict};
 use crate::door::Door;
 use crate::drain::Senders;
 use crate::listener::{Closed, Service};
-use crate::telemetry::{Telemetry, Unrouted};
+use crate::query::Unanswered;
+use crate::query::api::Api;
+use crate::query::stream::Streamed;
+use crate::telemetry::{QueryMeters, Telemetry, Unrouted};
 use crate::workspace::Running;
 
 /// Answers senders.
@@ -33,6 +37,7 @@ pub struct Router {
     routes: ArcSwap<Routes>,
     /// Requests for no workspace.
     nowhere: Unrouted,
+    nowhere_queries: QueryMeters,
     door: Arc<Door>,
     /// For leaving.
     pub senders: Senders,
@@ -77,21 +82,37 @@ impl Routes {
 
     fn find(&self, path: &str) -> Result<&Arc<Running>, Verdict> {
         match Wanted::by(path) {
-            Some(Wanted::TheOnly) => match self.workspaces.as_slice() {
-                [only] => Ok(only),
-                several => Err(Verdict::AmbiguousPath {
-                    names: several
-                        .iter()
-                        .map(|running| running.config.name.clone())
-                        .collect(),
-                }),
-            },
-            Some(Wanted::Named(key)) => {
-                let found = self.index.get(key).and_then(|n| self.workspaces.get(*n));
-                found.ok_or(Verdict::NoSuchPath)
-            }
+            Some(Wanted::TheOnly) => self.only().ok_or_else(|| Verdict::AmbiguousPath {
+                names: self.names(),
+            }),
+            Some(Wanted::Named(key)) => self.named(key).ok_or(Verdict::NoSuchPath),
             None => Err(Verdict::NoSuchPath),
         }
+    }
+
+    fn find_queries(&self, key: Option<&str>) -> Result<&Arc<Running>, Unanswered> {
+        match key {
+            Some(key) => self.named(key).ok_or(Unanswered::NoSuchWorkspace),
+            None => self.only().ok_or_else(|| Unanswered::Ambiguous {
+                names: self.names(),
+            }),
+        }
+    }
+
+    fn named(&self, key: &str) -> Option<&Arc<Running>> {
+        self.workspaces.get(*self.index.get(key)?)
+    }
+
+    fn only(&self) -> Option<&Arc<Running>> {
+        match self.workspaces.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let name = |running: &Arc<Running>| running.config.name.clone();
+        self.workspaces.iter().map(name).collect()
     }
 }
 
@@ -101,13 +122,21 @@ impl<'a> Wanted<'a> {
     /// What this path asks for; `None` where no such path is served.
     #[must_use]
     pub fn by(path: &'a str) -> Option<Self> {
-        if path == "/api/v1/remote_write" || path == "/api/v1/write" {
-            return Some(Self::TheOnly);
+        match split(path)? {
+            (None, "remote_write" | "write") => Some(Self::TheOnly),
+            (Some(key), "remote_write") => Some(Self::Named(key)),
+            _ => None,
         }
-        path.strip_prefix("/workspaces/")
-            .and_then(|rest| rest.strip_suffix("/api/v1/remote_write"))
-            .map(Self::Named)
     }
+}
+
+/// The workspace that a path names, and what comes below `/api/v1/`.
+fn split(path: &str) -> Option<(Option<&str>, &str)> {
+    if let Some(below) = path.strip_prefix("/api/v1/") {
+        return Some((None, below));
+    }
+    let (key, below) = path.strip_prefix("/workspaces/")?.split_once("/api/v1/")?;
+    Some((Some(key), below))
 }
 
 // === impl Router ===
@@ -119,6 +148,7 @@ impl Router {
         Self {
             routes: ArcSwap::from_pointee(routes),
             nowhere: telemetry.unrouted(),
+            nowhere_queries: telemetry.queries(""),
             door,
             senders: Senders::default(),
         }
@@ -133,6 +163,25 @@ impl Router {
     /// Serves by other routes from now on.
     pub fn replace(&self, routes: Routes) {
         self.routes.store(Arc::new(routes));
+    }
+
+    /// Readers are not waited for on leaving: they keep nothing that could be lost.
+    async fn query(
+        &self,
+        found: Result<Arc<Running>, Unanswered>,
+        api: Api,
+        request: Request<Incoming>,
+    ) -> Result<Response<Either<Full<Bytes>, Streamed>>, Closed> {
+        let why = match found {
+            Ok(running) => match &running.queries {
+                Some(queries) => return queries.answer(api, request).await,
+                None => Unanswered::Off,
+            },
+            Err(why) => why,
+        };
+        let response = why.respond();
+        self.nowhere_queries.answered(api.name(), response.status());
+        Ok(response.map(Either::Left))
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
@@ -153,14 +202,26 @@ impl Router {
 }
 
 impl Service for Router {
-    async fn call(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
+    type Body = Either<Full<Bytes>, Streamed>;
+
+    async fn call(&self, request: Request<Incoming>) -> Result<Response<Self::Body>, Closed> {
+        if let Some((key, below)) = split(request.uri().path())
+            && let Some(api) = Api::at(below)
+        {
+            let found = if self.door.lets_in(request.headers()) {
+                self.routes().find_queries(key).map(Arc::clone)
+            } else {
+                Err(Unanswered::NotLetIn)
+            };
+            return self.query(found, api, request).await;
+        }
         let in_flight = self.senders.begin();
         match self.answer(request).await {
             Answer::Respond(response) => {
                 if !response.status().is_server_error() {
                     in_flight.done();
                 }
-                Ok(response)
+                Ok(response.map(Either::Left))
             }
             Answer::Close => Err(Closed),
         }

@@ -9,8 +9,8 @@ use std::time::SystemTime;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as sigv4};
 use aws_sigv4::sign::v4::SigningParams;
 use aws_smithy_runtime_api::client::identity::Identity;
-use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Method};
 
 /// What a signature is good for.
 #[derive(Debug, Clone, Copy)]
@@ -36,12 +36,28 @@ impl SigningError {
     }
 }
 
-/// Adds `x-amz-date`, the session token and the signature to the headers of a POST, all of which it covers.
+/// Signs a POST; as [`sign`].
 ///
 /// # Errors
 /// [`SigningError`]; the request must then not be sent.
 pub fn sign_post(
     headers: &mut HeaderMap,
+    url: &str,
+    body: SignableBody<'_>,
+    scope: Scope<'_>,
+    identity: &Identity,
+) -> Result<(), SigningError> {
+    sign(headers, &Method::POST, url, body, scope, identity)
+}
+
+/// Adds `x-amz-date`, the session token and the signature to the headers, all of which it covers. The URL's query must be
+/// in the form that it is sent in.
+///
+/// # Errors
+/// [`SigningError`]; the request must then not be sent.
+pub fn sign(
+    headers: &mut HeaderMap,
+    method: &Method,
     url: &str,
     body: SignableBody<'_>,
     scope: Scope<'_>,
@@ -59,7 +75,8 @@ pub fn sign_post(
     let named = headers
         .iter()
         .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    let request = SignableRequest::new("POST", url, named, body).map_err(|error| fault(&error))?;
+    let request =
+        SignableRequest::new(method.as_str(), url, named, body).map_err(|error| fault(&error))?;
     let (instructions, _) = sigv4(request, &params.into())
         .map_err(|error| fault(&error))?
         .into_parts();

@@ -14,16 +14,19 @@ use crate::clock::Clock;
 use crate::config::{Network, Workspace};
 use crate::credentials::call::{Caller, ClientError};
 use crate::credentials::{Cache, Exchange, cache};
+use crate::query::Queries;
 use crate::sigv4::SigningError;
 use crate::telemetry::{Meters, Observed, Telemetry};
 
-/// A workspace that takes batches.
+/// A workspace that takes batches, and queries where they are allowed.
 #[derive(Debug)]
 pub struct Running {
     /// As it was configured.
     pub config: Workspace,
     /// Takes its batches.
     pub pipeline: Pipeline,
+    /// Reads it, where that is allowed.
+    pub queries: Option<Queries>,
     credentials: Cache,
     clock: Clock,
     meters: Arc<Meters>,
@@ -75,6 +78,18 @@ impl Running {
             clock.clone(),
             Arc::clone(&meters),
         )?;
+        let queries = config.reading.as_ref().map(|reading| {
+            let (credentials, clock) = (credentials.clone(), clock.clone());
+            Queries::new(
+                config,
+                reading,
+                way,
+                credentials,
+                clock,
+                Arc::clone(&meters),
+                telemetry.queries(&config.name),
+            )
+        });
         tracing::info!(
             workspace = config.name,
             remote_write_url = %config.remote_write_url,
@@ -85,11 +100,13 @@ impl Running {
             role_session_name = config.identity.role.name,
             token_file = %config.identity.token_file.display(),
             max_inflight_bytes = config.limits.max_inflight_bytes,
+            allow_query = config.reading.is_some(),
             "serving"
         );
         Ok(Self {
             config: config.clone(),
             pipeline,
+            queries: queries.transpose()?,
             credentials,
             clock,
             meters,

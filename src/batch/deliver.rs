@@ -26,8 +26,7 @@ use crate::batch::verdict::Verdict;
 use crate::batch::{Inspected, Payload, inspect};
 use crate::clock::Clock;
 use crate::config::Workspace;
-use crate::credentials::cache::{DENIAL_GAP, REFUSAL_GAP};
-use crate::credentials::{Cache, Held};
+use crate::credentials::{Cache, Held, Refusal};
 use crate::dial::Dialer;
 use crate::sigv4::SigningError;
 use crate::telemetry::Meters;
@@ -77,7 +76,7 @@ impl Delivery {
             meters,
             upstream_timeout: workspace.limits.upstream_timeout,
             max_upstream_bytes: workspace.limits.max_upstream_bytes,
-            workspace_arn: workspace_arn(workspace),
+            workspace_arn: workspace.arn(),
         })
     }
 
@@ -205,16 +204,16 @@ impl Delivery {
         let Meaning::Unauthenticated(refusal) = &meaning else {
             return meaning;
         };
-        let (held, reason) = if clock_was_wrong {
-            (Ok(held), "clock")
-        } else {
-            let denied = matches!(refusal, Verdict::AccessDenied { .. });
-            let gap = if denied { DENIAL_GAP } else { REFUSAL_GAP };
-            let renewing = self.credentials.renewed(&held, gap);
-            (timed(&mut spent.credentials, renewing).await, "credentials")
+        let refusal = match refusal {
+            _ if clock_was_wrong => Refusal::Clock,
+            Verdict::AccessDenied { .. } => Refusal::Denied,
+            _ => Refusal::Credentials,
         };
-        let Ok(held) = held else { return meaning };
-        self.meters.upstream_resend(reason);
+        let renewing = self.credentials.again(held, refusal);
+        let Some(held) = timed(&mut spent.credentials, renewing).await else {
+            return meaning;
+        };
+        self.meters.upstream_resend(refusal.mend());
         self.attempt(payload, &held, deadline, spent).await.0
     }
 
@@ -297,15 +296,4 @@ impl Sum {
     fn verdict(self) -> Verdict {
         self.refused.or(self.stored).unwrap_or(Verdict::Overloaded)
     }
-}
-
-/// The workspace as IAM names it, in the role's account unless AMP says otherwise.
-fn workspace_arn(workspace: &Workspace) -> String {
-    let mut parts = workspace.identity.signing().role_arn.split(':');
-    let partition = parts.nth(1).unwrap_or("aws");
-    let account = parts.nth(2).unwrap_or("<account>");
-    format!(
-        "arn:{partition}:aps:{}:{account}:workspace/{}",
-        workspace.region, workspace.id
-    )
 }

@@ -93,6 +93,29 @@ impl Reply {
         self.status
     }
 
+    /// AMP's words, made fit to be shown.
+    #[must_use]
+    pub fn said(&self) -> &str {
+        &self.said
+    }
+
+    /// Whether AMP did not take credentials or signature.
+    #[must_use]
+    pub fn is_unauthenticated(&self) -> bool {
+        match self.status.as_u16() {
+            401 | 403 => true,
+            400 => self.is_authentication(),
+            _ => false,
+        }
+    }
+
+    /// Whether the role may not do what was asked.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        self.error_type.starts_with("AccessDenied")
+            || self.said.contains("not authorized to perform")
+    }
+
     /// What the answer means; `workspace_arn` names what a denied role must be allowed to write to.
     #[must_use]
     pub fn meaning(self, workspace_arn: &str) -> Meaning {
@@ -102,8 +125,9 @@ impl Reply {
                 status,
                 written: self.written,
             },
-            401 | 403 => return self.unauthenticated(workspace_arn),
-            400 if self.is_authentication() => return self.unauthenticated(workspace_arn),
+            400 | 401 | 403 if self.is_unauthenticated() => {
+                return self.unauthenticated(workspace_arn);
+            }
             400 if self.is_throttling() => Verdict::Throttled {
                 pause: self.pause,
                 said: self.said,
@@ -141,9 +165,8 @@ impl Reply {
     }
 
     fn unauthenticated(self, workspace_arn: &str) -> Meaning {
+        let denied = self.is_denied();
         let said = self.said;
-        let denied = self.error_type.starts_with("AccessDenied")
-            || said.contains("not authorized to perform");
         Meaning::Unauthenticated(if denied {
             let missing = format!("the role needs {ACTION} on {workspace_arn}");
             Verdict::AccessDenied { said, missing }

@@ -1,7 +1,7 @@
 //! The fixed header set and its SigV4 signature; pure.
 //!
-//! In: a [`Payload`], credentials and the time. Out: a [`Signed`], the only thing that `forward` takes, so that nothing
-//! can leave unsigned. The headers are made here and none is taken from the sender but the two that say what the body
+//! In: a [`Payload`], credentials and the time. Out: a [`Signed`], the only thing that `connections` take, so that
+//! nothing can leave unsigned. The headers are made here and none is taken from the sender but the two that say what the body
 //! is (which `address` has checked): tenant, trace or authorization headers of a sender would break the signature or be
 //! trusted by mistake. Rules: AWS Signature Version 4, service `aps`, every header that is sent is signed but
 //! `user-agent` and `content-length`, which proxies may touch.
@@ -10,11 +10,11 @@ use std::time::SystemTime;
 
 use aws_sigv4::http_request::SignableBody;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use hyper::{HeaderMap, Uri};
+use hyper::{HeaderMap, Method, Uri};
 
 use crate::batch::Payload;
-use crate::batch::frames::Frames;
 use crate::batch::media::WRITE_VERSION;
+use crate::connections::Signed;
 use crate::credentials::Held;
 use crate::sigv4::{Scope, SigningError, sign_post};
 
@@ -25,17 +25,6 @@ pub struct Signer {
     url: String,
     path: Uri,
     host: HeaderValue,
-}
-
-/// A request that may leave.
-#[derive(Debug)]
-pub struct Signed {
-    /// The path, in origin form.
-    pub path: Uri,
-    /// Every header but Content-Length, which follows from the body.
-    pub headers: HeaderMap,
-    /// The body.
-    pub frames: Frames,
 }
 
 // === impl Signer ===
@@ -81,6 +70,7 @@ impl Signer {
         sign_post(&mut headers, &self.url, body, scope, &held.identity)?;
         headers.insert(USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
         Ok(Signed {
+            method: Method::POST,
             path: self.path.clone(),
             headers,
             frames: batch.frames.clone(),

@@ -20,15 +20,15 @@ use http_body_util::Full;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use hyper::{HeaderMap, Response, StatusCode};
 
-use crate::batch::forward::TransportFault;
 use crate::batch::inspect::Malformed;
 use crate::batch::written::Written;
+use crate::connections::TransportFault;
 
 /// A longer pause silences newer Prometheus past the end of an outage.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Paths that are served, for the answer to a request for another.
-pub const SERVED: &str = "POST /api/v1/remote_write, /api/v1/write and /workspaces/<id or name>/api/v1/remote_write of a configured workspace";
+pub const SERVED: &str = "POST /api/v1/remote_write, /api/v1/write and /workspaces/<id or name>/api/v1/remote_write of a configured workspace, and its query API where --allow-query is given";
 
 /// The names of all outcomes.
 pub const OUTCOMES: [&str; 24] = [

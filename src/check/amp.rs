@@ -19,10 +19,10 @@ use super::mistakes::{
 use super::reach;
 use super::step::Outcome;
 use crate::batch::Pipeline;
-use crate::batch::forward::TransportFault;
 use crate::batch::verdict::Verdict;
 use crate::clock::Clock;
 use crate::config::Workspace;
+use crate::connections::TransportFault;
 use crate::credentials::cache::{self, Failure, Source};
 use crate::credentials::sts::{Obtained, Pace};
 use crate::setup::policy::Account;

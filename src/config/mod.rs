@@ -62,7 +62,7 @@ pub struct Config {
     pub log: Log,
 }
 
-/// A workspace that is written to, with all that is its own.
+/// A workspace that is written to, and may be read, with all that is its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workspace {
     /// How paths, metrics and log call it: its id unless it was given a name.
@@ -77,6 +77,8 @@ pub struct Workspace {
     pub identity: Identity,
     /// What bounds a batch.
     pub limits: Limits,
+    /// Whether it may be read too.
+    pub reading: Option<Reading>,
 }
 
 /// What bounds a batch in time and space.
@@ -94,6 +96,13 @@ pub struct Limits {
     pub max_inflight_bytes: usize,
     /// What one client from elsewhere may hold of it.
     pub client_share_percent: u8,
+}
+
+/// What bounds a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// From its request to the last byte of the answer.
+    pub timeout: Duration,
 }
 
 /// When to leave after the signal to.
@@ -170,6 +179,22 @@ impl fmt::Display for Fault {
             format!("is {:?}", self.value)
         };
         write!(f, "{} {value}: expected {}", self.setting, self.expected)
+    }
+}
+
+// === impl Workspace ===
+
+impl Workspace {
+    /// As IAM names it, in the role's account unless AMP says otherwise.
+    #[must_use]
+    pub fn arn(&self) -> String {
+        let mut parts = self.identity.signing().role_arn.split(':');
+        let partition = parts.nth(1).unwrap_or("aws");
+        let account = parts.nth(2).unwrap_or("<account>");
+        format!(
+            "arn:{partition}:aps:{}:{account}:workspace/{}",
+            self.region, self.id
+        )
     }
 }
 

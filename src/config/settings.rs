@@ -119,6 +119,10 @@ settings! {
     MAX_INFLIGHT_BYTES: "max-inflight-bytes", ["AMP_SIDECAR_MAX_INFLIGHT_BYTES"], "BYTES",
         "[a quarter of the cgroup's memory limit, at most 64MiB]",
         "Bytes of all batches held at once; over it senders are asked to come again";
+    ALLOW_QUERY: "allow-query", ["AMP_SIDECAR_ALLOW_QUERY"], "", "false",
+        "Serve the workspace's query API too: whoever reaches --listen reads the workspace with this role";
+    QUERY_TIMEOUT: "query-timeout", ["AMP_SIDECAR_QUERY_TIMEOUT"], "DURATION", "2m",
+        "The deadline of a query, from its request to the last byte of AMP's answer; Prometheus' own default";
     DRAIN_IDLE: "drain-idle", ["AMP_SIDECAR_DRAIN_IDLE"], "DURATION", "5s",
         "After SIGTERM: leave once no request has come for this long, three times as long after a sender was told to come again";
     DRAIN_TIMEOUT: "drain-timeout", ["AMP_SIDECAR_DRAIN_TIMEOUT"], "DURATION", "90s",

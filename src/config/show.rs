@@ -68,6 +68,7 @@ fn entry(workspace: &Workspace) -> String {
         remote_write_url,
         identity,
         limits,
+        reading,
     } = workspace;
     let mut entry = Lines::new("    ");
     entry.put(&settings::WORKSPACE_ID, id);
@@ -85,6 +86,10 @@ fn entry(workspace: &Workspace) -> String {
     );
     entry.put(&settings::MAX_UPSTREAM_BYTES, limits.max_upstream_bytes);
     entry.put(&settings::MAX_INFLIGHT_BYTES, limits.max_inflight_bytes);
+    entry.put(&settings::ALLOW_QUERY, reading.is_some());
+    if let Some(reading) = reading {
+        entry.put(&settings::QUERY_TIMEOUT, duration(reading.timeout));
+    }
     entry.put(
         &settings::CLIENT_SHARE,
         format!("{}%", limits.client_share_percent),
@@ -209,6 +214,8 @@ mod tests {
             ("session-duration", "1h30m"),
             ("role-session-name", "a@b,c=d"),
             ("upstream-timeout", "1500ms"),
+            ("allow-query", "true"),
+            ("query-timeout", "90s"),
             ("max-inflight-bytes", "20MB"),
             ("drain-timeout", "2m"),
             ("log-level", "debug"),
@@ -255,8 +262,11 @@ mod tests {
 
     #[test]
     fn every_setting_is_shown() {
-        let proxy = [("https-proxy", "http://me:hunter2@proxy.example:3128")];
-        let mut shown = tests::read(&proxy, MINIMAL).unwrap().to_string();
+        let settings = [
+            ("https-proxy", "http://me:hunter2@proxy.example:3128"),
+            ("allow-query", "true"),
+        ];
+        let mut shown = tests::read(&settings, MINIMAL).unwrap().to_string();
         for more in [&CHAINED[..], &ENTRA] {
             shown.push_str(&tests::read(more, MINIMAL).unwrap().to_string());
         }

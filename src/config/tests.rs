@@ -561,3 +561,24 @@ fn contradicting_endpoints_are_all_named() {
         "https://sts.cn-north-1.amazonaws.com.cn/"
     );
 }
+
+#[test]
+fn reading_is_off_unless_it_is_allowed() {
+    let reading = |more: &[(&str, &str)]| {
+        let config = read(&[], &with(more));
+        config.map(|config| config.workspaces[0].reading.clone())
+    };
+    let switch = "AMP_SIDECAR_ALLOW_QUERY";
+    let timeout = "AMP_SIDECAR_QUERY_TIMEOUT";
+    let allowed = |seconds| {
+        let timeout = Duration::from_secs(seconds);
+        Some(Reading { timeout })
+    };
+    assert_eq!(reading(&[]).unwrap(), None);
+    assert_eq!(reading(&[(switch, "false")]).unwrap(), None);
+    assert_eq!(reading(&[(switch, "true")]).unwrap(), allowed(120));
+    let short = [(switch, "1"), (timeout, "10s")];
+    assert_eq!(reading(&short).unwrap(), allowed(10));
+    assert!(reading(&[(switch, "perhaps")]).is_err());
+    assert!(reading(&[(timeout, "11m")]).is_err());
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::reader::Reader;
 use super::target::Target;
 use super::values;
-use super::{Limits, Workspace, settings};
+use super::{Limits, Reading, Workspace, settings};
 
 impl Reader<'_> {
     /// A workspace, from the entry of the file that is being read or without one.
@@ -20,6 +20,7 @@ impl Reader<'_> {
         let target = self.target(given, region.as_deref());
         let identity = self.identity(region.as_deref());
         let limits = self.limits();
+        let reading = self.reading();
         let name = self.name();
         let Target {
             id,
@@ -32,6 +33,7 @@ impl Reader<'_> {
             remote_write_url,
             identity: identity?,
             limits: limits?,
+            reading: reading?,
         })
     }
 
@@ -100,6 +102,16 @@ impl Reader<'_> {
             max_inflight_bytes: budget,
             client_share_percent: client_share_percent?,
         })
+    }
+
+    /// `Some(None)` where it is off.
+    fn reading(&mut self) -> Option<Option<Reading>> {
+        let allowed = self.parse(&settings::ALLOW_QUERY, values::switch);
+        let timeout = self.parse(&settings::QUERY_TIMEOUT, |text| {
+            let (least, most) = (Duration::from_secs(1), Duration::from_secs(600));
+            values::duration_within(text, least, most, "1s to 10m")
+        })?;
+        Some(allowed?.then_some(Reading { timeout }))
     }
 }
 

@@ -57,6 +57,17 @@ pub struct Held {
     generation: u64,
 }
 
+/// Why AMP did not take a request's signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The time that was signed; the answer has set the clock.
+    Clock,
+    /// The credentials.
+    Credentials,
+    /// The role may not do it.
+    Denied,
+}
+
 /// Why there are no credentials for a batch.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Unavailable {
@@ -137,6 +148,19 @@ impl Held {
     }
 }
 
+// === impl Refusal ===
+
+impl Refusal {
+    /// What is done about it: the metric's label.
+    #[must_use]
+    pub fn mend(self) -> &'static str {
+        match self {
+            Self::Clock => "clock",
+            Self::Credentials | Self::Denied => "credentials",
+        }
+    }
+}
+
 // === impl Cache ===
 
 impl Cache {
@@ -166,6 +190,16 @@ impl Cache {
         }
         self.force(gap)?;
         self.wait(newer).await
+    }
+
+    /// What the same request may be signed with once more, where there is something to do about the refusal.
+    pub async fn again(&self, refused: Arc<Held>, refusal: Refusal) -> Option<Arc<Held>> {
+        let gap = match refusal {
+            Refusal::Clock => return Some(refused),
+            Refusal::Credentials => REFUSAL_GAP,
+            Refusal::Denied => DENIAL_GAP,
+        };
+        self.renewed(&refused, gap).await.ok()
     }
 
     /// What is missing, if anything is.

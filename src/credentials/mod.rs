@@ -21,7 +21,7 @@ mod withhold;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use cache::{Cache, Held, Refresher, Unavailable};
+pub use cache::{Cache, Held, Refresher, Refusal, Unavailable};
 
 use cache::{Failure, Source};
 use call::Caller;

@@ -11,7 +11,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::catalogue::{Catalogue, Histograms, buckets};
-use super::labels::{Call, Code, Denial, Exchange, Listener, Of, Outcome, Phase, Reason, Reload};
+use super::labels::{
+    Api, Call, Code, Denial, Exchange, Listener, Of, Outcome, Phase, Query, Reason, Reload,
+};
 
 /// From a batch on loopback to the deadline and beyond.
 const DURATIONS: [f64; 15] = [
@@ -35,6 +37,14 @@ pub(super) struct Parts<M> {
     pub(super) histograms: M,
     pub(super) exemplars: M,
     pub(super) metadata: M,
+}
+
+/// What is counted of reading.
+#[derive(Debug, Clone)]
+pub(super) struct Queries {
+    pub(super) answered: Family<Query, Counter>,
+    pub(super) bytes: Family<Api, Counter>,
+    pub(super) broken_off: Family<Reason, Counter>,
 }
 
 /// Every metric over all workspaces; clones share the numbers.
@@ -71,6 +81,7 @@ pub(super) struct Families {
     pub(super) token_expires: PerWorkspace<Level>,
     pub(super) clock_offset: PerWorkspace<Level>,
     pub(super) ready: PerWorkspace<Gauge>,
+    pub(super) queries: Queries,
     pub(super) connections: Family<Listener, Counter>,
     pub(super) open_connections: Family<Listener, Gauge>,
     pub(super) reloads: Family<Reload, Counter>,
@@ -164,6 +175,7 @@ impl Families {
                 "Requests that may be admitted at once",
                 "follows from `--max-inflight-bytes`",
             ),
+            queries: Queries::new(c),
             connections: c.counter(
                 "amp_sidecar_connections_total",
                 "Connections that were accepted, by who listens: senders or admin",
@@ -186,7 +198,7 @@ impl Families {
             ),
             upstream_resends: c.counter(
                 "amp_sidecar_upstream_resends_total",
-                "Requests sent once more within one batch: stale_connection, clock, credentials",
+                "Requests sent once more within one batch or query: stale_connection, clock, credentials",
                 "a few are normal; `clock` or `credentials` all the time is not",
             ),
             upstream_connections: c.counter(
@@ -294,6 +306,30 @@ fn lost(c: &mut Catalogue<'_>, what: &str) -> Family<Reason, Counter> {
         ),
         "each is data that will never arrive; the reason tells whose fault it is",
     )
+}
+
+// === impl Queries ===
+
+impl Queries {
+    fn new(c: &mut Catalogue<'_>) -> Self {
+        Self {
+            answered: c.counter(
+                "amp_sidecar_queries_total",
+                "Queries by API and by the status that the reader was given",
+                "the share of `200` is readers' success; `docs/query.md` tells what the others mean",
+            ),
+            bytes: c.counter(
+                "amp_sidecar_query_answer_bytes_total",
+                "Bytes of AMP's answers that were given to readers",
+                "the traffic of readers, as it came from AMP",
+            ),
+            broken_off: c.counter(
+                "amp_sidecar_query_answers_broken_off_total",
+                "Answers whose beginning was given and whose end was not: too_large, timed_out, upstream, reader_gone",
+                "`too_large` and `timed_out`: ask for less at once",
+            ),
+        }
+    }
 }
 
 // === impl Parts ===

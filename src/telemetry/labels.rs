@@ -62,3 +62,12 @@ label_set!(Reload {
 label_set!(Listener {
     listener: &'static str
 });
+label_set!(Api {
+    workspace: Arc<str>,
+    api: &'static str
+});
+label_set!(Query {
+    workspace: Arc<str>,
+    api: &'static str,
+    code: u16
+});

@@ -20,6 +20,7 @@ mod families;
 mod labels;
 mod meters;
 mod process;
+mod queries;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use prometheus_client::registry::Registry;
 pub use catalogue::Entry;
 pub use exposition::Format;
 pub use meters::{Connections, Meters, Observed, Open, Unrouted};
+pub use queries::QueryMeters;
 
 use catalogue::Catalogue;
 use families::Families;
@@ -85,6 +87,12 @@ impl Telemetry {
     #[must_use]
     pub fn unrouted(&self) -> Unrouted {
         Unrouted::new(&self.families)
+    }
+
+    /// What the workspace of this name counts its queries with.
+    #[must_use]
+    pub fn queries(&self, workspace: &str) -> QueryMeters {
+        QueryMeters::new(Arc::from(workspace), self.families.queries.clone())
     }
 
     /// What the connections of a listener are counted with.

@@ -29,6 +29,7 @@ mod namespace;
 mod network;
 mod prometheus;
 mod proxies;
+mod reading;
 mod resolving;
 mod rig;
 mod secrecy;

@@ -42,7 +42,12 @@ async fn secrets_are_never_shown() {
         .finish();
     tracing::subscriber::set_global_default(lines).unwrap();
 
-    let rig = Rig::start_in(Default::default(), &[("upstream-timeout", "2s")]).await;
+    let settings = [
+        ("upstream-timeout", "2s"),
+        ("allow-query", "true"),
+        ("query-timeout", "2s"),
+    ];
+    let rig = Rig::start_in(Default::default(), &settings).await;
     rig.until_ready().await;
     let mut shown = String::new();
     let mut say = |status: u16, words: String| shown.push_str(&format!("{status} {words}\n"));
@@ -62,11 +67,15 @@ async fn secrets_are_never_shown() {
             .post("/api/v1/write", V1, bodies::v1("up", 3).body)
             .await;
         say(response.status().as_u16(), text(response).await);
+        let url = format!("http://{}/api/v1/query?query=up", rig.host);
+        let response = crate::rig::client().get(url).send().await.unwrap();
+        say(response.status().as_u16(), text(response).await);
     }
     rig.world.faults(Target::Amp).clear();
     // A region of its own makes AMP explain the signature, with the session token in the explanation.
-    let misconfigured = amp_sidecar_signing_for_another_region(&rig).await;
-    say(misconfigured.0, misconfigured.1);
+    for (status, words) in amp_sidecar_signing_for_another_region(&rig).await {
+        say(status, words);
+    }
     for path in ["/readyz", "/metrics", "/livez"] {
         say(0, rig.admin(path).await.1);
     }
@@ -192,14 +201,15 @@ async fn tokens_on_their_way_through_entra_are_never_shown() {
     }
 }
 
-async fn amp_sidecar_signing_for_another_region(rig: &Rig) -> (u16, String) {
+async fn amp_sidecar_signing_for_another_region(rig: &Rig) -> [(u16, String); 2] {
     use amp_sidecar::app::{App, Stage};
-    let mut config = crate::rig::config(&rig.world, &[]);
+    let mut config = crate::rig::config(&rig.world, &[("allow-query", "true")]);
     config.workspaces[0].region = "us-west-2".to_owned();
     let app = App::start(config, amp_sidecar::clock::Clock::system())
         .await
         .unwrap();
-    let url = format!("http://{}/api/v1/write", app.address().unwrap());
+    let address = app.address().unwrap();
+    let url = format!("http://{address}/api/v1/write");
     let (_stage, wanted) = tokio::sync::watch::channel(Stage::Serving);
     let running = tokio::spawn(app.run(wanted));
     let client = crate::rig::client();
@@ -208,7 +218,10 @@ async fn amp_sidecar_signing_for_another_region(rig: &Rig) -> (u16, String) {
         .header("content-encoding", "snappy")
         .header("content-type", V1);
     let response = request.body(bodies::v1("up", 1).body).send().await.unwrap();
-    let heard = (response.status().as_u16(), text(response).await);
+    let to_write = (response.status().as_u16(), text(response).await);
+    let url = format!("http://{address}/api/v1/query?query=up");
+    let response = client.get(url).send().await.unwrap();
+    let to_read = (response.status().as_u16(), text(response).await);
     running.abort();
-    heard
+    [to_write, to_read]
 }

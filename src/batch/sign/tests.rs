@@ -1,4 +1,5 @@
 use super::*;
+use crate::batch::frames::Frames;
 use crate::batch::inspect::{Contents, Version};
 use crate::batch::media::Media;
 use aws_credential_types::Credentials;

@@ -1,0 +1,158 @@
+//! The closed list of what may be asked.
+//!
+//! In: the part of a reader's path below `/api/v1/`. Out: an [`Api`], or nothing. AMP's path is made from the [`Api`] again
+//! and never from the reader's own, so that no spelling of a path can lead anywhere else.
+//!
+//! | path | methods | IAM action |
+//! |---|---|---|
+//! | `query`, `query_range` | GET, POST | `aps:QueryMetrics` |
+//! | `series` | GET, POST | `aps:GetSeries` |
+//! | `labels` | GET, POST | `aps:GetLabels` |
+//! | `label/<name>/values` | GET | `aps:GetLabels` |
+//! | `metadata` | GET | `aps:GetMetricMetadata` |
+
+use std::fmt;
+
+use hyper::Method;
+
+/// What may be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Api {
+    /// An expression at one time.
+    Query,
+    /// An expression over a stretch of time.
+    QueryRange,
+    /// The series that match.
+    Series,
+    /// The names of labels.
+    Labels,
+    /// The values of one label.
+    LabelValues(LabelName),
+    /// Types and help of metrics.
+    Metadata,
+}
+
+/// A label's name: letters, digits and underscores, no digit first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelName(String);
+
+// === impl Api ===
+
+impl Api {
+    /// What is asked at this path below `/api/v1/`.
+    #[must_use]
+    pub fn at(path: &str) -> Option<Self> {
+        Some(match path {
+            "query" => Self::Query,
+            "query_range" => Self::QueryRange,
+            "series" => Self::Series,
+            "labels" => Self::Labels,
+            "metadata" => Self::Metadata,
+            _ => {
+                let name = path.strip_prefix("label/")?.strip_suffix("/values")?;
+                Self::LabelValues(LabelName::of(name)?)
+            }
+        })
+    }
+
+    /// The metric's label.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::QueryRange => "query_range",
+            Self::Series => "series",
+            Self::Labels => "labels",
+            Self::LabelValues(_) => "label_values",
+            Self::Metadata => "metadata",
+        }
+    }
+
+    /// What the role must be allowed to do with the workspace.
+    #[must_use]
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::Query | Self::QueryRange => "aps:QueryMetrics",
+            Self::Series => "aps:GetSeries",
+            Self::Labels | Self::LabelValues(_) => "aps:GetLabels",
+            Self::Metadata => "aps:GetMetricMetadata",
+        }
+    }
+
+    /// The methods that AMP takes.
+    #[must_use]
+    pub fn methods(&self) -> &'static [Method] {
+        match self {
+            Self::Query | Self::QueryRange | Self::Series | Self::Labels => {
+                &[Method::GET, Method::POST]
+            }
+            Self::LabelValues(_) | Self::Metadata => &[Method::GET],
+        }
+    }
+}
+
+/// AMP's path, below `/api/v1/`.
+impl fmt::Display for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LabelValues(LabelName(name)) => write!(f, "label/{name}/values"),
+            Self::Query | Self::QueryRange | Self::Series | Self::Labels | Self::Metadata => {
+                f.write_str(self.name())
+            }
+        }
+    }
+}
+
+// === impl LabelName ===
+
+impl LabelName {
+    fn of(text: &str) -> Option<Self> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        let starts_well = text.bytes().next().is_some_and(|b| !b.is_ascii_digit());
+        (starts_well && text.bytes().all(plain)).then(|| Self(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_closed() {
+        for path in [
+            "query",
+            "query_range",
+            "series",
+            "labels",
+            "metadata",
+            "label/__name__/values",
+            "label/A9/values",
+        ] {
+            assert_eq!(Api::at(path).unwrap().to_string(), path);
+        }
+        for path in [
+            "",
+            "query/",
+            "Query",
+            "query_exemplars",
+            "remote_write",
+            "rules",
+            "alerts",
+            "status/config",
+            "label",
+            "label/values",
+            "label//values",
+            "label/9a/values",
+            "label/a-b/values",
+            "label/a%2Fb/values",
+            "label/../values",
+            "label/a/b/values",
+            "label/ä/values",
+            "label/a/values/",
+            "query/../../../../workspaces",
+            "query%3F",
+        ] {
+            assert_eq!(Api::at(path), None, "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Reading: signed queries for one workspace, where its configuration allows them.
+//!
+//! ```text
+//! reader ─▶ api ─▶ place ─▶ ask ─▶ sign ─▶ connections ─▶ answer ─▶ stream ─▶ reader
+//!           Api    Place    Asked  Signed                 Answer    Streamed
+//! ```
+//!
+//! What may be asked is a closed list, and of a request nothing goes on but its parameters: path, host and headers are made
+//! here, so nothing else of AWS can be reached. Writing is what the sidecar is for, so reading takes nothing from it: it
+//! has places and connections of its own, a few of each, and holds no byte of the batches' budget. At most
+//! [`MOST_PLACES`] queries are under way at once, some more wait in the order of arrival, and what is over that is told so
+//! at once. An answer is passed on as it comes and never held as a whole.
+
+mod answer;
+pub mod api;
+pub mod ask;
+mod sign;
+pub mod stream;
+mod unanswered;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{Either, Full};
+use hyper::body::Body;
+use hyper::{Request, Response};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use crate::clock::Clock;
+use crate::config::{Reading, Workspace};
+use crate::connections::Connections;
+use crate::credentials::{Cache, Held, Refusal};
+use crate::dial::Dialer;
+use crate::listener::Closed;
+use crate::sigv4::SigningError;
+use crate::telemetry::{Meters, QueryMeters};
+use crate::workspace::Way;
+
+use answer::Answer;
+use api::Api;
+use ask::{Asked, Unread};
+use sign::Signer;
+use stream::{Source, Streamed};
+pub use unanswered::Unanswered;
+
+/// Queries under way at once: a dashboard's panels are answered in a few rounds, and each costs some 200 KiB of buffers.
+const MOST_PLACES: usize = 8;
+/// Queries that wait for a place, each with a connection of the senders' port.
+const MOST_WAITING: usize = 120;
+
+/// Reads one workspace.
+#[derive(Debug)]
+pub struct Queries {
+    /// Places and those who wait for one.
+    known: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    credentials: Cache,
+    signer: Signer,
+    connections: Arc<Connections>,
+    clock: Clock,
+    meters: Arc<Meters>,
+    query_meters: QueryMeters,
+    timeout: Duration,
+    workspace_arn: String,
+}
+
+/// A query's place; free again when dropped.
+#[derive(Debug)]
+pub struct Place {
+    _known: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
+}
+
+// === impl Queries ===
+
+impl Queries {
+    /// Wires what a query passes.
+    ///
+    /// # Errors
+    /// Where the workspace's URL cannot be signed for or dialled, which a checked configuration excludes.
+    pub fn new(
+        workspace: &Workspace,
+        reading: &Reading,
+        way: &Way,
+        credentials: Cache,
+        clock: Clock,
+        meters: Arc<Meters>,
+        query_meters: QueryMeters,
+    ) -> Result<Self, SigningError> {
+        let dialer = Dialer::new(&workspace.remote_write_url, &way.network, &way.tls)
+            .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
+        Ok(Self {
+            known: Arc::new(Semaphore::new(MOST_PLACES + MOST_WAITING)),
+            places: Arc::new(Semaphore::new(MOST_PLACES)),
+            credentials,
+            signer: Signer::new(workspace)?,
+            connections: Arc::new(Connections::new(dialer, Arc::clone(&meters))),
+            clock,
+            query_meters,
+            meters,
+            timeout: reading.timeout,
+            workspace_arn: workspace.arn(),
+        })
+    }
+
+    /// One request for one of the APIs.
+    ///
+    /// # Errors
+    /// [`Closed`] where the reader is gone.
+    pub async fn answer<B>(
+        &self,
+        api: Api,
+        request: Request<B>,
+    ) -> Result<Response<Either<Full<Bytes>, Streamed>>, Closed>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let name = api.name();
+        let response = match self.try_answer(api, request).await {
+            Ok(response) => response,
+            Err(Unread::Gone) => return Err(Closed),
+            Err(Unread::Unanswered(why)) => {
+                tracing::debug!(api = name, reason = %why, "a query was not answered");
+                why.respond().map(Either::Left)
+            }
+        };
+        self.query_meters.answered(name, response.status());
+        Ok(response)
+    }
+
+    async fn try_answer<B>(
+        &self,
+        api: Api,
+        request: Request<B>,
+    ) -> Result<Response<Either<Full<Bytes>, Streamed>>, Unread>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let deadline = Instant::now() + self.timeout;
+        let place = self.place(deadline).await?;
+        let asked = ask::read(api, request).await?;
+        let answer = self.ask(&asked, deadline).await?;
+        let (head, body, connection) = match answer {
+            Answer::Good(head, body, connection) => (head, body, connection),
+            Answer::Bad(bad) => {
+                if bad.refusal() == Some(Refusal::Denied) {
+                    self.meters.denied(asked.api.action(), &self.workspace_arn);
+                }
+                return Ok(bad.respond(&asked.api, &self.workspace_arn)?);
+            }
+        };
+        let head = answer::fit(head, &body, asked.gzip)?;
+        let source = Source {
+            body,
+            connection,
+            connections: Arc::clone(&self.connections),
+            deadline,
+            meters: self.query_meters.clone(),
+            api: asked.api.name(),
+            place,
+        };
+        Ok(head.map(|()| Either::Right(Streamed::from(source))))
+    }
+
+    /// Waits for a place, where there is room to wait.
+    async fn place(&self, deadline: Instant) -> Result<Place, Unanswered> {
+        let busy = || Unanswered::Busy {
+            limit: MOST_PLACES + MOST_WAITING,
+        };
+        let known = Arc::clone(&self.known).try_acquire_owned();
+        let known = known.map_err(|_| busy())?;
+        match timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await {
+            Ok(Ok(place)) => Ok(Place {
+                _known: known,
+                _place: place,
+            }),
+            Ok(Err(_)) | Err(_) => Err(busy()),
+        }
+    }
+
+    /// Asks, and once more where AMP did not take the signature and there is something to do about that.
+    async fn ask(&self, asked: &Asked, deadline: Instant) -> Result<Answer, Unanswered> {
+        let held = self.credentials.get().await;
+        let held = held.map_err(Unanswered::NoCredentials)?;
+        let answer = self.attempt(asked, &held, deadline).await?;
+        let Some(refusal) = self.refusal(&answer) else {
+            return Ok(answer);
+        };
+        let Some(held) = self.credentials.again(held, refusal).await else {
+            return Ok(answer);
+        };
+        self.meters.upstream_resend(refusal.mend());
+        self.attempt(asked, &held, deadline).await
+    }
+
+    /// Whether the signature was not taken; sets the clock by what AMP says of the time.
+    fn refusal(&self, answer: &Answer) -> Option<Refusal> {
+        let Answer::Bad(bad) = answer else {
+            return None;
+        };
+        let clock_was_wrong = bad.reply.date.is_some_and(|date| self.clock.learn(date));
+        match bad.refusal()? {
+            _ if clock_was_wrong => Some(Refusal::Clock),
+            refusal => Some(refusal),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        asked: &Asked,
+        held: &Held,
+        deadline: Instant,
+    ) -> Result<Answer, Unanswered> {
+        let signed = self.signer.sign(asked, held, self.clock.now());
+        let signed = signed.map_err(Unanswered::Unsigned)?;
+        let answer = async {
+            let (response, connection) = self.connections.send(&signed, || {}).await?;
+            Answer::read(response, connection, &self.connections).await
+        };
+        match timeout_at(deadline, answer).await {
+            Ok(answer) => answer.map_err(Unanswered::Unreachable),
+            Err(_) => Err(Unanswered::TimedOut),
+        }
+    }
+}

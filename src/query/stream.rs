@@ -1,0 +1,173 @@
+//! An answer on its way to the reader.
+//!
+//! In: the body of AMP's answer. Out: a [`Streamed`] body that gives the same bytes as they come, never more than
+//! [`LARGEST_ANSWER`] and never after the deadline: then it breaks off, and the reader's connection with it, so that half an
+//! answer cannot be taken for a whole one.
+//!
+//! A task of its own does the reading. Were it done while the reader's connection asks for more, a reader that stops
+//! asking would keep AMP's connection and the query's slot beyond every deadline. The end is sent as a word of its own,
+//! and a channel that closes without it is a break: so no fault on this side can look like an end. (For want of that,
+//! http-body-util's own channel body may lose its last chunk where it ends.)
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::connections::{Connection, Connections};
+use crate::query::Place;
+use crate::telemetry::QueryMeters;
+
+/// The most that a reader is given; AMP bounds what a query may touch, not what it answers.
+pub const LARGEST_ANSWER: u64 = 64 << 20;
+
+/// The body of an answer.
+#[derive(Debug)]
+pub struct Streamed {
+    parts: mpsc::Receiver<Part>,
+    ended: bool,
+}
+
+/// The answer was not given to its end.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the answer breaks off")]
+pub struct BrokenOff;
+
+#[derive(Debug)]
+enum Part {
+    Chunk(Bytes),
+    End,
+}
+
+/// Why an answer was not given to its end; also the metric's label.
+enum Break {
+    TooLarge,
+    TimedOut,
+    Upstream,
+    Reader,
+}
+
+/// What an answer holds on to while it is on its way.
+#[derive(Debug)]
+pub struct Source {
+    /// The body.
+    pub body: Incoming,
+    /// What it comes from, to be kept once it was read to its end.
+    pub connection: Connection,
+    /// Where connections are kept.
+    pub connections: Arc<Connections>,
+    /// By when the last byte must have come.
+    pub deadline: Instant,
+    /// Counts the bytes.
+    pub meters: QueryMeters,
+    /// Which API was asked: the metric's label.
+    pub api: &'static str,
+    /// The query's place, free again when all was given or nobody takes it any more.
+    pub place: Place,
+}
+
+// === impl Streamed ===
+
+impl Streamed {
+    /// Begins to read.
+    #[must_use]
+    pub fn from(source: Source) -> Self {
+        // One chunk waits while the one before it is written.
+        let (sender, parts) = mpsc::channel(1);
+        tokio::spawn(source.pump(sender));
+        Self {
+            parts,
+            ended: false,
+        }
+    }
+}
+
+impl Body for Streamed {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let part = ready!(self.parts.poll_recv(cx));
+        if let Some(Part::Chunk(chunk)) = part {
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
+        }
+        self.ended = true;
+        Poll::Ready(match part {
+            Some(_) => None,
+            None => Some(Err(BrokenOff)),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+}
+
+// === impl Source ===
+
+impl Source {
+    async fn pump(self, sender: mpsc::Sender<Part>) {
+        let Self {
+            mut body,
+            connection,
+            connections,
+            deadline,
+            meters,
+            api,
+            place,
+        } = self;
+        let given = async {
+            let mut left = LARGEST_ANSWER;
+            while let Some(frame) = body.frame().await {
+                // Trailers are no part of an answer.
+                let Ok(chunk) = frame.map_err(|_| Break::Upstream)?.into_data() else {
+                    continue;
+                };
+                let len = chunk.len() as u64;
+                left = left.checked_sub(len).ok_or(Break::TooLarge)?;
+                let sent = sender.send(Part::Chunk(chunk)).await;
+                sent.map_err(|_| Break::Reader)?;
+                meters.streamed(api, len);
+            }
+            sender.send(Part::End).await.map_err(|_| Break::Reader)
+        };
+        let given = tokio::select! {
+            given = tokio::time::timeout_at(deadline, given) => {
+                given.unwrap_or(Err(Break::TimedOut))
+            }
+            () = sender.closed() => Err(Break::Reader),
+        };
+        match given {
+            Ok(()) => connections.keep(connection),
+            Err(why) => {
+                tracing::debug!(api, reason = why.name(), "an answer broke off");
+                meters.broken_off(why.name());
+            }
+        }
+        drop(place);
+    }
+}
+
+// === impl Break ===
+
+impl Break {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "too_large",
+            Self::TimedOut => "timed_out",
+            Self::Upstream => "upstream",
+            Self::Reader => "reader_gone",
+        }
+    }
+}
