@@ -162,6 +162,28 @@ async fn a_token_opens_the_door_and_rotates() {
     panic!("the new token was not taken within 5 s");
 }
 
+/// Nothing is lost by a query, so a wrong token hears so.
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_passes_the_same_door() {
+    let settings = [
+        ("listen-bearer-token-file", "FOLDER/token"),
+        ("allow-query", "true"),
+    ];
+    let gateway = Gateway::start(&settings).await;
+    let client = gateway.client(&gateway.authority.root(), None);
+    let url = format!("https://{}/api/v1/query?query=up", gateway.rig.host);
+    for token in [None, Some("another-token-of-some-length")] {
+        let mut request = client.get(&url);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let status = request.send().await.unwrap().status();
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+    }
+    let let_in = client.get(&url).bearer_auth(TOKEN).send().await.unwrap();
+    assert_ne!(let_in.status(), StatusCode::UNAUTHORIZED);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_certificate_opens_the_door() {
     let gateway = Gateway::start(&[("listen-client-ca", "FOLDER/ca.crt")]).await;
