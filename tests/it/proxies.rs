@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use emulator::entra::{EntraConfig, TokenVersion};
 use emulator::peers::process::Process;
 use emulator::peers::sidecar::{Program, Sidecar};
 use emulator::world::{World, WorldConfig};
@@ -16,6 +17,7 @@ use crate::rig::{V1, client, text};
 
 const AMP: &str = "aps-workspaces.us-east-1.amazonaws.com";
 const STS: &str = "sts.us-east-1.amazonaws.com";
+const ENTRA: &str = "login.microsoftonline.com";
 const CREDENTIALS: &str = "BasicAuth me s3cret-word";
 
 /// A world under AWS' own names.
@@ -27,9 +29,14 @@ struct Aws {
 
 impl Aws {
     async fn start() -> Self {
+        Self::of(WorldConfig::default()).await
+    }
+
+    async fn of(config: WorldConfig) -> Self {
         let config = WorldConfig {
             sts_https: true,
-            ..WorldConfig::default()
+            names: vec![ENTRA.to_owned()],
+            ..config
         };
         let world = World::start(config).await.unwrap();
         Self {
@@ -51,7 +58,7 @@ impl Aws {
         );
         let (config, hosts) = (
             file("tinyproxy", config),
-            file("hosts", format!("127.0.0.1 {AMP} {STS}\n")),
+            file("hosts", format!("127.0.0.1 {AMP} {STS} {ENTRA}\n")),
         );
         let mut command = Command::new("unshare");
         command.args([
@@ -76,14 +83,19 @@ impl Aws {
 
     /// The program with this proxy and these exceptions.
     async fn sidecar(&self, proxy: &str, exceptions: &str) -> Sidecar {
+        self.sidecar_with(proxy, exceptions, &[]).await
+    }
+
+    async fn sidecar_with(&self, proxy: &str, exceptions: &str, more: &[&str]) -> Sidecar {
         let program = Program::Sidecar(Path::new(env!("CARGO_BIN_EXE_amp-sidecar")).to_owned());
-        let flags = [
+        let flags: [&str; 5] = [
             &format!("--remote-write-url={}", self.amp),
             &format!("--sts-endpoint={}", self.sts),
             &format!("--https-proxy={proxy}"),
             &format!("--no-proxy={exceptions}"),
             "--log-level=trace",
         ];
+        let flags = [&flags[..], more].concat();
         Sidecar::start(&program, &self.world, &flags).await.unwrap()
     }
 
@@ -276,6 +288,29 @@ fn a_proxy_over_tls_is_verified_by_the_same_bundle() {
                 .await;
             let told = readiness(&sidecar).await;
             assert!(told.contains("proxy https://127.0.0.2:3130"), "{told}");
+        },
+    );
+}
+
+#[test]
+fn the_way_to_entra_goes_through_the_proxy_as_well() {
+    in_a_network_of_its_own(
+        "proxies::the_way_to_entra_goes_through_the_proxy_as_well",
+        async {
+            let config = WorldConfig::through_entra(EntraConfig {
+                https: true,
+                ..EntraConfig::new(TokenVersion::V1)
+            });
+            let aws = Aws::of(config).await;
+            let authority = aws.world.entra_url().unwrap();
+            let authority = authority.replacen("127.0.0.1", ENTRA, 1);
+            let proxy = aws.proxy(3128, CREDENTIALS).await;
+            let flag = format!("--azure-authority-host={authority}");
+            let url = "http://me:s3cret-word@127.0.0.1:3128";
+            let sidecar = aws.sidecar_with(url, "", &[&flag]).await;
+            assert_eq!(write(&sidecar, "entra").await, (200, String::new()));
+            let asked = format!("CONNECT {ENTRA}:");
+            assert!(proxy.log().contains(&asked), "{}", proxy.log().last_words());
         },
     );
 }
