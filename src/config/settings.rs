@@ -37,7 +37,7 @@ settings! {
     CONFIG: "config", ["AMP_SIDECAR_CONFIG"], "PATH", "[none]",
         "YAML file of settings, for several workspaces; flags and variables beat what stands at its top";
     LISTEN: "listen", ["AMP_SIDECAR_LISTEN"], "ADDRESS:PORT", "127.0.0.1:8005",
-        "Where Prometheus writes to; anything but loopback needs --allow-non-loopback too";
+        "Where Prometheus writes to; beyond loopback only with TLS and a proof of the sender, or --allow-non-loopback";
     ALLOW_NON_LOOPBACK: "allow-non-loopback", ["AMP_SIDECAR_ALLOW_NON_LOOPBACK"], "", "false",
         "Let --listen stand open to other hosts that prove nothing: whoever reaches it writes to the workspace with this role";
     LISTEN_TLS_CERT: "listen-tls-cert", ["AMP_SIDECAR_LISTEN_TLS_CERT"], "PATH", "[none]",
