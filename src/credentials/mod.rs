@@ -18,9 +18,11 @@ pub mod sts;
 pub mod token;
 mod withhold;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use cache::{Cache, Held, Refresher, Refusal, Unavailable};
+
+use sha2::{Digest, Sha256};
 
 use cache::{Failure, Source};
 use call::Caller;
@@ -36,6 +38,8 @@ use crate::telemetry::Meters;
 #[derive(Debug)]
 pub struct Exchange {
     token_file: Box<dyn Glance>,
+    /// The SHA-256 of the token that the last exchange read.
+    read: Mutex<Option<[u8; 32]>>,
     entra: Option<Entra>,
     sts: Sts,
     role: RoleSession,
@@ -106,6 +110,7 @@ impl Exchange {
             .map(|application| Entra::new(application, caller.clone(), clock.clone()));
         Self {
             token_file,
+            read: Mutex::default(),
             entra,
             sts: Sts::new(
                 identity.sts_endpoint.clone(),
@@ -171,6 +176,10 @@ impl Exchange {
         })
     }
 
+    fn last_read(&self) -> MutexGuard<'_, Option<[u8; 32]>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn count<T, E>(&self, call: &'static str, answer: &Result<T, E>, name: fn(&E) -> &'static str) {
         self.meters
             .identity_call(call, answer.as_ref().map(|_| ()).map_err(name));
@@ -181,13 +190,27 @@ impl Source for Exchange {
     type Error = ExchangeError;
 
     async fn obtain(&self) -> Result<Obtained, ExchangeError> {
-        let token = self.for_aws(self.token().await?).await?;
+        *self.last_read() = None;
+        let token = self.token().await?;
+        *self.last_read() = Some(digest(&token));
+        let token = self.for_aws(token).await?;
         let mut obtained = self.session(&token).await?;
         for hop in self.hops() {
             obtained = hop.assume(&obtained).await?;
         }
         Ok(obtained)
     }
+
+    async fn changed(&self) -> bool {
+        match self.token_file.glance().await {
+            Ok(token) => *self.last_read() != Some(digest(&token)),
+            Err(_) => false,
+        }
+    }
+}
+
+fn digest(token: &Token) -> [u8; 32] {
+    Sha256::digest(token.expose()).into()
 }
 
 // === impl Hop ===
