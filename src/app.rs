@@ -17,6 +17,7 @@ use crate::door::{Door, DoorError};
 use crate::listener;
 use crate::reload::{ReloadError, Reloader};
 use crate::telemetry::Telemetry;
+use crate::traces::{Exporting, Traces, TracesError};
 
 /// What the caller wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +48,9 @@ pub enum StartError {
     /// What is asked of senders changed since it was checked, and cannot be used any more.
     #[error(transparent)]
     Door(#[from] DoorError),
+    /// Spans could not be made ready to be sent.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// A workspace could not be served.
     #[error(transparent)]
     Workspaces(#[from] ReloadError),
@@ -62,6 +66,7 @@ pub struct App {
     admin: Arc<Admin>,
     draining: watch::Sender<bool>,
     drain: Drain,
+    exporting: Option<Exporting>,
 }
 
 // === impl App ===
@@ -74,7 +79,18 @@ impl App {
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let listener = bind("--listen", config.listen).await?;
         let admin_listener = bind("--admin-listen", config.admin_listen).await?;
-        let telemetry = Arc::new(Telemetry::new());
+        let mut telemetry = Telemetry::new();
+        let exporting = match &config.tracing {
+            None => None,
+            Some(tracing) => {
+                let (roots, network) = (&config.extra_roots, &config.network);
+                let (traces, exporting) =
+                    Traces::start(tracing, roots, network, telemetry.spans())?;
+                telemetry.trace(traces);
+                Some(exporting)
+            }
+        };
+        let telemetry = Arc::new(telemetry);
         let drain = config.drain.clone();
         let door = Arc::new(Door::open(&config.door)?);
         tracing::info!(
@@ -100,6 +116,7 @@ impl App {
             admin: Arc::new(admin),
             draining,
             drain,
+            exporting,
         })
     }
 
@@ -163,6 +180,12 @@ impl App {
         tokio::select! {
             _ = senders => {}
             () = reached(&mut stage, Stage::Leaving) => {}
+        }
+        if let Some(exporting) = self.exporting {
+            tokio::select! {
+                () = exporting.finish() => {}
+                () = reached(&mut stage, Stage::Leaving) => {}
+            }
         }
         stop_admin.send_replace(true);
         admin.abort();
