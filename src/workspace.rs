@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::{Network, Workspace};
 use crate::credentials::call::{Caller, ClientError};
 use crate::credentials::{Cache, Exchange, cache};
+use crate::faults::{BATCHES, CREDENTIALS, Watch};
 use crate::query::Queries;
 use crate::sigv4::SigningError;
 use crate::telemetry::{Meters, Observed, Telemetry};
@@ -70,13 +71,20 @@ impl Running {
         let meters = Arc::new(telemetry.meters(&config.name));
         let caller = Caller::new(&way.tls, &way.network)?;
         let source = Exchange::new(&config.identity, &caller, &clock, &meters);
-        let (credentials, refresher) = cache::cache(source, clock.clone(), Arc::clone(&meters));
+        let watch = |subject| Watch::over(subject, Some(&config.name), telemetry.faults(), &clock);
+        let (credentials, refresher) = cache::cache(
+            source,
+            clock.clone(),
+            Arc::clone(&meters),
+            watch(&CREDENTIALS),
+        );
         let pipeline = Pipeline::new(
             config,
             way,
             credentials.clone(),
             clock.clone(),
             Arc::clone(&meters),
+            watch(&BATCHES),
         )?;
         let queries = config.reading.as_ref().map(|reading| {
             let (credentials, clock) = (credentials.clone(), clock.clone());
