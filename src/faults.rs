@@ -243,13 +243,7 @@ impl Watch {
         }
     }
 
-    fn ends(
-        &self,
-        kind: &'static str,
-        episode: &mut Episode,
-        since: Instant,
-        words: &'static str,
-    ) {
+    fn ends(&self, kind: &'static str, episode: &mut Episode, since: Instant, words: &'static str) {
         tracing::info!(
             workspace = self.workspace.as_deref(),
             fault = kind,
@@ -275,7 +269,12 @@ impl Drop for Watch {
         let now = Instant::now();
         for (kind, episode) in self.episodes().iter_mut() {
             if episode.state != State::Over {
-                self.ends(kind, episode, now, "a fault was open when its workspace ended");
+                self.ends(
+                    kind,
+                    episode,
+                    now,
+                    "a fault was open when its workspace ended",
+                );
             }
         }
     }

@@ -89,7 +89,10 @@ impl Journal {
     /// Of a record that had to go nothing is kept.
     fn change(&self, record: u64, change: impl FnOnce(&mut Fault)) {
         let mut records = self.records();
-        let found = records.kept.iter_mut().find(|(number, _)| *number == record);
+        let found = records
+            .kept
+            .iter_mut()
+            .find(|(number, _)| *number == record);
         if let Some((_, fault)) = found {
             change(fault);
         }
@@ -102,5 +105,8 @@ impl Journal {
 
 fn bound(fault: &mut Fault) {
     fault.reason = quote_within(&fault.reason, LONGEST);
-    fault.mend = fault.mend.as_deref().map(|mend| quote_within(mend, LONGEST));
+    fault.mend = fault
+        .mend
+        .as_deref()
+        .map(|mend| quote_within(mend, LONGEST));
 }

@@ -126,7 +126,14 @@ async fn good_and_bad_in_turn_is_one_fault_that_ends_when_nothing_but_good_came_
     }
     watch.met("malformed", told("another kind is another fault"));
     assert_eq!(lines.take().len(), 2);
-    assert_eq!(journal.recent().iter().filter(|fault| fault.ended.is_none()).count(), 2);
+    assert_eq!(
+        journal
+            .recent()
+            .iter()
+            .filter(|fault| fault.ended.is_none())
+            .count(),
+        2
+    );
     watch.well();
     tokio::time::advance(SECOND * 4).await;
     watch.well();
@@ -142,12 +149,9 @@ async fn good_and_bad_in_turn_is_one_fault_that_ends_when_nothing_but_good_came_
     watch.well();
     assert_eq!(
         lines.take(),
-        [
-            r#"INFO batches are stored again workspace="ws-1" fault="malformed" seconds=0.0 count=1"#
-        ]
+        [r#"INFO batches are stored again workspace="ws-1" fault="malformed" seconds=0.0 count=1"#]
     );
 }
-
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_and_goes_all_day_fills_no_log() {
