@@ -14,10 +14,11 @@ use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::{Config, Drain};
 use crate::door::{Door, DoorError};
-use crate::listener;
+use crate::listener::{self, Accept};
 use crate::reload::{ReloadError, Reloader};
 use crate::telemetry::Telemetry;
 use crate::traces::{Exporting, Traces, TracesError};
+use crate::workspace::{Outside, Way};
 
 /// What the caller wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,9 +59,9 @@ pub enum StartError {
 
 /// Everything, ready to run.
 #[derive(Debug)]
-pub struct App {
-    listener: TcpListener,
-    admin_listener: TcpListener,
+pub struct App<L = TcpListener> {
+    listener: L,
+    admin_listener: L,
     door: Arc<Door>,
     reloader: Reloader,
     admin: Arc<Admin>,
@@ -79,6 +80,39 @@ impl App {
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let listener = bind("--listen", config.listen).await?;
         let admin_listener = bind("--admin-listen", config.admin_listen).await?;
+        let way = Box::new(Way::new(&config).map_err(ReloadError::Roots)?);
+        Self::between(listener, admin_listener, way, config, clock)
+    }
+
+    /// Where senders write to, with the port that was given.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Where probes and metrics are, with the port that was given.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin_listener.local_addr()
+    }
+}
+
+impl<L: Accept> App<L> {
+    /// Wires the workspaces between who comes in and what they reach `outside`, and begins to ask for their credentials.
+    ///
+    /// # Errors
+    /// [`StartError`]; trouble with STS, the token or DNS is none.
+    pub fn between(
+        listener: L,
+        admin_listener: L,
+        outside: Box<dyn Outside>,
+        config: Config,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
         let mut telemetry = Telemetry::new();
         let exporting = match &config.tracing {
             None => None,
@@ -101,7 +135,8 @@ impl App {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        let reloader = Reloader::start(config, Arc::clone(&door), clock, Arc::clone(&telemetry))?;
+        let (shown, shared) = (Arc::clone(&telemetry), Arc::clone(&door));
+        let reloader = Reloader::start(config, outside, shared, clock, shown)?;
         let (draining, is_draining) = watch::channel(false);
         let admin = Admin {
             router: Arc::clone(reloader.router()),
@@ -118,22 +153,6 @@ impl App {
             drain,
             exporting,
         })
-    }
-
-    /// Where senders write to, with the port that was given.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Where probes and metrics are, with the port that was given.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn admin_address(&self) -> io::Result<SocketAddr> {
-        self.admin_listener.local_addr()
     }
 
     /// What puts a new configuration in place.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::batch::reply::Reply;
 use crate::connections::{Beginning, Connection, Connections, Signed, TransportFault};
-use crate::dial::Dialer;
+use crate::dial::Dial;
 use crate::telemetry::Meters;
 use crate::traces::Span;
 
@@ -33,7 +33,7 @@ pub struct Forwarder {
 impl Forwarder {
     /// Sends to where `dialer` leads, which is the host of `url`.
     #[must_use]
-    pub fn new(dialer: Dialer, url: Uri, meters: Arc<Meters>) -> Self {
+    pub fn new(dialer: Box<dyn Dial>, url: Uri, meters: Arc<Meters>) -> Self {
         Self {
             url,
             connections: Connections::new(dialer, Arc::clone(&meters)),

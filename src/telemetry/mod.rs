@@ -29,6 +29,8 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 
+use crate::faults::Journal;
+
 pub use catalogue::Entry;
 pub use exposition::Format;
 pub use meters::{Connections, Meters, Observed, Open, Unrouted};
@@ -42,13 +44,14 @@ use process::Process;
 
 use crate::traces::Traces;
 
-/// All metrics.
+/// All metrics, the last faults, and what makes spans.
 #[derive(Debug)]
 pub struct Telemetry {
     registry: Registry,
     families: Families,
     entries: Vec<Entry>,
     traces: Traces,
+    faults: Journal,
 }
 
 // === impl Telemetry ===
@@ -75,6 +78,7 @@ impl Telemetry {
             families,
             entries,
             traces: Traces::default(),
+            faults: Journal::default(),
         }
     }
 
@@ -93,6 +97,12 @@ impl Telemetry {
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The last faults of all workspaces, and of the process.
+    #[must_use]
+    pub fn faults(&self) -> &Journal {
+        &self.faults
     }
 
     /// What the workspace of this name counts with, from where it left off.

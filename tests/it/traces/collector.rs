@@ -27,6 +27,13 @@ pub enum Mood {
     Hangs,
 }
 
+/// What came in one request, unpacked.
+#[derive(Clone)]
+pub struct Export {
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
 /// A span, with what its resource says.
 #[derive(Clone)]
 pub struct Seen {
@@ -39,7 +46,7 @@ pub struct Seen {
 pub struct Collector {
     pub address: String,
     mood: Arc<Mutex<Mood>>,
-    exports: Arc<Mutex<Vec<(HeaderMap, Vec<u8>)>>>,
+    exports: Arc<Mutex<Vec<Export>>>,
 }
 
 impl Collector {
@@ -93,7 +100,10 @@ impl Collector {
             Mood::Hangs => std::future::pending().await,
             Mood::Answers(status) => *response.status_mut() = status.try_into().unwrap(),
             Mood::Takes | Mood::RejectsOne => {
-                self.exports.lock().unwrap().push((head.headers, body));
+                self.exports.lock().unwrap().push(Export {
+                    headers: head.headers,
+                    body,
+                });
                 let rejected_spans = i64::from(matches!(mood, Mood::RejectsOne));
                 let partial_success = Some(ExportTracePartialSuccess {
                     rejected_spans,
@@ -106,7 +116,7 @@ impl Collector {
         Ok(response)
     }
 
-    pub fn exports(&self) -> Vec<(HeaderMap, Vec<u8>)> {
+    pub fn exports(&self) -> Vec<Export> {
         self.exports.lock().unwrap().clone()
     }
 
@@ -114,7 +124,7 @@ impl Collector {
         let exports = self.exports();
         let messages = exports
             .iter()
-            .map(|(_, body)| ExportTraceServiceRequest::decode(body.as_slice()).unwrap());
+            .map(|export| ExportTraceServiceRequest::decode(export.body.as_slice()).unwrap());
         let of_resources = messages.flat_map(|message| message.resource_spans);
         of_resources
             .flat_map(|of_resource| {

@@ -105,8 +105,8 @@ async fn a_batch_is_a_span_of_its_senders_trace_and_amp_never_hears_of_it() {
         assert!(child.span.end_time_unix_nano <= top.span.end_time_unix_nano);
     }
 
-    let (headers, _) = collector.exports().pop().unwrap();
-    assert_eq!(headers["api-key"], "of the collector");
+    let export = collector.exports().pop().unwrap();
+    assert_eq!(export.headers["api-key"], "of the collector");
     for seen in rig.world.journal(Target::Amp).requests() {
         for name in ["traceparent", "tracestate", "api-key"] {
             assert!(!seen.headers.contains_key(name), "{name}");
@@ -197,7 +197,7 @@ async fn every_request_that_leaves_is_a_span_and_a_failure_bears_its_verdicts_na
     let shown: String = collector
         .exports()
         .iter()
-        .map(|(_, body)| String::from_utf8_lossy(body).into_owned())
+        .map(|export| String::from_utf8_lossy(&export.body).into_owned())
         .collect();
     let mut searched = 0;
     for seen in rig.world.journal(Target::Amp).requests() {
