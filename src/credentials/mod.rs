@@ -223,6 +223,10 @@ impl Source for Exchange {
         let obtained = self.obtain_within(&span).await;
         obtained.inspect_err(|error| span.failed(error.name()))
     }
+
+    fn session(&self) -> Option<&RoleSession> {
+        Some(self.hops.last().unwrap_or(&self.role))
+    }
 }
 
 // === impl Hop ===

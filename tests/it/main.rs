@@ -24,6 +24,7 @@ mod gateway;
 mod hostile_senders;
 mod identities;
 mod leaving;
+mod logging;
 mod metrics;
 mod namespace;
 mod network;
