@@ -20,7 +20,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::config::RoleSession;
 use crate::credentials::sts::{Obtained, Pace};
+use crate::faults::{Told, Watch};
 use crate::telemetry::Meters;
 
 /// How long a batch waits for an exchange that is under way.
@@ -37,6 +39,8 @@ const LEAST_GAP: Duration = Duration::from_secs(2);
 /// After a failure: how often another token is looked for, and the least time to the exchange that it brings about.
 const TOKEN_LOOK: Duration = Duration::from_secs(2);
 const TOKEN_GAP: Duration = Duration::from_secs(5);
+/// The least time between two log lines of renewals that went well.
+const LINE_GAP: Duration = Duration::from_secs(300);
 
 /// Where credentials come from.
 pub trait Source: Send + Sync + 'static {
@@ -48,6 +52,8 @@ pub trait Source: Send + Sync + 'static {
     fn changed(&self) -> impl Future<Output = bool> + Send {
         std::future::ready(false)
     }
+    /// The session that they are of, for the log.
+    fn session(&self) -> Option<&RoleSession>;
 }
 
 /// What the cache must know of a failed exchange.
@@ -56,6 +62,8 @@ pub trait Failure: std::error::Error + Send + Sync + 'static {
     fn name(&self) -> &'static str;
     /// How soon another try makes sense.
     fn pace(&self) -> Pace;
+    /// What is wrong and what to do, for log and status page.
+    fn told(&self) -> Told;
 }
 
 /// Credentials in use.
@@ -122,10 +130,18 @@ pub struct Refresher<S> {
     source: S,
     shared: Arc<Shared>,
     meters: Arc<Meters>,
+    faults: Watch,
+    /// When renewals were logged last, and how many came since.
+    said: Mutex<(Option<Instant>, u32)>,
 }
 
 /// A cache and the task that fills it.
-pub fn cache<S: Source>(source: S, clock: Clock, meters: Arc<Meters>) -> (Cache, Refresher<S>) {
+pub fn cache<S: Source>(
+    source: S,
+    clock: Clock,
+    meters: Arc<Meters>,
+    faults: Watch,
+) -> (Cache, Refresher<S>) {
     // The first exchange begins with the task, so an early batch may wait for it.
     let state = State {
         held: None,
@@ -145,6 +161,8 @@ pub fn cache<S: Source>(source: S, clock: Clock, meters: Arc<Meters>) -> (Cache,
             source,
             shared,
             meters,
+            faults,
+            said: Mutex::default(),
         },
     )
 }
@@ -306,19 +324,14 @@ impl<S: Source> Refresher<S> {
             self.meters.exchanged(asked.elapsed());
             match obtained {
                 Ok(obtained) => {
-                    if failures > 0 {
-                        tracing::info!(
-                            failed_exchanges = failures,
-                            "credentials can be renewed again"
-                        );
-                    }
                     failures = 0;
                     let (pause, due) = self.publish(obtained);
+                    self.faults.well();
                     self.rest(pause, due).await;
                 }
                 Err(error) => {
                     let pause = backoff(error.pace(), failures);
-                    self.fail(&error, failures, pause);
+                    self.fail(&error, pause);
                     failures += 1;
                     self.back_off(pause).await;
                 }
@@ -332,11 +345,7 @@ impl<S: Source> Refresher<S> {
         let life = obtained.expires.duration_since(now).unwrap_or_default();
         let pause = life.mul_f64(0.45 + 0.1 * fastrand::f64()).max(LEAST_GAP);
         self.meters.credentials_obtained(now, obtained.expires);
-        tracing::info!(
-            access_key_id = obtained.credentials.access_key_id(),
-            valid_for_seconds = life.as_secs(),
-            "credentials renewed"
-        );
+        self.say(&obtained, life);
         self.shared.change(|state| {
             state.generation += 1;
             state.exchanging = false;
@@ -351,27 +360,52 @@ impl<S: Source> Refresher<S> {
         (pause, now + pause)
     }
 
-    fn fail(&self, error: &S::Error, failures: u32, pause: Duration) {
-        let now = self.shared.clock.now();
-        let left = self
-            .shared
-            .state()
-            .held
-            .as_ref()
-            .map(|held| held.expires.duration_since(now).unwrap_or_default());
-        self.meters.exchange_failed(error.name());
-        let (cause, left) = (error.name(), left.unwrap_or_default().as_secs());
-        // The first failure of a row is news; the rest can be had at debug.
-        if failures == 0 {
-            tracing::warn!(cause, %error, credentials_left_seconds = left, next_try_seconds = pause.as_secs_f32(), "credentials were not renewed");
-        } else {
-            tracing::debug!(cause, %error, credentials_left_seconds = left, next_try_seconds = pause.as_secs_f32(), "credentials were not renewed");
+    /// What AMP's refusals ask for, or STS gives for seconds only, is renewed too often for a line each.
+    fn say(&self, obtained: &Obtained, life: Duration) {
+        let now = Instant::now();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, unsaid) = *said;
+        if at.is_some_and(|at| now.duration_since(at) < LINE_GAP) {
+            said.1 = unsaid + 1;
+            return;
         }
+        *said = (Some(now), 0);
+        let session = self.source.session();
+        tracing::info!(
+            workspace = self.faults.workspace(),
+            role_arn = session.map(|session| &session.role_arn),
+            role_session_name = session.map(|session| &session.name),
+            access_key_id = obtained.credentials.access_key_id(),
+            valid_for_seconds = life.as_secs(),
+            more_since_the_last_line = (unsaid > 0).then_some(unsaid),
+            "credentials renewed"
+        );
+    }
+
+    fn fail(&self, error: &S::Error, pause: Duration) {
+        let now = self.shared.clock.now();
+        let held = self.shared.state().held.clone();
+        let left = held.map_or(Duration::ZERO, |held| {
+            held.expires.duration_since(now).unwrap_or_default()
+        });
+        self.meters.exchange_failed(error.name());
+        self.faults.met(error.name(), || Told {
+            credentials_left: Some(left),
+            ..error.told()
+        });
+        tracing::debug!(fault = error.name(), %error, credentials_left_seconds = left.as_secs(), next_try_seconds = pause.as_secs_f32(), "an exchange failed");
         let fault = error.to_string();
         self.shared.change(|state| {
             state.exchanging = false;
             state.fault = Some(fault);
         });
+    }
+
+    /// A fault that keeps coming back is over some time after the last good exchange, not with it.
+    fn still_well(&self) {
+        if self.shared.state().fault.is_none() {
+            self.faults.well();
+        }
     }
 
     /// Until the pause is over, the wall clock shows `due`, or a batch asks.
@@ -382,6 +416,7 @@ impl<S: Source> Refresher<S> {
             if self.is_asked_before(look).await || look == over {
                 return;
             }
+            self.still_well();
         }
     }
 

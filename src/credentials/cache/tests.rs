@@ -1,4 +1,6 @@
 use super::*;
+use crate::faults::tests::Lines;
+use crate::faults::{CREDENTIALS, Journal};
 use crate::telemetry::Telemetry;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,6 +28,13 @@ impl Failure for Refusal {
     }
     fn pace(&self) -> Pace {
         self.0
+    }
+    fn told(&self) -> Told {
+        Told {
+            reason: self.to_string(),
+            mend: None,
+            credentials_left: None,
+        }
     }
 }
 
@@ -55,6 +64,9 @@ impl Source for Scripted {
     async fn changed(&self) -> bool {
         self.changed.load(Ordering::SeqCst)
     }
+    fn session(&self) -> Option<&RoleSession> {
+        None
+    }
 }
 
 struct Life {
@@ -81,6 +93,7 @@ fn live(life: Duration, takes: Duration, answers: Vec<Result<(), Refusal>>) -> L
         source,
         clock.clone(),
         Arc::new(Telemetry::new().meters("ws-1")),
+        Watch::over(&CREDENTIALS, Some("ws-1"), &Journal::default(), &clock),
     );
     tokio::spawn(refresher.run());
     Life {
@@ -309,4 +322,54 @@ async fn another_token_is_tried_soon_and_one_that_changes_all_the_time_makes_no_
     let before = calls.load(Ordering::SeqCst);
     tokio::time::sleep(minute).await;
     assert!(calls.load(Ordering::SeqCst) - before <= 2, "no backoff");
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewals_that_amp_asks_for_all_day_are_a_line_in_five_minutes() {
+    let (lines, _guard) = Lines::caught();
+    let Life { cache, calls, .. } = live(HOUR * 10, Duration::ZERO, vec![Ok(())]);
+    for _ in 0..120 {
+        let refused = cache.get().await.unwrap();
+        cache.renewed(&refused, DENIAL_GAP).await.unwrap();
+        tokio::time::sleep(DENIAL_GAP).await;
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 121);
+    let lines = lines.take();
+    assert_eq!(lines.len(), 12, "{lines:#?}");
+    assert_eq!(
+        lines[0],
+        r#"INFO credentials renewed workspace="ws-1" access_key_id="ASIA" valid_for_seconds=36000"#
+    );
+    assert!(
+        lines[1].ends_with("more_since_the_last_line=10"),
+        "{}",
+        lines[1]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_sts_is_a_line_at_each_end() {
+    let (lines, _guard) = Lines::caught();
+    let mut answers = vec![Ok(())];
+    answers.extend(std::iter::repeat_n(SOON, 40));
+    answers.push(Ok(()));
+    let Life { cache, .. } = live(HOUR, Duration::ZERO, answers);
+    cache.get().await.unwrap();
+    tokio::time::sleep(HOUR).await;
+    let lines = lines.take();
+    let messages: Vec<&str> = lines
+        .iter()
+        .map(|line| line.split(" workspace").next().unwrap())
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            "INFO credentials renewed",
+            "WARN credentials were not renewed",
+            "INFO credentials renewed",
+            "INFO credentials are renewed again",
+        ],
+        "{lines:#?}"
+    );
+    assert!(lines[3].ends_with("count=40"), "{}", lines[3]);
 }
