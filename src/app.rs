@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::admin::Admin;
+use crate::browser::Names;
 use crate::clock::Clock;
 use crate::config::{Config, Drain};
 use crate::door::{Door, DoorError};
@@ -85,11 +86,16 @@ impl App {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
+        let names = Names {
+            allowed: config.allow_host.clone(),
+            certified: false,
+        };
         let reloader = Reloader::start(config, Arc::clone(&door), clock, Arc::clone(&telemetry))?;
         let (draining, is_draining) = watch::channel(false);
         let admin = Admin {
             router: Arc::clone(reloader.router()),
             telemetry,
+            names,
             draining: is_draining,
         };
         Ok(Self {

@@ -3,7 +3,8 @@
 //! In: a bound socket, the [`Door`] before it, a [`Service`] and the moment to stop. Out: when [`serve`] returns, nothing is in flight any more or the
 //! grace is over. The number of connections is capped; over it new ones wait in the kernel's backlog. A head that comes
 //! slowly is closed and never answered 408, which Prometheus takes as "drop the batch". A sender that shuts its side
-//! down after the body is still served to the end.
+//! down after the body is still served to the end. A connection on which somebody else may see another next request than we
+//! do is closed after the answer.
 
 use std::error::Error;
 use std::future::Future;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -23,6 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::door::{self, Client, Door};
+use crate::head;
 use crate::telemetry::Connections;
 
 /// Counts the idle time of a kept-alive connection too.
@@ -155,7 +158,16 @@ async fn connection<S: Service, C>(
                 if let Some(client) = &client {
                     request.extensions_mut().insert(client.clone());
                 }
-                service.call(request)
+                let last = head::is_last(&request);
+                let answering = service.call(request);
+                async move {
+                    let mut response = answering.await?;
+                    if last {
+                        let close = HeaderValue::from_static("close");
+                        response.headers_mut().insert(CONNECTION, close);
+                    }
+                    Ok::<_, Closed>(response)
+                }
             }),
         );
     tokio::pin!(served);

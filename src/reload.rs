@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::browser::Names;
 use crate::clock::Clock;
 use crate::config::{Config, Rejected, Workspace};
 use crate::door::Door;
@@ -75,7 +76,12 @@ impl Reloader {
     ) -> Result<Self, ReloadError> {
         let way = Way::new(&config)?;
         let workspaces = running(&config, &way, &[], &clock, &telemetry)?;
-        let router = Arc::new(Router::new(Routes::new(workspaces), door, &telemetry));
+        let names = Names {
+            allowed: config.allow_host.clone(),
+            certified: door.acceptor().is_some(),
+        };
+        let router = Router::new(Routes::new(workspaces), door, names, &telemetry);
+        let router = Arc::new(router);
         Ok(Self(Arc::new(Shared {
             router,
             telemetry,

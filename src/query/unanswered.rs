@@ -15,13 +15,21 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE, X_CONTEN
 use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
 
+use crate::browser::Foreign;
 use crate::connections::TransportFault;
 use crate::credentials::Unavailable;
+use crate::head::Ambiguous;
 use crate::sigv4::SigningError;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
+    /// The request can be read in two ways.
+    #[error(transparent)]
+    AmbiguousHead(#[from] Ambiguous),
+    /// A page of another site may be behind it.
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
     /// The reader has no token that is taken here.
     #[error(
         "not let in: the request needs `Authorization: Bearer` with a token of --listen-bearer-token-file"
@@ -175,7 +183,7 @@ impl Unanswered {
                 (StatusCode::NOT_FOUND, "not_found")
             }
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "bad_data"),
-            Self::Parameter(_) => (StatusCode::BAD_REQUEST, "bad_data"),
+            Self::AmbiguousHead(_) | Self::Parameter(_) => (StatusCode::BAD_REQUEST, "bad_data"),
             Self::LongUrl { .. } => (StatusCode::URI_TOO_LONG, "bad_data"),
             Self::LargeForm { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "bad_data"),
             Self::NoForm => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_data"),
@@ -183,7 +191,7 @@ impl Unanswered {
             Self::Busy { .. } | Self::NoCredentials(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
-            Self::Denied { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::Foreign(_) | Self::Denied { .. } => (StatusCode::FORBIDDEN, "forbidden"),
             Self::NotTaken { .. } | Self::Unreachable(_) | Self::Unfit { .. } => {
                 (StatusCode::BAD_GATEWAY, "unavailable")
             }

@@ -13,6 +13,7 @@
 )]
 
 mod bodies;
+mod browser;
 mod cgroup;
 mod check;
 mod credentials;
@@ -20,6 +21,7 @@ mod crowd;
 mod data_path;
 mod demo;
 mod foreign_sts;
+mod framing;
 mod gateway;
 mod hostile_senders;
 mod identities;
