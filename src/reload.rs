@@ -20,8 +20,7 @@ use crate::config::{Config, Rejected, Workspace};
 use crate::door::Door;
 use crate::router::{Router, Routes};
 use crate::telemetry::Telemetry;
-use crate::tls;
-use crate::workspace::{Running, Way, WorkspaceError};
+use crate::workspace::{Outside, Running, WorkspaceError};
 
 /// How often the file is looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -41,7 +40,7 @@ struct Shared {
 #[derive(Debug)]
 struct Served {
     config: Config,
-    way: Way,
+    way: Box<dyn Outside>,
 }
 
 /// Why the old configuration serves on.
@@ -70,12 +69,12 @@ impl Reloader {
     /// [`ReloadError`].
     pub fn start(
         config: Config,
+        way: Box<dyn Outside>,
         door: Arc<Door>,
         clock: Clock,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, ReloadError> {
-        let way = Way::new(&config)?;
-        let workspaces = running(&config, &way, &[], &clock, &telemetry)?;
+        let workspaces = running(&config, &*way, &[], &clock, &telemetry)?;
         let names = Names {
             allowed: config.allow_host.clone(),
             certified: door.acceptor().is_some(),
@@ -130,12 +129,12 @@ impl Reloader {
         let way = if same_way {
             None
         } else {
-            Some(Way::new(&config)?)
+            Some(served.way.anew(&config)?)
         };
         let kept = if same_way { before } else { &[] };
         let after = running(
             &config,
-            way.as_ref().unwrap_or(&served.way),
+            &**way.as_ref().unwrap_or(&served.way),
             kept,
             clock,
             telemetry,
@@ -194,7 +193,7 @@ impl Reloader {
 /// Every workspace of the configuration, those of `before` whose settings are the same as they are.
 fn running(
     config: &Config,
-    way: &Way,
+    way: &dyn Outside,
     before: &[Arc<Running>],
     clock: &Clock,
     telemetry: &Telemetry,
@@ -205,13 +204,4 @@ fn running(
             None => Running::start(workspace, way, clock, telemetry).map(Arc::new),
         };
     config.workspaces.iter().map(one).collect()
-}
-
-impl Way {
-    pub(crate) fn new(config: &Config) -> Result<Self, rustls::Error> {
-        Ok(Self {
-            tls: Arc::new(tls::client(&config.extra_roots)?),
-            network: config.network.clone(),
-        })
-    }
 }

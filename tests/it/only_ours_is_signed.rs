@@ -247,7 +247,7 @@ fn fault(seen: &Seen, id: &str, amp: &str, reads: bool) -> Option<String> {
         }
         _ => false,
     };
-    if !is_write && !(reads && is_read) {
+    if !(is_write || reads && is_read) {
         return Some(format!("{} {}", seen.method, seen.path));
     }
     if is_write && seen.path.contains('?') {
