@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::admin::Admin;
 use crate::browser::Names;
 use crate::clock::Clock;
 use crate::config::{Config, Drain};
 use crate::door::{Door, DoorError};
+use crate::faults::{CONNECTIONS, DOOR, Watch};
 use crate::listener::{self, Accept};
 use crate::reload::{ReloadError, Reloader};
 use crate::telemetry::Telemetry;
@@ -64,6 +66,7 @@ pub struct App<L = TcpListener> {
     admin: Arc<Admin>,
     draining: watch::Sender<bool>,
     drain: Drain,
+    clock: Clock,
 }
 
 // === impl App ===
@@ -77,6 +80,17 @@ impl App {
         let listener = bind("--listen", config.listen).await?;
         let admin_listener = bind("--admin-listen", config.admin_listen).await?;
         let way = Box::new(Way::new(&config).map_err(ReloadError::Roots)?);
+        let bound = |listener: &TcpListener| listener.local_addr().ok();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            listen = bound(&listener).map(tracing::field::display),
+            senders_show = config.door.asks(),
+            admin = bound(&admin_listener).map(tracing::field::display),
+            config = config.file.as_ref().map(|file| file.display().to_string()),
+            proxy = config.network.proxy().map(tracing::field::display),
+            workspaces = config.workspaces.len(),
+            "listening"
+        );
         Self::between(listener, admin_listener, way, config, clock)
     }
 
@@ -112,20 +126,12 @@ impl<L: Accept> App<L> {
         let telemetry = Arc::new(Telemetry::new());
         let drain = config.drain.clone();
         let door = Arc::new(Door::open(&config.door)?);
-        tracing::info!(
-            listen = %config.listen,
-            admin = %config.admin_listen,
-            proxy = config.network.proxy().map(tracing::field::display),
-            workspaces = config.workspaces.len(),
-            version = env!("CARGO_PKG_VERSION"),
-            "listening"
-        );
         let (shown, shared) = (Arc::clone(&telemetry), Arc::clone(&door));
         let names = Names {
             allowed: config.allow_host.clone(),
             certified: false,
         };
-        let reloader = Reloader::start(config, outside, shared, clock, shown)?;
+        let reloader = Reloader::start(config, outside, shared, clock.clone(), shown)?;
         let (draining, is_draining) = watch::channel(false);
         let admin = Admin {
             router: Arc::clone(reloader.router()),
@@ -141,6 +147,7 @@ impl<L: Accept> App<L> {
             admin: Arc::new(admin),
             draining,
             drain,
+            clock,
         })
     }
 
@@ -155,13 +162,16 @@ impl<L: Accept> App<L> {
         let router = Arc::clone(self.reloader.router());
         let (stop, stopped) = watch::channel(false);
         let (stop_admin, admin_stopped) = watch::channel(false);
-        let rotations = tokio::spawn(Arc::clone(&self.door).follow());
+        let journal = self.admin.telemetry.faults();
+        let watch = |subject| Watch::over(subject, None, journal, &self.clock);
+        let rotations = tokio::spawn(Arc::clone(&self.door).follow(watch(&DOOR)));
         let connections = |listener| self.admin.telemetry.connections(listener);
         let senders = tokio::spawn(listener::serve(
             self.listener,
             Arc::clone(&self.door),
             Arc::clone(&router),
             connections("senders"),
+            watch(&CONNECTIONS),
             stopped,
         ));
         let admin = tokio::spawn(listener::serve(
@@ -169,21 +179,25 @@ impl<L: Accept> App<L> {
             Arc::default(),
             Arc::clone(&self.admin),
             connections("admin"),
+            watch(&CONNECTIONS),
             admin_stopped,
         ));
 
         reached(&mut stage, Stage::Draining).await;
+        let began = Instant::now();
+        let (in_flight, before) = router.senders.counted();
         tracing::info!(
+            in_flight,
             idle_seconds = self.drain.idle.as_secs_f32(),
             timeout_seconds = self.drain.timeout.as_secs_f32(),
             "leaving once the senders are done"
         );
         self.draining.send_replace(true);
-        tokio::select! {
-            () = router.senders.quiet(self.drain.idle) => {}
-            () = tokio::time::sleep(self.drain.timeout) => tracing::warn!("senders were not done within --drain-timeout"),
-            () = reached(&mut stage, Stage::Leaving) => {}
-        }
+        let because = tokio::select! {
+            () = router.senders.quiet(self.drain.idle) => "the senders are done",
+            () = tokio::time::sleep(self.drain.timeout) => "--drain-timeout is over",
+            () = reached(&mut stage, Stage::Leaving) => "it was told so again",
+        };
         stop.send_replace(true);
         tokio::select! {
             _ = senders => {}
@@ -192,7 +206,14 @@ impl<L: Accept> App<L> {
         stop_admin.send_replace(true);
         admin.abort();
         rotations.abort();
-        tracing::info!("left");
+        let (in_flight, after) = router.senders.counted();
+        tracing::info!(
+            because,
+            seconds = began.elapsed().as_secs_f32(),
+            requests = after - before,
+            in_flight,
+            "left"
+        );
     }
 }
 

@@ -26,6 +26,7 @@ use crate::batch::verdict::{Answer, Verdict};
 use crate::browser::{Names, Purpose};
 use crate::door::Door;
 use crate::drain::Senders;
+use crate::faults::{Told, Watch};
 use crate::head;
 use crate::listener::{Closed, Service};
 use crate::query::Unanswered;
@@ -41,6 +42,7 @@ pub struct Router {
     /// Requests for no workspace.
     nowhere: Unrouted,
     nowhere_queries: QueryMeters,
+    strays: Watch,
     door: Arc<Door>,
     names: Names,
     /// For leaving.
@@ -148,11 +150,18 @@ fn split(path: &str) -> Option<(Option<&str>, &str)> {
 impl Router {
     /// Answers by `routes` whom `door` lets in and who calls by one of `names`.
     #[must_use]
-    pub fn new(routes: Routes, door: Arc<Door>, names: Names, telemetry: &Telemetry) -> Self {
+    pub fn new(
+        routes: Routes,
+        door: Arc<Door>,
+        names: Names,
+        telemetry: &Telemetry,
+        strays: Watch,
+    ) -> Self {
         Self {
             routes: ArcSwap::from_pointee(routes),
             nowhere: telemetry.unrouted(),
             nowhere_queries: telemetry.queries(""),
+            strays,
             door,
             names,
             senders: Senders::default(),
@@ -214,8 +223,13 @@ impl Router {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let started = Instant::now();
         match self.find(&request) {
-            Ok(running) => running.pipeline.answer(request).await.answer(),
+            Ok(running) => {
+                self.strays.well();
+                running.pipeline.answer(request).await.answer()
+            }
             Err(verdict) => {
+                self.strays
+                    .met(verdict.name(), || Told::of_verdict(&verdict));
                 self.nowhere.answered(&verdict, started.elapsed());
                 verdict.answer()
             }

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::credentials::Cache;
-use crate::faults::{Told, Watch, mend};
+use crate::faults::{Told, Watch};
 use crate::sigv4::SigningError;
 use crate::telemetry::Meters;
 use crate::workspace::Outside;
@@ -124,11 +124,7 @@ impl Pipeline {
         self.meters.answered(&verdict, started.elapsed(), &spent);
         match &verdict {
             Verdict::Stored { .. } => self.faults.well(),
-            fault => self.faults.met(fault.name(), || Told {
-                reason: fault.to_string(),
-                mend: mend::of_verdict(fault),
-                credentials_left: None,
-            }),
+            fault => self.faults.met(fault.name(), || Told::of_verdict(fault)),
         }
         verdict
     }

@@ -189,6 +189,10 @@ impl Source for Exchange {
         }
         Ok(obtained)
     }
+
+    fn session(&self) -> Option<&RoleSession> {
+        Some(self.hops.last().unwrap_or(&self.role))
+    }
 }
 
 // === impl Hop ===

@@ -27,6 +27,7 @@ mod hostile_answers;
 mod hostile_senders;
 mod identities;
 mod leaving;
+mod logging;
 mod metrics;
 mod namespace;
 mod network;
