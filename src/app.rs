@@ -20,6 +20,7 @@ use crate::faults::{CONNECTIONS, DOOR, Watch};
 use crate::listener::{self, Accept};
 use crate::reload::{ReloadError, Reloader};
 use crate::telemetry::Telemetry;
+use crate::traces::{Exporting, Traces, TracesError};
 use crate::workspace::{Outside, Way};
 
 /// What the caller wants.
@@ -51,6 +52,9 @@ pub enum StartError {
     /// What is asked of senders changed since it was checked, and cannot be used any more.
     #[error(transparent)]
     Door(#[from] DoorError),
+    /// Spans could not be made ready to be sent.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// A workspace could not be served.
     #[error(transparent)]
     Workspaces(#[from] ReloadError),
@@ -66,6 +70,7 @@ pub struct App<L = TcpListener> {
     admin: Arc<Admin>,
     draining: watch::Sender<bool>,
     drain: Drain,
+    exporting: Option<Exporting>,
     clock: Clock,
 }
 
@@ -123,7 +128,18 @@ impl<L: Accept> App<L> {
         config: Config,
         clock: Clock,
     ) -> Result<Self, StartError> {
-        let telemetry = Arc::new(Telemetry::new());
+        let mut telemetry = Telemetry::new();
+        let exporting = match &config.tracing {
+            None => None,
+            Some(tracing) => {
+                let (roots, network) = (&config.extra_roots, &config.network);
+                let (traces, exporting) =
+                    Traces::start(tracing, roots, network, telemetry.spans())?;
+                telemetry.trace(traces);
+                Some(exporting)
+            }
+        };
+        let telemetry = Arc::new(telemetry);
         let drain = config.drain.clone();
         let door = Arc::new(Door::open(&config.door)?);
         let (shown, shared) = (Arc::clone(&telemetry), Arc::clone(&door));
@@ -147,6 +163,7 @@ impl<L: Accept> App<L> {
             admin: Arc::new(admin),
             draining,
             drain,
+            exporting,
             clock,
         })
     }
@@ -202,6 +219,12 @@ impl<L: Accept> App<L> {
         tokio::select! {
             _ = senders => {}
             () = reached(&mut stage, Stage::Leaving) => {}
+        }
+        if let Some(exporting) = self.exporting {
+            tokio::select! {
+                () = exporting.finish() => {}
+                () = reached(&mut stage, Stage::Leaving) => {}
+            }
         }
         stop_admin.send_replace(true);
         admin.abort();

@@ -43,5 +43,6 @@ mod several;
 mod splitting;
 mod the_program;
 mod token_access;
+mod traces;
 mod upstream_faults;
 mod watching;
