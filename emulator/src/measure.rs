@@ -21,6 +21,9 @@ pub(crate) struct Compare {
     /// Measure only this one, and only its processor time; may be given more than once.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
+    /// With --only, and only for this body: real, 500, 2000 or 10000; for a profiler to look at.
+    #[arg(long, value_name = "NAME", requires = "only")]
+    body: Option<String>,
     /// A look, in two minutes.
     #[arg(long)]
     quick: bool,
@@ -59,6 +62,7 @@ impl Compare {
         let options = Options {
             peers: self.peers,
             only: self.only,
+            body: self.body,
             rounds: self.rounds.unwrap_or(options.rounds),
             ..options
         };

@@ -17,7 +17,6 @@ use tokio::time::Instant;
 
 use crate::batch::admission::Admitted;
 use crate::batch::forward::Forwarder;
-use crate::batch::frames::Frames;
 use crate::batch::reply::{ACTION, Meaning};
 use crate::batch::sign::Signer;
 use crate::batch::spent::{Spent, timed};
@@ -123,7 +122,7 @@ impl Delivery {
         deadline: Instant,
         spent: &mut Spent,
     ) -> Result<Verdict, Vec<Payload>> {
-        let len = payload.frames.len();
+        let len = payload.body.len();
         let (limit, verdict) = if len > self.max_upstream_bytes {
             let said = format!(
                 "{len} bytes are over --max-upstream-bytes, {}",
@@ -153,12 +152,12 @@ impl Delivery {
         spent: &mut Spent,
     ) -> Result<Vec<Payload>, Verdict> {
         let cannot = |why: String| Verdict::TooLargeForAmp { said: why };
-        let body = payload.frames.contiguous().into_owned();
+        let body = payload.body.clone();
         let unpacked = inspect::unpacked_len(&body).map_err(Verdict::Malformed)?;
-        // The body, its copy, the message, one stretch of it and the parts.
+        // The body, the message, one stretch of it and the parts.
         let room = body
             .len()
-            .saturating_mul(3)
+            .saturating_mul(2)
             .saturating_add(unpacked.saturating_mul(2));
         if room > admitted.budget() {
             return Err(cannot(format!(
@@ -260,7 +259,7 @@ impl Payload {
         Self {
             media: whole.clone(),
             payload_hash: hex::encode(Sha256::digest(&part.body)),
-            frames: Frames::new(vec![part.body]),
+            body: part.body,
             contents: part.contents,
         }
     }

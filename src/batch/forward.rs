@@ -44,7 +44,7 @@ impl Forwarder {
     /// [`TransportFault`].
     pub async fn send(&self, signed: &Signed, deadline: Instant) -> Result<Reply, TransportFault> {
         let result = tokio::time::timeout_at(deadline, async {
-            let leaves = || self.meters.upstream_request(signed.frames.len());
+            let leaves = || self.meters.upstream_request(signed.body.len());
             let (response, connection) = self.connections.send(signed, leaves).await?;
             self.read(response, connection).await
         });

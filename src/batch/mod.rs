@@ -11,7 +11,6 @@
 pub mod admission;
 pub mod deliver;
 pub mod forward;
-pub mod frames;
 pub mod inspect;
 pub mod media;
 pub mod receive;
@@ -24,7 +23,7 @@ pub mod verdict;
 pub mod wire;
 pub mod written;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Request;
@@ -41,21 +40,20 @@ use crate::workspace::Outside;
 
 use admission::{Admission, Admitted};
 use deliver::Delivery;
-use frames::Frames;
-use inspect::{Contents, Inspector, Version};
+use inspect::{Contents, Inspectors, Version};
 use media::Media;
 use receive::Received;
 use spent::{Spent, timed};
 use verdict::Verdict;
 
-/// What an inspector may take without asking for room: it keeps as much between batches anyway.
+/// What an inspector may take without asking for room.
 const UNASKED: usize = 1 << 20;
 
 /// Takes batches for one workspace.
 #[derive(Debug)]
 pub struct Pipeline {
     admission: Admission,
-    inspectors: Mutex<Vec<Inspector>>,
+    inspectors: Inspectors,
     delivery: Delivery,
     meters: Arc<Meters>,
     faults: Watch,
@@ -75,7 +73,7 @@ pub struct Inspected {
 #[derive(Debug)]
 pub struct Payload {
     media: Media,
-    frames: Frames,
+    body: Bytes,
     /// SHA-256 of the body, in lower-case hexadecimal.
     payload_hash: String,
     contents: Contents,
@@ -101,7 +99,7 @@ impl Pipeline {
                 workspace.limits.max_inflight_bytes,
                 workspace.limits.client_share_percent,
             ),
-            inspectors: Mutex::default(),
+            inspectors: Inspectors::default(),
             delivery: Delivery::new(workspace, way, credentials, clock, Arc::clone(&meters))?,
             meters,
             faults,
@@ -163,20 +161,20 @@ impl Pipeline {
         spent: &mut Spent,
     ) -> Result<Inspected, Verdict> {
         let Received {
-            frames,
+            body,
             payload_hash,
             mut admitted,
         } = received;
         let contents = if self.inspects {
-            let counting = self.count(&frames, media.version, &mut admitted, spent);
+            let counting = self.count(&body, media.version, &mut admitted, spent);
             counting.await?
         } else {
             Contents::default()
         };
-        self.meters.received(frames.len(), &contents);
+        self.meters.received(body.len(), &contents);
         let payload = Payload {
             media,
-            frames,
+            body,
             payload_hash,
             contents,
         };
@@ -186,17 +184,16 @@ impl Pipeline {
     /// What the body holds, or that it is nonsense.
     async fn count(
         &self,
-        frames: &Frames,
+        body: &[u8],
         version: Version,
         admitted: &mut Admitted,
         spent: &mut Spent,
     ) -> Result<Contents, Verdict> {
-        let body = frames.contiguous();
-        let asking = self.room_to_unpack(&body, admitted);
+        let asking = self.room_to_unpack(body, admitted);
         let room = timed(&mut spent.admission, asking).await?;
-        let mut inspector = self.inspectors().pop().unwrap_or_default();
-        let inspected = inspector.inspect(&body, version, room);
-        self.inspectors().push(inspector);
+        let mut inspector = self.inspectors.take();
+        let inspected = inspector.inspect(body, version, room);
+        self.inspectors.keep(inspector);
         match inspected.map_err(Verdict::Malformed)? {
             inspect::Inspected::Counted(contents) => Ok(contents),
             inspect::Inspected::TooLarge { .. } => Ok(Contents::default()),
@@ -224,11 +221,5 @@ impl Pipeline {
     #[must_use]
     pub fn idle_connections(&self) -> usize {
         self.delivery.idle_connections()
-    }
-
-    fn inspectors(&self) -> std::sync::MutexGuard<'_, Vec<Inspector>> {
-        self.inspectors
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }

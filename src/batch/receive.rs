@@ -1,18 +1,19 @@
 //! A bounded, timed read of the body.
 //!
-//! In: an [`Admitted`] and the request's body. Out: a [`Received`]: the body as the chunks that arrived, hashed on the way,
-//! or a verdict. The size is counted while it streams, since a sender may declare none or a wrong one. A sender that is
+//! In: an [`Admitted`] and the request's body. Out: a [`Received`]: the body in one piece, hashed on the way, or a verdict. The size is counted while it streams, since a sender may declare none or a wrong one. A sender that is
 //! slow is closed and never answered 408, which Prometheus takes as "drop the batch".
+//!
+//! The chunks are copied into one buffer of the declared length while they are warm from the hash. To keep them as they came
+//! would cost hyper a new buffer for each read, and counting a copy of them all later.
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use sha2::{Digest, Sha256};
 
 use crate::batch::admission::Admitted;
-use crate::batch::frames::Frames;
 use crate::batch::verdict::Verdict;
 
 /// From head to last byte.
@@ -21,8 +22,8 @@ const LONGEST_READ: Duration = Duration::from_secs(30);
 /// A whole body, with the room that it takes.
 #[derive(Debug)]
 pub struct Received {
-    /// The chunks.
-    pub frames: Frames,
+    /// The body.
+    pub body: Bytes,
     /// SHA-256 of the body, in lower-case hexadecimal, as a signature needs it.
     pub payload_hash: String,
     /// The room it takes.
@@ -48,23 +49,24 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     let mut hash = Sha256::new();
-    let mut chunks = Vec::with_capacity(4);
-    let mut len: usize = 0;
+    // What is declared has room; who declares nothing is given it as it comes.
+    let declared = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
+    let mut whole = BytesMut::with_capacity(declared.min(limit));
     while let Some(frame) = body.frame().await {
         // Trailers are no part of a remote-write body.
         let Ok(chunk) = frame.map_err(|_| Verdict::SenderGone)?.into_data() else {
             continue;
         };
-        len = len.saturating_add(chunk.len());
+        let len = whole.len().saturating_add(chunk.len());
         if len > limit {
             return Err(Verdict::TooLarge { limit });
         }
         admitted.grow_to(len).await?;
         hash.update(&chunk);
-        chunks.push(chunk);
+        whole.extend_from_slice(&chunk);
     }
     Ok(Received {
-        frames: Frames::new(chunks),
+        body: whole.freeze(),
         payload_hash: hex::encode(hash.finalize()),
         admitted,
     })
@@ -123,7 +125,7 @@ mod tests {
             .await
             .unwrap();
         let received = receive(admitted, body, 1000).await.unwrap();
-        assert_eq!(received.frames.contiguous(), &b"a body of some bytes"[..]);
+        assert_eq!(received.body, &b"a body of some bytes"[..]);
         assert_eq!(
             received.payload_hash,
             hex::encode(Sha256::digest(b"a body of some bytes"))

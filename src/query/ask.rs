@@ -15,7 +15,6 @@ use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use hyper::{HeaderMap, Method, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::batch::frames::Frames;
 use crate::query::api::Api;
 use crate::query::unanswered::Unanswered;
 use crate::quote::quote;
@@ -43,7 +42,7 @@ pub struct Asked {
     /// The URL's parameters in canonical form; empty where there are none.
     pub query: String,
     /// The form; empty where there is none.
-    pub form: Frames,
+    pub form: Bytes,
     /// Whether the reader takes a compressed answer.
     pub gzip: bool,
 }
@@ -78,19 +77,19 @@ where
         return Err(Unanswered::Method { allowed }.into());
     }
     let query = canonical(head.uri.query().unwrap_or_default())?;
-    let chunks = if head.method == Method::POST {
+    let form = if head.method == Method::POST {
         if !is_form(&head.headers) {
             return Err(Unanswered::NoForm.into());
         }
-        vec![form(body).await?]
+        form(body).await?
     } else {
-        Vec::new()
+        Bytes::new()
     };
     Ok(Asked {
         api,
         method: head.method,
         query,
-        form: Frames::new(chunks),
+        form,
         gzip: takes_gzip(&head.headers),
     })
 }

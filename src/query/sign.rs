@@ -76,9 +76,8 @@ impl Signer {
             service: "aps",
             time: now,
         };
-        let form = asked.form.contiguous();
         let url = format!("{}{path}", self.origin);
-        let body = SignableBody::Bytes(&form);
+        let body = SignableBody::Bytes(&asked.form);
         sigv4::sign(
             &mut headers,
             &asked.method,
@@ -98,7 +97,7 @@ impl Signer {
             method: asked.method.clone(),
             path,
             headers,
-            frames: asked.form.clone(),
+            body: asked.form.clone(),
         })
     }
 }

@@ -51,6 +51,8 @@ pub struct Options {
     pub peers: Vec<(String, String)>,
     /// These proxies alone, and their processor time alone; all of everything where there are none.
     pub only: Vec<String>,
+    /// Of the bodies this one alone, by its name: `real` or a number of samples.
+    pub body: Option<String>,
     /// How often everything is measured.
     pub rounds: usize,
     /// How long a closed loop lasts.
@@ -71,6 +73,7 @@ impl Options {
             sidecar,
             peers: Vec::new(),
             only: Vec::new(),
+            body: None,
             rounds: 7,
             window: Duration::from_millis(1200),
             paced: Duration::from_secs(6),
@@ -180,7 +183,8 @@ pub async fn compare(options: Options, told: impl Fn(String)) -> Result<Report, 
     };
 
     let bodies: Vec<Body> = [500, 2000, 10_000].map(Body::generated).into();
-    let bodies = [vec![Body::real()], bodies].concat();
+    let mut bodies = [vec![Body::real()], bodies].concat();
+    bodies.retain(|body| options.body.as_ref().is_none_or(|name| *name == body.name));
     told("processor time a batch".to_owned());
     let cpu = bench.cpu_table(&all, &bodies, &[8], &told).await?;
 
