@@ -26,6 +26,7 @@ use hyper::header::HeaderValue;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::config::{Network, Proxy};
 use crate::resolve::Resolver;
@@ -35,6 +36,8 @@ pub use tunnel::ProxyError;
 
 /// Resolve, connect, pass the proxy and shake hands.
 pub const LONGEST_DIAL: Duration = Duration::from_secs(3);
+/// Encrypted bytes that wait for a socket to take them; rustls would keep twice as many for each connection.
+const UNSENT: usize = 32 * 1024;
 
 /// Opens connections to one endpoint.
 pub trait Dial: fmt::Debug + Send + Sync {
@@ -229,10 +232,11 @@ impl Place {
             return Ok(Stream::new(io));
         };
         let greeted = connector.connect(name.clone(), io).await;
-        let tls = greeted.map_err(|source| DialError::Tls {
+        let mut tls: TlsStream<_> = greeted.map_err(|source| DialError::Tls {
             host: self.resolver.host().to_owned(),
             source,
         })?;
+        tls.get_mut().1.set_buffer_limit(Some(UNSENT));
         Ok(Stream::new(tls))
     }
 }

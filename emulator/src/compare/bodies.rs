@@ -2,7 +2,7 @@
 //!
 //! In: nothing. Out: [`Body`]s, the same in every run: one that a real Prometheus sent, and generated ones of any number of
 //! samples, a sample a series. Generated labels hold hashes, as names of pods and containers do, and values are random, so
-//! that they compress as badly as bodies ever do, to 97 bytes a sample; the real one has 24.
+//! that they compress as badly as bodies ever do, to 85 bytes a sample; the real one has 24.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -107,15 +107,16 @@ mod tests {
     #[test]
     fn a_body_holds_what_it_says_and_is_as_large_as_a_bad_one() {
         for body in [Body::real(), Body::generated(10), Body::generated(2000)] {
-            let message = snap::raw::Decoder::new()
-                .decompress_vec(&body.bytes)
+            let mut message = vec![0; snap::raw::decompress_len(&body.bytes).expect("snappy")];
+            snap::raw::Decoder::new()
+                .decompress(&body.bytes, &mut message)
                 .expect("snappy");
             let request = v1::WriteRequest::decode(message.as_slice()).expect("a request");
             let samples = request.timeseries.iter().map(|series| series.samples.len());
             assert_eq!(samples.sum::<usize>(), body.samples, "{}", body.title());
         }
         let generated = Body::generated(2000).bytes.len();
-        assert!((190_000..200_000).contains(&generated), "{generated}");
+        assert!((160_000..180_000).contains(&generated), "{generated}");
         assert_eq!(Body::generated(9).bytes, Body::generated(9).bytes);
     }
 }
