@@ -11,14 +11,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{HeaderMap, Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
+use crate::batch::frames::Frames;
 use crate::dial::{Dial, DialError, Meter};
 use crate::telemetry::Meters;
 
@@ -39,7 +39,7 @@ pub struct Signed {
     /// Every header but Content-Length, which follows from the body.
     pub headers: HeaderMap,
     /// The body.
-    pub body: Bytes,
+    pub frames: Frames,
 }
 
 /// The connections to one endpoint.
@@ -53,7 +53,7 @@ pub struct Connections {
 /// A connection, idle or in use.
 #[derive(Debug)]
 pub struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Frames>,
     meter: Meter,
     idle_since: Instant,
 }
@@ -135,7 +135,7 @@ impl Connections {
     pub async fn send(
         &self,
         signed: &Signed,
-        leaves: impl Fn(),
+        mut leaves: impl FnMut(),
     ) -> Result<(Response<Incoming>, Connection), TransportFault> {
         if let Some(kept) = self.kept().await {
             leaves();
@@ -245,7 +245,7 @@ async fn attempt(
     mut connection: Connection,
     signed: &Signed,
 ) -> Result<(Response<Incoming>, Connection), Attempt> {
-    let mut request = Request::new(Full::new(signed.body.clone()));
+    let mut request = Request::new(signed.frames.clone());
     request.method_mut().clone_from(&signed.method);
     request.uri_mut().clone_from(&signed.path);
     request.headers_mut().clone_from(&signed.headers);

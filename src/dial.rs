@@ -36,8 +36,8 @@ pub use tunnel::ProxyError;
 
 /// Resolve, connect, pass the proxy and shake hands.
 pub const LONGEST_DIAL: Duration = Duration::from_secs(3);
-/// Encrypted bytes that wait for a socket to take them; rustls would keep twice as many for each connection.
-const UNSENT: usize = 32 * 1024;
+/// Encrypted bytes that wait for a socket to take them; rustls would keep four times as many for each connection.
+const UNSENT: usize = 16 * 1024;
 
 /// Opens connections to one endpoint.
 pub trait Dial: fmt::Debug + Send + Sync {

@@ -4,7 +4,7 @@
 //! A batch:
 //!
 //! ```text
-//! sender ─▶ listener (door) ─▶ router ─▶ batch::{media ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
+//! sender ─▶ listener (door) ─▶ router (head, browser) ─▶ batch::{media ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
 //!                                                                                                       ▲        └─ connections, dial, resolve, tls
 //! ```
 //!
@@ -22,7 +22,8 @@
 //! ```
 //!
 //! Each [`workspace`] has both of its own. [`config`] says what they may do, [`app`] wires them, [`admin`] and [`telemetry`] show
-//! them, [`clock`] gives them the time, [`sigv4`] signs, [`faults`] logs and remembers what went wrong, [`drain`] knows when they may end,
+//! them, [`clock`] gives them the time, [`sigv4`] signs, [`faults`] logs and remembers what went wrong, [`traces`] tells a collector,
+//! [`drain`] knows when they may end,
 //! [`reload`] puts a new configuration in place.
 //!
 //! [`setup`] stands beside it all: it prints what must exist in AWS, Azure and Kubernetes, and ends; so does [`check`], which
@@ -31,6 +32,7 @@
 pub mod admin;
 pub mod app;
 pub mod batch;
+pub mod browser;
 pub mod check;
 pub mod cli;
 pub mod clock;
@@ -41,6 +43,7 @@ pub mod dial;
 pub mod door;
 pub mod drain;
 pub mod faults;
+pub mod head;
 pub mod http_date;
 pub mod listener;
 pub mod query;
@@ -52,6 +55,7 @@ pub mod setup;
 pub mod sigv4;
 pub mod telemetry;
 pub mod tls;
+pub mod traces;
 pub mod workspace;
 
 /// How the sidecar names itself to AMP and STS.

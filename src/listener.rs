@@ -3,7 +3,8 @@
 //! In: a bound socket, the [`Door`] before it, a [`Service`] and the moment to stop. Out: when [`serve`] returns, nothing is in flight any more or the
 //! grace is over. The number of connections is capped; over it new ones wait in the kernel's backlog. A head that comes
 //! slowly is closed and never answered 408, which Prometheus takes as "drop the batch". A sender that shuts its side
-//! down after the body is still served to the end.
+//! down after the body is still served to the end. A connection on which somebody else may see another next request than we
+//! do is closed after the answer.
 
 use std::error::Error;
 use std::future::Future;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -25,6 +27,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::door::{self, Client, Door};
+use crate::faults::{Told, Watch};
+use crate::head;
 use crate::telemetry::Connections;
 
 /// Counts the idle time of a kept-alive connection too.
@@ -68,24 +72,26 @@ pub async fn serve<S: Service>(
     door: Arc<Door>,
     service: Arc<S>,
     counted: Connections,
+    faults: Watch,
     mut stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let faults = Arc::new(faults);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
             () = told(&mut stop) => break,
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listener, &room, &faults) => accepted,
         };
         let Some((stream, peer, place)) = accepted else {
             continue;
         };
         let (door, service, stop) = (Arc::clone(&door), Arc::clone(&service), stop.clone());
-        let open = counted.accepted();
+        let (open, faults) = (counted.accepted(), Arc::clone(&faults));
         connections.spawn(async move {
-            enter(stream, peer, &door, service, stop).await;
+            enter(stream, peer, &door, &faults, service, stop).await;
             drop((place, open));
         });
     }
@@ -118,13 +124,20 @@ impl Accept for TcpListener {
 async fn accept<L: Accept>(
     listener: &L,
     room: &Arc<Semaphore>,
+    faults: &Watch,
 ) -> Option<(L::Stream, IpAddr, tokio::sync::OwnedSemaphorePermit)> {
     let place = Arc::clone(room).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => Some((stream, peer, place)),
         Err(error) => {
             // Out of descriptors, most likely: trying again at once would spin.
-            tracing::warn!(%error, "a connection could not be accepted");
+            faults.met("accept", || Told {
+                reason: error.to_string(),
+                mend: Some(
+                    "raise the limit of open files, or let fewer senders connect".to_owned(),
+                ),
+                credentials_left: None,
+            });
             tokio::time::sleep(Duration::from_millis(100)).await;
             None
         }
@@ -136,6 +149,7 @@ async fn enter<S: Service, C>(
     stream: C,
     peer: IpAddr,
     door: &Door,
+    faults: &Watch,
     service: Arc<S>,
     stop: watch::Receiver<bool>,
 ) where
@@ -152,7 +166,15 @@ async fn enter<S: Service, C>(
             let client = elsewhere.map(|address| Client::of(address, Some(tls.get_ref().1)));
             connection(tls, client, service, stop).await;
         }
-        Err(error) => tracing::debug!(%error, "handshake failed"),
+        // A probe of a load balancer opens a connection and says nothing.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            tracing::debug!(%error, "a connection ended before its handshake");
+        }
+        Err(error) => faults.met("handshake", || Told {
+            reason: format!("TLS with a sender: {error}"),
+            mend: Some("let the sender trust --listen-tls-cert and, where --listen-client-ca is given, show a certificate of it".to_owned()),
+            credentials_left: None,
+        }),
     }
 }
 
@@ -175,7 +197,16 @@ async fn connection<S: Service, C>(
                 if let Some(client) = &client {
                     request.extensions_mut().insert(client.clone());
                 }
-                service.call(request)
+                let last = head::is_last(&request);
+                let service = &service;
+                async move {
+                    let mut response = service.call(request).await?;
+                    if last {
+                        let close = HeaderValue::from_static("close");
+                        response.headers_mut().insert(CONNECTION, close);
+                    }
+                    Ok::<_, Closed>(response)
+                }
             }),
         );
     tokio::pin!(served);

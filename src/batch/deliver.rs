@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::batch::admission::Admitted;
 use crate::batch::forward::Forwarder;
+use crate::batch::frames::Frames;
 use crate::batch::reply::{ACTION, Meaning};
 use crate::batch::sign::Signer;
 use crate::batch::spent::{Spent, timed};
@@ -70,7 +71,11 @@ impl Delivery {
         Ok(Self {
             credentials,
             signer: Signer::new(&workspace.region, &workspace.remote_write_url)?,
-            forwarder: Forwarder::new(dialer, Arc::clone(&meters)),
+            forwarder: Forwarder::new(
+                dialer,
+                workspace.remote_write_url.clone(),
+                Arc::clone(&meters),
+            ),
             clock,
             meters,
             upstream_timeout: workspace.limits.upstream_timeout,
@@ -122,7 +127,7 @@ impl Delivery {
         deadline: Instant,
         spent: &mut Spent,
     ) -> Result<Verdict, Vec<Payload>> {
-        let len = payload.body.len();
+        let len = payload.frames.len();
         let (limit, verdict) = if len > self.max_upstream_bytes {
             let said = format!(
                 "{len} bytes are over --max-upstream-bytes, {}",
@@ -152,12 +157,12 @@ impl Delivery {
         spent: &mut Spent,
     ) -> Result<Vec<Payload>, Verdict> {
         let cannot = |why: String| Verdict::TooLargeForAmp { said: why };
-        let body = payload.body.clone();
+        let body = payload.frames.contiguous().into_owned();
         let unpacked = inspect::unpacked_len(&body).map_err(Verdict::Malformed)?;
-        // The body, the message, one stretch of it and the parts.
+        // The body, its copy, the message, one stretch of it and the parts.
         let room = body
             .len()
-            .saturating_mul(2)
+            .saturating_mul(3)
             .saturating_add(unpacked.saturating_mul(2));
         if room > admitted.budget() {
             return Err(cannot(format!(
@@ -182,6 +187,9 @@ impl Delivery {
         match parts {
             Ok(parts) => {
                 self.meters.split(parts.len());
+                spent
+                    .span
+                    .count("amp_sidecar.split_parts", parts.len() as u64);
                 Ok(parts)
             }
             Err(SplitError::Malformed(why)) => Err(Verdict::Malformed(why)),
@@ -224,10 +232,12 @@ impl Delivery {
         deadline: Instant,
         spent: &mut Spent,
     ) -> (Meaning, bool) {
+        let mut span = spent.span.child("sign");
         let signing = async { self.signer.sign(payload, held, self.clock.now()) };
         let signed = match timed(&mut spent.sign, signing).await {
             Ok(signed) => signed,
             Err(why) => {
+                span.failed("unsigned");
                 return (
                     Meaning::Final(Verdict::Unsigned {
                         why: why.to_string(),
@@ -236,7 +246,8 @@ impl Delivery {
                 );
             }
         };
-        let sending = self.forwarder.send(&signed, deadline);
+        drop(span);
+        let sending = self.forwarder.send(&signed, deadline, &spent.span);
         let reply = match timed(&mut spent.upstream, sending).await {
             Ok(reply) => reply,
             Err(fault) => {
@@ -259,7 +270,7 @@ impl Payload {
         Self {
             media: whole.clone(),
             payload_hash: hex::encode(Sha256::digest(&part.body)),
-            body: part.body,
+            frames: Frames::new(vec![part.body]),
             contents: part.contents,
         }
     }

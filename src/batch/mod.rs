@@ -11,6 +11,7 @@
 pub mod admission;
 pub mod deliver;
 pub mod forward;
+pub mod frames;
 pub mod inspect;
 pub mod media;
 pub mod receive;
@@ -33,18 +34,19 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::credentials::Cache;
-use crate::faults::{Told, Watch, mend};
+use crate::faults::{Told, Watch};
 use crate::sigv4::SigningError;
 use crate::telemetry::Meters;
 use crate::workspace::Outside;
 
 use admission::{Admission, Admitted};
 use deliver::Delivery;
+use frames::Frames;
 use inspect::{Contents, Inspectors, Version};
 use media::Media;
 use receive::Received;
 use spent::{Spent, timed};
-use verdict::Verdict;
+use verdict::{Answer, Verdict};
 
 /// What an inspector may take without asking for room.
 const UNASKED: usize = 1 << 20;
@@ -73,7 +75,7 @@ pub struct Inspected {
 #[derive(Debug)]
 pub struct Payload {
     media: Media,
-    body: Bytes,
+    frames: Frames,
     /// SHA-256 of the body, in lower-case hexadecimal.
     payload_hash: String,
     contents: Contents,
@@ -114,7 +116,7 @@ impl Pipeline {
         B: Body<Data = Bytes> + Unpin,
     {
         let started = Instant::now();
-        let mut spent = Spent::default();
+        let mut spent = Spent::shown_in(self.meters.traces().batch(request.headers()));
         let verdict = match self.prepare(request, &mut spent).await {
             Ok(batch) => self.delivery.deliver(batch, &mut spent).await,
             Err(verdict) => verdict,
@@ -122,12 +124,9 @@ impl Pipeline {
         self.meters.answered(&verdict, started.elapsed(), &spent);
         match &verdict {
             Verdict::Stored { .. } => self.faults.well(),
-            fault => self.faults.met(fault.name(), || Told {
-                reason: fault.to_string(),
-                mend: mend::of_verdict(fault),
-                credentials_left: None,
-            }),
+            fault => self.faults.met(fault.name(), || Told::of_verdict(fault)),
         }
+        self.shown(&verdict, &mut spent);
         verdict
     }
 
@@ -161,38 +160,84 @@ impl Pipeline {
         spent: &mut Spent,
     ) -> Result<Inspected, Verdict> {
         let Received {
-            body,
+            frames,
             payload_hash,
             mut admitted,
         } = received;
         let contents = if self.inspects {
-            let counting = self.count(&body, media.version, &mut admitted, spent);
-            counting.await?
+            let mut span = spent.span.child("inspect");
+            let counting = self.count(&frames, media.version, &mut admitted, spent);
+            counting
+                .await
+                .inspect_err(|verdict| span.failed(verdict.name()))?
         } else {
             Contents::default()
         };
-        self.meters.received(body.len(), &contents);
+        self.meters.received(frames.len(), &contents);
+        spent
+            .span
+            .count("http.request.body.size", frames.len() as u64);
+        spent.span.count("amp_sidecar.series", contents.series);
+        spent.span.count("amp_sidecar.samples", contents.samples);
+        spent
+            .span
+            .count("amp_sidecar.histograms", contents.histograms);
         let payload = Payload {
             media,
-            body,
+            frames,
             payload_hash,
             contents,
         };
         Ok(Inspected { payload, admitted })
     }
 
+    /// What became of the batch, and where its time went that is in no span of its own.
+    fn shown(&self, verdict: &Verdict, spent: &mut Spent) {
+        let Spent {
+            receive,
+            admission,
+            credentials,
+            span,
+            ..
+        } = spent;
+        span.describe(|span| {
+            span.set("amp_sidecar.workspace", Arc::clone(self.meters.workspace()));
+            span.set("amp_sidecar.outcome", verdict.name());
+            span.set("http.request.method", "POST");
+            if let Answer::Respond(answer) = verdict.answer() {
+                span.set(
+                    "http.response.status_code",
+                    i64::from(answer.status().as_u16()),
+                );
+            }
+            for (key, took) in [
+                ("amp_sidecar.receive_seconds", receive),
+                ("amp_sidecar.admission_seconds", admission),
+                ("amp_sidecar.credentials_seconds", credentials),
+            ] {
+                if let Some(took) = took {
+                    span.set(key, took.as_secs_f64());
+                }
+            }
+            if !matches!(verdict, Verdict::Stored { .. }) {
+                span.failed(verdict.name());
+            }
+        });
+    }
+
     /// What the body holds, or that it is nonsense.
     async fn count(
         &self,
-        body: &[u8],
+        frames: &Frames,
         version: Version,
         admitted: &mut Admitted,
         spent: &mut Spent,
     ) -> Result<Contents, Verdict> {
-        let asking = self.room_to_unpack(body, admitted);
+        let body = frames.contiguous();
+        let asking = self.room_to_unpack(&body, admitted);
         let room = timed(&mut spent.admission, asking).await?;
         let mut inspector = self.inspectors.take();
-        let inspected = inspector.inspect(body, version, room);
+        let inspected = inspector.inspect(&body, version, room);
         self.inspectors.keep(inspector);
         match inspected.map_err(Verdict::Malformed)? {
             inspect::Inspected::Counted(contents) => Ok(contents),

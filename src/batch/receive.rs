@@ -1,10 +1,8 @@
 //! A bounded, timed read of the body.
 //!
-//! In: an [`Admitted`] and the request's body. Out: a [`Received`]: the body in one piece, hashed on the way, or a verdict. The size is counted while it streams, since a sender may declare none or a wrong one. A sender that is
+//! In: an [`Admitted`] and the request's body. Out: a [`Received`]: the body as the chunks that arrived, hashed on the way,
+//! or a verdict. The size is counted while it streams, since a sender may declare none or a wrong one. A sender that is
 //! slow is closed and never answered 408, which Prometheus takes as "drop the batch".
-//!
-//! The chunks are kept as they come until all are there, so that hyper hands its buffers over with them: copied one by one,
-//! they would leave a buffer of 32 KiB and more with every connection, and a thousand of those were 12 MB.
 
 use std::time::Duration;
 
@@ -14,6 +12,7 @@ use hyper::body::Body;
 use sha2::{Digest, Sha256};
 
 use crate::batch::admission::Admitted;
+use crate::batch::frames::Frames;
 use crate::batch::verdict::Verdict;
 
 /// From head to last byte.
@@ -22,8 +21,8 @@ const LONGEST_READ: Duration = Duration::from_secs(30);
 /// A whole body, with the room that it takes.
 #[derive(Debug)]
 pub struct Received {
-    /// The body.
-    pub body: Bytes,
+    /// The chunks.
+    pub frames: Frames,
     /// SHA-256 of the body, in lower-case hexadecimal, as a signature needs it.
     pub payload_hash: String,
     /// The room it takes.
@@ -65,18 +64,10 @@ where
         chunks.push(chunk);
     }
     Ok(Received {
-        body: in_one_piece(chunks),
+        frames: Frames::new(chunks),
         payload_hash: hex::encode(hash.finalize()),
         admitted,
     })
-}
-
-/// Copies only what came in several.
-fn in_one_piece(mut chunks: Vec<Bytes>) -> Bytes {
-    match chunks.as_mut_slice() {
-        [only] => std::mem::take(only),
-        several => several.concat().into(),
-    }
 }
 
 #[cfg(test)]
@@ -132,7 +123,7 @@ mod tests {
             .await
             .unwrap();
         let received = receive(admitted, body, 1000).await.unwrap();
-        assert_eq!(received.body, &b"a body of some bytes"[..]);
+        assert_eq!(received.frames.contiguous(), &b"a body of some bytes"[..]);
         assert_eq!(
             received.payload_hash,
             hex::encode(Sha256::digest(b"a body of some bytes"))

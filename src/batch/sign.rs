@@ -126,7 +126,7 @@ impl Signer {
             method: Method::POST,
             path: self.path.clone(),
             headers,
-            body: batch.body.clone(),
+            frames: batch.frames.clone(),
         })
     }
 

@@ -17,6 +17,7 @@ mod schema;
 mod settings;
 mod show;
 mod target;
+mod traces;
 mod values;
 mod workspace;
 pub(crate) mod yaml;
@@ -35,6 +36,7 @@ pub use network::{Network, Proxy};
 use reader::Reader;
 pub use schema::schema;
 pub use settings::{ALL, Setting};
+pub use traces::{Sampling, Tracing, Waiting};
 pub(crate) use values::{Expected, duration, region, workspace_id};
 
 /// A valid configuration.
@@ -46,6 +48,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What is asked of those who write from elsewhere.
     pub door: DoorFiles,
+    /// By which names browsers and readers may call, beside addresses and localhost.
+    pub allow_host: Vec<String>,
     /// Where probes and metrics are served.
     pub admin_listen: SocketAddr,
     /// At least one; their names and ids are distinct.
@@ -60,6 +64,8 @@ pub struct Config {
     pub drain: Drain,
     /// How the program logs.
     pub log: Log,
+    /// Where spans go, if anywhere.
+    pub tracing: Option<Tracing>,
 }
 
 /// A workspace that is written to, and may be read, with all that is its own.
@@ -218,12 +224,14 @@ impl Config {
         [
             ("--listen", self.listen == other.listen),
             ("what --listen asks of senders", self.door == other.door),
+            ("--allow-host", self.allow_host == other.allow_host),
             ("--admin-listen", self.admin_listen == other.admin_listen),
             (
                 "--drain-idle and --drain-timeout",
                 self.drain == other.drain,
             ),
             ("--log-format and --log-level", self.log == other.log),
+            ("what is said of traces", self.tracing == other.tracing),
         ]
         .into_iter()
         .filter_map(|(name, same)| (!same).then_some(name))

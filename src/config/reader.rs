@@ -60,6 +60,7 @@ impl<'a> Reader<'a> {
     fn config(&mut self) -> Option<Config> {
         self.file = self.file()?;
         let listen = self.listen();
+        let allow_host = self.list(&settings::ALLOW_HOST, values::host_name);
         let admin_listen = self.parse(&settings::ADMIN_LISTEN, values::socket_address);
         let same =
             |(listen, _): &(SocketAddr, _)| listen.port() != 0 && Some(*listen) == admin_listen;
@@ -71,11 +72,13 @@ impl<'a> Reader<'a> {
         let network = self.network();
         let drain = self.drain();
         let log = self.log();
+        let tracing = self.tracing();
         let (listen, door) = listen?;
         Some(Config {
             file: self.given(&settings::CONFIG).map(PathBuf::from),
             listen,
             door,
+            allow_host: allow_host?,
             admin_listen: admin_listen?,
             workspaces: workspaces?,
             ca_bundle: self.given(&settings::CA_BUNDLE).map(PathBuf::from),
@@ -83,6 +86,7 @@ impl<'a> Reader<'a> {
             network: network?,
             drain: drain?,
             log: log?,
+            tracing: tracing?,
         })
     }
 
@@ -148,18 +152,7 @@ impl<'a> Reader<'a> {
         if self.given(&settings::CA_BUNDLE).is_none() {
             return Some(Vec::new());
         }
-        self.parse_given(&settings::CA_BUNDLE, |path| {
-            let pem = std::fs::read(path)
-                .map_err(|error| Expected(format!("a readable PEM file ({error})")))?;
-            let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-            let roots =
-                roots.map_err(|error| Expected(format!("a PEM file of certificates ({error})")))?;
-            if roots.is_empty() {
-                Err(Expected("a PEM file with at least one certificate".into()))
-            } else {
-                Ok(roots)
-            }
-        })
+        self.parse_given(&settings::CA_BUNDLE, certificates)
     }
 
     fn network(&mut self) -> Option<Network> {
@@ -203,5 +196,18 @@ impl<'a> Reader<'a> {
             format: format?,
             level: level?,
         })
+    }
+}
+
+/// All that stand in a PEM file, at least one.
+pub(super) fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, Expected> {
+    let pem =
+        std::fs::read(path).map_err(|error| Expected(format!("a readable PEM file ({error})")))?;
+    let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let roots = roots.map_err(|error| Expected(format!("a PEM file of certificates ({error})")))?;
+    if roots.is_empty() {
+        Err(Expected("a PEM file with at least one certificate".into()))
+    } else {
+        Ok(roots)
     }
 }

@@ -15,6 +15,7 @@ use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use hyper::{HeaderMap, Method, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use crate::batch::frames::Frames;
 use crate::query::api::Api;
 use crate::query::unanswered::Unanswered;
 use crate::quote::quote;
@@ -42,7 +43,7 @@ pub struct Asked {
     /// The URL's parameters in canonical form; empty where there are none.
     pub query: String,
     /// The form; empty where there is none.
-    pub form: Bytes,
+    pub form: Frames,
     /// Whether the reader takes a compressed answer.
     pub gzip: bool,
 }
@@ -77,19 +78,19 @@ where
         return Err(Unanswered::Method { allowed }.into());
     }
     let query = canonical(head.uri.query().unwrap_or_default())?;
-    let form = if head.method == Method::POST {
+    let chunks = if head.method == Method::POST {
         if !is_form(&head.headers) {
             return Err(Unanswered::NoForm.into());
         }
-        form(body).await?
+        vec![form(body).await?]
     } else {
-        Bytes::new()
+        Vec::new()
     };
     Ok(Asked {
         api,
         method: head.method,
         query,
-        form,
+        form: Frames::new(chunks),
         gzip: takes_gzip(&head.headers),
     })
 }

@@ -76,8 +76,9 @@ impl Signer {
             service: "aps",
             time: now,
         };
+        let form = asked.form.contiguous();
         let url = format!("{}{path}", self.origin);
-        let body = SignableBody::Bytes(&asked.form);
+        let body = SignableBody::Bytes(&form);
         sigv4::sign(
             &mut headers,
             &asked.method,
@@ -97,7 +98,7 @@ impl Signer {
             method: asked.method.clone(),
             path,
             headers,
-            body: asked.form.clone(),
+            frames: asked.form.clone(),
         })
     }
 }

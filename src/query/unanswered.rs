@@ -15,13 +15,23 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE, X_CONTEN
 use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
 
+use crate::browser::Foreign;
+use crate::check::mistakes::AMP_CREDENTIALS;
 use crate::connections::TransportFault;
 use crate::credentials::Unavailable;
+use crate::faults::mend;
+use crate::head::Ambiguous;
 use crate::sigv4::SigningError;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
+    /// The request can be read in two ways.
+    #[error(transparent)]
+    AmbiguousHead(#[from] Ambiguous),
+    /// A page of another site may be behind it.
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
     /// The reader has no token that is taken here.
     #[error(
         "not let in: the request needs `Authorization: Bearer` with a token of --listen-bearer-token-file"
@@ -167,6 +177,72 @@ impl Unanswered {
         response
     }
 
+    /// What it is called in the log where it is no doing of the reader's.
+    #[must_use]
+    pub fn fault(&self) -> Option<&'static str> {
+        match self {
+            Self::Busy { .. } => Some("query_busy"),
+            Self::NoCredentials(_) => Some("query_no_credentials"),
+            Self::Denied { .. } => Some("query_denied"),
+            Self::NotTaken { .. } => Some("query_unauthenticated"),
+            Self::Unsigned(_) => Some("query_unsigned"),
+            Self::Unreachable(_) => Some("query_unreachable"),
+            Self::TimedOut => Some("query_timed_out"),
+            Self::Unfit { .. } => Some("query_unexpected"),
+            Self::Said { status, .. } if status.is_server_error() => Some("query_amp_failing"),
+            Self::Said { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS => {
+                Some("query_throttled")
+            }
+            Self::AmbiguousHead(_)
+            | Self::Foreign(_)
+            | Self::NotLetIn
+            | Self::Off
+            | Self::Ambiguous { .. }
+            | Self::NoSuchWorkspace
+            | Self::Method { .. }
+            | Self::Parameter(_)
+            | Self::LongUrl { .. }
+            | Self::LargeForm { .. }
+            | Self::NoForm
+            | Self::SlowForm { .. }
+            | Self::LargeAnswer { .. }
+            | Self::Said { .. } => None,
+        }
+    }
+
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn mend(&self) -> Option<String> {
+        match self {
+            Self::Denied { action, .. } => Some(format!(
+                "give the role a policy that allows {action}, or AWS' AmazonPrometheusQueryAccess"
+            )),
+            Self::Unreachable(fault) => Some(mend::of_transport(fault).to_owned()),
+            Self::NoCredentials(_) => {
+                Some("mend what keeps credentials from being renewed".to_owned())
+            }
+            Self::NotTaken { .. } => Some(AMP_CREDENTIALS.mend.to_owned()),
+            Self::Busy { .. } => Some("let readers ask less at once".to_owned()),
+            Self::TimedOut => Some("ask for less, or raise --query-timeout".to_owned()),
+            Self::AmbiguousHead(_)
+            | Self::Foreign(_)
+            | Self::NotLetIn
+            | Self::Off
+            | Self::Ambiguous { .. }
+            | Self::NoSuchWorkspace
+            | Self::Method { .. }
+            | Self::Parameter(_)
+            | Self::LongUrl { .. }
+            | Self::LargeForm { .. }
+            | Self::NoForm
+            | Self::SlowForm { .. }
+            | Self::Unsigned(_)
+            | Self::LargeAnswer { .. }
+            | Self::Unfit { .. }
+            | Self::Said { .. } => None,
+        }
+    }
+
     /// The status, and the `errorType` that Prometheus has for it, where it has one.
     fn status(&self) -> (StatusCode, &'static str) {
         match self {
@@ -175,7 +251,7 @@ impl Unanswered {
                 (StatusCode::NOT_FOUND, "not_found")
             }
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "bad_data"),
-            Self::Parameter(_) => (StatusCode::BAD_REQUEST, "bad_data"),
+            Self::AmbiguousHead(_) | Self::Parameter(_) => (StatusCode::BAD_REQUEST, "bad_data"),
             Self::LongUrl { .. } => (StatusCode::URI_TOO_LONG, "bad_data"),
             Self::LargeForm { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "bad_data"),
             Self::NoForm => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_data"),
@@ -183,7 +259,7 @@ impl Unanswered {
             Self::Busy { .. } | Self::NoCredentials(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
-            Self::Denied { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::Foreign(_) | Self::Denied { .. } => (StatusCode::FORBIDDEN, "forbidden"),
             Self::NotTaken { .. } | Self::Unreachable(_) | Self::Unfit { .. } => {
                 (StatusCode::BAD_GATEWAY, "unavailable")
             }

@@ -13,6 +13,7 @@
 )]
 
 mod bodies;
+mod browser;
 mod cgroup;
 mod check;
 mod credentials;
@@ -20,13 +21,17 @@ mod crowd;
 mod data_path;
 mod demo;
 mod foreign_sts;
+mod framing;
 mod gateway;
+mod hostile_answers;
 mod hostile_senders;
 mod identities;
 mod leaving;
+mod logging;
 mod metrics;
 mod namespace;
 mod network;
+mod only_ours_is_signed;
 mod prometheus;
 mod proxies;
 mod reading;
@@ -38,5 +43,6 @@ mod several;
 mod splitting;
 mod the_program;
 mod token_access;
+mod traces;
 mod upstream_faults;
 mod watching;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::batch::frames::Frames;
 use crate::batch::inspect::{Contents, Version};
 use crate::batch::media::Media;
 use crate::sigv4::{Scope, sign_post};
@@ -31,7 +32,7 @@ fn signed(case: &Case) -> Signed {
             write_version: case.write_version.parse().unwrap(),
         },
         payload_hash: hex::encode(Sha256::digest(&body)),
-        body: body.into(),
+        frames: Frames::new(vec![body.into()]),
         contents: Contents::default(),
     };
     let token = Some(case.token.clone());
@@ -119,7 +120,7 @@ fn what_is_signed_is_what_the_library_would_sign() {
                     write_version: "0.1.0".parse().unwrap(),
                 },
                 payload_hash: hex::encode(Sha256::digest(content_type)),
-                body: content_type.into(),
+                frames: Frames::new(vec![content_type.into()]),
                 contents: Contents::default(),
             };
             let signed = signer.sign(&batch, &held, now).unwrap();

@@ -63,7 +63,7 @@ async fn signatures_are_those_of_botocore_however_a_query_is_spelled() {
             method,
             path,
             headers,
-            body,
+            frames,
         } = signed(case).await;
         assert_eq!(
             headers["authorization"],
@@ -74,7 +74,7 @@ async fn signatures_are_those_of_botocore_however_a_query_is_spelled() {
             case.query
         );
         assert_eq!(method, case.method.as_str());
-        assert_eq!(body, case.form.as_bytes());
+        assert_eq!(frames.contiguous(), case.form.as_bytes());
         let ours = format!("/workspaces/ws-0b1c/api/v1/{}", case.path);
         assert_eq!((path.path(), path.host()), (ours.as_str(), None));
     }
