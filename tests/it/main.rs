@@ -40,6 +40,7 @@ mod rig;
 mod secrecy;
 mod setup;
 mod several;
+mod shown;
 mod splitting;
 mod the_program;
 mod token_access;
