@@ -19,6 +19,7 @@
 //! - [`peers`]: real processes around a world, and the comparison of what was sent with what was stored.
 //! - [`demo`]: all of it together, with things going wrong one after the other.
 //! - [`matrix`]: every fault, played with real senders: does a sample get lost?
+//! - [`soak`]: a crowd of senders and faults at random for hours: does anything grow?
 //!
 //! It never depends on the sidecar, nor on the library that the sidecar signs
 //! with: neither can hide the other's mistake.
@@ -41,6 +42,7 @@ mod oidc;
 pub mod peers;
 pub mod sessions;
 mod sigv4;
+pub mod soak;
 pub mod sts;
 pub mod tcp;
 pub mod tls;
