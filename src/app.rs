@@ -12,10 +12,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::admin::Admin;
+use crate::browser::Names;
 use crate::clock::Clock;
 use crate::config::{Config, Drain};
 use crate::door::{Door, DoorError};
-use crate::faults::{CONNECTIONS, DOOR, Watch};
+use crate::faults::{CONNECTIONS, DOOR, SPANS, Watch};
 use crate::listener::{self, Accept};
 use crate::reload::{ReloadError, Reloader};
 use crate::telemetry::Telemetry;
@@ -132,8 +133,9 @@ impl<L: Accept> App<L> {
             None => None,
             Some(tracing) => {
                 let (roots, network) = (&config.extra_roots, &config.network);
+                let faults = Watch::over(&SPANS, None, telemetry.faults(), &clock);
                 let (traces, exporting) =
-                    Traces::start(tracing, roots, network, telemetry.spans())?;
+                    Traces::start(tracing, roots, network, telemetry.spans(), faults)?;
                 telemetry.trace(traces);
                 Some(exporting)
             }
@@ -142,11 +144,16 @@ impl<L: Accept> App<L> {
         let drain = config.drain.clone();
         let door = Arc::new(Door::open(&config.door)?);
         let (shown, shared) = (Arc::clone(&telemetry), Arc::clone(&door));
+        let names = Names {
+            allowed: config.allow_host.clone(),
+            certified: false,
+        };
         let reloader = Reloader::start(config, outside, shared, clock.clone(), shown)?;
         let (draining, is_draining) = watch::channel(false);
         let admin = Admin {
             router: Arc::clone(reloader.router()),
             telemetry,
+            names,
             draining: is_draining,
         };
         Ok(Self {

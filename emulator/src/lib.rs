@@ -40,6 +40,7 @@ mod jwt;
 pub mod matrix;
 mod oidc;
 pub mod peers;
+pub mod secrets;
 pub mod sessions;
 mod sigv4;
 pub mod soak;

@@ -13,6 +13,7 @@
 )]
 
 mod bodies;
+mod browser;
 mod cgroup;
 mod check;
 mod credentials;
@@ -20,7 +21,9 @@ mod crowd;
 mod data_path;
 mod demo;
 mod foreign_sts;
+mod framing;
 mod gateway;
+mod hostile_answers;
 mod hostile_senders;
 mod identities;
 mod leaving;
@@ -28,6 +31,7 @@ mod logging;
 mod metrics;
 mod namespace;
 mod network;
+mod only_ours_is_signed;
 mod prometheus;
 mod proxies;
 mod reading;
@@ -36,6 +40,7 @@ mod rig;
 mod secrecy;
 mod setup;
 mod several;
+mod shown;
 mod splitting;
 mod the_program;
 mod token_access;
