@@ -20,6 +20,7 @@
 //! - [`demo`]: all of it together, with things going wrong one after the other.
 //! - [`matrix`]: every fault, played with real senders: does a sample get lost?
 //! - [`soak`]: a crowd of senders and faults at random for hours: does anything grow?
+//! - [`compare`]: what the sidecar costs beside other proxies.
 //!
 //! It never depends on the sidecar, nor on the library that the sidecar signs
 //! with: neither can hide the other's mistake.
@@ -27,6 +28,7 @@
 mod admin;
 pub mod amp;
 pub mod clock;
+pub mod compare;
 pub mod demo;
 pub mod entra;
 pub mod fault;
