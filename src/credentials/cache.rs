@@ -62,6 +62,7 @@ pub struct Held {
     pub identity: Identity,
     /// When AWS stops taking them.
     pub expires: SystemTime,
+    obtained: SystemTime,
     /// Counts exchanges, so that two holders can tell which is newer.
     generation: u64,
 }
@@ -91,10 +92,27 @@ pub enum Unavailable {
     JustRenewed,
 }
 
+/// How it stands with the credentials.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The time by the clock that expiry is held against.
+    pub now: SystemTime,
+    /// When those held were obtained, and when AWS stops taking them; they may be over.
+    pub held: Option<(SystemTime, SystemTime)>,
+    /// Whether an exchange is under way.
+    pub exchanging: bool,
+    /// When the next exchange is due.
+    pub due: Option<SystemTime>,
+    /// Why the last exchange failed; none after a good one.
+    pub fault: Option<String>,
+}
+
 #[derive(Debug, Clone)]
 struct State {
     held: Option<Arc<Held>>,
     exchanging: bool,
+    /// When the next exchange is due.
+    due: Option<SystemTime>,
     /// Why the last exchange failed; none after a good one.
     fault: Option<String>,
     generation: u64,
@@ -134,6 +152,7 @@ pub fn cache<S: Source>(
     let state = State {
         held: None,
         exchanging: true,
+        due: None,
         fault: None,
         generation: 0,
     };
@@ -162,6 +181,7 @@ impl Held {
         Self {
             identity: Identity::from(credentials),
             expires: SystemTime::UNIX_EPOCH,
+            obtained: SystemTime::UNIX_EPOCH,
             generation: 0,
         }
     }
@@ -230,6 +250,22 @@ impl Cache {
         self.usable(&state)
             .map(|_| ())
             .ok_or_else(|| state.unavailable())
+    }
+
+    /// How it stands, for whoever looks.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let state = self.0.state.borrow();
+        Standing {
+            now: self.0.clock.now(),
+            held: state
+                .held
+                .as_ref()
+                .map(|held| (held.obtained, held.expires)),
+            exchanging: state.exchanging,
+            due: state.due,
+            fault: state.fault.clone(),
+        }
     }
 
     fn usable(&self, state: &State) -> Option<Arc<Held>> {
@@ -337,9 +373,11 @@ impl<S: Source> Refresher<S> {
             state.exchanging = false;
             state.fault = None;
             let identity = Identity::from(obtained.credentials);
+            state.due = Some(due);
             state.held = Some(Arc::new(Held {
                 identity,
                 expires: obtained.expires,
+                obtained: now,
                 generation: state.generation,
             }));
         });
@@ -383,6 +421,7 @@ impl<S: Source> Refresher<S> {
         let fault = error.to_string();
         self.shared.state.send_modify(|state| {
             state.exchanging = false;
+            state.due = Some(now + pause);
             state.fault = Some(fault);
         });
     }

@@ -58,6 +58,7 @@ impl Source for Scripted {
         answer.map(|()| Obtained {
             credentials: Credentials::new("ASIA", "s", Some("t".into()), Some(expires), "test"),
             expires,
+            arn: None,
         })
     }
     fn session(&self) -> Option<&RoleSession> {
