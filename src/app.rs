@@ -19,6 +19,7 @@ use crate::door::{Door, DoorError};
 use crate::faults::{CONNECTIONS, DOOR, SPANS, Watch};
 use crate::listener::{self, Accept};
 use crate::reload::{ReloadError, Reloader};
+use crate::status::flow;
 use crate::telemetry::Telemetry;
 use crate::traces::{Exporting, Traces, TracesError};
 use crate::workspace::{Outside, Way};
@@ -151,10 +152,12 @@ impl<L: Accept> App<L> {
         let reloader = Reloader::start(config, outside, shared, clock.clone(), shown)?;
         let (draining, is_draining) = watch::channel(false);
         let admin = Admin {
-            router: Arc::clone(reloader.router()),
+            reloader: reloader.clone(),
             telemetry,
             names,
             draining: is_draining,
+            started: clock.now(),
+            clock: clock.clone(),
         };
         Ok(Self {
             listener,
@@ -183,6 +186,7 @@ impl<L: Accept> App<L> {
         let journal = self.admin.telemetry.faults();
         let watch = |subject| Watch::over(subject, None, journal, &self.clock);
         let rotations = tokio::spawn(Arc::clone(&self.door).follow(watch(&DOOR)));
+        let steps = tokio::spawn(flow::follow(Arc::clone(&router)));
         let connections = |listener| self.admin.telemetry.connections(listener);
         let senders = tokio::spawn(listener::serve(
             self.listener,
@@ -230,6 +234,7 @@ impl<L: Accept> App<L> {
         stop_admin.send_replace(true);
         admin.abort();
         rotations.abort();
+        steps.abort();
         let (in_flight, after) = router.senders.counted();
         tracing::info!(
             because,

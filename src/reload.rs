@@ -124,6 +124,12 @@ impl Reloader {
         &self.0.router
     }
 
+    /// Looks at what is served by.
+    pub fn look<T>(&self, look: impl FnOnce(&Config) -> T) -> T {
+        let served = self.0.served.lock().unwrap_or_else(PoisonError::into_inner);
+        look(&served.config)
+    }
+
     /// Serves by what `read` gives from now on; says in log and metrics what became of it.
     ///
     /// # Errors

@@ -15,12 +15,14 @@ use crate::batch::Pipeline;
 use crate::clock::Clock;
 use crate::config::{Config, Identity, Network, Workspace};
 use crate::credentials::call::{Caller, ClientError};
+use crate::credentials::chain::Links;
 use crate::credentials::token::Glance;
 use crate::credentials::{Cache, Exchange, cache};
 use crate::dial::{Dial, Dialer};
 use crate::faults::{BATCHES, CREDENTIALS, Watch};
 use crate::query::Queries;
 use crate::sigv4::SigningError;
+use crate::status::Flow;
 use crate::telemetry::{Meters, Observed, Telemetry};
 use crate::tls;
 
@@ -33,7 +35,10 @@ pub struct Running {
     pub pipeline: Pipeline,
     /// Reads it, where that is allowed.
     pub queries: Option<Queries>,
+    /// What flowed lately.
+    pub flow: Flow,
     credentials: Cache,
+    links: Links,
     clock: Clock,
     meters: Arc<Meters>,
     renewals: JoinHandle<()>,
@@ -130,6 +135,7 @@ impl Running {
         let meters = Arc::new(telemetry.meters(&config.name));
         let (caller, file) = (way.caller()?, way.token_file(&config.identity));
         let source = Exchange::new(&config.identity, file, &caller, &clock, &meters);
+        let links = source.links();
         let watch = |subject| Watch::over(subject, Some(&config.name), telemetry.faults(), &clock);
         let (credentials, refresher) = cache::cache(
             source,
@@ -180,7 +186,9 @@ impl Running {
             config: config.clone(),
             pipeline,
             queries: queries.transpose()?,
+            flow: Flow::new(telemetry.tally(&config.name)),
             credentials,
+            links,
             clock,
             meters,
             renewals: tokio::spawn(refresher.run()),
@@ -192,6 +200,24 @@ impl Running {
     pub fn missing(&self) -> Option<String> {
         let why = self.credentials.ready().err()?;
         Some(format!("no AWS credentials: {why}"))
+    }
+
+    /// What batches are signed with.
+    #[must_use]
+    pub fn credentials(&self) -> &Cache {
+        &self.credentials
+    }
+
+    /// What was seen on the way to them.
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// How far AWS' clock is ahead.
+    #[must_use]
+    pub fn clock_offset_seconds(&self) -> f64 {
+        self.clock.offset_seconds()
     }
 
     /// Measures what is only known when somebody looks.

@@ -12,6 +12,8 @@
     clippy::match_wildcard_for_single_variants
 )]
 
+pub mod meaning;
+
 use std::fmt;
 use std::time::Duration;
 

@@ -147,12 +147,18 @@ impl Reader<'_> {
     }
 
     fn outside_the_file(&self, setting: &Setting) -> Option<String> {
-        let variable = |name: &&str| (self.around.env)(name).filter(|value| !value.is_empty());
-        let variables = || match self.ignores(setting) {
-            false => setting.env.iter().find_map(variable),
-            true => None,
-        };
-        (self.flag)(setting).or_else(variables)
+        (self.flag)(setting).or_else(|| Some(self.variable(setting)?.1))
+    }
+
+    /// The variable that counts, and its value.
+    fn variable(&self, setting: &Setting) -> Option<(&'static str, String)> {
+        if self.ignores(setting) {
+            return None;
+        }
+        setting.env.iter().find_map(|name| {
+            let value = (self.around.env)(name)?;
+            (!value.is_empty()).then_some((*name, value))
+        })
     }
 
     /// The variables that AWS' own AWS_IGNORE_CONFIGURED_ENDPOINT_URLS silences.
@@ -163,6 +169,18 @@ impl Reader<'_> {
             && self
                 .given(ignoring)
                 .is_some_and(|text| values::switch(&text) == Ok(true))
+    }
+
+    /// Where the value that counts was given, if it was: `--region`, `AWS_REGION` or `config.yaml, line 3`.
+    pub(super) fn origin(&self, setting: &Setting) -> Option<String> {
+        let in_file = |entry: &Entry| format!("{}, line {}", self.file.path, entry.line);
+        let flag = || (self.flag)(setting).map(|_| format!("--{}", setting.flag));
+        let variable = || Some(self.variable(setting)?.0.to_owned());
+        self.in_entry(setting)
+            .map(in_file)
+            .or_else(flag)
+            .or_else(variable)
+            .or_else(|| self.at_top(setting).map(in_file))
     }
 
     /// Where the value that counts stands; where there is none, where it could.

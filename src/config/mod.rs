@@ -7,6 +7,7 @@
 //! token file, STS, DNS) is no configuration and is not looked at here: a valid configuration always starts.
 
 mod door;
+mod effective;
 mod endpoints;
 mod file;
 mod given;
@@ -31,6 +32,7 @@ use hyper::Uri;
 use rustls::pki_types::CertificateDer;
 
 pub use door::{DoorFiles, Keys, Readable, Unreadable};
+pub use effective::{Effective, Origins, Section, Value};
 pub use identity::{Entra, Identity, RoleSession};
 pub use network::{Network, Proxy};
 use reader::Reader;
@@ -66,6 +68,8 @@ pub struct Config {
     pub log: Log,
     /// Where spans go, if anywhere.
     pub tracing: Option<Tracing>,
+    /// Where each value was given.
+    pub origins: Origins,
 }
 
 /// A workspace that is written to, and may be read, with all that is its own.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use super::effective::Origins;
 use super::file::File;
 use super::values::{self, Expected};
 use super::{
@@ -87,7 +88,22 @@ impl<'a> Reader<'a> {
             drain: drain?,
             log: log?,
             tracing: tracing?,
+            origins: self.origins(),
         })
+    }
+
+    /// Of the process and of each workspace.
+    fn origins(&mut self) -> Origins {
+        let workspaces = (0..self.file.workspaces.len().max(1)).map(|n| {
+            self.entry = (n < self.file.workspaces.len()).then_some(n);
+            Origins::found(|setting| self.origin(setting))
+        });
+        let workspaces = workspaces.collect();
+        self.entry = None;
+        Origins {
+            process: Origins::found(|setting| self.origin(setting)),
+            workspaces,
+        }
     }
 
     /// The file whose form is right; nothing else is worth reading where it is not.

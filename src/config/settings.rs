@@ -53,7 +53,7 @@ settings! {
     ALLOW_HOST: "allow-host", ["AMP_SIDECAR_ALLOW_HOST"], "NAME...", "[none]",
         "A name by which browsers and readers may call this, beside addresses and localhost; senders and scrapers may use any";
     ADMIN_LISTEN: "admin-listen", ["AMP_SIDECAR_ADMIN_LISTEN"], "ADDRESS:PORT", "[::]:8006",
-        "Where /livez, /readyz and /metrics are served, by IPv6 and IPv4; nothing secret is";
+        "Where the status page, /livez, /readyz and /metrics are served, by IPv6 and IPv4; nothing secret is";
     REGION: "region", ["AWS_REGION", "AWS_DEFAULT_REGION"], "REGION", "[from the host of --remote-write-url]",
         "Region of the workspace, for the signature and the default endpoints";
     WORKSPACE_ID: "workspace-id", ["AMP_SIDECAR_WORKSPACE_ID"], "WS-ID", "[from the path of --remote-write-url]",

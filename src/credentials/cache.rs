@@ -73,6 +73,7 @@ pub struct Held {
     pub identity: Identity,
     /// When AWS stops taking them.
     pub expires: SystemTime,
+    obtained: SystemTime,
     /// Counts exchanges, so that two holders can tell which is newer.
     generation: u64,
 }
@@ -102,10 +103,27 @@ pub enum Unavailable {
     JustRenewed,
 }
 
+/// How it stands with the credentials.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The time by the clock that expiry is held against.
+    pub now: SystemTime,
+    /// When those held were obtained, and when AWS stops taking them; they may be over.
+    pub held: Option<(SystemTime, SystemTime)>,
+    /// Whether an exchange is under way.
+    pub exchanging: bool,
+    /// When the next exchange is due.
+    pub due: Option<SystemTime>,
+    /// Why the last exchange failed; none after a good one.
+    pub fault: Option<String>,
+}
+
 #[derive(Debug, Clone)]
 struct State {
     held: Option<Arc<Held>>,
     exchanging: bool,
+    /// When the next exchange is due.
+    due: Option<SystemTime>,
     /// Why the last exchange failed; none after a good one.
     fault: Option<String>,
     generation: u64,
@@ -146,6 +164,7 @@ pub fn cache<S: Source>(
     let state = State {
         held: None,
         exchanging: true,
+        due: None,
         fault: None,
         generation: 0,
     };
@@ -173,6 +192,7 @@ impl Held {
         Self {
             identity: Identity::from(credentials),
             expires: SystemTime::UNIX_EPOCH,
+            obtained: SystemTime::UNIX_EPOCH,
             generation: 0,
         }
     }
@@ -255,6 +275,22 @@ impl Cache {
         self.usable(&state)
             .map(|_| ())
             .ok_or_else(|| state.unavailable())
+    }
+
+    /// How it stands, for whoever looks.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let state = self.0.state();
+        Standing {
+            now: self.0.clock.now(),
+            held: state
+                .held
+                .as_ref()
+                .map(|held| (held.obtained, held.expires)),
+            exchanging: state.exchanging,
+            due: state.due,
+            fault: state.fault.clone(),
+        }
     }
 
     fn usable(&self, state: &State) -> Option<Arc<Held>> {
@@ -344,6 +380,7 @@ impl<S: Source> Refresher<S> {
         let now = self.shared.clock.now();
         let life = obtained.expires.duration_since(now).unwrap_or_default();
         let pause = life.mul_f64(0.45 + 0.1 * fastrand::f64()).max(LEAST_GAP);
+        let due = now + pause;
         self.meters.credentials_obtained(now, obtained.expires);
         self.say(&obtained, life);
         self.shared.change(|state| {
@@ -351,13 +388,15 @@ impl<S: Source> Refresher<S> {
             state.exchanging = false;
             state.fault = None;
             let identity = Identity::from(obtained.credentials);
+            state.due = Some(due);
             state.held = Some(Arc::new(Held {
                 identity,
                 expires: obtained.expires,
+                obtained: now,
                 generation: state.generation,
             }));
         });
-        (pause, now + pause)
+        (pause, due)
     }
 
     /// What AMP's refusals ask for, or STS gives for seconds only, is renewed too often for a line each.
@@ -397,6 +436,7 @@ impl<S: Source> Refresher<S> {
         let fault = error.to_string();
         self.shared.change(|state| {
             state.exchanging = false;
+            state.due = Some(now + pause);
             state.fault = Some(fault);
         });
     }

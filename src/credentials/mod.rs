@@ -11,6 +11,7 @@
 
 pub mod cache;
 pub mod call;
+pub mod chain;
 pub mod claims;
 pub mod entra;
 mod mend;
@@ -28,6 +29,7 @@ pub use cache::{Cache, Held, Refresher, Refusal, Unavailable};
 
 use cache::{Failure, Source};
 use call::Caller;
+use chain::Links;
 use entra::{Entra, EntraError};
 use sts::{Obtained, Pace, Sts, StsError};
 use token::{Glance, Token, TokenError};
@@ -51,6 +53,7 @@ pub struct Exchange {
     clock: Clock,
     meters: Arc<Meters>,
     sts_endpoint: Uri,
+    links: Links,
 }
 
 /// A role on the way, and the one before it.
@@ -128,7 +131,14 @@ impl Exchange {
             clock: clock.clone(),
             meters: Arc::clone(meters),
             sts_endpoint: identity.sts_endpoint.clone(),
+            links: Links::default(),
         }
+    }
+
+    /// What is seen on the way, from now on.
+    #[must_use]
+    pub fn links(&self) -> Links {
+        self.links.clone()
     }
 
     /// Reads the token.
@@ -136,7 +146,9 @@ impl Exchange {
     /// # Errors
     /// Where there is none.
     pub async fn token(&self) -> Result<Token, TokenError> {
-        let token = token::patiently(&*self.token_file).await?;
+        let read = token::patiently(&*self.token_file).await;
+        self.links.token(read.as_ref().ok());
+        let token = read?;
         self.meters
             .token_read(token.claims().and_then(|claims| claims.exp));
         Ok(token)
@@ -152,7 +164,7 @@ impl Exchange {
         };
         let exchanged = entra.exchange(&token).await;
         self.count("Entra", &exchanged, EntraError::name);
-        exchanged
+        exchanged.inspect(|token| self.links.entra(token))
     }
 
     /// The first session.
@@ -163,6 +175,7 @@ impl Exchange {
         let obtained = self.sts.assume_role_with_web_identity(&self.role, token);
         let obtained = obtained.await;
         self.count("AssumeRoleWithWebIdentity", &obtained, StsError::name);
+        let obtained = obtained.inspect(|obtained| self.links.session(0, obtained));
         obtained.map_err(|source| {
             // The clock may have learned from the refusal whether the token is really over.
             let mend = mend::web_identity(&source, &self.role, token.claims(), self.clock.now());
@@ -266,6 +279,7 @@ impl Hop<'_> {
         } = self;
         let next = exchange.sts.assume_role(role, &by.credentials).await;
         exchange.count("AssumeRole", &next, StsError::name);
+        let next = next.inspect(|next| exchange.links.session(index + 1, next));
         next.map_err(|source| ExchangeError::Hop {
             number: index + 1,
             of: exchange.hops.len(),

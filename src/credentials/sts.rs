@@ -39,6 +39,8 @@ pub struct Obtained {
     pub credentials: Credentials,
     /// When AWS stops taking them.
     pub expires: SystemTime,
+    /// Whose they are, `arn:aws:sts::…:assumed-role/…`, where STS said so.
+    pub arn: Option<String>,
 }
 
 /// Why STS gave no credentials.

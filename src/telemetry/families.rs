@@ -87,6 +87,10 @@ pub(super) struct Families {
     pub(super) spans: Family<Sent, Counter>,
     pub(super) reloads: Family<Reload, Counter>,
     pub(super) last_reload_successful: Gauge,
+    /// The sum of `duration` in microseconds: a histogram does not tell its own. No metric of its own.
+    pub(super) took_micros: PerWorkspace<Counter>,
+    /// The same of `upstream_bytes`.
+    pub(super) sent_bytes: PerWorkspace<Counter>,
 }
 
 // === impl Families ===
@@ -274,6 +278,8 @@ impl Families {
                 "0 while an older configuration is served than the one that was given last",
                 "0: the log names what is wrong with the new one",
             ),
+            took_micros: Family::default(),
+            sent_bytes: Family::default(),
         }
     }
 

@@ -35,7 +35,9 @@ pub struct Meters {
     stored: Counter,
     duration: Histogram,
     phases: Phases,
+    took_micros: Counter,
     upstream_bytes: Histogram,
+    sent_bytes: Counter,
     upstream_ok: Counter,
     upstream_connections: Counter,
     upstream_open: Gauge,
@@ -148,7 +150,9 @@ impl Meters {
                 sign: phase("sign"),
                 upstream: phase("upstream"),
             },
+            took_micros: count(&families.took_micros),
             upstream_bytes: families.upstream_bytes.get_or_create_owned(&of),
+            sent_bytes: count(&families.sent_bytes),
             upstream_ok: families.upstream_answers.get_or_create_owned(&ok),
             upstream_connections: count(&families.upstream_connections),
             upstream_open: gauge(&families.upstream_open),
@@ -199,6 +203,8 @@ impl Meters {
             self.families.batches.get_or_create(&outcome).inc();
         }
         self.duration.observe(took.as_secs_f64());
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.took_micros.inc_by(micros);
         for (phase, took) in [
             (&self.phases.receive, spent.receive),
             (&self.phases.admission, spent.admission),
@@ -244,6 +250,7 @@ impl Meters {
     /// A request leaves for AMP.
     pub fn upstream_request(&self, bytes: usize) {
         self.upstream_bytes.observe(bytes as f64);
+        self.sent_bytes.inc_by(bytes as u64);
     }
 
     /// AMP answered.

@@ -23,25 +23,27 @@ mod meters;
 mod process;
 mod queries;
 mod spans;
+mod tally;
 
 use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 
-use crate::faults::Journal;
-
 pub use catalogue::Entry;
 pub use exposition::Format;
 pub use meters::{Connections, Meters, Observed, Open, Unrouted};
 pub use queries::QueryMeters;
 pub use spans::SpanMeters;
+pub use tally::{ByOutcome, Tally, Totals};
 
 use catalogue::Catalogue;
 use families::Families;
-use labels::Reload;
+use labels::{Outcome, Reload};
 use process::Process;
 
+use crate::batch::verdict::OUTCOMES;
+use crate::faults::Journal;
 use crate::traces::Traces;
 
 /// All metrics, the last faults, and what makes spans.
@@ -115,6 +117,24 @@ impl Telemetry {
         )
     }
 
+    /// What the workspace of this name has counted so far.
+    #[must_use]
+    pub fn tally(&self, workspace: &str) -> Tally {
+        Tally::new(Arc::from(workspace), &self.families)
+    }
+
+    /// Requests that were for no workspace, by outcome; none of an outcome that there was none of.
+    #[must_use]
+    pub fn for_no_workspace(&self) -> Vec<(&'static str, u64)> {
+        let workspace: Arc<str> = Arc::from("");
+        let count = |outcome| {
+            let workspace = Arc::clone(&workspace);
+            let counter = self.families.batches.get(&Outcome { workspace, outcome })?;
+            Some((outcome, counter.get()))
+        };
+        OUTCOMES.into_iter().filter_map(count).collect()
+    }
+
     /// What requests are counted with that are for no workspace.
     #[must_use]
     pub fn unrouted(&self) -> Unrouted {
@@ -136,6 +156,12 @@ impl Telemetry {
     /// The workspace of this name is served no more: its counters stay, its state is not shown any longer.
     pub fn forget(&self, workspace: &str) {
         self.families.forget(workspace);
+    }
+
+    /// Whether what was given last as the configuration is what is served.
+    #[must_use]
+    pub fn last_reload_was_successful(&self) -> bool {
+        self.families.last_reload_successful.get() == 1
     }
 
     /// A new configuration was put in place, or refused.

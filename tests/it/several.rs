@@ -371,3 +371,50 @@ async fn a_file_that_changes_is_read_again_by_itself() {
     pair.store(FIRST, &bodies::v1("still", 1)).await;
     follower.abort();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_tells_the_workspaces_apart() {
+    let pair = Pair::start().await;
+    pair.store(FIRST, &bodies::v1("up", 3)).await;
+    pair.store(SECOND, &bodies::v1("up", 4)).await;
+    let status = async || -> serde_json::Value {
+        serde_json::from_str(&pair.admin("/status.json").await.1).unwrap()
+    };
+    let seen = status().await;
+    let headline = &seen["state"]["headline"];
+    assert_eq!(headline, "Data flows to all 2 workspaces");
+    let of = |n: usize, what: &str| seen["workspaces"][n][what].clone();
+    assert_eq!(
+        (of(0, "name"), of(1, "name")),
+        ("first".into(), "second".into())
+    );
+    assert_eq!(
+        (of(0, "region"), of(1, "region")),
+        ("eu-central-1".into(), "us-west-2".into())
+    );
+    let stored = |n: usize| of(n, "flow")["stored_samples"].clone();
+    assert_eq!((stored(0), stored(1)), (3.into(), 4.into()));
+    let write_url = of(1, "write_url");
+    assert!(
+        write_url
+            .as_str()
+            .unwrap()
+            .ends_with("/workspaces/second/api/v1/remote_write")
+    );
+    let from = seen["configuration"][1]["settings"][1]["from"].as_str();
+    assert!(from.unwrap().contains("config.yaml, line "), "{from:?}");
+
+    let failing = FaultKind::answer(503, "");
+    pair.second.faults(Target::Amp).set([Fault::new(failing)]);
+    for n in 0..3 {
+        pair.post(SECOND, &bodies::v1(&format!("down_{n}"), 1))
+            .await;
+    }
+    let seen = status().await;
+    let headline = seen["state"]["headline"].as_str().unwrap();
+    assert!(
+        headline.starts_with("Data flows to 1 of 2 workspaces; second: "),
+        "{headline}"
+    );
+    assert_eq!(seen["faults"][0]["workspace"], "second");
+}

@@ -152,6 +152,7 @@ impl Demo {
             traffic.sender(),
             options.series
         ));
+        view.note(&format!("its status page: http://{}/", sidecar.admin()));
         Ok(Self {
             world,
             sidecar,

@@ -1,3 +1,4 @@
+use super::meaning::{Fate, MEANINGS, REASONS};
 use super::*;
 
 /// One of each variant: the README's table is held against this, row by row.
@@ -58,6 +59,16 @@ fn one_of_each() -> Vec<Verdict> {
     ]
 }
 
+/// A page has no links into the docs.
+fn without_links(row: &str) -> String {
+    let Some((before, rest)) = row.split_once('[') else {
+        return row.to_owned();
+    };
+    let (text, rest) = rest.split_once("](").unwrap();
+    let (_, after) = rest.split_once(')').unwrap();
+    format!("{before}{text}{}", without_links(after))
+}
+
 #[test]
 fn the_table_in_the_readme_is_the_code() {
     let readme = include_str!("../../../README.md");
@@ -69,6 +80,11 @@ fn the_table_in_the_readme_is_the_code() {
     let rows: Vec<&str> = table.lines().skip(2).collect();
     let verdicts = one_of_each();
     assert_eq!(rows.len(), verdicts.len());
+    for (row, meaning) in rows.iter().zip(MEANINGS) {
+        let (happened, hears) = (meaning.happened, meaning.hears);
+        let told = format!("| `{}` | {happened} | {hears} |", meaning.outcome);
+        assert_eq!(without_links(row), told);
+    }
     for (row, verdict) in rows.iter().zip(&verdicts) {
         assert!(
             row.starts_with(&format!("| `{}` |", verdict.name())),
@@ -123,6 +139,18 @@ fn a_batch_is_lost_exactly_where_the_sender_drops_it() {
         );
         assert_eq!(verdict.lost().is_some(), dropped && ours, "{verdict:?}");
     }
+}
+
+#[test]
+fn what_a_page_says_of_an_outcome_is_what_becomes_of_it() {
+    for (verdict, meaning) in one_of_each().iter().zip(MEANINGS) {
+        assert_eq!(verdict.name(), meaning.outcome);
+        let lost = meaning.fate == Fate::Lost;
+        assert_eq!(verdict.lost().is_some(), lost, "{verdict:?}");
+        let stored = matches!(verdict, Verdict::Stored { .. });
+        assert_eq!(meaning.fate == Fate::Stored, stored, "{verdict:?}");
+    }
+    assert_eq!(REASONS.map(|(reason, _)| reason), LOSSES);
 }
 
 #[test]

@@ -59,6 +59,7 @@ impl Source for Scripted {
         answer.map(|()| Obtained {
             credentials: Credentials::new("ASIA", "s", Some("t".into()), Some(expires), "test"),
             expires,
+            arn: None,
         })
     }
     async fn changed(&self) -> bool {

@@ -10,6 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Obtained, StsError};
 use crate::credentials::withhold::quote_without;
+use crate::quote::quote;
 
 #[derive(Deserialize)]
 struct Answer {
@@ -21,6 +22,13 @@ struct Answer {
 #[serde(rename_all = "PascalCase")]
 struct AnswerResult {
     credentials: AnswerCredentials,
+    assumed_role_user: Option<AnswerUser>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AnswerUser {
+    arn: String,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +75,7 @@ pub(super) fn credentials(
         session_token,
         expiration,
     } = answer.result.credentials;
+    let user = answer.result.assumed_role_user;
     if access_key_id.is_empty() || secret_access_key.is_empty() || session_token.is_empty() {
         return Err(unusable("a key or the session token is empty"));
     }
@@ -93,6 +102,7 @@ pub(super) fn credentials(
     Ok(Obtained {
         credentials,
         expires,
+        arn: user.map(|user| quote(&user.arn)),
     })
 }
 
@@ -157,6 +167,8 @@ mod tests {
         );
         assert_eq!(obtained.credentials.access_key_id(), "ASIAEXAMPLE");
         assert_eq!(obtained.credentials.session_token(), Some("dG9rZW4+/w=="));
+        let arn = "arn:aws:sts::111122223333:assumed-role/amp/pod";
+        assert_eq!(obtained.arn.as_deref(), Some(arn));
         assert!(!format!("{obtained:?}").contains("planted-secret"));
     }
 

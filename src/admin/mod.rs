@@ -1,37 +1,67 @@
-//! What probes, Prometheus and people ask: `/livez`, `/readyz`, `/metrics`.
+//! What probes, Prometheus and people ask: `/livez`, `/readyz`, `/metrics`, and the status page at `/`.
 //!
 //! Stands on a listener of its own, so that neither the byte budget nor the connection cap of the data path can make a
-//! probe fail. Nothing here changes anything, and nothing secret is served.
+//! probe fail. Nothing here changes anything, and nothing secret is served: there is no other method than GET and HEAD.
+
+mod page;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 
 use crate::browser::{Names, Purpose};
+use crate::clock::Clock;
 use crate::head;
 use crate::listener::{Closed, Service};
-use crate::router::Router;
+use crate::reload::Reloader;
+use crate::status::{Sight, Status};
 use crate::telemetry::{Format, Telemetry};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+const SERVED: &str = "served here: /, /status.json, /livez, /readyz, /metrics\n";
+
+/// For every answer, though only the page needs them: what is shown here is for nobody else's page.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (CACHE_CONTROL, "no-store"),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (CONTENT_SECURITY_POLICY, page::POLICY),
+    (REFERRER_POLICY, "no-referrer"),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
+];
 
 /// Answers on the admin port.
 #[derive(Debug)]
 pub struct Admin {
-    /// Whose workspaces are told of.
-    pub router: Arc<Router>,
+    /// What is served, and by which configuration.
+    pub reloader: Reloader,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
     /// By which names browsers may call.
     pub names: Names,
     /// Whether the sidecar is about to leave.
     pub draining: watch::Receiver<bool>,
+    /// When it began.
+    pub started: SystemTime,
+    /// The present.
+    pub clock: Clock,
 }
 
 // === impl Admin ===
@@ -39,29 +69,34 @@ pub struct Admin {
 impl Admin {
     fn answer(&self, head: &Parts) -> Response<Full<Bytes>> {
         let method = &head.method;
-        let (status, kind, body) = match head.uri.path() {
-            "/livez" | "/readyz" | "/metrics"
-                if method != Method::GET && method != Method::HEAD =>
-            {
-                (
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    PLAIN,
-                    Bytes::from_static(b"GET or HEAD\n"),
-                )
-            }
+        let path = head.uri.path();
+        let (status, kind, body) = if method != Method::GET && method != Method::HEAD {
+            let words = Bytes::from_static(b"GET or HEAD\n");
+            (StatusCode::METHOD_NOT_ALLOWED, PLAIN, words)
+        } else if let Some((kind, text)) = page::asset(path) {
+            (StatusCode::OK, kind, Bytes::from_static(text.as_bytes()))
+        } else {
+            self.look(path, head)
+        };
+        respond(status, kind, body)
+    }
+
+    /// What is not the same each time.
+    fn look(&self, path: &str, head: &Parts) -> (StatusCode, &'static str, Bytes) {
+        match path {
             "/livez" => (StatusCode::OK, PLAIN, Bytes::from_static(b"ok\n")),
             "/readyz" => {
                 let (status, words) = self.readiness();
                 (status, PLAIN, words.into())
             }
             "/metrics" => self.metrics(Format::accepted(&head.headers)),
+            "/status.json" => self.status(),
             _ => (
                 StatusCode::NOT_FOUND,
                 PLAIN,
-                Bytes::from_static(b"served here: /livez, /readyz, /metrics\n"),
+                Bytes::from_static(SERVED.as_bytes()),
             ),
-        };
-        respond(status, kind, body)
+        }
     }
 
     /// Why a request is not answered, if it is not.
@@ -85,7 +120,7 @@ impl Admin {
             let words = "not ready: the sidecar is leaving\n".to_owned();
             return (StatusCode::SERVICE_UNAVAILABLE, words);
         }
-        let routes = self.router.routes();
+        let routes = self.reloader.router().routes();
         let lacking: Vec<(&str, String)> = routes
             .workspaces()
             .iter()
@@ -107,17 +142,37 @@ impl Admin {
 
     fn metrics(&self, format: Format) -> (StatusCode, &'static str, Bytes) {
         let leaving = *self.draining.borrow();
-        for running in self.router.routes().workspaces() {
+        for running in self.reloader.router().routes().workspaces() {
             running.observe(leaving);
         }
         match self.telemetry.encode(format) {
             Ok(metrics) => (StatusCode::OK, format.content_type(), metrics.into()),
-            Err(error) => {
-                let words = format!("the metrics could not be written: {error}\n");
-                (StatusCode::INTERNAL_SERVER_ERROR, PLAIN, words.into())
-            }
+            Err(error) => unwritten("the metrics", &error),
         }
     }
+
+    fn status(&self) -> (StatusCode, &'static str, Bytes) {
+        let routes = self.reloader.router().routes();
+        let status = self.reloader.look(|config| {
+            Status::seen(&Sight {
+                telemetry: &self.telemetry,
+                workspaces: routes.workspaces(),
+                config,
+                leaving: *self.draining.borrow(),
+                started: self.started,
+                now: self.clock.now(),
+            })
+        });
+        match serde_json::to_vec(&status) {
+            Ok(json) => (StatusCode::OK, JSON, json.into()),
+            Err(error) => unwritten("the status", &error),
+        }
+    }
+}
+
+fn unwritten(what: &str, error: &dyn std::error::Error) -> (StatusCode, &'static str, Bytes) {
+    let words = format!("{what} could not be written: {error}\n");
+    (StatusCode::INTERNAL_SERVER_ERROR, PLAIN, words.into())
 }
 
 fn respond(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Full<Bytes>> {
@@ -125,8 +180,9 @@ fn respond(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Full
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     }

@@ -1,0 +1,231 @@
+//! The status page as people see it: in a real browser, with a real sidecar behind it.
+
+use std::time::Duration;
+
+use emulator::fault::{Fault, FaultKind};
+use emulator::world::Target;
+use serde_json::{Value, json};
+
+use crate::bodies;
+use crate::chromium::Browser;
+use crate::rig::{Rig, V1};
+
+const SOON: Duration = Duration::from_secs(20);
+
+const LEVEL: &str = "document.querySelector('.verdict')?.dataset.level";
+
+/// As many as the page says were stored.
+async fn stored(browser: &Browser) -> u64 {
+    let script = "[...document.querySelectorAll('.tally tr')].find(row => row.innerText.includes('AMP took it'))?.querySelector('.number').innerText.replaceAll(',', '') ?? '0'";
+    let text = browser.eval(script).await;
+    text.as_str().unwrap().parse().unwrap()
+}
+
+/// A sender that writes until it is dropped, and sends again what was not stored.
+struct Sending(tokio::task::JoinHandle<()>);
+
+impl Sending {
+    fn to(host: &str) -> Self {
+        let url = format!("http://{host}/api/v1/write");
+        Self(tokio::spawn(async move {
+            let client = crate::rig::client();
+            for n in 0.. {
+                let batch = bodies::v1(&format!("up_{n}"), 100);
+                let request = client.post(&url).header("content-encoding", "snappy");
+                let request = request.header("content-type", V1).body(batch.body);
+                let _sent = request.send().await;
+                tokio::time::sleep(Duration::from_millis(150)).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// One browser goes through it all, because its start is what takes long.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_shows_what_flows_what_fails_and_what_to_do() {
+    let (rig, browser) = tokio::join!(Rig::start(), Browser::start());
+    rig.until_ready().await;
+    browser.look(1200, 900, 1.0, false).await;
+    let page = format!(
+        "http://localhost:{}/",
+        rig.admin_host.rsplit_once(':').unwrap().1
+    );
+    browser.open(&page).await;
+    browser.until(&format!("{LEVEL} === 'idle'"), SOON).await;
+    let idle = browser.text(".verdict").await;
+    assert!(idle.contains("no sender writes"), "{idle}");
+    assert!(idle.contains("/api/v1/remote_write"), "{idle}");
+
+    // It flows, and the counts move.
+    let sending = Sending::to(&rig.host);
+    browser.until(&format!("{LEVEL} === 'flowing'"), SOON).await;
+    let before = stored(&browser).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(stored(&browser).await > before, "the counts stand still");
+    let answers = browser.text(".answers").await;
+    let arn = rig.world.role_arn().to_owned();
+    let role = arn.rsplit('/').next().unwrap();
+    for told in [role, "account 123456789012", "samples/s", "none"] {
+        assert!(answers.contains(told), "{told} is not in {answers}");
+    }
+    let chain = browser.text(".chain").await;
+    let assumed = format!("assumed-role/{role}/");
+    for told in [
+        rig.world.issuer_url(),
+        "system:serviceaccount:",
+        &arn,
+        &assumed,
+    ] {
+        assert!(chain.contains(told), "{told} is not in {chain}");
+    }
+    countdown_runs(&browser).await;
+
+    // It fails: the headline, the fault and its mend.
+    let failing = FaultKind::answer(503, r#"{"message":"planted trouble"}"#);
+    rig.world.faults(Target::Amp).set([Fault::new(failing)]);
+    browser.until(&format!("{LEVEL} === 'stopped'"), SOON).await;
+    let headline = browser.text(".verdict").await;
+    for told in ["Nothing flows", "planted trouble", "What to do:"] {
+        assert!(headline.contains(told), "{told} is not in {headline}");
+    }
+    let fault = browser.text("[data-fault=amp_failing].open").await;
+    assert!(
+        fault.contains("What to do:") && fault.contains("planted"),
+        "{fault}"
+    );
+    every_width_fits(&browser).await;
+
+    // And it is over.
+    rig.world.faults(Target::Amp).clear();
+    browser.until(&format!("{LEVEL} === 'flowing'"), SOON).await;
+    browser
+        .until(
+            "!!document.querySelector('[data-fault=amp_failing]:not(.open)')",
+            SOON,
+        )
+        .await;
+
+    assert_eq!(browser.console().await, [""; 0], "the console has no line");
+    markup_stays_text(&rig, &browser).await;
+    the_policy_holds(&browser).await;
+
+    // A sidecar that is gone is not shown as one that is well.
+    drop(sending);
+    drop(rig);
+    browser
+        .until(
+            "document.getElementById('gone').innerText.includes('has not answered')",
+            SOON,
+        )
+        .await;
+}
+
+async fn countdown_runs(browser: &Browser) {
+    let left = "document.querySelector('.answers [data-left]').innerText";
+    let first = browser.eval(left).await;
+    browser
+        .until(&format!("{left} !== {first}"), Duration::from_secs(3))
+        .await;
+}
+
+/// No scrolling aside on any screen, and each colour scheme has its own colours.
+async fn every_width_fits(browser: &Browser) {
+    let mut papers = Vec::new();
+    for (width, dark) in [(360, false), (360, true), (800, false), (1200, true)] {
+        browser.look(width, 740, 1.0, dark).await;
+        let wide = browser
+            .eval("[document.documentElement.scrollWidth, innerWidth]")
+            .await;
+        assert_eq!(wide, json!([width, width]));
+        papers.push(
+            browser
+                .eval("getComputedStyle(document.body).backgroundColor")
+                .await,
+        );
+    }
+    assert_eq!(papers[0], papers[2]);
+    assert_eq!(papers[1], papers[3]);
+    assert_ne!(papers[0], papers[1], "dark is as light");
+}
+
+/// What AMP says is shown as it was said.
+async fn markup_stays_text(rig: &Rig, browser: &Browser) {
+    let markup = "<img src=x onerror=alert(1)><b>bold</b>";
+    let said = format!(r#"{{"message":"{markup}"}}"#);
+    rig.world
+        .faults(Target::Amp)
+        .set([Fault::new(FaultKind::answer(422, &said)).times(1)]);
+    let shown = format!("document.body.innerText.includes({markup:?})");
+    browser.until(&shown, SOON).await;
+    assert_eq!(browser.eval("document.images.length").await, 0);
+}
+
+/// Also that a forbidden thing would have been seen on the console.
+async fn the_policy_holds(browser: &Browser) {
+    browser.eval("(document.body.append(Object.assign(document.createElement('script'), { textContent: 'window.ran = 1' })), document.body.append(Object.assign(new Image(), { src: 'http://127.0.0.1:1/x.png' })))").await;
+    assert_eq!(browser.eval("window.ran === 1").await, false);
+    let console = browser.console().await.concat();
+    for forbidden in ["script-src", "img-src"] {
+        assert!(console.contains(forbidden), "{console}");
+    }
+}
+
+/// The pictures of docs/status.md, made anew: five minutes of batches, then trouble.
+///
+/// `cargo nextest run --run-ignored only pictures_of_the_page`; Debian's `fonts-inter` makes them look as they do.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it draws the pictures of the docs, which takes six minutes"]
+async fn pictures_of_the_page() {
+    let (rig, browser) = tokio::join!(Rig::start(), Browser::start());
+    rig.until_ready().await;
+    let page = format!("http://{}/", rig.admin_host);
+    let sending = Sending::to(&rig.host);
+    let amp = |kind, after, lasting| {
+        let mut fault = Fault::new(kind).lasting(Duration::from_secs(lasting));
+        fault.after = Duration::from_secs(after);
+        fault
+    };
+    let throttled = FaultKind::answer(429, r#"{"message":"Rate exceeded"}"#);
+    rig.world.faults(Target::Amp).set([amp(throttled, 150, 30)]);
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    for (name, width, height, scale, dark) in [
+        ("desktop-light", 1200, 1010, 1.0, false),
+        ("phone-dark", 390, 844, 2.0, true),
+    ] {
+        picture(&browser, &page, name, (width, height, scale, dark)).await;
+    }
+    let denied = r#"{"Message":"User: arn:aws:sts::123456789012:assumed-role/amp-sidecar-writer/prometheus is not authorized to perform: aps:RemoteWrite on resource: arn:aws:aps:eu-central-1:123456789012:workspace/ws-12345678-abcd-1234-abcd-123456789012"}"#;
+    let denied = FaultKind::answer(403, denied);
+    rig.world.faults(Target::Amp).set([Fault::new(denied)]);
+    tokio::time::sleep(Duration::from_secs(45)).await;
+    for (name, width, height, scale, dark) in [
+        ("desktop-dark-fault", 1200, 1010, 1.0, true),
+        ("phone-light-fault", 390, 844, 2.0, false),
+    ] {
+        picture(&browser, &page, name, (width, height, scale, dark)).await;
+    }
+    drop(sending);
+}
+
+async fn picture(browser: &Browser, page: &str, name: &str, screen: (u32, u32, f64, bool)) {
+    use base64::Engine;
+    let (width, height, scale, dark) = screen;
+    browser.look(width, height, scale, dark).await;
+    browser.open(page).await;
+    browser
+        .until("!!document.querySelector('.plots')", SOON)
+        .await;
+    let picture = json!({ "format": "webp", "quality": 82 });
+    let picture: Value = browser.devtools("Page.captureScreenshot", picture).await;
+    let engine = base64::engine::general_purpose::STANDARD;
+    let bytes = engine.decode(picture["data"].as_str().unwrap()).unwrap();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/status");
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(format!("{folder}/{name}.webp"), bytes).unwrap();
+}
