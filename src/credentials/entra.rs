@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::clock::Clock;
 use crate::config;
-use crate::credentials::call::{CallError, Caller};
+use crate::credentials::call::{Answer, CallError, Caller};
 use crate::credentials::sts::Pace;
 use crate::credentials::token::Token;
 use crate::credentials::withhold::quote_without;
@@ -130,7 +130,14 @@ impl Entra {
             ])
             .finish();
         let answer = self.caller.post(&self.endpoint, HeaderMap::new(), form);
-        let answer = answer.await?;
+        self.read(&answer.await?, assertion)
+    }
+
+    /// The token that an answer gives to who showed `assertion`.
+    ///
+    /// # Errors
+    /// [`EntraError`] where it gives none, or none that can be used.
+    pub fn read(&self, answer: &Answer, assertion: &Token) -> Result<Token, EntraError> {
         let status = answer.status;
         let unusable = |what| EntraError::Unusable { status, what };
         let json = answer.text().ok_or_else(|| unusable("it is not UTF-8"))?;

@@ -73,6 +73,23 @@ impl Token {
         })
     }
 
+    /// The token of a file that holds these bytes.
+    ///
+    /// # Errors
+    /// [`TokenError`] where they are none.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, TokenError> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|_| TokenError::NotAToken(path.to_owned()))?
+            .trim();
+        if text.is_empty() {
+            return Err(TokenError::Empty(path.to_owned()));
+        }
+        if text.len() as u64 > LONGEST {
+            return Err(TokenError::TooLong(path.to_owned()));
+        }
+        Self::of(text).ok_or_else(|| TokenError::NotAToken(path.to_owned()))
+    }
+
     /// The token itself, for the exchange alone.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -158,16 +175,7 @@ fn at_once(path: &Path) -> Result<Token, TokenError> {
     if whole(&mut file).map_err(unreadable)? != bytes {
         return Err(TokenError::Changing(path.to_owned()));
     }
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| TokenError::NotAToken(path.to_owned()))?
-        .trim();
-    if text.is_empty() {
-        return Err(TokenError::Empty(path.to_owned()));
-    }
-    if text.len() as u64 > LONGEST {
-        return Err(TokenError::TooLong(path.to_owned()));
-    }
-    Token::of(text).ok_or_else(|| TokenError::NotAToken(path.to_owned()))
+    Token::parse(path, &bytes)
 }
 
 fn whole(file: &mut File) -> io::Result<Zeroizing<Vec<u8>>> {

@@ -15,6 +15,7 @@
 mod bodies;
 mod cgroup;
 mod check;
+mod corpora;
 mod credentials;
 mod crowd;
 mod data_path;
