@@ -14,9 +14,10 @@ use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::{Config, Drain};
 use crate::door::{Door, DoorError};
-use crate::listener;
+use crate::listener::{self, Accept};
 use crate::reload::{ReloadError, Reloader};
 use crate::telemetry::Telemetry;
+use crate::workspace::{Outside, Way};
 
 /// What the caller wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,9 +55,9 @@ pub enum StartError {
 
 /// Everything, ready to run.
 #[derive(Debug)]
-pub struct App {
-    listener: TcpListener,
-    admin_listener: TcpListener,
+pub struct App<L = TcpListener> {
+    listener: L,
+    admin_listener: L,
     door: Arc<Door>,
     reloader: Reloader,
     admin: Arc<Admin>,
@@ -74,33 +75,8 @@ impl App {
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let listener = bind("--listen", config.listen).await?;
         let admin_listener = bind("--admin-listen", config.admin_listen).await?;
-        let telemetry = Arc::new(Telemetry::new());
-        let drain = config.drain.clone();
-        let door = Arc::new(Door::open(&config.door)?);
-        tracing::info!(
-            listen = %config.listen,
-            admin = %config.admin_listen,
-            proxy = config.network.proxy().map(tracing::field::display),
-            workspaces = config.workspaces.len(),
-            version = env!("CARGO_PKG_VERSION"),
-            "listening"
-        );
-        let reloader = Reloader::start(config, Arc::clone(&door), clock, Arc::clone(&telemetry))?;
-        let (draining, is_draining) = watch::channel(false);
-        let admin = Admin {
-            router: Arc::clone(reloader.router()),
-            telemetry,
-            draining: is_draining,
-        };
-        Ok(Self {
-            listener,
-            admin_listener,
-            door,
-            reloader,
-            admin: Arc::new(admin),
-            draining,
-            drain,
-        })
+        let way = Box::new(Way::new(&config).map_err(ReloadError::Roots)?);
+        Self::between(listener, admin_listener, way, config, clock)
     }
 
     /// Where senders write to, with the port that was given.
@@ -117,6 +93,49 @@ impl App {
     /// What the system says.
     pub fn admin_address(&self) -> io::Result<SocketAddr> {
         self.admin_listener.local_addr()
+    }
+}
+
+impl<L: Accept> App<L> {
+    /// Wires the workspaces between who comes in and what they reach `outside`, and begins to ask for their credentials.
+    ///
+    /// # Errors
+    /// [`StartError`]; trouble with STS, the token or DNS is none.
+    pub fn between(
+        listener: L,
+        admin_listener: L,
+        outside: Box<dyn Outside>,
+        config: Config,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
+        let telemetry = Arc::new(Telemetry::new());
+        let drain = config.drain.clone();
+        let door = Arc::new(Door::open(&config.door)?);
+        tracing::info!(
+            listen = %config.listen,
+            admin = %config.admin_listen,
+            proxy = config.network.proxy().map(tracing::field::display),
+            workspaces = config.workspaces.len(),
+            version = env!("CARGO_PKG_VERSION"),
+            "listening"
+        );
+        let (shown, shared) = (Arc::clone(&telemetry), Arc::clone(&door));
+        let reloader = Reloader::start(config, outside, shared, clock, shown)?;
+        let (draining, is_draining) = watch::channel(false);
+        let admin = Admin {
+            router: Arc::clone(reloader.router()),
+            telemetry,
+            draining: is_draining,
+        };
+        Ok(Self {
+            listener,
+            admin_listener,
+            door,
+            reloader,
+            admin: Arc::new(admin),
+            draining,
+            drain,
+        })
     }
 
     /// What puts a new configuration in place.

@@ -5,7 +5,8 @@
 //! was learned from the `Date` header of answers over verified TLS. An unverified peer must not be able to move it.
 //! Time-outs are no business of this file: they run on tokio's monotonic time.
 //!
-//! A clock can also run on tokio's time alone, so that tests move through hours in no time and simulations repeat.
+//! A clock can also run on tokio's time alone, so that tests move through hours in no time and simulations repeat; that one can
+//! be set, as a machine's is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -24,6 +25,7 @@ enum Source {
     Simulated {
         epoch: SystemTime,
         started: tokio::time::Instant,
+        set_by_millis: Arc<AtomicI64>,
     },
 }
 
@@ -47,8 +49,19 @@ impl Clock {
     pub fn simulated(epoch: SystemTime) -> Self {
         let started = tokio::time::Instant::now();
         Self {
-            source: Source::Simulated { epoch, started },
+            source: Source::Simulated {
+                epoch,
+                started,
+                set_by_millis: Arc::default(),
+            },
             offset_millis: Arc::default(),
+        }
+    }
+
+    /// Sets a simulated clock, and all that share its source, so far from tokio's time; the machine's is left alone.
+    pub fn set_by_millis(&self, millis: i64) {
+        if let Source::Simulated { set_by_millis, .. } = &self.source {
+            set_by_millis.store(millis, Ordering::Relaxed);
         }
     }
 
@@ -64,15 +77,7 @@ impl Clock {
     /// The time as AWS sees it.
     #[must_use]
     pub fn now(&self) -> SystemTime {
-        let offset = self.offset_millis.load(Ordering::Relaxed);
-        let shift = Duration::from_millis(offset.unsigned_abs());
-        let local = self.local();
-        let corrected = if offset < 0 {
-            local.checked_sub(shift)
-        } else {
-            local.checked_add(shift)
-        };
-        corrected.unwrap_or(local)
+        shifted(self.local(), self.offset_millis.load(Ordering::Relaxed))
     }
 
     /// How far AWS' time is ahead of the machine's, in seconds.
@@ -119,9 +124,26 @@ impl Clock {
     fn local(&self) -> SystemTime {
         match &self.source {
             Source::System => SystemTime::now(),
-            Source::Simulated { epoch, started } => *epoch + started.elapsed(),
+            Source::Simulated {
+                epoch,
+                started,
+                set_by_millis,
+            } => shifted(
+                *epoch + started.elapsed(),
+                set_by_millis.load(Ordering::Relaxed),
+            ),
         }
     }
+}
+
+fn shifted(time: SystemTime, millis: i64) -> SystemTime {
+    let shift = Duration::from_millis(millis.unsigned_abs());
+    let shifted = if millis < 0 {
+        time.checked_sub(shift)
+    } else {
+        time.checked_add(shift)
+    };
+    shifted.unwrap_or(time)
 }
 
 #[cfg(test)]

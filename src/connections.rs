@@ -19,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use crate::batch::frames::Frames;
-use crate::dial::{DialError, Dialer, Meter};
+use crate::dial::{Dial, DialError, Meter};
 use crate::telemetry::Meters;
 
 /// More of an answer is never held for its reader.
@@ -45,7 +45,7 @@ pub struct Signed {
 /// The connections to one endpoint.
 #[derive(Debug)]
 pub struct Connections {
-    dialer: Dialer,
+    dialer: Box<dyn Dial>,
     idle: Mutex<Vec<Connection>>,
     meters: Arc<Meters>,
 }
@@ -114,7 +114,7 @@ impl TransportFault {
 impl Connections {
     /// Connections to where `dialer` leads.
     #[must_use]
-    pub fn new(dialer: Dialer, meters: Arc<Meters>) -> Self {
+    pub fn new(dialer: Box<dyn Dial>, meters: Arc<Meters>) -> Self {
         Self {
             dialer,
             idle: Mutex::new(Vec::new()),

@@ -13,8 +13,11 @@ mod race;
 mod stream;
 mod tunnel;
 
+use std::fmt;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +38,15 @@ pub use tunnel::ProxyError;
 pub const LONGEST_DIAL: Duration = Duration::from_secs(3);
 /// Encrypted bytes that wait for a socket to take them; rustls would keep four times as many for each connection.
 const UNSENT: usize = 16 * 1024;
+
+/// Opens connections to one endpoint.
+pub trait Dial: fmt::Debug + Send + Sync {
+    /// Whether the peer proves who it is.
+    fn is_verified(&self) -> bool;
+
+    /// A new connection, within [`LONGEST_DIAL`].
+    fn dial(&self) -> Pin<Box<dyn Future<Output = Result<Stream, DialError>> + Send + '_>>;
+}
 
 /// Dials one endpoint.
 #[derive(Debug)]
@@ -58,8 +70,8 @@ struct Place {
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
-impl std::fmt::Debug for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Place")
             .field("resolver", &self.resolver)
             .finish_non_exhaustive()
@@ -120,12 +132,6 @@ impl Dialer {
         Some(Self { endpoint, proxy })
     }
 
-    /// Whether the peer proves who it is.
-    #[must_use]
-    pub fn is_verified(&self) -> bool {
-        self.endpoint.tls.is_some()
-    }
-
     /// A new connection, within [`LONGEST_DIAL`].
     ///
     /// # Errors
@@ -144,6 +150,16 @@ impl Dialer {
                 Some(proxy) => format!("{host} through proxy {}", proxy.shown),
             })
         })?
+    }
+}
+
+impl Dial for Dialer {
+    fn is_verified(&self) -> bool {
+        self.endpoint.tls.is_some()
+    }
+
+    fn dial(&self) -> Pin<Box<dyn Future<Output = Result<Stream, DialError>> + Send + '_>> {
+        Box::pin(Self::dial(self))
     }
 }
 

@@ -17,7 +17,7 @@ use hyper::header::AUTHORIZATION;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -146,8 +146,11 @@ impl Door {
 ///
 /// # Errors
 /// What went wrong with it.
-pub async fn shake(acceptor: &TlsAcceptor, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-    tokio::time::timeout(LONGEST_HANDSHAKE, acceptor.accept(tcp))
+pub async fn shake<C>(acceptor: &TlsAcceptor, stream: C) -> io::Result<TlsStream<C>>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    tokio::time::timeout(LONGEST_HANDSHAKE, acceptor.accept(stream))
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }

@@ -7,6 +7,8 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +43,14 @@ const GRACE: Duration = Duration::from_secs(30);
 #[error("closed without an answer")]
 pub struct Closed;
 
+/// Where connections come from.
+pub trait Accept: Send + Sync + 'static {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+    /// The next one, and whose it is.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, IpAddr)>> + Send;
+}
+
 /// Answers requests.
 pub trait Service: Send + Sync + 'static {
     /// The body of an answer; where it fails, the connection breaks off.
@@ -54,7 +64,7 @@ pub trait Service: Send + Sync + 'static {
 
 /// Serves until `stop` turns true, then finishes what is in flight.
 pub async fn serve<S: Service>(
-    listener: TcpListener,
+    listener: impl Accept,
     door: Arc<Door>,
     service: Arc<S>,
     counted: Connections,
@@ -64,17 +74,18 @@ pub async fn serve<S: Service>(
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &room) => accepted,
-            Some(_) = connections.join_next() => continue,
+            biased;
             () = told(&mut stop) => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener, &room) => accepted,
         };
-        let Some((tcp, place)) = accepted else {
+        let Some((stream, peer, place)) = accepted else {
             continue;
         };
         let (door, service, stop) = (Arc::clone(&door), Arc::clone(&service), stop.clone());
         let open = counted.accepted();
         connections.spawn(async move {
-            enter(tcp, &door, service, stop).await;
+            enter(stream, peer, &door, service, stop).await;
             drop((place, open));
         });
     }
@@ -88,13 +99,29 @@ pub async fn serve<S: Service>(
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, IpAddr)> {
+        let (tcp, peer) = Self::accept(self).await?;
+        if let Err(error) = tcp.set_nodelay(true) {
+            tracing::debug!(%error, "connection without TCP_NODELAY");
+        }
+        let stalled = SockRef::from(&tcp).set_tcp_user_timeout(Some(LONGEST_STALL));
+        if let Err(error) = stalled {
+            tracing::debug!(%error, "connection without TCP_USER_TIMEOUT");
+        }
+        Ok((tcp, peer.ip()))
+    }
+}
+
+async fn accept<L: Accept>(
+    listener: &L,
     room: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(L::Stream, IpAddr, tokio::sync::OwnedSemaphorePermit)> {
     let place = Arc::clone(room).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((tcp, _)) => Some((tcp, place)),
+        Ok((stream, peer)) => Some((stream, peer, place)),
         Err(error) => {
             // Out of descriptors, most likely: trying again at once would spin.
             tracing::warn!(%error, "a connection could not be accepted");
@@ -105,29 +132,22 @@ async fn accept(
 }
 
 /// Through the door, and on.
-async fn enter<S: Service>(
-    tcp: TcpStream,
+async fn enter<S: Service, C>(
+    stream: C,
+    peer: IpAddr,
     door: &Door,
     service: Arc<S>,
     stop: watch::Receiver<bool>,
-) {
-    if let Err(error) = tcp.set_nodelay(true) {
-        tracing::debug!(%error, "connection without TCP_NODELAY");
-    }
-    let stalled = SockRef::from(&tcp).set_tcp_user_timeout(Some(LONGEST_STALL));
-    if let Err(error) = stalled {
-        tracing::debug!(%error, "connection without TCP_USER_TIMEOUT");
-    }
+) where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
     // Those of the own pod share all there is.
-    let elsewhere = match tcp.peer_addr() {
-        Ok(peer) if !peer.ip().to_canonical().is_loopback() => Some(peer.ip()),
-        _ => None,
-    };
+    let elsewhere = (!peer.to_canonical().is_loopback()).then_some(peer);
     let Some(acceptor) = door.acceptor() else {
         let client = elsewhere.map(|address| Client::of(address, None));
-        return connection(tcp, client, service, stop).await;
+        return connection(stream, client, service, stop).await;
     };
-    match door::shake(&acceptor, tcp).await {
+    match door::shake(&acceptor, stream).await {
         Ok(tls) => {
             let client = elsewhere.map(|address| Client::of(address, Some(tls.get_ref().1)));
             connection(tls, client, service, stop).await;
@@ -161,6 +181,7 @@ pub async fn connection<S: Service, C>(
         );
     tokio::pin!(served);
     let result = tokio::select! {
+        biased;
         result = served.as_mut() => result,
         () = told(&mut stop) => {
             served.as_mut().graceful_shutdown();

@@ -19,8 +19,7 @@ use crate::config::{Config, Rejected, Workspace};
 use crate::door::Door;
 use crate::router::{Router, Routes};
 use crate::telemetry::Telemetry;
-use crate::tls;
-use crate::workspace::{Running, Way, WorkspaceError};
+use crate::workspace::{Outside, Running, WorkspaceError};
 
 /// How often the file is looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -40,7 +39,7 @@ struct Shared {
 #[derive(Debug)]
 struct Served {
     config: Config,
-    way: Way,
+    way: Box<dyn Outside>,
 }
 
 /// Why the old configuration serves on.
@@ -69,12 +68,12 @@ impl Reloader {
     /// [`ReloadError`].
     pub fn start(
         config: Config,
+        way: Box<dyn Outside>,
         door: Arc<Door>,
         clock: Clock,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, ReloadError> {
-        let way = Way::new(&config)?;
-        let workspaces = running(&config, &way, &[], &clock, &telemetry)?;
+        let workspaces = running(&config, &*way, &[], &clock, &telemetry)?;
         let router = Arc::new(Router::new(Routes::new(workspaces), door, &telemetry));
         Ok(Self(Arc::new(Shared {
             router,
@@ -124,12 +123,12 @@ impl Reloader {
         let way = if same_way {
             None
         } else {
-            Some(Way::new(&config)?)
+            Some(served.way.anew(&config)?)
         };
         let kept = if same_way { before } else { &[] };
         let after = running(
             &config,
-            way.as_ref().unwrap_or(&served.way),
+            &**way.as_ref().unwrap_or(&served.way),
             kept,
             clock,
             telemetry,
@@ -188,7 +187,7 @@ impl Reloader {
 /// Every workspace of the configuration, those of `before` whose settings are the same as they are.
 fn running(
     config: &Config,
-    way: &Way,
+    way: &dyn Outside,
     before: &[Arc<Running>],
     clock: &Clock,
     telemetry: &Telemetry,
@@ -199,13 +198,4 @@ fn running(
             None => Running::start(workspace, way, clock, telemetry).map(Arc::new),
         };
     config.workspaces.iter().map(one).collect()
-}
-
-impl Way {
-    pub(crate) fn new(config: &Config) -> Result<Self, rustls::Error> {
-        Ok(Self {
-            tls: Arc::new(tls::client(&config.extra_roots)?),
-            network: config.network.clone(),
-        })
-    }
 }

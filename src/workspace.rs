@@ -5,18 +5,23 @@
 //! workspace can neither starve another nor move its clock. It lives for as long as a route or a request holds it, and
 //! its renewals end with it.
 
+use std::fmt;
 use std::sync::Arc;
 
+use hyper::Uri;
 use tokio::task::JoinHandle;
 
 use crate::batch::Pipeline;
 use crate::clock::Clock;
-use crate::config::{Network, Workspace};
+use crate::config::{Config, Identity, Network, Workspace};
 use crate::credentials::call::{Caller, ClientError};
+use crate::credentials::token::Glance;
 use crate::credentials::{Cache, Exchange, cache};
+use crate::dial::{Dial, Dialer};
 use crate::query::Queries;
 use crate::sigv4::SigningError;
 use crate::telemetry::{Meters, Observed, Telemetry};
+use crate::tls;
 
 /// A workspace that takes batches, and queries where they are allowed.
 #[derive(Debug)]
@@ -33,7 +38,28 @@ pub struct Running {
     renewals: JoinHandle<()>,
 }
 
-/// How every endpoint is reached.
+/// What a workspace reaches outside of the process.
+pub trait Outside: fmt::Debug + Send + Sync {
+    /// What dials the endpoint of this URL; `None` where that has no host.
+    fn dialer(&self, url: &Uri) -> Option<Box<dyn Dial>>;
+
+    /// What calls STS and Entra.
+    ///
+    /// # Errors
+    /// Where the client cannot be built.
+    fn caller(&self) -> Result<Caller, ClientError>;
+
+    /// Where the token is read.
+    fn token_file(&self, identity: &Identity) -> Box<dyn Glance>;
+
+    /// The same for another configuration.
+    ///
+    /// # Errors
+    /// Where a certificate of its bundle cannot be trusted.
+    fn anew(&self, config: &Config) -> Result<Box<dyn Outside>, rustls::Error>;
+}
+
+/// How every endpoint is really reached.
 #[derive(Debug)]
 pub struct Way {
     /// What is trusted.
@@ -53,6 +79,39 @@ pub enum WorkspaceError {
     Address(#[from] SigningError),
 }
 
+// === impl Way ===
+
+impl Way {
+    /// As the configuration wants it.
+    ///
+    /// # Errors
+    /// Where a certificate of its bundle cannot be trusted.
+    pub fn new(config: &Config) -> Result<Self, rustls::Error> {
+        Ok(Self {
+            tls: Arc::new(tls::client(&config.extra_roots)?),
+            network: config.network.clone(),
+        })
+    }
+}
+
+impl Outside for Way {
+    fn dialer(&self, url: &Uri) -> Option<Box<dyn Dial>> {
+        Some(Box::new(Dialer::new(url, &self.network, &self.tls)?))
+    }
+
+    fn caller(&self) -> Result<Caller, ClientError> {
+        Caller::new(&self.tls, &self.network)
+    }
+
+    fn token_file(&self, identity: &Identity) -> Box<dyn Glance> {
+        Box::new(identity.token_file.clone())
+    }
+
+    fn anew(&self, config: &Config) -> Result<Box<dyn Outside>, rustls::Error> {
+        Ok(Box::new(Self::new(config)?))
+    }
+}
+
 // === impl Running ===
 
 impl Running {
@@ -62,14 +121,14 @@ impl Running {
     /// [`WorkspaceError`]; trouble with STS, the token or DNS is none.
     pub fn start(
         config: &Workspace,
-        way: &Way,
+        way: &dyn Outside,
         clock: &Clock,
         telemetry: &Telemetry,
     ) -> Result<Self, WorkspaceError> {
         let clock = clock.apart();
         let meters = Arc::new(telemetry.meters(&config.name));
-        let caller = Caller::new(&way.tls, &way.network)?;
-        let source = Exchange::new(&config.identity, &caller, &clock, &meters);
+        let (caller, file) = (way.caller()?, way.token_file(&config.identity));
+        let source = Exchange::new(&config.identity, file, &caller, &clock, &meters);
         let (credentials, refresher) = cache::cache(source, clock.clone(), Arc::clone(&meters));
         let pipeline = Pipeline::new(
             config,

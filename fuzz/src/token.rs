@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use amp_sidecar::credentials::token::{Token, TokenError};
+use amp_sidecar::credentials::token::{self, TokenError};
 
 use super::{is_fit_to_be_shown, withholds};
 
@@ -11,7 +11,7 @@ use super::{is_fit_to_be_shown, withholds};
 pub fn holds(input: &[u8]) {
     let path = Path::new("/token");
     let text = std::str::from_utf8(input).ok().map(str::trim);
-    match Token::parse(path, input) {
+    match token::held(path, input) {
         Ok(token) => {
             assert_eq!(Some(token.expose()), text);
             assert!(token.expose().len() <= 20_000);

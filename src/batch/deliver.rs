@@ -27,10 +27,9 @@ use crate::batch::{Inspected, Payload, inspect};
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::credentials::{Cache, Held, Refusal};
-use crate::dial::Dialer;
 use crate::sigv4::SigningError;
 use crate::telemetry::Meters;
-use crate::workspace::Way;
+use crate::workspace::Outside;
 
 /// Brings batches to one workspace.
 #[derive(Debug)]
@@ -61,12 +60,13 @@ impl Delivery {
     /// Where the workspace's URL cannot be signed for or dialled, which a checked configuration excludes.
     pub fn new(
         workspace: &Workspace,
-        way: &Way,
+        way: &dyn Outside,
         credentials: Cache,
         clock: Clock,
         meters: Arc<Meters>,
     ) -> Result<Self, SigningError> {
-        let dialer = Dialer::new(&workspace.remote_write_url, &way.network, &way.tls)
+        let dialer = way
+            .dialer(&workspace.remote_write_url)
             .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
         Ok(Self {
             credentials,

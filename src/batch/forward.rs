@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::batch::reply::Reply;
 use crate::connections::{Beginning, Connection, Connections, Signed, TransportFault};
-use crate::dial::Dialer;
+use crate::dial::Dial;
 use crate::telemetry::Meters;
 
 /// Once AMP has said 2xx the batch is stored, and the rest of its answer is not worth a wait.
@@ -31,7 +31,7 @@ pub struct Forwarder {
 impl Forwarder {
     /// Sends to where `dialer` leads.
     #[must_use]
-    pub fn new(dialer: Dialer, meters: Arc<Meters>) -> Self {
+    pub fn new(dialer: Box<dyn Dial>, meters: Arc<Meters>) -> Self {
         Self {
             connections: Connections::new(dialer, Arc::clone(&meters)),
             meters,

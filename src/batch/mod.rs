@@ -37,7 +37,7 @@ use crate::config::Workspace;
 use crate::credentials::Cache;
 use crate::sigv4::SigningError;
 use crate::telemetry::Meters;
-use crate::workspace::Way;
+use crate::workspace::Outside;
 
 use admission::{Admission, Admitted};
 use deliver::Delivery;
@@ -91,7 +91,7 @@ impl Pipeline {
     /// Where its URL cannot be signed for or dialled, which a checked configuration excludes.
     pub fn new(
         workspace: &Workspace,
-        way: &Way,
+        way: &dyn Outside,
         credentials: Cache,
         clock: Clock,
         meters: Arc<Meters>,

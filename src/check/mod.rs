@@ -28,9 +28,8 @@ pub use step::{Mend, Outcome, State, Step};
 use crate::clock::Clock;
 use crate::config::{Config, Workspace};
 use crate::credentials::Exchange;
-use crate::credentials::call::Caller;
 use crate::telemetry::Telemetry;
-use crate::workspace::Way;
+use crate::workspace::{Outside, Way};
 
 /// Walks the way of every workspace, and looks at Prometheus' own file where one is named.
 pub async fn walk(config: &Config, clock: &Clock, prometheus: Option<&Path>) -> Report {
@@ -77,14 +76,14 @@ impl<'a> Walk<'a> {
     /// `None` where a step is broken that the next one needs.
     async fn whole_way(&mut self, way: &Way, clock: &Clock) -> Option<()> {
         let identity = &self.workspace.identity;
-        let caller = match Caller::new(&way.tls, &way.network) {
+        let caller = match way.caller() {
             Ok(caller) => caller,
             Err(error) => {
                 return self.take(STS_ENDPOINT, (Outcome::broken(error.to_string()), None));
             }
         };
         let meters = Arc::new(Telemetry::new().meters(&self.workspace.name));
-        let exchange = Exchange::new(identity, &caller, clock, &meters);
+        let exchange = Exchange::new(identity, way.token_file(identity), &caller, clock, &meters);
 
         let sts = self.take(
             STS_ENDPOINT,

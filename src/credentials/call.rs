@@ -4,11 +4,15 @@
 //! size, and no redirect is followed, because the form carries a token. What was read is wiped from memory when dropped.
 //! The way there is the [`Network`]'s, as it is for batches; what the environment says of proxies does not count here.
 
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{HeaderMap, StatusCode, Uri};
+use hyper::{HeaderMap, Method, StatusCode, Uri};
+use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::config::Network;
@@ -22,10 +26,19 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// A true answer has about 2 KiB.
 const LARGEST_ANSWER: usize = 64 * 1024;
 
+/// Takes a request to its service, and brings the head of the answer back.
+pub trait Carry: fmt::Debug + Send + Sync {
+    /// One request; its answer's body is read from what this gives.
+    fn carry(
+        &self,
+        request: reqwest::Request,
+    ) -> Pin<Box<dyn Future<Output = reqwest::Result<reqwest::Response>> + Send + '_>>;
+}
+
 /// Makes the calls; clones share one client.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    client: reqwest::Client,
+    client: Arc<dyn Carry>,
     network: Network,
     tls: Arc<rustls::ClientConfig>,
 }
@@ -74,17 +87,26 @@ impl Caller {
             .tls_backend_preconfigured(rustls::ClientConfig::clone(tls))
             .proxy(proxy(network.clone()))
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(TIMEOUT)
             .connect_timeout(LONGEST_DIAL)
             .pool_max_idle_per_host(0)
             .user_agent(crate::USER_AGENT)
             .build()
             .map_err(ClientError)?;
-        Ok(Self {
+        Ok(Self::over(Arc::new(client), tls, network))
+    }
+
+    /// A caller whose requests `client` carries.
+    #[must_use]
+    pub fn over(
+        client: Arc<dyn Carry>,
+        tls: &Arc<rustls::ClientConfig>,
+        network: &Network,
+    ) -> Self {
+        Self {
             client,
             network: network.clone(),
             tls: Arc::clone(tls),
-        })
+        }
     }
 
     /// Posts a form.
@@ -98,8 +120,7 @@ impl Caller {
         form: String,
     ) -> Result<Answer, CallError> {
         headers.insert(CONTENT_TYPE, FORM);
-        let request = self.client.post(url.to_string());
-        self.answer(url, request.headers(headers).body(form)).await
+        self.call(Method::POST, url, headers, form).await
     }
 
     /// Reads what stands at a URL.
@@ -107,19 +128,35 @@ impl Caller {
     /// # Errors
     /// [`CallError`] where no whole answer came.
     pub async fn get(&self, url: &Uri) -> Result<Answer, CallError> {
-        self.answer(url, self.client.get(url.to_string())).await
+        self.call(Method::GET, url, HeaderMap::new(), String::new())
+            .await
     }
 
-    async fn answer(
+    async fn call(
         &self,
+        method: Method,
         url: &Uri,
-        request: reqwest::RequestBuilder,
+        headers: HeaderMap,
+        body: String,
     ) -> Result<Answer, CallError> {
-        let mut response = match request.send().await {
+        let mut request = hyper::Request::new(body);
+        (*request.method_mut(), *request.uri_mut()) = (method, url.clone());
+        *request.headers_mut() = headers;
+        let request = reqwest::Request::try_from(request).map_err(CallError::of)?;
+        let deadline = Instant::now() + TIMEOUT;
+        let carried = match timeout_at(deadline, self.client.carry(request)).await {
+            Ok(carried) => carried,
+            Err(_) => return Err(CallError::TimedOut),
+        };
+        let response = match carried {
             Ok(response) => response,
             Err(error) => return Err(self.why(url, error).await),
         };
+        let read = timeout_at(deadline, Self::read(url, response)).await;
+        read.unwrap_or(Err(CallError::TimedOut))
+    }
 
+    async fn read(url: &Uri, mut response: reqwest::Response) -> Result<Answer, CallError> {
         let status = response.status();
         let verified = url.scheme_str() == Some("https");
         let verified_date = http_date::of(response.headers()).filter(|_| verified);
@@ -135,6 +172,15 @@ impl Caller {
             verified_date,
             body,
         })
+    }
+}
+
+impl Carry for reqwest::Client {
+    fn carry(
+        &self,
+        request: reqwest::Request,
+    ) -> Pin<Box<dyn Future<Output = reqwest::Result<reqwest::Response>> + Send + '_>> {
+        Box::pin(self.execute(request))
     }
 }
 

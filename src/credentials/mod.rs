@@ -18,7 +18,6 @@ pub mod sts;
 pub mod token;
 mod withhold;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use cache::{Cache, Held, Refresher, Refusal, Unavailable};
@@ -27,7 +26,7 @@ use cache::{Failure, Source};
 use call::Caller;
 use entra::{Entra, EntraError};
 use sts::{Obtained, Pace, Sts, StsError};
-use token::{Token, TokenError};
+use token::{Glance, Token, TokenError};
 
 use crate::clock::Clock;
 use crate::config::{Identity, RoleSession};
@@ -36,7 +35,7 @@ use crate::telemetry::Meters;
 /// The way from the token to credentials, for one identity.
 #[derive(Debug)]
 pub struct Exchange {
-    token_file: PathBuf,
+    token_file: Box<dyn Glance>,
     entra: Option<Entra>,
     sts: Sts,
     role: RoleSession,
@@ -92,15 +91,21 @@ pub enum ExchangeError {
 // === impl Exchange ===
 
 impl Exchange {
-    /// Exchanges for `identity` through `caller`.
+    /// Exchanges what is in `token_file` for `identity` through `caller`.
     #[must_use]
-    pub fn new(identity: &Identity, caller: &Caller, clock: &Clock, meters: &Arc<Meters>) -> Self {
+    pub fn new(
+        identity: &Identity,
+        token_file: Box<dyn Glance>,
+        caller: &Caller,
+        clock: &Clock,
+        meters: &Arc<Meters>,
+    ) -> Self {
         let entra = identity
             .entra
             .clone()
             .map(|application| Entra::new(application, caller.clone(), clock.clone()));
         Self {
-            token_file: identity.token_file.clone(),
+            token_file,
             entra,
             sts: Sts::new(
                 identity.sts_endpoint.clone(),
@@ -120,7 +125,7 @@ impl Exchange {
     /// # Errors
     /// Where there is none.
     pub async fn token(&self) -> Result<Token, TokenError> {
-        let token = token::read(&self.token_file).await?;
+        let token = token::patiently(&*self.token_file).await?;
         self.meters
             .token_read(token.claims().and_then(|claims| claims.exp));
         Ok(token)

@@ -13,8 +13,10 @@ mod access;
 
 use std::fmt;
 use std::fs::File;
+use std::future::Future;
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -27,6 +29,12 @@ const LONGEST: u64 = 20_000;
 /// The first pause before another look; it doubles up to the longest, 31 ms in all.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
+
+/// Where a token is read.
+pub trait Glance: fmt::Debug + Send + Sync {
+    /// One look, which may fall into the middle of a rotation.
+    fn glance(&self) -> Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send + '_>>;
+}
 
 /// A web identity token; wiped from memory when dropped, and never shown.
 pub struct Token {
@@ -71,23 +79,6 @@ impl Token {
             text: SecretString::from(text),
             claims: Claims::of(text).ok(),
         })
-    }
-
-    /// The token of a file that holds these bytes.
-    ///
-    /// # Errors
-    /// [`TokenError`] where they are none.
-    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, TokenError> {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|_| TokenError::NotAToken(path.to_owned()))?
-            .trim();
-        if text.is_empty() {
-            return Err(TokenError::Empty(path.to_owned()));
-        }
-        if text.len() as u64 > LONGEST {
-            return Err(TokenError::TooLong(path.to_owned()));
-        }
-        Self::of(text).ok_or_else(|| TokenError::NotAToken(path.to_owned()))
     }
 
     /// The token itself, for the exchange alone.
@@ -147,22 +138,34 @@ impl TokenError {
 /// # Errors
 /// [`TokenError`] where there is none.
 pub async fn read(path: &Path) -> Result<Token, TokenError> {
-    let owned = path.to_owned();
-    let reading = tokio::task::spawn_blocking(move || patiently(&owned));
-    let ended = |error| Err(TokenError::unreadable(path, io::Error::other(error)));
-    reading.await.unwrap_or_else(ended)
+    patiently(&path.to_owned()).await
 }
 
-fn patiently(path: &Path) -> Result<Token, TokenError> {
+/// Reads the token there; what may pass is looked at again for a moment.
+///
+/// # Errors
+/// [`TokenError`] where there is none.
+pub async fn patiently(file: &dyn Glance) -> Result<Token, TokenError> {
     let mut pause = FIRST_PAUSE;
     loop {
-        match at_once(path) {
+        match file.glance().await {
             Err(error) if error.may_pass() && pause <= LONGEST_PAUSE => {
-                std::thread::sleep(pause);
+                tokio::time::sleep(pause).await;
                 pause *= 2;
             }
             settled => return settled,
         }
+    }
+}
+
+impl Glance for PathBuf {
+    fn glance(&self) -> Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send + '_>> {
+        Box::pin(async {
+            let path = self.clone();
+            let reading = tokio::task::spawn_blocking(move || at_once(&path));
+            let ended = |error| Err(TokenError::unreadable(self, io::Error::other(error)));
+            reading.await.unwrap_or_else(ended)
+        })
     }
 }
 
@@ -175,7 +178,24 @@ fn at_once(path: &Path) -> Result<Token, TokenError> {
     if whole(&mut file).map_err(unreadable)? != bytes {
         return Err(TokenError::Changing(path.to_owned()));
     }
-    Token::parse(path, &bytes)
+    held(path, &bytes)
+}
+
+/// The token in what the file at `path` holds.
+///
+/// # Errors
+/// [`TokenError`] where that is none.
+pub fn held(path: &Path, bytes: &[u8]) -> Result<Token, TokenError> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| TokenError::NotAToken(path.to_owned()))?
+        .trim();
+    if text.is_empty() {
+        return Err(TokenError::Empty(path.to_owned()));
+    }
+    if text.len() as u64 > LONGEST {
+        return Err(TokenError::TooLong(path.to_owned()));
+    }
+    Token::of(text).ok_or_else(|| TokenError::NotAToken(path.to_owned()))
 }
 
 fn whole(file: &mut File) -> io::Result<Zeroizing<Vec<u8>>> {

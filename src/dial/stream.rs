@@ -38,7 +38,8 @@ impl Meter {
 // === impl Stream ===
 
 impl Stream {
-    pub(super) fn new(io: impl Io + 'static) -> Self {
+    /// Over a connection that is open.
+    pub fn new(io: impl AsyncRead + AsyncWrite + Debug + Send + Unpin + 'static) -> Self {
         Self {
             io: Box::new(io),
             meter: Meter::default(),

@@ -32,11 +32,10 @@ use crate::clock::Clock;
 use crate::config::{Reading, Workspace};
 use crate::connections::Connections;
 use crate::credentials::{Cache, Held, Refusal};
-use crate::dial::Dialer;
 use crate::listener::Closed;
 use crate::sigv4::SigningError;
 use crate::telemetry::{Meters, QueryMeters};
-use crate::workspace::Way;
+use crate::workspace::Outside;
 
 use answer::Answer;
 use api::Api;
@@ -83,13 +82,14 @@ impl Queries {
     pub fn new(
         workspace: &Workspace,
         reading: &Reading,
-        way: &Way,
+        way: &dyn Outside,
         credentials: Cache,
         clock: Clock,
         meters: Arc<Meters>,
         query_meters: QueryMeters,
     ) -> Result<Self, SigningError> {
-        let dialer = Dialer::new(&workspace.remote_write_url, &way.network, &way.tls)
+        let dialer = way
+            .dialer(&workspace.remote_write_url)
             .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
         Ok(Self {
             known: Arc::new(Semaphore::new(MOST_PLACES + MOST_WAITING)),
