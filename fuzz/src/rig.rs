@@ -16,7 +16,6 @@ use amp_sidecar::door::Door;
 use amp_sidecar::listener;
 use amp_sidecar::router::{Router, Routes};
 use amp_sidecar::telemetry::Telemetry;
-use amp_sidecar::tls;
 use amp_sidecar::workspace::{Running, Way};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::{TcpListener, TcpStream};
@@ -114,10 +113,7 @@ async fn start(upstream: Arc<Upstream>, token: i32) -> Arc<Router> {
     });
     let config = config(&place, token);
     let telemetry = Telemetry::new();
-    let way = Way {
-        tls: Arc::new(tls::client(&[]).unwrap()),
-        network: config.network.clone(),
-    };
+    let way = Way::new(&config).unwrap();
     let running =
         Running::start(&config.workspaces[0], &way, &Clock::system(), &telemetry).unwrap();
     while running.missing().is_some() {

@@ -60,6 +60,8 @@ pub struct Config {
     pub drain: Drain,
     /// How the program logs.
     pub log: Log,
+    /// Whether it gives up what it never needs.
+    pub sandbox: bool,
 }
 
 /// A workspace that is written to, and may be read, with all that is its own.
@@ -224,6 +226,7 @@ impl Config {
                 self.drain == other.drain,
             ),
             ("--log-format and --log-level", self.log == other.log),
+            ("--sandbox", self.sandbox == other.sandbox),
         ]
         .into_iter()
         .filter_map(|(name, same)| (!same).then_some(name))

@@ -71,6 +71,7 @@ impl<'a> Reader<'a> {
         let network = self.network();
         let drain = self.drain();
         let log = self.log();
+        let sandbox = self.parse(&settings::SANDBOX, values::on_or_off);
         let (listen, door) = listen?;
         Some(Config {
             file: self.given(&settings::CONFIG).map(PathBuf::from),
@@ -83,6 +84,7 @@ impl<'a> Reader<'a> {
             network: network?,
             drain: drain?,
             log: log?,
+            sandbox: sandbox?,
         })
     }
 

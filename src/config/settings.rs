@@ -131,6 +131,8 @@ settings! {
         "How log lines are written";
     LOG_LEVEL: "log-level", ["AMP_SIDECAR_LOG"], "LEVEL", "info",
         "Least level that is logged: error, warn, info, debug or trace";
+    SANDBOX: "sandbox", ["AMP_SIDECAR_SANDBOX"], "on|off", "on",
+        "Give up writing files, starting programs and what else is never needed, as far as the kernel knows how; off for debuggers";
 }
 
 /// What the process has once, however many workspaces it serves.
@@ -150,6 +152,7 @@ const OF_THE_PROCESS: &[&Setting] = &[
     &DRAIN_TIMEOUT,
     &LOG_FORMAT,
     &LOG_LEVEL,
+    &SANDBOX,
 ];
 
 impl Setting {

@@ -51,6 +51,7 @@ impl Display for Config {
         top.put(&settings::LOG_FORMAT, format);
         let level = self.log.level.to_string().to_ascii_lowercase();
         top.put(&settings::LOG_LEVEL, level);
+        top.put(&settings::SANDBOX, if self.sandbox { "on" } else { "off" });
         f.write_str(&top.text)?;
         f.write_str("workspaces:\n")?;
         for workspace in &self.workspaces {

@@ -33,6 +33,7 @@ mod proxies;
 mod reading;
 mod resolving;
 mod rig;
+mod sandbox;
 mod secrecy;
 mod setup;
 mod several;
