@@ -22,7 +22,7 @@
 //! ```
 //!
 //! Each [`workspace`] has both of its own. [`config`] says what they may do, [`app`] wires them, [`admin`] and [`telemetry`] show
-//! them, [`clock`] gives them the time, [`sigv4`] signs, [`drain`] knows when they may end,
+//! them, [`clock`] gives them the time, [`sigv4`] signs, [`faults`] logs and remembers what went wrong, [`drain`] knows when they may end,
 //! [`reload`] puts a new configuration in place, [`sandbox`] gives up beforehand what none of it needs.
 //!
 //! [`setup`] stands beside it all: it prints what must exist in AWS, Azure and Kubernetes, and ends; so does [`check`], which
@@ -40,6 +40,7 @@ pub mod credentials;
 pub mod dial;
 pub mod door;
 pub mod drain;
+pub mod faults;
 pub mod http_date;
 pub mod listener;
 pub mod query;

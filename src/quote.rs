@@ -6,9 +6,15 @@ const LONGEST: usize = 1024;
 /// One line of at most 1 KiB without control characters; what was cut is marked.
 #[must_use]
 pub fn quote(text: &str) -> String {
-    let mut line = String::with_capacity(text.len().min(LONGEST + 4));
+    quote_within(text, LONGEST)
+}
+
+/// The same, of at most `longest` bytes.
+#[must_use]
+pub fn quote_within(text: &str, longest: usize) -> String {
+    let mut line = String::with_capacity(text.len().min(longest + 4));
     for c in text.trim().chars() {
-        if line.len() + c.len_utf8() > LONGEST {
+        if line.len() + c.len_utf8() > longest {
             line.push('…');
             break;
         }

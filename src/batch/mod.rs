@@ -20,7 +20,6 @@ pub mod share;
 pub mod sign;
 pub mod spent;
 pub mod split;
-pub mod trouble;
 pub mod verdict;
 pub mod wire;
 pub mod written;
@@ -35,6 +34,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::credentials::Cache;
+use crate::faults::{Told, Watch, mend};
 use crate::sigv4::SigningError;
 use crate::telemetry::Meters;
 use crate::workspace::Outside;
@@ -46,7 +46,6 @@ use inspect::{Contents, Inspector, Version};
 use media::Media;
 use receive::Received;
 use spent::{Spent, timed};
-use trouble::Trouble;
 use verdict::Verdict;
 
 /// What an inspector may take without asking for room: it keeps as much between batches anyway.
@@ -59,7 +58,7 @@ pub struct Pipeline {
     inspectors: Mutex<Vec<Inspector>>,
     delivery: Delivery,
     meters: Arc<Meters>,
-    trouble: Trouble,
+    faults: Watch,
     max_body_bytes: usize,
     inspects: bool,
 }
@@ -95,6 +94,7 @@ impl Pipeline {
         credentials: Cache,
         clock: Clock,
         meters: Arc<Meters>,
+        faults: Watch,
     ) -> Result<Self, SigningError> {
         Ok(Self {
             admission: Admission::new(
@@ -104,7 +104,7 @@ impl Pipeline {
             inspectors: Mutex::default(),
             delivery: Delivery::new(workspace, way, credentials, clock, Arc::clone(&meters))?,
             meters,
-            trouble: Trouble::of(&workspace.name),
+            faults,
             max_body_bytes: workspace.limits.max_body_bytes,
             inspects: workspace.limits.inspect,
         })
@@ -122,7 +122,14 @@ impl Pipeline {
             Err(verdict) => verdict,
         };
         self.meters.answered(&verdict, started.elapsed(), &spent);
-        self.trouble.saw(&verdict);
+        match &verdict {
+            Verdict::Stored { .. } => self.faults.well(),
+            fault => self.faults.met(fault.name(), || Told {
+                reason: fault.to_string(),
+                mend: mend::of_verdict(fault),
+                credentials_left: None,
+            }),
+        }
         verdict
     }
 

@@ -25,6 +25,7 @@ use crate::config::Workspace;
 use crate::connections::TransportFault;
 use crate::credentials::cache::{self, Failure, Source};
 use crate::credentials::sts::{Obtained, Pace};
+use crate::faults::{BATCHES, CREDENTIALS, Journal, Told, Watch};
 use crate::setup::policy::Account;
 use crate::telemetry::Meters;
 use crate::workspace::Way;
@@ -51,6 +52,10 @@ impl Failure for Infallible {
     fn pace(&self) -> Pace {
         match *self {}
     }
+
+    fn told(&self) -> Told {
+        match *self {}
+    }
 }
 
 /// Writes nothing, with a signature.
@@ -61,9 +66,16 @@ pub(super) async fn empty_write(
     clock: &Clock,
     meters: Arc<Meters>,
 ) -> (Outcome, Option<()>) {
-    let (credentials, refresher) =
-        cache::cache(AtHand(session), clock.clone(), Arc::clone(&meters));
-    let pipeline = match Pipeline::new(workspace, way, credentials, clock.clone(), meters) {
+    let watch = |subject| Watch::over(subject, Some(&workspace.name), &Journal::default(), clock);
+    let (credentials, refresher) = cache::cache(
+        AtHand(session),
+        clock.clone(),
+        Arc::clone(&meters),
+        watch(&CREDENTIALS),
+    );
+    let batches = watch(&BATCHES);
+    let pipeline = Pipeline::new(workspace, way, credentials, clock.clone(), meters, batches);
+    let pipeline = match pipeline {
         Ok(pipeline) => pipeline,
         Err(error) => return (Outcome::broken(error.to_string()), None),
     };

@@ -11,7 +11,7 @@ mod amp;
 mod issuer;
 pub mod mistakes;
 mod prometheus;
-mod reach;
+pub(crate) mod reach;
 mod report;
 mod settings;
 mod step;

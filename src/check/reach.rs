@@ -82,14 +82,18 @@ async fn dialled(url: &Uri, way: &Way) -> Result<(), Outcome> {
 
 /// What a failed connection means.
 pub(super) fn unreached(error: &DialError) -> Outcome {
-    let mistake = match error {
+    Outcome::broken(error.to_string()).mend(mistake(error))
+}
+
+/// The row of a failed connection.
+pub(crate) fn mistake(error: &DialError) -> Mistake {
+    match error {
         DialError::Resolve { .. } => NAME_UNRESOLVED,
         DialError::Connect { .. } => CONNECTION_REFUSED,
         DialError::Proxy { .. } => PROXY,
         DialError::TimedOut(_) => CONNECTION_SILENT,
         DialError::Tls { source, .. } => of_tls(source),
-    };
-    Outcome::broken(error.to_string()).mend(mistake)
+    }
 }
 
 fn of_tls(error: &std::io::Error) -> Mistake {

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::credentials::sts::{Obtained, Pace};
+use crate::faults::{Told, Watch};
 use crate::telemetry::Meters;
 
 /// How long a batch waits for an exchange that is under way.
@@ -44,6 +45,8 @@ pub trait Failure: std::error::Error + Send + Sync + 'static {
     fn name(&self) -> &'static str;
     /// How soon another try makes sense.
     fn pace(&self) -> Pace;
+    /// What is wrong and what to do, for log and status page.
+    fn told(&self) -> Told;
 }
 
 /// Credentials in use.
@@ -109,10 +112,16 @@ pub struct Refresher<S> {
     source: S,
     shared: Arc<Shared>,
     meters: Arc<Meters>,
+    faults: Watch,
 }
 
 /// A cache and the task that fills it.
-pub fn cache<S: Source>(source: S, clock: Clock, meters: Arc<Meters>) -> (Cache, Refresher<S>) {
+pub fn cache<S: Source>(
+    source: S,
+    clock: Clock,
+    meters: Arc<Meters>,
+    faults: Watch,
+) -> (Cache, Refresher<S>) {
     // The first exchange begins with the task, so an early batch may wait for it.
     let state = State {
         held: None,
@@ -133,6 +142,7 @@ pub fn cache<S: Source>(source: S, clock: Clock, meters: Arc<Meters>) -> (Cache,
             source,
             shared,
             meters,
+            faults,
         },
     )
 }
@@ -290,18 +300,14 @@ impl<S: Source> Refresher<S> {
             self.meters.exchanged(asked.elapsed());
             let due = match obtained {
                 Ok(obtained) => {
-                    if failures > 0 {
-                        tracing::info!(
-                            failed_exchanges = failures,
-                            "credentials can be renewed again"
-                        );
-                    }
                     failures = 0;
-                    self.publish(obtained)
+                    let due = self.publish(obtained);
+                    self.faults.well();
+                    due
                 }
                 Err(error) => {
                     let pause = backoff(error.pace(), failures);
-                    self.fail(&error, failures, pause);
+                    self.fail(&error, pause);
                     failures += 1;
                     self.shared.clock.now() + pause
                 }
@@ -335,28 +341,30 @@ impl<S: Source> Refresher<S> {
         due
     }
 
-    fn fail(&self, error: &S::Error, failures: u32, pause: Duration) {
+    fn fail(&self, error: &S::Error, pause: Duration) {
         let now = self.shared.clock.now();
-        let left = self
-            .shared
-            .state
-            .borrow()
-            .held
-            .as_ref()
-            .map(|held| held.expires.duration_since(now).unwrap_or_default());
+        let held = self.shared.state.borrow().held.clone();
+        let left = held.map_or(Duration::ZERO, |held| {
+            held.expires.duration_since(now).unwrap_or_default()
+        });
         self.meters.exchange_failed(error.name());
-        let (cause, left) = (error.name(), left.unwrap_or_default().as_secs());
-        // The first failure of a row is news; the rest can be had at debug.
-        if failures == 0 {
-            tracing::warn!(cause, %error, credentials_left_seconds = left, next_try_seconds = pause.as_secs_f32(), "credentials were not renewed");
-        } else {
-            tracing::debug!(cause, %error, credentials_left_seconds = left, next_try_seconds = pause.as_secs_f32(), "credentials were not renewed");
-        }
+        self.faults.met(error.name(), || Told {
+            credentials_left: Some(left),
+            ..error.told()
+        });
+        tracing::debug!(fault = error.name(), %error, credentials_left_seconds = left.as_secs(), next_try_seconds = pause.as_secs_f32(), "an exchange failed");
         let fault = error.to_string();
         self.shared.state.send_modify(|state| {
             state.exchanging = false;
             state.fault = Some(fault);
         });
+    }
+
+    /// A fault that keeps coming back is over some time after the last good exchange, not with it.
+    fn still_well(&self) {
+        if self.shared.state.borrow().fault.is_none() {
+            self.faults.well();
+        }
     }
 
     /// Until the wall clock shows `due`, or a batch asks.
@@ -366,7 +374,7 @@ impl<S: Source> Refresher<S> {
                 return;
             }
             tokio::select! {
-                () = tokio::time::sleep(left.min(LOOK)) => {}
+                () = tokio::time::sleep(left.min(LOOK)) => self.still_well(),
                 () = self.shared.wake.notified() => return,
             }
         }

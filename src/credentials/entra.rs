@@ -219,7 +219,7 @@ impl EntraError {
     }
 
     /// What is wrong and what to do, and the claims where they decide.
-    fn mend(&self) -> String {
+    pub(crate) fn mend(&self) -> String {
         match (self, self.known()) {
             (Self::Refused { assertion, .. }, Some(known)) => {
                 let claims = if known.by_claims && !assertion.is_empty() {

@@ -30,6 +30,7 @@ use token::{Glance, Token, TokenError};
 
 use crate::clock::Clock;
 use crate::config::{Identity, RoleSession};
+use crate::faults::{self, Told};
 use crate::telemetry::Meters;
 
 /// The way from the token to credentials, for one identity.
@@ -234,6 +235,21 @@ impl Failure for ExchangeError {
             Self::Token(_) => Pace::Soon,
             Self::Entra(error) => error.pace(),
             Self::WebIdentity { source, .. } | Self::Hop { source, .. } => source.pace(),
+        }
+    }
+
+    fn told(&self) -> Told {
+        let whole = self.to_string();
+        let mend = faults::mend::of_exchange(self);
+        // Those who show the error alone need its mend in it; here it has a place of its own.
+        let reason = match &mend {
+            Some(mend) => whole.replacen(&format!("; {mend}"), "", 1),
+            None => whole,
+        };
+        Told {
+            reason,
+            mend,
+            credentials_left: None,
         }
     }
 }

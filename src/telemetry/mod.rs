@@ -27,6 +27,8 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 
+use crate::faults::Journal;
+
 pub use catalogue::Entry;
 pub use exposition::Format;
 pub use meters::{Connections, Meters, Observed, Open, Unrouted};
@@ -37,12 +39,13 @@ use families::Families;
 use labels::Reload;
 use process::Process;
 
-/// All metrics.
+/// All metrics, and the last faults.
 #[derive(Debug)]
 pub struct Telemetry {
     registry: Registry,
     families: Families,
     entries: Vec<Entry>,
+    faults: Journal,
 }
 
 // === impl Telemetry ===
@@ -68,6 +71,7 @@ impl Telemetry {
             registry,
             families,
             entries,
+            faults: Journal::default(),
         }
     }
 
@@ -75,6 +79,12 @@ impl Telemetry {
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The last faults of all workspaces, and of the process.
+    #[must_use]
+    pub fn faults(&self) -> &Journal {
+        &self.faults
     }
 
     /// What the workspace of this name counts with, from where it left off.

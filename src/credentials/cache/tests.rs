@@ -1,4 +1,5 @@
 use super::*;
+use crate::faults::{CREDENTIALS, Journal};
 use crate::telemetry::Telemetry;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,6 +26,13 @@ impl Failure for Refusal {
     }
     fn pace(&self) -> Pace {
         self.0
+    }
+    fn told(&self) -> Told {
+        Told {
+            reason: self.to_string(),
+            mend: None,
+            credentials_left: None,
+        }
     }
 }
 
@@ -74,6 +82,7 @@ fn live(life: Duration, takes: Duration, answers: Vec<Result<(), Refusal>>) -> L
         source,
         clock.clone(),
         Arc::new(Telemetry::new().meters("ws-1")),
+        Watch::over(&CREDENTIALS, Some("ws-1"), &Journal::default(), &clock),
     );
     tokio::spawn(refresher.run());
     Life {

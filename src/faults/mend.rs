@@ -1,0 +1,143 @@
+//! What to do about a fault, in words for whoever is woken by it.
+//!
+//! In: what a batch or an exchange came to. Out: the mend, from the table of mistakes where a row of it fits, or none where
+//! there is nothing to add. A fault that passes by itself says so: that, too, is worth knowing at night.
+#![deny(
+    clippy::wildcard_enum_match_arm,
+    clippy::match_wildcard_for_single_variants
+)]
+
+use crate::batch::verdict::{Refusal, Verdict};
+use crate::check::mistakes::{
+    AMP_CREDENTIALS, PROMETHEUS_PATH, REGION_WRONG, STS_FOREIGN, TOKEN_EMPTY, TOKEN_MALFORMED,
+    WORKSPACE_UNKNOWN,
+};
+use crate::check::reach;
+use crate::connections::TransportFault;
+use crate::credentials::ExchangeError;
+use crate::credentials::call::CallError;
+use crate::credentials::entra::EntraError;
+use crate::credentials::sts::StsError;
+use crate::credentials::token::TokenError;
+
+const PASSES: &str = "it passes by itself: senders keep their samples and come again";
+const UNREACHED: &str = "let this pod out to port 443 of the endpoint (DNS, network policy, firewall), or set --https-proxy";
+const UNSIGNED: &str = "this is a fault of amp-sidecar: please report it";
+
+/// About a batch that was not stored.
+#[must_use]
+pub fn of_verdict(verdict: &Verdict) -> Option<String> {
+    let mend = match verdict {
+        Verdict::Stored { .. } => return None,
+        Verdict::NoCredentials { .. } => {
+            "mend what keeps credentials from being renewed; nothing is lost while senders keep their samples"
+        }
+        Verdict::Unauthenticated { said } if said.contains("scoped") => REGION_WRONG.mend,
+        Verdict::Unauthenticated { .. } => AMP_CREDENTIALS.mend,
+        Verdict::AccessDenied { .. } => {
+            "give the role a policy that allows it, as `amp-sidecar check` prints one, or AWS' AmazonPrometheusRemoteWriteAccess; check the workspace id, since a policy hides a wrong one"
+        }
+        Verdict::WorkspaceNotFound { .. } => WORKSPACE_UNKNOWN.mend,
+        Verdict::Throttled { .. } => {
+            "it passes by itself; where it lasts, ask AWS for a higher ingestion rate of the workspace"
+        }
+        Verdict::AmpFailing { .. } => PASSES,
+        Verdict::Unexpected { .. } => {
+            "see whether a proxy or a private endpoint in between answers in AMP's place"
+        }
+        Verdict::Unreachable(fault) => match fault {
+            TransportFault::Dial(error) => reach::mistake(error).mend,
+            TransportFault::Broken(_) | TransportFault::TimedOut => PASSES,
+            TransportFault::Garbage(_) => {
+                "see whether a proxy or a private endpoint in between answers in AMP's place"
+            }
+        },
+        Verdict::Unsigned { .. } => UNSIGNED,
+        Verdict::Overloaded => {
+            "raise the container's memory limit or --max-inflight-bytes, or lower max_shards of the senders"
+        }
+        Verdict::SeriesLimit { .. } => {
+            "these samples are lost: ask AWS for a higher limit of active series, or drop series by write_relabel_configs"
+        }
+        Verdict::Refused { reason, .. } => match reason {
+            Refusal::OutOfOrder | Refusal::TooOld | Refusal::Duplicate => {
+                "these samples are lost: see that no two senders write the same series, each with external labels of its own, and that clocks are right"
+            }
+            Refusal::LabelLimit | Refusal::Invalid => {
+                "these samples are lost: relabel or drop the series that AMP names, by write_relabel_configs of the sender"
+            }
+        },
+        Verdict::RefusedOther { .. } => "these samples are lost: AMP's own words say why",
+        Verdict::TooLargeForAmp { .. } => {
+            "these samples are lost: shorten the labels or the metadata of the largest series"
+        }
+        Verdict::Malformed(_) | Verdict::UnsupportedMedia { .. } => {
+            "this batch is lost: let nothing but remote write of Prometheus' kind, snappy-compressed, be sent here"
+        }
+        Verdict::TooLarge { .. } => {
+            "this batch is lost: lower max_samples_per_send of the sender, or raise --max-body-bytes"
+        }
+        Verdict::NotLetIn => "give the sender a token of --listen-bearer-token-file",
+        Verdict::AmbiguousPath { .. } => "let the sender's url name the workspace",
+        Verdict::NoSuchPath => PROMETHEUS_PATH.mend,
+        Verdict::MethodNotAllowed => "let nothing but remote write be sent here",
+        Verdict::SlowSender => "see what slows the sender or the way from it down; it sends again",
+        Verdict::SenderGone => "a sender that restarts breaks off; it sends again",
+    };
+    Some(mend.to_owned())
+}
+
+/// About an exchange that gave no credentials, where its own error has no mend.
+pub(crate) fn of_exchange(error: &ExchangeError) -> Option<String> {
+    let mend = match error {
+        ExchangeError::Token(error) => match error {
+            TokenError::Unreadable { mend, .. } => return of_words(mend),
+            TokenError::Empty(_) => TOKEN_EMPTY.mend,
+            TokenError::TooLong(_) | TokenError::NotAToken(_) => TOKEN_MALFORMED.mend,
+            TokenError::Changing(_) => {
+                "let whoever writes the file rename a whole one into its place, as kubelet does"
+            }
+        },
+        ExchangeError::Entra(error) => match error {
+            EntraError::Refused { .. } => return of_words(&error.mend()),
+            EntraError::Silent(error) => of_call(error),
+            EntraError::Unusable { .. } => {
+                "check --azure-authority-host, and whether a proxy in between answers in its place"
+            }
+        },
+        ExchangeError::WebIdentity { source, mend } | ExchangeError::Hop { source, mend, .. } => {
+            match source {
+                StsError::Refused { .. } => return of_words(mend).or_else(|| of_refusal(source)),
+                StsError::Silent(error) => of_call(error),
+                StsError::Unusable { .. } => STS_FOREIGN.mend,
+                StsError::Unsigned(_) => UNSIGNED,
+            }
+        }
+    };
+    Some(mend.to_owned())
+}
+
+fn of_refusal(error: &StsError) -> Option<String> {
+    use crate::credentials::sts::Pace;
+    match error.pace() {
+        Pace::Soon => Some("it passes by itself: STS is asked again and again".to_owned()),
+        Pace::Slowly => None,
+    }
+}
+
+fn of_call(error: &CallError) -> &'static str {
+    match error {
+        CallError::Unreachable(_) => UNREACHED,
+        CallError::Proxy(error) => reach::mistake(error).mend,
+        CallError::TimedOut => {
+            "it may pass by itself; where it lasts, let this pod out to the endpoint (network policy, firewall), or set --https-proxy"
+        }
+        CallError::TooLarge(_) => STS_FOREIGN.mend,
+    }
+}
+
+/// Of words that go on from an error's own.
+fn of_words(words: &str) -> Option<String> {
+    let words = words.trim_start_matches("; ");
+    (!words.is_empty()).then(|| words.to_owned())
+}
