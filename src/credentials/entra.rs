@@ -49,11 +49,11 @@ pub enum EntraError {
         /// Entra's words.
         message: String,
         /// What the assertion says of itself, where that decides.
-        assertion: String,
+        assertion: Box<str>,
         /// Entra's number of the request.
-        trace_id: String,
+        trace_id: Box<str>,
         /// Entra's number of what the request belongs to.
-        correlation_id: String,
+        correlation_id: Box<str>,
     },
     /// No answer came.
     #[error("Entra {0}")]
@@ -169,9 +169,10 @@ impl Entra {
             assertion: assertion
                 .claims()
                 .map(|claims| claims.told(self.clock.now()))
-                .unwrap_or_default(),
-            trace_id: said(&refusal.trace_id),
-            correlation_id: said(&refusal.correlation_id),
+                .unwrap_or_default()
+                .into(),
+            trace_id: said(&refusal.trace_id).into(),
+            correlation_id: said(&refusal.correlation_id).into(),
             message,
         }
     }
