@@ -9,14 +9,17 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::{Config, Drain};
 use crate::door::{Door, DoorError};
+use crate::faults::{CONNECTIONS, DOOR, Watch};
 use crate::listener::{self, Accept};
 use crate::reload::{ReloadError, Reloader};
 use crate::telemetry::Telemetry;
+use crate::traces::{Exporting, Traces, TracesError};
 use crate::workspace::{Outside, Way};
 
 /// What the caller wants.
@@ -48,6 +51,9 @@ pub enum StartError {
     /// What is asked of senders changed since it was checked, and cannot be used any more.
     #[error(transparent)]
     Door(#[from] DoorError),
+    /// Spans could not be made ready to be sent.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// A workspace could not be served.
     #[error(transparent)]
     Workspaces(#[from] ReloadError),
@@ -63,6 +69,8 @@ pub struct App<L = TcpListener> {
     admin: Arc<Admin>,
     draining: watch::Sender<bool>,
     drain: Drain,
+    exporting: Option<Exporting>,
+    clock: Clock,
 }
 
 // === impl App ===
@@ -76,6 +84,17 @@ impl App {
         let listener = bind("--listen", config.listen).await?;
         let admin_listener = bind("--admin-listen", config.admin_listen).await?;
         let way = Box::new(Way::new(&config).map_err(ReloadError::Roots)?);
+        let bound = |listener: &TcpListener| listener.local_addr().ok();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            listen = bound(&listener).map(tracing::field::display),
+            senders_show = config.door.asks(),
+            admin = bound(&admin_listener).map(tracing::field::display),
+            config = config.file.as_ref().map(|file| file.display().to_string()),
+            proxy = config.network.proxy().map(tracing::field::display),
+            workspaces = config.workspaces.len(),
+            "listening"
+        );
         Self::between(listener, admin_listener, way, config, clock)
     }
 
@@ -108,19 +127,22 @@ impl<L: Accept> App<L> {
         config: Config,
         clock: Clock,
     ) -> Result<Self, StartError> {
-        let telemetry = Arc::new(Telemetry::new());
+        let mut telemetry = Telemetry::new();
+        let exporting = match &config.tracing {
+            None => None,
+            Some(tracing) => {
+                let (roots, network) = (&config.extra_roots, &config.network);
+                let (traces, exporting) =
+                    Traces::start(tracing, roots, network, telemetry.spans())?;
+                telemetry.trace(traces);
+                Some(exporting)
+            }
+        };
+        let telemetry = Arc::new(telemetry);
         let drain = config.drain.clone();
         let door = Arc::new(Door::open(&config.door)?);
-        tracing::info!(
-            listen = %config.listen,
-            admin = %config.admin_listen,
-            proxy = config.network.proxy().map(tracing::field::display),
-            workspaces = config.workspaces.len(),
-            version = env!("CARGO_PKG_VERSION"),
-            "listening"
-        );
         let (shown, shared) = (Arc::clone(&telemetry), Arc::clone(&door));
-        let reloader = Reloader::start(config, outside, shared, clock, shown)?;
+        let reloader = Reloader::start(config, outside, shared, clock.clone(), shown)?;
         let (draining, is_draining) = watch::channel(false);
         let admin = Admin {
             router: Arc::clone(reloader.router()),
@@ -135,6 +157,8 @@ impl<L: Accept> App<L> {
             admin: Arc::new(admin),
             draining,
             drain,
+            exporting,
+            clock,
         })
     }
 
@@ -149,13 +173,16 @@ impl<L: Accept> App<L> {
         let router = Arc::clone(self.reloader.router());
         let (stop, stopped) = watch::channel(false);
         let (stop_admin, admin_stopped) = watch::channel(false);
-        let rotations = tokio::spawn(Arc::clone(&self.door).follow());
+        let journal = self.admin.telemetry.faults();
+        let watch = |subject| Watch::over(subject, None, journal, &self.clock);
+        let rotations = tokio::spawn(Arc::clone(&self.door).follow(watch(&DOOR)));
         let connections = |listener| self.admin.telemetry.connections(listener);
         let senders = tokio::spawn(listener::serve(
             self.listener,
             Arc::clone(&self.door),
             Arc::clone(&router),
             connections("senders"),
+            watch(&CONNECTIONS),
             stopped,
         ));
         let admin = tokio::spawn(listener::serve(
@@ -163,30 +190,47 @@ impl<L: Accept> App<L> {
             Arc::default(),
             Arc::clone(&self.admin),
             connections("admin"),
+            watch(&CONNECTIONS),
             admin_stopped,
         ));
 
         reached(&mut stage, Stage::Draining).await;
+        let began = Instant::now();
+        let (in_flight, before) = router.senders.counted();
         tracing::info!(
+            in_flight,
             idle_seconds = self.drain.idle.as_secs_f32(),
             timeout_seconds = self.drain.timeout.as_secs_f32(),
             "leaving once the senders are done"
         );
         self.draining.send_replace(true);
-        tokio::select! {
-            () = router.senders.quiet(self.drain.idle) => {}
-            () = tokio::time::sleep(self.drain.timeout) => tracing::warn!("senders were not done within --drain-timeout"),
-            () = reached(&mut stage, Stage::Leaving) => {}
-        }
+        let because = tokio::select! {
+            () = router.senders.quiet(self.drain.idle) => "the senders are done",
+            () = tokio::time::sleep(self.drain.timeout) => "--drain-timeout is over",
+            () = reached(&mut stage, Stage::Leaving) => "it was told so again",
+        };
         stop.send_replace(true);
         tokio::select! {
             _ = senders => {}
             () = reached(&mut stage, Stage::Leaving) => {}
         }
+        if let Some(exporting) = self.exporting {
+            tokio::select! {
+                () = exporting.finish() => {}
+                () = reached(&mut stage, Stage::Leaving) => {}
+            }
+        }
         stop_admin.send_replace(true);
         admin.abort();
         rotations.abort();
-        tracing::info!("left");
+        let (in_flight, after) = router.senders.counted();
+        tracing::info!(
+            because,
+            seconds = began.elapsed().as_secs_f32(),
+            requests = after - before,
+            in_flight,
+            "left"
+        );
     }
 }
 

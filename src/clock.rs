@@ -114,6 +114,17 @@ impl Clock {
             return false;
         }
         self.offset_millis.store(learned, Ordering::Relaxed);
+        let offset_seconds = self.offset_seconds();
+        if learned == 0 {
+            tracing::info!("this machine's clock is right again");
+        } else {
+            tracing::warn!(
+                offset_seconds,
+                mend =
+                    "put the node's clock right (NTP): signatures are corrected, samples are not",
+                "this machine's clock is wrong"
+            );
+        }
         true
     }
 

@@ -135,7 +135,7 @@ impl Connections {
     pub async fn send(
         &self,
         signed: &Signed,
-        leaves: impl Fn(),
+        mut leaves: impl FnMut(),
     ) -> Result<(Response<Incoming>, Connection), TransportFault> {
         if let Some(kept) = self.kept().await {
             leaves();

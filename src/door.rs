@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::config::{DoorFiles, Keys, Readable, Unreadable};
+use crate::faults::{Told, Watch};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -105,28 +106,29 @@ impl Door {
     }
 
     /// Takes what the files hold, whenever that changes.
-    pub async fn follow(self: Arc<Self>) {
+    pub async fn follow(self: Arc<Self>, faults: Watch) {
         if self.files == DoorFiles::default() {
             return;
         }
         let mut before = self.files.read().ok();
-        let mut broken = false;
         loop {
             tokio::time::sleep(LOOK).await;
             let read = self.files.read().map_err(DoorError::Unreadable);
             if matches!((&read, &before), (Ok(now), Some(before)) if now == before) {
+                faults.well();
                 continue;
             }
             match read.and_then(|now| self.take(&now).map(|()| now)) {
                 Ok(now) => {
                     tracing::info!("certificate and tokens renewed");
-                    (before, broken) = (Some(now), false);
+                    before = Some(now);
+                    faults.well();
                 }
-                Err(error) if !broken => {
-                    tracing::warn!(%error, "certificate and tokens were not renewed, the old ones stay in use");
-                    broken = true;
-                }
-                Err(_) => {}
+                Err(error) => faults.met("door_files", || Told {
+                    reason: error.to_string(),
+                    mend: Some("write files that are whole and fit each other; they are read again when they change".to_owned()),
+                    credentials_left: None,
+                }),
             }
         }
     }

@@ -19,6 +19,7 @@ pub struct Senders(Mutex<Heard>);
 #[derive(Debug)]
 struct Heard {
     in_flight: usize,
+    begun: u64,
     /// The last request began or was answered.
     last: Instant,
     /// The last sender was told to come again, so one will.
@@ -38,6 +39,7 @@ impl Default for Senders {
     fn default() -> Self {
         Self(Mutex::new(Heard {
             in_flight: 0,
+            begun: 0,
             last: Instant::now(),
             come_again: None,
         }))
@@ -49,12 +51,20 @@ impl Senders {
     pub fn begin(&self) -> InFlight<'_> {
         let mut heard = self.heard();
         heard.in_flight += 1;
+        heard.begun += 1;
         heard.last = Instant::now();
         InFlight {
             senders: self,
             // Whoever goes away unanswered sends again.
             comes_again: true,
         }
+    }
+
+    /// How many requests are in flight, and how many there were in all.
+    #[must_use]
+    pub fn counted(&self) -> (usize, u64) {
+        let heard = self.heard();
+        (heard.in_flight, heard.begun)
     }
 
     /// Returns once the senders are done.

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::batch::verdict::Verdict;
 use crate::clock::Clock;
 pub use journal::{Fault, Journal};
 
@@ -34,8 +35,8 @@ pub struct Subject {
     begins: &'static str,
     goes_on: &'static str,
     ends: &'static str,
-    /// How long a fault must be away to count as over.
-    quiet: Duration,
+    /// How long a fault must be away to count as over; none where the first good one always ends it.
+    quiet: Option<Duration>,
     /// Whether other reasons of the same kind are worth a line each: somebody is at work, and waits for the words.
     each_reason: bool,
 }
@@ -45,7 +46,7 @@ pub const BATCHES: Subject = Subject {
     begins: "a batch was not stored",
     goes_on: "batches are still not stored",
     ends: "batches are stored again",
-    quiet: QUIET.0,
+    quiet: Some(QUIET.0),
     each_reason: false,
 };
 
@@ -54,8 +55,53 @@ pub const CREDENTIALS: Subject = Subject {
     begins: "credentials were not renewed",
     goes_on: "credentials are still not renewed",
     ends: "credentials are renewed again",
-    quiet: Duration::ZERO,
+    quiet: Some(Duration::ZERO),
     each_reason: false,
+};
+
+/// Queries that get no answer of AMP's, by no fault of the reader's.
+pub const QUERIES: Subject = Subject {
+    begins: "a query was not answered",
+    goes_on: "queries are still not answered",
+    ends: "queries are answered again",
+    quiet: Some(QUIET.0),
+    each_reason: false,
+};
+
+/// Requests to the senders' port that are for no workspace.
+pub const STRAYS: Subject = Subject {
+    begins: "a request was turned away",
+    goes_on: "requests are still turned away",
+    ends: "no such request came any more",
+    quiet: Some(Duration::from_secs(60)),
+    each_reason: false,
+};
+
+/// Connections that come to nothing before their first request.
+pub const CONNECTIONS: Subject = Subject {
+    begins: "a connection could not be taken",
+    goes_on: "connections still cannot be taken",
+    ends: "connections are taken again",
+    quiet: Some(Duration::from_secs(60)),
+    each_reason: false,
+};
+
+/// Files of the door that do not hold what they should.
+pub const DOOR: Subject = Subject {
+    begins: "certificate and tokens were not renewed, the old ones stay in use",
+    goes_on: "certificate and tokens are still not renewed, the old ones stay in use",
+    ends: "the files of certificate and tokens are whole again",
+    quiet: None,
+    each_reason: true,
+};
+
+/// New configurations that are refused.
+pub const CONFIGURATION: Subject = Subject {
+    begins: "the configuration was not reloaded, the old one serves on",
+    goes_on: "the configuration was again not reloaded, the old one serves on",
+    ends: "the configuration is refused no longer",
+    quiet: None,
+    each_reason: true,
 };
 
 /// What one fault comes to, in words that hold no secret.
@@ -102,6 +148,20 @@ enum State {
     Over,
 }
 
+// === impl Told ===
+
+impl Told {
+    /// What became of a batch.
+    #[must_use]
+    pub fn of_verdict(verdict: &Verdict) -> Self {
+        Self {
+            reason: verdict.to_string(),
+            mend: mend::of_verdict(verdict),
+            credentials_left: None,
+        }
+    }
+}
+
 // === impl Watch ===
 
 impl Watch {
@@ -123,6 +183,12 @@ impl Watch {
         }
     }
 
+    /// Whose faults these are.
+    #[must_use]
+    pub fn workspace(&self) -> Option<&str> {
+        self.workspace.as_deref()
+    }
+
     /// A fault of this kind was met; `tell` is asked where it is to be logged.
     pub fn met(&self, kind: &'static str, tell: impl FnOnce() -> Told) {
         let now = Instant::now();
@@ -130,11 +196,12 @@ impl Watch {
         match episodes.get_mut(kind) {
             Some(episode) if episode.state != State::Over => self.goes_on(kind, episode, now, tell),
             before => {
-                let quiet = match before {
-                    Some(before) if now.duration_since(before.last) < RELAPSE => {
+                let quiet = match (before, self.subject.quiet) {
+                    (_, None) => Duration::ZERO,
+                    (Some(before), Some(_)) if now.duration_since(before.last) < RELAPSE => {
                         (before.quiet * 2).clamp(QUIET.0, QUIET.1)
                     }
-                    _ => self.subject.quiet,
+                    (_, Some(quiet)) => quiet,
                 };
                 let episode = self.begins(kind, quiet, now, tell());
                 episodes.insert(kind, episode);
@@ -269,16 +336,11 @@ impl Drop for Watch {
         let now = Instant::now();
         for (kind, episode) in self.episodes().iter_mut() {
             if episode.state != State::Over {
-                self.ends(
-                    kind,
-                    episode,
-                    now,
-                    "a fault was open when its workspace ended",
-                );
+                self.ends(kind, episode, now, "a fault was open to the end");
             }
         }
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

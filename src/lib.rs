@@ -22,7 +22,8 @@
 //! ```
 //!
 //! Each [`workspace`] has both of its own. [`config`] says what they may do, [`app`] wires them, [`admin`] and [`telemetry`] show
-//! them, [`clock`] gives them the time, [`sigv4`] signs, [`faults`] logs and remembers what went wrong, [`drain`] knows when they may end,
+//! them, [`clock`] gives them the time, [`sigv4`] signs, [`faults`] logs and remembers what went wrong, [`traces`] tells a collector,
+//! [`drain`] knows when they may end,
 //! [`reload`] puts a new configuration in place, [`sandbox`] gives up beforehand what none of it needs.
 //!
 //! [`setup`] stands beside it all: it prints what must exist in AWS, Azure and Kubernetes, and ends; so does [`check`], which
@@ -53,6 +54,7 @@ pub mod setup;
 pub mod sigv4;
 pub mod telemetry;
 pub mod tls;
+pub mod traces;
 pub mod workspace;
 
 /// How the sidecar names itself to AMP and STS.

@@ -25,6 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::door::{self, Client, Door};
+use crate::faults::{Told, Watch};
 use crate::telemetry::Connections;
 
 /// Counts the idle time of a kept-alive connection too.
@@ -68,24 +69,26 @@ pub async fn serve<S: Service>(
     door: Arc<Door>,
     service: Arc<S>,
     counted: Connections,
+    faults: Watch,
     mut stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let faults = Arc::new(faults);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
             () = told(&mut stop) => break,
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listener, &room, &faults) => accepted,
         };
         let Some((stream, peer, place)) = accepted else {
             continue;
         };
         let (door, service, stop) = (Arc::clone(&door), Arc::clone(&service), stop.clone());
-        let open = counted.accepted();
+        let (open, faults) = (counted.accepted(), Arc::clone(&faults));
         connections.spawn(async move {
-            enter(stream, peer, &door, service, stop).await;
+            enter(stream, peer, &door, &faults, service, stop).await;
             drop((place, open));
         });
     }
@@ -118,13 +121,20 @@ impl Accept for TcpListener {
 async fn accept<L: Accept>(
     listener: &L,
     room: &Arc<Semaphore>,
+    faults: &Watch,
 ) -> Option<(L::Stream, IpAddr, tokio::sync::OwnedSemaphorePermit)> {
     let place = Arc::clone(room).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => Some((stream, peer, place)),
         Err(error) => {
             // Out of descriptors, most likely: trying again at once would spin.
-            tracing::warn!(%error, "a connection could not be accepted");
+            faults.met("accept", || Told {
+                reason: error.to_string(),
+                mend: Some(
+                    "raise the limit of open files, or let fewer senders connect".to_owned(),
+                ),
+                credentials_left: None,
+            });
             tokio::time::sleep(Duration::from_millis(100)).await;
             None
         }
@@ -136,6 +146,7 @@ async fn enter<S: Service, C>(
     stream: C,
     peer: IpAddr,
     door: &Door,
+    faults: &Watch,
     service: Arc<S>,
     stop: watch::Receiver<bool>,
 ) where
@@ -152,7 +163,15 @@ async fn enter<S: Service, C>(
             let client = elsewhere.map(|address| Client::of(address, Some(tls.get_ref().1)));
             connection(tls, client, service, stop).await;
         }
-        Err(error) => tracing::debug!(%error, "handshake failed"),
+        // A probe of a load balancer opens a connection and says nothing.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            tracing::debug!(%error, "a connection ended before its handshake");
+        }
+        Err(error) => faults.met("handshake", || Told {
+            reason: format!("TLS with a sender: {error}"),
+            mend: Some("let the sender trust --listen-tls-cert and, where --listen-client-ca is given, show a certificate of it".to_owned()),
+            credentials_left: None,
+        }),
     }
 }
 

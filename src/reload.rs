@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use crate::config::{Config, Rejected, Workspace};
 use crate::door::Door;
+use crate::faults::{CONFIGURATION, STRAYS, Told, Watch};
 use crate::router::{Router, Routes};
 use crate::telemetry::Telemetry;
 use crate::workspace::{Outside, Running, WorkspaceError};
@@ -33,6 +34,7 @@ struct Shared {
     router: Arc<Router>,
     telemetry: Arc<Telemetry>,
     clock: Clock,
+    faults: Watch,
     served: Mutex<Served>,
 }
 
@@ -59,6 +61,29 @@ pub enum ReloadError {
     Workspace(#[from] WorkspaceError),
 }
 
+// === impl ReloadError ===
+
+impl ReloadError {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Rejected(_) => "config_invalid",
+            Self::NeedsRestart(_) => "config_needs_restart",
+            Self::Roots(_) => "config_roots",
+            Self::Workspace(_) => "config_workspace",
+        }
+    }
+
+    fn mend(&self) -> &'static str {
+        match self {
+            Self::Rejected(_) | Self::Roots(_) => {
+                "mend what it names: the file of --config is read again when it changes, all else on SIGHUP"
+            }
+            Self::NeedsRestart(_) => "restart it to take this over, or put the old value back",
+            Self::Workspace(_) => "give it another try by SIGHUP, or restart it",
+        }
+    }
+}
+
 // === impl Reloader ===
 
 impl Reloader {
@@ -74,11 +99,15 @@ impl Reloader {
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, ReloadError> {
         let workspaces = running(&config, &*way, &[], &clock, &telemetry)?;
-        let router = Arc::new(Router::new(Routes::new(workspaces), door, &telemetry));
+        let watch = |subject| Watch::over(subject, None, telemetry.faults(), &clock);
+        let (strays, faults) = (watch(&STRAYS), watch(&CONFIGURATION));
+        let routes = Routes::new(workspaces);
+        let router = Arc::new(Router::new(routes, door, &telemetry, strays));
         Ok(Self(Arc::new(Shared {
             router,
             telemetry,
             clock,
+            faults,
             served: Mutex::new(Served { config, way }),
         })))
     }
@@ -98,8 +127,13 @@ impl Reloader {
             .map_err(ReloadError::from)
             .and_then(|config| self.replace(config));
         self.0.telemetry.reloaded(result.is_ok());
-        if let Err(error) = &result {
-            tracing::error!(%error, "the configuration was not reloaded, the old one serves on");
+        match &result {
+            Ok(()) => self.0.faults.well(),
+            Err(error) => self.0.faults.met(error.name(), || Told {
+                reason: error.to_string(),
+                mend: Some(error.mend().to_owned()),
+                credentials_left: None,
+            }),
         }
         result
     }
@@ -110,6 +144,7 @@ impl Reloader {
             telemetry,
             clock,
             served,
+            faults: _,
         } = &*self.0;
         let mut served = served.lock().unwrap_or_else(PoisonError::into_inner);
         let fixed = config.fixed_that_differ(&served.config);
@@ -136,10 +171,17 @@ impl Reloader {
         let (kept, started) = after
             .iter()
             .partition::<Vec<_>, _>(|one| before.iter().any(|other| Arc::ptr_eq(one, other)));
+        let names = |all: &[&Arc<Running>]| {
+            let names: Vec<&str> = all.iter().map(|one| one.config.name.as_str()).collect();
+            names.join(", ")
+        };
+        let (ended, _) = before
+            .iter()
+            .partition::<Vec<_>, _>(|one| !after.iter().any(|other| Arc::ptr_eq(one, other)));
         tracing::info!(
-            kept = kept.len(),
-            started = started.len(),
-            ended = before.len() - kept.len(),
+            kept = names(&kept),
+            started = names(&started),
+            ended = names(&ended),
             "configuration reloaded"
         );
         router.replace(Routes::new(after));

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use crate::batch::verdict::{Answer, Verdict};
 use crate::door::Door;
 use crate::drain::Senders;
+use crate::faults::{Told, Watch};
 use crate::listener::{Closed, Service};
 use crate::query::Unanswered;
 use crate::query::api::Api;
@@ -38,6 +39,7 @@ pub struct Router {
     /// Requests for no workspace.
     nowhere: Unrouted,
     nowhere_queries: QueryMeters,
+    strays: Watch,
     door: Arc<Door>,
     /// For leaving.
     pub senders: Senders,
@@ -144,11 +146,12 @@ fn split(path: &str) -> Option<(Option<&str>, &str)> {
 impl Router {
     /// Answers by `routes` whom `door` lets in.
     #[must_use]
-    pub fn new(routes: Routes, door: Arc<Door>, telemetry: &Telemetry) -> Self {
+    pub fn new(routes: Routes, door: Arc<Door>, telemetry: &Telemetry, strays: Watch) -> Self {
         Self {
             routes: ArcSwap::from_pointee(routes),
             nowhere: telemetry.unrouted(),
             nowhere_queries: telemetry.queries(""),
+            strays,
             door,
             senders: Senders::default(),
         }
@@ -192,8 +195,13 @@ impl Router {
             Err(Verdict::NotLetIn)
         };
         match found {
-            Ok(running) => running.pipeline.answer(request).await.answer(),
+            Ok(running) => {
+                self.strays.well();
+                running.pipeline.answer(request).await.answer()
+            }
             Err(verdict) => {
+                self.strays
+                    .met(verdict.name(), || Told::of_verdict(&verdict));
                 self.nowhere.answered(&verdict, started.elapsed());
                 verdict.answer()
             }

@@ -160,7 +160,10 @@ fn readable(config: &Config) -> Option<Vec<PathBuf>> {
     let door = &config.door;
     let files = [&door.chain, &door.key, &door.client_ca, &door.tokens];
     let tokens = config.workspaces.iter().map(|one| &one.identity.token_file);
+    let collector = config.tracing.as_ref();
+    let collector = collector.and_then(|tracing| tracing.certificate.as_ref());
     let files = files.into_iter().chain([&config.ca_bundle]).flatten();
+    let files = files.chain(collector);
     let folders = files.chain(tokens).flat_map(|file| folders_of(file));
     Some(NEEDED.iter().map(PathBuf::from).chain(folders).collect())
 }

@@ -154,13 +154,19 @@ impl Running {
                 credentials,
                 clock,
                 Arc::clone(&meters),
-                telemetry.queries(&config.name),
+                telemetry,
             )
         });
         tracing::info!(
             workspace = config.name,
             remote_write_url = %config.remote_write_url,
             region = config.region,
+            entra = config
+                .identity
+                .entra
+                .as_ref()
+                .map(|entra| format!("{}{}", entra.authority_host, entra.tenant_id)),
+            entra_client_id = config.identity.entra.as_ref().map(|entra| &entra.client_id),
             sts_endpoint = %config.identity.sts_endpoint,
             role_arn = config.identity.role.role_arn,
             signing_role_arn = config.identity.signing().role_arn,

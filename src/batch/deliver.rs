@@ -71,7 +71,11 @@ impl Delivery {
         Ok(Self {
             credentials,
             signer: Signer::new(&workspace.region, &workspace.remote_write_url)?,
-            forwarder: Forwarder::new(dialer, Arc::clone(&meters)),
+            forwarder: Forwarder::new(
+                dialer,
+                workspace.remote_write_url.clone(),
+                Arc::clone(&meters),
+            ),
             clock,
             meters,
             upstream_timeout: workspace.limits.upstream_timeout,
@@ -183,6 +187,9 @@ impl Delivery {
         match parts {
             Ok(parts) => {
                 self.meters.split(parts.len());
+                spent
+                    .span
+                    .count("amp_sidecar.split_parts", parts.len() as u64);
                 Ok(parts)
             }
             Err(SplitError::Malformed(why)) => Err(Verdict::Malformed(why)),
@@ -225,10 +232,12 @@ impl Delivery {
         deadline: Instant,
         spent: &mut Spent,
     ) -> (Meaning, bool) {
+        let mut span = spent.span.child("sign");
         let signing = async { self.signer.sign(payload, held, self.clock.now()) };
         let signed = match timed(&mut spent.sign, signing).await {
             Ok(signed) => signed,
             Err(why) => {
+                span.failed("unsigned");
                 return (
                     Meaning::Final(Verdict::Unsigned {
                         why: why.to_string(),
@@ -237,7 +246,8 @@ impl Delivery {
                 );
             }
         };
-        let sending = self.forwarder.send(&signed, deadline);
+        drop(span);
+        let sending = self.forwarder.send(&signed, deadline, &spent.span);
         let reply = match timed(&mut spent.upstream, sending).await {
             Ok(reply) => reply,
             Err(fault) => {

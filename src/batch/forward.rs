@@ -7,14 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Response;
 use hyper::body::Incoming;
+use hyper::{Response, Uri};
 use tokio::time::Instant;
 
 use crate::batch::reply::Reply;
 use crate::connections::{Beginning, Connection, Connections, Signed, TransportFault};
 use crate::dial::Dial;
 use crate::telemetry::Meters;
+use crate::traces::Span;
 
 /// Once AMP has said 2xx the batch is stored, and the rest of its answer is not worth a wait.
 const REST_OF_SUCCESS: Duration = Duration::from_secs(1);
@@ -23,16 +24,18 @@ const REST_OF_SUCCESS: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Forwarder {
     connections: Connections,
+    url: Uri,
     meters: Arc<Meters>,
 }
 
 // === impl Forwarder ===
 
 impl Forwarder {
-    /// Sends to where `dialer` leads.
+    /// Sends to where `dialer` leads, which is the host of `url`.
     #[must_use]
-    pub fn new(dialer: Box<dyn Dial>, meters: Arc<Meters>) -> Self {
+    pub fn new(dialer: Box<dyn Dial>, url: Uri, meters: Arc<Meters>) -> Self {
         Self {
+            url,
             connections: Connections::new(dialer, Arc::clone(&meters)),
             meters,
         }
@@ -42,13 +45,39 @@ impl Forwarder {
     ///
     /// # Errors
     /// [`TransportFault`].
-    pub async fn send(&self, signed: &Signed, deadline: Instant) -> Result<Reply, TransportFault> {
+    pub async fn send(
+        &self,
+        signed: &Signed,
+        deadline: Instant,
+        batch: &Span,
+    ) -> Result<Reply, TransportFault> {
+        let mut span = self.span(batch, signed);
+        let mut before = 0;
         let result = tokio::time::timeout_at(deadline, async {
-            let leaves = || self.meters.upstream_request(signed.frames.len());
+            let leaves = || {
+                self.meters.upstream_request(signed.frames.len());
+                if before > 0 {
+                    // A kept connection had been closed, and the request leaves once more.
+                    span.failed("stale_connection");
+                    span = self.span(batch, signed);
+                    span.set("http.request.resend_count", before);
+                }
+                before += 1;
+            };
             let (response, connection) = self.connections.send(signed, leaves).await?;
+            span.set(
+                "http.response.status_code",
+                i64::from(response.status().as_u16()),
+            );
+            span.answered(response.headers());
             self.read(response, connection).await
         });
         let result = result.await.unwrap_or(Err(TransportFault::TimedOut));
+        match &result {
+            Ok(reply) if reply.status().is_success() => {}
+            Ok(reply) => span.failed(reply.status().as_str().to_owned()),
+            Err(fault) => span.failed(fault.name()),
+        }
         if matches!(result, Err(TransportFault::TimedOut)) {
             self.connections.forget_idle();
         }
@@ -59,6 +88,17 @@ impl Forwarder {
     #[must_use]
     pub fn idle_connections(&self) -> usize {
         self.connections.idle()
+    }
+
+    /// One for each request that leaves.
+    fn span(&self, batch: &Span, signed: &Signed) -> Span {
+        let mut span = batch.request("upstream");
+        span.describe(|span| {
+            span.set("http.request.method", "POST");
+            span.at(&self.url);
+            span.count("http.request.body.size", signed.frames.len() as u64);
+        });
+        span
     }
 
     /// Reads the answer; its connection is kept only where the answer was whole and short.

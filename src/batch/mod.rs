@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::credentials::Cache;
-use crate::faults::{Told, Watch, mend};
+use crate::faults::{Told, Watch};
 use crate::sigv4::SigningError;
 use crate::telemetry::Meters;
 use crate::workspace::Outside;
@@ -46,7 +46,7 @@ use inspect::{Contents, Inspector, Version};
 use media::Media;
 use receive::Received;
 use spent::{Spent, timed};
-use verdict::Verdict;
+use verdict::{Answer, Verdict};
 
 /// What an inspector may take without asking for room: it keeps as much between batches anyway.
 const UNASKED: usize = 1 << 20;
@@ -116,7 +116,7 @@ impl Pipeline {
         B: Body<Data = Bytes> + Unpin,
     {
         let started = Instant::now();
-        let mut spent = Spent::default();
+        let mut spent = Spent::shown_in(self.meters.traces().batch(request.headers()));
         let verdict = match self.prepare(request, &mut spent).await {
             Ok(batch) => self.delivery.deliver(batch, &mut spent).await,
             Err(verdict) => verdict,
@@ -124,12 +124,9 @@ impl Pipeline {
         self.meters.answered(&verdict, started.elapsed(), &spent);
         match &verdict {
             Verdict::Stored { .. } => self.faults.well(),
-            fault => self.faults.met(fault.name(), || Told {
-                reason: fault.to_string(),
-                mend: mend::of_verdict(fault),
-                credentials_left: None,
-            }),
+            fault => self.faults.met(fault.name(), || Told::of_verdict(fault)),
         }
+        self.shown(&verdict, &mut spent);
         verdict
     }
 
@@ -168,12 +165,23 @@ impl Pipeline {
             mut admitted,
         } = received;
         let contents = if self.inspects {
+            let mut span = spent.span.child("inspect");
             let counting = self.count(&frames, media.version, &mut admitted, spent);
-            counting.await?
+            counting
+                .await
+                .inspect_err(|verdict| span.failed(verdict.name()))?
         } else {
             Contents::default()
         };
         self.meters.received(frames.len(), &contents);
+        spent
+            .span
+            .count("http.request.body.size", frames.len() as u64);
+        spent.span.count("amp_sidecar.series", contents.series);
+        spent.span.count("amp_sidecar.samples", contents.samples);
+        spent
+            .span
+            .count("amp_sidecar.histograms", contents.histograms);
         let payload = Payload {
             media,
             frames,
@@ -181,6 +189,40 @@ impl Pipeline {
             contents,
         };
         Ok(Inspected { payload, admitted })
+    }
+
+    /// What became of the batch, and where its time went that is in no span of its own.
+    fn shown(&self, verdict: &Verdict, spent: &mut Spent) {
+        let Spent {
+            receive,
+            admission,
+            credentials,
+            span,
+            ..
+        } = spent;
+        span.describe(|span| {
+            span.set("amp_sidecar.workspace", Arc::clone(self.meters.workspace()));
+            span.set("amp_sidecar.outcome", verdict.name());
+            span.set("http.request.method", "POST");
+            if let Answer::Respond(answer) = verdict.answer() {
+                span.set(
+                    "http.response.status_code",
+                    i64::from(answer.status().as_u16()),
+                );
+            }
+            for (key, took) in [
+                ("amp_sidecar.receive_seconds", receive),
+                ("amp_sidecar.admission_seconds", admission),
+                ("amp_sidecar.credentials_seconds", credentials),
+            ] {
+                if let Some(took) = took {
+                    span.set(key, took.as_secs_f64());
+                }
+            }
+            if !matches!(verdict, Verdict::Stored { .. }) {
+                span.failed(verdict.name());
+            }
+        });
     }
 
     /// What the body holds, or that it is nonsense.

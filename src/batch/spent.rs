@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::traces::Span;
+
 /// Time by phase, over all parts and tries of one request.
 #[derive(Debug, Default)]
 pub struct Spent {
@@ -22,6 +24,21 @@ pub struct Spent {
     pub sign: Option<Duration>,
     /// Waiting for AMP.
     pub upstream: Option<Duration>,
+    /// Where it is shown, for whoever traces the request.
+    pub span: Span,
+}
+
+// === impl Spent ===
+
+impl Spent {
+    /// None so far, of the request that this span is about.
+    #[must_use]
+    pub fn shown_in(span: Span) -> Self {
+        Self {
+            span,
+            ..Self::default()
+        }
+    }
 }
 
 /// Does the work and adds its time.

@@ -21,7 +21,7 @@ use super::step::Outcome;
 use crate::batch::Pipeline;
 use crate::batch::verdict::Verdict;
 use crate::clock::Clock;
-use crate::config::Workspace;
+use crate::config::{RoleSession, Workspace};
 use crate::connections::TransportFault;
 use crate::credentials::cache::{self, Failure, Source};
 use crate::credentials::sts::{Obtained, Pace};
@@ -41,6 +41,10 @@ impl Source for AtHand {
 
     async fn obtain(&self) -> Result<Obtained, Infallible> {
         Ok(self.0.clone())
+    }
+
+    fn session(&self) -> Option<&RoleSession> {
+        None
     }
 }
 

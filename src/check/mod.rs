@@ -17,6 +17,7 @@ mod settings;
 mod step;
 mod sts;
 mod token;
+mod traces;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -46,6 +47,9 @@ pub async fn walk(config: &Config, clock: &Clock, prometheus: Option<&Path>) -> 
             "certificates",
             Outcome::broken(format!("--ca-bundle: {error}")).mend(mistakes::SETTING),
         ),
+    }
+    if let Some(tracing) = &config.tracing {
+        report.add("traces", traces::collector(config, tracing).await);
     }
     if let Some(path) = prometheus {
         for (name, outcome) in prometheus::look(path, config) {

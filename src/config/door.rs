@@ -73,6 +73,19 @@ impl fmt::Debug for Keys {
 }
 
 impl DoorFiles {
+    /// What is asked of those who come in, in words.
+    #[must_use]
+    pub fn asks(&self) -> &'static str {
+        match (&self.chain, &self.client_ca, &self.tokens) {
+            (None, _, None) => "nothing",
+            (None, _, Some(_)) => "a bearer token",
+            (Some(_), None, None) => "TLS",
+            (Some(_), None, Some(_)) => "TLS and a bearer token",
+            (Some(_), Some(_), None) => "TLS and a client certificate",
+            (Some(_), Some(_), Some(_)) => "TLS, a client certificate and a bearer token",
+        }
+    }
+
     /// Reads them all.
     ///
     /// # Errors

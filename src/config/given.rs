@@ -8,7 +8,7 @@ use super::file;
 use super::reader::Reader;
 use super::values::{self, Expected};
 use super::yaml::Entry;
-use super::{Fault, Setting, settings};
+use super::{Fault, Setting, settings, traces};
 
 impl Reader<'_> {
     /// What was given, wherever.
@@ -105,6 +105,10 @@ impl Reader<'_> {
             .given(setting)
             .or_else(|| setting.fixed_default().map(str::to_owned))
             .unwrap_or_default();
+        let value = match setting.flag {
+            flag if flag == settings::OTLP_HEADERS.flag => traces::WITHHELD.to_owned(),
+            _ => value,
+        };
         let place = self.place(setting);
         self.note(place, &value, expected);
     }

@@ -17,6 +17,7 @@ mod schema;
 mod settings;
 mod show;
 mod target;
+mod traces;
 mod values;
 mod workspace;
 pub(crate) mod yaml;
@@ -35,6 +36,7 @@ pub use network::{Network, Proxy};
 use reader::Reader;
 pub use schema::schema;
 pub use settings::{ALL, Setting};
+pub use traces::{Sampling, Tracing, Waiting};
 pub(crate) use values::{Expected, duration, region, workspace_id};
 
 /// A valid configuration.
@@ -62,6 +64,8 @@ pub struct Config {
     pub log: Log,
     /// Whether it gives up what it never needs.
     pub sandbox: bool,
+    /// Where spans go, if anywhere.
+    pub tracing: Option<Tracing>,
 }
 
 /// A workspace that is written to, and may be read, with all that is its own.
@@ -227,6 +231,7 @@ impl Config {
             ),
             ("--log-format and --log-level", self.log == other.log),
             ("--sandbox", self.sandbox == other.sandbox),
+            ("what is said of traces", self.tracing == other.tracing),
         ]
         .into_iter()
         .filter_map(|(name, same)| (!same).then_some(name))

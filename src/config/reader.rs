@@ -72,6 +72,7 @@ impl<'a> Reader<'a> {
         let drain = self.drain();
         let log = self.log();
         let sandbox = self.parse(&settings::SANDBOX, values::on_or_off);
+        let tracing = self.tracing();
         let (listen, door) = listen?;
         Some(Config {
             file: self.given(&settings::CONFIG).map(PathBuf::from),
@@ -85,6 +86,7 @@ impl<'a> Reader<'a> {
             drain: drain?,
             log: log?,
             sandbox: sandbox?,
+            tracing: tracing?,
         })
     }
 
@@ -150,18 +152,7 @@ impl<'a> Reader<'a> {
         if self.given(&settings::CA_BUNDLE).is_none() {
             return Some(Vec::new());
         }
-        self.parse_given(&settings::CA_BUNDLE, |path| {
-            let pem = std::fs::read(path)
-                .map_err(|error| Expected(format!("a readable PEM file ({error})")))?;
-            let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-            let roots =
-                roots.map_err(|error| Expected(format!("a PEM file of certificates ({error})")))?;
-            if roots.is_empty() {
-                Err(Expected("a PEM file with at least one certificate".into()))
-            } else {
-                Ok(roots)
-            }
-        })
+        self.parse_given(&settings::CA_BUNDLE, certificates)
     }
 
     fn network(&mut self) -> Option<Network> {
@@ -205,5 +196,18 @@ impl<'a> Reader<'a> {
             format: format?,
             level: level?,
         })
+    }
+}
+
+/// All that stand in a PEM file, at least one.
+pub(super) fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, Expected> {
+    let pem =
+        std::fs::read(path).map_err(|error| Expected(format!("a readable PEM file ({error})")))?;
+    let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let roots = roots.map_err(|error| Expected(format!("a PEM file of certificates ({error})")))?;
+    if roots.is_empty() {
+        Err(Expected("a PEM file with at least one certificate".into()))
+    } else {
+        Ok(roots)
     }
 }

@@ -3,7 +3,7 @@
 //! In: nothing. Out: [`Setting`]s, from which the command line, the environment, `--help` and the reference table in
 //! the README are all made. A setting that is not in [`ALL`] does not exist.
 //!
-//! The names of AWS' own variables are those of the AWS SDKs and Tools reference guide; ours begin `AMP_SIDECAR_`.
+//! The names of AWS' own variables are those of the AWS SDKs and Tools reference guide, OpenTelemetry's those of its specification; ours begin `AMP_SIDECAR_`.
 //! Values stay text here: [`super::Config::read`] turns them into valid values and names all faults at once, which clap's
 //! own parsers cannot do, because they stop at the first.
 
@@ -133,6 +133,40 @@ settings! {
         "Least level that is logged: error, warn, info, debug or trace";
     SANDBOX: "sandbox", ["AMP_SIDECAR_SANDBOX"], "on|off", "on",
         "Give up writing files, starting programs and what else is never needed, as far as the kernel knows how; off for debuggers";
+    OTLP_ENDPOINT: "otlp-endpoint", ["OTEL_EXPORTER_OTLP_ENDPOINT"], "URL", "[none, and no traces]",
+        "Base URL of an OpenTelemetry collector, for OTLP over HTTP; traces are sent to /v1/traces below it";
+    OTLP_TRACES_ENDPOINT: "otlp-traces-endpoint", ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"], "URL", "[from --otlp-endpoint]",
+        "The whole URL that traces are sent to";
+    OTLP_PROTOCOL: "otlp-protocol", ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"], "PROTOCOL", "http/protobuf",
+        "How the collector is spoken to; nothing else is built in";
+    OTLP_HEADERS: "otlp-headers", ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"], "KEY=VALUE,...", "[none]",
+        "Headers that the collector asks for, as a key; never shown";
+    OTLP_TIMEOUT: "otlp-timeout", ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"], "MILLISECONDS", "10000",
+        "How long the collector may take for one try";
+    OTLP_COMPRESSION: "otlp-compression", ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"], "none|gzip", "none",
+        "How what is sent to the collector is compressed";
+    OTLP_CERTIFICATE: "otlp-certificate", ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"], "PATH", "[none]",
+        "PEM file of certificates that the collector's is trusted by, beside the built-in roots and --ca-bundle";
+    OTEL_SERVICE_NAME: "otel-service-name", ["OTEL_SERVICE_NAME"], "NAME", "[amp-sidecar]",
+        "What traces call this program";
+    OTEL_RESOURCE_ATTRIBUTES: "otel-resource-attributes", ["OTEL_RESOURCE_ATTRIBUTES"], "KEY=VALUE,...", "[none]",
+        "What traces say of this process, as k8s.pod.name=prometheus-0";
+    TRACES_SAMPLER: "traces-sampler", ["OTEL_TRACES_SAMPLER"], "SAMPLER", "parentbased_always_on",
+        "Which batches are traced: always_on, always_off, traceidratio; parentbased_ before it does as the sender decided";
+    TRACES_SAMPLER_ARG: "traces-sampler-arg", ["OTEL_TRACES_SAMPLER_ARG"], "SHARE", "1",
+        "The share of traceidratio, 0 to 1";
+    TRACES_EXPORTER: "traces-exporter", ["OTEL_TRACES_EXPORTER"], "otlp|none", "otlp",
+        "none switches traces off, whatever endpoint is named";
+    OTEL_SDK_DISABLED: "otel-sdk-disabled", ["OTEL_SDK_DISABLED"], "", "false",
+        "Switches traces off, too";
+    BSP_SCHEDULE_DELAY: "bsp-schedule-delay", ["OTEL_BSP_SCHEDULE_DELAY"], "MILLISECONDS", "5000",
+        "How long a span waits for others that are sent with it";
+    BSP_EXPORT_TIMEOUT: "bsp-export-timeout", ["OTEL_BSP_EXPORT_TIMEOUT"], "MILLISECONDS", "30000",
+        "How long the same spans are tried to be sent, before they are dropped";
+    BSP_MAX_QUEUE_SIZE: "bsp-max-queue-size", ["OTEL_BSP_MAX_QUEUE_SIZE"], "SPANS", "2048",
+        "How many spans wait; further ones are dropped and counted";
+    BSP_MAX_EXPORT_BATCH_SIZE: "bsp-max-export-batch-size", ["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"], "SPANS", "512",
+        "How many spans are sent at once";
 }
 
 /// What the process has once, however many workspaces it serves.
@@ -153,6 +187,23 @@ const OF_THE_PROCESS: &[&Setting] = &[
     &LOG_FORMAT,
     &LOG_LEVEL,
     &SANDBOX,
+    &OTLP_ENDPOINT,
+    &OTLP_TRACES_ENDPOINT,
+    &OTLP_PROTOCOL,
+    &OTLP_HEADERS,
+    &OTLP_TIMEOUT,
+    &OTLP_COMPRESSION,
+    &OTLP_CERTIFICATE,
+    &OTEL_SERVICE_NAME,
+    &OTEL_RESOURCE_ATTRIBUTES,
+    &TRACES_SAMPLER,
+    &TRACES_SAMPLER_ARG,
+    &TRACES_EXPORTER,
+    &OTEL_SDK_DISABLED,
+    &BSP_SCHEDULE_DELAY,
+    &BSP_EXPORT_TIMEOUT,
+    &BSP_MAX_QUEUE_SIZE,
+    &BSP_MAX_EXPORT_BATCH_SIZE,
 ];
 
 impl Setting {

@@ -1,13 +1,17 @@
 //! A configuration as the YAML file that would give it, secrets withheld.
 //!
 //! In: a valid [`Config`]. Out: every setting with the value that counts, defaults and what was derived included, each workspace
-//! under `workspaces`. What is printed can be read again and gives the same (a test says so), but for a proxy's password.
+//! under `workspaces`. What is printed can be read again and gives the same (a test says so), but for a proxy's
+//! password and the headers of a collector.
 
 use std::fmt::{self, Display, Write as _};
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::{
-    Config, DoorFiles, Identity, LogFormat, RoleSession, Setting, Workspace, file, settings,
+    Config, DoorFiles, Identity, LogFormat, RoleSession, Setting, Tracing, Workspace, file,
+    settings, traces,
 };
 
 /// Lines of YAML at one depth.
@@ -52,6 +56,10 @@ impl Display for Config {
         let level = self.log.level.to_string().to_ascii_lowercase();
         top.put(&settings::LOG_LEVEL, level);
         top.put(&settings::SANDBOX, if self.sandbox { "on" } else { "off" });
+        match &self.tracing {
+            None => top.put(&settings::TRACES_EXPORTER, "none"),
+            Some(tracing) => top.put_tracing(tracing),
+        }
         f.write_str(&top.text)?;
         f.write_str("workspaces:\n")?;
         for workspace in &self.workspaces {
@@ -159,6 +167,57 @@ impl Lines {
         self.put(&settings::STS_ENDPOINT, sts_endpoint);
     }
 
+    fn put_tracing(&mut self, tracing: &Tracing) {
+        let Tracing {
+            endpoint,
+            headers,
+            timeout,
+            certificate,
+            roots: _,
+            gzip,
+            service_name,
+            resource,
+            sampling,
+            queue,
+        } = tracing;
+        self.put(&settings::TRACES_EXPORTER, "otlp");
+        self.put(&settings::OTEL_SDK_DISABLED, false);
+        self.put(&settings::OTLP_TRACES_ENDPOINT, endpoint);
+        self.put(&settings::OTLP_PROTOCOL, "http/protobuf");
+        let withheld = headers
+            .keys()
+            .map(|key| format!("{key}={}", traces::WITHHELD));
+        self.put_joined(&settings::OTLP_HEADERS, withheld);
+        self.put(&settings::OTLP_TIMEOUT, timeout.as_millis());
+        self.put(
+            &settings::OTLP_COMPRESSION,
+            if *gzip { "gzip" } else { "none" },
+        );
+        if let Some(path) = certificate {
+            self.put(&settings::OTLP_CERTIFICATE, path.display());
+        }
+        self.put(&settings::OTEL_SERVICE_NAME, service_name);
+        let encoded = |value: &str| utf8_percent_encode(value, NON_ALPHANUMERIC).to_string();
+        let pairs = resource
+            .iter()
+            .map(|(key, value)| format!("{key}={}", encoded(value)));
+        self.put_joined(&settings::OTEL_RESOURCE_ATTRIBUTES, pairs);
+        self.put(&settings::TRACES_SAMPLER, sampling.name());
+        self.put(&settings::TRACES_SAMPLER_ARG, sampling.share);
+        self.put(&settings::BSP_SCHEDULE_DELAY, queue.delay.as_millis());
+        self.put(&settings::BSP_EXPORT_TIMEOUT, queue.timeout.as_millis());
+        self.put(&settings::BSP_MAX_QUEUE_SIZE, queue.spans);
+        self.put(&settings::BSP_MAX_EXPORT_BATCH_SIZE, queue.at_once);
+    }
+
+    /// Nothing where there are none.
+    fn put_joined(&mut self, setting: &Setting, values: impl Iterator<Item = String>) {
+        let values: Vec<String> = values.collect();
+        if !values.is_empty() {
+            self.put(setting, values.join(","));
+        }
+    }
+
     /// Nothing where there are none.
     fn put_list(&mut self, setting: &Setting, values: impl Iterator<Item = String>) {
         let values: Vec<String> = values.collect();
@@ -221,7 +280,7 @@ mod tests {
             ("drain-timeout", "2m"),
             ("log-level", "debug"),
         ];
-        for more in [&[][..], &CHAINED, &ENTRA] {
+        for more in [&[][..], &CHAINED, &ENTRA, &TRACED] {
             let settings: Vec<_> = settings.iter().chain(more).copied().collect();
             round_trip(&settings);
         }
@@ -241,6 +300,16 @@ mod tests {
         ("session-tag", "team=obs env=é"),
         ("sts-region", "eu-west-1"),
     ];
+    const TRACED: [(&str, &str); 5] = [
+        ("otlp-endpoint", "https://collector.example/base"),
+        (
+            "otel-resource-attributes",
+            "k8s.pod.name=a%2Cb,deployment.environment.name=é",
+        ),
+        ("traces-sampler", "parentbased_traceidratio"),
+        ("traces-sampler-arg", "0.1"),
+        ("bsp-max-queue-size", "4096"),
+    ];
     const ENTRA: [(&str, &str); 5] = [
         ("token-source", "entra"),
         ("azure-federated-token-file", "/azure/token"),
@@ -258,6 +327,7 @@ mod tests {
         let again = tests::read(&[("config", &path)], &[]).unwrap();
         assert_eq!(config.to_string(), again.to_string());
         assert_eq!(config.workspaces, again.workspaces);
+        assert_eq!(config.tracing, again.tracing);
         assert!(config.fixed_that_differ(&again).is_empty());
     }
 
@@ -268,7 +338,9 @@ mod tests {
             ("allow-query", "true"),
         ];
         let mut shown = tests::read(&settings, MINIMAL).unwrap().to_string();
-        for more in [&CHAINED[..], &ENTRA] {
+        let key = ("otlp-headers", "api-key=hunter2");
+        let traced: Vec<_> = TRACED.into_iter().chain([key]).collect();
+        for more in [&CHAINED[..], &ENTRA, &traced] {
             shown.push_str(&tests::read(more, MINIMAL).unwrap().to_string());
         }
         assert!(!shown.contains("hunter2"), "{shown}");
@@ -280,6 +352,8 @@ mod tests {
             &settings::LISTEN_TLS_KEY,
             &settings::LISTEN_CLIENT_CA,
             &settings::LISTEN_BEARER_TOKEN_FILE,
+            &settings::OTLP_CERTIFICATE,
+            &settings::OTLP_ENDPOINT,
             // They lead to the two URLs, which are shown.
             &settings::AMP_ENDPOINT,
             &settings::ENDPOINT_URL,

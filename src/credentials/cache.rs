@@ -18,6 +18,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::config::RoleSession;
 use crate::credentials::sts::{Obtained, Pace};
 use crate::faults::{Told, Watch};
 use crate::telemetry::Meters;
@@ -31,12 +32,17 @@ pub const DENIAL_GAP: Duration = Duration::from_secs(30);
 /// How often the refresher looks at the wall clock, which may be set or stand still while a machine sleeps.
 const LOOK: Duration = Duration::from_secs(30);
 
+/// The least time between two log lines of renewals that went well.
+const LINE_GAP: Duration = Duration::from_secs(300);
+
 /// Where credentials come from.
 pub trait Source: Send + Sync + 'static {
     /// Why it may give none.
     type Error: Failure;
     /// One exchange.
     fn obtain(&self) -> impl Future<Output = Result<Obtained, Self::Error>> + Send;
+    /// The session that they are of, for the log.
+    fn session(&self) -> Option<&RoleSession>;
 }
 
 /// What the cache must know of a failed exchange.
@@ -113,6 +119,8 @@ pub struct Refresher<S> {
     shared: Arc<Shared>,
     meters: Arc<Meters>,
     faults: Watch,
+    /// When renewals were logged last, and how many came since.
+    said: Mutex<(Option<Instant>, u32)>,
 }
 
 /// A cache and the task that fills it.
@@ -143,6 +151,7 @@ pub fn cache<S: Source>(
             shared,
             meters,
             faults,
+            said: Mutex::default(),
         },
     )
 }
@@ -322,11 +331,7 @@ impl<S: Source> Refresher<S> {
         let life = obtained.expires.duration_since(now).unwrap_or_default();
         let due = now + life.mul_f64(0.45 + 0.1 * fastrand::f64());
         self.meters.credentials_obtained(now, obtained.expires);
-        tracing::info!(
-            access_key_id = obtained.credentials.access_key_id(),
-            valid_for_seconds = life.as_secs(),
-            "credentials renewed"
-        );
+        self.say(&obtained, life);
         self.shared.state.send_modify(|state| {
             state.generation += 1;
             state.exchanging = false;
@@ -339,6 +344,28 @@ impl<S: Source> Refresher<S> {
             }));
         });
         due
+    }
+
+    /// What AMP's refusals ask for, or STS gives for seconds only, is renewed too often for a line each.
+    fn say(&self, obtained: &Obtained, life: Duration) {
+        let now = Instant::now();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, unsaid) = *said;
+        if at.is_some_and(|at| now.duration_since(at) < LINE_GAP) {
+            said.1 = unsaid + 1;
+            return;
+        }
+        *said = (Some(now), 0);
+        let session = self.source.session();
+        tracing::info!(
+            workspace = self.faults.workspace(),
+            role_arn = session.map(|session| &session.role_arn),
+            role_session_name = session.map(|session| &session.name),
+            access_key_id = obtained.credentials.access_key_id(),
+            valid_for_seconds = life.as_secs(),
+            more_since_the_last_line = (unsaid > 0).then_some(unsaid),
+            "credentials renewed"
+        );
     }
 
     fn fail(&self, error: &S::Error, pause: Duration) {

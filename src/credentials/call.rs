@@ -73,7 +73,7 @@ pub enum CallError {
 /// The HTTP client could not be built.
 #[derive(Debug, thiserror::Error)]
 #[error("the client for STS and Entra could not be built: {}", chain(.0))]
-pub struct ClientError(#[source] reqwest::Error);
+pub struct ClientError(#[source] pub(crate) reqwest::Error);
 
 // === impl Caller ===
 
@@ -199,7 +199,7 @@ impl Caller {
 }
 
 /// reqwest asks for each URL.
-fn proxy(network: Network) -> reqwest::Proxy {
+pub(crate) fn proxy(network: Network) -> reqwest::Proxy {
     let authorization = network
         .proxy()
         .and_then(|proxy| proxy.authorization.clone());
@@ -258,7 +258,7 @@ impl CallError {
 }
 
 /// An error with its causes, which reqwest's own text leaves out.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -18,7 +18,10 @@ pub mod sts;
 pub mod token;
 mod withhold;
 
+use std::future::Future;
 use std::sync::Arc;
+
+use hyper::Uri;
 
 pub use cache::{Cache, Held, Refresher, Refusal, Unavailable};
 
@@ -32,6 +35,7 @@ use crate::clock::Clock;
 use crate::config::{Identity, RoleSession};
 use crate::faults::{self, Told};
 use crate::telemetry::Meters;
+use crate::traces::Span;
 
 /// The way from the token to credentials, for one identity.
 #[derive(Debug)]
@@ -43,6 +47,7 @@ pub struct Exchange {
     hops: Vec<RoleSession>,
     clock: Clock,
     meters: Arc<Meters>,
+    sts_endpoint: Uri,
 }
 
 /// A role on the way, and the one before it.
@@ -118,6 +123,7 @@ impl Exchange {
             hops: identity.hops.clone(),
             clock: clock.clone(),
             meters: Arc::clone(meters),
+            sts_endpoint: identity.sts_endpoint.clone(),
         }
     }
 
@@ -172,22 +178,54 @@ impl Exchange {
         })
     }
 
+    /// The whole way, each call of it a span.
+    async fn obtain_within(&self, span: &Span) -> Result<Obtained, ExchangeError> {
+        let token = self.token().await?;
+        let token = match &self.entra {
+            None => token,
+            Some(_) => shown(span.request("Entra"), self.for_aws(token)).await?,
+        };
+        let mut call = span.request("AssumeRoleWithWebIdentity");
+        call.at(&self.sts_endpoint);
+        let mut obtained = shown(call, self.session(&token)).await?;
+        for hop in self.hops() {
+            let mut call = span.request("AssumeRole");
+            call.at(&self.sts_endpoint);
+            obtained = shown(call, hop.assume(&obtained)).await?;
+        }
+        Ok(obtained)
+    }
+
     fn count<T, E>(&self, call: &'static str, answer: &Result<T, E>, name: fn(&E) -> &'static str) {
         self.meters
             .identity_call(call, answer.as_ref().map(|_| ()).map_err(name));
     }
 }
 
+/// A call whose span ends with it.
+async fn shown<T, E>(
+    mut span: Span,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, ExchangeError>
+where
+    ExchangeError: From<E>,
+{
+    let answer = call.await.map_err(ExchangeError::from);
+    answer.inspect_err(|error| span.failed(error.name()))
+}
+
 impl Source for Exchange {
     type Error = ExchangeError;
 
     async fn obtain(&self) -> Result<Obtained, ExchangeError> {
-        let token = self.for_aws(self.token().await?).await?;
-        let mut obtained = self.session(&token).await?;
-        for hop in self.hops() {
-            obtained = hop.assume(&obtained).await?;
-        }
-        Ok(obtained)
+        let mut span = self.meters.traces().exchange();
+        span.set("amp_sidecar.workspace", Arc::clone(self.meters.workspace()));
+        let obtained = self.obtain_within(&span).await;
+        obtained.inspect_err(|error| span.failed(error.name()))
+    }
+
+    fn session(&self) -> Option<&RoleSession> {
+        Some(self.hops.last().unwrap_or(&self.role))
     }
 }
 

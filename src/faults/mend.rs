@@ -20,7 +20,8 @@ use crate::credentials::entra::EntraError;
 use crate::credentials::sts::StsError;
 use crate::credentials::token::TokenError;
 
-const PASSES: &str = "it passes by itself: senders keep their samples and come again";
+const PASSES: &str = "it passes by itself; senders keep their samples and come again";
+const FOREIGN: &str = "see whether a proxy or a private endpoint in between answers in AMP's place";
 const UNREACHED: &str = "let this pod out to port 443 of the endpoint (DNS, network policy, firewall), or set --https-proxy";
 const UNSIGNED: &str = "this is a fault of amp-sidecar: please report it";
 
@@ -42,16 +43,8 @@ pub fn of_verdict(verdict: &Verdict) -> Option<String> {
             "it passes by itself; where it lasts, ask AWS for a higher ingestion rate of the workspace"
         }
         Verdict::AmpFailing { .. } => PASSES,
-        Verdict::Unexpected { .. } => {
-            "see whether a proxy or a private endpoint in between answers in AMP's place"
-        }
-        Verdict::Unreachable(fault) => match fault {
-            TransportFault::Dial(error) => reach::mistake(error).mend,
-            TransportFault::Broken(_) | TransportFault::TimedOut => PASSES,
-            TransportFault::Garbage(_) => {
-                "see whether a proxy or a private endpoint in between answers in AMP's place"
-            }
-        },
+        Verdict::Unexpected { .. } => FOREIGN,
+        Verdict::Unreachable(fault) => of_transport(fault),
         Verdict::Unsigned { .. } => UNSIGNED,
         Verdict::Overloaded => {
             "raise the container's memory limit or --max-inflight-bytes, or lower max_shards of the senders"
@@ -85,6 +78,16 @@ pub fn of_verdict(verdict: &Verdict) -> Option<String> {
         Verdict::SenderGone => "a sender that restarts breaks off; it sends again",
     };
     Some(mend.to_owned())
+}
+
+/// About a request to AMP that got no answer.
+#[must_use]
+pub fn of_transport(fault: &TransportFault) -> &'static str {
+    match fault {
+        TransportFault::Dial(error) => reach::mistake(error).mend,
+        TransportFault::Broken(_) | TransportFault::TimedOut => PASSES,
+        TransportFault::Garbage(_) => FOREIGN,
+    }
 }
 
 /// About an exchange that gave no credentials, where its own error has no mend.

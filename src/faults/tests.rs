@@ -1,5 +1,4 @@
 use super::*;
-use crate::batch::verdict::Verdict;
 use std::io;
 use std::time::SystemTime;
 
@@ -8,7 +7,7 @@ use tracing::subscriber::DefaultGuard;
 
 /// What was logged in this thread at info and above.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -21,7 +20,7 @@ impl io::Write for Lines {
 }
 
 impl Lines {
-    fn caught() -> (Self, DefaultGuard) {
+    pub(crate) fn caught() -> (Self, DefaultGuard) {
         let lines = Self::default();
         let into = lines.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -34,7 +33,7 @@ impl Lines {
     }
 
     /// Those since the last time.
-    fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         let bytes = std::mem::take(&mut *self.0.lock().unwrap());
         let text = String::from_utf8(bytes).unwrap();
         text.lines().map(|line| line.trim().to_owned()).collect()
@@ -203,7 +202,7 @@ async fn a_workspace_that_ends_leaves_no_open_fault() {
     watch.met("unreachable", told("nobody there"));
     drop(watch);
     assert!(journal.recent()[0].ended.is_some());
-    assert!(lines.take()[1].contains("a fault was open when its workspace ended"));
+    assert!(lines.take()[1].contains("a fault was open to the end"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,9 +32,10 @@ use crate::clock::Clock;
 use crate::config::{Reading, Workspace};
 use crate::connections::Connections;
 use crate::credentials::{Cache, Held, Refusal};
+use crate::faults::{QUERIES, Told, Watch};
 use crate::listener::Closed;
 use crate::sigv4::SigningError;
-use crate::telemetry::{Meters, QueryMeters};
+use crate::telemetry::{Meters, QueryMeters, Telemetry};
 use crate::workspace::Outside;
 
 use answer::Answer;
@@ -61,6 +62,7 @@ pub struct Queries {
     clock: Clock,
     meters: Arc<Meters>,
     query_meters: QueryMeters,
+    faults: Watch,
     timeout: Duration,
     workspace_arn: String,
 }
@@ -86,11 +88,12 @@ impl Queries {
         credentials: Cache,
         clock: Clock,
         meters: Arc<Meters>,
-        query_meters: QueryMeters,
+        telemetry: &Telemetry,
     ) -> Result<Self, SigningError> {
         let dialer = way
             .dialer(&workspace.remote_write_url)
             .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
+        let faults = Watch::over(&QUERIES, Some(&workspace.name), telemetry.faults(), &clock);
         Ok(Self {
             known: Arc::new(Semaphore::new(MOST_PLACES + MOST_WAITING)),
             places: Arc::new(Semaphore::new(MOST_PLACES)),
@@ -98,8 +101,9 @@ impl Queries {
             signer: Signer::new(workspace)?,
             connections: Arc::new(Connections::new(dialer, Arc::clone(&meters))),
             clock,
-            query_meters,
+            query_meters: telemetry.queries(&workspace.name),
             meters,
+            faults,
             timeout: reading.timeout,
             workspace_arn: workspace.arn(),
         })
@@ -120,10 +124,20 @@ impl Queries {
     {
         let name = api.name();
         let response = match self.try_answer(api, request).await {
-            Ok(response) => response,
+            Ok(response) => {
+                self.faults.well();
+                response
+            }
             Err(Unread::Gone) => return Err(Closed),
             Err(Unread::Unanswered(why)) => {
-                tracing::debug!(api = name, reason = %why, "a query was not answered");
+                match why.fault() {
+                    Some(fault) => self.faults.met(fault, || Told {
+                        reason: why.to_string(),
+                        mend: why.mend(),
+                        credentials_left: None,
+                    }),
+                    None => tracing::debug!(api = name, reason = %why, "a query was refused"),
+                }
                 why.respond().map(Either::Left)
             }
         };

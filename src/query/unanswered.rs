@@ -15,8 +15,10 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE, X_CONTEN
 use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
 
+use crate::check::mistakes::AMP_CREDENTIALS;
 use crate::connections::TransportFault;
 use crate::credentials::Unavailable;
+use crate::faults::mend;
 use crate::sigv4::SigningError;
 
 /// Why there is no answer.
@@ -165,6 +167,68 @@ impl Unanswered {
             response.headers_mut().insert(ALLOW, allowed);
         }
         response
+    }
+
+    /// What it is called in the log where it is no doing of the reader's.
+    #[must_use]
+    pub fn fault(&self) -> Option<&'static str> {
+        match self {
+            Self::Busy { .. } => Some("query_busy"),
+            Self::NoCredentials(_) => Some("query_no_credentials"),
+            Self::Denied { .. } => Some("query_denied"),
+            Self::NotTaken { .. } => Some("query_unauthenticated"),
+            Self::Unsigned(_) => Some("query_unsigned"),
+            Self::Unreachable(_) => Some("query_unreachable"),
+            Self::TimedOut => Some("query_timed_out"),
+            Self::Unfit { .. } => Some("query_unexpected"),
+            Self::Said { status, .. } if status.is_server_error() => Some("query_amp_failing"),
+            Self::Said { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS => {
+                Some("query_throttled")
+            }
+            Self::NotLetIn
+            | Self::Off
+            | Self::Ambiguous { .. }
+            | Self::NoSuchWorkspace
+            | Self::Method { .. }
+            | Self::Parameter(_)
+            | Self::LongUrl { .. }
+            | Self::LargeForm { .. }
+            | Self::NoForm
+            | Self::SlowForm { .. }
+            | Self::LargeAnswer { .. }
+            | Self::Said { .. } => None,
+        }
+    }
+
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn mend(&self) -> Option<String> {
+        match self {
+            Self::Denied { action, .. } => Some(format!(
+                "give the role a policy that allows {action}, or AWS' AmazonPrometheusQueryAccess"
+            )),
+            Self::Unreachable(fault) => Some(mend::of_transport(fault).to_owned()),
+            Self::NoCredentials(_) => {
+                Some("mend what keeps credentials from being renewed".to_owned())
+            }
+            Self::NotTaken { .. } => Some(AMP_CREDENTIALS.mend.to_owned()),
+            Self::Busy { .. } => Some("let readers ask less at once".to_owned()),
+            Self::TimedOut => Some("ask for less, or raise --query-timeout".to_owned()),
+            Self::NotLetIn
+            | Self::Off
+            | Self::Ambiguous { .. }
+            | Self::NoSuchWorkspace
+            | Self::Method { .. }
+            | Self::Parameter(_)
+            | Self::LongUrl { .. }
+            | Self::LargeForm { .. }
+            | Self::NoForm
+            | Self::SlowForm { .. }
+            | Self::Unsigned(_)
+            | Self::LargeAnswer { .. }
+            | Self::Unfit { .. }
+            | Self::Said { .. } => None,
+        }
     }
 
     /// The status, and the `errorType` that Prometheus has for it, where it has one.

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::catalogue::{Catalogue, Histograms, buckets};
 use super::labels::{
-    Api, Call, Code, Denial, Exchange, Listener, Of, Outcome, Phase, Query, Reason, Reload,
+    Api, Call, Code, Denial, Exchange, Listener, Of, Outcome, Phase, Query, Reason, Reload, Sent,
 };
 
 /// From a batch on loopback to the deadline and beyond.
@@ -84,6 +84,7 @@ pub(super) struct Families {
     pub(super) queries: Queries,
     pub(super) connections: Family<Listener, Counter>,
     pub(super) open_connections: Family<Listener, Gauge>,
+    pub(super) spans: Family<Sent, Counter>,
     pub(super) reloads: Family<Reload, Counter>,
     pub(super) last_reload_successful: Gauge,
 }
@@ -256,6 +257,11 @@ impl Families {
                 "amp_sidecar_clock_offset_seconds",
                 "How far AWS' clock is ahead of this machine's; 0 below 30 s",
                 "anything but 0: put the node's clock right",
+            ),
+            spans: c.counter(
+                "amp_sidecar_trace_spans_total",
+                "Spans by what became of them: exported, failed (not taken in time), rejected (the collector would not have them), dropped (too many waited); none where traces are off",
+                "anything but `exported` is missing in traces; no batch is held up by it",
             ),
             reloads: c.counter(
                 "amp_sidecar_config_reloads_total",

@@ -59,6 +59,9 @@ label_set!(Call {
 label_set!(Reload {
     result: &'static str
 });
+label_set!(Sent {
+    result: &'static str
+});
 label_set!(Listener {
     listener: &'static str
 });

@@ -19,12 +19,14 @@ use super::labels::{Call, Code, Denial, Exchange, Listener, Of, Outcome, Phase, 
 use crate::batch::inspect::Contents;
 use crate::batch::spent::Spent;
 use crate::batch::verdict::{self, Verdict};
+use crate::traces::Traces;
 
 /// What one workspace counts with.
 #[derive(Debug)]
 pub struct Meters {
     workspace: Arc<str>,
     families: Families,
+    traces: Traces,
     received: Parts<Counter>,
     forwarded: Parts<Counter>,
     received_bytes: Counter,
@@ -96,7 +98,7 @@ pub struct Open(Gauge);
 // === impl Meters ===
 
 impl Meters {
-    pub(super) fn new(workspace: Arc<str>, families: Families) -> Self {
+    pub(super) fn new(workspace: Arc<str>, families: Families, traces: Traces) -> Self {
         let of = Of {
             workspace: Arc::clone(&workspace),
         };
@@ -163,7 +165,20 @@ impl Meters {
             ready: gauge(&families.ready),
             workspace,
             families,
+            traces,
         }
+    }
+
+    /// Of which workspace.
+    #[must_use]
+    pub fn workspace(&self) -> &Arc<str> {
+        &self.workspace
+    }
+
+    /// What shows its batches as spans.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.traces
     }
 
     /// A body was read and found whole.

@@ -9,6 +9,7 @@
 //! - `families` has each metric in one place: name, labels, help, and what to do with it. The page `docs/metrics.md` is made of that.
 //! - [`Meters`] are what one workspace counts with: the handles of whatever every batch touches are made once, so that
 //!   counting is a few additions. [`Unrouted`] and [`Connections`] are the same for what belongs to no workspace.
+//! - [`Traces`] go with the meters, so that whoever counts a batch can show it as a span.
 //! - [`Format`] is chosen by the scraper; native histograms are shown where it takes protobuf.
 //!
 //! Names begin with `amp_sidecar_` and carry base units, as the Prometheus documentation on metric names asks; labels are bounded:
@@ -21,6 +22,7 @@ mod labels;
 mod meters;
 mod process;
 mod queries;
+mod spans;
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,18 +35,22 @@ pub use catalogue::Entry;
 pub use exposition::Format;
 pub use meters::{Connections, Meters, Observed, Open, Unrouted};
 pub use queries::QueryMeters;
+pub use spans::SpanMeters;
 
 use catalogue::Catalogue;
 use families::Families;
 use labels::Reload;
 use process::Process;
 
-/// All metrics, and the last faults.
+use crate::traces::Traces;
+
+/// All metrics, the last faults, and what makes spans.
 #[derive(Debug)]
 pub struct Telemetry {
     registry: Registry,
     families: Families,
     entries: Vec<Entry>,
+    traces: Traces,
     faults: Journal,
 }
 
@@ -71,8 +77,20 @@ impl Telemetry {
             registry,
             families,
             entries,
+            traces: Traces::default(),
             faults: Journal::default(),
         }
+    }
+
+    /// From now on whatever it gives makes spans too.
+    pub fn trace(&mut self, traces: Traces) {
+        self.traces = traces;
+    }
+
+    /// What spans are counted with.
+    #[must_use]
+    pub fn spans(&self) -> SpanMeters {
+        SpanMeters::new(&self.families)
     }
 
     /// Every metric there is, for the reference page.
@@ -90,7 +108,11 @@ impl Telemetry {
     /// What the workspace of this name counts with, from where it left off.
     #[must_use]
     pub fn meters(&self, workspace: &str) -> Meters {
-        Meters::new(Arc::from(workspace), self.families.clone())
+        Meters::new(
+            Arc::from(workspace),
+            self.families.clone(),
+            self.traces.clone(),
+        )
     }
 
     /// What requests are counted with that are for no workspace.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::faults::tests::Lines;
 use crate::faults::{CREDENTIALS, Journal};
 use crate::telemetry::Telemetry;
 use std::collections::VecDeque;
@@ -58,6 +59,9 @@ impl Source for Scripted {
             credentials: Credentials::new("ASIA", "s", Some("t".into()), Some(expires), "test"),
             expires,
         })
+    }
+    fn session(&self) -> Option<&RoleSession> {
+        None
     }
 }
 
@@ -233,4 +237,54 @@ async fn a_clock_that_is_put_forward_brings_the_exchange_forward() {
     clock.learn(clock.now() + HOUR.mul_f64(0.6));
     tokio::time::sleep(LOOK + Duration::from_secs(1)).await;
     assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewals_that_amp_asks_for_all_day_are_a_line_in_five_minutes() {
+    let (lines, _guard) = Lines::caught();
+    let Life { cache, calls, .. } = live(HOUR * 10, Duration::ZERO, vec![Ok(())]);
+    for _ in 0..120 {
+        let refused = cache.get().await.unwrap();
+        cache.renewed(&refused, DENIAL_GAP).await.unwrap();
+        tokio::time::sleep(DENIAL_GAP).await;
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 121);
+    let lines = lines.take();
+    assert_eq!(lines.len(), 12, "{lines:#?}");
+    assert_eq!(
+        lines[0],
+        r#"INFO credentials renewed workspace="ws-1" access_key_id="ASIA" valid_for_seconds=36000"#
+    );
+    assert!(
+        lines[1].ends_with("more_since_the_last_line=10"),
+        "{}",
+        lines[1]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_sts_is_a_line_at_each_end() {
+    let (lines, _guard) = Lines::caught();
+    let mut answers = vec![Ok(())];
+    answers.extend(std::iter::repeat_n(SOON, 40));
+    answers.push(Ok(()));
+    let Life { cache, .. } = live(HOUR, Duration::ZERO, answers);
+    cache.get().await.unwrap();
+    tokio::time::sleep(HOUR).await;
+    let lines = lines.take();
+    let messages: Vec<&str> = lines
+        .iter()
+        .map(|line| line.split(" workspace").next().unwrap())
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            "INFO credentials renewed",
+            "WARN credentials were not renewed",
+            "INFO credentials renewed",
+            "INFO credentials are renewed again",
+        ],
+        "{lines:#?}"
+    );
+    assert!(lines[3].ends_with("count=40"), "{}", lines[3]);
 }
