@@ -227,6 +227,7 @@ fn secrets_are_withheld() {
 fn a_proxys_password_is_withheld_with_and_without_a_scheme() {
     for proxy in [
         "socks5://me:hunter2@proxy:1",
+        "me:hunter2://x@proxy:port",
         "me:hunter2@proxy:port",
         "http://me:hunter2@proxy/path",
     ] {
