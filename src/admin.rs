@@ -13,6 +13,8 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 
+use crate::browser::{Names, Purpose};
+use crate::head;
 use crate::listener::{Closed, Service};
 use crate::router::Router;
 use crate::telemetry::{Format, Telemetry};
@@ -26,6 +28,8 @@ pub struct Admin {
     pub router: Arc<Router>,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
+    /// By which names browsers may call.
+    pub names: Names,
     /// Whether the sidecar is about to leave.
     pub draining: watch::Receiver<bool>,
 }
@@ -57,16 +61,18 @@ impl Admin {
                 Bytes::from_static(b"served here: /livez, /readyz, /metrics\n"),
             ),
         };
-        let mut response = Response::new(Full::from(body));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        }
-        response
+        respond(status, kind, body)
+    }
+
+    /// Why a request is not answered, if it is not.
+    fn turned_away(&self, request: &Request<Incoming>) -> Option<(StatusCode, String)> {
+        let host = match head::host(request) {
+            Ok(host) => host,
+            Err(why) => return Some((StatusCode::BAD_REQUEST, why.to_string())),
+        };
+        let admitted = self.names.admit(request, host.as_ref(), Purpose::Probe);
+        let why = admitted.err()?;
+        Some((StatusCode::FORBIDDEN, why.to_string()))
     }
 
     /// Ready is who can serve a sender: of several workspaces one that lacks something must not take the others away.
@@ -110,10 +116,28 @@ impl Admin {
     }
 }
 
+fn respond(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    response
+}
+
 impl Service for Admin {
     type Body = Full<Bytes>;
 
     async fn call(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
-        Ok(self.answer(&request.into_parts().0))
+        let turned_away = self.turned_away(&request);
+        let (head, _) = request.into_parts();
+        Ok(match turned_away {
+            None => self.answer(&head),
+            Some((status, why)) => respond(status, PLAIN, format!("{why}\n").into()),
+        })
     }
 }

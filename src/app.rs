@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::admin::Admin;
+use crate::browser::Names;
 use crate::clock::Clock;
 use crate::config::{Config, Drain};
 use crate::door::{Door, DoorError};
@@ -142,11 +143,16 @@ impl<L: Accept> App<L> {
         let drain = config.drain.clone();
         let door = Arc::new(Door::open(&config.door)?);
         let (shown, shared) = (Arc::clone(&telemetry), Arc::clone(&door));
+        let names = Names {
+            allowed: config.allow_host.clone(),
+            certified: false,
+        };
         let reloader = Reloader::start(config, outside, shared, clock.clone(), shown)?;
         let (draining, is_draining) = watch::channel(false);
         let admin = Admin {
             router: Arc::clone(reloader.router()),
             telemetry,
+            names,
             draining: is_draining,
         };
         Ok(Self {

@@ -4,7 +4,7 @@
 //! A batch:
 //!
 //! ```text
-//! sender ─▶ listener (door) ─▶ router ─▶ batch::{media ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
+//! sender ─▶ listener (door) ─▶ router (head, browser) ─▶ batch::{media ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
 //!                                                                                                       ▲        └─ connections, dial, resolve, tls
 //! ```
 //!
@@ -32,6 +32,7 @@
 pub mod admin;
 pub mod app;
 pub mod batch;
+pub mod browser;
 pub mod check;
 pub mod cli;
 pub mod clock;
@@ -42,6 +43,7 @@ pub mod dial;
 pub mod door;
 pub mod drain;
 pub mod faults;
+pub mod head;
 pub mod http_date;
 pub mod listener;
 pub mod query;

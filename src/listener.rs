@@ -3,7 +3,8 @@
 //! In: a bound socket, the [`Door`] before it, a [`Service`] and the moment to stop. Out: when [`serve`] returns, nothing is in flight any more or the
 //! grace is over. The number of connections is capped; over it new ones wait in the kernel's backlog. A head that comes
 //! slowly is closed and never answered 408, which Prometheus takes as "drop the batch". A sender that shuts its side
-//! down after the body is still served to the end.
+//! down after the body is still served to the end. A connection on which somebody else may see another next request than we
+//! do is closed after the answer.
 
 use std::error::Error;
 use std::future::Future;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -26,6 +28,7 @@ use tokio::task::JoinSet;
 
 use crate::door::{self, Client, Door};
 use crate::faults::{Told, Watch};
+use crate::head;
 use crate::telemetry::Connections;
 
 /// Counts the idle time of a kept-alive connection too.
@@ -195,7 +198,16 @@ pub async fn connection<S: Service, C>(
                 if let Some(client) = &client {
                     request.extensions_mut().insert(client.clone());
                 }
-                service.call(request)
+                let last = head::is_last(&request);
+                let service = &service;
+                async move {
+                    let mut response = service.call(request).await?;
+                    if last {
+                        let close = HeaderValue::from_static("close");
+                        response.headers_mut().insert(CONNECTION, close);
+                    }
+                    Ok::<_, Closed>(response)
+                }
             }),
         );
     tokio::pin!(served);

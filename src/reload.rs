@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::browser::Names;
 use crate::clock::Clock;
 use crate::config::{Config, Rejected, Workspace};
 use crate::door::Door;
@@ -102,7 +103,12 @@ impl Reloader {
         let watch = |subject| Watch::over(subject, None, telemetry.faults(), &clock);
         let (strays, faults) = (watch(&STRAYS), watch(&CONFIGURATION));
         let routes = Routes::new(workspaces);
-        let router = Arc::new(Router::new(routes, door, &telemetry, strays));
+        let names = Names {
+            allowed: config.allow_host.clone(),
+            certified: door.acceptor().is_some(),
+        };
+        let router = Router::new(routes, door, names, &telemetry, strays);
+        let router = Arc::new(router);
         Ok(Self(Arc::new(Shared {
             router,
             telemetry,

@@ -1,7 +1,8 @@
 //! Which workspace a request is for.
 //!
 //! In: a request on the senders' port, which is the readers' too. Out: its answer, by the workspace that the path names. The path of a sender only
-//! ever selects among what is configured; it is never forwarded, so nothing can be signed for anything else.
+//! ever selects among what is configured; it is never forwarded, so nothing can be signed for anything else. A request that
+//! can be read in two ways, or that a page of another site may be behind, selects nothing.
 //!
 //! | path | workspace |
 //! |---|---|
@@ -22,9 +23,11 @@ use hyper::{Request, Response};
 use tokio::time::Instant;
 
 use crate::batch::verdict::{Answer, Verdict};
+use crate::browser::{Names, Purpose};
 use crate::door::Door;
 use crate::drain::Senders;
 use crate::faults::{Told, Watch};
+use crate::head;
 use crate::listener::{Closed, Service};
 use crate::query::Unanswered;
 use crate::query::api::Api;
@@ -41,6 +44,7 @@ pub struct Router {
     nowhere_queries: QueryMeters,
     strays: Watch,
     door: Arc<Door>,
+    names: Names,
     /// For leaving.
     pub senders: Senders,
 }
@@ -144,15 +148,22 @@ fn split(path: &str) -> Option<(Option<&str>, &str)> {
 // === impl Router ===
 
 impl Router {
-    /// Answers by `routes` whom `door` lets in.
+    /// Answers by `routes` whom `door` lets in and who calls by one of `names`.
     #[must_use]
-    pub fn new(routes: Routes, door: Arc<Door>, telemetry: &Telemetry, strays: Watch) -> Self {
+    pub fn new(
+        routes: Routes,
+        door: Arc<Door>,
+        names: Names,
+        telemetry: &Telemetry,
+        strays: Watch,
+    ) -> Self {
         Self {
             routes: ArcSwap::from_pointee(routes),
             nowhere: telemetry.unrouted(),
             nowhere_queries: telemetry.queries(""),
             strays,
             door,
+            names,
             senders: Senders::default(),
         }
     }
@@ -187,14 +198,31 @@ impl Router {
         Ok(response.map(Either::Left))
     }
 
+    fn find(&self, request: &Request<Incoming>) -> Result<Arc<Running>, Verdict> {
+        let host = head::host(request)?;
+        self.names.admit(request, host.as_ref(), Purpose::Batch)?;
+        if !self.door.lets_in(request.headers()) {
+            return Err(Verdict::NotLetIn);
+        }
+        self.routes().find(request.uri().path()).map(Arc::clone)
+    }
+
+    fn find_queries(
+        &self,
+        request: &Request<Incoming>,
+        key: Option<&str>,
+    ) -> Result<Arc<Running>, Unanswered> {
+        let host = head::host(request)?;
+        self.names.admit(request, host.as_ref(), Purpose::Query)?;
+        if !self.door.lets_in(request.headers()) {
+            return Err(Unanswered::NotLetIn);
+        }
+        self.routes().find_queries(key).map(Arc::clone)
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let started = Instant::now();
-        let found = if self.door.lets_in(request.headers()) {
-            self.routes().find(request.uri().path()).map(Arc::clone)
-        } else {
-            Err(Verdict::NotLetIn)
-        };
-        match found {
+        match self.find(&request) {
             Ok(running) => {
                 self.strays.well();
                 running.pipeline.answer(request).await.answer()
@@ -216,11 +244,7 @@ impl Service for Router {
         if let Some((key, below)) = split(request.uri().path())
             && let Some(api) = Api::at(below)
         {
-            let found = if self.door.lets_in(request.headers()) {
-                self.routes().find_queries(key).map(Arc::clone)
-            } else {
-                Err(Unanswered::NotLetIn)
-            };
+            let found = self.find_queries(&request, key);
             return self.query(found, api, request).await;
         }
         let in_flight = self.senders.begin();

@@ -9,14 +9,15 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Config, Surroundings};
-use amp_sidecar::door::Door;
 use amp_sidecar::listener;
-use amp_sidecar::router::{Router, Routes};
+use amp_sidecar::reload::Reloader;
+use amp_sidecar::router::Router;
 use amp_sidecar::telemetry::Telemetry;
-use amp_sidecar::workspace::{Running, Way};
+use amp_sidecar::workspace::Way;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -112,15 +113,14 @@ async fn start(upstream: Arc<Upstream>, token: i32) -> Arc<Router> {
         }
     });
     let config = config(&place, token);
-    let telemetry = Telemetry::new();
-    let way = Way::new(&config).unwrap();
-    let running =
-        Running::start(&config.workspaces[0], &way, &Clock::system(), &telemetry).unwrap();
-    while running.missing().is_some() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    let way = Box::new(Way::new(&config).unwrap());
+    let (door, telemetry) = (Arc::default(), Arc::new(Telemetry::new()));
+    let reloader = Reloader::start(config, way, door, Clock::system(), telemetry).unwrap();
+    let router = Arc::clone(reloader.router());
+    while router.routes().workspaces()[0].missing().is_some() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let routes = Routes::new(vec![Arc::new(running)]);
-    Arc::new(Router::new(routes, Arc::new(Door::default()), &telemetry))
+    router
 }
 
 fn config(place: &str, token: i32) -> Config {

@@ -22,7 +22,9 @@ use hyper::{HeaderMap, Response, StatusCode};
 
 use crate::batch::inspect::Malformed;
 use crate::batch::written::Written;
+use crate::browser::Foreign;
 use crate::connections::TransportFault;
+use crate::head::Ambiguous;
 
 /// A longer pause silences newer Prometheus past the end of an outage.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -31,7 +33,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub const SERVED: &str = "POST /api/v1/remote_write, /api/v1/write and /workspaces/<id or name>/api/v1/remote_write of a configured workspace, and its query API where --allow-query is given";
 
 /// The names of all outcomes.
-pub const OUTCOMES: [&str; 24] = [
+pub const OUTCOMES: [&str; 26] = [
     "stored",
     "no_credentials",
     "unauthenticated",
@@ -51,9 +53,11 @@ pub const OUTCOMES: [&str; 24] = [
     "too_large",
     "unsupported_media",
     "not_let_in",
+    "from_a_browser",
     "ambiguous_path",
     "no_such_path",
     "method_not_allowed",
+    "ambiguous_head",
     "slow_sender",
     "sender_gone",
 ];
@@ -175,6 +179,8 @@ pub enum Verdict {
     },
     /// The request shows no valid bearer token. Tokens rotate on both sides, seldom at the same moment.
     NotLetIn,
+    /// A page of another site may be behind the request. A sender that says by mistake what browsers say keeps its samples.
+    FromABrowser(Foreign),
     /// The path names no workspace, and there are several.
     AmbiguousPath {
         /// Of the workspaces that it could mean.
@@ -184,6 +190,8 @@ pub enum Verdict {
     NoSuchPath,
     /// The path takes another method.
     MethodNotAllowed,
+    /// The request can be read in two ways, which none of a real sender can.
+    AmbiguousHead(Ambiguous),
     /// The body came too slowly.
     SlowSender,
     /// The connection broke before the body was complete.
@@ -240,9 +248,11 @@ impl Verdict {
             Self::TooLarge { .. } => "too_large",
             Self::UnsupportedMedia { .. } => "unsupported_media",
             Self::NotLetIn => "not_let_in",
+            Self::FromABrowser(_) => "from_a_browser",
             Self::AmbiguousPath { .. } => "ambiguous_path",
             Self::NoSuchPath => "no_such_path",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::AmbiguousHead(_) => "ambiguous_head",
             Self::SlowSender => "slow_sender",
             Self::SenderGone => "sender_gone",
         }
@@ -271,9 +281,11 @@ impl Verdict {
             | Self::Unsigned { .. }
             | Self::Overloaded
             | Self::NotLetIn
+            | Self::FromABrowser(_)
             | Self::AmbiguousPath { .. }
             | Self::NoSuchPath
             | Self::MethodNotAllowed
+            | Self::AmbiguousHead(_)
             | Self::SlowSender
             | Self::SenderGone => None,
         }
@@ -298,13 +310,15 @@ impl Verdict {
             | Self::Unsigned { .. }
             | Self::Overloaded
             | Self::NotLetIn
+            | Self::FromABrowser(_)
             | Self::AmbiguousPath { .. } => (again, None),
             Self::Throttled { pause, .. } => (again, Some(pause.unwrap_or(Duration::from_secs(1)))),
             Self::AmpFailing { status, pause, .. } => (*status, *pause),
 
-            Self::SeriesLimit { .. } | Self::Refused { .. } | Self::Malformed(_) => {
-                (StatusCode::BAD_REQUEST, None)
-            }
+            Self::SeriesLimit { .. }
+            | Self::Refused { .. }
+            | Self::Malformed(_)
+            | Self::AmbiguousHead(_) => (StatusCode::BAD_REQUEST, None),
             Self::RefusedOther { status, .. } => (*status, None),
             Self::TooLargeForAmp { .. } | Self::TooLarge { .. } => {
                 (StatusCode::PAYLOAD_TOO_LARGE, None)
@@ -314,6 +328,18 @@ impl Verdict {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
         };
         Answer::Respond(explained(status, pause, self))
+    }
+}
+
+impl From<Foreign> for Verdict {
+    fn from(why: Foreign) -> Self {
+        Self::FromABrowser(why)
+    }
+}
+
+impl From<Ambiguous> for Verdict {
+    fn from(why: Ambiguous) -> Self {
+        Self::AmbiguousHead(why)
     }
 }
 
@@ -353,6 +379,8 @@ impl fmt::Display for Verdict {
             Self::NotLetIn => f.write_str(
                 "not let in: the request needs `Authorization: Bearer` with a token of --listen-bearer-token-file",
             ),
+            Self::FromABrowser(why) => why.fmt(f),
+            Self::AmbiguousHead(why) => why.fmt(f),
             Self::AmbiguousPath { names } => write!(
                 f,
                 "several workspaces are configured: write to /workspaces/<name>/api/v1/remote_write with one of {}",

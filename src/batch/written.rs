@@ -13,6 +13,9 @@ const NAMES: [HeaderName; 3] = [
     HeaderName::from_static("x-prometheus-remote-write-exemplars-written"),
 ];
 
+/// No number of samples has more digits.
+const LONGEST: usize = 20;
+
 /// Those of the headers that AMP sent.
 #[derive(Debug, Clone, Default)]
 pub struct Written(HeaderMap);
@@ -20,10 +23,13 @@ pub struct Written(HeaderMap);
 // === impl Written ===
 
 impl Written {
-    /// Takes them from an answer of AMP.
+    /// Takes them from an answer of AMP; what is no number says nothing.
     #[must_use]
     pub fn of(answer: &HeaderMap) -> Self {
-        let named = |name| Some((name, answer.get(name)?));
+        let is_number = |value: &&HeaderValue| {
+            value.len() <= LONGEST && value.as_bytes().iter().all(u8::is_ascii_digit)
+        };
+        let named = |name| Some((name, answer.get(name).filter(is_number)?));
         Self(
             NAMES
                 .iter()

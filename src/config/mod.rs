@@ -48,6 +48,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What is asked of those who write from elsewhere.
     pub door: DoorFiles,
+    /// By which names browsers and readers may call, beside addresses and localhost.
+    pub allow_host: Vec<String>,
     /// Where probes and metrics are served.
     pub admin_listen: SocketAddr,
     /// At least one; their names and ids are distinct.
@@ -224,6 +226,7 @@ impl Config {
         [
             ("--listen", self.listen == other.listen),
             ("what --listen asks of senders", self.door == other.door),
+            ("--allow-host", self.allow_host == other.allow_host),
             ("--admin-listen", self.admin_listen == other.admin_listen),
             (
                 "--drain-idle and --drain-timeout",

@@ -60,6 +60,7 @@ impl<'a> Reader<'a> {
     fn config(&mut self) -> Option<Config> {
         self.file = self.file()?;
         let listen = self.listen();
+        let allow_host = self.list(&settings::ALLOW_HOST, values::host_name);
         let admin_listen = self.parse(&settings::ADMIN_LISTEN, values::socket_address);
         let same =
             |(listen, _): &(SocketAddr, _)| listen.port() != 0 && Some(*listen) == admin_listen;
@@ -78,6 +79,7 @@ impl<'a> Reader<'a> {
             file: self.given(&settings::CONFIG).map(PathBuf::from),
             listen,
             door,
+            allow_host: allow_host?,
             admin_listen: admin_listen?,
             workspaces: workspaces?,
             ca_bundle: self.given(&settings::CA_BUNDLE).map(PathBuf::from),

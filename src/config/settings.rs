@@ -50,6 +50,8 @@ settings! {
         "File of bearer tokens, one a line: senders must show one of them";
     CLIENT_SHARE: "client-share", ["AMP_SIDECAR_CLIENT_SHARE"], "PERCENT", "50%",
         "How much of --max-inflight-bytes and of the requests at once one client may hold where --listen is not loopback";
+    ALLOW_HOST: "allow-host", ["AMP_SIDECAR_ALLOW_HOST"], "NAME...", "[none]",
+        "A name by which browsers and readers may call this, beside addresses and localhost; senders and scrapers may use any";
     ADMIN_LISTEN: "admin-listen", ["AMP_SIDECAR_ADMIN_LISTEN"], "ADDRESS:PORT", "[::]:8006",
         "Where /livez, /readyz and /metrics are served, by IPv6 and IPv4; nothing secret is";
     REGION: "region", ["AWS_REGION", "AWS_DEFAULT_REGION"], "REGION", "[from the host of --remote-write-url]",
@@ -178,6 +180,7 @@ const OF_THE_PROCESS: &[&Setting] = &[
     &LISTEN_TLS_KEY,
     &LISTEN_CLIENT_CA,
     &LISTEN_BEARER_TOKEN_FILE,
+    &ALLOW_HOST,
     &ADMIN_LISTEN,
     &CA_BUNDLE,
     &HTTPS_PROXY,

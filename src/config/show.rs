@@ -38,6 +38,7 @@ impl Display for Config {
                 top.put(setting, path.display());
             }
         }
+        top.put_list(&settings::ALLOW_HOST, self.allow_host.iter().cloned());
         top.put(&settings::ADMIN_LISTEN, self.admin_listen);
         if let Some(path) = &self.ca_bundle {
             top.put(&settings::CA_BUNDLE, path.display());
@@ -336,6 +337,7 @@ mod tests {
         let settings = [
             ("https-proxy", "http://me:hunter2@proxy.example:3128"),
             ("allow-query", "true"),
+            ("allow-host", "sidecar.example"),
         ];
         let mut shown = tests::read(&settings, MINIMAL).unwrap().to_string();
         let key = ("otlp-headers", "api-key=hunter2");

@@ -36,6 +36,17 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Expected> {
         .or_else(|_| expected("an address and a port, as 127.0.0.1:8005 or [::1]:8005"))
 }
 
+/// A host's name as browsers write it, without a port.
+pub(super) fn host_name(text: &str) -> Result<String, Expected> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if text.len() > 253 || !text.chars().all(plain) {
+        return expected(
+            "names of hosts without scheme, port and path, as amp-sidecar.monitoring.svc",
+        );
+    }
+    Ok(text.trim_end_matches('.').to_ascii_lowercase())
+}
+
 pub(super) fn switch(text: &str) -> Result<bool, Expected> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" => Ok(true),

@@ -74,6 +74,12 @@ pub fn of_verdict(verdict: &Verdict) -> Option<String> {
         Verdict::AmbiguousPath { .. } => "let the sender's url name the workspace",
         Verdict::NoSuchPath => PROMETHEUS_PATH.mend,
         Verdict::MethodNotAllowed => "let nothing but remote write be sent here",
+        Verdict::FromABrowser(_) => {
+            "where this is a sender, let it send no Origin and no Sec-Fetch-Site (remote_write.headers); where it is you, use an address, localhost or a name of --allow-host"
+        }
+        Verdict::AmbiguousHead(_) => {
+            "no sender writes such a request: see who sends it, or what on the way rewrites it"
+        }
         Verdict::SlowSender => "see what slows the sender or the way from it down; it sends again",
         Verdict::SenderGone => "a sender that restarts breaks off; it sends again",
     };

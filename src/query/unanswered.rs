@@ -15,15 +15,23 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE, X_CONTEN
 use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
 
+use crate::browser::Foreign;
 use crate::check::mistakes::AMP_CREDENTIALS;
 use crate::connections::TransportFault;
 use crate::credentials::Unavailable;
 use crate::faults::mend;
+use crate::head::Ambiguous;
 use crate::sigv4::SigningError;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
+    /// The request can be read in two ways.
+    #[error(transparent)]
+    AmbiguousHead(#[from] Ambiguous),
+    /// A page of another site may be behind it.
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
     /// The reader has no token that is taken here.
     #[error(
         "not let in: the request needs `Authorization: Bearer` with a token of --listen-bearer-token-file"
@@ -185,7 +193,9 @@ impl Unanswered {
             Self::Said { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS => {
                 Some("query_throttled")
             }
-            Self::NotLetIn
+            Self::AmbiguousHead(_)
+            | Self::Foreign(_)
+            | Self::NotLetIn
             | Self::Off
             | Self::Ambiguous { .. }
             | Self::NoSuchWorkspace
@@ -214,7 +224,9 @@ impl Unanswered {
             Self::NotTaken { .. } => Some(AMP_CREDENTIALS.mend.to_owned()),
             Self::Busy { .. } => Some("let readers ask less at once".to_owned()),
             Self::TimedOut => Some("ask for less, or raise --query-timeout".to_owned()),
-            Self::NotLetIn
+            Self::AmbiguousHead(_)
+            | Self::Foreign(_)
+            | Self::NotLetIn
             | Self::Off
             | Self::Ambiguous { .. }
             | Self::NoSuchWorkspace
@@ -239,7 +251,7 @@ impl Unanswered {
                 (StatusCode::NOT_FOUND, "not_found")
             }
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "bad_data"),
-            Self::Parameter(_) => (StatusCode::BAD_REQUEST, "bad_data"),
+            Self::AmbiguousHead(_) | Self::Parameter(_) => (StatusCode::BAD_REQUEST, "bad_data"),
             Self::LongUrl { .. } => (StatusCode::URI_TOO_LONG, "bad_data"),
             Self::LargeForm { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "bad_data"),
             Self::NoForm => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_data"),
@@ -247,7 +259,7 @@ impl Unanswered {
             Self::Busy { .. } | Self::NoCredentials(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
-            Self::Denied { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::Foreign(_) | Self::Denied { .. } => (StatusCode::FORBIDDEN, "forbidden"),
             Self::NotTaken { .. } | Self::Unreachable(_) | Self::Unfit { .. } => {
                 (StatusCode::BAD_GATEWAY, "unavailable")
             }

@@ -13,6 +13,7 @@
 )]
 
 mod bodies;
+mod browser;
 mod cgroup;
 mod check;
 mod corpora;
@@ -21,7 +22,9 @@ mod crowd;
 mod data_path;
 mod demo;
 mod foreign_sts;
+mod framing;
 mod gateway;
+mod hostile_answers;
 mod hostile_senders;
 mod identities;
 mod leaving;
@@ -29,6 +32,7 @@ mod logging;
 mod metrics;
 mod namespace;
 mod network;
+mod only_ours_is_signed;
 mod prometheus;
 mod proxies;
 mod reading;

@@ -46,11 +46,13 @@ fn one_of_each() -> Vec<Verdict> {
         Verdict::TooLarge { limit: 1 },
         Verdict::UnsupportedMedia { what: said() },
         Verdict::NotLetIn,
+        Verdict::FromABrowser(Foreign::Name { name: said() }),
         Verdict::AmbiguousPath {
             names: vec!["a".to_owned(), "b".to_owned()],
         },
         Verdict::NoSuchPath,
         Verdict::MethodNotAllowed,
+        Verdict::AmbiguousHead(Ambiguous::Host(said())),
         Verdict::SlowSender,
         Verdict::SenderGone,
     ]
@@ -114,8 +116,11 @@ fn a_batch_is_lost_exactly_where_the_sender_drops_it() {
             Answer::Close => false,
             Answer::Respond(response) => response.status().is_client_error(),
         };
-        // A request for another path is no batch of ours.
-        let ours = !matches!(verdict, Verdict::NoSuchPath | Verdict::MethodNotAllowed);
+        // A request for another path is no batch of ours, and no sender's is ambiguous.
+        let ours = !matches!(
+            verdict,
+            Verdict::NoSuchPath | Verdict::MethodNotAllowed | Verdict::AmbiguousHead(_)
+        );
         assert_eq!(verdict.lost().is_some(), dropped && ours, "{verdict:?}");
     }
 }

@@ -107,7 +107,7 @@ async fn readers_that_do_not_read_keep_no_place() {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         let mut tcp = socket.connect(rig.host.parse().unwrap()).await.unwrap();
-        let request = format!("GET {LABELS} HTTP/1.1\r\nhost: x\r\n\r\n");
+        let request = format!("GET {LABELS} HTTP/1.1\r\nhost: localhost\r\n\r\n");
         tcp.write_all(request.as_bytes()).await.unwrap();
         let mut head = [0; 16];
         tcp.read_exact(&mut head).await.unwrap();
