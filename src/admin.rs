@@ -70,7 +70,11 @@ impl Admin {
             Ok(host) => host,
             Err(why) => return Some((StatusCode::BAD_REQUEST, why.to_string())),
         };
-        let admitted = self.names.admit(request, host.as_ref(), Purpose::Probe);
+        let purpose = match request.uri().path() {
+            "/livez" | "/readyz" | "/metrics" => Purpose::Probe,
+            _ => Purpose::Page,
+        };
+        let admitted = self.names.admit(request, host.as_ref(), purpose);
         let why = admitted.err()?;
         Some((StatusCode::FORBIDDEN, why.to_string()))
     }

@@ -16,7 +16,7 @@ use crate::browser::Names;
 use crate::clock::Clock;
 use crate::config::{Config, Drain};
 use crate::door::{Door, DoorError};
-use crate::faults::{CONNECTIONS, DOOR, Watch};
+use crate::faults::{CONNECTIONS, DOOR, SPANS, Watch};
 use crate::listener::{self, Accept};
 use crate::reload::{ReloadError, Reloader};
 use crate::telemetry::Telemetry;
@@ -133,8 +133,9 @@ impl<L: Accept> App<L> {
             None => None,
             Some(tracing) => {
                 let (roots, network) = (&config.extra_roots, &config.network);
+                let faults = Watch::over(&SPANS, None, telemetry.faults(), &clock);
                 let (traces, exporting) =
-                    Traces::start(tracing, roots, network, telemetry.spans())?;
+                    Traces::start(tracing, roots, network, telemetry.spans(), faults)?;
                 telemetry.trace(traces);
                 Some(exporting)
             }

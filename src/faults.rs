@@ -104,6 +104,15 @@ pub const CONFIGURATION: Subject = Subject {
     each_reason: true,
 };
 
+/// Spans that do not come to the collector.
+pub const SPANS: Subject = Subject {
+    begins: "spans are lost",
+    goes_on: "spans are still lost",
+    ends: "spans are exported again",
+    quiet: Some(Duration::from_secs(30)),
+    each_reason: false,
+};
+
 /// What one fault comes to, in words that hold no secret.
 #[derive(Debug, Clone)]
 pub struct Told {

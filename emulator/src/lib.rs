@@ -19,6 +19,7 @@
 //! - [`peers`]: real processes around a world, and the comparison of what was sent with what was stored.
 //! - [`demo`]: all of it together, with things going wrong one after the other.
 //! - [`matrix`]: every fault, played with real senders: does a sample get lost?
+//! - [`compare`]: what the sidecar costs beside other proxies.
 //!
 //! It never depends on the sidecar, nor on the library that the sidecar signs
 //! with: neither can hide the other's mistake.
@@ -26,6 +27,7 @@
 mod admin;
 pub mod amp;
 pub mod clock;
+pub mod compare;
 pub mod demo;
 pub mod entra;
 pub mod fault;
@@ -39,6 +41,7 @@ mod jwt;
 pub mod matrix;
 mod oidc;
 pub mod peers;
+pub mod secrets;
 pub mod sessions;
 mod sigv4;
 pub mod sts;

@@ -3,8 +3,9 @@
 //! `serve` starts a world, tells how to reach it and runs until it is told to
 //! stop; everything that changes meanwhile (faults, clock, tokens) goes over
 //! the admin endpoint. `demo` runs a world, the sidecar and a sender by itself,
-//! `prove` many of them, with a fault each.
+//! `prove` many of them, with a fault each; `compare` measures it beside others.
 
+mod measure;
 mod prove;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -39,6 +40,10 @@ enum Command {
     /// Prove with real senders that no fault costs a sample.
     #[command(alias = "matrix")]
     Prove(prove::Prove),
+    /// Measure what amp-sidecar costs beside other proxies; benches/compare fetches them before.
+    Compare(measure::Compare),
+    /// Count the instructions of a batch under valgrind; scripts/instructions holds them against a baseline.
+    Instructions(measure::Instructions),
 }
 
 #[derive(Debug, Args)]
@@ -126,6 +131,13 @@ async fn main() -> ExitCode {
             _ = tokio::signal::ctrl_c() => ExitCode::FAILURE,
             proved = options.run() => proved.unwrap_or_else(|error| failed(&error)),
         },
+        Command::Compare(options) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => ExitCode::FAILURE,
+            compared = options.run() => compared.unwrap_or_else(|error| failed(&error)),
+        },
+        Command::Instructions(options) => {
+            options.run().await.unwrap_or_else(|error| failed(&error))
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 use rsa::rand_core::{OsRng, RngCore as _};
 
 use crate::iam::SessionPolicy;
+use crate::secrets::Secrets;
 
 const HELD_AT_MOST: usize = 50_000;
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -66,6 +67,7 @@ struct Issued {
     by_key: HashMap<String, Session>,
     order: VecDeque<String>,
     total: u64,
+    secrets: Secrets,
 }
 
 // === impl Sessions ===
@@ -115,6 +117,10 @@ impl Sessions {
         };
         let mut issued = self.lock();
         issued.total += 1;
+        issued
+            .secrets
+            .note("secret key", &session.secret_access_key);
+        issued.secrets.note("session token", &session.session_token);
         issued.order.push_back(session.access_key_id.clone());
         issued
             .by_key
@@ -138,6 +144,12 @@ impl Sessions {
         let mut issued = self.lock();
         issued.by_key.clear();
         issued.order.clear();
+    }
+
+    /// The secret keys and session tokens of all of them, revoked ones included.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(&'static str, String)> {
+        self.lock().secrets.all()
     }
 
     /// How many sessions were ever issued, revoked ones included.

@@ -24,7 +24,7 @@ pub mod verdict;
 pub mod wire;
 pub mod written;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Request;
@@ -42,20 +42,20 @@ use crate::workspace::Outside;
 use admission::{Admission, Admitted};
 use deliver::Delivery;
 use frames::Frames;
-use inspect::{Contents, Inspector, Version};
+use inspect::{Contents, Inspectors, Version};
 use media::Media;
 use receive::Received;
 use spent::{Spent, timed};
 use verdict::{Answer, Verdict};
 
-/// What an inspector may take without asking for room: it keeps as much between batches anyway.
+/// What an inspector may take without asking for room.
 const UNASKED: usize = 1 << 20;
 
 /// Takes batches for one workspace.
 #[derive(Debug)]
 pub struct Pipeline {
     admission: Admission,
-    inspectors: Mutex<Vec<Inspector>>,
+    inspectors: Inspectors,
     delivery: Delivery,
     meters: Arc<Meters>,
     faults: Watch,
@@ -101,7 +101,7 @@ impl Pipeline {
                 workspace.limits.max_inflight_bytes,
                 workspace.limits.client_share_percent,
             ),
-            inspectors: Mutex::default(),
+            inspectors: Inspectors::default(),
             delivery: Delivery::new(workspace, way, credentials, clock, Arc::clone(&meters))?,
             meters,
             faults,
@@ -236,9 +236,9 @@ impl Pipeline {
         let body = frames.contiguous();
         let asking = self.room_to_unpack(&body, admitted);
         let room = timed(&mut spent.admission, asking).await?;
-        let mut inspector = self.inspectors().pop().unwrap_or_default();
+        let mut inspector = self.inspectors.take();
         let inspected = inspector.inspect(&body, version, room);
-        self.inspectors().push(inspector);
+        self.inspectors.keep(inspector);
         match inspected.map_err(Verdict::Malformed)? {
             inspect::Inspected::Counted(contents) => Ok(contents),
             inspect::Inspected::TooLarge { .. } => Ok(Contents::default()),
@@ -266,11 +266,5 @@ impl Pipeline {
     #[must_use]
     pub fn idle_connections(&self) -> usize {
         self.delivery.idle_connections()
-    }
-
-    fn inspectors(&self) -> std::sync::MutexGuard<'_, Vec<Inspector>> {
-        self.inspectors
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }

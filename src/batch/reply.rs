@@ -60,6 +60,17 @@ impl Reply {
     /// Takes from an answer what matters, and bounds it.
     #[must_use]
     pub fn new(status: StatusCode, headers: &HeaderMap, body: &[u8], verified: bool) -> Self {
+        if status.is_success() {
+            // Of nearly every answer there is nothing more to be told.
+            return Self {
+                status,
+                error_type: String::new(),
+                said: String::new(),
+                written: Written::of(headers),
+                pause: None,
+                date: None,
+            };
+        }
         let json: Option<JsonError> = serde_json::from_slice(body).ok();
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let error_type = header("x-amzn-errortype").map(str::to_owned);
@@ -81,9 +92,7 @@ impl Reply {
             pause: header(RETRY_AFTER.as_str())
                 .and_then(|text| text.parse().ok())
                 .map(Duration::from_secs),
-            date: (verified && !status.is_success())
-                .then(|| http_date::of(headers))
-                .flatten(),
+            date: verified.then(|| http_date::of(headers)).flatten(),
         }
     }
 

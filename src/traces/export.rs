@@ -1,8 +1,8 @@
 //! The one task that brings spans to the collector, and says when it cannot.
 //!
 //! In: the [`Queue`]. Out: exports, one after the other, each tried again while the collector may still take it and
-//! `--bsp-export-timeout` allows; what is not taken by then is dropped and counted. Trouble is one line of the log where it
-//! begins and one where it has been over for [`QUIET`], however many exports it met.
+//! `--bsp-export-timeout` allows; what is not taken by then is dropped and counted. Trouble is one fault
+//! to the log and the journal, however many exports it met.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,9 @@ use tokio::time::Instant;
 use super::collector::{Collector, SendError};
 use super::queue::Queue;
 use crate::config::Tracing;
+use crate::faults::{Told, Watch};
 use crate::telemetry::SpanMeters;
 
-/// How long trouble must be away to count as over.
-const QUIET: Duration = Duration::from_secs(30);
 /// Doubles from one try to the next.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -32,15 +31,9 @@ pub(super) struct Exporter {
     meters: SpanMeters,
     resource: ResourceAttributesWithSchema,
     timeout: Duration,
-    trouble: Option<Trouble>,
+    faults: Watch,
     /// Dropped by the queue, as far as was looked.
     seen_dropped: u64,
-}
-
-struct Trouble {
-    began: Instant,
-    last: Instant,
-    spans: u64,
 }
 
 // === impl Exporter ===
@@ -51,6 +44,7 @@ impl Exporter {
         collector: Collector,
         queue: Arc<Queue>,
         meters: SpanMeters,
+        faults: Watch,
     ) -> Self {
         Self {
             collector,
@@ -58,7 +52,7 @@ impl Exporter {
             meters,
             resource: resource(config),
             timeout: config.queue.timeout,
-            trouble: None,
+            faults,
             seen_dropped: 0,
         }
     }
@@ -96,14 +90,15 @@ impl Exporter {
             Ok(rejected) => {
                 let rejected = rejected.min(count);
                 self.meters.exported(count - rejected, rejected);
-                match newly + rejected {
-                    0 => self.well(),
-                    lost => self.trouble(lost, &"the collector takes fewer than there are"),
+                if newly + rejected == 0 {
+                    self.faults.well();
+                } else {
+                    self.lost(&"the collector takes fewer than there are");
                 }
             }
             Err(error) => {
                 self.meters.failed(count);
-                self.trouble(newly + count, &error);
+                self.lost(&error);
             }
         }
     }
@@ -130,32 +125,12 @@ impl Exporter {
         }
     }
 
-    fn trouble(&mut self, spans: u64, why: &dyn std::fmt::Display) {
-        let now = Instant::now();
-        match &mut self.trouble {
-            Some(trouble) => {
-                trouble.last = now;
-                trouble.spans += spans;
-            }
-            None => {
-                tracing::warn!(reason = %why, "spans are lost; batches are not held up by it");
-                self.trouble = Some(Trouble {
-                    began: now,
-                    last: now,
-                    spans,
-                });
-            }
-        }
-    }
-
-    fn well(&mut self) {
-        if let Some(Trouble { began, last, spans }) = self
-            .trouble
-            .take_if(|trouble| trouble.last.elapsed() >= QUIET)
-        {
-            let seconds = last.duration_since(began).as_secs_f32();
-            tracing::info!(seconds, spans, "spans are exported again");
-        }
+    fn lost(&self, why: &dyn std::fmt::Display) {
+        self.faults.met("spans_lost", || Told {
+            reason: why.to_string(),
+            mend: Some("see that --otlp-endpoint can be reached and takes what is sent; batches are not held up by it".to_owned()),
+            credentials_left: None,
+        });
     }
 }
 

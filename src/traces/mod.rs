@@ -39,6 +39,7 @@ pub use span::Span;
 
 use crate::config::{Network, Sampling, Tracing};
 use crate::credentials::call::ClientError;
+use crate::faults::Watch;
 use crate::telemetry::SpanMeters;
 use export::Exporter;
 use queue::{Entrance, Queue};
@@ -80,6 +81,7 @@ impl Traces {
         roots: &[rustls::pki_types::CertificateDer<'static>],
         network: &Network,
         meters: SpanMeters,
+        faults: Watch,
     ) -> Result<(Self, Exporting), TracesError> {
         let collector = Collector::new(config, roots, network)?;
         let queue = Arc::new(Queue::new(config.queue.clone(), meters.clone()));
@@ -91,7 +93,7 @@ impl Traces {
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
         let stop = Arc::new(Notify::new());
-        let exporter = Exporter::new(config, collector, queue, meters);
+        let exporter = Exporter::new(config, collector, queue, meters, faults);
         let task = tokio::spawn(exporter.run(Arc::clone(&stop)));
         tracing::info!(
             endpoint = %config.endpoint,

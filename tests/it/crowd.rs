@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use emulator::peers::sidecar::{Program, Sidecar};
-use emulator::world::{World, WorldConfig};
+use emulator::world::WorldConfig;
 use tokio::sync::Barrier;
 
 use crate::bodies;
 use crate::cgroup::Cgroup;
 use crate::rig::{V1, client};
+use crate::shown::World;
 
 const SENDERS: usize = 1000;
 const LIMIT: u64 = 64 << 20;

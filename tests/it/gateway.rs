@@ -8,7 +8,7 @@ use emulator::peers::compare::compare;
 use emulator::peers::prometheus::{Installed, Prometheus, Setup};
 use emulator::peers::sidecar::{Program, Sidecar};
 use emulator::peers::source::Source;
-use emulator::world::{World, WorldConfig};
+use emulator::world::WorldConfig;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use reqwest::{Certificate, Identity, StatusCode};
 use tempfile::TempDir;
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::bodies::{self, Batch};
 use crate::rig::{Rig, V1};
+use crate::shown::{self, World};
 
 const TOKEN: &str = "a-token-of-some-length";
 
@@ -54,6 +55,8 @@ struct Gateway {
 fn put(folder: &Path, (certificate, key): &(String, String)) {
     std::fs::write(folder.join("tls.crt"), certificate).unwrap();
     std::fs::write(folder.join("tls.key"), key).unwrap();
+    let lines = key.lines().filter(|line| line.len() > 40);
+    lines.for_each(|line| shown::mark("private key", line));
 }
 
 impl Gateway {
@@ -61,6 +64,7 @@ impl Gateway {
         let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
         put(folder.path(), &authority.issue());
         std::fs::write(folder.path().join("token"), TOKEN).unwrap();
+        shown::mark("bearer token", TOKEN);
         std::fs::write(folder.path().join("ca.crt"), authority.root()).unwrap();
         let file = |name: &str| folder.path().join(name).display().to_string();
         let (certificate, key) = (file("tls.crt"), file("tls.key"));

@@ -6,11 +6,12 @@ use std::time::Duration;
 use emulator::entra::{EntraConfig, TokenVersion};
 use emulator::fault::{Fault, FaultKind};
 use emulator::issuer::BrokenToken;
-use emulator::world::{Target, World, WorldConfig};
+use emulator::world::{Target, WorldConfig};
 use reqwest::StatusCode;
 
 use crate::bodies;
 use crate::rig::{Rig, V1, config_of, text};
+use crate::shown::World;
 
 const DOCUMENT: &str = include_str!("../../docs/identities.md");
 

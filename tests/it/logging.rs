@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use emulator::fault::{Fault, FaultKind};
-use emulator::world::{Target, World, WorldConfig};
+use emulator::world::{Target, WorldConfig};
 use reqwest::StatusCode;
 use serde_json::Value;
 
+use crate::shown::{self, World};
 use crate::{bodies, rig};
 
 const OUT: &str = "<ErrorResponse><Error><Code>ServiceUnavailable</Code><Message>come again</Message></Error></ErrorResponse>";
@@ -34,7 +35,9 @@ impl Program {
         let (said, into) = (process.stdout.take().unwrap(), Arc::clone(&lines));
         std::thread::spawn(move || {
             for line in BufReader::new(said).lines() {
-                let line = serde_json::from_str(&line.unwrap()).unwrap();
+                let line = line.unwrap();
+                shown::show(&line);
+                let line = serde_json::from_str(&line).unwrap();
                 into.lock().unwrap().push(line);
             }
         });

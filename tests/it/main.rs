@@ -42,6 +42,7 @@ mod sandbox;
 mod secrecy;
 mod setup;
 mod several;
+mod shown;
 mod splitting;
 mod the_program;
 mod token_access;

@@ -5,13 +5,14 @@
 
 use std::time::{Duration, Instant};
 
-use emulator::world::{Target, World, WorldConfig};
+use emulator::world::{Target, WorldConfig};
 use reqwest::StatusCode;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::bodies;
 use crate::namespace::{in_a_network_of_its_own, run};
 use crate::rig::Rig;
+use crate::shown::World;
 
 /// Another address of the loopback than all that must go on to be reached.
 const AWAY: &str = "127.0.0.9";

@@ -8,7 +8,9 @@ use emulator::peers::compare::compare;
 use emulator::peers::prometheus::{Installed, Prometheus, Setup};
 use emulator::peers::sidecar::{Program, Sidecar};
 use emulator::peers::source::Source;
-use emulator::world::{Target, World, WorldConfig};
+use emulator::world::{Target, WorldConfig};
+
+use crate::shown::World;
 
 const EXPIRED: &str = r#"{"message":"The security token included in the request is expired"}"#;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use emulator::entra::{EntraConfig, TokenVersion};
 use emulator::peers::process::Process;
 use emulator::peers::sidecar::{Program, Sidecar};
-use emulator::world::{World, WorldConfig};
+use emulator::world::WorldConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio_rustls::TlsAcceptor;
@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::bodies;
 use crate::namespace::in_a_network_of_its_own;
 use crate::rig::{V1, client, text};
+use crate::shown::{self, World};
 
 const AMP: &str = "aps-workspaces.us-east-1.amazonaws.com";
 const STS: &str = "sts.us-east-1.amazonaws.com";
@@ -39,6 +40,8 @@ impl Aws {
             ..config
         };
         let world = World::start(config).await.unwrap();
+        shown::mark("proxy's password", "s3cret-word");
+        shown::mark("proxy's password", "bWU6czNjcmV0LXdvcmQ");
         Self {
             amp: world.amp_url().replacen("127.0.0.1", AMP, 1),
             sts: world.sts_url().replacen("127.0.0.1", STS, 1),

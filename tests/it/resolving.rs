@@ -4,13 +4,14 @@ use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
 use emulator::peers::process::Process;
-use emulator::world::{World, WorldConfig};
+use emulator::world::WorldConfig;
 use reqwest::StatusCode;
 use tokio::process::Command;
 
 use crate::bodies;
 use crate::namespace::{in_a_network_of_its_own, instead_of, run};
 use crate::rig::Rig;
+use crate::shown::World;
 
 const AMP: &str = "aps-workspaces.us-east-1.amazonaws.com";
 

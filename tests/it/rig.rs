@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use amp_sidecar::app::{App, Stage};
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Config, Surroundings};
+use amp_sidecar::reload::Reloader;
 use emulator::peers::metrics::Metrics;
-use emulator::world::{World, WorldConfig};
+use emulator::world::WorldConfig;
 use reqwest::{Response, StatusCode};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::bodies::Batch;
+use crate::shown::{self, World};
 
 pub const V1: &str = "application/x-protobuf";
 pub const V2: &str = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
@@ -23,6 +25,7 @@ pub struct Rig {
     pub admin_host: String,
     pub stage: watch::Sender<Stage>,
     pub sidecar: JoinHandle<()>,
+    reloader: Reloader,
     client: reqwest::Client,
 }
 
@@ -43,11 +46,13 @@ pub fn config_of(env: &HashMap<&str, String>, more: &[(&str, &str)]) -> Config {
         pod_namespace: None,
         stdout_is_terminal: false,
     };
-    Config::read(
+    let config = Config::read(
         &|setting| flags.get(setting.flag).map(|value| (*value).to_owned()),
         &around,
     )
-    .unwrap()
+    .unwrap();
+    shown::show(&format!("{config}\n{config:?}"));
+    config
 }
 
 impl Rig {
@@ -69,6 +74,7 @@ impl Rig {
         let app = App::start(config, Clock::system()).await.unwrap();
         let host = app.address().unwrap().to_string();
         let admin_host = app.admin_address().unwrap().to_string();
+        let reloader = app.reloader();
         let (stage, wanted) = watch::channel(Stage::Serving);
         let sidecar = tokio::spawn(app.run(wanted));
         let client = client();
@@ -78,6 +84,7 @@ impl Rig {
             admin_host,
             stage,
             sidecar,
+            reloader,
             client,
         }
     }
@@ -105,6 +112,8 @@ impl Rig {
             .header("x-prometheus-remote-write-version", version)
             .send()
             .await
+            .inspect(|response| shown::show(&format!("{:?}", response.headers())))
+            .inspect_err(|error| shown::show(&error.to_string()))
     }
 
     pub async fn write(&self, batch: &Batch) -> StatusCode {
@@ -143,10 +152,7 @@ impl Rig {
             .send()
             .await
             .unwrap();
-        (
-            response.status(),
-            String::from_utf8(response.bytes().await.unwrap().to_vec()).unwrap(),
-        )
+        (response.status(), text(response).await)
     }
 
     /// The sum of a metric's series that bear these labels, as `name{label="value"}`; 0 where there is none yet.
@@ -176,6 +182,8 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         self.sidecar.abort();
+        // All that is alive, credentials and connections included.
+        shown::show(&format!("{:?}", self.reloader));
     }
 }
 
@@ -191,5 +199,7 @@ pub fn client() -> reqwest::Client {
 
 /// The text of an answer.
 pub async fn text(response: Response) -> String {
-    String::from_utf8(response.bytes().await.unwrap().to_vec()).unwrap()
+    let text = String::from_utf8(response.bytes().await.unwrap().to_vec()).unwrap();
+    shown::show(&text);
+    text
 }

@@ -6,7 +6,9 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use emulator::issuer::TokenSpec;
-use emulator::world::{World, WorldConfig};
+use emulator::world::WorldConfig;
+
+use crate::shown::World;
 mod aws;
 mod manifests;
 mod trust;

@@ -11,7 +11,7 @@ use amp_sidecar::reload::{ReloadError, Reloader};
 use emulator::amp::AmpConfig;
 use emulator::fault::{Fault, FaultKind};
 use emulator::peers::metrics::Metrics;
-use emulator::world::{Target, World, WorldConfig};
+use emulator::world::{Target, WorldConfig};
 use reqwest::StatusCode;
 use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::bodies::{self, Batch};
 use crate::rig::{self, V1};
+use crate::shown::World;
 
 /// Two worlds that know nothing of each other, and one sidecar before both.
 struct Pair {

@@ -33,6 +33,7 @@ use crate::fetch::Fetcher;
 use crate::front::{Answers, request_id};
 use crate::http::answer;
 use crate::jwt::{Jwks, Key};
+use crate::secrets::Secrets;
 use exchange::Form;
 
 /// The pool's key that signs access tokens, and that no Kubernetes issuer uses.
@@ -59,6 +60,7 @@ struct State {
     calls: VecDeque<EntraCall>,
     issued: u64,
     refused: u64,
+    secrets: Secrets,
 }
 
 /// One token request, as Entra judged it. Those that a fault answered are not among them.
@@ -120,6 +122,12 @@ impl Entra {
         self.lock().calls.iter().cloned().collect()
     }
 
+    /// The access tokens that were issued.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(&'static str, String)> {
+        self.lock().secrets.all()
+    }
+
     /// How many access tokens were issued.
     #[must_use]
     pub fn issued(&self) -> u64 {
@@ -159,11 +167,13 @@ impl Entra {
         });
         let life = config.token_life.as_secs();
         issued.map(|(claims, _)| {
+            let access_token = key.sign(&claims);
+            self.lock().secrets.note("access token", &access_token);
             json!({
                 "token_type": "Bearer",
                 "expires_in": life,
                 "ext_expires_in": life,
-                "access_token": key.sign(&claims),
+                "access_token": access_token,
             })
         })
     }

@@ -102,9 +102,24 @@ impl Sidecar {
         world: &World,
         flags: &[&str],
     ) -> Result<Self, PeerError> {
+        Self::start_towards(program, world, world.amp_url(), flags, &[]).await
+    }
+
+    /// The same, writing to `upstream` in place of the world's AMP, and with more in its environment.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub async fn start_towards(
+        program: &Program,
+        world: &World,
+        upstream: &str,
+        flags: &[&str],
+        environment: &[(String, String)],
+    ) -> Result<Self, PeerError> {
         let mut tried = 1;
         loop {
-            let launch = Launch::new(program, world, flags)?;
+            let mut launch = Launch::new(program, world, upstream, flags)?;
+            launch.environment.extend_from_slice(environment);
             match launch.run().await {
                 Err(PeerError::Ended { .. }) if tried < TRIES => tried += 1,
                 process => {
@@ -186,12 +201,16 @@ impl Sidecar {
 // === impl Launch ===
 
 impl Launch {
-    fn new(program: &Program, world: &World, flags: &[&str]) -> Result<Self, PeerError> {
+    fn new(
+        program: &Program,
+        world: &World,
+        upstream: &str,
+        flags: &[&str],
+    ) -> Result<Self, PeerError> {
         let [listen, admin] = free_ports().map_err(|source| PeerError::Place {
             program: program.name().to_owned(),
             source,
         })?;
-        let upstream = world.amp_url();
         let path = format!("/workspaces/{}/api/v1/remote_write", world.workspace_id());
         let origin = upstream.strip_suffix(&path).unwrap_or(upstream);
         let address = origin.split_once("://").map_or(origin, |(_, rest)| rest);
@@ -210,7 +229,12 @@ impl Launch {
             ("{sts}", world.sts_url().to_owned()),
             ("{ca_file}", world.ca_file().display().to_string()),
         ];
-        let environment = world.environment();
+        let mut environment = world.environment();
+        for (name, value) in &mut environment {
+            if *name == "AMP_SIDECAR_REMOTE_WRITE_URL" {
+                upstream.clone_into(value);
+            }
+        }
         Ok(Self {
             program: program.clone(),
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),

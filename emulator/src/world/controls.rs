@@ -11,6 +11,7 @@ use crate::fault::Faults;
 use crate::front::{Answers, Front};
 use crate::issuer::{BrokenToken, Issuer, TokenSpec};
 use crate::journal::Journal;
+use crate::secrets::Secrets;
 use crate::sessions::Sessions;
 use crate::sts::Sts;
 use crate::tls::Certificates;
@@ -28,6 +29,7 @@ pub(crate) struct Controls {
     pub(super) entra: Option<Entra>,
     pub(super) amp_config: AmpConfig,
     pub(super) tokens: TokenFolder,
+    pub(super) secrets: Secrets,
     pub(super) token: TokenSpec,
     pub(super) lines: [Line; 4],
     pub(super) others: Vec<Workspace>,
@@ -103,6 +105,9 @@ impl Controls {
     }
 
     fn publish(&self, token: Option<String>) -> Result<(), Error> {
+        if let Some(token) = &token {
+            self.secrets.note("token", token);
+        }
         self.tokens
             .publish(token.as_deref().map(str::as_bytes), self.clock.now())
             .map_err(Error::Folder)

@@ -45,6 +45,7 @@ use crate::front::Answers;
 use crate::http::{Bound, Server};
 use crate::issuer::{BrokenToken, Issuer};
 use crate::journal::Journal;
+use crate::secrets::Secrets;
 use crate::sessions::Sessions;
 use crate::sts::{Sts, StsCall, TrustPolicyError};
 use crate::tcp::TcpFaults;
@@ -280,6 +281,7 @@ impl World {
             entra: entra.clone(),
             amp_config,
             tokens,
+            secrets: Secrets::default(),
             token: config.token.clone(),
             lines: Default::default(),
             others,
@@ -432,6 +434,15 @@ impl World {
             }
         }
         environment
+    }
+
+    /// Every token, key and session token that was handed out: what a test looks for in what is shown.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(&'static str, String)> {
+        let mut secrets = self.controls.secrets.all();
+        secrets.extend(self.sessions().secrets());
+        secrets.extend(self.entra().map(Entra::secrets).unwrap_or_default());
+        secrets
     }
 
     /// The fault script of a target.

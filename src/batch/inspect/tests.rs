@@ -477,13 +477,20 @@ fn an_honest_giant_is_let_through_uncounted() {
 }
 
 #[test]
-fn a_giant_one_leaves_no_giant_buffer() {
-    let series = [0x0a, 0x00].repeat(4 * RETAINED);
-    let mut inspector = Inspector::new();
-    let found = inspector.inspect(&pack(&series), Version::V1, CAP);
-    assert!(matches!(found, Ok(Inspected::Counted(contents)) if contents.series == 4 << 20));
-    assert!(inspector.buffer.capacity() <= RETAINED);
+fn giants_leave_no_more_than_a_bound() {
+    let series = pack(&[0x0a, 0x00].repeat(kept::MOST / 2));
+    let inspectors = Inspectors::default();
+    let mut at_once = [inspectors.take(), inspectors.take(), inspectors.take()];
     let (body, samples) = BODIES[0];
-    let found = inspector.inspect(body, Version::V1, CAP);
+    for (inspector, body) in at_once.iter_mut().zip([&series[..], &series[..], body]) {
+        let found = inspector.inspect(body, Version::V1, CAP);
+        assert!(matches!(found, Ok(Inspected::Counted(_))), "{found:?}");
+    }
+    for inspector in at_once {
+        inspectors.keep(inspector);
+    }
+    let mut kept = inspectors.take();
+    assert_eq!((kept.held(), inspectors.take().held()), (kept::MOST, 0));
+    let found = kept.inspect(body, Version::V1, CAP);
     assert!(matches!(found, Ok(Inspected::Counted(contents)) if contents.samples == samples));
 }

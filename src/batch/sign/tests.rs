@@ -2,7 +2,8 @@ use super::*;
 use crate::batch::frames::Frames;
 use crate::batch::inspect::{Contents, Version};
 use crate::batch::media::Media;
-use aws_credential_types::Credentials;
+use crate::sigv4::{Scope, sign_post};
+use aws_sigv4::http_request::SignableBody;
 use hyper::header::HeaderName;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -90,4 +91,60 @@ fn the_headers_are_a_fixed_set_whose_secrets_are_not_shown() {
         !shown.contains(&case.token) && !shown.contains("Signature="),
         "{shown}"
     );
+}
+
+#[test]
+fn what_is_signed_is_what_the_library_would_sign() {
+    let url =
+        "https://aps-workspaces.eu-central-1.amazonaws.com/workspaces/ws-0b1c/api/v1/remote_write";
+    let signer = Signer::new("eu-central-1", &url.parse().unwrap()).unwrap();
+    let mut now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_790_000_000);
+    for (n, content_type) in [
+        "application/x-protobuf",
+        "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+        "application/x-protobuf;  proto=\"prometheus.WriteRequest\" ;  a=b",
+        "Application/X-Protobuf ;x",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // Other credentials and another day each time: a key that is kept for too long would show.
+        now += std::time::Duration::from_secs(86_400 * (n as u64 % 2));
+        for token in [Some("token+/=".to_owned()), None] {
+            let keys = Credentials::new(format!("AKID{n}"), "secret", token, None, "test");
+            let held = Held::for_test(keys);
+            let batch = Payload {
+                media: Media {
+                    version: Version::V1,
+                    content_type: content_type.parse().unwrap(),
+                    write_version: "0.1.0".parse().unwrap(),
+                },
+                payload_hash: hex::encode(Sha256::digest(content_type)),
+                frames: Frames::new(vec![content_type.into()]),
+                contents: Contents::default(),
+            };
+            let signed = signer.sign(&batch, &held, now).unwrap();
+            let mut headers = signed.headers.clone();
+            headers.remove(AUTHORIZATION);
+            headers.remove(USER_AGENT);
+            headers.remove(DATE);
+            headers.remove(TOKEN);
+            let scope = Scope {
+                region: "eu-central-1",
+                service: "aps",
+                time: now,
+            };
+            let body = SignableBody::Precomputed(batch.payload_hash.clone());
+            sign_post(&mut headers, url, body, scope, &held.identity).unwrap();
+            for name in [AUTHORIZATION, DATE, TOKEN] {
+                assert_eq!(
+                    signed.headers.get(&name),
+                    headers.get(&name),
+                    "{content_type}"
+                );
+            }
+        }
+    }
+    let escaped = url.replace("ws-0b1c", "ws%20");
+    assert!(Signer::new("eu-central-1", &escaped.parse().unwrap()).is_err());
 }

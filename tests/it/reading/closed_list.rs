@@ -79,7 +79,7 @@ async fn what_is_not_on_the_list_reaches_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_workspace_has_a_switch_of_its_own() {
     let world = WorldConfig::default().second_region("eu-west-2");
-    let world = emulator::world::World::start(world).await.unwrap();
+    let world = crate::shown::World::start(world).await.unwrap();
     let other = &world.others()[0];
     let file = world.folder().join("sidecar.yaml");
     let yaml = format!(

@@ -6,12 +6,12 @@ use std::time::Duration;
 use emulator::peers::prometheus::{Installed, Prometheus, Setup};
 use emulator::peers::sidecar::{Program, Sidecar};
 use emulator::peers::source::Source;
-use emulator::world::World;
 use tokio::process::Command;
 
 use super::storage::Storage;
 use super::{eventually, world_before};
 use crate::bodies;
+use crate::shown::World;
 
 async fn promtool(arguments: &[&str], url: &str, rest: &[&str]) -> String {
     let mut command = Command::new("promtool");

@@ -61,7 +61,7 @@ async fn credentials_that_amp_does_not_take_are_renewed_and_the_query_is_sent_ag
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_credentials_the_answer_is_503() {
-    let world = emulator::world::World::start(WorldConfig::default())
+    let world = crate::shown::World::start(WorldConfig::default())
         .await
         .unwrap();
     world

@@ -135,7 +135,7 @@ async fn the_commands_for_aws_end_in_credentials_and_may_be_run_again() {
     );
 
     // As the pod would: no keys, the token and the role alone.
-    let world = emulator::world::World::start(Default::default())
+    let world = crate::shown::World::start(Default::default())
         .await
         .unwrap();
     let mut caller = moto.command("aws");

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use emulator::issuer::TokenSpec;
-use emulator::world::{Ports, World, WorldConfig};
+use emulator::world::{Ports, WorldConfig};
 use serde_json::Value;
 
 use super::{OBJECT, PLACE, TENANT, entra, printed, trust_policy};
 use crate::bodies;
 use crate::rig::Rig;
+use crate::shown::World;
 
 fn world_with(issuer: u16, trust_policy: Option<String>, token: TokenSpec) -> WorldConfig {
     WorldConfig {

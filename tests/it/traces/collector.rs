@@ -18,6 +18,8 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use tokio::net::TcpListener;
 
+use crate::shown;
+
 /// How it takes exports.
 #[derive(Clone, Copy)]
 pub enum Mood {
@@ -100,6 +102,7 @@ impl Collector {
             Mood::Hangs => std::future::pending().await,
             Mood::Answers(status) => *response.status_mut() = status.try_into().unwrap(),
             Mood::Takes | Mood::RejectsOne => {
+                shown::show(&String::from_utf8_lossy(&body));
                 self.exports.lock().unwrap().push(Export {
                     headers: head.headers,
                     body,

@@ -9,6 +9,7 @@ use reqwest::StatusCode;
 
 use crate::bodies::{self, Batch};
 use crate::rig::{Rig, V1};
+use crate::shown;
 use collector::{Collector, Mood, Seen, children, names, text};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -57,6 +58,8 @@ async fn a_batch_is_a_span_of_its_senders_trace_and_amp_never_hears_of_it() {
         ("otel-service-name", "writer"),
         ("otel-resource-attributes", "k8s.pod.name=prometheus-0"),
     ];
+    shown::mark("header for the collector", "of the collector");
+    shown::mark("header for the collector", "of%20the%20collector");
     let rig = traced(&collector, WorldConfig::default(), &more).await;
     let batch = bodies::v1("up", 7);
     assert_eq!(write_within(&rig, &batch, "01").await, StatusCode::OK);

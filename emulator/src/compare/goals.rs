@@ -1,0 +1,166 @@
+//! What was to be reached, and whether it was.
+//!
+//! In: a [`Report`]. Out: [`Goal`]s: a measure, its bound, what was measured, and so whether it is met or short by how much. All
+//! but sizes and times of amp-sidecar alone are ratios of medians of one run, since nothing else carries over to another machine.
+
+use super::measure::Table;
+use super::report::Report;
+use super::{COUNTING, CROWD_BUDGET, ENVOY, HAPROXY, OFF};
+
+const MIB: f64 = 1_048_576.0;
+
+/// One line of the table.
+#[derive(Debug, Clone)]
+pub(crate) struct Goal {
+    pub(crate) what: String,
+    /// At most this.
+    pub(crate) bound: f64,
+    pub(crate) measured: f64,
+    pub(crate) unit: &'static str,
+}
+
+// === impl Goal ===
+
+impl Goal {
+    pub(crate) fn is_met(&self) -> bool {
+        self.measured <= self.bound
+    }
+
+    /// `pass`, or `short by 12 %`
+    pub(crate) fn outcome(&self) -> String {
+        if self.is_met() {
+            "pass".to_owned()
+        } else {
+            format!(
+                "short by {:.0} %",
+                100.0 * (self.measured / self.bound - 1.0)
+            )
+        }
+    }
+}
+
+/// All of them.
+pub(crate) fn goals(report: &Report) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    let mut goal = |what: String, bound, measured, unit| {
+        goals.push(Goal {
+            what,
+            bound,
+            measured,
+            unit,
+        });
+    };
+    let against = |ours: &str, other: &str, key: &str| {
+        median(&report.cpu, ours, key) / median(&report.cpu, other, key)
+    };
+    for (name, bounds, words) in [
+        (
+            COUNTING,
+            [0.65, 0.75, 0.95, 1.15],
+            "signing and counting every sample",
+        ),
+        (
+            OFF,
+            [0.50, 0.60, 0.75, 0.85],
+            "signing with `--inspect off`",
+        ),
+    ] {
+        for (body, bound) in report.bodies.iter().zip(bounds) {
+            let what = format!("{words}, CPU against Envoy's signing: {}", body.title());
+            goal(what, bound, against(name, ENVOY, &body.name), "");
+        }
+    }
+    for body in report.bodies.iter().take(2) {
+        let what = format!(
+            "signing with `--inspect off`, CPU against HAProxy forwarding unsigned: {}",
+            body.title()
+        );
+        goal(what, 1.35, against(OFF, HAPROXY, &body.name), "");
+    }
+    let [idle, peak] = report
+        .memory
+        .get(COUNTING)
+        .copied()
+        .unwrap_or([f64::NAN; 2]);
+    let [_, envoy] = report.memory.get(ENVOY).copied().unwrap_or([f64::NAN; 2]);
+    goal(
+        "peak memory, 8 senders of 1 MB bodies, against Envoy".to_owned(),
+        0.3,
+        peak / envoy,
+        "",
+    );
+    goal("resident memory, idle".to_owned(), 8.0, idle / MIB, " MiB");
+    goal(
+        format!("peak memory, 1000 senders at once, `--max-inflight-bytes {CROWD_BUDGET}MiB`"),
+        f64::from(CROWD_BUDGET) + 16.0,
+        report.crowd / MIB,
+        " MiB",
+    );
+    for key in ["p50", "p99"] {
+        let what = format!("added latency at 100 batches/s, {key}, against HAProxy's");
+        goal(
+            what,
+            1.5,
+            report.added(COUNTING, key) / report.added(HAPROXY, key),
+            "",
+        );
+    }
+    goal(
+        "binary, stripped".to_owned(),
+        8.0,
+        report.binary / MIB,
+        " MiB",
+    );
+    goal(
+        "start to listening".to_owned(),
+        20.0,
+        report.start_up.median(),
+        " ms",
+    );
+    goal(
+        "cost of a byte, bodies of 10,000 samples against 2,000 (linear: 1)".to_owned(),
+        1.25,
+        report.growth(),
+        "",
+    );
+    goal(
+        "CPU a batch, 64 connections against the median of 1 to 64 (flat: 1)".to_owned(),
+        1.25,
+        flatness(report),
+        "",
+    );
+    goals
+}
+
+fn flatness(report: &Report) -> f64 {
+    let mut medians: Vec<f64> = report
+        .by_connections
+        .values()
+        .map(super::measure::Samples::median)
+        .collect();
+    medians.sort_by(f64::total_cmp);
+    let middle = medians.get(medians.len() / 2).copied().unwrap_or(f64::NAN);
+    median(&report.by_connections, COUNTING, "64") / middle
+}
+
+pub(crate) fn median(table: &Table, proxy: &str, key: &str) -> f64 {
+    let found = table.get(&(proxy.to_owned(), key.to_owned()));
+    found.map_or(f64::NAN, super::measure::Samples::median)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_measured_is_not_met() {
+        let goal = |measured| Goal {
+            what: String::new(),
+            bound: 1.0,
+            measured,
+            unit: "",
+        };
+        assert!(goal(1.0).is_met() && !goal(f64::NAN).is_met());
+        assert_eq!(goal(1.1).outcome(), "short by 10 %");
+    }
+}

@@ -1,0 +1,171 @@
+//! Senders, in the three ways in which load matters.
+//!
+//! In: a [`Target`] and a [`Body`]. Out, of a closed loop: how many batches so many connections got through, one after the
+//! other, in a time. Of an open one: how long each took that was sent at its time, whether or not those before it were done.
+//! Of a crowd: whether everybody's batch was taken in the end, all having sent theirs at the same moment.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::Full;
+use rustls::ClientConfig;
+use tokio::sync::{Barrier, Mutex};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::bodies::Body;
+use crate::peers::call::{CallError, Caller};
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// What a sender in a crowd waits before it tries again.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Connections of an open loop, kept: more than are ever in use at once.
+const KEPT: usize = 32;
+
+/// Where load goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) path: String,
+    /// Without a proxy, the sender speaks TLS itself.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+}
+
+/// What became of a load.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Done {
+    pub(crate) taken: u64,
+    pub(crate) failed: u64,
+}
+
+// === impl Target ===
+
+impl Target {
+    fn caller(&self) -> Caller {
+        let caller = Caller::new(self.address, ANSWER_WITHIN);
+        match &self.tls {
+            Some(tls) => caller.secured(Arc::clone(tls)),
+            None => caller,
+        }
+    }
+
+    /// Sends once; whether it was taken.
+    async fn send(&self, caller: &mut Caller, body: &Bytes) -> Result<bool, CallError> {
+        let request = Request::post(&self.path)
+            .header(header::HOST, self.address.to_string())
+            .header(header::USER_AGENT, "Prometheus/2.42.0")
+            .header(header::CONTENT_TYPE, "application/x-protobuf")
+            .header(header::CONTENT_ENCODING, "snappy")
+            .header("x-prometheus-remote-write-version", "0.1.0")
+            .body(Full::new(body.clone()))?;
+        Ok(caller.call(request).await?.status.is_success())
+    }
+
+    /// Sends once, over a connection of its own.
+    pub(crate) async fn once(&self, body: &Body) -> Result<bool, CallError> {
+        self.send(&mut self.caller(), &body.bytes).await
+    }
+
+    /// Sends `batches` one after the other over one connection.
+    pub(crate) async fn row(&self, body: &Body, batches: u64) -> Done {
+        let mut caller = self.caller();
+        let mut done = Done::default();
+        for _ in 0..batches {
+            done.add(self.send(&mut caller, &body.bytes).await);
+        }
+        done
+    }
+
+    /// A closed loop.
+    pub(crate) async fn closed(&self, body: &Body, connections: usize, lasts: Duration) -> Done {
+        let end = Instant::now() + lasts;
+        let mut senders = JoinSet::new();
+        for _ in 0..connections {
+            let (target, bytes) = (self.clone(), body.bytes.clone());
+            senders.spawn(async move {
+                let mut caller = target.caller();
+                let mut done = Done::default();
+                while Instant::now() < end {
+                    done.add(target.send(&mut caller, &bytes).await);
+                }
+                done
+            });
+        }
+        Done::sum(senders.join_all().await)
+    }
+
+    /// An open loop; what each batch took, from its moment to its answer, in milliseconds and in order.
+    pub(crate) async fn open(&self, body: &Body, a_second: u32, lasts: Duration) -> Vec<f64> {
+        let idle: Arc<Mutex<Vec<Caller>>> = Arc::default();
+        let mut ticks = tokio::time::interval(Duration::from_secs(1) / a_second);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let end = Instant::now() + lasts;
+        let mut sending = JoinSet::new();
+        while Instant::now() < end {
+            ticks.tick().await;
+            let (target, bytes, idle) = (self.clone(), body.bytes.clone(), Arc::clone(&idle));
+            sending.spawn(async move {
+                let started = Instant::now();
+                let kept = idle.lock().await.pop();
+                let mut caller = kept.unwrap_or_else(|| target.caller());
+                let taken = target.send(&mut caller, &bytes).await.unwrap_or(false);
+                let took = started.elapsed().as_secs_f64() * 1000.0;
+                let mut idle = idle.lock().await;
+                if idle.len() < KEPT {
+                    idle.push(caller);
+                }
+                // A batch that was not taken never arrived.
+                if taken { took } else { f64::INFINITY }
+            });
+        }
+        let mut took = sending.join_all().await;
+        took.sort_by(f64::total_cmp);
+        took
+    }
+
+    /// So many at once, each again until its batch is taken or the time is over.
+    pub(crate) async fn crowd(&self, body: &Body, senders: usize, lasts: Duration) -> Done {
+        let together = Arc::new(Barrier::new(senders));
+        let mut crowd = JoinSet::new();
+        for _ in 0..senders {
+            let (target, bytes, together) =
+                (self.clone(), body.bytes.clone(), Arc::clone(&together));
+            crowd.spawn(async move {
+                let mut caller = target.caller();
+                together.wait().await;
+                let end = Instant::now() + lasts;
+                loop {
+                    let taken = target.send(&mut caller, &bytes).await;
+                    if matches!(taken, Ok(true)) || Instant::now() > end {
+                        let mut done = Done::default();
+                        done.add(taken);
+                        return done;
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            });
+        }
+        Done::sum(crowd.join_all().await)
+    }
+}
+
+// === impl Done ===
+
+impl Done {
+    fn add(&mut self, taken: Result<bool, CallError>) {
+        match taken {
+            Ok(true) => self.taken += 1,
+            Ok(false) | Err(_) => self.failed += 1,
+        }
+    }
+
+    fn sum(all: Vec<Self>) -> Self {
+        all.into_iter().fold(Self::default(), |sum, done| Self {
+            taken: sum.taken + done.taken,
+            failed: sum.failed + done.failed,
+        })
+    }
+}

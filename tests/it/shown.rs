@@ -1,0 +1,200 @@
+//! Everything that a test run shows, and the search for secrets in it.
+//!
+//! Every test gets its [`World`] here and not from the emulator. When it ends, each secret that it ever handed out (tokens, keys, sessions,
+//! signatures), and each that a test marked, is looked for in all that was shown in the process until then: log lines at TRACE,
+//! metrics, probes, answers to senders and readers, reports of `check`, the configuration in all its forms, panics. A piece of a
+//! secret is enough to fail the test. Tests of one process search each other's lines as well, which harms nobody.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex, Once, PoisonError};
+
+use emulator::world::{Error, Target, WorldConfig};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// The shortest piece that is looked for, in bytes: any piece of so many and [`STRIDE`] more is found.
+const PIECE: usize = 16;
+const STRIDE: usize = 8;
+
+static SHOWN: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+static MARKED: LazyLock<Mutex<Vec<(&'static str, String)>>> = LazyLock::new(Mutex::default);
+static LIBRARIES: AtomicBool = AtomicBool::new(false);
+
+/// Secrets, each with what it is.
+pub type Secrets = [(&'static str, String)];
+
+/// The emulator's world, which ends with the search.
+pub struct World(emulator::world::World);
+
+/// Takes what the log's writer is given.
+struct Lines;
+
+impl World {
+    pub async fn start(config: WorldConfig) -> Result<Self, Error> {
+        listen();
+        emulator::world::World::start(config).await.map(Self)
+    }
+
+    /// All that it handed out so far.
+    pub fn secrets(&self) -> Vec<(&'static str, String)> {
+        let mut secrets = self.0.secrets();
+        for target in [Target::Amp, Target::Sts] {
+            for seen in self.journal(target).requests() {
+                let authorization = seen.headers.get("authorization");
+                let words = authorization.and_then(|value| value.to_str().ok());
+                if let Some((_, signature)) = words.and_then(|words| words.split_once("Signature="))
+                {
+                    secrets.push(("signature", signature.to_owned()));
+                }
+            }
+        }
+        secrets
+    }
+}
+
+impl Deref for World {
+    type Target = emulator::world::World;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let mut secrets = self.secrets();
+        secrets.extend(locked(&MARKED).iter().cloned());
+        let leak = leak(&locked(&SHOWN), &secrets);
+        // A second panic would hide the first.
+        if let Some((what, line)) = leak
+            && !std::thread::panicking()
+        {
+            panic!("a {what} is shown: {line}");
+        }
+    }
+}
+
+/// Something that a user, a sender or a log may see.
+pub fn show(text: &str) {
+    locked(&SHOWN).extend(text.lines().map(str::to_owned));
+}
+
+/// A secret that the world knows nothing of.
+pub fn mark(what: &'static str, secret: &str) {
+    assert!(secret.len() >= 8, "{what}: too short to be searched for");
+    locked(&MARKED).push((what, secret.to_owned()));
+}
+
+/// From now on what libraries log at TRACE as well: much, so only where it is the point.
+pub fn libraries_too() {
+    listen();
+    LIBRARIES.store(true, Ordering::Relaxed);
+}
+
+/// Whether anything that was shown has these words.
+pub fn was_shown(words: &str) -> bool {
+    locked(&SHOWN).iter().any(|line| line.contains(words))
+}
+
+/// The first line that holds a secret, or a piece of one.
+pub fn leak(lines: &HashSet<String>, secrets: &Secrets) -> Option<(&'static str, String)> {
+    let mut pieces: HashMap<&[u8], &'static str> = HashMap::new();
+    let mut whole: Vec<(&'static str, &str)> = Vec::new();
+    for (what, secret) in secrets {
+        // The first part of a token, its header, is the same in all.
+        let parts: Vec<&str> = match secret.split('.').collect::<Vec<_>>() {
+            parts if parts.len() == 3 => parts.into_iter().skip(1).collect(),
+            _ => vec![secret],
+        };
+        for part in parts {
+            if part.len() < PIECE + STRIDE {
+                whole.push((what, part));
+            }
+            let windows = part.as_bytes().windows(PIECE).step_by(STRIDE);
+            pieces.extend(windows.map(|piece| (piece, *what)));
+        }
+    }
+    whole.retain(|(_, part)| part.len() >= 8);
+    lines.iter().find_map(|line| {
+        let mut windows = line.as_bytes().windows(PIECE);
+        let found = windows.find_map(|window| pieces.get(window).copied());
+        let in_full = || {
+            whole
+                .iter()
+                .find(|(_, part)| line.contains(part))
+                .map(|(what, _)| *what)
+        };
+        found.or_else(in_full).map(|what| (what, line.clone()))
+    })
+}
+
+/// Once in a process, before anything can be logged.
+fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let ours = dynamic_filter_fn(|metadata, _| {
+            metadata.target().starts_with("amp_sidecar") || LIBRARIES.load(Ordering::Relaxed)
+        });
+        let lines = tracing_subscriber::fmt::layer()
+            .without_time()
+            .with_ansi(false)
+            .with_writer(|| Lines)
+            .with_filter(ours);
+        tracing_subscriber::registry().with(lines).init();
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            show(&panic.to_string());
+            before(panic);
+        }));
+    });
+}
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        show(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn locked<T>(all: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    all.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn a_secret_that_is_shown_is_found_in_part_and_in_full() {
+    let token = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL25vYm9keSJ9.cGxhbnRlZC1zaWduYXR1cmU";
+    let secrets = [
+        ("token", token.to_owned()),
+        ("password", "s3cret-word".to_owned()),
+        ("signature", "0123456789abcdef".repeat(4)),
+    ];
+    let found = |line: &str| {
+        let lines = HashSet::from(["all is well".to_owned(), line.to_owned()]);
+        leak(&lines, &secrets).map(|(what, _)| what)
+    };
+    assert_eq!(
+        found("nothing, and eyJhbGciOiJSUzI1NiJ9 is every token's"),
+        None
+    );
+    assert_eq!(
+        found("the proxy http://me:s3cret-word@proxy"),
+        Some("password")
+    );
+    assert_eq!(found(&format!("Bearer {token}")), Some("token"));
+    for cut in 21..token.len() - PIECE - STRIDE {
+        let piece = &token[cut..cut + PIECE + STRIDE];
+        // The dot parts two pieces that are each too short where it is in the middle.
+        let longest = piece.split('.').map(str::len).max().unwrap();
+        if longest >= PIECE + STRIDE - 1 {
+            assert_eq!(found(&format!("x{piece}x")), Some("token"), "{piece}");
+        }
+    }
+    assert_eq!(found("…89abcdef0123456789abcdef…"), Some("signature"));
+}
