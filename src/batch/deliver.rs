@@ -216,8 +216,8 @@ impl Delivery {
             Verdict::AccessDenied { .. } => Refusal::Denied,
             _ => Refusal::Credentials,
         };
-        let renewing = self.credentials.again(held, refusal);
-        let Some(held) = timed(&mut spent.credentials, renewing).await else {
+        let renewing = tokio::time::timeout_at(deadline, self.credentials.again(held, refusal));
+        let Ok(Some(held)) = timed(&mut spent.credentials, renewing).await else {
             return meaning;
         };
         self.meters.upstream_resend(refusal.mend());

@@ -1,20 +1,22 @@
 //! The credentials' life beside the request path.
 //!
 //! A [`Refresher`] exchanges at half of the credentials' life (give or take a tenth), backs off between failed tries and
-//! publishes what it got; the last good credentials stay until they really expire. Batches hold a [`Cache`] and only
+//! publishes what it got; the last good credentials stay until they really expire. Where a try has failed and there is
+//! another token since, it does not wait out the pause. Batches hold a [`Cache`] and only
 //! read: [`Cache::get`] waits, at most [`LONGEST_WAIT`], only while an exchange is under way and nothing usable is held,
 //! and [`Cache::renewed`] asks for better credentials after AMP refused the ones in use.
 //!
 //! Invariants: at most one exchange is in flight, because one task makes them all; expired credentials are never handed
 //! out; a fault of an exchange never takes away usable credentials; AMP's refusals cause an exchange at most once in
-//! [`REFUSAL_GAP`] or [`DENIAL_GAP`], however many batches they hit.
+//! [`REFUSAL_GAP`] or [`DENIAL_GAP`], however many batches they hit. Pauses are measured by monotonic time: a wall clock that
+//! is put back puts nothing off.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
 
 use aws_smithy_runtime_api::client::identity::Identity;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -32,6 +34,11 @@ pub const DENIAL_GAP: Duration = Duration::from_secs(30);
 /// How often the refresher looks at the wall clock, which may be set or stand still while a machine sleeps.
 const LOOK: Duration = Duration::from_secs(30);
 
+/// Credentials that live for less than twice this are renewed once in so long, and may lapse in between.
+const LEAST_GAP: Duration = Duration::from_secs(2);
+/// After a failure: how often another token is looked for, and the least time to the exchange that it brings about.
+const TOKEN_LOOK: Duration = Duration::from_secs(2);
+const TOKEN_GAP: Duration = Duration::from_secs(5);
 /// The least time between two log lines of renewals that went well.
 const LINE_GAP: Duration = Duration::from_secs(300);
 
@@ -41,6 +48,10 @@ pub trait Source: Send + Sync + 'static {
     type Error: Failure;
     /// One exchange.
     fn obtain(&self) -> impl Future<Output = Result<Obtained, Self::Error>> + Send;
+    /// Whether the next exchange would show something else than the last one did.
+    fn changed(&self) -> impl Future<Output = bool> + Send {
+        std::future::ready(false)
+    }
     /// The session that they are of, for the log.
     fn session(&self) -> Option<&RoleSession>;
 }
@@ -120,8 +131,9 @@ struct State {
 
 #[derive(Debug)]
 struct Shared {
-    state: watch::Sender<State>,
-    wake: Notify,
+    state: RwLock<State>,
+    /// Whoever waits goes on in the order of arrival.
+    changed: Notify,
     forced: Mutex<Option<Instant>>,
     clock: Clock,
 }
@@ -156,10 +168,9 @@ pub fn cache<S: Source>(
         fault: None,
         generation: 0,
     };
-    let (state, _) = watch::channel(state);
     let shared = Arc::new(Shared {
-        state,
-        wake: Notify::new(),
+        state: RwLock::new(state),
+        changed: Notify::new(),
         forced: Mutex::new(None),
         clock,
     });
@@ -200,6 +211,19 @@ impl Refusal {
     }
 }
 
+// === impl Shared ===
+
+impl Shared {
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_waiters();
+    }
+}
+
 // === impl Cache ===
 
 impl Cache {
@@ -208,7 +232,7 @@ impl Cache {
     /// # Errors
     /// [`Unavailable`], at once where no exchange is under way.
     pub async fn get(&self) -> Result<Arc<Held>, Unavailable> {
-        if let Some(held) = self.usable(&self.0.state.borrow()) {
+        if let Some(held) = self.usable(&self.0.state()) {
             return Ok(held);
         }
         self.wait(|state| self.usable(state)).await
@@ -224,7 +248,7 @@ impl Cache {
             self.usable(state)
                 .filter(|held| held.generation > refused.generation)
         };
-        if let Some(held) = newer(&self.0.state.borrow()) {
+        if let Some(held) = newer(&self.0.state()) {
             return Ok(held);
         }
         self.force(gap)?;
@@ -234,8 +258,9 @@ impl Cache {
     /// What the same request may be signed with once more, where there is something to do about the refusal.
     pub async fn again(&self, refused: Arc<Held>, refusal: Refusal) -> Option<Arc<Held>> {
         let gap = match refusal {
-            Refusal::Clock => return Some(refused),
-            Refusal::Credentials => REFUSAL_GAP,
+            Refusal::Clock if self.is_usable(&refused) => return Some(refused),
+            // By the time that was learned they are over.
+            Refusal::Clock | Refusal::Credentials => REFUSAL_GAP,
             Refusal::Denied => DENIAL_GAP,
         };
         self.renewed(&refused, gap).await.ok()
@@ -246,7 +271,7 @@ impl Cache {
     /// # Errors
     /// [`Unavailable`] while there are no usable credentials.
     pub fn ready(&self) -> Result<(), Unavailable> {
-        let state = self.0.state.borrow();
+        let state = self.0.state();
         self.usable(&state)
             .map(|_| ())
             .ok_or_else(|| state.unavailable())
@@ -255,7 +280,7 @@ impl Cache {
     /// How it stands, for whoever looks.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        let state = self.0.state.borrow();
+        let state = self.0.state();
         Standing {
             now: self.0.clock.now(),
             held: state
@@ -269,31 +294,26 @@ impl Cache {
     }
 
     fn usable(&self, state: &State) -> Option<Arc<Held>> {
-        state
-            .held
-            .clone()
-            .filter(|held| held.expires > self.0.clock.now())
+        state.held.clone().filter(|held| self.is_usable(held))
+    }
+
+    fn is_usable(&self, held: &Held) -> bool {
+        held.expires > self.0.clock.now()
     }
 
     /// Starts an exchange unless one is under way; refuses where the last forced one is too fresh.
     fn force(&self, gap: Duration) -> Result<(), Unavailable> {
         let mut forced = self.0.forced.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut fresh = false;
-        let started = self.0.state.send_if_modified(|state| {
-            fresh = forced.is_some_and(|at| at.elapsed() < gap);
-            let start = !state.exchanging && !fresh;
-            state.exchanging |= start;
-            start
-        });
-        if started {
-            *forced = Some(Instant::now());
-            self.0.wake.notify_one();
+        let fresh = forced.is_some_and(|at| at.elapsed() < gap);
+        if self.0.state().exchanging {
+            return Ok(());
         }
-        if fresh && !started && !self.0.state.borrow().exchanging {
-            Err(Unavailable::JustRenewed)
-        } else {
-            Ok(())
+        if fresh {
+            return Err(Unavailable::JustRenewed);
         }
+        *forced = Some(Instant::now());
+        self.0.change(|state| state.exchanging = true);
+        Ok(())
     }
 
     async fn wait(
@@ -301,10 +321,10 @@ impl Cache {
         found: impl Fn(&State) -> Option<Arc<Held>>,
     ) -> Result<Arc<Held>, Unavailable> {
         let deadline = Instant::now() + LONGEST_WAIT;
-        let mut receiver = self.0.state.subscribe();
         loop {
+            let changed = self.0.changed.notified();
             {
-                let state = receiver.borrow_and_update();
+                let state = self.0.state();
                 if let Some(held) = found(&state) {
                     return Ok(held);
                 }
@@ -312,9 +332,8 @@ impl Cache {
                     return Err(state.unavailable());
                 }
             }
-            match tokio::time::timeout_at(deadline, receiver.changed()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => return Err(Unavailable::Waiting),
+            if tokio::time::timeout_at(deadline, changed).await.is_err() {
+                return Err(Unavailable::Waiting);
             }
         }
     }
@@ -335,40 +354,36 @@ impl<S: Source> Refresher<S> {
     pub async fn run(self) {
         let mut failures = 0;
         loop {
-            self.shared.state.send_if_modified(|state| {
-                let starts = !state.exchanging;
-                state.exchanging = true;
-                starts
-            });
+            self.shared.change(|state| state.exchanging = true);
             let asked = Instant::now();
             let obtained = self.source.obtain().await;
             self.meters.exchanged(asked.elapsed());
-            let due = match obtained {
+            match obtained {
                 Ok(obtained) => {
                     failures = 0;
-                    let due = self.publish(obtained);
+                    let (pause, due) = self.publish(obtained);
                     self.faults.well();
-                    due
+                    self.rest(pause, due).await;
                 }
                 Err(error) => {
                     let pause = backoff(error.pace(), failures);
                     self.fail(&error, pause);
                     failures += 1;
-                    self.shared.clock.now() + pause
+                    self.back_off(pause).await;
                 }
-            };
-            self.sleep_until(due).await;
+            }
         }
     }
 
-    /// Returns when the next exchange is due: at half of the life, give or take a tenth of it.
-    fn publish(&self, obtained: Obtained) -> SystemTime {
+    /// Returns when the next exchange is due, at half of the life, give or take a tenth of it: in how long, and by the clock.
+    fn publish(&self, obtained: Obtained) -> (Duration, SystemTime) {
         let now = self.shared.clock.now();
         let life = obtained.expires.duration_since(now).unwrap_or_default();
-        let due = now + life.mul_f64(0.45 + 0.1 * fastrand::f64());
+        let pause = life.mul_f64(0.45 + 0.1 * fastrand::f64()).max(LEAST_GAP);
+        let due = now + pause;
         self.meters.credentials_obtained(now, obtained.expires);
         self.say(&obtained, life);
-        self.shared.state.send_modify(|state| {
+        self.shared.change(|state| {
             state.generation += 1;
             state.exchanging = false;
             state.fault = None;
@@ -381,7 +396,7 @@ impl<S: Source> Refresher<S> {
                 generation: state.generation,
             }));
         });
-        due
+        (pause, due)
     }
 
     /// What AMP's refusals ask for, or STS gives for seconds only, is renewed too often for a line each.
@@ -408,7 +423,7 @@ impl<S: Source> Refresher<S> {
 
     fn fail(&self, error: &S::Error, pause: Duration) {
         let now = self.shared.clock.now();
-        let held = self.shared.state.borrow().held.clone();
+        let held = self.shared.state().held.clone();
         let left = held.map_or(Duration::ZERO, |held| {
             held.expires.duration_since(now).unwrap_or_default()
         });
@@ -419,7 +434,7 @@ impl<S: Source> Refresher<S> {
         });
         tracing::debug!(fault = error.name(), %error, credentials_left_seconds = left.as_secs(), next_try_seconds = pause.as_secs_f32(), "an exchange failed");
         let fault = error.to_string();
-        self.shared.state.send_modify(|state| {
+        self.shared.change(|state| {
             state.exchanging = false;
             state.due = Some(now + pause);
             state.fault = Some(fault);
@@ -428,20 +443,46 @@ impl<S: Source> Refresher<S> {
 
     /// A fault that keeps coming back is over some time after the last good exchange, not with it.
     fn still_well(&self) {
-        if self.shared.state.borrow().fault.is_none() {
+        if self.shared.state().fault.is_none() {
             self.faults.well();
         }
     }
 
-    /// Until the wall clock shows `due`, or a batch asks.
-    async fn sleep_until(&self, due: SystemTime) {
-        while let Ok(left) = due.duration_since(self.shared.clock.now()) {
-            if left.is_zero() {
+    /// Until the pause is over, the wall clock shows `due`, or a batch asks.
+    async fn rest(&self, pause: Duration, due: SystemTime) {
+        let over = Instant::now() + pause;
+        while self.shared.clock.now() < due {
+            let look = over.min(Instant::now() + LOOK);
+            if self.is_asked_before(look).await || look == over {
                 return;
             }
-            tokio::select! {
-                () = tokio::time::sleep(left.min(LOOK)) => self.still_well(),
-                () = self.shared.wake.notified() => return,
+            self.still_well();
+        }
+    }
+
+    /// Until the pause is over, there is another token, or a batch asks.
+    async fn back_off(&self, pause: Duration) {
+        let began = Instant::now();
+        let over = began + pause;
+        let mut look = began + TOKEN_GAP;
+        while look < over {
+            if self.is_asked_before(look).await || self.source.changed().await {
+                return;
+            }
+            look = Instant::now() + TOKEN_LOOK;
+        }
+        self.is_asked_before(over).await;
+    }
+
+    /// Whether a batch asks for an exchange by then.
+    async fn is_asked_before(&self, then: Instant) -> bool {
+        loop {
+            let changed = self.shared.changed.notified();
+            if self.shared.state().exchanging {
+                return true;
+            }
+            if tokio::time::timeout_at(then, changed).await.is_err() {
+                return false;
             }
         }
     }

@@ -20,9 +20,10 @@ pub mod token;
 mod withhold;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyper::Uri;
+use sha2::{Digest, Sha256};
 
 pub use cache::{Cache, Held, Refresher, Refusal, Unavailable};
 
@@ -43,6 +44,8 @@ use crate::traces::Span;
 #[derive(Debug)]
 pub struct Exchange {
     token_file: Box<dyn Glance>,
+    /// The SHA-256 of the token that the last exchange read.
+    read: Mutex<Option<[u8; 32]>>,
     entra: Option<Entra>,
     sts: Sts,
     role: RoleSession,
@@ -115,6 +118,7 @@ impl Exchange {
             .map(|application| Entra::new(application, caller.clone(), clock.clone()));
         Self {
             token_file,
+            read: Mutex::default(),
             entra,
             sts: Sts::new(
                 identity.sts_endpoint.clone(),
@@ -191,9 +195,15 @@ impl Exchange {
         })
     }
 
+    fn last_read(&self) -> MutexGuard<'_, Option<[u8; 32]>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The whole way, each call of it a span.
     async fn obtain_within(&self, span: &Span) -> Result<Obtained, ExchangeError> {
+        *self.last_read() = None;
         let token = self.token().await?;
+        *self.last_read() = Some(digest(&token));
         let token = match &self.entra {
             None => token,
             Some(_) => shown(span.request("Entra"), self.for_aws(token)).await?,
@@ -240,6 +250,17 @@ impl Source for Exchange {
     fn session(&self) -> Option<&RoleSession> {
         Some(self.hops.last().unwrap_or(&self.role))
     }
+
+    async fn changed(&self) -> bool {
+        match self.token_file.glance().await {
+            Ok(token) => *self.last_read() != Some(digest(&token)),
+            Err(_) => false,
+        }
+    }
+}
+
+fn digest(token: &Token) -> [u8; 32] {
+    Sha256::digest(token.expose()).into()
 }
 
 // === impl Hop ===

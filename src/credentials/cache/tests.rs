@@ -3,7 +3,7 @@ use crate::faults::tests::Lines;
 use crate::faults::{CREDENTIALS, Journal};
 use crate::telemetry::Telemetry;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use aws_credential_types::Credentials;
 
@@ -15,6 +15,7 @@ struct Scripted {
     answers: Mutex<VecDeque<Result<(), Refusal>>>,
     calls: Arc<AtomicUsize>,
     in_flight: Arc<AtomicUsize>,
+    changed: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -61,6 +62,9 @@ impl Source for Scripted {
             arn: None,
         })
     }
+    async fn changed(&self) -> bool {
+        self.changed.load(Ordering::SeqCst)
+    }
     fn session(&self) -> Option<&RoleSession> {
         None
     }
@@ -70,11 +74,13 @@ struct Life {
     cache: Cache,
     clock: Clock,
     calls: Arc<AtomicUsize>,
+    changed: Arc<AtomicBool>,
 }
 
 fn live(life: Duration, takes: Duration, answers: Vec<Result<(), Refusal>>) -> Life {
     let clock = Clock::simulated(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
     let calls = Arc::new(AtomicUsize::new(0));
+    let changed = Arc::new(AtomicBool::new(false));
     let source = Scripted {
         clock: clock.clone(),
         life,
@@ -82,6 +88,7 @@ fn live(life: Duration, takes: Duration, answers: Vec<Result<(), Refusal>>) -> L
         answers: Mutex::new(answers.into()),
         calls: Arc::clone(&calls),
         in_flight: Arc::default(),
+        changed: Arc::clone(&changed),
     };
     let (cache, refresher) = cache(
         source,
@@ -94,6 +101,7 @@ fn live(life: Duration, takes: Duration, answers: Vec<Result<(), Refusal>>) -> L
         cache,
         clock,
         calls,
+        changed,
     }
 }
 
@@ -233,11 +241,88 @@ async fn a_clock_that_is_put_forward_brings_the_exchange_forward() {
         cache,
         clock,
         calls,
+        ..
     } = live(HOUR, Duration::ZERO, vec![Ok(())]);
     cache.get().await.unwrap();
     clock.learn(clock.now() + HOUR.mul_f64(0.6));
     tokio::time::sleep(LOOK + Duration::from_secs(1)).await;
     assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_put_back_puts_nothing_off() {
+    for (answers, within) in [(vec![SLOWLY, Ok(())], 6), (vec![Ok(())], 60 * 33 + 31)] {
+        let Life { clock, calls, .. } = live(HOUR, Duration::ZERO, answers);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        clock.set_by_millis(-3_600_000);
+        tokio::time::sleep(Duration::from_secs(within)).await;
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_over_by_the_time_that_was_learned_is_not_signed_with_again() {
+    let Life { cache, clock, .. } = live(HOUR, Duration::ZERO, vec![Ok(())]);
+    let held = cache.get().await.unwrap();
+    clock.learn(clock.now() + HOUR / 4);
+    let again = cache.again(Arc::clone(&held), super::Refusal::Clock).await;
+    assert!(Arc::ptr_eq(&again.unwrap(), &held));
+
+    // Nothing but AMP's refusal tells that the machine has slept.
+    clock.learn(held.expires + Duration::from_secs(60));
+    let again = cache.again(Arc::clone(&held), super::Refusal::Clock).await;
+    assert!(again.unwrap().expires > clock.now());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_that_is_asked_for_as_it_falls_due_is_made_once() {
+    let Life {
+        cache,
+        clock,
+        calls,
+        ..
+    } = live(HOUR, Duration::from_millis(10), vec![Ok(())]);
+    let held = cache.get().await.unwrap();
+    // At the refresher's next look, to the millisecond, it is due and asked for.
+    clock.learn(clock.now() + HOUR.mul_f64(0.6));
+    tokio::time::sleep(LOOK - Duration::from_millis(1)).await;
+    let asked = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        cache.renewed(&held, REFUSAL_GAP).await.map(drop)
+    });
+    tokio::time::sleep(LEAST_GAP - Duration::from_millis(100)).await;
+    asked.await.unwrap().unwrap();
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_short_the_life_exchanges_stay_apart() {
+    let Life { calls, .. } = live(Duration::from_millis(500), Duration::ZERO, vec![Ok(())]);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let calls = calls.load(Ordering::SeqCst);
+    assert!((29..=31).contains(&calls), "{calls} exchanges in a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_token_is_tried_soon_and_one_that_changes_all_the_time_makes_no_storm() {
+    let Life { calls, changed, .. } = live(HOUR, Duration::ZERO, vec![SLOWLY]);
+    let minute = Duration::from_secs(60);
+    tokio::time::sleep(minute * 10).await;
+    let before = calls.load(Ordering::SeqCst);
+    changed.store(true, Ordering::SeqCst);
+    tokio::time::sleep(TOKEN_GAP + TOKEN_LOOK).await;
+    assert!(calls.load(Ordering::SeqCst) > before, "not tried soon");
+
+    let before = calls.load(Ordering::SeqCst);
+    tokio::time::sleep(minute).await;
+    let tried = calls.load(Ordering::SeqCst) - before;
+    assert!((11..=12).contains(&tried), "{tried} exchanges in a minute");
+    changed.store(false, Ordering::SeqCst);
+    tokio::time::sleep(minute).await;
+    let before = calls.load(Ordering::SeqCst);
+    tokio::time::sleep(minute).await;
+    assert!(calls.load(Ordering::SeqCst) - before <= 2, "no backoff");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,251 @@
+//! AMP, where the sidecar's connections end.
+//!
+//! In: what the sidecar writes to a connection, read by hyper's server. Out: what the emulator's AMP answers, which verifies each
+//! signature by the specification, or a fault. Whatever arrives is looked at first: who signed it, and when.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use amp_sidecar::dial::{Dial, DialError, LONGEST_DIAL, Stream};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::{AUTHORIZATION, DATE, LOCATION, RETRY_AFTER};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use sha2::{Digest, Sha256};
+use time::PrimitiveDateTime;
+use time::macros::format_description;
+use tokio::io::{AsyncWriteExt, DuplexStream};
+
+use crate::plan::AmpFault;
+use crate::sts::shifted;
+use crate::world::{Key, World};
+
+/// AMP, or an address where it should be.
+#[derive(Debug)]
+pub struct Upstream(pub Arc<World>);
+
+/// The connection ends here.
+#[derive(Debug, thiserror::Error)]
+#[error("spoiled")]
+struct Spoiled;
+
+type Answered = Result<Response<BoxBody<Bytes, io::Error>>, Spoiled>;
+
+impl Dial for Upstream {
+    fn is_verified(&self) -> bool {
+        true
+    }
+
+    fn dial(&self) -> Pin<Box<dyn Future<Output = Result<Stream, DialError>> + Send + '_>> {
+        Box::pin(self.open())
+    }
+}
+
+impl Upstream {
+    async fn open(&self) -> Result<Stream, DialError> {
+        let world = &self.0;
+        let host = || "aps-workspaces.example".to_owned();
+        match world.amp_fault() {
+            Some(AmpFault::Refused) => Err(DialError::Connect {
+                address: ([192, 0, 2, 1], 443).into(),
+                source: io::ErrorKind::ConnectionRefused.into(),
+            }),
+            Some(AmpFault::Unresolved) => Err(DialError::Resolve {
+                host: host(),
+                source: io::Error::other("no such name"),
+            }),
+            Some(AmpFault::Swallowed) => {
+                tokio::time::sleep(LONGEST_DIAL).await;
+                Err(DialError::TimedOut(host()))
+            }
+            Some(AmpFault::Tls) => Err(DialError::Tls {
+                host: host(),
+                source: io::Error::other("not trusted"),
+            }),
+            _ => {
+                tokio::time::sleep(world.millis(1, 20)).await;
+                let (ours, theirs) = tokio::io::duplex(64 * 1024);
+                tokio::spawn(serve(Arc::clone(world), theirs));
+                Ok(Stream::new(ours))
+            }
+        }
+    }
+}
+
+async fn serve(world: Arc<World>, io: DuplexStream) {
+    let garbage = AtomicBool::new(false);
+    let requests = AtomicUsize::new(0);
+    let service = service_fn(|request| {
+        let before = requests.fetch_add(1, Ordering::Relaxed);
+        Box::pin(answer(&world, request, before, &garbage))
+    });
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(io), service);
+    let served = std::future::poll_fn(|context| connection.poll_without_shutdown(context)).await;
+    if served.is_err() && garbage.load(Ordering::Relaxed) {
+        let mut io = connection.into_parts().io.into_inner();
+        // The other side may be gone.
+        io.write_all(b"\x15\x03\x01 this is not HTTP\r\n\r\n")
+            .await
+            .ok();
+    }
+}
+
+async fn answer(
+    world: &World,
+    request: Request<Incoming>,
+    before: usize,
+    garbage: &AtomicBool,
+) -> Answered {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Spoiled)?.to_bytes();
+    let key = signer(world, &head.headers);
+    let fault = world.amp_fault();
+    let of = digest(&body);
+    world.watch().attempts += 1;
+    let number = key.map(|key| key.number);
+    world.note(format_args!(
+        "amp: {} bytes signed by key {number:?}, {fault:?}",
+        body.len()
+    ));
+    tokio::time::sleep(world.millis(2, 90)).await;
+    match fault {
+        Some(AmpFault::Slow(by)) => tokio::time::sleep(*by).await,
+        Some(AmpFault::Hang) => std::future::pending().await,
+        Some(AmpFault::BreaksUnread) => return Err(Spoiled),
+        Some(AmpFault::KeepsNothingOpen) if before > 0 => return Err(Spoiled),
+        Some(AmpFault::Garbage) => {
+            garbage.store(true, Ordering::Relaxed);
+            return Err(Spoiled);
+        }
+        Some(AmpFault::Status(status, pause)) => {
+            let mut response = Response::builder().status(*status);
+            if let Some(pause) = pause {
+                response = response.header(RETRY_AFTER, *pause);
+            }
+            if *status == 302 {
+                response = response.header(LOCATION, "http://192.0.2.1/");
+            }
+            if *status == 401 {
+                reason(world, key);
+            }
+            return Ok(response.body(text("as planned")).unwrap());
+        }
+        Some(AmpFault::BadData) => {
+            world.watch().refused.insert(of);
+            let said = "err: out of order sample. timestamp=2027-01-15T08:00:00Z";
+            return Ok(Response::builder().status(400).body(text(said)).unwrap());
+        }
+        Some(AmpFault::Denied) => {
+            reason(world, key);
+            let said = r#"{"Message":"User: someone is not authorized to perform: aps:RemoteWrite on resource: it"}"#;
+            let date = httpdate::fmt_http_date(world.true_time());
+            let response = Response::builder().status(403).header(DATE, date);
+            return Ok(response.body(text(said)).unwrap());
+        }
+        _ => {}
+    }
+    let now = match fault {
+        Some(AmpFault::WrongClock(millis)) => shifted(world.true_time(), *millis),
+        _ => world.true_time(),
+    };
+    let response = world.amp.handle(now, Request::from_parts(head, body)).await;
+    let (head, body) = response.into_parts();
+    let said = String::from_utf8_lossy(&body);
+    world.note(format_args!("amp: {}", head.status.as_u16()));
+    match head.status.as_u16() {
+        200..=299 => world.watch().stored += 1,
+        // For good.
+        400 if !head.headers.contains_key("x-amzn-errortype") => {
+            world.watch().refused.insert(of);
+        }
+        400 | 401 | 403 => {
+            reason(world, key);
+            let forged = [
+                "we calculated does not match",
+                "Authorization header",
+                "scoped",
+            ];
+            if forged.iter().any(|words| said.contains(words)) {
+                world.violated(format_args!("AMP was sent a bad signature: {said}"));
+            }
+        }
+        _ => {}
+    }
+    match fault {
+        Some(AmpFault::BreaksOnceStored) => Err(Spoiled),
+        Some(AmpFault::BodyBreaksOnceStored) => Ok(Response::from_parts(head, halved(false))),
+        Some(AmpFault::BodyStallsOnceStored) => Ok(Response::from_parts(head, halved(true))),
+        _ => Ok(Response::from_parts(head, text(&said))),
+    }
+}
+
+/// AMP gives the sidecar a reason for another exchange.
+fn reason(world: &World, key: Option<Key>) {
+    if let Some(key) = key {
+        world.watch().has_reason(key.instance);
+    }
+}
+
+/// Whose keys signed a request, by what it says; the signature itself is AMP's to verify.
+fn signer(world: &World, headers: &hyper::HeaderMap) -> Option<Key> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let named = header(AUTHORIZATION.as_str())
+        .and_then(|value| value.strip_prefix("AWS4-HMAC-SHA256 Credential="))
+        .and_then(|rest| rest.split('/').next());
+    let signed_at = header("x-amz-date").and_then(time_of);
+    let (Some(named), Some(signed_at)) = (named, signed_at) else {
+        world.violated("AMP was sent a request without a signature");
+        return None;
+    };
+    let known = world.keys.lock().unwrap().get(named).copied();
+    let Some(key) = known else {
+        world.violated("AMP was sent a request signed by a key that STS never gave");
+        return None;
+    };
+    if signed_at >= key.expires {
+        let over = signed_at.duration_since(key.expires).unwrap_or_default();
+        world.violated(format_args!(
+            "signed by key {}, which was over {over:?} before the time that was signed",
+            key.number
+        ));
+    }
+    Some(key)
+}
+
+fn time_of(stamp: &str) -> Option<SystemTime> {
+    let form = format_description!("[year][month][day]T[hour][minute][second]Z");
+    let time = PrimitiveDateTime::parse(stamp, form).ok()?;
+    Some(time.assume_utc().into())
+}
+
+pub fn digest(body: &[u8]) -> [u8; 32] {
+    Sha256::digest(body).into()
+}
+
+fn text(said: &str) -> BoxBody<Bytes, io::Error> {
+    let whole = Full::from(said.to_owned());
+    whole.map_err(|never: Infallible| match never {}).boxed()
+}
+
+/// The beginning of a body, and then nothing or a break.
+fn halved(stalls: bool) -> BoxBody<Bytes, io::Error> {
+    let begins = futures_util::stream::iter([Ok(Frame::data(Bytes::from_static(b"o")))]);
+    let rest = futures_util::stream::once(async move {
+        if stalls {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        }
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
+    });
+    BodyExt::boxed(StreamBody::new(begins.chain(rest)))
+}

@@ -1,0 +1,181 @@
+//! The credentials' life, admission and drain, played from seeds in virtual time.
+//!
+//! Each seed is a story of one to eighty minutes: STS and AMP fail in every way that the contract names, the token rotates well
+//! and badly, the clock is set, the configuration is reloaded, senders come one by one or as a crowd and some go away in the
+//! middle; then the sidecar leaves. The program between them is the real one (see `story`), and what must hold is looked at all
+//! the while (the table in `watch`).
+//!
+//! ```text
+//! cargo nextest run -p amp-sidecar --test simulation                  the seeds of CI
+//! SIMULATION=10000..30000 cargo nextest run … --no-capture            many more
+//! SIMULATION=4711 cargo nextest run … --no-capture                    one, with its trace
+//! ```
+//!
+//! `scripts/mutants` shows that it finds what it should.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_debug_implementations,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests"
+)]
+
+mod amp;
+mod plan;
+mod senders;
+mod story;
+mod sts;
+mod watch;
+mod world;
+
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use story::Told;
+
+/// What CI plays.
+const SEEDS: Range<u64> = 0..250;
+/// More failures would tell no more.
+const ENOUGH: usize = 20;
+const VARIABLE: &str = "SIMULATION";
+
+#[test]
+fn the_invariants_hold_in_every_story() {
+    story::hear_panics();
+    let asked = std::env::var(VARIABLE).ok();
+    let seeds = asked.as_deref().map_or(SEEDS, seeds);
+    let only = seeds.end - seeds.start == 1;
+    let sum = Mutex::new(Sum::default());
+    let next = AtomicU64::new(seeds.start);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(4) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    let told = story::play(seed);
+                    if only {
+                        println!("{}", told.trace.join("\n"));
+                    }
+                    let mut sum = sum.lock().unwrap();
+                    sum.add(seed, told);
+                    if sum.failed.len() >= ENOUGH {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let sum = sum.into_inner().unwrap();
+    println!("{sum}");
+    assert!(sum.failed.is_empty(), "{}", sum.shown());
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story() {
+    story::hear_panics();
+    for seed in 0..8 {
+        let (first, second) = (story::play(seed), story::play(seed));
+        for (n, (one, other)) in first.trace.iter().zip(&second.trace).enumerate() {
+            assert_eq!(one, other, "seed {seed}, line {n}");
+        }
+        assert_eq!(first.trace.len(), second.trace.len(), "seed {seed}");
+    }
+}
+
+/// `7`, or `7..9`.
+fn seeds(text: &str) -> Range<u64> {
+    let number = |text: &str| text.trim().parse().expect("SIMULATION=FROM..TO or SEED");
+    match text.split_once("..") {
+        Some((from, to)) => number(from)..number(to),
+        None => number(text)..number(text) + 1,
+    }
+}
+
+/// All stories together.
+#[derive(Debug, Default)]
+struct Sum {
+    stories: u64,
+    lasted: Duration,
+    exchanges: usize,
+    attempts: usize,
+    stored: usize,
+    answers: std::collections::BTreeMap<u16, usize>,
+    slowest: Option<(Duration, u64)>,
+    /// By seed: what was violated, and the end of the trace.
+    failed: std::collections::BTreeMap<u64, (Vec<String>, Vec<String>)>,
+}
+
+impl Sum {
+    fn add(&mut self, seed: u64, told: Told) {
+        self.stories += 1;
+        self.lasted += told.lasted;
+        self.exchanges += told.exchanges;
+        self.attempts += told.attempts;
+        self.stored += told.stored;
+        for (status, count) in told.answers {
+            *self.answers.entry(status).or_default() += count;
+        }
+        self.slowest = self.slowest.max(told.flowed_again.map(|took| (took, seed)));
+        if !told.violations.is_empty() {
+            self.failed.insert(seed, (told.violations, told.trace));
+        }
+    }
+
+    /// Each seed that failed, and how to see it again.
+    fn shown(&self) -> String {
+        let mut text = format!("{} of {} stories failed\n", self.failed.len(), self.stories);
+        for (seed, (violations, _)) in &self.failed {
+            text += &format!(
+                "\nseed {seed}: {}\n  again, with its trace: {VARIABLE}={seed} cargo nextest run -p amp-sidecar --test simulation the_invariants --no-capture\n",
+                violations
+                    .iter()
+                    .take(3)
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join("\n  ")
+            );
+        }
+        if let Some((seed, (_, trace))) = self.failed.first_key_value() {
+            let first = trace.iter().position(|line| line.contains("VIOLATED"));
+            let end = first.map_or(trace.len(), |at| at + 1);
+            let events = &trace[end.saturating_sub(60)..end];
+            text += &format!("\nseed {seed} until then:\n{}\n", events.join("\n"));
+        }
+        text
+    }
+}
+
+impl std::fmt::Display for Sum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            stories,
+            exchanges,
+            attempts,
+            stored,
+            answers,
+            ..
+        } = self;
+        let hours = self.lasted.as_secs_f64() / 3600.0;
+        write!(
+            f,
+            "{stories} stories of {hours:.0} virtual hours: {exchanges} exchanges, {attempts} requests at AMP, {stored} stored, answers {answers:?}"
+        )?;
+        if let Some((took, seed)) = self.slowest {
+            write!(
+                f,
+                "; data flowed again after {took:?} at most (seed {seed})"
+            )?;
+        }
+        Ok(())
+    }
+}

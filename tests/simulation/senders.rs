@@ -1,0 +1,357 @@
+//! Senders, as Prometheus is one: what was not taken comes again, what was refused does not.
+//!
+//! In: the batches of a plan. Out: what became of each, held against what AMP has. A sender speaks HTTP/1.1 by hyper's client over
+//! its connection, takes its time where the plan says so, and may go away in the middle.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use emulator::amp::Labels;
+use emulator::amp::proto::v1;
+use futures_util::StreamExt;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::Request;
+use hyper::body::Frame;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CONTENT_LENGTH, RETRY_AFTER};
+use hyper_util::rt::TokioIo;
+use prost::Message;
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::amp::digest;
+use crate::plan::{BatchPlan, SenderPlan, Shape};
+use crate::watch::{LONGEST_EXTRA, LONGEST_READ};
+use crate::world::{World, address};
+
+/// What a sender makes of a try.
+#[derive(Debug)]
+enum Heard {
+    Stored,
+    Refused,
+    ComeAgain(Option<Duration>),
+    /// Nobody listens any more.
+    NobodyThere,
+}
+
+/// An open connection, and the task that drives it.
+type Line = (SendRequest<BoxBody<Bytes, Infallible>>, JoinHandle<()>);
+
+/// One sender.
+#[derive(Debug)]
+pub struct Sender {
+    world: Arc<World>,
+    come: mpsc::Sender<(DuplexStream, std::net::IpAddr)>,
+    number: usize,
+    elsewhere: Option<u8>,
+    line: Option<Line>,
+}
+
+/// A body, and what must be stored of it.
+struct Batch {
+    number: usize,
+    body: Bytes,
+    samples: Vec<(Labels, i64)>,
+}
+
+/// A request under way; one that is dropped has no answer, and may be served to its end all the same.
+struct Open<'a> {
+    world: &'a World,
+    number: usize,
+    comes_again: bool,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let now = self.world.now();
+        self.world
+            .watch()
+            .request_ends(now, self.number, self.comes_again);
+    }
+}
+
+impl Sender {
+    pub fn new(
+        world: &Arc<World>,
+        come: &mpsc::Sender<(DuplexStream, std::net::IpAddr)>,
+        number: usize,
+        elsewhere: Option<u8>,
+    ) -> Self {
+        Self {
+            world: Arc::clone(world),
+            come: come.clone(),
+            number,
+            elsewhere,
+            line: None,
+        }
+    }
+
+    /// Sends all batches of the plan, each until it has its end.
+    pub async fn run(mut self, plan: SenderPlan) {
+        for batch in plan.batches {
+            tokio::time::sleep(batch.at.saturating_sub(self.world.now())).await;
+            if !self.until_done(&batch).await {
+                return;
+            }
+        }
+    }
+
+    /// A small batch each half second until one is stored; how long that took.
+    pub async fn probe(mut self) -> Option<Duration> {
+        let began = self.world.now();
+        loop {
+            let batch = Batch::new(&self.world, 1);
+            match self.try_once(&batch, Shape::Whole).await {
+                Heard::Stored => return Some(self.world.now() - began),
+                Heard::NobodyThere => return None,
+                Heard::Refused | Heard::ComeAgain(_) => {}
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// False where nobody listens any more.
+    async fn until_done(&mut self, plan: &BatchPlan) -> bool {
+        let world = Arc::clone(&self.world);
+        let batch = Batch::new(&world, plan.series);
+        let mut shape = plan.shape;
+        let mut goes_away = plan.goes_away;
+        let mut pause = Duration::from_millis(30);
+        loop {
+            let trying = self.try_once(&batch, shape);
+            let heard = match goes_away.take() {
+                None => trying.await,
+                Some(after) => match tokio::time::timeout(after, trying).await {
+                    Ok(heard) => heard,
+                    Err(_) => {
+                        world.note(format_args!("sender {}: went away", self.number));
+                        Heard::ComeAgain(None)
+                    }
+                },
+            };
+            shape = Shape::Whole;
+            match heard {
+                Heard::Stored | Heard::Refused => return true,
+                Heard::NobodyThere => return false,
+                Heard::ComeAgain(asked) => {
+                    tokio::time::sleep(asked.unwrap_or(pause)).await;
+                    pause = (pause * 2).min(world.plan.longest_pause);
+                }
+            }
+        }
+    }
+
+    async fn try_once(&mut self, batch: &Batch, shape: Shape) -> Heard {
+        let world = Arc::clone(&self.world);
+        let line = match self.kept().await {
+            Some(line) => Some(line),
+            None => self.connect().await,
+        };
+        let Some((mut line, task)) = line else {
+            world.note(format_args!("sender {}: nobody there", self.number));
+            return Heard::NobodyThere;
+        };
+        let number = world.number();
+        let began = world.now();
+        {
+            let mut watch = world.watch();
+            watch.open.insert(number);
+            watch.last_heard = began;
+        }
+        let mut open = Open {
+            world: &world,
+            number,
+            comes_again: false,
+        };
+        let response = line.send_request(batch.request(shape)).await;
+        let waited = world.now() - began;
+        let mut bound = world.plan.upstream_timeout + LONGEST_EXTRA;
+        if shape != Shape::Whole {
+            bound += LONGEST_READ;
+        }
+        if waited > bound {
+            world.violated(format_args!(
+                "batch {} waited {waited:?}, its bound is {bound:?}",
+                batch.number
+            ));
+        }
+        let response = match response {
+            Ok(response) => response,
+            Err(error) => {
+                world.note(format_args!(
+                    "sender {}: batch {} broke: {error}",
+                    self.number, batch.number
+                ));
+                self.unanswered(batch, shape, began);
+                return Heard::ComeAgain(None);
+            }
+        };
+        let status = response.status().as_u16();
+        let pause = response.headers().get(RETRY_AFTER);
+        let pause = pause.and_then(|value| value.to_str().ok()?.parse().ok());
+        let said = response.into_body().collect().await;
+        let said = said.map(|said| said.to_bytes()).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        world.note(format_args!(
+            "sender {}: batch {} heard {status} {}",
+            self.number,
+            batch.number,
+            said.trim_end()
+        ));
+        self.line = Some((line, task));
+        *world.watch().answers.entry(status).or_default() += 1;
+        let heard = self.judge(batch, status, pause, &said);
+        open.comes_again = matches!(heard, Heard::ComeAgain(_));
+        heard
+    }
+
+    /// Holds an answer against what AMP did.
+    fn judge(&self, batch: &Batch, status: u16, pause: Option<u64>, said: &str) -> Heard {
+        let world = &self.world;
+        let number = batch.number;
+        match status {
+            200..=299 => {
+                let stored = |(labels, at): &(Labels, i64)| world.amp.store().contains(labels, *at);
+                if !batch.samples.iter().all(stored) {
+                    world.violated(format_args!(
+                        "batch {number} heard {status}, and AMP has not stored it"
+                    ));
+                }
+                Heard::Stored
+            }
+            500..=599 => {
+                if pause.is_some_and(|pause| pause > 5) {
+                    world.violated(format_args!("batch {number} was sent off for {pause:?} s"));
+                }
+                let now = world.now();
+                if said.starts_with("no AWS credentials") && !world.plan.time_was_wrong(now) {
+                    world.watch().heard_no_credentials(now);
+                }
+                Heard::ComeAgain(pause.map(Duration::from_secs))
+            }
+            _ => {
+                if !world.watch().refused.contains(&digest(&batch.body)) {
+                    world.violated(format_args!(
+                        "batch {number} heard {status}, which AMP never said of it: {said}"
+                    ));
+                }
+                Heard::Refused
+            }
+        }
+    }
+
+    /// A whole batch that gets no answer was either never accepted or is a broken promise.
+    fn unanswered(&self, batch: &Batch, shape: Shape, began: Duration) {
+        let world = &self.world;
+        let stopped = *world.stopped.lock().unwrap();
+        let accepted = stopped.is_none_or(|at| began < at);
+        if shape == Shape::Whole && accepted && !world.watch().leaving_now() {
+            world.violated(format_args!(
+                "batch {} was accepted and never answered",
+                batch.number
+            ));
+        }
+    }
+
+    async fn kept(&mut self) -> Option<Line> {
+        let (mut line, task) = self.line.take()?;
+        line.ready().await.is_ok().then_some((line, task))
+    }
+
+    async fn connect(&mut self) -> Option<Line> {
+        if !self.world.listening.load(Ordering::Relaxed) {
+            return None;
+        }
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        self.come
+            .send((theirs, address(self.elsewhere)))
+            .await
+            .ok()?;
+        let (line, connection) = http1::handshake(TokioIo::new(ours)).await.ok()?;
+        // How it ends is told to whoever waits for an answer.
+        let task = tokio::spawn(async move { connection.await.unwrap_or_default() });
+        Some((line, task))
+    }
+}
+
+impl Batch {
+    fn new(world: &World, series: usize) -> Self {
+        let number = world.number();
+        let at = i64::try_from(world.unix_seconds() * 1000).unwrap();
+        let mut filling = fastrand::Rng::with_seed(number as u64);
+        let mut message = v1::WriteRequest::default();
+        let mut samples = Vec::new();
+        for n in 0..series {
+            let filling: String = (0..50)
+                .map(|_| format!("{:016x}", filling.u64(..)))
+                .collect();
+            let labels = [
+                ("__name__".to_owned(), format!("batch_{number}")),
+                ("filling".to_owned(), filling),
+                ("series".to_owned(), n.to_string()),
+            ];
+            samples.push((Labels::new(labels.clone()), at));
+            message.timeseries.push(v1::TimeSeries {
+                labels: labels
+                    .into_iter()
+                    .map(|(name, value)| v1::Label { name, value })
+                    .collect(),
+                samples: vec![v1::Sample {
+                    value: 1.0,
+                    timestamp: at,
+                }],
+                ..Default::default()
+            });
+        }
+        let body = snap::raw::Encoder::new()
+            .compress_vec(&message.encode_to_vec())
+            .unwrap();
+        Self {
+            number,
+            body: body.into(),
+            samples,
+        }
+    }
+
+    fn request(&self, shape: Shape) -> Request<BoxBody<Bytes, Infallible>> {
+        let request = Request::post("/api/v1/remote_write")
+            .header("host", "127.0.0.1:8005")
+            .header("content-encoding", "snappy")
+            .header("content-type", "application/x-protobuf")
+            .header("x-prometheus-remote-write-version", "0.1.0");
+        let (declared, pause, ends) = match shape {
+            Shape::Whole => return request.body(Full::from(self.body.clone()).boxed()).unwrap(),
+            Shape::Chunks { declared, pause } => (declared, pause, true),
+            Shape::NeverEnds => (true, Duration::from_secs(7), false),
+        };
+        let request = match declared {
+            true => request.header(CONTENT_LENGTH, self.body.len()),
+            false => request,
+        };
+        let mut chunks: Vec<_> = self
+            .body
+            .chunks(self.body.len().div_ceil(4))
+            .map(Bytes::copy_from_slice)
+            .collect();
+        if !ends {
+            chunks.pop();
+        }
+        let begins = futures_util::stream::iter(chunks).then(move |chunk| async move {
+            tokio::time::sleep(pause).await;
+            Ok(Frame::data(chunk))
+        });
+        let body = if ends {
+            BodyExt::boxed(StreamBody::new(begins))
+        } else {
+            BodyExt::boxed(StreamBody::new(
+                begins.chain(futures_util::stream::pending()),
+            ))
+        };
+        request.body(body).unwrap()
+    }
+}

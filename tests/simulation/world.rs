@@ -1,0 +1,314 @@
+//! The truth that STS, AMP and the token file share, and the sidecar's four ends in it.
+//!
+//! Time is tokio's, paused, from an epoch; the sidecar's own clock may show another. Whatever takes a real socket or a real file
+//! outside is here a pipe in memory or a value: so a story plays in no time, and twice the same.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+use amp_sidecar::clock::Clock;
+use amp_sidecar::config::{Config, Identity, Network};
+use amp_sidecar::credentials::call::{Caller, ClientError};
+use amp_sidecar::credentials::token::{self, Glance, Token, TokenError};
+use amp_sidecar::dial::Dial;
+use amp_sidecar::listener::Accept;
+use amp_sidecar::workspace::Outside;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use emulator::amp::{Amp, AmpConfig};
+use emulator::sessions::Sessions;
+use hyper::Uri;
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::amp::Upstream;
+use crate::plan::{AmpFault, Plan, StsFault, TokenChange, at};
+use crate::sts::Carrier;
+use crate::watch::Watch;
+
+pub const REGION: &str = "eu-central-1";
+pub const ROLE: &str = "arn:aws:iam::111122223333:role/amp";
+pub const WORKSPACE: &str = "ws-12345678-abcd-1234-abcd-123456789012";
+const EPOCH: Duration = Duration::from_secs(1_800_000_000);
+const TOKEN_LIFE: Duration = Duration::from_secs(3600);
+
+/// What a key that STS gave stands for.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    pub number: usize,
+    pub instance: usize,
+    /// As STS said it.
+    pub expires: SystemTime,
+}
+
+/// The token file.
+#[derive(Debug)]
+pub struct TokenFile {
+    pub bytes: Option<Vec<u8>>,
+    made: u32,
+    key: u32,
+}
+
+/// All of it.
+#[derive(Debug)]
+pub struct World {
+    pub plan: Plan,
+    pub clock: Clock,
+    pub sessions: Sessions,
+    pub amp: Amp,
+    pub file: Mutex<TokenFile>,
+    pub keys: Mutex<BTreeMap<String, Key>>,
+    /// The faults are over, whatever the plan says.
+    calm: AtomicBool,
+    watch: Mutex<Watch>,
+    rng: Mutex<fastrand::Rng>,
+    started: Instant,
+    numbers: AtomicUsize,
+    pub listening: AtomicBool,
+    pub stopped: Mutex<Option<Duration>>,
+}
+
+/// How the sidecar reaches it.
+#[derive(Debug, Clone)]
+pub struct Ends(pub Arc<World>);
+
+/// What the sidecar accepts connections from.
+#[derive(Debug)]
+pub struct Gate {
+    world: Arc<World>,
+    coming: tokio::sync::Mutex<mpsc::Receiver<(DuplexStream, IpAddr)>>,
+    counts: bool,
+}
+
+// === impl World ===
+
+impl World {
+    pub fn new(plan: Plan) -> Self {
+        let sessions = Sessions::new();
+        let amp = AmpConfig {
+            region: REGION.to_owned(),
+            account: "111122223333".to_owned(),
+            workspace_id: WORKSPACE.to_owned(),
+            allowed_roles: vec![ROLE.to_owned()],
+            ..AmpConfig::default()
+        };
+        let world = Self {
+            clock: Clock::simulated(SystemTime::UNIX_EPOCH + EPOCH),
+            amp: Amp::new(amp, sessions.clone()),
+            sessions,
+            file: Mutex::new(TokenFile {
+                bytes: None,
+                made: 0,
+                key: 0,
+            }),
+            keys: Mutex::default(),
+            calm: AtomicBool::new(false),
+            watch: Mutex::default(),
+            rng: Mutex::new(fastrand::Rng::with_seed(plan.seed ^ 0x5eed)),
+            started: Instant::now(),
+            numbers: AtomicUsize::new(0),
+            listening: AtomicBool::new(true),
+            stopped: Mutex::default(),
+            plan,
+        };
+        world.change_token(TokenChange::Rotated);
+        world
+    }
+
+    /// Since the beginning.
+    pub fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// True time, which is AWS' own.
+    pub fn true_time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + EPOCH + self.now()
+    }
+
+    pub fn unix_seconds(&self) -> u64 {
+        (EPOCH + self.now()).as_secs()
+    }
+
+    pub fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap()
+    }
+
+    pub fn note(&self, what: impl std::fmt::Display) {
+        self.watch().note(self.now(), what);
+    }
+
+    pub fn violated(&self, what: impl std::fmt::Display) {
+        self.watch().violated(self.now(), what);
+    }
+
+    pub fn number(&self) -> usize {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn millis(&self, from: u64, to: u64) -> Duration {
+        Duration::from_millis(self.rng.lock().unwrap().u64(from..to))
+    }
+
+    pub fn sts_fault(&self) -> Option<&StsFault> {
+        at(&self.plan.sts, self.now()).filter(|_| !self.calm.load(Ordering::Relaxed))
+    }
+
+    pub fn amp_fault(&self) -> Option<&AmpFault> {
+        at(&self.plan.amp, self.now()).filter(|_| !self.calm.load(Ordering::Relaxed))
+    }
+
+    pub fn calm(&self) {
+        self.calm.store(true, Ordering::Relaxed);
+    }
+
+    /// Tokens of the key before are refused from now on.
+    pub fn new_key(&self) {
+        self.file.lock().unwrap().key += 1;
+    }
+
+    pub fn change_token(&self, change: TokenChange) {
+        let mut file = self.file.lock().unwrap();
+        let bytes = match change {
+            TokenChange::Rotated | TokenChange::Stale => {
+                file.made += 1;
+                let now = self.unix_seconds();
+                let exp = match change {
+                    TokenChange::Stale => now.saturating_sub(600),
+                    _ => now + TOKEN_LIFE.as_secs(),
+                };
+                Some(minted(file.made, file.key, exp))
+            }
+            TokenChange::Missing => None,
+            TokenChange::Empty => Some(b"\n".to_vec()),
+            TokenChange::Torn => {
+                let whole = minted(file.made, file.key, 0);
+                Some(whole[..whole.len() / 2].to_vec())
+            }
+            TokenChange::Garbage => Some(b"\xff\xfe not a token".to_vec()),
+            TokenChange::TooLong => Some(vec![b'x'; 25_000]),
+        };
+        file.bytes = bytes;
+    }
+
+    /// Why STS does not take a token, if it does not.
+    pub fn judge(&self, token: &str) -> Option<(u16, &'static str)> {
+        let claims = token.split('.').nth(1).unwrap_or_default();
+        let claims = URL_SAFE_NO_PAD.decode(claims).unwrap_or_default();
+        let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap_or_default();
+        let key = claims["key"].as_u64();
+        if key != Some(u64::from(self.file.lock().unwrap().key)) {
+            return Some((400, "InvalidIdentityToken"));
+        }
+        let over = claims["exp"].as_u64().unwrap_or(0) <= self.unix_seconds();
+        over.then_some((400, "ExpiredTokenException"))
+    }
+}
+
+fn minted(number: u32, key: u32, exp: u64) -> Vec<u8> {
+    let claims = format!(
+        r#"{{"iss":"https://issuer.example/","sub":"system:serviceaccount:ns:sa","aud":["sts.amazonaws.com"],"exp":{exp},"jti":"{number}","key":{key}}}"#
+    );
+    let claims = URL_SAFE_NO_PAD.encode(claims);
+    format!("eyJhbGciOiJSUzI1NiJ9.{claims}.c2lnbmF0dXJl{number}\n").into_bytes()
+}
+
+// === impl Ends ===
+
+impl Outside for Ends {
+    fn dialer(&self, _: &Uri) -> Option<Box<dyn Dial>> {
+        Some(Box::new(Upstream(Arc::clone(&self.0))))
+    }
+
+    fn caller(&self) -> Result<Caller, ClientError> {
+        let instance = self.0.watch().instance();
+        let carrier = Carrier {
+            world: Arc::clone(&self.0),
+            instance,
+        };
+        let tls = Arc::new(amp_sidecar::tls::client(&[]).unwrap());
+        Ok(Caller::over(Arc::new(carrier), &tls, &Network::default()))
+    }
+
+    fn token_file(&self, _: &Identity) -> Box<dyn Glance> {
+        Box::new(self.clone())
+    }
+
+    fn anew(&self, _: &Config) -> Result<Box<dyn Outside>, rustls::Error> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Glance for Ends {
+    fn glance(&self) -> Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send + '_>> {
+        let path = Path::new("/token");
+        let read = match &self.0.file.lock().unwrap().bytes {
+            Some(bytes) => token::held(path, bytes),
+            None => Err(TokenError::Unreadable {
+                path: path.to_owned(),
+                source: io::ErrorKind::NotFound.into(),
+                mend: String::new(),
+            }),
+        };
+        Box::pin(std::future::ready(read))
+    }
+}
+
+// === impl Gate ===
+
+impl Gate {
+    /// A gate, and what senders come to it by.
+    pub fn of(world: &Arc<World>) -> (Self, mpsc::Sender<(DuplexStream, IpAddr)>) {
+        let (come, coming) = mpsc::channel(4096);
+        let gate = Self {
+            world: Arc::clone(world),
+            coming: tokio::sync::Mutex::new(coming),
+            counts: true,
+        };
+        (gate, come)
+    }
+
+    /// Where nobody comes.
+    pub fn shut(world: &Arc<World>) -> Self {
+        let (mut gate, _) = Self::of(world);
+        gate.counts = false;
+        gate
+    }
+}
+
+impl Accept for Gate {
+    type Stream = DuplexStream;
+
+    async fn accept(&self) -> io::Result<(DuplexStream, IpAddr)> {
+        match self.coming.lock().await.recv().await {
+            Some(one) => Ok(one),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        if self.counts {
+            self.world.listening.store(false, Ordering::Relaxed);
+            *self.world.stopped.lock().unwrap() = Some(self.world.now());
+            self.world.watch().stops();
+            self.world.note("the listener is closed");
+        }
+    }
+}
+
+/// Loopback, or a host of its own.
+pub fn address(elsewhere: Option<u8>) -> IpAddr {
+    match elsewhere {
+        Some(host) => Ipv4Addr::new(10, 0, 0, host).into(),
+        None => Ipv4Addr::LOCALHOST.into(),
+    }
+}
