@@ -16,6 +16,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use emulator::demo::{self, Length, SenderChoice, Summary, Wanted};
 use emulator::entra::{EntraConfig, TokenVersion};
+use emulator::peers::sidecar::Program;
+use emulator::soak::{self, SoakError};
 use emulator::world::{Error, Ports, World, WorldConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -37,6 +39,8 @@ enum Command {
     Serve(Serve),
     /// Show that nothing is lost while tokens rotate, credentials run out, STS fails and AMP refuses.
     Demo(Demo),
+    /// Let a crowd send for hours through faults at random, and see that nothing grows and nothing is lost.
+    Soak(Soak),
     /// Prove with real senders that no fault costs a sample.
     #[command(alias = "matrix")]
     Prove(prove::Prove),
@@ -115,6 +119,22 @@ struct Demo {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct Soak {
+    /// How long, as 30s, 20m or 8h.
+    #[arg(long = "for", value_name = "TIME", default_value = "20m")]
+    length: Length,
+    /// How many send, each by a connection of its own.
+    #[arg(long, default_value_t = 1000, value_name = "NUMBER")]
+    senders: usize,
+    /// What decides about faults and pauses.
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    seed: u64,
+    /// The amp-sidecar binary; by default cargo builds it.
+    #[arg(long, value_name = "PATH")]
+    sidecar: Option<PathBuf>,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match Cli::parse().command {
@@ -125,6 +145,11 @@ async fn main() -> ExitCode {
         Command::Demo(options) => match demo(&options).await {
             Ok(summary) => options.tell(&summary),
             Err(error) => failed(&error),
+        },
+        Command::Soak(options) => tokio::select! {
+            // Ending here and not by the signal, so that the sidecar ends too.
+            _ = tokio::signal::ctrl_c() => ExitCode::FAILURE,
+            soaked = options.run() => soaked.unwrap_or_else(|error| failed(&error)),
         },
         Command::Prove(options) => tokio::select! {
             // Ending here and not by the signal, so that every child ends too.
@@ -190,6 +215,25 @@ async fn follow(mut signals: Vec<Signal>, told: watch::Sender<Wanted>) {
         })
         .await;
         told.send_replace(wanted);
+    }
+}
+
+impl Soak {
+    async fn run(self) -> Result<ExitCode, SoakError> {
+        let options = soak::Options {
+            program: Program::sidecar(self.sidecar.as_deref()).await?,
+            length: self.length.0,
+            senders: self.senders,
+            seed: self.seed,
+        };
+        let report = soak::soak(&options, |reading| eprintln!("{reading}")).await?;
+        // Whoever reads may have left; the exit code tells all the same.
+        let _written = writeln!(std::io::stdout(), "{report}");
+        Ok(if report.broken_promises().is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 }
 

