@@ -16,7 +16,7 @@ RUN --mount=type=cache,target=/src/target,sharing=locked \
     --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     touch src/lib.rs src/main.rs \
     && target="$(rustc --print host-tuple)" \
-    && RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked --bin amp-sidecar --target "$target" \
+    && RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=/usr/local/cargo=/cargo" cargo build --release --locked --bin amp-sidecar --target "$target" \
     && install -D "target/$target/release/amp-sidecar" /image/amp-sidecar
 
 FROM scratch
@@ -30,6 +30,8 @@ LABEL org.opencontainers.image.title="amp-sidecar" \
 # No file of CA certificates beside it: Mozilla's roots are built into the program, and nothing else here would read one.
 # Private roots come by AWS_CA_BUNDLE.
 COPY --from=build /image/ /
+# Of us and of all that is linked in, as the licences ask of whoever passes the program on.
+COPY LICENSE LICENSES.txt /
 # By number, since Kubernetes' runAsNonRoot cannot know what a name stands for.
 USER 65532:65532
 # Loopback's 8005 is for the pod alone and not exposed.

@@ -23,8 +23,8 @@
 //!
 //! Each [`workspace`] has both of its own. [`config`] says what they may do, [`app`] wires them, [`admin`] and [`telemetry`] show
 //! them, [`clock`] gives them the time, [`sigv4`] signs, [`faults`] logs and remembers what went wrong, [`traces`] tells a collector,
-//! [`drain`] knows when they may end, [`reload`] puts a new configuration in place,
-//! [`status`] tells people how it all stands.
+//! [`drain`] knows when they may end, [`reload`] puts a new configuration in place, [`status`] tells people how it all stands,
+//! [`sandbox`] gives up beforehand what none of it needs.
 //!
 //! [`setup`] stands beside it all: it prints what must exist in AWS, Azure and Kubernetes, and ends; so does [`check`], which
 //! takes the whole way once and names what is broken.
@@ -51,6 +51,7 @@ pub mod quote;
 pub mod reload;
 pub mod resolve;
 pub mod router;
+pub mod sandbox;
 pub mod setup;
 pub mod sigv4;
 pub mod status;

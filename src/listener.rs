@@ -178,7 +178,8 @@ async fn enter<S: Service, C>(
     }
 }
 
-async fn connection<S: Service, C>(
+/// Serves one connection, until its sender or `stop` ends it; `client` is who else than the own pod is behind it.
+pub async fn connection<S: Service, C>(
     stream: C,
     client: Option<Client>,
     service: Arc<S>,

@@ -2,14 +2,14 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use amp_sidecar::app::{App, Stage, StartError};
 use amp_sidecar::check;
 use amp_sidecar::cli::{self, pages};
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{self, Config, Fault, Log, LogFormat, Rejected, Surroundings};
-use amp_sidecar::setup;
+use amp_sidecar::{sandbox, setup};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -66,7 +66,13 @@ fn main() -> ExitCode {
     if only_show {
         return show(&config.to_string());
     }
+    // Before there is a second thread, which would stay outside.
+    let held = config.sandbox.then(|| sandbox::enter(&config));
     log(config.log);
+    match held {
+        Some(held) => held.log(),
+        None => tracing::info!("not sandboxed, as --sandbox off says"),
+    }
     match runtime().map(|runtime| runtime.block_on(run(config, read))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => cannot_start(&error),
@@ -197,11 +203,14 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 )]
 fn surroundings() -> Surroundings<'static> {
     const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+    static POD: OnceLock<Option<String>> = OnceLock::new();
     Surroundings {
         env: &|name| std::env::var(name).ok(),
         memory_limit: memory_limit(),
-        pod_namespace: std::fs::read_to_string(NAMESPACE)
-            .ok()
+        // A pod's never changes, and the sandbox would let a reload not read it.
+        pod_namespace: POD
+            .get_or_init(|| std::fs::read_to_string(NAMESPACE).ok())
+            .as_ref()
             .map(|text| text.trim().to_owned()),
         stdout_is_terminal: std::io::stdout().is_terminal(),
     }

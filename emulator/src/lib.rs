@@ -19,8 +19,8 @@
 //! - [`peers`]: real processes around a world, and the comparison of what was sent with what was stored.
 //! - [`demo`]: all of it together, with things going wrong one after the other.
 //! - [`matrix`]: every fault, played with real senders: does a sample get lost?
-//! - [`soak`]: a crowd of senders and faults at random for hours: does anything grow?
 //! - [`compare`]: what the sidecar costs beside other proxies.
+//! - [`soak`]: a crowd of senders and faults at random for hours: does anything grow?
 //!
 //! It never depends on the sidecar, nor on the library that the sidecar signs
 //! with: neither can hide the other's mistake.

@@ -110,6 +110,7 @@ impl Config {
         rows.put(&settings::LOG_FORMAT, format);
         let level = self.log.level.to_string().to_ascii_lowercase();
         rows.put(&settings::LOG_LEVEL, level);
+        rows.put(&settings::SANDBOX, if self.sandbox { "on" } else { "off" });
         match &self.tracing {
             None => rows.put(&settings::TRACES_EXPORTER, "none"),
             Some(tracing) => rows.put_tracing(tracing),

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use super::settings::{self, ALL, Setting};
 use super::yaml::{Entry, Kind, Node};
 use super::{Fault, Rejected, yaml};
+use crate::quote::quote;
 
 /// Deeper than any valid file.
 const DEEPEST: usize = 9;
@@ -142,6 +143,8 @@ impl File {
         let line = line
             .map(|line| format!(", line {line}"))
             .unwrap_or_default();
+        // A key may be anything that YAML can hold, line breaks and a megabyte included.
+        let path = quote(path);
         let space = if path.is_empty() { "" } else { " " };
         format!("{path}{space}({}{line})", self.path)
     }

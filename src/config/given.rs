@@ -215,7 +215,11 @@ pub(super) fn withhold(value: &str) -> String {
         return value.to_owned();
     };
     match before.split_once("://") {
-        Some((scheme, _)) => format!("{scheme}://[withheld]@{after}"),
+        Some((scheme, _)) if scheme.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+            format!("{scheme}://[withheld]@{after}")
+        }
+        // A password can hold what looks like the end of a scheme.
+        Some(_) => format!("[withheld]@{after}"),
         // A proxy's URL may lack its scheme.
         None if before.contains(':') => format!("[withheld]@{after}"),
         None => value.to_owned(),

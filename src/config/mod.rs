@@ -66,6 +66,8 @@ pub struct Config {
     pub drain: Drain,
     /// How the program logs.
     pub log: Log,
+    /// Whether it gives up what it never needs.
+    pub sandbox: bool,
     /// Where spans go, if anywhere.
     pub tracing: Option<Tracing>,
     /// Where each value was given.
@@ -235,6 +237,7 @@ impl Config {
                 self.drain == other.drain,
             ),
             ("--log-format and --log-level", self.log == other.log),
+            ("--sandbox", self.sandbox == other.sandbox),
             ("what is said of traces", self.tracing == other.tracing),
         ]
         .into_iter()

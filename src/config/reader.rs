@@ -73,6 +73,7 @@ impl<'a> Reader<'a> {
         let network = self.network();
         let drain = self.drain();
         let log = self.log();
+        let sandbox = self.parse(&settings::SANDBOX, values::on_or_off);
         let tracing = self.tracing();
         let (listen, door) = listen?;
         Some(Config {
@@ -87,6 +88,7 @@ impl<'a> Reader<'a> {
             network: network?,
             drain: drain?,
             log: log?,
+            sandbox: sandbox?,
             tracing: tracing?,
             origins: self.origins(),
         })

@@ -133,6 +133,8 @@ settings! {
         "How log lines are written";
     LOG_LEVEL: "log-level", ["AMP_SIDECAR_LOG"], "LEVEL", "info",
         "Least level that is logged: error, warn, info, debug or trace";
+    SANDBOX: "sandbox", ["AMP_SIDECAR_SANDBOX"], "on|off", "on",
+        "Give up writing files, starting programs and what else is never needed, as far as the kernel knows how; off for debuggers";
     OTLP_ENDPOINT: "otlp-endpoint", ["OTEL_EXPORTER_OTLP_ENDPOINT"], "URL", "[none, and no traces]",
         "Base URL of an OpenTelemetry collector, for OTLP over HTTP; traces are sent to /v1/traces below it";
     OTLP_TRACES_ENDPOINT: "otlp-traces-endpoint", ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"], "URL", "[from --otlp-endpoint]",
@@ -187,6 +189,7 @@ const OF_THE_PROCESS: &[&Setting] = &[
     &DRAIN_TIMEOUT,
     &LOG_FORMAT,
     &LOG_LEVEL,
+    &SANDBOX,
     &OTLP_ENDPOINT,
     &OTLP_TRACES_ENDPOINT,
     &OTLP_PROTOCOL,

@@ -227,6 +227,7 @@ fn secrets_are_withheld() {
 fn a_proxys_password_is_withheld_with_and_without_a_scheme() {
     for proxy in [
         "socks5://me:hunter2@proxy:1",
+        "me:hunter2://x@proxy:port",
         "me:hunter2@proxy:port",
         "http://me:hunter2@proxy/path",
     ] {
@@ -403,6 +404,10 @@ fn the_form_of_a_file_is_checked_before_its_values() {
         ("a: &x b\nregion: *x", "an alias: write the value out"),
         ("config: x", "no other file inside a file"),
         ("---\na: b\n---\na: b", "a second document"),
+        (
+            "\"regi\\non\\e[31m\": 1",
+            "regi on [31m (config.yaml, line 1) is \"1\": expected a setting; is region meant?",
+        ),
     ];
     for (text, expected) in cases {
         let told = read_file(text, MINIMAL).unwrap_err().to_string();

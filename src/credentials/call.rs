@@ -216,6 +216,16 @@ pub(crate) fn proxy(network: Network) -> reqwest::Proxy {
 // === impl Answer ===
 
 impl Answer {
+    /// An answer of this status and body.
+    #[must_use]
+    pub fn new(status: StatusCode, verified_date: Option<SystemTime>, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            verified_date,
+            body: Zeroizing::new(body),
+        }
+    }
+
     /// The body, where it is UTF-8.
     #[must_use]
     pub fn text(&self) -> Option<&str> {

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::clock::Clock;
 use crate::config;
-use crate::credentials::call::{CallError, Caller};
+use crate::credentials::call::{Answer, CallError, Caller};
 use crate::credentials::sts::Pace;
 use crate::credentials::token::Token;
 use crate::credentials::withhold::quote_without;
@@ -49,11 +49,11 @@ pub enum EntraError {
         /// Entra's words.
         message: String,
         /// What the assertion says of itself, where that decides.
-        assertion: String,
+        assertion: Box<str>,
         /// Entra's number of the request.
-        trace_id: String,
+        trace_id: Box<str>,
         /// Entra's number of what the request belongs to.
-        correlation_id: String,
+        correlation_id: Box<str>,
     },
     /// No answer came.
     #[error("Entra {0}")]
@@ -130,7 +130,14 @@ impl Entra {
             ])
             .finish();
         let answer = self.caller.post(&self.endpoint, HeaderMap::new(), form);
-        let answer = answer.await?;
+        self.read(&answer.await?, assertion)
+    }
+
+    /// The token that an answer gives to who showed `assertion`.
+    ///
+    /// # Errors
+    /// [`EntraError`] where it gives none, or none that can be used.
+    pub fn read(&self, answer: &Answer, assertion: &Token) -> Result<Token, EntraError> {
         let status = answer.status;
         let unusable = |what| EntraError::Unusable { status, what };
         let json = answer.text().ok_or_else(|| unusable("it is not UTF-8"))?;
@@ -162,9 +169,10 @@ impl Entra {
             assertion: assertion
                 .claims()
                 .map(|claims| claims.told(self.clock.now()))
-                .unwrap_or_default(),
-            trace_id: said(&refusal.trace_id),
-            correlation_id: said(&refusal.correlation_id),
+                .unwrap_or_default()
+                .into(),
+            trace_id: said(&refusal.trace_id).into(),
+            correlation_id: said(&refusal.correlation_id).into(),
             message,
         }
     }

@@ -223,7 +223,11 @@ impl Sts {
         Ok(headers)
     }
 
-    fn read(
+    /// What an answer gives to who asked for `session` and proved it with `secret`.
+    ///
+    /// # Errors
+    /// [`StsError`] where it gives nothing, or nothing that can be used.
+    pub fn read(
         &self,
         answer: &Answer,
         session: &RoleSession,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use emulator::peers::compare::compare;
+use emulator::peers::compare::arrived;
 use emulator::peers::prometheus::{Installed, Prometheus, Setup};
 use emulator::peers::sidecar::{Program, Sidecar};
 use emulator::peers::source::Source;
@@ -318,14 +318,7 @@ async fn one_of_two_gateways_is_killed_under_load_and_nothing_is_missing() {
 
     prometheus.stop_scraping().await.unwrap();
     let sent = prometheus.sent().await.unwrap();
-    let mut found = compare(&sent, world.store());
-    for _ in 0..60 {
-        if found.missing == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        found = compare(&sent, world.store());
-    }
+    let found = arrived(&sent, world.store(), seconds(30)).await;
     assert_eq!(found.missing, 0, "{found:?}\n{}", other.log().last_words());
     assert!(found.total > 200 * 8, "only {} samples", found.total);
     assert!(

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use emulator::fault::{Fault, FaultKind};
-use emulator::peers::compare::compare;
+use emulator::peers::compare::arrived;
 use emulator::peers::prometheus::{Installed, Prometheus, Setup};
 use emulator::peers::sidecar::{Program, Sidecar};
 use emulator::peers::source::Source;
@@ -47,14 +47,7 @@ async fn a_minute_of_trouble_costs_no_sample() {
     // Most of a minute's samples are older than a few seconds; the last are given the time that they need.
     prometheus.stop_scraping().await.unwrap();
     let sent = prometheus.sent().await.unwrap();
-    let mut found = compare(&sent, world.store());
-    for _ in 0..60 {
-        if found.missing == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        found = compare(&sent, world.store());
-    }
+    let found = arrived(&sent, world.store(), seconds(30)).await;
     assert_eq!(
         found.missing,
         0,

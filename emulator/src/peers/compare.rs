@@ -6,6 +6,9 @@
 //! never shows.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::samples::Samples;
 use crate::amp::{Labels, Store};
@@ -49,6 +52,18 @@ impl Comparison {
     #[must_use]
     pub fn stored(&self) -> u64 {
         self.total - self.missing
+    }
+}
+
+/// Looks for each of `sent` in `store` until none is missing, or until `within` is over.
+pub async fn arrived(sent: &Samples, store: &Store, within: Duration) -> Comparison {
+    let end = Instant::now() + within;
+    loop {
+        let comparison = compare(sent, store);
+        if comparison.missing == 0 || Instant::now() >= end {
+            return comparison;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 

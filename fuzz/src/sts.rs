@@ -1,0 +1,90 @@
+//! Whatever answers in the place of STS: only credentials that can be used for a while come of it, and no word of it shows a
+//! secret or more than a line.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use amp_sidecar::clock::Clock;
+use amp_sidecar::config::{Network, RoleSession};
+use amp_sidecar::credentials::call::{Answer, Caller};
+use amp_sidecar::credentials::sts::Sts;
+use amp_sidecar::tls;
+use hyper::StatusCode;
+
+use super::{is_fit_to_be_shown, withholds};
+
+/// What was shown to STS, and what it may quote.
+pub const TOKEN: &str =
+    "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2kvIiwic3ViIjoicyIsImV4cCI6MX0.c2ln";
+const AN_HOUR: Duration = Duration::from_secs(3600);
+
+thread_local! {
+    static STS: OnceCell<Sts> = const { OnceCell::new() };
+}
+
+/// A client that is never asked to call anybody.
+pub fn caller() -> Caller {
+    let tls = Arc::new(tls::client(&[]).unwrap());
+    Caller::new(&tls, &Network::default()).unwrap()
+}
+
+/// The first byte chooses the status, the rest is the answer's body.
+pub fn holds(input: &[u8]) {
+    let Some((choice, body)) = input.split_first() else {
+        return;
+    };
+    let status = [200, 400, 403, 500, 503, 302][usize::from(*choice) % 6];
+    let status = StatusCode::from_u16(status).unwrap();
+    STS.with(|sts| read(sts.get_or_init(new), status, body));
+}
+
+fn new() -> Sts {
+    let endpoint = "https://sts.invalid/".parse().unwrap();
+    Sts::new(
+        endpoint,
+        "eu-central-1".to_owned(),
+        caller(),
+        Clock::system(),
+    )
+}
+
+fn read(sts: &Sts, status: StatusCode, body: &[u8]) {
+    let session = RoleSession {
+        role_arn: "arn:aws:iam::111122223333:role/amp".to_owned(),
+        name: "fuzz".to_owned(),
+        duration: AN_HOUR,
+        external_id: None,
+        policy: None,
+        policy_arns: Vec::new(),
+        source_identity: None,
+        tags: Vec::new(),
+    };
+    let before = SystemTime::now();
+    let answer = Answer::new(status, None, body.to_vec());
+    match sts.read(&answer, &session, TOKEN) {
+        Ok(obtained) => {
+            assert!(status.is_success());
+            let keys = &obtained.credentials;
+            let session_token = keys.session_token().unwrap();
+            for text in [keys.access_key_id(), session_token] {
+                assert!(!text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()));
+            }
+            assert!(!keys.secret_access_key().is_empty());
+            assert!(obtained.expires > before);
+            assert!(obtained.expires <= SystemTime::now() + AN_HOUR);
+            assert_eq!(keys.expiry(), Some(obtained.expires));
+            let shown = format!("{obtained:?}");
+            if keys.secret_access_key().len() > 40 {
+                assert!(!shown.contains(keys.secret_access_key()));
+            }
+        }
+        Err(error) => {
+            let shown = error.to_string();
+            is_fit_to_be_shown(&shown);
+            withholds(&shown, TOKEN);
+            withholds(&format!("{error:?}"), TOKEN);
+            assert!(error.hop_name().ends_with(error.name()));
+        }
+    }
+}

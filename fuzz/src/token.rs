@@ -1,0 +1,46 @@
+//! A token file, whatever is in it: a token comes of it only where it has a token's form, and nothing of it is ever shown.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use amp_sidecar::credentials::token::{self, TokenError};
+
+use super::{is_fit_to_be_shown, withholds};
+
+/// The input is the file.
+pub fn holds(input: &[u8]) {
+    let path = Path::new("/token");
+    let text = std::str::from_utf8(input).ok().map(str::trim);
+    match token::held(path, input) {
+        Ok(token) => {
+            assert_eq!(Some(token.expose()), text);
+            assert!(token.expose().len() <= 20_000);
+            assert!(token.expose().bytes().all(|b| b.is_ascii_graphic()));
+            assert_eq!(token.expose().matches('.').count(), 2);
+            withholds(&format!("{token:?}"), token.expose());
+            if let Some(claims) = token.claims() {
+                let told = claims.told(SystemTime::now());
+                assert!(!told.contains(|c: char| c.is_control()), "{told:?}");
+                assert!(told.len() < 16 * 1024, "{} bytes are shown", told.len());
+                // The claims are no secret, the signature is.
+                let signature = token.expose().rsplit('.').next().unwrap();
+                if signature.len() >= 16 {
+                    assert!(!told.contains(signature));
+                }
+            }
+        }
+        Err(error) => {
+            let shown = error.to_string();
+            is_fit_to_be_shown(&shown);
+            if let Some(text) = text.filter(|text| text.len() >= 100) {
+                assert!(!shown.contains(text));
+            }
+            match error {
+                TokenError::Empty(_) => assert_eq!(text, Some("")),
+                TokenError::TooLong(_) => assert!(input.len() > 20_000),
+                TokenError::NotAToken(_) => assert_ne!(text, Some("")),
+                TokenError::Unreadable { .. } | TokenError::Changing(_) => panic!("{shown}"),
+            }
+        }
+    }
+}

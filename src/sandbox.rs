@@ -1,0 +1,210 @@
+//! What the process gives up before it hears from anybody.
+//!
+//! In: a [`Config`], on the one thread that there is yet. Out: what [`Held`] says, for the log. From then on the process writes
+//! to no file and starts no program, can neither trace others nor be read by them, and, where its settings cannot change, reads
+//! nothing but what it is there for. It needs none of that, so an intruder shall not have it either.
+//!
+//! | fence | holds |
+//! |---|---|
+//! | Landlock | no file is written, made, removed or executed; with `--config` any may be read, since a new configuration may name any; else those in [`NEEDED`] and in the folders of the configured files |
+//! | seccomp | no system call of [`REFUSED`] |
+//! | `PR_SET_DUMPABLE` | no core dump, and no other process of the same user reads the memory |
+//!
+//! Folders are allowed and not files, because Kubernetes rotates a mounted file by swapping a link beside it. Where the kernel or
+//! the container's own profile lacks a fence the program runs without it and says so: a sandbox that stops samples would be
+//! worse than none. The calls are a list of what is refused and not of what is allowed for the same reason: what the
+//! libraries call changes with their versions, and the container's profile (`RuntimeDefault`) is such a list already.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
+    Scope, path_beneath_rules,
+};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+
+use crate::config::Config;
+
+/// What libc, the resolver and `process_*` read: names and addresses, limits, the time zone's absence.
+const NEEDED: [&str; 9] = [
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/run/systemd/resolve",
+    "/run/NetworkManager",
+    "/sys",
+    "/usr",
+];
+
+/// System calls that the program never makes and that an intruder would: other programs and processes, the kernel, mounts and
+/// namespaces, and `io_uring`, whose work no filter sees.
+const REFUSED: [i64; 29] = [
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_kexec_load,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_fsopen,
+    libc::SYS_chroot,
+    libc::SYS_setns,
+    libc::SYS_unshare,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+];
+
+/// What holds from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Of files.
+    pub landlock: Fence,
+    /// Of system calls.
+    pub seccomp: Fence,
+    /// Of the own memory.
+    pub memory: Fence,
+    /// Whether reading is fenced too.
+    pub reads: bool,
+}
+
+/// How far a fence holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fence {
+    /// As far as it was built.
+    Whole,
+    /// As far as this kernel knows it.
+    Partly,
+    /// Not at all, and why.
+    Lacking(String),
+}
+
+// === impl Held ===
+
+impl Held {
+    /// Whether every fence holds to its end.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        [&self.landlock, &self.seccomp, &self.memory]
+            .iter()
+            .all(|fence| **fence == Fence::Whole)
+    }
+
+    /// Says once what holds.
+    pub fn log(&self) {
+        let Self {
+            landlock,
+            seccomp,
+            memory,
+            reads,
+        } = self;
+        if self.is_whole() {
+            tracing::info!(%landlock, %seccomp, %memory, reads_fenced = reads, "sandboxed");
+        } else {
+            tracing::info!(
+                %landlock, %seccomp, %memory, reads_fenced = reads,
+                "sandboxed as far as this kernel lets itself be asked; nothing else depends on it"
+            );
+        }
+    }
+}
+
+impl fmt::Display for Fence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => f.write_str("holds"),
+            Self::Partly => f.write_str("holds as far as this kernel knows it"),
+            Self::Lacking(why) => write!(f, "does not hold: {why}"),
+        }
+    }
+}
+
+/// Gives it all up, for this thread and all that it will start.
+#[must_use]
+pub fn enter(config: &Config) -> Held {
+    let reads = readable(config);
+    let lacking = |why: &dyn fmt::Display| Fence::Lacking(why.to_string());
+    Held {
+        reads: reads.is_some(),
+        memory: set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .map_or_else(|why| lacking(&why), |()| Fence::Whole),
+        landlock: files(reads).unwrap_or_else(|why| lacking(&why)),
+        seccomp: calls().map_or_else(|why| lacking(&why), |()| Fence::Whole),
+    }
+}
+
+/// The folders that may be read; `None` where the file of settings may name others tomorrow.
+fn readable(config: &Config) -> Option<Vec<PathBuf>> {
+    if config.file.is_some() {
+        return None;
+    }
+    let door = &config.door;
+    let files = [&door.chain, &door.key, &door.client_ca, &door.tokens];
+    let tokens = config.workspaces.iter().map(|one| &one.identity.token_file);
+    let collector = config.tracing.as_ref();
+    let collector = collector.and_then(|tracing| tracing.certificate.as_ref());
+    let files = files.into_iter().chain([&config.ca_bundle]).flatten();
+    let files = files.chain(collector);
+    let folders = files.chain(tokens).flat_map(|file| folders_of(file));
+    Some(NEEDED.iter().map(PathBuf::from).chain(folders).collect())
+}
+
+/// Where a file lies, by its name and by where its links lead now; the nearest folder that exists, where it does not yet.
+fn folders_of(file: &Path) -> Vec<PathBuf> {
+    let resolved = file.canonicalize().ok();
+    let folder = |path: &Path| {
+        let mut above = path.ancestors().skip(1);
+        above.find(|folder| folder.exists()).map(Path::to_owned)
+    };
+    let named = std::path::absolute(file).ok();
+    [named, resolved]
+        .into_iter()
+        .flatten()
+        .filter_map(|path| folder(&path))
+        .collect()
+}
+
+fn files(reads: Option<Vec<PathBuf>>) -> Result<Fence, RulesetError> {
+    let reading = AccessFs::ReadFile | AccessFs::ReadDir;
+    let reads = reads.unwrap_or_else(|| vec![PathBuf::from("/")]);
+    let restricted = Ruleset::default()
+        .handle_access(AccessFs::from_all(ABI::V5))?
+        .scope(Scope::from_all(ABI::V6))?
+        .create()?
+        .add_rules(path_beneath_rules(reads, reading))?
+        .restrict_self()?;
+    Ok(match restricted.ruleset {
+        RulesetStatus::FullyEnforced => Fence::Whole,
+        RulesetStatus::PartiallyEnforced => Fence::Partly,
+        RulesetStatus::NotEnforced => Fence::Lacking("this kernel has no Landlock".to_owned()),
+    })
+}
+
+fn calls() -> Result<(), Box<dyn std::error::Error>> {
+    let rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    let arch = std::env::consts::ARCH.try_into()?;
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch)?;
+    let program: BpfProgram = filter.try_into()?;
+    seccompiler::apply_filter(&program)?;
+    Ok(())
+}
