@@ -140,6 +140,10 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
     program.until_said("left", None).await;
 
     let lines = program.lines.lock().unwrap();
+    // What its words go on with is the kernel's.
+    let (sandboxed, lines) = lines.split_first().unwrap();
+    let message = sandboxed["message"].as_str().unwrap();
+    assert!(message.starts_with("sandboxed"), "{sandboxed}");
     let told: Vec<String> = lines
         .iter()
         .map(|line| {
