@@ -171,8 +171,8 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
     );
     let of = |n: usize, field: &str| lines[n][field].to_string();
     let workspace = format!("{:?}", world.workspace_id());
-    for n in 1..=8 {
-        assert_eq!(of(n, "workspace"), workspace, "{}", lines[n]);
+    for line in &lines[1..=8] {
+        assert_eq!(line["workspace"].to_string(), workspace, "{line}");
     }
     assert_eq!(lines[1]["remote_write_url"], world.amp_url());
     assert_eq!(
