@@ -12,12 +12,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::batch::admission::Admitted;
 use crate::batch::forward::Forwarder;
-use crate::batch::frames::Frames;
 use crate::batch::reply::{ACTION, Meaning};
 use crate::batch::sign::Signer;
 use crate::batch::spent::{Spent, timed};
@@ -178,7 +176,7 @@ impl Delivery {
             let parts = split::split(&message, media.version, limit)?;
             Ok(parts
                 .into_iter()
-                .map(|part| Payload::of_part(part, &media))
+                .map(|Part { body, contents }| Payload::new(media.clone(), body, contents))
                 .collect())
         });
         let parts = parts.await.map_err(|error| Verdict::Unsigned {
@@ -233,7 +231,7 @@ impl Delivery {
         spent: &mut Spent,
     ) -> (Meaning, bool) {
         let mut span = spent.span.child("sign");
-        let signing = async { self.signer.sign(payload, held, self.clock.now()) };
+        let signing = async { self.signer.sign(payload, &held.identity, self.clock.now()) };
         let signed = match timed(&mut spent.sign, signing).await {
             Ok(signed) => signed,
             Err(why) => {
@@ -262,17 +260,6 @@ impl Delivery {
             self.meters.denied(ACTION, &self.workspace_arn);
         }
         (meaning, clock_was_wrong)
-    }
-}
-
-impl Payload {
-    fn of_part(part: Part, whole: &crate::batch::media::Media) -> Self {
-        Self {
-            media: whole.clone(),
-            payload_hash: hex::encode(Sha256::digest(&part.body)),
-            frames: Frames::new(vec![part.body]),
-            contents: part.contents,
-        }
     }
 }
 

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::Request;
 use hyper::body::Body;
+use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -79,6 +80,21 @@ pub struct Payload {
     /// SHA-256 of the body, in lower-case hexadecimal.
     payload_hash: String,
     contents: Contents,
+}
+
+// === impl Payload ===
+
+impl Payload {
+    /// A payload whose body nobody has hashed yet.
+    #[must_use]
+    pub fn new(media: Media, body: Bytes, contents: Contents) -> Self {
+        Self {
+            media,
+            payload_hash: hex::encode(Sha256::digest(&body)),
+            frames: Frames::new(vec![body]),
+            contents,
+        }
+    }
 }
 
 // === impl Pipeline ===

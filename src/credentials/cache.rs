@@ -186,18 +186,6 @@ pub fn cache<S: Source>(
     )
 }
 
-#[cfg(test)]
-impl Held {
-    pub(crate) fn for_test(credentials: aws_credential_types::Credentials) -> Self {
-        Self {
-            identity: Identity::from(credentials),
-            expires: SystemTime::UNIX_EPOCH,
-            obtained: SystemTime::UNIX_EPOCH,
-            generation: 0,
-        }
-    }
-}
-
 // === impl Refusal ===
 
 impl Refusal {

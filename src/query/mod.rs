@@ -229,7 +229,7 @@ impl Queries {
         held: &Held,
         deadline: Instant,
     ) -> Result<Answer, Unanswered> {
-        let signed = self.signer.sign(asked, held, self.clock.now());
+        let signed = self.signer.sign(asked, &held.identity, self.clock.now());
         let signed = signed.map_err(Unanswered::Unsigned)?;
         let answer = async {
             let (response, connection) = self.connections.send(&signed, || {}).await?;
