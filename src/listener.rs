@@ -90,8 +90,12 @@ pub async fn serve<S: Service>(
         };
         let (door, service, stop) = (Arc::clone(&door), Arc::clone(&service), stop.clone());
         let (open, faults) = (counted.accepted(), Arc::clone(&faults));
+        let counted = counted.clone();
         connections.spawn(async move {
-            enter(stream, peer, &door, &faults, service, stop).await;
+            if let Err(error) = enter(stream, peer, &door, &faults, service, stop).await {
+                counted.broke(&error);
+                tracing::debug!(%error, "connection ended");
+            }
             drop((place, open));
         });
     }
@@ -152,7 +156,8 @@ async fn enter<S: Service, C>(
     faults: &Watch,
     service: Arc<S>,
     stop: watch::Receiver<bool>,
-) where
+) -> hyper::Result<()>
+where
     C: AsyncRead + AsyncWrite + Unpin,
 {
     // Those of the own pod share all there is.
@@ -164,7 +169,7 @@ async fn enter<S: Service, C>(
     match door::shake(&acceptor, stream).await {
         Ok(tls) => {
             let client = elsewhere.map(|address| Client::of(address, Some(tls.get_ref().1)));
-            connection(tls, client, service, stop).await;
+            return connection(tls, client, service, stop).await;
         }
         // A probe of a load balancer opens a connection and says nothing.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -176,15 +181,20 @@ async fn enter<S: Service, C>(
             credentials_left: None,
         }),
     }
+    Ok(())
 }
 
 /// Serves one connection, until its sender or `stop` ends it; `client` is who else than the own pod is behind it.
+///
+/// # Errors
+/// Where it did not end in order; hyper has then refused a request that it could not parse, if that was why.
 pub async fn connection<S: Service, C>(
     stream: C,
     client: Option<Client>,
     service: Arc<S>,
     mut stop: watch::Receiver<bool>,
-) where
+) -> hyper::Result<()>
+where
     C: AsyncRead + AsyncWrite + Unpin,
 {
     let served = http1::Builder::new()
@@ -211,16 +221,13 @@ pub async fn connection<S: Service, C>(
             }),
         );
     tokio::pin!(served);
-    let result = tokio::select! {
+    tokio::select! {
         biased;
         result = served.as_mut() => result,
         () = told(&mut stop) => {
             served.as_mut().graceful_shutdown();
             served.await
         }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "connection ended");
     }
 }
 

@@ -93,7 +93,8 @@ impl Rig {
             };
             let (_, read) = tokio::join!(write, reading.read_to_end(&mut heard));
             read.unwrap();
-            served.await.unwrap();
+            // How it ended the sender has heard.
+            served.await.unwrap().unwrap_or_default();
             heard
         });
         (

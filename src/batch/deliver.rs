@@ -197,7 +197,7 @@ impl Delivery {
 
     /// Sends, and once more where AMP did not take the signature and there is something to do about that.
     async fn send(&self, payload: &Payload, deadline: Instant, spent: &mut Spent) -> Meaning {
-        let held = match timed(&mut spent.credentials, self.credentials.get()).await {
+        let held = match timed(&mut spent.credentials, self.credentials.get(deadline)).await {
             Ok(held) => held,
             Err(why) => {
                 return Meaning::Final(Verdict::NoCredentials {
@@ -214,8 +214,8 @@ impl Delivery {
             Verdict::AccessDenied { .. } => Refusal::Denied,
             _ => Refusal::Credentials,
         };
-        let renewing = tokio::time::timeout_at(deadline, self.credentials.again(held, refusal));
-        let Ok(Some(held)) = timed(&mut spent.credentials, renewing).await else {
+        let renewing = self.credentials.again(held, refusal, deadline);
+        let Some(held) = timed(&mut spent.credentials, renewing).await else {
             return meaning;
         };
         self.meters.upstream_resend(refusal.mend());

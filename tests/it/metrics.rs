@@ -13,6 +13,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 
 use crate::bodies;
 use crate::rig::Rig;
+use crate::shown;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 const BEGIN: &str = "<!-- metrics: held against the code by a test -->\n";
@@ -28,7 +29,9 @@ async fn scrape(rig: &Rig, accept: &str) -> (String, Vec<u8>) {
         .to_str()
         .unwrap()
         .to_owned();
-    (kind, response.bytes().await.unwrap().to_vec())
+    let told = response.bytes().await.unwrap().to_vec();
+    shown::show(&String::from_utf8_lossy(&told));
+    (kind, told)
 }
 
 /// A rig that has seen some of everything.

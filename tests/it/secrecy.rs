@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::bodies;
+use crate::logging::Program;
 use crate::rig::{self, Rig, V1, text};
 use crate::shown::{self, World};
 
@@ -117,6 +118,29 @@ async fn tokens_on_their_way_through_entra_are_never_shown() {
         running.abort();
     }
     assert!(shown::was_shown("TRACE") && shown::was_shown("[withheld]"));
+}
+
+/// All that is logged by the binary itself, from its first line to its last, whatever it was told to log of.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_at_trace_shows_none() {
+    let world = World::start(WorldConfig::default()).await.unwrap();
+    let more = ["--log-level", "trace", "--allow-query"];
+    let mut program = Program::start(&world, &more);
+    let listening = program.until_said("listening", None).await;
+    program.until_said("credentials renewed", None).await;
+    let host = listening["listen"].as_str().unwrap();
+    for body in [bodies::v1("up", 3).body, b"nonsense".to_vec()] {
+        let request = rig::client().post(format!("http://{host}/api/v1/write"));
+        let request = request.header("content-encoding", "snappy");
+        let request = request.header("content-type", V1).body(body);
+        text(request.send().await.unwrap()).await;
+    }
+    let query = format!("http://{host}/api/v1/query?query=up");
+    text(rig::client().get(query).send().await.unwrap()).await;
+    program.signal("-HUP");
+    program.until_said("configuration reloaded", None).await;
+    program.leave();
+    program.until_said("left", None).await;
 }
 
 /// A proxy that says back what it was told, in its status line, its headers and its body.
