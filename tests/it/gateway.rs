@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use emulator::peers::compare::arrived;
 use emulator::peers::prometheus::{Installed, Prometheus, Setup};
 use emulator::peers::sidecar::{Program, Sidecar};
@@ -60,8 +62,14 @@ fn put(folder: &Path, (certificate, key): &(String, String)) {
     mark_key(key);
 }
 
+/// As PEM, and the number alone: before it stands what is the same in all keys, and after it what a certificate shows.
 fn mark_key(pem: &str) {
-    let lines = pem.lines().filter(|line| line.len() > 40);
+    let lines = pem.lines().filter(|line| !line.starts_with('-'));
+    let der = STANDARD.decode(lines.clone().collect::<String>()).unwrap();
+    let (before, number) = (&der[..36], &der[36..68]);
+    assert!(before.ends_with(&[4, 32]), "no PKCS #8 of a key for P-256");
+    shown::mark("private key", number);
+    let lines = lines.filter(|line| line.len() > 40);
     lines.for_each(|line| shown::mark("private key", line));
 }
 

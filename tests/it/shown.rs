@@ -104,7 +104,8 @@ pub fn show(text: &str) {
 }
 
 /// A secret that the world knows nothing of.
-pub fn mark(what: &'static str, secret: &str) {
+pub fn mark(what: &'static str, secret: impl AsRef<[u8]>) {
+    let secret = secret.as_ref();
     assert!(secret.len() >= 8, "{what}: too short to be searched for");
     locked(&MARKED).push((what, secret.into()));
 }
