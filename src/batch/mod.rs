@@ -35,6 +35,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::credentials::Cache;
+use crate::dial;
 use crate::faults::{Told, Watch};
 use crate::sigv4::SigningError;
 use crate::telemetry::Meters;
@@ -161,12 +162,23 @@ impl Pipeline {
         }
         let admitted = timed(
             &mut spent.admission,
-            self.admission.admit(declared, head.extensions.get()),
+            self.admission
+                .admit(declared.map(|len| self.room(len)), head.extensions.get()),
         )
         .await?;
         let reading = receive::receive(admitted, body, self.max_body_bytes);
-        let received = timed(&mut spent.receive, reading).await?;
+        let mut received = timed(&mut spent.receive, reading).await?;
+        if declared.is_none() {
+            let growing = received.admitted.grow_to(self.room(received.frames.len()));
+            timed(&mut spent.admission, growing).await?;
+        }
         self.inspect(received, media, spent).await
+    }
+
+    /// What a body of this length takes, with what of it waits encrypted; what is over all there is has to do without.
+    fn room(&self, len: usize) -> usize {
+        len.saturating_add(dial::unsent(len))
+            .min(self.admission.budget().max(len))
     }
 
     async fn inspect(
