@@ -10,6 +10,7 @@ use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::door::{self, Client, Door};
 use crate::faults::{Told, Watch};
@@ -162,10 +164,32 @@ where
 {
     // Those of the own pod share all there is.
     let elsewhere = (!peer.to_canonical().is_loopback()).then_some(peer);
-    let Some(acceptor) = door.acceptor() else {
-        let client = elsewhere.map(|address| Client::of(address, None));
-        return connection(stream, client, service, stop).await;
-    };
+    match door.acceptor() {
+        None => {
+            let client = elsewhere.map(|address| Client::of(address, None));
+            connection(stream, client, service, stop).await
+        }
+        // In a box, so that connections without TLS, of which there may be a thousand, hold no room for it.
+        Some(acceptor) => {
+            Box::pin(encrypted(
+                stream, elsewhere, acceptor, faults, service, stop,
+            ))
+            .await
+        }
+    }
+}
+
+async fn encrypted<S: Service, C>(
+    stream: C,
+    elsewhere: Option<IpAddr>,
+    acceptor: TlsAcceptor,
+    faults: &Watch,
+    service: Arc<S>,
+    stop: watch::Receiver<bool>,
+) -> hyper::Result<()>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
     match door::shake(&acceptor, stream).await {
         Ok(tls) => {
             let client = elsewhere.map(|address| Client::of(address, Some(tls.get_ref().1)));
@@ -197,30 +221,30 @@ pub async fn connection<S: Service, C>(
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(LONGEST_HEAD)
-        .half_close(true)
-        .max_buf_size(LARGEST_BUFFER)
-        .serve_connection(
-            TokioIo::new(stream),
-            service_fn(|mut request: Request<Incoming>| {
-                if let Some(client) = &client {
-                    request.extensions_mut().insert(client.clone());
-                }
-                let last = head::is_last(&request);
-                let service = &service;
-                async move {
-                    let mut response = service.call(request).await?;
-                    if last {
-                        let close = HeaderValue::from_static("close");
-                        response.headers_mut().insert(CONNECTION, close);
-                    }
-                    Ok::<_, Closed>(response)
-                }
-            }),
-        );
-    tokio::pin!(served);
+    let answer = service_fn(|mut request: Request<Incoming>| {
+        if let Some(client) = &client {
+            request.extensions_mut().insert(client.clone());
+        }
+        let last = head::is_last(&request);
+        let service = &service;
+        async move {
+            let mut response = service.call(request).await?;
+            if last {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<_, Closed>(response)
+        }
+    });
+    // Pinned where it is made: a variable in between would take its place in every connection once more.
+    let mut served = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(LONGEST_HEAD)
+            .half_close(true)
+            .max_buf_size(LARGEST_BUFFER)
+            .serve_connection(TokioIo::new(stream), answer)
+    );
     tokio::select! {
         biased;
         result = served.as_mut() => result,

@@ -9,6 +9,7 @@
 //! bytes go out once more, all before the one deadline.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -245,7 +246,7 @@ impl Delivery {
             }
         };
         drop(span);
-        let sending = self.forwarder.send(&signed, deadline, &spent.span);
+        let sending = pin!(self.forwarder.send(&signed, deadline, &spent.span));
         let reply = match timed(&mut spent.upstream, sending).await {
             Ok(reply) => reply,
             Err(fault) => {

@@ -89,6 +89,7 @@ pub(super) struct Families {
     pub(super) spans: Family<Sent, Counter>,
     pub(super) reloads: Family<Reload, Counter>,
     pub(super) last_reload_successful: Gauge,
+    pub(super) tasks: Gauge,
     /// The sum of `duration` in microseconds: a histogram does not tell its own. No metric of its own.
     pub(super) took_micros: PerWorkspace<Counter>,
     /// The same of `upstream_bytes`.
@@ -284,6 +285,12 @@ impl Families {
                 "gauge",
                 "0 while an older configuration is served than the one that was given last",
                 "0: the log names what is wrong with the new one",
+            ),
+            tasks: c.alone(
+                "amp_sidecar_tasks",
+                "gauge",
+                "Tasks of the runtime: one a connection, and some that are always there",
+                "follows the open connections; where it grows without them, something is never done",
             ),
             took_micros: Family::default(),
             sent_bytes: Family::default(),
