@@ -10,14 +10,12 @@ FROM docker.io/library/rust:1.95.0-slim-bookworm AS build
 # The toolchain is the image's own: rust-toolchain.toml, which is not copied, asks for clippy and rustfmt besides.
 WORKDIR /src
 COPY . .
-# A target is named so that the flags reach the program and not the build scripts, which cannot be static. The touch makes
-# cargo, which goes by times, build our own crate afresh whichever clone filled the cache.
+# The touch makes cargo, which goes by times, build our own crate afresh whichever clone filled the cache.
 RUN --mount=type=cache,target=/src/target,sharing=locked \
     --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     touch src/lib.rs src/main.rs \
-    && target="$(rustc --print host-tuple)" \
-    && RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=/usr/local/cargo=/cargo" cargo build --release --locked --bin amp-sidecar --target "$target" \
-    && install -D "target/$target/release/amp-sidecar" /image/amp-sidecar
+    && RUSTFLAGS="--remap-path-prefix=/usr/local/cargo=/cargo" scripts/static >/built \
+    && install -D "$(cat /built)" /image/amp-sidecar
 
 FROM scratch
 ARG VERSION=0.1.0

@@ -46,9 +46,14 @@ pub struct Signed {
 #[derive(Debug)]
 pub struct Connections {
     dialer: Box<dyn Dial>,
-    idle: Mutex<Vec<Connection>>,
+    idle: Idle,
     meters: Arc<Meters>,
 }
+
+/// Kept connections that nobody uses, the one that was used last at the end. Those that their peer closes leave by
+/// themselves, and those that were not needed for [`LONGEST_IDLE`] when another one is kept.
+#[derive(Debug, Clone, Default)]
+struct Idle(Arc<Mutex<Vec<Connection>>>);
 
 /// A connection, idle or in use.
 #[derive(Debug)]
@@ -117,7 +122,7 @@ impl Connections {
     pub fn new(dialer: Box<dyn Dial>, meters: Arc<Meters>) -> Self {
         Self {
             dialer,
-            idle: Mutex::new(Vec::new()),
+            idle: Idle::default(),
             meters,
         }
     }
@@ -155,32 +160,26 @@ impl Connections {
     }
 
     /// Takes back a connection whose answer was read to its end.
-    pub fn keep(&self, mut connection: Connection) {
-        connection.idle_since = Instant::now();
-        let mut idle = self.lock();
-        if idle.len() < MOST_IDLE && !connection.sender.is_closed() {
-            idle.push(connection);
-        }
+    pub fn keep(&self, connection: Connection) {
+        self.idle.keep(connection);
     }
 
     /// Kept connections that nobody uses.
     #[must_use]
     pub fn idle(&self) -> usize {
-        self.lock().len()
+        self.idle.lock().len()
     }
 
     /// Drops every idle connection.
     pub fn forget_idle(&self) {
-        self.lock().clear();
+        self.idle.lock().clear();
     }
 
     /// The most recently used connection that is still open.
     async fn kept(&self) -> Option<Connection> {
         loop {
-            let mut connection = self.lock().pop()?;
-            if connection.idle_since.elapsed() < LONGEST_IDLE
-                && connection.sender.ready().await.is_ok()
-            {
+            let mut connection = self.idle.lock().pop()?;
+            if !connection.is_over() && connection.sender.ready().await.is_ok() {
                 return Some(connection);
             }
         }
@@ -194,12 +193,14 @@ impl Connections {
             .max_buf_size(LARGEST_BUFFER)
             .handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(TransportFault::Broken)?;
+        let idle = self.idle.clone();
         tokio::spawn(async move {
             // Its faults reach whoever waits for an answer; on an idle connection they mean nothing.
             if let Err(error) = connection.await {
                 tracing::trace!(%error, "connection to AMP ended");
             }
             drop(open);
+            idle.forget_closed();
         });
         Ok(Connection {
             sender,
@@ -207,9 +208,36 @@ impl Connections {
             idle_since: Instant::now(),
         })
     }
+}
+
+// === impl Idle ===
+
+impl Idle {
+    fn keep(&self, mut connection: Connection) {
+        connection.idle_since = Instant::now();
+        let mut idle = self.lock();
+        let over = idle.iter().take_while(|kept| kept.is_over()).count();
+        idle.drain(..over);
+        if idle.len() < MOST_IDLE && !connection.sender.is_closed() {
+            idle.push(connection);
+        }
+    }
+
+    fn forget_closed(&self) {
+        self.lock().retain(|kept| !kept.sender.is_closed());
+    }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Whether something on the way may have dropped it by now.
+    fn is_over(&self) -> bool {
+        self.idle_since.elapsed() >= LONGEST_IDLE
     }
 }
 
@@ -262,5 +290,78 @@ async fn attempt(
                 TransportFault::Broken(error)
             },
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::task::JoinHandle;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::dial::Stream;
+    use crate::telemetry::Telemetry;
+
+    /// Leads to peers that take every request, until they are aborted.
+    #[derive(Debug, Clone, Default)]
+    struct Peers(Arc<Mutex<Vec<JoinHandle<()>>>>);
+
+    impl Dial for Peers {
+        fn is_verified(&self) -> bool {
+            false
+        }
+
+        fn dial(&self) -> Pin<Box<dyn Future<Output = Result<Stream, DialError>> + Send + '_>> {
+            let (ours, mut theirs) = duplex(1024);
+            let peer = tokio::spawn(async move {
+                let mut request = [0; 1024];
+                while theirs.read(&mut request).await.unwrap() > 0 {
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                    theirs.write_all(answer).await.unwrap();
+                }
+            });
+            self.0.lock().unwrap().push(peer);
+            Box::pin(std::future::ready(Ok(Stream::new(ours))))
+        }
+    }
+
+    async fn used(connections: &Connections) -> Connection {
+        let request = Signed {
+            method: Method::POST,
+            path: Uri::from_static("/"),
+            headers: HeaderMap::new(),
+            frames: Frames::new(Vec::new()),
+        };
+        let (response, connection) = connections.send(&request, || {}).await.unwrap();
+        Beginning::read(response.into_body()).await.unwrap();
+        connection
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_used_or_was_closed_is_not_kept() {
+        let peers = Peers::default();
+        let meters = Arc::new(Telemetry::new().meters("w"));
+        let connections = Connections::new(Box::new(peers.clone()), meters);
+        let (one, other) = (used(&connections).await, used(&connections).await);
+        connections.keep(one);
+        connections.keep(other);
+        assert_eq!(connections.idle(), 2);
+
+        advance(LONGEST_IDLE / 2).await;
+        connections.keep(used(&connections).await);
+        assert_eq!(connections.idle(), 2);
+        advance(LONGEST_IDLE / 2).await;
+        connections.keep(used(&connections).await);
+        assert_eq!(connections.idle(), 1, "one was enough all that time");
+        assert_eq!(peers.0.lock().unwrap().len(), 2);
+
+        peers.0.lock().unwrap().iter().for_each(JoinHandle::abort);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(connections.idle(), 0, "nobody has to ask for it");
     }
 }

@@ -10,6 +10,7 @@ use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::door::{self, Client, Door};
 use crate::faults::{Told, Watch};
@@ -90,8 +92,12 @@ pub async fn serve<S: Service>(
         };
         let (door, service, stop) = (Arc::clone(&door), Arc::clone(&service), stop.clone());
         let (open, faults) = (counted.accepted(), Arc::clone(&faults));
+        let counted = counted.clone();
         connections.spawn(async move {
-            enter(stream, peer, &door, &faults, service, stop).await;
+            if let Err(error) = enter(stream, peer, &door, &faults, service, stop).await {
+                counted.broke(&error);
+                tracing::debug!(%error, "connection ended");
+            }
             drop((place, open));
         });
     }
@@ -152,19 +158,42 @@ async fn enter<S: Service, C>(
     faults: &Watch,
     service: Arc<S>,
     stop: watch::Receiver<bool>,
-) where
+) -> hyper::Result<()>
+where
     C: AsyncRead + AsyncWrite + Unpin,
 {
     // Those of the own pod share all there is.
     let elsewhere = (!peer.to_canonical().is_loopback()).then_some(peer);
-    let Some(acceptor) = door.acceptor() else {
-        let client = elsewhere.map(|address| Client::of(address, None));
-        return connection(stream, client, service, stop).await;
-    };
+    match door.acceptor() {
+        None => {
+            let client = elsewhere.map(|address| Client::of(address, None));
+            connection(stream, client, service, stop).await
+        }
+        // In a box, so that connections without TLS, of which there may be a thousand, hold no room for it.
+        Some(acceptor) => {
+            Box::pin(encrypted(
+                stream, elsewhere, acceptor, faults, service, stop,
+            ))
+            .await
+        }
+    }
+}
+
+async fn encrypted<S: Service, C>(
+    stream: C,
+    elsewhere: Option<IpAddr>,
+    acceptor: TlsAcceptor,
+    faults: &Watch,
+    service: Arc<S>,
+    stop: watch::Receiver<bool>,
+) -> hyper::Result<()>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
     match door::shake(&acceptor, stream).await {
         Ok(tls) => {
             let client = elsewhere.map(|address| Client::of(address, Some(tls.get_ref().1)));
-            connection(tls, client, service, stop).await;
+            return connection(tls, client, service, stop).await;
         }
         // A probe of a load balancer opens a connection and says nothing.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -176,51 +205,53 @@ async fn enter<S: Service, C>(
             credentials_left: None,
         }),
     }
+    Ok(())
 }
 
 /// Serves one connection, until its sender or `stop` ends it; `client` is who else than the own pod is behind it.
+///
+/// # Errors
+/// Where it did not end in order; hyper has then refused a request that it could not parse, if that was why.
 pub async fn connection<S: Service, C>(
     stream: C,
     client: Option<Client>,
     service: Arc<S>,
     mut stop: watch::Receiver<bool>,
-) where
+) -> hyper::Result<()>
+where
     C: AsyncRead + AsyncWrite + Unpin,
 {
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(LONGEST_HEAD)
-        .half_close(true)
-        .max_buf_size(LARGEST_BUFFER)
-        .serve_connection(
-            TokioIo::new(stream),
-            service_fn(|mut request: Request<Incoming>| {
-                if let Some(client) = &client {
-                    request.extensions_mut().insert(client.clone());
-                }
-                let last = head::is_last(&request);
-                let service = &service;
-                async move {
-                    let mut response = service.call(request).await?;
-                    if last {
-                        let close = HeaderValue::from_static("close");
-                        response.headers_mut().insert(CONNECTION, close);
-                    }
-                    Ok::<_, Closed>(response)
-                }
-            }),
-        );
-    tokio::pin!(served);
-    let result = tokio::select! {
+    let answer = service_fn(|mut request: Request<Incoming>| {
+        if let Some(client) = &client {
+            request.extensions_mut().insert(client.clone());
+        }
+        let last = head::is_last(&request);
+        let service = &service;
+        async move {
+            let mut response = service.call(request).await?;
+            if last {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<_, Closed>(response)
+        }
+    });
+    // Pinned where it is made: a variable in between would take its place in every connection once more.
+    let mut served = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(LONGEST_HEAD)
+            .half_close(true)
+            .max_buf_size(LARGEST_BUFFER)
+            .serve_connection(TokioIo::new(stream), answer)
+    );
+    tokio::select! {
         biased;
         result = served.as_mut() => result,
         () = told(&mut stop) => {
             served.as_mut().graceful_shutdown();
             served.await
         }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "connection ended");
     }
 }
 

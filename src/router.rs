@@ -245,7 +245,8 @@ impl Service for Router {
             && let Some(api) = Api::at(below)
         {
             let found = self.find_queries(&request, key);
-            return self.query(found, api, request).await;
+            // In a box, so that senders' connections hold no room for it.
+            return Box::pin(self.query(found, api, request)).await;
         }
         let in_flight = self.senders.begin();
         match self.answer(request).await {

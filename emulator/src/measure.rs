@@ -47,6 +47,9 @@ pub(crate) struct Instructions {
     /// The amp-sidecar binary, of a release build.
     #[arg(long, value_name = "PATH")]
     sidecar: PathBuf,
+    /// The steps of a batch, of the bench of this name.
+    #[arg(long, value_name = "PATH")]
+    steps: PathBuf,
 }
 
 impl Compare {
@@ -87,7 +90,7 @@ impl Instructions {
     /// # Errors
     /// Where nothing can be counted.
     pub(crate) async fn run(self) -> Result<ExitCode, Error> {
-        let counts = instructions::count(&self.sidecar).await?;
+        let counts = instructions::count(&self.sidecar, &self.steps).await?;
         println!("{:#}", serde_json::json!(counts));
         Ok(ExitCode::SUCCESS)
     }

@@ -9,15 +9,14 @@
 //! bytes go out once more, all before the one deadline.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::batch::admission::Admitted;
 use crate::batch::forward::Forwarder;
-use crate::batch::frames::Frames;
 use crate::batch::reply::{ACTION, Meaning};
 use crate::batch::sign::Signer;
 use crate::batch::spent::{Spent, timed};
@@ -178,7 +177,7 @@ impl Delivery {
             let parts = split::split(&message, media.version, limit)?;
             Ok(parts
                 .into_iter()
-                .map(|part| Payload::of_part(part, &media))
+                .map(|Part { body, contents }| Payload::new(media.clone(), body, contents))
                 .collect())
         });
         let parts = parts.await.map_err(|error| Verdict::Unsigned {
@@ -199,7 +198,7 @@ impl Delivery {
 
     /// Sends, and once more where AMP did not take the signature and there is something to do about that.
     async fn send(&self, payload: &Payload, deadline: Instant, spent: &mut Spent) -> Meaning {
-        let held = match timed(&mut spent.credentials, self.credentials.get()).await {
+        let held = match timed(&mut spent.credentials, self.credentials.get(deadline)).await {
             Ok(held) => held,
             Err(why) => {
                 return Meaning::Final(Verdict::NoCredentials {
@@ -216,8 +215,8 @@ impl Delivery {
             Verdict::AccessDenied { .. } => Refusal::Denied,
             _ => Refusal::Credentials,
         };
-        let renewing = tokio::time::timeout_at(deadline, self.credentials.again(held, refusal));
-        let Ok(Some(held)) = timed(&mut spent.credentials, renewing).await else {
+        let renewing = self.credentials.again(held, refusal, deadline);
+        let Some(held) = timed(&mut spent.credentials, renewing).await else {
             return meaning;
         };
         self.meters.upstream_resend(refusal.mend());
@@ -233,7 +232,7 @@ impl Delivery {
         spent: &mut Spent,
     ) -> (Meaning, bool) {
         let mut span = spent.span.child("sign");
-        let signing = async { self.signer.sign(payload, held, self.clock.now()) };
+        let signing = async { self.signer.sign(payload, &held.identity, self.clock.now()) };
         let signed = match timed(&mut spent.sign, signing).await {
             Ok(signed) => signed,
             Err(why) => {
@@ -247,7 +246,7 @@ impl Delivery {
             }
         };
         drop(span);
-        let sending = self.forwarder.send(&signed, deadline, &spent.span);
+        let sending = pin!(self.forwarder.send(&signed, deadline, &spent.span));
         let reply = match timed(&mut spent.upstream, sending).await {
             Ok(reply) => reply,
             Err(fault) => {
@@ -262,17 +261,6 @@ impl Delivery {
             self.meters.denied(ACTION, &self.workspace_arn);
         }
         (meaning, clock_was_wrong)
-    }
-}
-
-impl Payload {
-    fn of_part(part: Part, whole: &crate::batch::media::Media) -> Self {
-        Self {
-            media: whole.clone(),
-            payload_hash: hex::encode(Sha256::digest(&part.body)),
-            frames: Frames::new(vec![part.body]),
-            contents: part.contents,
-        }
     }
 }
 

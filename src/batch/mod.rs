@@ -24,11 +24,13 @@ pub mod verdict;
 pub mod wire;
 pub mod written;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Request;
 use hyper::body::Body;
+use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -81,6 +83,21 @@ pub struct Payload {
     contents: Contents,
 }
 
+// === impl Payload ===
+
+impl Payload {
+    /// A payload whose body nobody has hashed yet.
+    #[must_use]
+    pub fn new(media: Media, body: Bytes, contents: Contents) -> Self {
+        Self {
+            media,
+            payload_hash: hex::encode(Sha256::digest(&body)),
+            frames: Frames::new(vec![body]),
+            contents,
+        }
+    }
+}
+
 // === impl Pipeline ===
 
 impl Pipeline {
@@ -117,8 +134,9 @@ impl Pipeline {
     {
         let started = Instant::now();
         let mut spent = Spent::shown_in(self.meters.traces().batch(request.headers()));
-        let verdict = match self.prepare(request, &mut spent).await {
-            Ok(batch) => self.delivery.deliver(batch, &mut spent).await,
+        let verdict = match self.admit(request, &mut spent).await {
+            // In a box, so that a crowd that waits for room holds none for what comes after.
+            Ok(admitted) => Box::pin(self.bring(admitted, &mut spent)).await,
             Err(verdict) => verdict,
         };
         self.meters.answered(&verdict, started.elapsed(), &spent);
@@ -130,11 +148,12 @@ impl Pipeline {
         verdict
     }
 
-    /// From the head to a batch that is worth sending.
-    async fn prepare<B>(&self, request: Request<B>, spent: &mut Spent) -> Result<Inspected, Verdict>
-    where
-        B: Body<Data = Bytes> + Unpin,
-    {
+    /// From the head to room for the body.
+    async fn admit<B>(
+        &self,
+        request: Request<B>,
+        spent: &mut Spent,
+    ) -> Result<(Media, Admitted, B), Verdict> {
         let (head, body) = request.into_parts();
         let media = media::accept(&head)?;
         let declared = media::declared_length(&head.headers);
@@ -143,14 +162,29 @@ impl Pipeline {
                 limit: self.max_body_bytes,
             });
         }
-        let admitted = timed(
-            &mut spent.admission,
-            self.admission.admit(declared, head.extensions.get()),
-        )
-        .await?;
-        let reading = receive::receive(admitted, body, self.max_body_bytes);
-        let received = timed(&mut spent.receive, reading).await?;
-        self.inspect(received, media, spent).await
+        let admitting = pin!(self.admission.admit(declared, head.extensions.get()));
+        let admitted = timed(&mut spent.admission, admitting).await?;
+        Ok((media, admitted, body))
+    }
+
+    /// From the body to AMP's word.
+    async fn bring<B>(
+        &self,
+        (media, admitted, body): (Media, Admitted, B),
+        spent: &mut Spent,
+    ) -> Verdict
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let reading = pin!(receive::receive(admitted, body, self.max_body_bytes));
+        let prepared = match timed(&mut spent.receive, reading).await {
+            Ok(received) => self.inspect(received, media, spent).await,
+            Err(verdict) => Err(verdict),
+        };
+        match prepared {
+            Ok(batch) => self.delivery.deliver(batch, spent).await,
+            Err(verdict) => verdict,
+        }
     }
 
     async fn inspect(
@@ -234,7 +268,7 @@ impl Pipeline {
         spent: &mut Spent,
     ) -> Result<Contents, Verdict> {
         let body = frames.contiguous();
-        let asking = self.room_to_unpack(&body, admitted);
+        let asking = pin!(self.room_to_unpack(&body, admitted));
         let room = timed(&mut spent.admission, asking).await?;
         let mut inspector = self.inspectors.take();
         let inspected = inspector.inspect(&body, version, room);

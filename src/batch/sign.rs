@@ -16,6 +16,7 @@ use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
 use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
+use aws_smithy_runtime_api::client::identity::Identity;
 use hyper::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT,
 };
@@ -27,7 +28,6 @@ use zeroize::Zeroizing;
 use crate::batch::Payload;
 use crate::batch::media::WRITE_VERSION;
 use crate::connections::Signed;
-use crate::credentials::Held;
 use crate::sigv4::SigningError;
 
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -86,10 +86,10 @@ impl Signer {
     pub fn sign(
         &self,
         batch: &Payload,
-        held: &Held,
+        identity: &Identity,
         now: SystemTime,
     ) -> Result<Signed, SigningError> {
-        let keys = held.identity.data::<Credentials>();
+        let keys = identity.data::<Credentials>();
         let keys = keys.ok_or_else(|| SigningError::of("the credentials are no keys"))?;
         let date = stamp(now);
         let (day, _) = date.split_at(8);

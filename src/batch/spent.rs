@@ -41,7 +41,8 @@ impl Spent {
     }
 }
 
-/// Does the work and adds its time.
+/// Does the work and adds its time. Whoever gives it a large future pins it first: given as it is, it takes its place twice,
+/// in the argument and where it is awaited.
 pub async fn timed<T>(phase: &mut Option<Duration>, work: impl Future<Output = T>) -> T {
     let started = Instant::now();
     let done = work.await;

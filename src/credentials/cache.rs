@@ -186,18 +186,6 @@ pub fn cache<S: Source>(
     )
 }
 
-#[cfg(test)]
-impl Held {
-    pub(crate) fn for_test(credentials: aws_credential_types::Credentials) -> Self {
-        Self {
-            identity: Identity::from(credentials),
-            expires: SystemTime::UNIX_EPOCH,
-            obtained: SystemTime::UNIX_EPOCH,
-            generation: 0,
-        }
-    }
-}
-
 // === impl Refusal ===
 
 impl Refusal {
@@ -227,23 +215,28 @@ impl Shared {
 // === impl Cache ===
 
 impl Cache {
-    /// Usable credentials, now or within [`LONGEST_WAIT`].
+    /// Usable credentials, now or within [`LONGEST_WAIT`], but not after `deadline`.
     ///
     /// # Errors
     /// [`Unavailable`], at once where no exchange is under way.
-    pub async fn get(&self) -> Result<Arc<Held>, Unavailable> {
+    pub async fn get(&self, deadline: Instant) -> Result<Arc<Held>, Unavailable> {
         if let Some(held) = self.usable(&self.0.state()) {
             return Ok(held);
         }
-        self.wait(|state| self.usable(state)).await
+        self.wait(deadline, |state| self.usable(state)).await
     }
 
     /// Credentials newer than `refused`, from an exchange that this or another batch asked for; none is asked for within
-    /// `gap` after the last one.
+    /// `gap` after the last one, and none is waited for after `deadline`.
     ///
     /// # Errors
     /// [`Unavailable`] where the exchange fails, takes long, or one was asked for a moment ago.
-    pub async fn renewed(&self, refused: &Held, gap: Duration) -> Result<Arc<Held>, Unavailable> {
+    pub async fn renewed(
+        &self,
+        refused: &Held,
+        gap: Duration,
+        deadline: Instant,
+    ) -> Result<Arc<Held>, Unavailable> {
         let newer = |state: &State| {
             self.usable(state)
                 .filter(|held| held.generation > refused.generation)
@@ -252,18 +245,23 @@ impl Cache {
             return Ok(held);
         }
         self.force(gap)?;
-        self.wait(newer).await
+        self.wait(deadline, newer).await
     }
 
-    /// What the same request may be signed with once more, where there is something to do about the refusal.
-    pub async fn again(&self, refused: Arc<Held>, refusal: Refusal) -> Option<Arc<Held>> {
+    /// What the same request may be signed with once more before `deadline`, where there is something to do about the refusal.
+    pub async fn again(
+        &self,
+        refused: Arc<Held>,
+        refusal: Refusal,
+        deadline: Instant,
+    ) -> Option<Arc<Held>> {
         let gap = match refusal {
             Refusal::Clock if self.is_usable(&refused) => return Some(refused),
             // By the time that was learned they are over.
             Refusal::Clock | Refusal::Credentials => REFUSAL_GAP,
             Refusal::Denied => DENIAL_GAP,
         };
-        self.renewed(&refused, gap).await.ok()
+        self.renewed(&refused, gap, deadline).await.ok()
     }
 
     /// What is missing, if anything is.
@@ -318,9 +316,10 @@ impl Cache {
 
     async fn wait(
         &self,
+        deadline: Instant,
         found: impl Fn(&State) -> Option<Arc<Held>>,
     ) -> Result<Arc<Held>, Unavailable> {
-        let deadline = Instant::now() + LONGEST_WAIT;
+        let deadline = deadline.min(Instant::now() + LONGEST_WAIT);
         loop {
             let changed = self.0.changed.notified();
             {

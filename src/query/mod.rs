@@ -198,13 +198,13 @@ impl Queries {
 
     /// Asks, and once more where AMP did not take the signature and there is something to do about that.
     async fn ask(&self, asked: &Asked, deadline: Instant) -> Result<Answer, Unanswered> {
-        let held = self.credentials.get().await;
+        let held = self.credentials.get(deadline).await;
         let held = held.map_err(Unanswered::NoCredentials)?;
         let answer = self.attempt(asked, &held, deadline).await?;
         let Some(refusal) = self.refusal(&answer) else {
             return Ok(answer);
         };
-        let Some(held) = self.credentials.again(held, refusal).await else {
+        let Some(held) = self.credentials.again(held, refusal, deadline).await else {
             return Ok(answer);
         };
         self.meters.upstream_resend(refusal.mend());
@@ -229,7 +229,7 @@ impl Queries {
         held: &Held,
         deadline: Instant,
     ) -> Result<Answer, Unanswered> {
-        let signed = self.signer.sign(asked, held, self.clock.now());
+        let signed = self.signer.sign(asked, &held.identity, self.clock.now());
         let signed = signed.map_err(Unanswered::Unsigned)?;
         let answer = async {
             let (response, connection) = self.connections.send(&signed, || {}).await?;

@@ -7,12 +7,12 @@
 use std::time::SystemTime;
 
 use aws_sigv4::http_request::SignableBody;
+use aws_smithy_runtime_api::client::identity::Identity;
 use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{HeaderMap, Method, Uri};
 
 use crate::config::Workspace;
 use crate::connections::Signed;
-use crate::credentials::Held;
 use crate::query::ask::Asked;
 use crate::sigv4::{self, Scope, SigningError};
 
@@ -57,7 +57,7 @@ impl Signer {
     pub(super) fn sign(
         &self,
         asked: &Asked,
-        held: &Held,
+        identity: &Identity,
         now: SystemTime,
     ) -> Result<Signed, SigningError> {
         let mut path = format!("{}{}", self.path, asked.api);
@@ -79,14 +79,7 @@ impl Signer {
         let form = asked.form.contiguous();
         let url = format!("{}{path}", self.origin);
         let body = SignableBody::Bytes(&form);
-        sigv4::sign(
-            &mut headers,
-            &asked.method,
-            &url,
-            body,
-            scope,
-            &held.identity,
-        )?;
+        sigv4::sign(&mut headers, &asked.method, &url, body, scope, identity)?;
         headers.insert(USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
         if asked.gzip {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));

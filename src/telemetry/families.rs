@@ -12,7 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::catalogue::{Catalogue, Histograms, buckets};
 use super::labels::{
-    Api, Call, Code, Denial, Exchange, Listener, Of, Outcome, Phase, Query, Reason, Reload, Sent,
+    Api, Call, Code, Denial, Exchange, Head, Listener, Of, Outcome, Phase, Query, Reason, Reload,
+    Sent,
 };
 
 /// From a batch on loopback to the deadline and beyond.
@@ -84,9 +85,11 @@ pub(super) struct Families {
     pub(super) queries: Queries,
     pub(super) connections: Family<Listener, Counter>,
     pub(super) open_connections: Family<Listener, Gauge>,
+    pub(super) unread_heads: Family<Head, Counter>,
     pub(super) spans: Family<Sent, Counter>,
     pub(super) reloads: Family<Reload, Counter>,
     pub(super) last_reload_successful: Gauge,
+    pub(super) tasks: Gauge,
     /// The sum of `duration` in microseconds: a histogram does not tell its own. No metric of its own.
     pub(super) took_micros: PerWorkspace<Counter>,
     /// The same of `upstream_bytes`.
@@ -191,6 +194,11 @@ impl Families {
                 "Connections that are open, by who listens",
                 "over 2048 of one new ones wait",
             ),
+            unread_heads: c.counter(
+                "amp_sidecar_unread_heads_total",
+                "Requests that are no HTTP/1.1 (malformed) or whose head is too large: answered 400 or 431 before they are any, and the connection closed",
+                "no sender writes such, and would drop its batch on that answer: what else speaks to this port?",
+            ),
             upstream_answers: c.counter(
                 "amp_sidecar_upstream_answers_total",
                 "AMP's answers by status",
@@ -277,6 +285,12 @@ impl Families {
                 "gauge",
                 "0 while an older configuration is served than the one that was given last",
                 "0: the log names what is wrong with the new one",
+            ),
+            tasks: c.alone(
+                "amp_sidecar_tasks",
+                "gauge",
+                "Tasks of the runtime: one a connection, and some that are always there",
+                "follows the open connections; where it grows without them, something is never done",
             ),
             took_micros: Family::default(),
             sent_bytes: Family::default(),

@@ -65,6 +65,10 @@ label_set!(Sent {
 label_set!(Listener {
     listener: &'static str
 });
+label_set!(Head {
+    listener: &'static str,
+    reason: &'static str
+});
 label_set!(Api {
     workspace: Arc<str>,
     api: &'static str

@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::families::{Families, Level, Parts};
-use super::labels::{Call, Code, Denial, Exchange, Listener, Of, Outcome, Phase, Reason};
+use super::labels::{Call, Code, Denial, Exchange, Head, Listener, Of, Outcome, Phase, Reason};
 use crate::batch::inspect::Contents;
 use crate::batch::spent::Spent;
 use crate::batch::verdict::{self, Verdict};
@@ -91,6 +91,8 @@ pub struct Unrouted {
 pub struct Connections {
     accepted: Counter,
     open: Gauge,
+    too_large: Counter,
+    malformed: Counter,
 }
 
 /// A connection that counts as open for as long as this is held.
@@ -384,10 +386,16 @@ impl Unrouted {
 
 impl Connections {
     pub(super) fn new(families: &Families, listener: &'static str) -> Self {
+        let unread = |reason| {
+            let head = Head { listener, reason };
+            families.unread_heads.get_or_create_owned(&head)
+        };
         let listener = Listener { listener };
         Self {
             accepted: families.connections.get_or_create_owned(&listener),
             open: families.open_connections.get_or_create_owned(&listener),
+            too_large: unread("too_large"),
+            malformed: unread("malformed"),
         }
     }
 
@@ -396,6 +404,15 @@ impl Connections {
     pub fn accepted(&self) -> Open {
         self.accepted.inc();
         Open::one_of(&self.open)
+    }
+
+    /// One ended with this error, after which hyper may have refused a request by itself.
+    pub fn broke(&self, error: &hyper::Error) {
+        if error.is_parse_too_large() {
+            self.too_large.inc();
+        } else if error.is_parse() {
+            self.malformed.inc();
+        }
     }
 }
 

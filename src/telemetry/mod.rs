@@ -29,6 +29,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
+use tokio::runtime::Handle;
 
 pub use catalogue::Entry;
 pub use exposition::Format;
@@ -178,6 +179,11 @@ impl Telemetry {
     /// # Errors
     /// Where a metric cannot be written, which is a fault of ours.
     pub fn encode(&self, format: Format) -> Result<Vec<u8>, fmt::Error> {
+        if let Ok(runtime) = Handle::try_current() {
+            let tasks = runtime.metrics().num_alive_tasks();
+            let tasks = i64::try_from(tasks).unwrap_or(i64::MAX);
+            self.families.tasks.set(tasks);
+        }
         exposition::encode(&self.registry, format)
     }
 }

@@ -494,9 +494,12 @@ fn program(world: &World, arguments: &[&str]) -> Command {
 }
 
 async fn output(mut command: Command) -> Output {
-    tokio::task::spawn_blocking(move || command.output().unwrap())
-        .await
-        .unwrap()
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let output = output.await.unwrap();
+    for text in [&output.stdout, &output.stderr] {
+        shown::show(&String::from_utf8_lossy(text));
+    }
+    output
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What the fuzzers know, held by every run of the tests: all of `fuzz/corpus/` goes through the promises of `fuzz/src/`.
 
 #[path = "../../fuzz/src/lib.rs"]
-mod promises;
+pub mod promises;
 
 use std::path::Path;
 

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use emulator::peers::compare::arrived;
 use emulator::peers::prometheus::{Installed, Prometheus, Setup};
 use emulator::peers::sidecar::{Program, Sidecar};
@@ -16,10 +18,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::bodies::{self, Batch};
-use crate::rig::{Rig, V1};
+use crate::rig::{Rig, V1, text};
 use crate::shown::{self, World};
 
 const TOKEN: &str = "a-token-of-some-length";
+/// It may open another door.
+const OTHER: &str = "another-token-of-some-length";
 
 /// An authority that makes certificates.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -55,16 +59,33 @@ struct Gateway {
 fn put(folder: &Path, (certificate, key): &(String, String)) {
     std::fs::write(folder.join("tls.crt"), certificate).unwrap();
     std::fs::write(folder.join("tls.key"), key).unwrap();
-    let lines = key.lines().filter(|line| line.len() > 40);
+    mark_key(key);
+}
+
+/// As PEM, and the number alone: before it stands what is the same in all keys, and after it what a certificate shows.
+fn mark_key(pem: &str) {
+    let lines = pem.lines().filter(|line| !line.starts_with('-'));
+    let der = STANDARD.decode(lines.clone().collect::<String>()).unwrap();
+    let (before, number) = (&der[..36], &der[36..68]);
+    assert!(before.ends_with(&[4, 32]), "no PKCS #8 of a key for P-256");
+    shown::mark("private key", number);
+    let lines = lines.filter(|line| line.len() > 40);
     lines.for_each(|line| shown::mark("private key", line));
+}
+
+fn put_tokens(folder: &Path, tokens: &[&str]) {
+    std::fs::write(folder.join("token"), tokens.join("\n")).unwrap();
+    for token in tokens {
+        shown::mark("bearer token", token);
+    }
 }
 
 impl Gateway {
     async fn start(more: &[(&str, &str)]) -> Self {
         let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
         put(folder.path(), &authority.issue());
-        std::fs::write(folder.path().join("token"), TOKEN).unwrap();
-        shown::mark("bearer token", TOKEN);
+        put_tokens(folder.path(), &[TOKEN]);
+        shown::mark("bearer token", OTHER);
         std::fs::write(folder.path().join("ca.crt"), authority.root()).unwrap();
         let file = |name: &str| folder.path().join(name).display().to_string();
         let (certificate, key) = (file("tls.crt"), file("tls.key"));
@@ -124,7 +145,10 @@ impl Gateway {
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
-        request.send().await.map(|response| response.status())
+        let response = request.send().await?;
+        let status = response.status();
+        text(response).await;
+        Ok(status)
     }
 }
 
@@ -136,10 +160,7 @@ async fn a_token_opens_the_door_and_rotates() {
     let heard = async |token| gateway.write(&client, token, &batch).await.unwrap();
     // A sender keeps what hears 503, and a 401 would cost it the batch.
     assert_eq!(heard(None).await, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(
-        heard(Some("another-token-of-some-length")).await,
-        StatusCode::SERVICE_UNAVAILABLE
-    );
+    assert_eq!(heard(Some(OTHER)).await, StatusCode::SERVICE_UNAVAILABLE);
     assert!(!gateway.rig.has_stored(&batch));
     assert_eq!(heard(Some(TOKEN)).await, StatusCode::OK);
     assert!(gateway.rig.has_stored(&batch));
@@ -147,11 +168,7 @@ async fn a_token_opens_the_door_and_rotates() {
     assert!((gateway.rig.metric(not_let_in).await - 2.0).abs() < 0.5);
 
     let new = "the-next-token-of-some-length";
-    std::fs::write(
-        gateway.folder.path().join("token"),
-        format!("{TOKEN}\n{new}\n"),
-    )
-    .unwrap();
+    put_tokens(gateway.folder.path(), &[TOKEN, new]);
     for _ in 0..200 {
         if heard(Some(new)).await == StatusCode::OK {
             assert_eq!(
@@ -176,13 +193,14 @@ async fn reading_passes_the_same_door() {
     let gateway = Gateway::start(&settings).await;
     let client = gateway.client(&gateway.authority.root(), None);
     let url = format!("https://{}/api/v1/query?query=up", gateway.rig.host);
-    for token in [None, Some("another-token-of-some-length")] {
+    for token in [None, Some(OTHER)] {
         let mut request = client.get(&url);
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
-        let status = request.send().await.unwrap().status();
-        assert_eq!(status, StatusCode::UNAUTHORIZED);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        text(response).await;
     }
     let let_in = client.get(&url).bearer_auth(TOKEN).send().await.unwrap();
     assert_ne!(let_in.status(), StatusCode::UNAUTHORIZED);
@@ -212,6 +230,7 @@ async fn a_certificate_rotates_and_half_of_one_changes_nothing() {
     let next = Authority::new();
     let new = gateway.client(&next.root(), None);
     let (certificate, key) = next.issue();
+    mark_key(&key);
 
     std::fs::write(gateway.folder.path().join("tls.crt"), &certificate).unwrap();
     tokio::time::sleep(Duration::from_millis(2500)).await;

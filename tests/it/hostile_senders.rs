@@ -172,6 +172,52 @@ async fn over_the_byte_budget_senders_are_asked_to_come_again_and_probes_still_a
         .await;
 }
 
+/// The service behind the parser never sees them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_cannot_be_parsed_is_counted() {
+    let rig = Rig::start().await;
+    let counted = async |reason: &str| {
+        let name =
+            format!("amp_sidecar_unread_heads_total{{listener=\"senders\",reason=\"{reason}\"}}");
+        rig.metric(&name).await as u64
+    };
+    assert_eq!(
+        (counted("malformed").await, counted("too_large").await),
+        (0, 0)
+    );
+    let long = format!("x-long: {}", "y".repeat(70_000));
+    let many = (0..120)
+        .map(|n| format!("x-{n}: y\r\n"))
+        .collect::<String>();
+    for (line, status) in [
+        ("content-length: 1\r\ncontent-length: 2", "400"),
+        ("content length: 1", "400"),
+        ("content-length: +1", "400"),
+        (long.as_str(), "431"),
+        (many.trim_end(), "431"),
+    ] {
+        let answer = spoken(&rig, head(line).as_bytes()).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+    }
+    let fine = spoken(&rig, head("content-length: 0").as_bytes()).await;
+    assert!(!fine.is_empty());
+    // The connection ends a moment after its answer.
+    for _ in 0..100 {
+        if (counted("malformed").await, counted("too_large").await) == (3, 2) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!(
+        "counted: {} and {}",
+        counted("malformed").await,
+        counted("too_large").await
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn h2_prior_knowledge_is_closed_without_a_4xx() {
     let rig = Rig::start().await;

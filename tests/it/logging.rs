@@ -16,21 +16,29 @@ use crate::{bodies, rig};
 const OUT: &str = "<ErrorResponse><Error><Code>ServiceUnavailable</Code><Message>come again</Message></Error></ErrorResponse>";
 
 /// The program, and what it said so far.
-struct Program {
+pub struct Program {
     process: Child,
     lines: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Program {
-    fn start(world: &World) -> Self {
+    pub fn start(world: &World, more: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_amp-sidecar"))
             .env_clear()
             .envs(world.environment())
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .args(["--drain-idle", "200ms"])
+            .args(more)
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let errors = process.stderr.take().unwrap();
+        std::thread::spawn(move || {
+            for line in BufReader::new(errors).lines() {
+                shown::show(&line.unwrap());
+            }
+        });
         let lines: Arc<Mutex<Vec<Value>>> = Arc::default();
         let (said, into) = (process.stdout.take().unwrap(), Arc::clone(&lines));
         std::thread::spawn(move || {
@@ -44,13 +52,13 @@ impl Program {
         Self { process, lines }
     }
 
-    fn said(&self, message: &str) -> Option<Value> {
+    pub fn said(&self, message: &str) -> Option<Value> {
         let lines = self.lines.lock().unwrap();
         let line = lines.iter().rev().find(|line| line["message"] == message);
         line.cloned()
     }
 
-    async fn until_said(&self, message: &str, fault: Option<&str>) -> Value {
+    pub async fn until_said(&self, message: &str, fault: Option<&str>) -> Value {
         let started = Instant::now();
         loop {
             if let Some(line) = self.said(message)
@@ -64,10 +72,16 @@ impl Program {
         }
     }
 
-    fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         let id = self.process.id().to_string();
         let kill = Command::new("kill").args([signal, &id]).status().unwrap();
         assert!(kill.success());
+    }
+
+    /// Told to leave, it does.
+    pub fn leave(&mut self) {
+        self.signal("-TERM");
+        assert!(self.process.wait().unwrap().success());
     }
 }
 
@@ -85,7 +99,7 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
     world
         .faults(Target::Sts)
         .set(fault(FaultKind::answer(503, OUT)));
-    let mut program = Program::start(&world);
+    let mut program = Program::start(&world, &[]);
     let listening = program.until_said("listening", None).await;
     let url = format!(
         "http://{}/api/v1/write",
@@ -135,8 +149,7 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
 
     program.signal("-HUP");
     program.until_said("configuration reloaded", None).await;
-    program.signal("-TERM");
-    assert!(program.process.wait().unwrap().success());
+    program.leave();
     program.until_said("left", None).await;
 
     let lines = program.lines.lock().unwrap();

@@ -13,6 +13,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 
 use crate::bodies;
 use crate::rig::Rig;
+use crate::shown;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 const BEGIN: &str = "<!-- metrics: held against the code by a test -->\n";
@@ -28,7 +29,9 @@ async fn scrape(rig: &Rig, accept: &str) -> (String, Vec<u8>) {
         .to_str()
         .unwrap()
         .to_owned();
-    (kind, response.bytes().await.unwrap().to_vec())
+    let told = response.bytes().await.unwrap().to_vec();
+    shown::show(&String::from_utf8_lossy(&told));
+    (kind, told)
 }
 
 /// A rig that has seen some of everything.
@@ -105,7 +108,9 @@ async fn each_format_says_the_same() {
     assert!(open_metrics.contains("# TYPE amp_sidecar_batches counter\n"));
     assert!(text.contains("# TYPE amp_sidecar_batches_total counter\n"));
     let values = |text: &str| {
-        let settled = |line: &&str| !line.starts_with("process_") && !line.contains("connections");
+        // Each scrape is a connection of its own, with a task.
+        let moving = ["process_", "connections", "amp_sidecar_tasks"];
+        let settled = |line: &&str| !moving.iter().any(|name| line.contains(name));
         let mut lines: Vec<String> = text
             .lines()
             .filter(|line| !line.starts_with('#'))
@@ -201,6 +206,9 @@ async fn what_is_held_and_open_is_shown() {
     let open = value("open_connections", &[("listener", "senders")]);
     let opened = value("connections_total", &[("listener", "senders")]);
     assert!((1.0..=opened).contains(&open), "{open} of {opened}");
+    // Those connections', that to AMP, the scraper's own, and what is always there.
+    let tasks = value("tasks", &[]);
+    assert!(tasks >= open + 4.0, "{tasks} tasks, {open} connections");
     one(
         "identity_calls_total",
         &[("call", "AssumeRoleWithWebIdentity"), ("result", "ok")],

@@ -10,24 +10,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::bodies;
+use crate::corpora::promises::rig::MAY_LEAVE;
 use crate::rig::Rig;
 
 /// Stands in every header's value that must not go on.
 const MARK: &str = "planted";
-
-/// What AMP may be sent, all of it made here but for the two that say what a body is.
-const SENT: [&str; 10] = [
-    "accept-encoding",
-    "authorization",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "host",
-    "user-agent",
-    "x-amz-date",
-    "x-amz-security-token",
-    "x-prometheus-remote-write-version",
-];
 
 /// A request, in the parts that are drawn.
 #[derive(Debug, Clone)]
@@ -263,7 +250,7 @@ fn fault(seen: &Seen, id: &str, amp: &str, reads: bool) -> Option<String> {
     }
     for (name, value) in &seen.headers {
         let value = String::from_utf8_lossy(value.as_bytes());
-        if !SENT.contains(&name.as_str()) || value.contains(MARK) {
+        if !MAY_LEAVE.contains(&name.as_str()) || value.contains(MARK) {
             return Some(format!("{name}: {value}"));
         }
     }

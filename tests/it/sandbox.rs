@@ -4,13 +4,19 @@ use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::sync_channel;
 
 use amp_sidecar::config::Config;
-use amp_sidecar::sandbox;
+use amp_sidecar::sandbox::{self, Fence};
+use emulator::world::WorldConfig;
+use reqwest::StatusCode;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
-use crate::rig::config_of;
+use crate::bodies;
+use crate::logging::Program;
+use crate::rig::{V1, client, config_of};
+use crate::shown::World;
 
 fn configured(token: &Path, more: &[(&str, &str)]) -> Config {
     let env = [
@@ -125,44 +131,213 @@ fn a_token_that_comes_later_can_be_read() {
     });
 }
 
-/// The kernel's word on the program, whose sandbox is on unless it is told otherwise.
-#[test]
-fn the_program_is_sandboxed_and_says_so() {
-    for (argument, seccomp, words) in [
-        ("--log-level=info", "2", "sandboxed"),
-        ("--sandbox=off", "0", "not sandboxed, as --sandbox off says"),
-    ] {
-        let mut sidecar = Command::new(env!("CARGO_BIN_EXE_amp-sidecar"))
+/// The program, once it has said its first line.
+struct Started {
+    process: Child,
+    first: String,
+}
+
+impl Started {
+    fn of(mut command: Command, sandbox: &str) -> Self {
+        let mut process = command
             .env_clear()
             .envs([
+                ("PATH", "/usr/bin:/bin"),
                 ("AWS_REGION", "eu-central-1"),
                 ("AMP_SIDECAR_WORKSPACE_ID", "ws-1"),
                 ("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/amp"),
                 ("AWS_WEB_IDENTITY_TOKEN_FILE", "/etc/no-such-token"),
                 ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
             ])
-            .args([
-                "--listen=127.0.0.1:0",
-                "--admin-listen=127.0.0.1:0",
-                argument,
-            ])
+            .args(["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"])
+            .args(["--sandbox", sandbox])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(sidecar.stdout.take().unwrap()).lines();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let first = lines.next().unwrap().unwrap();
-        let status = fs::read_to_string(format!("/proc/{}/status", sidecar.id())).unwrap();
-        sidecar.kill().unwrap();
-        sidecar.wait().unwrap();
-        assert!(first.contains(words), "{first}");
-        let line = |name: &str| {
-            status
-                .lines()
-                .find_map(|line| line.strip_prefix(name))
-                .unwrap()
-                .trim()
-        };
-        assert_eq!(line("Seccomp:"), seccomp);
-        assert_eq!(line("NoNewPrivs:"), if seccomp == "2" { "1" } else { "0" });
+        Self { process, first }
     }
+
+    fn file(&self, name: &str) -> String {
+        format!("/proc/{}/{name}", self.process.id())
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ended = self.process.kill();
+        let _waited = self.process.wait();
+    }
+}
+
+/// What the kernel says of a process.
+fn line_of(status: &str, name: &str) -> u32 {
+    let status = fs::read_to_string(status).unwrap();
+    let found = status.lines().find_map(|line| line.strip_prefix(name));
+    found.unwrap().trim().parse().unwrap()
+}
+
+/// The kernel's word on the program, whose sandbox is on unless it is told otherwise. Where the tests run below a filter of
+/// somebody else's, as in a container, ours is one more.
+#[test]
+fn the_program_is_sandboxed_and_says_so() {
+    let before = "/proc/self/status";
+    for (sandbox, words, more) in [
+        ("on", "sandboxed", 1),
+        ("off", "not sandboxed, as --sandbox off says", 0),
+    ] {
+        let program = Command::new(env!("CARGO_BIN_EXE_amp-sidecar"));
+        let started = Started::of(program, sandbox);
+        assert!(started.first.contains(words), "{}", started.first);
+        let status = started.file("status");
+        let filters = line_of(before, "Seccomp_filters:");
+        assert_eq!(line_of(&status, "Seccomp_filters:"), filters + more);
+        let promised = line_of(before, "NoNewPrivs:").max(more);
+        assert_eq!(line_of(&status, "NoNewPrivs:"), promised);
+    }
+}
+
+/// As in a pod whose containers share processes and uid; root may look anyway. Whoever may not open `mem` may not attach by
+/// `ptrace` either: the kernel asks the same of both.
+#[test]
+fn no_other_process_of_the_same_user_reads_its_memory_or_environment() {
+    const NOBODY: &str = "65532";
+    let folder = tempfile::tempdir().unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode;
+    fs::set_permissions(folder.path(), mode(0o755)).unwrap();
+    // A build folder may lie where nobody else can go.
+    let program = folder.path().join("amp-sidecar");
+    fs::copy(env!("CARGO_BIN_EXE_amp-sidecar"), &program).unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    let as_nobody = |program: &Path| {
+        if !is_root {
+            return Command::new(program);
+        }
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"])
+            .arg(program);
+        command
+    };
+    let yama = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    let attaching_is_free = matches!(yama.trim(), "" | "0");
+    for sandbox in ["off", "on"] {
+        let started = Started::of(as_nobody(&program), sandbox);
+        for name in ["environ", "maps", "mem"] {
+            let mut opening = as_nobody(Path::new("/bin/dd"));
+            opening.arg(format!("if={}", started.file(name)));
+            let opened = opening.args(["count=0", "status=none"]).output().unwrap();
+            let complained = String::from_utf8_lossy(&opened.stderr);
+            if sandbox == "on" {
+                assert!(
+                    complained.contains("Permission denied"),
+                    "{name}: {complained}"
+                );
+            } else if name != "mem" || attaching_is_free {
+                assert!(opened.status.success(), "{name}: {complained}");
+            }
+        }
+    }
+}
+
+/// Below this the thread, and what it starts, finds these system calls missing or refused.
+fn without(calls: &[i64], errno: i32) {
+    let rules = calls.iter().map(|call| (*call, Vec::new())).collect();
+    let refuse = SeccompAction::Errno(errno.unsigned_abs());
+    let arch = std::env::consts::ARCH.try_into().unwrap();
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch).unwrap();
+    let filter: BpfProgram = filter.try_into().unwrap();
+    seccompiler::apply_filter(&filter).unwrap();
+}
+
+/// An old kernel, one that was booted without Landlock, and profiles of containers that refuse the calls.
+#[test]
+fn a_fence_that_the_kernel_lacks_or_a_profile_refuses_leaves_the_others() {
+    use libc::{SYS_landlock_create_ruleset, SYS_landlock_restrict_self, SYS_prctl, SYS_seccomp};
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "token").unwrap();
+    let config = configured(&token, &[]);
+    let (config, token) = (&config, &token);
+    let landlock = "this kernel has no Landlock";
+    for (call, errno, lacks, why) in [
+        (SYS_landlock_create_ruleset, libc::ENOSYS, 0, landlock),
+        (SYS_landlock_create_ruleset, libc::EOPNOTSUPP, 0, landlock),
+        (SYS_landlock_create_ruleset, libc::EPERM, 0, landlock),
+        (SYS_landlock_restrict_self, libc::EPERM, 0, "not permitted"),
+        (SYS_seccomp, libc::ENOSYS, 1, "not implemented"),
+        (SYS_seccomp, libc::EPERM, 1, "not permitted"),
+        (SYS_prctl, libc::EPERM, 2, "not permitted"),
+    ] {
+        let what = format!("call {call} with {errno}");
+        let tried = std::thread::scope(|threads| {
+            let within = threads.spawn(|| {
+                without(&[call], errno);
+                let held = sandbox::enter(config);
+                // What is fenced no more works, and what is fenced still does not.
+                let written = fs::write(token, "x").is_ok();
+                let started = Command::new("/bin/true").spawn();
+                if let Ok(mut started) = started {
+                    started.wait().unwrap();
+                    return (held, written, true);
+                }
+                (held, written, false)
+            });
+            within.join().unwrap()
+        });
+        let (held, written, started) = tried;
+        let fences = [&held.landlock, &held.seccomp, &held.memory];
+        let Fence::Lacking(said) = fences[lacks] else {
+            panic!("{what}: {held:?}");
+        };
+        assert!(
+            said.to_lowercase().contains(&why.to_lowercase()),
+            "{what}: {said}"
+        );
+        assert!(!held.is_whole());
+        let lacking = |n: usize| matches!(fences[n], Fence::Lacking(_));
+        // Both rest on `prctl`: without it none of the three holds.
+        if call != SYS_prctl {
+            assert_eq!(
+                (0..3).filter(|n| lacking(*n)).count(),
+                1,
+                "{what}: {held:?}"
+            );
+        }
+        assert_eq!(written, lacking(0), "{what}");
+        // Either fence alone keeps programs from being started.
+        assert_eq!(started, lacking(0) && lacking(1), "{what}");
+    }
+}
+
+/// As where neither is to be had: samples flow, and one line tells.
+#[tokio::test]
+async fn the_program_runs_without_the_fences_and_says_which() {
+    let world = World::start(WorldConfig::default()).await.unwrap();
+    let mut program = std::thread::scope(|threads| {
+        let below = threads.spawn(|| {
+            let calls = [libc::SYS_landlock_create_ruleset, libc::SYS_seccomp];
+            without(&calls, libc::EPERM);
+            Program::start(&world, &[])
+        });
+        below.join().unwrap()
+    });
+    let message =
+        "sandboxed as far as this kernel lets itself be asked; nothing else depends on it";
+    let line = program.until_said(message, None).await;
+    for fence in ["landlock", "seccomp"] {
+        let word = line[fence].as_str().unwrap();
+        assert!(word.starts_with("does not hold: "), "{fence}: {line}");
+    }
+    assert_eq!(line["memory"], "holds");
+    let listening = program.until_said("listening", None).await;
+    program.until_said("credentials renewed", None).await;
+    let host = listening["listen"].as_str().unwrap();
+    let batch = bodies::v1("up", 3);
+    let request = client().post(format!("http://{host}/api/v1/write"));
+    let request = request.header("content-encoding", "snappy");
+    let request = request.header("content-type", V1).body(batch.body);
+    assert_eq!(request.send().await.unwrap().status(), StatusCode::OK);
+    program.leave();
 }

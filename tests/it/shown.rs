@@ -2,8 +2,9 @@
 //!
 //! Every test gets its [`World`] here and not from the emulator. When it ends, each secret that it ever handed out (tokens, keys, sessions,
 //! signatures), and each that a test marked, is looked for in all that was shown in the process until then: log lines at TRACE,
-//! metrics, probes, answers to senders and readers, reports of `check`, the configuration in all its forms, panics. A piece of a
-//! secret is enough to fail the test. Tests of one process search each other's lines as well, which harms nobody.
+//! metrics, probes, answers to senders and readers, reports of `check`, spans, the configuration in all its forms, panics. A piece of a
+//! secret is enough to fail the test, and so is one in hexadecimal, in base64, behind percent signs, or as a list of bytes. Tests of
+//! one process search each other's lines as well, which harms nobody. `scripts/mutants leaks` shows that leaks are found.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -11,7 +12,12 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, Once, PoisonError};
 
+use aws_sigv4::sign::v4::generate_signing_key;
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use emulator::world::{Error, Target, WorldConfig};
+use percent_encoding::percent_decode_str;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
@@ -22,11 +28,17 @@ const PIECE: usize = 16;
 const STRIDE: usize = 8;
 
 static SHOWN: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
-static MARKED: LazyLock<Mutex<Vec<(&'static str, String)>>> = LazyLock::new(Mutex::default);
+static MARKED: LazyLock<Mutex<Vec<Secret>>> = LazyLock::new(Mutex::default);
+/// Of any piece, wherever it was cut.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    NO_PAD.with_decode_allow_trailing_bits(true),
+);
+
 static LIBRARIES: AtomicBool = AtomicBool::new(false);
 
-/// Secrets, each with what it is.
-pub type Secrets = [(&'static str, String)];
+/// A secret, with what it is before it.
+pub type Secret = (&'static str, Vec<u8>);
 
 /// The emulator's world, which ends with the search.
 pub struct World(emulator::world::World);
@@ -41,15 +53,23 @@ impl World {
     }
 
     /// All that it handed out so far.
-    pub fn secrets(&self) -> Vec<(&'static str, String)> {
-        let mut secrets = self.0.secrets();
+    pub fn secrets(&self) -> Vec<Secret> {
+        let mut secrets = Vec::new();
+        for (what, secret) in self.0.secrets() {
+            if what == "secret key" {
+                let now = self.clock().now();
+                let key = generate_signing_key(&secret, now, self.region(), "aps");
+                secrets.push(("signing key of the day", key.as_ref().to_vec()));
+            }
+            secrets.push((what, secret.into_bytes()));
+        }
         for target in [Target::Amp, Target::Sts] {
             for seen in self.journal(target).requests() {
                 let authorization = seen.headers.get("authorization");
                 let words = authorization.and_then(|value| value.to_str().ok());
                 if let Some((_, signature)) = words.and_then(|words| words.split_once("Signature="))
                 {
-                    secrets.push(("signature", signature.to_owned()));
+                    secrets.push(("signature", signature.into()));
                 }
             }
         }
@@ -84,9 +104,10 @@ pub fn show(text: &str) {
 }
 
 /// A secret that the world knows nothing of.
-pub fn mark(what: &'static str, secret: &str) {
+pub fn mark(what: &'static str, secret: impl AsRef<[u8]>) {
+    let secret = secret.as_ref();
     assert!(secret.len() >= 8, "{what}: too short to be searched for");
-    locked(&MARKED).push((what, secret.to_owned()));
+    locked(&MARKED).push((what, secret.into()));
 }
 
 /// From now on what libraries log at TRACE as well: much, so only where it is the point.
@@ -101,12 +122,12 @@ pub fn was_shown(words: &str) -> bool {
 }
 
 /// The first line that holds a secret, or a piece of one.
-pub fn leak(lines: &HashSet<String>, secrets: &Secrets) -> Option<(&'static str, String)> {
+pub fn leak(lines: &HashSet<String>, secrets: &[Secret]) -> Option<(&'static str, String)> {
     let mut pieces: HashMap<&[u8], &'static str> = HashMap::new();
-    let mut whole: Vec<(&'static str, &str)> = Vec::new();
+    let mut whole: Vec<(&'static str, &[u8])> = Vec::new();
     for (what, secret) in secrets {
         // The first part of a token, its header, is the same in all.
-        let parts: Vec<&str> = match secret.split('.').collect::<Vec<_>>() {
+        let parts: Vec<&[u8]> = match secret.split(|byte| *byte == b'.').collect::<Vec<_>>() {
             parts if parts.len() == 3 => parts.into_iter().skip(1).collect(),
             _ => vec![secret],
         };
@@ -114,22 +135,44 @@ pub fn leak(lines: &HashSet<String>, secrets: &Secrets) -> Option<(&'static str,
             if part.len() < PIECE + STRIDE {
                 whole.push((what, part));
             }
-            let windows = part.as_bytes().windows(PIECE).step_by(STRIDE);
+            let windows = part.windows(PIECE).step_by(STRIDE);
             pieces.extend(windows.map(|piece| (piece, *what)));
         }
     }
     whole.retain(|(_, part)| part.len() >= 8);
-    lines.iter().find_map(|line| {
-        let mut windows = line.as_bytes().windows(PIECE);
-        let found = windows.find_map(|window| pieces.get(window).copied());
+    let holds = |said: &[u8]| {
+        let found = said.windows(PIECE).find_map(|window| pieces.get(window));
         let in_full = || {
-            whole
-                .iter()
-                .find(|(_, part)| line.contains(part))
-                .map(|(what, _)| *what)
+            let mut whole = whole.iter();
+            let found = whole.find(|(_, part)| said.windows(part.len()).any(|it| it == *part));
+            found.map(|(what, _)| what)
         };
-        found.or_else(in_full).map(|what| (what, line.clone()))
+        found.or_else(in_full).copied()
+    };
+    lines.iter().find_map(|line| {
+        let found = holds(line.as_bytes());
+        let found = found.or_else(|| decoded(line).iter().find_map(|said| holds(said)));
+        found.map(|what| (what, line.clone()))
     })
+}
+
+/// What a line says in other forms than text.
+fn decoded(line: &str) -> Vec<Vec<u8>> {
+    let runs = |belongs: fn(char) -> bool| line.split(move |c| !belongs(c));
+    let lists = runs(|c| c.is_ascii_digit() || c == ',' || c == ' ').map(|list| {
+        let numbers = list.split(',').map(|number| number.trim().parse());
+        numbers.filter_map(Result::ok).collect()
+    });
+    let hexadecimal = runs(|c| c.is_ascii_hexdigit()).filter_map(|run| hex::decode(run).ok());
+    let base64 = runs(|c| c.is_ascii_alphanumeric() || "+/-_".contains(c)).filter_map(|run| {
+        let standard = run.replace('-', "+").replace('_', "/");
+        BASE64.decode(standard).ok()
+    });
+    let percent = line
+        .contains('%')
+        .then(|| percent_decode_str(line).collect());
+    let all = lists.chain(hexadecimal).chain(base64).chain(percent);
+    all.filter(|said: &Vec<u8>| said.len() >= 8).collect()
 }
 
 /// Once in a process, before anything can be logged.
@@ -171,9 +214,14 @@ fn locked<T>(all: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn a_secret_that_is_shown_is_found_in_part_and_in_full() {
     let token = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL25vYm9keSJ9.cGxhbnRlZC1zaWduYXR1cmU";
     let secrets = [
-        ("token", token.to_owned()),
-        ("password", "s3cret-word".to_owned()),
-        ("signature", "0123456789abcdef".repeat(4)),
+        ("token", token.into()),
+        ("password", "s3cret-word".into()),
+        ("signature", "0123456789abcdef".repeat(4).into()),
+        (
+            "session token",
+            "IQoJb3JpZ2luX2VjEA0/+aBcDeFgHiJkLmN/OpQr==".into(),
+        ),
+        ("key", (100..132).collect()),
     ];
     let found = |line: &str| {
         let lines = HashSet::from(["all is well".to_owned(), line.to_owned()]);
@@ -197,4 +245,14 @@ fn a_secret_that_is_shown_is_found_in_part_and_in_full() {
         }
     }
     assert_eq!(found("…89abcdef0123456789abcdef…"), Some("signature"));
+    // As they stand in a header, in a form, and in what derives `Debug`.
+    assert_eq!(
+        found("Proxy-Authorization: Basic bWU6czNjcmV0LXdvcmQ="),
+        Some("password")
+    );
+    let encoded = "Token=IQoJb3JpZ2luX2VjEA0%2F%2BaBcDe%46gHiJkLmN%2FOpQr%3D%3D&Version=1";
+    assert_eq!(found(encoded), Some("session token"));
+    let key: Vec<u8> = (100..132).collect();
+    assert_eq!(found(&format!("Key {{ bytes: {key:?} }}")), Some("key"));
+    assert_eq!(found(&format!("key {}", hex::encode(key))), Some("key"));
 }

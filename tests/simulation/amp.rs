@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use amp_sidecar::dial::{Dial, DialError, LONGEST_DIAL, Stream};
 use bytes::Bytes;
+use emulator::amp::proto::v1;
 use futures_util::StreamExt;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -22,7 +23,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use sha2::{Digest, Sha256};
+use prost::Message;
 use time::PrimitiveDateTime;
 use time::macros::format_description;
 use tokio::io::{AsyncWriteExt, DuplexStream};
@@ -88,7 +89,15 @@ async fn serve(world: Arc<World>, io: DuplexStream) {
     let requests = AtomicUsize::new(0);
     let service = service_fn(|request| {
         let before = requests.fetch_add(1, Ordering::Relaxed);
-        Box::pin(answer(&world, request, before, &garbage))
+        let (world, garbage) = (&world, &garbage);
+        Box::pin(async move {
+            let mut response = answer(world, request, before, garbage).await?;
+            // Else hyper dates it, by the machine's own time.
+            let date = httpdate::fmt_http_date(world.true_time());
+            let dated = response.headers_mut().entry(DATE);
+            dated.or_insert(date.try_into().expect("a date is text"));
+            Ok::<_, Spoiled>(response)
+        })
     });
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(io), service);
     let served = std::future::poll_fn(|context| connection.poll_without_shutdown(context)).await;
@@ -111,7 +120,10 @@ async fn answer(
     let body = body.collect().await.map_err(|_| Spoiled)?.to_bytes();
     let key = signer(world, &head.headers);
     let fault = world.amp_fault();
-    let of = digest(&body);
+    let Some((batch, series)) = batch_of(&body) else {
+        world.violated("AMP was sent what is no batch");
+        return Err(Spoiled);
+    };
     world.watch().attempts += 1;
     let number = key.map(|key| key.number);
     world.note(format_args!(
@@ -142,16 +154,28 @@ async fn answer(
             return Ok(response.body(text("as planned")).unwrap());
         }
         Some(AmpFault::BadData) => {
-            world.watch().refused.insert(of);
+            world.watch().refused.insert(batch);
             let said = "err: out of order sample. timestamp=2027-01-15T08:00:00Z";
             return Ok(Response::builder().status(400).body(text(said)).unwrap());
+        }
+        Some(AmpFault::TooLarge(most)) if body.len() > *most => {
+            // Smaller it cannot be.
+            if series == 1 {
+                world.watch().refused.insert(batch);
+            }
+            let said = format!("{} bytes are too many", body.len());
+            return Ok(Response::builder().status(413).body(text(&said)).unwrap());
+        }
+        Some(AmpFault::RefusedLate(after)) => {
+            tokio::time::sleep(*after).await;
+            reason(world, key);
+            let said = r#"{"message":"The security token included in the request is expired"}"#;
+            return Ok(Response::builder().status(403).body(text(said)).unwrap());
         }
         Some(AmpFault::Denied) => {
             reason(world, key);
             let said = r#"{"Message":"User: someone is not authorized to perform: aps:RemoteWrite on resource: it"}"#;
-            let date = httpdate::fmt_http_date(world.true_time());
-            let response = Response::builder().status(403).header(DATE, date);
-            return Ok(response.body(text(said)).unwrap());
+            return Ok(Response::builder().status(403).body(text(said)).unwrap());
         }
         _ => {}
     }
@@ -167,7 +191,7 @@ async fn answer(
         200..=299 => world.watch().stored += 1,
         // For good.
         400 if !head.headers.contains_key("x-amzn-errortype") => {
-            world.watch().refused.insert(of);
+            world.watch().refused.insert(batch);
         }
         400 | 401 | 403 => {
             reason(world, key);
@@ -199,12 +223,7 @@ fn reason(world: &World, key: Option<Key>) {
 
 /// Whose keys signed a request, by what it says; the signature itself is AMP's to verify.
 fn signer(world: &World, headers: &hyper::HeaderMap) -> Option<Key> {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let named = header(AUTHORIZATION.as_str())
-        .and_then(|value| value.strip_prefix("AWS4-HMAC-SHA256 Credential="))
-        .and_then(|rest| rest.split('/').next());
-    let signed_at = header("x-amz-date").and_then(time_of);
-    let (Some(named), Some(signed_at)) = (named, signed_at) else {
+    let Some((named, signed_at)) = signature(headers) else {
         world.violated("AMP was sent a request without a signature");
         return None;
     };
@@ -223,14 +242,27 @@ fn signer(world: &World, headers: &hyper::HeaderMap) -> Option<Key> {
     Some(key)
 }
 
+/// The key that signed a request and the time that it signed, by what it says.
+pub fn signature(headers: &hyper::HeaderMap) -> Option<(&str, SystemTime)> {
+    let header = |name: &str| headers.get(name)?.to_str().ok();
+    let scheme = "AWS4-HMAC-SHA256 Credential=";
+    let named = header(AUTHORIZATION.as_str())?.strip_prefix(scheme)?;
+    Some((named.split('/').next()?, time_of(header("x-amz-date")?)?))
+}
+
 fn time_of(stamp: &str) -> Option<SystemTime> {
     let form = format_description!("[year][month][day]T[hour][minute][second]Z");
     let time = PrimitiveDateTime::parse(stamp, form).ok()?;
     Some(time.assume_utc().into())
 }
 
-pub fn digest(body: &[u8]) -> [u8; 32] {
-    Sha256::digest(body).into()
+/// The number of the batch that this is, or is a part of, and how many series are in it.
+fn batch_of(body: &[u8]) -> Option<(usize, usize)> {
+    let message = snap::raw::Decoder::new().decompress_vec(body).ok()?;
+    let series = v1::WriteRequest::decode(&*message).ok()?.timeseries;
+    let name = &series.first()?.labels.first()?.value;
+    let number = name.strip_prefix("batch_")?.parse().ok()?;
+    Some((number, series.len()))
 }
 
 fn text(said: &str) -> BoxBody<Bytes, io::Error> {

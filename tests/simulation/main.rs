@@ -41,15 +41,16 @@ use story::Told;
 
 /// What CI plays.
 const SEEDS: Range<u64> = 0..250;
-/// More failures would tell no more.
-const ENOUGH: usize = 20;
 const VARIABLE: &str = "SIMULATION";
+/// How many failures are enough, where more than these would tell no more.
+const ENOUGH: (&str, usize) = ("SIMULATION_ENOUGH", 20);
 
 #[test]
 fn the_invariants_hold_in_every_story() {
     story::hear_panics();
     let asked = std::env::var(VARIABLE).ok();
     let seeds = asked.as_deref().map_or(SEEDS, seeds);
+    let enough = std::env::var(ENOUGH.0).map_or(ENOUGH.1, |text| text.parse().unwrap());
     let only = seeds.end - seeds.start == 1;
     let sum = Mutex::new(Sum::default());
     let next = AtomicU64::new(seeds.start);
@@ -57,7 +58,7 @@ fn the_invariants_hold_in_every_story() {
     std::thread::scope(|scope| {
         for _ in 0..threads.min(4) {
             scope.spawn(|| {
-                loop {
+                while sum.lock().unwrap().failed.len() < enough {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= seeds.end {
                         return;
@@ -66,11 +67,7 @@ fn the_invariants_hold_in_every_story() {
                     if only {
                         println!("{}", told.trace.join("\n"));
                     }
-                    let mut sum = sum.lock().unwrap();
-                    sum.add(seed, told);
-                    if sum.failed.len() >= ENOUGH {
-                        return;
-                    }
+                    sum.lock().unwrap().add(seed, told);
                 }
             });
         }
@@ -83,7 +80,9 @@ fn the_invariants_hold_in_every_story() {
 #[test]
 fn the_same_seed_tells_the_same_story() {
     story::hear_panics();
-    for seed in 0..8 {
+    // What another thread does may come before or after what happens in the same millisecond.
+    let on_one_thread = |seed: &u64| !plan::Plan::of(*seed).may_split();
+    for seed in (0..).filter(on_one_thread).take(8) {
         let (first, second) = (story::play(seed), story::play(seed));
         for (n, (one, other)) in first.trace.iter().zip(&second.trace).enumerate() {
             assert_eq!(one, other, "seed {seed}, line {n}");

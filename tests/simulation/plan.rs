@@ -16,6 +16,10 @@ pub struct Plan {
     pub upstream_timeout: Duration,
     pub budget: usize,
     pub inspect: bool,
+    /// A batch over it is split.
+    pub max_upstream_bytes: usize,
+    /// Roles that are assumed after the first one.
+    pub hops: usize,
     pub session: Duration,
     pub drain_idle: Duration,
     pub drain_timeout: Duration,
@@ -63,7 +67,11 @@ pub enum StsFault {
 pub enum AmpFault {
     Status(u16, Option<u64>),
     BadData,
+    /// 413 to all that is longer.
+    TooLarge(usize),
     Denied,
+    /// Credentials are refused, so long after the request.
+    RefusedLate(Duration),
     Slow(Duration),
     Hang,
     BreaksUnread,
@@ -140,6 +148,9 @@ pub enum Shape {
     NeverEnds,
 }
 
+/// No sender's is larger.
+pub const LARGEST_BODY: usize = 512 * 1024;
+
 /// STS' own codes, and one that nobody knows.
 const CODES: [(u16, &str); 17] = [
     (403, "AccessDenied"),
@@ -174,9 +185,11 @@ impl Plan {
             upstream_timeout: Duration::from_secs(*pick(rng, &[5, 25])),
             budget: *pick(rng, &[1 << 20, 1 << 20, 2 << 20, 8 << 20]),
             inspect: rng.u8(..4) > 0,
+            max_upstream_bytes: *pick(rng, &[1_000_000, 1_000_000, 60_000, 20_000]),
+            hops: *pick(rng, &[0, 0, 0, 1, 2]),
             session: seconds(rng, 900, 3600),
             drain_idle: seconds(rng, 1, 8),
-            drain_timeout: seconds(rng, 20, 120),
+            drain_timeout: seconds(rng, 3, 60),
             leaves_early,
             sts: windows(rng, chaos, sts_fault),
             amp: windows(rng, chaos, amp_fault),
@@ -197,6 +210,12 @@ impl Plan {
         plan.events.sort_by_key(|(at, _)| *at);
         plan.senders = senders(rng, until);
         plan
+    }
+
+    /// Whether batches may be split, which a thread of its own does.
+    pub fn may_split(&self) -> bool {
+        let too_large = |window: &Window<AmpFault>| matches!(window.fault, AmpFault::TooLarge(_));
+        self.max_upstream_bytes < LARGEST_BODY || self.amp.iter().any(too_large)
     }
 
     /// Whether somebody sets the clock, or tells a wrong time, before `now`.
@@ -268,7 +287,7 @@ fn sts_fault(rng: &mut Rng) -> StsFault {
 }
 
 fn amp_fault(rng: &mut Rng) -> AmpFault {
-    match rng.u8(..26) {
+    match rng.u8(..30) {
         0..5 => AmpFault::Status(
             *pick(rng, &[500, 502, 503, 504, 302, 404, 408, 409, 401]),
             rng.bool().then(|| rng.u64(0..600)),
@@ -288,6 +307,8 @@ fn amp_fault(rng: &mut Rng) -> AmpFault {
         21 => AmpFault::Refused,
         22 => AmpFault::Unresolved,
         23 | 24 => AmpFault::Swallowed,
+        25 | 26 => AmpFault::TooLarge(*pick(rng, &[16_000, 50_000])),
+        27 | 28 => AmpFault::RefusedLate(millis(rng, 1000, 5000)),
         _ => AmpFault::Tls,
     }
 }

@@ -24,9 +24,8 @@ use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::amp::digest;
 use crate::plan::{BatchPlan, SenderPlan, Shape};
-use crate::watch::{LONGEST_EXTRA, LONGEST_READ};
+use crate::watch::{LONGEST_READ, ROOM};
 use crate::world::{World, address};
 
 /// What a sender makes of a try.
@@ -170,9 +169,12 @@ impl Sender {
         };
         let response = line.send_request(batch.request(shape)).await;
         let waited = world.now() - began;
-        let mut bound = world.plan.upstream_timeout + LONGEST_EXTRA;
+        let mut bound = world.plan.upstream_timeout + ROOM;
         if shape != Shape::Whole {
             bound += LONGEST_READ;
+        }
+        if batch.samples.len() > 1 {
+            bound += ROOM;
         }
         if waited > bound {
             world.violated(format_args!(
@@ -235,7 +237,7 @@ impl Sender {
                 Heard::ComeAgain(pause.map(Duration::from_secs))
             }
             _ => {
-                if !world.watch().refused.contains(&digest(&batch.body)) {
+                if !world.watch().refused.contains(&batch.number) {
                     world.violated(format_args!(
                         "batch {number} heard {status}, which AMP never said of it: {said}"
                     ));

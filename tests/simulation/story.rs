@@ -15,10 +15,10 @@ use amp_sidecar::config::{Config, Fault, Rejected, Surroundings};
 use amp_sidecar::reload::Reloader;
 use tokio::sync::watch;
 
-use crate::plan::{Event, Plan, Reload, TokenChange};
+use crate::plan::{Event, LARGEST_BODY, Plan, Reload, TokenChange};
 use crate::senders::Sender;
 use crate::watch::{FLOWS_AGAIN, GRACE};
-use crate::world::{Ends, Gate, REGION, ROLE, WORKSPACE, World};
+use crate::world::{Ends, Gate, REGION, WORKSPACE, World, role};
 
 thread_local! {
     /// What panicked in the story that this thread plays; none where it plays none.
@@ -236,23 +236,28 @@ fn rooms(reloader: &Reloader) -> Vec<Admission> {
 
 fn config(plan: &Plan, name: u8) -> Config {
     let seconds = |duration: Duration| format!("{}ms", duration.as_millis());
-    let flags = HashMap::from([
+    let mut flags = HashMap::from([
         ("region", REGION.to_owned()),
-        ("role-arn", ROLE.to_owned()),
+        ("role-arn", role(0)),
         ("workspace-id", WORKSPACE.to_owned()),
         ("web-identity-token-file", "/token".to_owned()),
         ("role-session-name", format!("pod-{name}")),
         ("session-duration", seconds(plan.session)),
         ("upstream-timeout", seconds(plan.upstream_timeout)),
         ("max-inflight-bytes", plan.budget.to_string()),
-        ("max-body-bytes", (512 * 1024).to_string()),
+        ("max-body-bytes", LARGEST_BODY.to_string()),
         (
             "inspect",
             if plan.inspect { "on" } else { "off" }.to_owned(),
         ),
+        ("max-upstream-bytes", plan.max_upstream_bytes.to_string()),
         ("drain-idle", seconds(plan.drain_idle)),
         ("drain-timeout", seconds(plan.drain_timeout)),
     ]);
+    if plan.hops > 0 {
+        let hops: Vec<_> = (1..=plan.hops).map(role).collect();
+        flags.insert("assume-role", hops.join(" "));
+    }
     let around = Surroundings {
         env: &|_| None,
         memory_limit: None,

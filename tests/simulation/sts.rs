@@ -13,14 +13,15 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
-use hyper::{Response, header};
+use hyper::{HeaderMap, Response, header};
 use reqwest::Body;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::amp;
 use crate::plan::StsFault;
 use crate::watch::Ended;
-use crate::world::{Key, ROLE, World};
+use crate::world::{Key, World, role};
 
 /// Soon is another try after these, by the table of the contract; slowly after all other refusals.
 const SOON: [&str; 7] = [
@@ -33,6 +34,9 @@ const SOON: [&str; 7] = [
     "Throttling",
 ];
 
+/// A signer's clock may be off by so much.
+const SKEW: Duration = Duration::from_secs(300);
+
 /// Carries the calls of one workspace.
 #[derive(Debug)]
 pub struct Carrier {
@@ -43,14 +47,17 @@ pub struct Carrier {
 /// A call under way; one that is dropped was given up.
 struct Call<'a> {
     carrier: &'a Carrier,
-    ends: Ended,
+    /// How the exchange ends with it, if it does.
+    ends: Option<Ended>,
 }
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
         let Carrier { world, instance } = self.carrier;
         let now = world.now();
-        world.watch().exchange_ends(now, *instance, self.ends);
+        if let Some(ends) = self.ends {
+            world.watch().exchange_ends(now, *instance, ends);
+        }
         world.note(format_args!("sts {instance}: ended {:?}", self.ends));
     }
 }
@@ -67,20 +74,25 @@ impl Carry for Carrier {
 impl Carrier {
     async fn answer(&self, request: reqwest::Request) -> reqwest::Result<reqwest::Response> {
         let Self { world, instance } = self;
-        let now = world.now();
-        world.watch().exchange_begins(now, *instance);
+        let form = request.body().and_then(Body::as_bytes).unwrap_or_default();
+        let field = |name: &str| {
+            let found = form_urlencoded::parse(form).find(|(one, _)| one == name);
+            found.map_or_else(String::new, |(_, value)| value.into_owned())
+        };
+        let asked = field("RoleArn");
+        let hop = (0..=world.plan.hops).find(|number| role(*number) == asked);
+        let hop = hop.expect("a role of the chain");
+        if hop == 0 {
+            let now = world.now();
+            world.watch().exchange_begins(now, *instance);
+        }
         let fault = world.sts_fault();
-        world.note(format_args!("sts {instance}: called, {fault:?}"));
+        world.note(format_args!("sts {instance}: called for {hop}, {fault:?}"));
         let mut call = Call {
             carrier: self,
-            ends: Ended::Soon,
+            ends: Some(Ended::Soon),
         };
         tokio::time::sleep(world.millis(5, 300)).await;
-        let form = request.body().and_then(Body::as_bytes).unwrap_or_default();
-        let token = form_urlencoded::parse(form)
-            .find(|(name, _)| name == "WebIdentityToken")
-            .map(|(_, token)| token.into_owned())
-            .unwrap_or_default();
         match fault {
             Some(StsFault::Hang) => std::future::pending().await,
             Some(StsFault::Slow(by)) => tokio::time::sleep(*by).await,
@@ -100,7 +112,7 @@ impl Carrier {
         };
         let refuse = |call: &mut Call<'_>, status: u16, code: &str| {
             if !SOON.contains(&code) && status < 500 {
-                call.ends = Ended::Slowly;
+                call.ends = Some(Ended::Slowly);
             }
             let xml = format!(
                 "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>{code}</Code><Message>as planned</Message></Error></ErrorResponse>"
@@ -114,7 +126,11 @@ impl Carrier {
             Some(StsFault::NotUtf8) => return answer(200, vec![0xff; 100].into()),
             _ => {}
         }
-        if let Some((status, code)) = world.judge(&token) {
+        let refused = match hop {
+            0 => world.judge(&field("WebIdentityToken")),
+            _ => self.judge(hop, request.headers()),
+        };
+        if let Some((status, code)) = refused {
             return refuse(&mut call, status, code);
         }
         let life = match fault {
@@ -128,7 +144,7 @@ impl Carrier {
             _ => world.plan.session,
         };
         let now = world.true_time();
-        let session = world.sessions.issue(ROLE, "pod", life, now);
+        let session = world.sessions.issue(&asked, "pod", life, now);
         let expires = match fault {
             Some(StsFault::Over) => now - Duration::from_secs(60),
             _ => session.expiration,
@@ -157,30 +173,66 @@ impl Carrier {
             Some(StsFault::Over | StsFault::NoTime | StsFault::EmptyKey) => {}
             // A caller with a wrong time may find it over.
             _ => {
-                let mut keys = world.keys.lock().unwrap();
+                let is_last = hop == world.plan.hops;
+                let keys = if is_last {
+                    &world.keys
+                } else {
+                    &world.keys_on_the_way
+                };
+                let mut keys = keys.lock().unwrap();
                 let number = keys.len();
                 let issued = Key {
                     number,
                     instance: *instance,
+                    hop,
                     expires: stamp.into(),
                 };
                 keys.insert(session.access_key_id.clone(), issued);
                 let clear =
                     life >= Duration::from_secs(3) && !world.plan.time_was_wrong(world.now());
-                call.ends = if clear {
-                    Ended::Obtained
-                } else {
-                    Ended::Unclear
+                call.ends = match clear {
+                    // What the caller can use it goes on with.
+                    true if !is_last => None,
+                    true => Some(Ended::Obtained),
+                    false => Some(Ended::Unclear),
                 };
-                let until = world.now() + life.min(world.plan.session);
-                world.watch().obtained(until);
+                if is_last {
+                    let until = world.now() + life.min(world.plan.session);
+                    world.watch().obtained(until);
+                }
                 world.note(format_args!(
-                    "sts {instance}: key {number} for {} s",
+                    "sts {instance}: key {number} of {hop} for {} s",
                     life.as_secs()
                 ));
             }
         }
         answer(200, xml.into())
+    }
+}
+
+impl Carrier {
+    /// Why STS does not let the session before assume the role of this hop, if it does not.
+    fn judge(&self, hop: usize, headers: &HeaderMap) -> Option<(u16, &'static str)> {
+        let world = &self.world;
+        let Some((named, signed_at)) = amp::signature(headers) else {
+            world.violated("STS was asked for a hop without a signature");
+            return Some((403, "MissingAuthenticationToken"));
+        };
+        let known = world.keys_on_the_way.lock().unwrap().get(named).copied();
+        let Some(key) = known.filter(|key| key.hop + 1 == hop) else {
+            world.violated(format_args!(
+                "hop {hop} was signed by another than the one before"
+            ));
+            return Some((403, "InvalidClientTokenId"));
+        };
+        let now = world.true_time();
+        let off = now
+            .duration_since(signed_at)
+            .unwrap_or_else(|error| error.duration());
+        if off > SKEW {
+            return Some((403, "SignatureDoesNotMatch"));
+        }
+        (key.expires <= now).then_some((403, "ExpiredTokenException"))
     }
 }
 

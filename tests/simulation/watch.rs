@@ -21,8 +21,8 @@ use std::time::Duration;
 
 /// From the end of all faults to a stored batch: the longest pause between two exchanges, and a call that hangs.
 pub const FLOWS_AGAIN: Duration = Duration::from_secs(75);
-/// Beside `--upstream-timeout`: two waits for room.
-pub const LONGEST_EXTRA: Duration = Duration::from_millis(1700);
+/// Beside `--upstream-timeout`: a wait for room before the body is read, and one before it is split.
+pub const ROOM: Duration = Duration::from_millis(850);
 /// The body may come in for so long.
 pub const LONGEST_READ: Duration = Duration::from_secs(30);
 /// What is in flight at the end may take so long.
@@ -76,8 +76,8 @@ pub struct Watch {
     instances: BTreeMap<usize, Instance>,
     /// When the newest credentials are over, by true time.
     good_until: Option<Duration>,
-    /// Bodies that AMP refused for good.
-    pub refused: BTreeSet<[u8; 32]>,
+    /// Batches of which AMP refused a part for good.
+    pub refused: BTreeSet<usize>,
     /// Requests whose head was sent and which have not ended, by number.
     pub open: BTreeSet<usize>,
     pub last_heard: Duration,

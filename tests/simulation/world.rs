@@ -35,7 +35,6 @@ use crate::sts::Carrier;
 use crate::watch::Watch;
 
 pub const REGION: &str = "eu-central-1";
-pub const ROLE: &str = "arn:aws:iam::111122223333:role/amp";
 pub const WORKSPACE: &str = "ws-12345678-abcd-1234-abcd-123456789012";
 const EPOCH: Duration = Duration::from_secs(1_800_000_000);
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
@@ -45,6 +44,8 @@ const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 pub struct Key {
     pub number: usize,
     pub instance: usize,
+    /// The place of its role in the chain.
+    pub hop: usize,
     /// As STS said it.
     pub expires: SystemTime,
 }
@@ -66,6 +67,8 @@ pub struct World {
     pub amp: Amp,
     pub file: Mutex<TokenFile>,
     pub keys: Mutex<BTreeMap<String, Key>>,
+    /// Those of the roles before the last, which sign for the next one.
+    pub keys_on_the_way: Mutex<BTreeMap<String, Key>>,
     /// The faults are over, whatever the plan says.
     calm: AtomicBool,
     watch: Mutex<Watch>,
@@ -97,7 +100,7 @@ impl World {
             region: REGION.to_owned(),
             account: "111122223333".to_owned(),
             workspace_id: WORKSPACE.to_owned(),
-            allowed_roles: vec![ROLE.to_owned()],
+            allowed_roles: vec![role(plan.hops)],
             ..AmpConfig::default()
         };
         let world = Self {
@@ -110,6 +113,7 @@ impl World {
                 key: 0,
             }),
             keys: Mutex::default(),
+            keys_on_the_way: Mutex::default(),
             calm: AtomicBool::new(false),
             watch: Mutex::default(),
             rng: Mutex::new(fastrand::Rng::with_seed(plan.seed ^ 0x5eed)),
@@ -303,6 +307,11 @@ impl Drop for Gate {
             self.world.note("the listener is closed");
         }
     }
+}
+
+/// The role at this place of the chain.
+pub fn role(number: usize) -> String {
+    format!("arn:aws:iam::111122223333:role/amp-{number}")
 }
 
 /// Loopback, or a host of its own.

@@ -8,8 +8,8 @@
 //! In: how long, how many senders, a seed. Out: a [`Report`] with a [`Reading`] after each round, and what of it is not as promised.
 //! Many senders each with a connection of its own send small batches, leave in the middle of some, come back by new connections;
 //! the token rotates and sessions end every few seconds, and STS and AMP meet random faults, none of which may cost a batch.
-//! After each round everybody falls silent and the process is read: idle, it must hold no request, and its memory, descriptors and
-//! threads must be those of the rounds before. Reading under load was rejected: what is in flight differs from one moment to the
+//! After each round everybody falls silent and the process is read: idle, it must hold no request, and its memory, descriptors,
+//! threads and tasks must not grow from round to round. Reading under load was rejected: what is in flight differs from one moment to the
 //! next by more than a leak adds in an hour.
 //!
 //! Nothing is recorded of a batch but that it is in AMP's store when its sender was told so: hours of it must fit into memory.

@@ -25,6 +25,8 @@ pub struct Reading {
     pub upstream: u64,
     /// Threads.
     pub threads: u64,
+    /// Tasks of its runtime, but for those of connections to AMP.
+    pub tasks: u64,
     /// Requests that it thinks are in flight.
     pub in_flight: u64,
     /// Bytes that it thinks are in flight.
@@ -69,6 +71,7 @@ async fn read(sidecar: &Sidecar, at: Duration) -> Result<Reading, SoakError> {
         descriptors: open.saturating_sub(upstream),
         upstream,
         threads: field("Threads:")?,
+        tasks: metrics.count("amp_sidecar_tasks").saturating_sub(upstream),
         in_flight: metrics.count("amp_sidecar_inflight_requests"),
         bytes: metrics.count("amp_sidecar_inflight_bytes"),
         connections: connections.unwrap_or_default() as u64,

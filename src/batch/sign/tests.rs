@@ -1,12 +1,10 @@
 use super::*;
-use crate::batch::frames::Frames;
 use crate::batch::inspect::{Contents, Version};
 use crate::batch::media::Media;
 use crate::sigv4::{Scope, sign_post};
 use aws_sigv4::http_request::SignableBody;
 use hyper::header::HeaderName;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -25,16 +23,12 @@ struct Case {
 
 fn signed(case: &Case) -> Signed {
     let body = case.body.clone().into_bytes();
-    let batch = Payload {
-        media: Media {
-            version: Version::V1,
-            content_type: case.content_type.parse().unwrap(),
-            write_version: case.write_version.parse().unwrap(),
-        },
-        payload_hash: hex::encode(Sha256::digest(&body)),
-        frames: Frames::new(vec![body.into()]),
-        contents: Contents::default(),
+    let media = Media {
+        version: Version::V1,
+        content_type: case.content_type.parse().unwrap(),
+        write_version: case.write_version.parse().unwrap(),
     };
+    let batch = Payload::new(media, body.into(), Contents::default());
     let token = Some(case.token.clone());
     let keys = Credentials::new(
         "ASIAIOSFODNN7EXAMPLE",
@@ -43,11 +37,11 @@ fn signed(case: &Case) -> Signed {
         None,
         "test",
     );
-    let held = Held::for_test(keys);
+    let identity = Identity::from(keys);
     let now = OffsetDateTime::parse(&case.time, &Rfc3339).unwrap().into();
     Signer::new(&case.region, &case.url.parse().unwrap())
         .unwrap()
-        .sign(&batch, &held, now)
+        .sign(&batch, &identity, now)
         .unwrap()
 }
 
@@ -112,18 +106,14 @@ fn what_is_signed_is_what_the_library_would_sign() {
         now += std::time::Duration::from_secs(86_400 * (n as u64 % 2));
         for token in [Some("token+/=".to_owned()), None] {
             let keys = Credentials::new(format!("AKID{n}"), "secret", token, None, "test");
-            let held = Held::for_test(keys);
-            let batch = Payload {
-                media: Media {
-                    version: Version::V1,
-                    content_type: content_type.parse().unwrap(),
-                    write_version: "0.1.0".parse().unwrap(),
-                },
-                payload_hash: hex::encode(Sha256::digest(content_type)),
-                frames: Frames::new(vec![content_type.into()]),
-                contents: Contents::default(),
+            let identity = Identity::from(keys);
+            let media = Media {
+                version: Version::V1,
+                content_type: content_type.parse().unwrap(),
+                write_version: "0.1.0".parse().unwrap(),
             };
-            let signed = signer.sign(&batch, &held, now).unwrap();
+            let batch = Payload::new(media, content_type.into(), Contents::default());
+            let signed = signer.sign(&batch, &identity, now).unwrap();
             let mut headers = signed.headers.clone();
             headers.remove(AUTHORIZATION);
             headers.remove(USER_AGENT);
@@ -135,7 +125,7 @@ fn what_is_signed_is_what_the_library_would_sign() {
                 time: now,
             };
             let body = SignableBody::Precomputed(batch.payload_hash.clone());
-            sign_post(&mut headers, url, body, scope, &held.identity).unwrap();
+            sign_post(&mut headers, url, body, scope, &identity).unwrap();
             for name in [AUTHORIZATION, DATE, TOKEN] {
                 assert_eq!(
                     signed.headers.get(&name),

@@ -277,42 +277,7 @@ proptest! {
 // === real bodies ===
 
 fn in_version_2(message: &[u8]) -> v2::Request {
-    let mut symbols = vec![String::new()];
-    let mut refer = |symbol: String| {
-        let known = symbols.iter().position(|known| *known == symbol);
-        known.unwrap_or_else(|| {
-            symbols.push(symbol);
-            symbols.len() - 1
-        }) as u32
-    };
-    let request = v1::WriteRequest::decode(message).unwrap();
-    let timeseries = request.timeseries.into_iter().map(|series| v2::TimeSeries {
-        labels_refs: series
-            .labels
-            .into_iter()
-            .flat_map(|label| [refer(label.name), refer(label.value)])
-            .collect(),
-        samples: series
-            .samples
-            .iter()
-            .map(|sample| v2::Sample {
-                value: sample.value,
-                timestamp: sample.timestamp,
-                start_timestamp: 0,
-            })
-            .collect(),
-        metadata: Some(v2::Metadata {
-            r#type: 1,
-            help_ref: refer("What it counts.".to_owned()),
-            unit_ref: 0,
-        }),
-        ..Default::default()
-    });
-    let timeseries = timeseries.collect();
-    v2::Request {
-        symbols,
-        timeseries,
-    }
+    v1::WriteRequest::decode(message).unwrap().into()
 }
 
 fn packed_size(message: &[u8]) -> usize {

@@ -109,10 +109,15 @@ const HOUR: Duration = Duration::from_secs(3600);
 const SOON: Result<(), Refusal> = Err(Refusal(Pace::Soon));
 const SLOWLY: Result<(), Refusal> = Err(Refusal(Pace::Slowly));
 
+/// No batch's own deadline comes before the longest wait.
+fn far() -> Instant {
+    Instant::now() + HOUR
+}
+
 #[tokio::test(start_paused = true)]
 async fn credentials_are_renewed_at_half_of_their_life() {
     let Life { cache, calls, .. } = live(HOUR, Duration::ZERO, vec![Ok(())]);
-    cache.get().await.unwrap();
+    cache.get(far()).await.unwrap();
     tokio::time::sleep(HOUR.mul_f64(0.44)).await;
     assert_eq!(calls.load(Ordering::SeqCst), 1);
     tokio::time::sleep(HOUR.mul_f64(0.12)).await;
@@ -128,13 +133,13 @@ async fn credentials_are_renewed_at_half_of_their_life() {
 #[tokio::test(start_paused = true)]
 async fn the_last_good_ones_stay_until_they_expire_and_not_longer() {
     let Life { cache, clock, .. } = live(HOUR, Duration::ZERO, vec![Ok(()), SOON]);
-    let first = cache.get().await.unwrap();
+    let first = cache.get(far()).await.unwrap();
     tokio::time::sleep(HOUR - Duration::from_secs(1)).await;
-    assert!(Arc::ptr_eq(&first, &cache.get().await.unwrap()));
+    assert!(Arc::ptr_eq(&first, &cache.get(far()).await.unwrap()));
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(first.expires <= clock.now());
     assert!(matches!(
-        cache.get().await,
+        cache.get(far()).await,
         Err(Unavailable::Failed(_) | Unavailable::Waiting)
     ));
     assert!(cache.ready().is_err());
@@ -144,13 +149,34 @@ async fn the_last_good_ones_stay_until_they_expire_and_not_longer() {
 async fn a_batch_waits_for_an_exchange_under_way_but_never_longer_than_its_bound() {
     let Life { cache, .. } = live(HOUR, Duration::from_secs(1), vec![Ok(())]);
     let started = Instant::now();
-    cache.get().await.unwrap();
+    cache.get(far()).await.unwrap();
     assert_eq!(started.elapsed(), Duration::from_secs(1));
 
     let Life { cache, .. } = live(HOUR, Duration::from_secs(4), vec![Ok(())]);
     let started = Instant::now();
-    assert!(matches!(cache.get().await, Err(Unavailable::Waiting)));
+    assert!(matches!(cache.get(far()).await, Err(Unavailable::Waiting)));
     assert_eq!(started.elapsed(), LONGEST_WAIT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_the_first_wait_nor_that_for_a_renewal_outlasts_the_batch() {
+    let takes = Duration::from_secs(1);
+    let Life { cache, .. } = live(HOUR, takes, vec![Ok(())]);
+    let left = Duration::from_millis(300);
+    let started = Instant::now();
+    let waited = cache.get(started + left).await;
+    assert!(matches!(waited, Err(Unavailable::Waiting)));
+    assert_eq!(started.elapsed(), left);
+    let held = cache.get(far()).await.unwrap();
+    let started = Instant::now();
+    let refusal = super::Refusal::Credentials;
+    let again = cache.again(Arc::clone(&held), refusal, started + left);
+    assert!(again.await.is_none());
+    assert_eq!(started.elapsed(), left);
+    // What comes later is for the next one.
+    let again = cache.again(held, refusal, far()).await;
+    assert!(again.is_some());
+    assert_eq!(started.elapsed(), takes);
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,20 +184,22 @@ async fn a_batch_hears_at_once_where_no_exchange_is_under_way() {
     let Life { cache, .. } = live(HOUR, Duration::ZERO, vec![SLOWLY]);
     tokio::time::sleep(Duration::from_millis(1)).await;
     let started = Instant::now();
-    assert!(matches!(cache.get().await, Err(Unavailable::Failed(why)) if why.contains("Slowly")));
+    assert!(
+        matches!(cache.get(far()).await, Err(Unavailable::Failed(why)) if why.contains("Slowly"))
+    );
     assert_eq!(started.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_refused_batches_cause_one_exchange() {
     let Life { cache, calls, .. } = live(HOUR, Duration::from_millis(200), vec![Ok(())]);
-    let refused = cache.get().await.unwrap();
+    let refused = cache.get(far()).await.unwrap();
     let batches: Vec<_> = (0..1000)
         .map(|_| {
             let (cache, refused) = (cache.clone(), Arc::clone(&refused));
             tokio::spawn(async move {
                 cache
-                    .renewed(&refused, DENIAL_GAP)
+                    .renewed(&refused, DENIAL_GAP, far())
                     .await
                     .unwrap()
                     .generation
@@ -184,15 +212,15 @@ async fn a_thousand_refused_batches_cause_one_exchange() {
     assert_eq!(calls.load(Ordering::SeqCst), 2);
 
     // What came of it is refused too: not again within the gap, and again after it.
-    let refused = cache.get().await.unwrap();
+    let refused = cache.get(far()).await.unwrap();
     assert!(matches!(
-        cache.renewed(&refused, DENIAL_GAP).await,
+        cache.renewed(&refused, DENIAL_GAP, far()).await,
         Err(Unavailable::JustRenewed)
     ));
     tokio::time::sleep(DENIAL_GAP).await;
     assert_eq!(
         cache
-            .renewed(&refused, DENIAL_GAP)
+            .renewed(&refused, DENIAL_GAP, far())
             .await
             .unwrap()
             .generation,
@@ -204,12 +232,12 @@ async fn a_thousand_refused_batches_cause_one_exchange() {
 #[tokio::test(start_paused = true)]
 async fn a_forced_exchange_that_fails_leaves_the_credentials() {
     let Life { cache, .. } = live(HOUR, Duration::from_millis(10), vec![Ok(()), SOON]);
-    let held = cache.get().await.unwrap();
+    let held = cache.get(far()).await.unwrap();
     assert!(matches!(
-        cache.renewed(&held, DENIAL_GAP).await,
+        cache.renewed(&held, DENIAL_GAP, far()).await,
         Err(Unavailable::Failed(_))
     ));
-    assert!(Arc::ptr_eq(&held, &cache.get().await.unwrap()));
+    assert!(Arc::ptr_eq(&held, &cache.get(far()).await.unwrap()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,7 +250,7 @@ async fn failures_back_off_and_their_end_is_noticed_soon() {
     for (pace, tries, within) in [(SOON, 20, 15 * 16 + 15), (SLOWLY, 20, 60 * 17 + 75)] {
         let Life { cache, calls, .. } = outage(pace, tries);
         let started = Instant::now();
-        while cache.get().await.is_err() {
+        while cache.get(far()).await.is_err() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let took = started.elapsed();
@@ -243,7 +271,7 @@ async fn a_clock_that_is_put_forward_brings_the_exchange_forward() {
         calls,
         ..
     } = live(HOUR, Duration::ZERO, vec![Ok(())]);
-    cache.get().await.unwrap();
+    cache.get(far()).await.unwrap();
     clock.learn(clock.now() + HOUR.mul_f64(0.6));
     tokio::time::sleep(LOOK + Duration::from_secs(1)).await;
     assert_eq!(calls.load(Ordering::SeqCst), 2);
@@ -264,14 +292,18 @@ async fn a_clock_that_is_put_back_puts_nothing_off() {
 #[tokio::test(start_paused = true)]
 async fn what_is_over_by_the_time_that_was_learned_is_not_signed_with_again() {
     let Life { cache, clock, .. } = live(HOUR, Duration::ZERO, vec![Ok(())]);
-    let held = cache.get().await.unwrap();
+    let held = cache.get(far()).await.unwrap();
     clock.learn(clock.now() + HOUR / 4);
-    let again = cache.again(Arc::clone(&held), super::Refusal::Clock).await;
+    let again = cache
+        .again(Arc::clone(&held), super::Refusal::Clock, far())
+        .await;
     assert!(Arc::ptr_eq(&again.unwrap(), &held));
 
     // Nothing but AMP's refusal tells that the machine has slept.
     clock.learn(held.expires + Duration::from_secs(60));
-    let again = cache.again(Arc::clone(&held), super::Refusal::Clock).await;
+    let again = cache
+        .again(Arc::clone(&held), super::Refusal::Clock, far())
+        .await;
     assert!(again.unwrap().expires > clock.now());
 }
 
@@ -283,13 +315,13 @@ async fn an_exchange_that_is_asked_for_as_it_falls_due_is_made_once() {
         calls,
         ..
     } = live(HOUR, Duration::from_millis(10), vec![Ok(())]);
-    let held = cache.get().await.unwrap();
+    let held = cache.get(far()).await.unwrap();
     // At the refresher's next look, to the millisecond, it is due and asked for.
     clock.learn(clock.now() + HOUR.mul_f64(0.6));
     tokio::time::sleep(LOOK - Duration::from_millis(1)).await;
     let asked = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(1)).await;
-        cache.renewed(&held, REFUSAL_GAP).await.map(drop)
+        cache.renewed(&held, REFUSAL_GAP, far()).await.map(drop)
     });
     tokio::time::sleep(LEAST_GAP - Duration::from_millis(100)).await;
     asked.await.unwrap().unwrap();
@@ -330,8 +362,8 @@ async fn renewals_that_amp_asks_for_all_day_are_a_line_in_five_minutes() {
     let (lines, _guard) = Lines::caught();
     let Life { cache, calls, .. } = live(HOUR * 10, Duration::ZERO, vec![Ok(())]);
     for _ in 0..120 {
-        let refused = cache.get().await.unwrap();
-        cache.renewed(&refused, DENIAL_GAP).await.unwrap();
+        let refused = cache.get(far()).await.unwrap();
+        cache.renewed(&refused, DENIAL_GAP, far()).await.unwrap();
         tokio::time::sleep(DENIAL_GAP).await;
     }
     assert_eq!(calls.load(Ordering::SeqCst), 121);
@@ -355,7 +387,7 @@ async fn an_outage_of_sts_is_a_line_at_each_end() {
     answers.extend(std::iter::repeat_n(SOON, 40));
     answers.push(Ok(()));
     let Life { cache, .. } = live(HOUR, Duration::ZERO, answers);
-    cache.get().await.unwrap();
+    cache.get(far()).await.unwrap();
     tokio::time::sleep(HOUR).await;
     let lines = lines.take();
     let messages: Vec<&str> = lines

@@ -46,8 +46,10 @@ async fn signed(case: &Case) -> Signed {
         "test",
     );
     let now = OffsetDateTime::parse(&case.time, &Rfc3339).unwrap();
-    let held = Held::for_test(keys);
-    signer().sign(&asked.unwrap(), &held, now.into()).unwrap()
+    let identity = Identity::from(keys);
+    signer()
+        .sign(&asked.unwrap(), &identity, now.into())
+        .unwrap()
 }
 
 fn cases() -> Vec<Case> {

@@ -38,7 +38,9 @@ async fn write_within(rig: &Rig, batch: &Batch, flags: &str) -> StatusCode {
         .header("traceparent", format!("00-{TRACE}-{PARENT}-{flags}"))
         .header("tracestate", "vendor=opaque");
     let response = request.body(batch.body.clone()).send().await.unwrap();
-    response.status()
+    let status = response.status();
+    crate::rig::text(response).await;
+    status
 }
 
 fn is_batch(seen: &Seen) -> bool {
