@@ -278,6 +278,7 @@ async fn attempt(
     request.uri_mut().clone_from(&signed.path);
     request.headers_mut().clone_from(&signed.headers);
 
+    connection.meter.leaves(signed.frames.len());
     let answered = connection.meter.read();
     let response = connection.sender.send_request(request).await;
     match response {

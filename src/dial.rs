@@ -26,18 +26,15 @@ use hyper::header::HeaderValue;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use crate::config::{Network, Proxy};
 use crate::resolve::Resolver;
 use stream::Io;
-pub use stream::{Meter, Stream};
+pub use stream::{Meter, Stream, unsent};
 pub use tunnel::ProxyError;
 
 /// Resolve, connect, pass the proxy and shake hands.
 pub const LONGEST_DIAL: Duration = Duration::from_secs(3);
-/// Encrypted bytes that wait for a socket to take them; rustls would keep four times as many for each connection.
-const UNSENT: usize = 16 * 1024;
 
 /// Opens connections to one endpoint.
 pub trait Dial: fmt::Debug + Send + Sync {
@@ -231,12 +228,13 @@ impl Place {
         let Some((connector, name)) = &self.tls else {
             return Ok(Stream::new(io));
         };
+        let io: Box<dyn Io> = Box::new(io);
         let greeted = connector.connect(name.clone(), io).await;
-        let mut tls: TlsStream<_> = greeted.map_err(|source| DialError::Tls {
-            host: self.resolver.host().to_owned(),
-            source,
-        })?;
-        tls.get_mut().1.set_buffer_limit(Some(UNSENT));
-        Ok(Stream::new(tls))
+        greeted
+            .map(Stream::encrypted)
+            .map_err(|source| DialError::Tls {
+                host: self.resolver.host().to_owned(),
+                source,
+            })
     }
 }

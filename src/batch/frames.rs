@@ -1,22 +1,33 @@
 //! A body as the chunks in which it arrived.
 //!
 //! The chunks are shared, not copied: the same ones are inspected, sent, and sent again where that is due. As a
-//! [`Body`] its length is exact, so that it leaves with a Content-Length whatever way it came.
+//! [`Body`] its length is exact, so that it leaves with a Content-Length whatever way it came, and all of it is one frame:
+//! whoever writes it sees as much of it as it can write at once. Chunk by chunk, hyper would write after each 64 KiB.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use hyper::body::{Body, Frame, SizeHint};
 
-/// Shared chunks, and how many of them were sent.
+/// Shared chunks, none of them empty.
 #[derive(Debug, Clone)]
 pub struct Frames {
     chunks: Arc<[Bytes]>,
-    sent: usize,
+    /// All bytes before the body was sent, and none after.
+    left: usize,
+}
+
+/// What is left of the chunks while they are sent.
+#[derive(Debug)]
+pub struct Rest {
+    chunks: Arc<[Bytes]>,
+    /// Chunks that were sent, and bytes of the one behind them.
+    sent: (usize, usize),
     left: usize,
 }
 
@@ -25,16 +36,16 @@ pub struct Frames {
 impl Frames {
     /// A body of these chunks.
     #[must_use]
-    pub fn new(chunks: Vec<Bytes>) -> Self {
+    pub fn new(mut chunks: Vec<Bytes>) -> Self {
+        chunks.retain(|chunk| !chunk.is_empty());
         let left = chunks.iter().map(Bytes::len).sum();
         Self {
             chunks: chunks.into(),
-            sent: 0,
             left,
         }
     }
 
-    /// How many bytes are left to send; all of them before the first was.
+    /// How many bytes are left to send.
     #[must_use]
     pub fn len(&self) -> usize {
         self.left
@@ -58,26 +69,107 @@ impl Frames {
 }
 
 impl Body for Frames {
-    type Data = Bytes;
+    type Data = Rest;
     type Error = Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(chunk) = self.chunks.get(self.sent).cloned() else {
-            return Poll::Ready(None);
-        };
-        self.sent += 1;
-        self.left -= chunk.len();
-        Poll::Ready(Some(Ok(Frame::data(chunk))))
+    ) -> Poll<Option<Result<Frame<Rest>, Infallible>>> {
+        let left = std::mem::take(&mut self.left);
+        Poll::Ready((left > 0).then(|| {
+            Ok(Frame::data(Rest {
+                chunks: Arc::clone(&self.chunks),
+                sent: (0, 0),
+                left,
+            }))
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.sent == self.chunks.len()
+        self.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left as u64)
+    }
+}
+
+// === impl Rest ===
+
+impl Rest {
+    fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let (chunks, bytes) = self.sent;
+        let mut rest = self.chunks.iter().skip(chunks);
+        let first = rest.next().and_then(|chunk| chunk.get(bytes..));
+        first.into_iter().chain(rest.map(AsRef::as_ref))
+    }
+}
+
+impl Buf for Rest {
+    fn remaining(&self) -> usize {
+        self.left
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.slices().next().unwrap_or_default()
+    }
+
+    fn chunks_vectored<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
+        let slices = self.slices().zip(into);
+        slices
+            .map(|(slice, into)| *into = IoSlice::new(slice))
+            .count()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.left = self.left.saturating_sub(count);
+        let (chunks, bytes) = &mut self.sent;
+        *bytes += count;
+        while let Some(chunk) = self.chunks.get(*chunks)
+            && *bytes >= chunk.len()
+        {
+            *bytes -= chunk.len();
+            *chunks += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    /// However much of it is taken at a time, what is left is the rest.
+    #[tokio::test]
+    async fn it_is_sent_whole_whatever_was_taken_at_a_time() {
+        let chunks = ["a body", "", " of", " ", "some bytes"];
+        let frames = Frames::new(
+            chunks
+                .map(|chunk| Bytes::from_static(chunk.as_bytes()))
+                .into(),
+        );
+        let whole = frames.contiguous().into_owned();
+        for step in 1..=whole.len() {
+            let mut body = frames.clone();
+            assert_eq!(body.size_hint().exact(), Some(whole.len() as u64));
+            let mut rest = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert!(body.is_end_stream() && body.frame().await.is_none());
+            let mut sent = 0;
+            while rest.has_remaining() {
+                let mut slices = [IoSlice::new(&[]); 3];
+                let filled = rest.chunks_vectored(&mut slices);
+                let seen: Vec<u8> = slices[..filled]
+                    .iter()
+                    .flat_map(|slice| slice.to_vec())
+                    .collect();
+                assert!(!rest.chunk().is_empty() && seen.starts_with(rest.chunk()));
+                assert!(whole[sent..].starts_with(&seen) && rest.remaining() == whole.len() - sent);
+                let step = step.min(rest.remaining());
+                rest.advance(step);
+                sent += step;
+            }
+            assert_eq!(sent, whole.len());
+        }
     }
 }

@@ -36,6 +36,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::credentials::Cache;
+use crate::dial;
 use crate::faults::{Told, Watch};
 use crate::sigv4::SigningError;
 use crate::telemetry::Meters;
@@ -162,7 +163,8 @@ impl Pipeline {
                 limit: self.max_body_bytes,
             });
         }
-        let admitting = pin!(self.admission.admit(declared, head.extensions.get()));
+        let room = declared.map(|len| self.room(len));
+        let admitting = pin!(self.admission.admit(room, head.extensions.get()));
         let admitted = timed(&mut spent.admission, admitting).await?;
         Ok((media, admitted, body))
     }
@@ -187,6 +189,12 @@ impl Pipeline {
         }
     }
 
+    /// What a body of this length takes, with what of it waits encrypted; what is over all there is has to do without.
+    fn room(&self, len: usize) -> usize {
+        len.saturating_add(dial::unsent(len))
+            .min(self.admission.budget().max(len))
+    }
+
     async fn inspect(
         &self,
         received: Received,
@@ -198,6 +206,10 @@ impl Pipeline {
             payload_hash,
             mut admitted,
         } = received;
+        {
+            let growing = pin!(admitted.grow_to(self.room(frames.len())));
+            timed(&mut spent.admission, growing).await?;
+        }
         let contents = if self.inspects {
             let mut span = spent.span.child("inspect");
             let counting = self.count(&frames, media.version, &mut admitted, spent);

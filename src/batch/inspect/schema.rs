@@ -47,12 +47,15 @@ const fn message(fields: &'static [Field]) -> Message {
 }
 
 /// `prometheus.WriteRequest`
-pub(super) static REQUEST_V1: Message = message(&[
-    Unknown,
-    Field::Message(&SERIES_V1, Tally::Series),
-    Unknown,
-    Field::Message(&METADATA_V1, Tally::Metadata),
-]);
+pub(super) static REQUEST_V1: Message = Message {
+    fields: &[
+        Unknown,
+        Field::Message(&SERIES_V1, Tally::Series),
+        Unknown,
+        Field::Message(&METADATA_V1, Tally::Metadata),
+    ],
+    skim: Some(skim::request_v1),
+};
 
 static METADATA_V1: Message = message(&[Unknown, Varint, Text, Unknown, Text, Text]);
 

@@ -307,6 +307,11 @@ fn skips_most_of_a_real_body_on_the_fast_path() {
             skim::series_v1(&series.encode_to_vec(), &mut contents).is_empty()
         });
         assert!(plain.count() as u64 * 10 > samples * 9);
+        let (mut message, mut contents) = (message_of(body), Contents::default());
+        let skimmed = message.len() - skim::request_v1(&message, &mut contents).len();
+        message.truncate(skimmed);
+        assert_eq!(both(&message, Version::V1), Some(contents));
+        assert!(skimmed > 1000);
     }
 }
 
