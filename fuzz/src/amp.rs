@@ -1,12 +1,14 @@
-//! Whatever bytes AMP answers with: a sender hears 2xx only where AMP said it, never a 4xx unless AMP refused the batch for
-//! good, and nothing of what the answer carries beside its words.
+//! Whatever bytes AMP answers with: a sender hears 2xx only where AMP said it and every series had reached AMP, never a 4xx
+//! unless AMP refused the batch for good, and nothing of what the answer carries beside its words.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 
+use amp_sidecar::batch::inspect;
 use prost::Message;
 use remote_write_proto::v1;
 
-use super::rig::Rig;
+use super::rig::{Heard, Rig};
 use super::sender::{contains, statuses};
 
 thread_local! {
@@ -22,7 +24,8 @@ pub fn holds(input: &[u8]) {
         return;
     };
     let answers = divided(rest);
-    let sent = request(1 + usize::from(choice % 8));
+    let series = 1 + usize::from(choice % 8);
+    let sent = request(series);
     let (said, heard) = RIG.with(|rig| rig.get_or_init(Rig::new).exchange(&sent, answers.clone()));
     for request in &heard {
         request.is_what_may_leave();
@@ -36,7 +39,10 @@ pub fn holds(input: &[u8]) {
         String::from_utf8_lossy(&said)
     );
     match heard_by_sender[0] {
-        status @ 200..=299 => assert!(said_by_amp.contains(&status), "{status} is invented"),
+        status @ 200..=299 => {
+            assert!(said_by_amp.contains(&status), "{status} is invented");
+            assert_eq!(series_in(&heard), (0..series).collect());
+        }
         413 => assert!(said_by_amp.contains(&413)),
         status @ 400..=499 => {
             let final_one = |said: &u16| {
@@ -102,6 +108,19 @@ fn statuses_in(answers: &[Vec<u8>]) -> Vec<u16> {
         }
     }
     found
+}
+
+/// The numbers of the series that AMP heard of, whole or in parts.
+fn series_in(heard: &[Heard]) -> BTreeSet<usize> {
+    let number = |series: v1::TimeSeries| series.labels[1].value.parse().unwrap();
+    heard
+        .iter()
+        .flat_map(|request| {
+            let message = inspect::unpack(&request.body, 1 << 16).unwrap().unwrap();
+            v1::WriteRequest::decode(&*message).unwrap().timeseries
+        })
+        .map(number)
+        .collect()
 }
 
 /// A batch of so many series, sent as Prometheus does.

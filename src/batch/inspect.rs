@@ -89,16 +89,6 @@ pub enum Malformed {
     /// The block's contents are not protobuf's.
     #[error("the body is not a protobuf message: {0}")]
     Wire(#[from] wire::Fault),
-    /// A reference of version 2 leads nowhere. Only splitting resolves them, so only splitting can tell.
-    #[error("the reference at byte {offset} is to symbol {reference} of {symbols}")]
-    Reference {
-        /// Where the reference begins.
-        offset: usize,
-        /// The symbol's number.
-        reference: u32,
-        /// How many symbols there are.
-        symbols: usize,
-    },
 }
 
 /// Looks into one batch after the other, reusing the memory that it takes.

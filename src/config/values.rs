@@ -185,7 +185,7 @@ pub(super) fn role_arn(text: &str) -> Result<String, Expected> {
     }
     let printable = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
     let valid = *arn == "arn"
-        && partition.starts_with("aws")
+        && is_partition(partition)
         && *service == "iam"
         && region.is_empty()
         && account.len() == 12
@@ -199,6 +199,11 @@ pub(super) fn role_arn(text: &str) -> Result<String, Expected> {
     } else {
         expected(what)
     }
+}
+
+/// The form that the names of AWS' partitions have, of which there may be more than we know.
+fn is_partition(text: &str) -> bool {
+    text.starts_with("aws") && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
 }
 
 /// An absolute `https` URL, or an `http` one whose host is loopback; no credentials, query or fragment.
@@ -294,6 +299,7 @@ mod tests {
             "arn:aws:iam::111122223333:user/x",
             "arn:aws:iam::1:role/x",
             "arn:aws:iam::111122223333:role/",
+            "arn:aws\u{f}:iam::111122223333:role/amp",
         ] {
             assert!(role_arn(wrong).is_err(), "{wrong:?}");
         }

@@ -14,6 +14,10 @@ use super::Stretch;
 use crate::batch::inspect::{Malformed, Version};
 use crate::batch::wire::{Field, Reader, WireType, put_varint};
 
+/// A reference to no symbol stays one: what becomes of such a series is AMP's to say, and of the others in other parts too. No
+/// part has so many symbols.
+const NOWHERE: u32 = u32::MAX;
+
 /// Writes one stretch after the other, reusing the memory that they take.
 pub(super) struct Rewriter<'a> {
     message: &'a [u8],
@@ -215,23 +219,17 @@ impl<'a> Rewriter<'a> {
     }
 
     fn reference(&mut self, references: &mut Reader<'_>) -> Result<(), Malformed> {
-        let offset = references.offset();
         // The schema's type has 32 bits, and decoders drop the others.
         let reference = references.varint()? as u32;
         let place = reference as usize;
-        let Some(number) = self.numbers.get(place).copied() else {
-            return Err(Malformed::Reference {
-                offset,
-                reference,
-                symbols: self.numbers.len(),
-            });
-        };
-        let number = if number == 0 && reference != 0 {
-            let number = self.next;
-            self.add_symbol(place)?;
-            number
-        } else {
-            number
+        let number = match self.numbers.get(place).copied() {
+            Some(0) if reference != 0 => {
+                let number = self.next;
+                self.add_symbol(place)?;
+                number
+            }
+            Some(number) => number,
+            None => NOWHERE,
         };
         put_varint(u64::from(number), &mut self.out);
         Ok(())

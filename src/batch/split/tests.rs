@@ -508,18 +508,17 @@ fn parts_that_would_mostly_repeat_each_other_are_given_up() {
 }
 
 #[test]
-fn a_reference_to_no_symbol_is_malformed() {
+fn a_reference_to_no_symbol_stays_one_and_is_for_amp_to_judge() {
     let message = [
         0x22, 0x00, 0x22, 0x01, 0x61, 0x2a, 0x04, 0x0a, 0x02, 0x01, 0x02,
     ];
-    assert_eq!(
-        split(&message, Version::V2, 100),
-        Err(SplitError::Malformed(Malformed::Reference {
-            offset: 10,
-            reference: 2,
-            symbols: 2
-        }))
-    );
+    let parts = split(&message, Version::V2, 100).unwrap();
+    let [part] = parts.as_slice() else {
+        panic!("{parts:?}");
+    };
+    let part = v2::Request::decode(&*unpacked(&part.body)).unwrap();
+    assert_eq!(part.symbols, ["", "a"]);
+    assert_eq!(part.timeseries[0].labels_refs, [1, u32::MAX]);
     // As prost, and every other decoder, we take the lower 32 bits.
     let long = [0x0a, 0x06, 0x81, 0x80, 0x80, 0x80, 0x10, 0x00];
     let message = [&[0x22, 0x00, 0x22, 0x01, 0x61, 0x2a, 0x08], &long[..]].concat();

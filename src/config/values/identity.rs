@@ -98,7 +98,7 @@ pub(in crate::config) fn policy_arn(text: &str) -> Result<String, Expected> {
     let parts: Vec<&str> = text.splitn(6, ':').collect();
     let valid = match parts.as_slice() {
         ["arn", partition, "iam", "", owner, resource] => {
-            partition.starts_with("aws")
+            super::is_partition(partition)
                 && (*owner == "aws"
                     || (owner.len() == 12 && owner.bytes().all(|b| b.is_ascii_digit())))
                 && resource.strip_prefix("policy/").is_some_and(|name| {
