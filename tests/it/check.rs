@@ -12,6 +12,7 @@ use amp_sidecar::config::{Config, Surroundings};
 use emulator::entra::{EntraConfig, TokenVersion};
 use emulator::fault::{Fault, FaultKind};
 use emulator::issuer::BrokenToken;
+use emulator::peers::free_ports;
 use emulator::tls::Presented;
 use emulator::world::{Ports, Target, WorldConfig};
 use futures_util::stream::{self, StreamExt};
@@ -135,21 +136,12 @@ async fn walk(world: &World, more: &[(&str, String)], prometheus: Option<&str>) 
     report
 }
 
-/// A port that no connection of another world takes by chance: they have theirs above.
-fn free_port() -> u16 {
-    loop {
-        let port = fastrand::u16(20_000..30_000);
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
 const ACCOUNT: &str = "123456789012";
 const OTHER_GUID: &str = "00000000-1111-4222-8333-444444444444";
 
 fn cases(issuer_path: &str) -> Vec<Case> {
-    let port = free_port();
+    let [place] = free_ports().unwrap();
+    let port = place.port();
     let without_slash = format!("127.0.0.1:{port}{}", issuer_path.trim_end_matches('/'));
     let policy = |principal: &str, key: &str, sub: &str, aud: &str| {
         format!(
@@ -198,7 +190,8 @@ fn cases(issuer_path: &str) -> Vec<Case> {
         case("key-unknown").token(BrokenToken::UnknownKey),
         case("provider-missing").set("role-arn", "arn:aws:iam::999999999999:role/amp-sidecar-writer"),
         case("provider-slash").world(|world| {
-            let port = free_port();
+            let [place] = free_ports().unwrap();
+            let port = place.port();
             let path = issuer_path.trim_end_matches('/');
             world.provider_url = Some(format!("http://127.0.0.1:{port}{path}"));
             world.ports = Ports { issuer: port, ..Ports::default() };

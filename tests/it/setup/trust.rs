@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use emulator::issuer::TokenSpec;
+use emulator::peers::free_ports;
 use emulator::world::{Ports, WorldConfig};
 use serde_json::Value;
 
@@ -27,13 +28,13 @@ fn world_with(issuer: u16, trust_policy: Option<String>, token: TokenSpec) -> Wo
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_passes_by_the_printed_trust_policy_and_anothers_does_not() {
     let good = WorldConfig::default().token;
-    // The issuer's port must be known before the policy can be printed.
-    let first = World::start(world_with(0, None, good.clone()))
+    // The issuer's address must be known before the policy can be printed.
+    let [place] = free_ports().unwrap();
+    let port = place.port();
+    let first = World::start(world_with(port, None, good.clone()))
         .await
         .unwrap();
     let issuer = first.issuer_url().to_owned();
-    let port = issuer.split(':').nth(2).unwrap();
-    let port = port.split('/').next().unwrap().parse().unwrap();
     drop(first);
     let script = printed(&[&["aws", "--issuer", &issuer], &PLACE]);
     let policy = trust_policy(&script);
