@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use amp_sidecar::batch::Payload;
 use amp_sidecar::batch::inspect::{self, Contents, Inspected, Inspector, Version};
 use amp_sidecar::batch::media::Media;
-use amp_sidecar::batch::reply::{Meaning, Reply};
+use amp_sidecar::batch::reply::Reply;
 use amp_sidecar::batch::sign::Signer;
 use amp_sidecar::batch::split;
 use amp_sidecar::clock::Clock;
@@ -138,9 +138,12 @@ fn split_v2(times: u32) -> Done {
 
 /// As where AMP finds the body too large.
 fn halved(message: &[u8], version: Version, times: u32) -> Done {
-    let limit = packed(message)?.len() / 2;
+    let limits = split::Limits {
+        packed: packed(message)?.len() / 2,
+        unpacked: None,
+    };
     for _ in 0..times {
-        let parts = split::split(black_box(message), version, limit)?;
+        let parts = split::split(black_box(message), version, limits)?;
         let samples: u64 = parts.iter().map(|part| part.contents.samples).sum();
         if parts.len() < 2 || samples != SAMPLES {
             return Err(format!("{parts:?}").into());
@@ -190,9 +193,7 @@ fn judged(
     let workspace = "arn:aws:aps:eu-central-1:111122223333:workspace/ws-1";
     for _ in 0..times {
         let reply = Reply::new(status, black_box(&headers), black_box(body), true);
-        let (Meaning::Final(verdict)
-        | Meaning::Unauthenticated(verdict)
-        | Meaning::TooLarge(verdict)) = reply.meaning(workspace);
+        let verdict = reply.class(workspace).verdict();
         if verdict.name() != expected {
             return Err(verdict.to_string().into());
         }

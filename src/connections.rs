@@ -84,6 +84,9 @@ pub enum TransportFault {
     /// What came is no HTTP.
     #[error("the answer is no HTTP: {0}")]
     Garbage(#[source] hyper::Error),
+    /// A success has a longer body than AMP ever sends.
+    #[error("the answer is a success with a body of over 64 KiB, which AMP never sends")]
+    Endless,
     /// The deadline passed.
     #[error("no answer within --upstream-timeout")]
     TimedOut,
@@ -109,6 +112,7 @@ impl TransportFault {
             Self::Dial(DialError::TimedOut(_)) => "connect_timed_out",
             Self::Broken(_) => "broken",
             Self::Garbage(_) => "garbage",
+            Self::Endless => "endless",
             Self::TimedOut => "timed_out",
         }
     }

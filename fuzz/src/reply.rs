@@ -6,10 +6,10 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use amp_sidecar::batch::reply::{Meaning, Reply};
+use amp_sidecar::batch::reply::{Reply, ReplyClass};
 use amp_sidecar::batch::verdict::{Answer, Verdict};
 use http_body_util::BodyExt;
-use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, StatusCode};
 
 use super::is_fit_to_be_shown;
@@ -30,19 +30,20 @@ const PASSES: &[&str] = &[
     "UnrecognizedClientException",
 ];
 
-/// Two bytes of status, then lines: the error type, `Retry-After`, a number of samples written; then the body.
+/// Two bytes of status, then lines: the error type, `Retry-After`, a number of samples written, the content type; then the body.
 pub fn holds(input: &[u8]) {
     let Some(([low, high], rest)) = input.split_first_chunk() else {
         return;
     };
     let status = 100 + u16::from_le_bytes([*low, *high]) % 500;
     let status = StatusCode::from_u16(status).unwrap();
-    let mut lines = rest.splitn(4, |b| *b == b'\n');
+    let mut lines = rest.splitn(5, |b| *b == b'\n');
     let mut headers = HeaderMap::new();
     let names = [
         HeaderName::from_static("x-amzn-errortype"),
         RETRY_AFTER,
         HeaderName::from_static("x-prometheus-remote-write-samples-written"),
+        CONTENT_TYPE,
     ];
     for name in names {
         let line = lines.next().unwrap_or_default();
@@ -54,14 +55,18 @@ pub fn holds(input: &[u8]) {
     }
     let body = lines.next().unwrap_or_default();
     let reply = Reply::new(status, &headers, body, true);
-    is_fit_to_be_shown(reply.said());
-    let verdict = match reply.meaning(ARN) {
-        Meaning::Final(verdict) | Meaning::TooLarge(verdict) => verdict,
-        Meaning::Unauthenticated(verdict) => {
-            assert!(matches!(status.as_u16(), 400 | 401 | 403));
-            verdict
-        }
-    };
+    is_fit_to_be_shown(&reply.said());
+    let class = reply.class(ARN);
+    if let ReplyClass::Unauthenticated(_) = class {
+        assert!(matches!(status.as_u16(), 400 | 401 | 403));
+    }
+    let is_without_exemplars = matches!(class, ReplyClass::WithoutExemplars(_));
+    let verdict = class.verdict();
+    if is_without_exemplars {
+        // All else is stored, though AMP's status is 400.
+        assert!(status == 400 || status == 429);
+        return assert!(verdict.is_stored());
+    }
     judge(status, &headers, body, &verdict);
 }
 
@@ -70,7 +75,12 @@ fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8], verdict: &Verdict
         panic!("AMP's answer closes the sender's connection: {verdict}");
     };
     let heard = response.status();
-    assert_eq!(heard.is_success(), status.is_success());
+    assert!(status.is_success() || !heard.is_success());
+    // A web page is nobody's word that a batch is stored.
+    let html = headers
+        .get("content-type")
+        .is_some_and(|kind| kind == "text/html");
+    assert!(!html || !(heard.is_success() || heard.is_client_error()) || status == 413);
     assert!(heard.is_success() || heard.is_client_error() || heard.is_server_error());
     assert_eq!(heard.is_client_error(), verdict.lost().is_some());
     if heard.is_success() {
@@ -86,7 +96,7 @@ fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8], verdict: &Verdict
         assert!(may_lose(status, headers, body), "{status} became {heard}");
     }
     if status.is_server_error() || matches!(status.as_u16(), 500 | 502 | 503 | 504) {
-        assert!(heard.is_server_error());
+        assert!(heard.is_server_error() || may_lose(status, headers, body));
     }
     if let Some(pause) = response.headers().get(RETRY_AFTER) {
         let pause: u64 = pause.to_str().unwrap().parse().unwrap();
@@ -101,8 +111,7 @@ fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8], verdict: &Verdict
 fn may_lose(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> bool {
     let said = String::from_utf8_lossy(body).to_ascii_lowercase();
     match status.as_u16() {
-        401 | 403 | 404 | 405 | 408 | 409 => false,
-        400 => {
+        400 | 402 | 415 | 422 => {
             let error_type = headers.get("x-amzn-errortype").map(HeaderValue::as_bytes);
             !PASSES
                 .iter()
@@ -110,7 +119,9 @@ fn may_lose(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> bool {
         }
         // The workspace is full, and whoever waits for room blocks all others.
         429 => said.contains("limit") || said.contains("series"),
-        402..=499 => true,
+        413 => true,
+        // The store says between its parts that a message is too large.
+        500 => said.contains("resourceexhausted"),
         _ => false,
     }
 }

@@ -30,8 +30,12 @@ pub fn holds(input: &[u8]) {
         Version::V2
     };
     let limit = 1 + usize::from(u16::from_le_bytes([*low, *high])) % 4096;
+    let limits = split::Limits {
+        packed: limit,
+        unpacked: (choice & 2 != 0).then_some(4 * limit),
+    };
     let sound = inspect::count(message, version);
-    let parts = match split::split(message, version, limit) {
+    let parts = match split::split(message, version, limits) {
         Ok(parts) => parts,
         Err(SplitError::Malformed(why)) => return assert_eq!(Err(why), sound),
         Err(SplitError::Pack(why)) => panic!("a part could not be packed: {why}"),
@@ -42,8 +46,10 @@ pub fn holds(input: &[u8]) {
     let (mut said, mut meant) = (Said::default(), Said::default());
     let mut one_by_one = Vec::new();
     for part in &parts {
-        assert!(part.body.len() <= limit);
         let message = inspect::unpack(&part.body, 1 << 24).unwrap().unwrap();
+        let is_within =
+            part.body.len() <= limit && limits.unpacked.is_none_or(|most| message.len() <= most);
+        assert!(is_within || part.is_indivisible);
         assert_eq!(inspect::count(&message, version), Ok(part.contents));
         sum += part.contents;
         said.hear(&message, version);

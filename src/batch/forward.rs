@@ -5,7 +5,6 @@
 //! the others.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Response, Uri};
@@ -16,9 +15,6 @@ use crate::connections::{Beginning, Connection, Connections, Signed, TransportFa
 use crate::dial::Dial;
 use crate::telemetry::Meters;
 use crate::traces::Span;
-
-/// Once AMP has said 2xx the batch is stored, and the rest of its answer is not worth a wait.
-const REST_OF_SUCCESS: Duration = Duration::from_secs(1);
 
 /// Sends to one endpoint.
 #[derive(Debug)]
@@ -108,19 +104,14 @@ impl Forwarder {
         connection: Connection,
     ) -> Result<Reply, TransportFault> {
         let (head, body) = response.into_parts();
-        let body = if head.status.is_success() {
-            // A success whose body breaks or stalls is a success: AMP has the batch.
-            let body = tokio::time::timeout(REST_OF_SUCCESS, Beginning::read(body)).await;
-            body.ok().and_then(Result::ok).unwrap_or_default()
-        } else {
-            Beginning::read(body)
-                .await
-                .map_err(TransportFault::Broken)?
-        };
+        // A success counts once it is whole: what breaks off may be a proxy's, and AMP takes the same batch twice.
+        let body = Beginning::read(body)
+            .await
+            .map_err(TransportFault::Broken)?;
         if body.complete {
             self.connections.keep(connection);
         } else if head.status.is_success() {
-            self.meters.upstream_fault("success_body");
+            return Err(TransportFault::Endless);
         }
         Ok(Reply::new(
             head.status,

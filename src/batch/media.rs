@@ -24,6 +24,20 @@ pub struct Media {
     pub write_version: HeaderValue,
 }
 
+// === impl Media ===
+
+impl Media {
+    /// Of a remote write 1.0 body.
+    #[must_use]
+    pub fn v1() -> Self {
+        Self {
+            version: Version::V1,
+            content_type: HeaderValue::from_static("application/x-protobuf"),
+            write_version: HeaderValue::from_static("0.1.0"),
+        }
+    }
+}
+
 /// What the request carries, where it is a batch.
 ///
 /// # Errors

@@ -9,6 +9,7 @@
 //! signed cannot leave. Nothing is queued: the sender waits for AMP's own word, and 2xx is said only once AMP said it.
 
 pub mod admission;
+pub mod convert;
 pub mod deliver;
 pub mod forward;
 pub mod frames;
@@ -82,6 +83,12 @@ pub struct Payload {
     /// SHA-256 of the body, in lower-case hexadecimal.
     payload_hash: String,
     contents: Contents,
+    /// It is remote write 1.0 of what the sender sent as 2.0.
+    is_converted: bool,
+    /// It cannot be cut.
+    is_indivisible: bool,
+    /// It follows parts that hold samples of its series.
+    waits: bool,
 }
 
 // === impl Payload ===
@@ -95,7 +102,16 @@ impl Payload {
             payload_hash: hex::encode(Sha256::digest(&body)),
             frames: Frames::new(vec![body]),
             contents,
+            is_converted: false,
+            is_indivisible: false,
+            waits: false,
         }
+    }
+
+    /// A batch that holds nothing: an empty message, packed.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::new(Media::v1(), Bytes::from_static(&[0]), Contents::default())
     }
 }
 
@@ -141,9 +157,11 @@ impl Pipeline {
             Err(verdict) => verdict,
         };
         self.meters.answered(&verdict, started.elapsed(), &spent);
-        match &verdict {
-            Verdict::Stored { .. } => self.faults.well(),
-            fault => self.faults.met(fault.name(), || Told::of_verdict(fault)),
+        if verdict.is_stored() {
+            self.faults.well();
+        } else {
+            self.faults
+                .met(verdict.name(), || Told::of_verdict(&verdict));
         }
         self.shown(&verdict, &mut spent);
         verdict
@@ -233,6 +251,9 @@ impl Pipeline {
             frames,
             payload_hash,
             contents,
+            is_converted: false,
+            is_indivisible: false,
+            waits: false,
         };
         Ok(Inspected { payload, admitted })
     }
@@ -265,7 +286,7 @@ impl Pipeline {
                     span.set(key, took.as_secs_f64());
                 }
             }
-            if !matches!(verdict, Verdict::Stored { .. }) {
+            if !verdict.is_stored() {
                 span.failed(verdict.name());
             }
         });

@@ -39,6 +39,21 @@ impl Spent {
             ..Self::default()
         }
     }
+
+    /// Adds the phases of another part of the same request.
+    pub fn add(&mut self, part: &Self) {
+        for (phase, more) in [
+            (&mut self.receive, part.receive),
+            (&mut self.admission, part.admission),
+            (&mut self.credentials, part.credentials),
+            (&mut self.sign, part.sign),
+            (&mut self.upstream, part.upstream),
+        ] {
+            if let Some(more) = more {
+                *phase.get_or_insert_default() += more;
+            }
+        }
+    }
 }
 
 /// Does the work and adds its time. Whoever gives it a large future pins it first: given as it is, it takes its place twice,

@@ -1,25 +1,31 @@
-//! Cuts an oversized batch into parts that each stay below a limit.
+//! Cuts a batch into parts: into as many as keep each below a limit, or in two.
 //!
-//! In: the unpacked message, and the most that a part may weigh once packed. Out: [`Part`]s, packed again,
+//! In: the unpacked message, and the most that a part may weigh, packed and unpacked. Out: [`Part`]s, packed again,
 //! which together say what the message said. Nothing is decoded into objects: fields are copied as the
-//! bytes that came, so that those of a later schema survive.
+//! bytes that came, so that those of a later schema survive. What cannot be cut any further becomes a part
+//! that is over the limit, and is marked: whether it is too large is for AMP to say.
+//!
+//! The same message is always cut in the same way, so that a part of a batch that is sent again is known by its hash.
 //!
 //! The parts are consecutive stretches of the message. In version 1 they are its very bytes: unpacked and
 //! put one behind the other they are the message again. In version 2 each part gets a symbol table of its
 //! own, and references are written anew. A series is cut only if it is too large alone; then each piece
 //! repeats what describes the series (labels, metadata, created timestamp), and the samples are shared out
-//! in their order. A batch may hold several samples of one series: **parts must be sent in their order**.
+//! in their order. A batch may hold several samples of one series, and AMP wants them in their order: each part
+//! says whether those before it [have to be taken first](Part::waits).
 //!
 //! A stretch is packed until it is over the limit, and how far that came says into how many it is cut, so
 //! that a series is packed once or twice in all. Memory is bounded by the message, one stretch of it
 //! written anew, twelve bytes a symbol, and the parts; these may have to repeat large labels, and are given
 //! up where that makes them outgrow the message twice.
 
+mod identity;
 mod pack;
 mod rewrite;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 
@@ -27,6 +33,7 @@ use bytes::Bytes;
 
 use super::inspect::{self, Contents, Malformed, Version};
 use super::wire::{Field, Reader};
+pub(super) use identity::first_name;
 use pack::{Packed, Packer};
 use rewrite::Rewriter;
 
@@ -38,6 +45,19 @@ pub struct Part {
     /// What it holds. The parts' contents add up to those of the whole, but for a series that was cut: it
     /// and its metadata count once in each part.
     pub contents: Contents,
+    /// It may be over the limit, and cannot be cut.
+    pub is_indivisible: bool,
+    /// Parts before it hold samples of its series, and have to be taken first.
+    pub waits: bool,
+}
+
+/// The most that a part may weigh, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Once packed.
+    pub packed: usize,
+    /// Unpacked, where that counts too.
+    pub unpacked: Option<usize>,
 }
 
 /// Why a batch cannot be cut into parts that are small enough.
@@ -46,30 +66,10 @@ pub enum SplitError {
     /// No decoder can take the batch.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// The labels of a series and one of its samples are over the limit already.
-    #[error("the series at byte {offset} cannot be cut into parts of at most {limit} bytes")]
-    SeriesTooLarge {
-        /// Where in the message it, or the sample that does not fit, begins.
-        offset: usize,
-        /// The most that a part may weigh.
-        limit: usize,
-    },
-    /// Something else than a series is over the limit: an entry of metadata, an unknown field.
-    #[error(
-        "field {number}, whose value is at byte {offset}, is over the limit of {limit} bytes alone"
-    )]
-    FieldTooLarge {
-        /// Where the value begins in the message.
-        offset: usize,
-        /// The field's number.
-        number: u32,
-        /// The most that a part may weigh.
-        limit: usize,
-    },
     /// What each part must repeat is so large that hardly anything else fits in.
     #[error("parts of at most {limit} bytes would mostly repeat each other")]
     Inflated {
-        /// The most that a part may weigh.
+        /// The most that a part may weigh, packed.
         limit: usize,
     },
     /// Packing failed, for which there is no known cause.
@@ -99,88 +99,153 @@ impl fmt::Debug for Part {
     }
 }
 
-/// Cuts an unpacked message into parts of which each weighs at most `limit` bytes once packed. A message
-/// that is below the limit already comes back as one part.
-pub fn split(message: &[u8], version: Version, limit: usize) -> Result<Vec<Part>, SplitError> {
+/// Cuts an unpacked message into parts of which each is within `limits`, if it can be cut so far. A message
+/// that is within them already comes back as one part.
+///
+/// # Errors
+/// [`SplitError`].
+pub fn split(message: &[u8], version: Version, limits: Limits) -> Result<Vec<Part>, SplitError> {
     inspect::count(message, version)?;
+    let limit = limits.packed;
     let most = message.len().saturating_mul(2).saturating_add(limit);
-    let mut rewriter = Rewriter::new(message, version)?;
-    let mut packer = Packer::new();
-    let mut parts = Vec::new();
-    let mut size = 0_usize;
+    let mut parts = Parts::of(message, version)?;
     // The last one is the next one, so that the message's order is kept.
     let mut ahead = vec![Stretch::Fields(Reader::new(message))];
     while let Some(stretch) = ahead.pop() {
-        let part = rewriter.write(&stretch)?;
-        match packer.pack(part, limit)? {
-            Packed::Within(body) => {
-                size = size.saturating_add(body.len());
-                if size > most {
-                    return Err(SplitError::Inflated { limit });
-                }
-                let contents = inspect::count(part, version)?;
-                parts.push(Part { body, contents });
-            }
-            Packed::Over { pieces } => {
-                let pieces = cut(stretch, version, pieces, limit)?;
+        if let Packed::Over { pieces } = parts.pack(&stretch, Some(limits))? {
+            if let Some(pieces) = cut(&stretch, version, pieces)? {
                 ahead.extend(pieces.into_iter().rev());
+                continue;
             }
+            parts.pack(&stretch, None)?;
+        }
+        if parts.size > most {
+            return Err(SplitError::Inflated { limit });
         }
     }
-    Ok(parts)
+    Ok(parts.done)
 }
 
-/// Cuts a stretch into at most so many `pieces`, but at least two.
-fn cut(
-    stretch: Stretch<'_>,
+/// Cuts an unpacked message in two; `None` where it holds a single series, or nothing.
+///
+/// # Errors
+/// [`SplitError`].
+pub fn halve(message: &[u8], version: Version) -> Result<Option<Vec<Part>>, SplitError> {
+    inspect::count(message, version)?;
+    let counts = |number| !rewrite::is_symbol(version, number);
+    let halves = cut_fields(Reader::new(message), 2, counts)?;
+    if halves.len() < 2 {
+        return Ok(None);
+    }
+    let mut parts = Parts::of(message, version)?;
+    for half in halves {
+        let unlimited = Limits {
+            packed: usize::MAX,
+            unpacked: None,
+        };
+        parts.pack(&Stretch::Fields(half), Some(unlimited))?;
+    }
+    Ok(Some(parts.done))
+}
+
+/// Parts in the making.
+struct Parts<'a> {
+    version: Version,
+    rewriter: Rewriter<'a>,
+    packer: Packer,
+    done: Vec<Part>,
+    /// Bytes of all that are done.
+    size: usize,
+    /// The first part that has samples of a series.
+    first_in: HashMap<u64, usize>,
+}
+
+// === impl Parts ===
+
+impl<'a> Parts<'a> {
+    fn of(message: &'a [u8], version: Version) -> Result<Self, SplitError> {
+        Ok(Self {
+            version,
+            rewriter: Rewriter::new(message, version)?,
+            packer: Packer::new(),
+            done: Vec::new(),
+            size: 0,
+            first_in: HashMap::new(),
+        })
+    }
+
+    /// Makes a part of the stretch where it is within the limits; without limits whatever it weighs.
+    fn pack(
+        &mut self,
+        stretch: &Stretch<'a>,
+        limits: Option<Limits>,
+    ) -> Result<Packed, SplitError> {
+        let message = self.rewriter.write(stretch)?;
+        let packed = self.packer.pack(message, limits)?;
+        let Packed::Within(body) = &packed else {
+            return Ok(packed);
+        };
+        let mut waits = false;
+        for series in identity::series(message, self.version)? {
+            // Several samples of one series may stand in the same part.
+            let first = *self.first_in.entry(series).or_insert(self.done.len());
+            waits |= first < self.done.len();
+        }
+        self.size = self.size.saturating_add(body.len());
+        self.done.push(Part {
+            contents: inspect::count(message, self.version)?,
+            body: body.clone(),
+            is_indivisible: limits.is_none(),
+            waits,
+        });
+        Ok(packed)
+    }
+}
+
+/// Cuts a stretch into at most so many `pieces`, but at least two; `None` where it cannot be cut.
+fn cut<'a>(
+    stretch: &Stretch<'a>,
     version: Version,
     pieces: usize,
-    limit: usize,
-) -> Result<Vec<Stretch<'_>>, SplitError> {
+) -> Result<Option<Vec<Stretch<'a>>>, SplitError> {
     let fields = match stretch {
-        Stretch::Fields(fields) => fields,
+        Stretch::Fields(fields) => *fields,
         Stretch::Samples {
             description,
             samples,
-        } => return cut_series(description, samples, version, pieces, limit),
+        } => return cut_series(description, *samples, version, pieces),
     };
     let counts = |number| !rewrite::is_symbol(version, number);
     let cut = cut_fields(fields, pieces, counts)?;
     if cut.len() > 1 {
-        return Ok(cut.into_iter().map(Stretch::Fields).collect());
+        return Ok(Some(cut.into_iter().map(Stretch::Fields).collect()));
     }
     match find(fields, counts)? {
         Some(field) if rewrite::is_series(version, field.key.number) => {
             let description = rewrite::description(field.value, version)?;
-            cut_series(description, field.value, version, pieces, limit)
+            cut_series(&description, field.value, version, pieces)
         }
-        Some(field) => Err(SplitError::FieldTooLarge {
-            offset: field.value.offset(),
-            number: field.key.number,
-            limit,
-        }),
-        None => Err(SplitError::Inflated { limit }),
+        // Metadata, an unknown field, or symbols that nothing refers to.
+        _ => Ok(None),
     }
 }
 
-fn cut_series(
-    description: Rc<[u8]>,
-    samples: Reader<'_>,
+fn cut_series<'a>(
+    description: &Rc<[u8]>,
+    samples: Reader<'a>,
     version: Version,
     pieces: usize,
-    limit: usize,
-) -> Result<Vec<Stretch<'_>>, SplitError> {
+) -> Result<Option<Vec<Stretch<'a>>>, SplitError> {
     let counts = |number| !rewrite::describes(version, number);
     let cut = cut_fields(samples, pieces, counts)?;
     if cut.len() < 2 {
-        let offset = samples.offset();
-        return Err(SplitError::SeriesTooLarge { offset, limit });
+        return Ok(None);
     }
     let piece = |samples| Stretch::Samples {
-        description: Rc::clone(&description),
+        description: Rc::clone(description),
         samples,
     };
-    Ok(cut.into_iter().map(piece).collect())
+    Ok(Some(cut.into_iter().map(piece).collect()))
 }
 
 /// Cuts between fields, into at most so many `pieces` of about the same size, weighing only the fields

@@ -20,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
-use hyper::{HeaderMap, Response, StatusCode};
+use hyper::{Response, StatusCode};
 
 use crate::batch::inspect::Malformed;
 use crate::batch::written::Written;
@@ -35,8 +35,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub const SERVED: &str = "POST /api/v1/remote_write, /api/v1/write and /workspaces/<id or name>/api/v1/remote_write of a configured workspace, and its query API where --allow-query is given";
 
 /// The names of all outcomes.
-pub const OUTCOMES: [&str; 26] = [
+pub const OUTCOMES: [&str; 28] = [
     "stored",
+    "deduplicated",
     "no_credentials",
     "unauthenticated",
     "access_denied",
@@ -51,6 +52,7 @@ pub const OUTCOMES: [&str; 26] = [
     "series_limit",
     "refused_other",
     "too_large_for_amp",
+    "poison",
     "malformed",
     "too_large",
     "unsupported_media",
@@ -64,16 +66,30 @@ pub const OUTCOMES: [&str; 26] = [
     "sender_gone",
 ];
 
-/// The reasons under which samples are counted as lost.
-pub const LOSSES: [&str; 11] = [
+/// The reasons under which samples of refused batches are counted.
+pub const LOSSES: [&str; 25] = [
     "out_of_order",
     "too_old",
+    "too_new",
+    "out_of_bounds",
     "duplicate",
-    "label_limit",
+    "too_many_labels",
+    "labels_size",
+    "label_name_too_long",
+    "label_value_too_long",
+    "missing_name",
+    "invalid_name",
+    "invalid_label",
+    "duplicate_label",
+    "exemplar",
+    "metadata",
+    "native_histogram",
+    "ha_groups",
     "invalid",
     "series_limit",
     "refused_other",
     "too_large_for_amp",
+    "poison",
     "malformed",
     "too_large",
     "unsupported_media",
@@ -88,6 +104,22 @@ pub enum Verdict {
         status: StatusCode,
         /// What AMP says it wrote (remote write 2.0), verbatim; never invented.
         written: Written,
+    },
+    /// AMP has it from the other replica of a highly available pair, and dropped this one's.
+    Deduplicated {
+        /// AMP's own 202.
+        status: StatusCode,
+        /// What AMP says it wrote (remote write 2.0), verbatim; never invented.
+        written: Written,
+    },
+    /// Some parts of a split batch are settled, and the others have to be sent again.
+    Unfinished {
+        /// Parts that AMP has stored or refused for good.
+        settled: usize,
+        /// Parts in all.
+        parts: usize,
+        /// Why the rest is not.
+        why: Box<Verdict>,
     },
     /// There are no usable credentials.
     NoCredentials {
@@ -122,13 +154,17 @@ pub enum Verdict {
     SeriesLimit {
         /// AMP's words.
         said: String,
+        /// What AMP says it wrote all the same.
+        written: Written,
     },
     /// AMP finds the samples bad: they can never be stored.
     Refused {
         /// What about them.
-        reason: Refusal,
+        reason: RefusalReason,
         /// AMP's words.
         said: String,
+        /// What AMP says it wrote all the same.
+        written: Written,
     },
     /// AMP says that the request can never succeed, with another 4xx.
     RefusedOther {
@@ -136,11 +172,24 @@ pub enum Verdict {
         status: StatusCode,
         /// AMP's words.
         said: String,
+        /// What AMP says it wrote all the same.
+        written: Written,
+    },
+    /// A series that is answered in the same way whenever it is sent, while AMP takes other writes.
+    Poison {
+        /// The series' name.
+        series: String,
+        /// The answer's words.
+        said: String,
+        /// What AMP says it wrote of the other series.
+        written: Written,
     },
     /// AMP finds the batch too large, and it cannot be made smaller.
     TooLargeForAmp {
         /// AMP's words.
         said: String,
+        /// What AMP says it wrote of the other parts.
+        written: Written,
     },
     /// AMP is failing.
     AmpFailing {
@@ -151,7 +200,7 @@ pub enum Verdict {
         /// AMP's words.
         said: String,
     },
-    /// AMP, or something in between, answered what AMP never should: a redirect, 405, 408, 409, 101, …
+    /// Something in between answered, or AMP what it never should: HTML, a redirect, 405, 407, 499, 101, …
     Unexpected {
         /// The status.
         status: StatusCode,
@@ -200,17 +249,43 @@ pub enum Verdict {
     SenderGone,
 }
 
-/// Why AMP finds samples bad.
+/// Why AMP finds samples bad, in the store's own order of checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum RefusalReason {
     /// Out of order beyond the workspace's window.
     OutOfOrder,
     /// Older than AMP takes.
     TooOld,
+    /// From the future.
+    TooNew,
+    /// Outside of what the store's head holds.
+    OutOfBounds,
     /// Another value for a timestamp that is stored.
     Duplicate,
-    /// Too many labels, or too long ones.
-    LabelLimit,
+    /// More labels than a series may have.
+    TooManyLabels,
+    /// All labels of a series together are too large.
+    LabelsSize,
+    /// A label's name is too long.
+    LabelNameTooLong,
+    /// A label's value is too long.
+    LabelValueTooLong,
+    /// A series without a metric name, or without labels.
+    MissingName,
+    /// A metric name that is none.
+    InvalidName,
+    /// A label name that is none.
+    InvalidLabel,
+    /// A label that is there twice.
+    DuplicateLabel,
+    /// An exemplar; the samples are stored.
+    Exemplar,
+    /// Metadata; the samples are stored.
+    Metadata,
+    /// A native histogram.
+    NativeHistogram,
+    /// More groups of replicas than the workspace may have.
+    HaGroups,
     /// Anything else that is invalid.
     Invalid,
 }
@@ -232,6 +307,8 @@ impl Verdict {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Stored { .. } => "stored",
+            Self::Deduplicated { .. } => "deduplicated",
+            Self::Unfinished { why, .. } => why.name(),
             Self::NoCredentials { .. } => "no_credentials",
             Self::Unauthenticated { .. } => "unauthenticated",
             Self::AccessDenied { .. } => "access_denied",
@@ -241,6 +318,7 @@ impl Verdict {
             Self::Refused { .. } => "refused",
             Self::RefusedOther { .. } => "refused_other",
             Self::TooLargeForAmp { .. } => "too_large_for_amp",
+            Self::Poison { .. } => "poison",
             Self::AmpFailing { .. } => "amp_failing",
             Self::Unexpected { .. } => "unexpected",
             Self::Unreachable(_) => "unreachable",
@@ -260,7 +338,13 @@ impl Verdict {
         }
     }
 
-    /// The sender drops the batch for good: the label under which its samples are counted as lost.
+    /// Whether AMP has all of it.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        matches!(self, Self::Stored { .. } | Self::Deduplicated { .. })
+    }
+
+    /// The sender drops the batch for good: the label under which its samples are counted.
     #[must_use]
     pub fn lost(&self) -> Option<&'static str> {
         match self {
@@ -268,10 +352,13 @@ impl Verdict {
             Self::SeriesLimit { .. }
             | Self::RefusedOther { .. }
             | Self::TooLargeForAmp { .. }
+            | Self::Poison { .. }
             | Self::Malformed(_)
             | Self::TooLarge { .. }
             | Self::UnsupportedMedia { .. } => Some(self.name()),
             Self::Stored { .. }
+            | Self::Deduplicated { .. }
+            | Self::Unfinished { .. }
             | Self::NoCredentials { .. }
             | Self::Unauthenticated { .. }
             | Self::AccessDenied { .. }
@@ -293,15 +380,106 @@ impl Verdict {
         }
     }
 
+    /// What AMP says it wrote of a batch that is settled.
+    #[must_use]
+    pub fn written(&self) -> Option<&Written> {
+        match self {
+            Self::Stored { written, .. }
+            | Self::Deduplicated { written, .. }
+            | Self::SeriesLimit { written, .. }
+            | Self::Refused { written, .. }
+            | Self::RefusedOther { written, .. }
+            | Self::TooLargeForAmp { written, .. }
+            | Self::Poison { written, .. } => Some(written),
+            Self::Unfinished { .. }
+            | Self::NoCredentials { .. }
+            | Self::Unauthenticated { .. }
+            | Self::AccessDenied { .. }
+            | Self::WorkspaceNotFound { .. }
+            | Self::Throttled { .. }
+            | Self::AmpFailing { .. }
+            | Self::Unexpected { .. }
+            | Self::Unreachable(_)
+            | Self::Unsigned { .. }
+            | Self::Overloaded
+            | Self::Malformed(_)
+            | Self::TooLarge { .. }
+            | Self::UnsupportedMedia { .. }
+            | Self::NotLetIn
+            | Self::FromABrowser(_)
+            | Self::AmbiguousPath { .. }
+            | Self::NoSuchPath
+            | Self::MethodNotAllowed
+            | Self::AmbiguousHead(_)
+            | Self::SlowSender
+            | Self::SenderGone => None,
+        }
+    }
+
+    /// The same, where AMP says that it wrote this over all parts.
+    #[must_use]
+    pub fn with_written(mut self, all: Written) -> Self {
+        match &mut self {
+            Self::Stored { written, .. }
+            | Self::Deduplicated { written, .. }
+            | Self::SeriesLimit { written, .. }
+            | Self::Refused { written, .. }
+            | Self::RefusedOther { written, .. }
+            | Self::TooLargeForAmp { written, .. }
+            | Self::Poison { written, .. } => *written = all,
+            Self::Unfinished { .. }
+            | Self::NoCredentials { .. }
+            | Self::Unauthenticated { .. }
+            | Self::AccessDenied { .. }
+            | Self::WorkspaceNotFound { .. }
+            | Self::Throttled { .. }
+            | Self::AmpFailing { .. }
+            | Self::Unexpected { .. }
+            | Self::Unreachable(_)
+            | Self::Unsigned { .. }
+            | Self::Overloaded
+            | Self::Malformed(_)
+            | Self::TooLarge { .. }
+            | Self::UnsupportedMedia { .. }
+            | Self::NotLetIn
+            | Self::FromABrowser(_)
+            | Self::AmbiguousPath { .. }
+            | Self::NoSuchPath
+            | Self::MethodNotAllowed
+            | Self::AmbiguousHead(_)
+            | Self::SlowSender
+            | Self::SenderGone => {}
+        }
+        self
+    }
+
     /// What the sender hears.
     #[must_use]
     pub fn answer(&self) -> Answer {
+        let Some((status, pause)) = self.status() else {
+            return Answer::Close;
+        };
+        let mut response = if self.is_stored() {
+            Response::new(Full::default())
+        } else {
+            explained(status, pause, self)
+        };
+        *response.status_mut() = status;
+        if let Some(written) = self.written() {
+            let named = written.headers().iter();
+            let named = named.map(|(name, value)| (name.clone(), value.clone()));
+            response.headers_mut().extend(named);
+        }
+        Answer::Respond(response)
+    }
+
+    /// The status that the sender hears, and the pause that it is asked for; none where its connection is closed.
+    fn status(&self) -> Option<(StatusCode, Option<Duration>)> {
         let again = StatusCode::SERVICE_UNAVAILABLE;
-        let (status, pause) = match self {
-            Self::Stored { status, written } => {
-                return Answer::Respond(stored(*status, written.headers()));
-            }
-            Self::SlowSender | Self::SenderGone => return Answer::Close,
+        Some(match self {
+            Self::Stored { status, .. } | Self::Deduplicated { status, .. } => (*status, None),
+            Self::SlowSender | Self::SenderGone => return None,
+            Self::Unfinished { why, .. } => return why.status(),
 
             Self::NoCredentials { .. }
             | Self::Unauthenticated { .. }
@@ -319,6 +497,7 @@ impl Verdict {
 
             Self::SeriesLimit { .. }
             | Self::Refused { .. }
+            | Self::Poison { .. }
             | Self::Malformed(_)
             | Self::AmbiguousHead(_) => (StatusCode::BAD_REQUEST, None),
             Self::RefusedOther { status, .. } => (*status, None),
@@ -328,8 +507,7 @@ impl Verdict {
             Self::UnsupportedMedia { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
             Self::NoSuchPath => (StatusCode::NOT_FOUND, None),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
-        };
-        Answer::Respond(explained(status, pause, self))
+        })
     }
 }
 
@@ -350,6 +528,17 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stored { status, .. } => write!(f, "AMP answered {status}"),
+            Self::Deduplicated { status, .. } => {
+                write!(f, "AMP answered {status}: it has these samples from the other replica")
+            }
+            Self::Unfinished {
+                settled,
+                parts,
+                why,
+            } => write!(
+                f,
+                "{settled} of {parts} parts are settled and will not be sent again; the next one: {why}"
+            ),
             Self::NoCredentials { why } => write!(f, "no AWS credentials: {why}"),
             Self::Unauthenticated { said } => {
                 write!(f, "AMP does not take the credentials: {said}")
@@ -359,14 +548,18 @@ impl fmt::Display for Verdict {
                 write!(f, "AMP does not know the workspace: {said}")
             }
             Self::Throttled { said, .. } => write!(f, "AMP throttles: {said}"),
-            Self::SeriesLimit { said }
+            Self::SeriesLimit { said, .. }
             | Self::Refused { said, .. }
             | Self::RefusedOther { said, .. } => {
                 write!(f, "AMP refused this batch: {said}")
             }
-            Self::TooLargeForAmp { said } => write!(f, "too large for AMP: {said}"),
+            Self::TooLargeForAmp { said, .. } => write!(f, "too large for AMP: {said}"),
+            Self::Poison { series, said, .. } => write!(
+                f,
+                "series {series} is refused whenever it is sent, alone too, while other writes are taken; the answer was: {said}"
+            ),
             Self::AmpFailing { said, .. } => write!(f, "AMP is failing: {said}"),
-            Self::Unexpected { status, said } => write!(f, "AMP answered {status}: {said}"),
+            Self::Unexpected { status, said } => write!(f, "unexpected answer {status}: {said}"),
             Self::Unreachable(fault) => write!(f, "no answer from AMP: {fault}"),
             Self::Unsigned { why } => write!(f, "not signed, so not sent: {why}"),
             Self::Overloaded => f.write_str("more in flight than --max-inflight-bytes allows"),
@@ -397,25 +590,31 @@ impl fmt::Display for Verdict {
     }
 }
 
-impl Refusal {
-    /// The label under which the samples are counted as lost.
+impl RefusalReason {
+    /// The label under which the samples are counted.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::OutOfOrder => "out_of_order",
             Self::TooOld => "too_old",
+            Self::TooNew => "too_new",
+            Self::OutOfBounds => "out_of_bounds",
             Self::Duplicate => "duplicate",
-            Self::LabelLimit => "label_limit",
+            Self::TooManyLabels => "too_many_labels",
+            Self::LabelsSize => "labels_size",
+            Self::LabelNameTooLong => "label_name_too_long",
+            Self::LabelValueTooLong => "label_value_too_long",
+            Self::MissingName => "missing_name",
+            Self::InvalidName => "invalid_name",
+            Self::InvalidLabel => "invalid_label",
+            Self::DuplicateLabel => "duplicate_label",
+            Self::Exemplar => "exemplar",
+            Self::Metadata => "metadata",
+            Self::NativeHistogram => "native_histogram",
+            Self::HaGroups => "ha_groups",
             Self::Invalid => "invalid",
         }
     }
-}
-
-fn stored(status: StatusCode, written: &HeaderMap) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = status;
-    response.headers_mut().clone_from(written);
-    response
 }
 
 fn explained(

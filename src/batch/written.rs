@@ -1,11 +1,14 @@
 //! What AMP says that it wrote: the `X-Prometheus-Remote-Write-*-Written` headers of remote write 2.0.
 //!
-//! They go to the sender verbatim and are never invented: a 2.0 sender takes their absence, and a wrong number, as samples
-//! that were not stored. Where a batch went out in parts, the numbers of the parts are added up, and a header that one
-//! part's answer lacks is left out.
+//! They go to the sender verbatim, with a refusal too, and are never invented: a 2.0 sender takes their absence, and a wrong
+//! number, as samples that were not stored. Where a batch went out in parts, the numbers of the parts are added up, and a header
+//! that one part's answer lacks is left out. Where it went out as remote write 1.0, which has no such numbers, they are those of
+//! what AMP took.
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
+
+use crate::batch::inspect::Contents;
 
 const NAMES: [HeaderName; 3] = [
     HeaderName::from_static("x-prometheus-remote-write-samples-written"),
@@ -37,6 +40,30 @@ impl Written {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
         )
+    }
+
+    /// Of a batch that AMP took whole as remote write 1.0.
+    #[must_use]
+    pub fn counted(contents: &Contents) -> Self {
+        let numbers = [contents.samples, contents.histograms, contents.exemplars];
+        let named = NAMES.into_iter().zip(numbers);
+        Self(
+            named
+                .map(|(name, number)| (name, HeaderValue::from(number)))
+                .collect(),
+        )
+    }
+
+    /// Whether AMP said nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Samples, histograms and exemplars, where AMP said each.
+    #[must_use]
+    pub fn numbers(&self) -> [Option<u64>; 3] {
+        NAMES.map(|name| self.0.get(name)?.to_str().ok()?.parse().ok())
     }
 
     /// What both say together.

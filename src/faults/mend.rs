@@ -7,7 +7,7 @@
     clippy::match_wildcard_for_single_variants
 )]
 
-use crate::batch::verdict::{Refusal, Verdict};
+use crate::batch::verdict::{RefusalReason, Verdict};
 use crate::check::mistakes::{
     AMP_CREDENTIALS, PROMETHEUS_PATH, REGION_WRONG, STS_FOREIGN, TOKEN_EMPTY, TOKEN_MALFORMED,
     WORKSPACE_UNKNOWN,
@@ -29,7 +29,8 @@ const UNSIGNED: &str = "this is a fault of amp-sidecar: please report it";
 #[must_use]
 pub fn of_verdict(verdict: &Verdict) -> Option<String> {
     let mend = match verdict {
-        Verdict::Stored { .. } => return None,
+        Verdict::Stored { .. } | Verdict::Deduplicated { .. } => return None,
+        Verdict::Unfinished { why, .. } => return of_verdict(why),
         Verdict::NoCredentials { .. } => {
             "mend what keeps credentials from being renewed; nothing is lost while senders keep their samples"
         }
@@ -52,14 +53,10 @@ pub fn of_verdict(verdict: &Verdict) -> Option<String> {
         Verdict::SeriesLimit { .. } => {
             "these samples are lost: ask AWS for a higher limit of active series, or drop series by write_relabel_configs"
         }
-        Verdict::Refused { reason, .. } => match reason {
-            Refusal::OutOfOrder | Refusal::TooOld | Refusal::Duplicate => {
-                "these samples are lost: see that no two senders write the same series, each with external labels of its own, and that clocks are right"
-            }
-            Refusal::LabelLimit | Refusal::Invalid => {
-                "these samples are lost: relabel or drop the series that AMP names, by write_relabel_configs of the sender"
-            }
-        },
+        Verdict::Refused { reason, .. } => of_refusal(*reason),
+        Verdict::Poison { .. } => {
+            "the samples of this series are lost: drop or relabel it by write_relabel_configs of the sender, and see what on the way to AMP refuses it (a filter of a proxy or firewall)"
+        }
         Verdict::RefusedOther { .. } => "these samples are lost: AMP's own words say why",
         Verdict::TooLargeForAmp { .. } => {
             "these samples are lost: shorten the labels or the metadata of the largest series"
@@ -86,13 +83,53 @@ pub fn of_verdict(verdict: &Verdict) -> Option<String> {
     Some(mend.to_owned())
 }
 
+/// About samples that AMP refuses.
+fn of_refusal(reason: RefusalReason) -> &'static str {
+    match reason {
+        RefusalReason::OutOfOrder | RefusalReason::Duplicate => {
+            "these samples are lost: see that no two senders write the same series, each with external labels of its own, and that clocks are right"
+        }
+        RefusalReason::TooOld | RefusalReason::OutOfBounds => {
+            "these samples are lost: AMP takes none that is older than an hour, as after a long outage; where there was none, see that the clock of what is scraped is right"
+        }
+        RefusalReason::TooNew => {
+            "these samples are lost: put the clock of the sender's node, or of the target that exposes timestamps of its own, right"
+        }
+        RefusalReason::TooManyLabels
+        | RefusalReason::LabelsSize
+        | RefusalReason::LabelNameTooLong
+        | RefusalReason::LabelValueTooLong => {
+            "samples of the series that AMP names are lost: drop or shorten its labels by write_relabel_configs of the sender, or set label_limit and label_value_length_limit for the scrape"
+        }
+        RefusalReason::Exemplar => {
+            "exemplars are lost, samples are not: set send_exemplars: false at the sender, or shorten their labels to 128 characters"
+        }
+        RefusalReason::Metadata => {
+            "metadata is lost, samples are not: shorten the help text of the metric that AMP names, or set metadata_config.send: false at the sender"
+        }
+        RefusalReason::NativeHistogram => {
+            "samples of the histogram that AMP names are lost: lower native_histogram_bucket_limit of its scrape, or scrape its classic buckets"
+        }
+        RefusalReason::HaGroups => {
+            "these samples are lost: ask AWS for more replica groups, or give fewer values to the label `cluster`"
+        }
+        RefusalReason::MissingName
+        | RefusalReason::InvalidName
+        | RefusalReason::InvalidLabel
+        | RefusalReason::DuplicateLabel
+        | RefusalReason::Invalid => {
+            "samples of the series that AMP names are lost: relabel or drop it by write_relabel_configs of the sender"
+        }
+    }
+}
+
 /// About a request to AMP that got no answer.
 #[must_use]
 pub fn of_transport(fault: &TransportFault) -> &'static str {
     match fault {
         TransportFault::Dial(error) => reach::mistake(error).mend,
         TransportFault::Broken(_) | TransportFault::TimedOut => PASSES,
-        TransportFault::Garbage(_) => FOREIGN,
+        TransportFault::Garbage(_) | TransportFault::Endless => FOREIGN,
     }
 }
 
@@ -116,7 +153,9 @@ pub(crate) fn of_exchange(error: &ExchangeError) -> Option<String> {
         },
         ExchangeError::WebIdentity { source, mend } | ExchangeError::Hop { source, mend, .. } => {
             match source {
-                StsError::Refused { .. } => return of_words(mend).or_else(|| of_refusal(source)),
+                StsError::Refused { .. } => {
+                    return of_words(mend).or_else(|| of_sts_refusal(source));
+                }
                 StsError::Silent(error) => of_call(error),
                 StsError::Unusable { .. } => STS_FOREIGN.mend,
                 StsError::Unsigned(_) => UNSIGNED,
@@ -126,7 +165,7 @@ pub(crate) fn of_exchange(error: &ExchangeError) -> Option<String> {
     Some(mend.to_owned())
 }
 
-fn of_refusal(error: &StsError) -> Option<String> {
+fn of_sts_refusal(error: &StsError) -> Option<String> {
     use crate::credentials::sts::Pace;
     match error.pace() {
         Pace::Soon => Some("it passes by itself: STS is asked again and again".to_owned()),

@@ -233,7 +233,11 @@ mod tests {
             ..Contents::default()
         };
         meters.received(100, &contents);
-        meters.delivered(verdict, &contents);
+        match verdict.lost() {
+            Some(reason) => meters.refused(reason, &contents),
+            None if verdict.is_stored() => meters.forwarded(&contents),
+            None => {}
+        }
         meters.answered(verdict, Duration::from_millis(20), &Spent::default());
     }
 

@@ -54,10 +54,12 @@ pub(super) struct Families {
     pub(super) batches: Family<Outcome, Counter>,
     pub(super) received: Parts<PerWorkspace<Counter>>,
     pub(super) forwarded: Parts<PerWorkspace<Counter>>,
+    pub(super) deduplicated: Parts<PerWorkspace<Counter>>,
     pub(super) lost_samples: Family<Reason, Counter>,
     pub(super) lost_histograms: Family<Reason, Counter>,
     pub(super) lost_exemplars: Family<Reason, Counter>,
     pub(super) received_bytes: PerWorkspace<Counter>,
+    pub(super) canaries: Family<Reason, Counter>,
     pub(super) splits: PerWorkspace<Counter>,
     pub(super) split_parts: PerWorkspace<Counter>,
     pub(super) duration: Histograms<Of>,
@@ -127,6 +129,12 @@ impl Families {
                 "stored by AMP",
                 "what has arrived; against `received` it is what senders have to send again",
             ),
+            deduplicated: Parts::counted(
+                c,
+                "deduplicated",
+                "taken by AMP from the other replica of a highly available pair",
+                "normal for the replica that is not elected; on both at once: their `cluster` labels are the same by mistake",
+            ),
             lost_samples: lost(c, "samples"),
             lost_histograms: lost(c, "histograms"),
             lost_exemplars: lost(c, "exemplars"),
@@ -140,6 +148,11 @@ impl Families {
                 || buckets(SIZES, 1.0),
                 "Compressed bytes of each request's body that was sent to AMP, tries again included",
                 "`_sum` is the traffic to AMP, `_count` its requests; AMP takes at most 1 MB a request",
+            ),
+            canaries: c.counter(
+                "amp_sidecar_canary_writes_total",
+                "Empty writes, sent to find out whether AMP takes any write while a batch is answered in the same way over and over: taken or refused",
+                "`taken`: a batch is being halved to find the series at fault; `refused`: no batch is at fault",
             ),
             splits: c.counter(
                 "amp_sidecar_splits_total",
@@ -206,7 +219,7 @@ impl Families {
             ),
             upstream_faults: c.counter(
                 "amp_sidecar_upstream_faults_total",
-                "Attempts that no answer of AMP ended: dns, connect, proxy, tls, connect_timed_out, broken, garbage, timed_out; success_body where only the rest of a 2xx was missing",
+                "Attempts that no answer of AMP ended: dns, connect, proxy, tls, connect_timed_out, broken, garbage, endless, timed_out",
                 "names the part of the network to look at",
             ),
             upstream_resends: c.counter(
@@ -328,9 +341,9 @@ fn lost(c: &mut Catalogue<'_>, what: &str) -> Family<Reason, Counter> {
     c.counter(
         format!("amp_sidecar_lost_{what}_total"),
         format!(
-            "{what} of batches that were refused for good, an upper bound: AMP stores the good ones among them"
+            "{what} in batches that were refused for good, at most: AMP stores the good ones of the same request"
         ),
-        "each is data that will never arrive; the reason tells whose fault it is",
+        "data that may never arrive; the reason tells whose fault it is",
     )
 }
 

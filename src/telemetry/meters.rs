@@ -29,6 +29,7 @@ pub struct Meters {
     traces: Traces,
     received: Parts<Counter>,
     forwarded: Parts<Counter>,
+    deduplicated: Parts<Counter>,
     received_bytes: Counter,
     splits: Counter,
     split_parts: Counter,
@@ -140,6 +141,7 @@ impl Meters {
         Self {
             received: families.received.of(&of),
             forwarded: families.forwarded.of(&of),
+            deduplicated: families.deduplicated.of(&of),
             received_bytes: count(&families.received_bytes),
             splits: count(&families.splits),
             split_parts: count(&families.split_parts),
@@ -220,20 +222,31 @@ impl Meters {
         }
     }
 
-    /// A payload, which is a batch or a part of one, was stored, refused or is to come again.
-    pub fn delivered(&self, verdict: &Verdict, contents: &Contents) {
-        if matches!(verdict, Verdict::Stored { .. }) {
-            self.forwarded.add(contents);
-        }
-        if let Some(reason) = verdict.lost() {
-            let reason = self.reason(reason);
-            let add = |family: &Family<Reason, Counter>, count| {
-                family.get_or_create(&reason).inc_by(count);
-            };
-            add(&self.families.lost_samples, contents.samples);
-            add(&self.families.lost_histograms, contents.histograms);
-            add(&self.families.lost_exemplars, contents.exemplars);
-        }
+    /// AMP stored a payload, which is a batch or a part of one, or of a refused one this much.
+    pub fn forwarded(&self, contents: &Contents) {
+        self.forwarded.add(contents);
+    }
+
+    /// AMP has a payload from the other replica.
+    pub fn deduplicated(&self, contents: &Contents) {
+        self.deduplicated.add(contents);
+    }
+
+    /// A payload of a batch that is settled was refused for good, with this in it.
+    pub fn refused(&self, reason: &'static str, contents: &Contents) {
+        let reason = self.reason(reason);
+        let add = |family: &Family<Reason, Counter>, count| {
+            family.get_or_create(&reason).inc_by(count);
+        };
+        add(&self.families.lost_samples, contents.samples);
+        add(&self.families.lost_histograms, contents.histograms);
+        add(&self.families.lost_exemplars, contents.exemplars);
+    }
+
+    /// An empty write was sent, to see whether AMP takes any.
+    pub fn canary(&self, taken: bool) {
+        let reason = self.reason(if taken { "taken" } else { "refused" });
+        self.families.canaries.get_or_create(&reason).inc();
     }
 
     /// A batch was split.

@@ -183,7 +183,7 @@ async fn bad_samples_are_refused_for_good_and_counted_as_lost() {
     let words = text(response).await;
     assert!(words.contains("too old"), "{words}");
     assert!(
-        (rig.metric(r#"amp_sidecar_lost_samples_total{reason="too_old"}"#)
+        (rig.metric(r#"amp_sidecar_samples_in_refused_batches_total{reason="too_old"}"#)
             .await
             - 7.0)
             .abs()
@@ -204,7 +204,7 @@ async fn a_series_limit_is_final_for_every_sender() {
             "AMP said {status}"
         );
         assert!(
-            (rig.metric(r#"amp_sidecar_lost_samples_total{reason="series_limit"}"#)
+            (rig.metric(r#"amp_sidecar_samples_in_refused_batches_total{reason="series_limit"}"#)
                 .await
                 - 9.0)
                 .abs()

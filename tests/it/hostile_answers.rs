@@ -326,7 +326,7 @@ fn answers() -> Vec<(&'static str, Says, u16)> {
                 "HTTP/1.1 400 No\r\ncontent-type: text/html",
                 "<script>alert(1)</script>\r\n\x1b[31m\0\x08\r\nx",
             ),
-            400,
+            503,
         ),
         (
             "an answer in a body",
@@ -334,7 +334,7 @@ fn answers() -> Vec<(&'static str, Says, u16)> {
                 "HTTP/1.1 422 No",
                 "no\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
             ),
-            422,
+            503,
         ),
         (
             "an absurd pause",
@@ -369,12 +369,12 @@ fn answers() -> Vec<(&'static str, Says, u16)> {
         (
             "a body without end",
             endless("HTTP/1.1 400 No\r\n\r\n", "very fine "),
-            400,
+            503,
         ),
         (
             "a success without end",
             endless("HTTP/1.1 200 OK\r\n\r\n", "very fine "),
-            200,
+            503,
         ),
         (
             "chunks without end",

@@ -94,7 +94,7 @@ async fn a_series_that_is_too_large_alone_is_refused_and_the_others_are_stored()
     let words = text(response).await;
     assert!(words.contains("cannot be cut"), "{words}");
     assert!(
-        (rig.metric(r#"amp_sidecar_lost_samples_total{reason="too_large_for_amp"}"#)
+        (rig.metric(r#"amp_sidecar_samples_in_refused_batches_total{reason="too_large_for_amp"}"#)
             .await
             - 1.0)
             .abs()

@@ -16,7 +16,7 @@ use super::row::{Counted, Ending, Promise, Row, STARTED, Shown};
 use crate::peers::compare::Comparison;
 use crate::peers::metrics::Metrics;
 
-const LOST: &str = "amp_sidecar_lost_samples_total";
+const LOST: &str = "amp_sidecar_samples_in_refused_batches_total";
 /// The contract's, in seconds.
 const LONGEST_PAUSE: u64 = 5;
 /// A sample may be scraped, and so be lost, some seconds before the fault: it waits for its batch to be full.

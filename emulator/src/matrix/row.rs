@@ -286,7 +286,7 @@ impl Shown {
 
     /// Samples counted as lost for this reason.
     pub(super) fn lost(reason: &'static str) -> Self {
-        Self::Moved("amp_sidecar_lost_samples_total", Some(("reason", reason)))
+        Self::Moved("amp_sidecar_samples_in_refused_batches_total", Some(("reason", reason)))
     }
 }
 

@@ -1,6 +1,8 @@
 use super::*;
 use crate::batch::verdict::Answer;
 use http_body_util::BodyExt;
+use proptest::prelude::*;
+use proptest::sample::select;
 
 const ARN: &str = "arn:aws:aps:eu-central-1:111122223333:workspace/ws-1";
 
@@ -21,12 +23,22 @@ fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
 }
 
 fn verdict(reply: Reply) -> Verdict {
-    match reply.meaning(ARN) {
-        Meaning::Final(verdict)
-        | Meaning::Unauthenticated(verdict)
-        | Meaning::TooLarge(verdict) => verdict,
-    }
+    reply.class(ARN).verdict()
 }
+
+/// Text of the store, as it comes through AMP's front door.
+const PLAIN: &[(&str, &str)] = &[
+    ("content-type", "text/plain; charset=utf-8"),
+    ("x-amzn-requestid", "3f8e1c52-0000-4000-8000-000000000000"),
+];
+/// What a proxy adds, or answers with.
+const HTML: &[(&str, &str)] = &[
+    ("content-type", "text/html; charset=utf-8"),
+    ("server", "squid/6.1"),
+    ("via", "1.1 proxy.example"),
+];
+/// What the store says before each error of an ingester.
+const PREFIX: &str = "maxFailure (quorum) on a given error family, addr=10.1.2.3:9095 state=ACTIVE zone=, rpc error: code = Code(400) desc = user=111122223333_ws-1: ";
 
 /// Status and Retry-After, as the sender hears them.
 fn heard(reply: Reply) -> (u16, Option<u64>) {
@@ -42,7 +54,7 @@ fn heard(reply: Reply) -> (u16, Option<u64>) {
     }
 }
 
-/// The contract, status by status, for an answer that says nothing else.
+/// The contract, status by status, for an answer that says nothing else: AMP's with a request id, or somebody else's.
 #[test]
 fn every_status_is_translated_as_the_contract_says() {
     for status in 100..=599 {
@@ -55,28 +67,451 @@ fn every_status_is_translated_as_the_contract_says() {
             Some("-1"),
             Some("soon"),
         ] {
-            let headers: Vec<_> = pause.iter().map(|pause| ("retry-after", *pause)).collect();
-            let asked = pause
-                .and_then(|pause| pause.parse::<u64>().ok())
-                .map(|pause| pause.clamp(1, 5));
-            let expected = match status {
-                200..=299 => (status, None),
-                100..=199 | 300..=399 => (503, None),
-                400 => (400, None),
-                401 | 403 | 404 | 405 | 408 | 409 => (503, None),
-                413 => (413, None),
-                429 => (503, asked.or(Some(1))),
-                402 | 406..=499 => (status, None),
-                500 | 502 | 503 | 504 => (status, asked),
-                _ => (503, None),
-            };
-            assert_eq!(
-                heard(reply(status, &headers, "")),
-                expected,
-                "{status}, Retry-After {pause:?}"
-            );
+            for is_amp in [true, false] {
+                let mut headers: Vec<_> =
+                    pause.iter().map(|pause| ("retry-after", *pause)).collect();
+                if is_amp {
+                    headers.extend_from_slice(PLAIN);
+                }
+                let asked = pause
+                    .and_then(|pause| pause.parse::<u64>().ok())
+                    .map(|pause| pause.clamp(1, 5));
+                let expected = match status {
+                    200..=299 => (status, None),
+                    400 | 402 | 415 | 422 if is_amp => (status, None),
+                    413 => (413, None),
+                    429 => (503, asked.or(Some(1))),
+                    500 | 502 | 503 | 504 => (status, asked),
+                    _ => (503, None),
+                };
+                assert_eq!(
+                    heard(reply(status, &headers, "")),
+                    expected,
+                    "{status}, Retry-After {pause:?}, AMP {is_amp}"
+                );
+            }
         }
     }
+}
+
+#[test]
+fn a_web_page_never_decides_about_samples() {
+    let page = "<html><head><title>Access blocked</title></head>Rate exceeded</html>";
+    for status in 200..=599 {
+        for headers in [HTML, &[][..]] {
+            let class = reply(status, headers, page).class(ARN);
+            if status == 413 {
+                let is_kept = |verdict: &Verdict| verdict.name() == "unexpected";
+                assert!(matches!(class, ReplyClass::TooLarge(verdict, _) if is_kept(&verdict)));
+                continue;
+            }
+            let ReplyClass::Final(verdict) = class else {
+                panic!("{status}: {class:?}")
+            };
+            assert_eq!(verdict.name(), "unexpected", "{status}");
+            assert_eq!(verdict.lost(), None);
+            if headers == HTML {
+                assert_eq!(
+                    verdict.to_string(),
+                    format!(
+                        "unexpected answer {}: Server: squid/6.1, Via: 1.1 proxy.example, a web page with the title \"Access blocked\"",
+                        StatusCode::from_u16(status).unwrap()
+                    )
+                );
+            }
+        }
+    }
+}
+
+/// The store's answers: status, text behind the prefix where an ingester says it, outcome, and why samples are lost. The texts are
+/// those of a Cortex of August 2026.
+const STORE: &[(u16, bool, &str, &str, Option<&str>)] = &[
+    (
+        400,
+        true,
+        r#"err: out of order sample. timestamp=2026-08-01T10:00:00Z, series={LABELS}"#,
+        "refused",
+        Some("out_of_order"),
+    ),
+    (
+        400,
+        true,
+        r#"err: too old sample. timestamp=2026-08-01T10:00:00Z, tsdbHeadMaxTimestamp=2026-08-01T12:00:00Z, series={LABELS}"#,
+        "refused",
+        Some("too_old"),
+    ),
+    (
+        400,
+        true,
+        r#"err: out of bounds. timestamp=2026-08-01T10:00:00Z, tsdbHeadMaxTimestamp=2026-08-01T12:00:00Z, series={LABELS}"#,
+        "refused",
+        Some("out_of_bounds"),
+    ),
+    (
+        400,
+        false,
+        r#"timestamp too old: 1785578400000 metric: "NAME""#,
+        "refused",
+        Some("too_old"),
+    ),
+    (
+        400,
+        false,
+        r#"timestamp too new: 1785578400000 metric: "NAME""#,
+        "refused",
+        Some("too_new"),
+    ),
+    (
+        400,
+        true,
+        r#"err: duplicate sample for timestamp 2026-08-01T10:00:00Z; overrides not allowed: existing 1, new value 2. series={LABELS}"#,
+        "refused",
+        Some("duplicate"),
+    ),
+    (
+        400,
+        false,
+        r#"label name too long for metric (actual: 30, limit: 20) metric: "NAME{LABELS}" label name: "NAME""#,
+        "refused",
+        Some("label_name_too_long"),
+    ),
+    (
+        400,
+        false,
+        r#"label value too long for metric (actual: 700, limit: 200) metric: "NAME{LABELS}" label name: "n" label value: "VALUE""#,
+        "refused",
+        Some("label_value_too_long"),
+    ),
+    (
+        400,
+        false,
+        r#"series has too many labels (actual: 151, limit: 150) series: 'NAME{LABELS}'"#,
+        "refused",
+        Some("too_many_labels"),
+    ),
+    (
+        400,
+        false,
+        r#"labels size bytes exceeded for metric (actual: 8300, limit: 7000) metric: "NAME{LABELS}""#,
+        "refused",
+        Some("labels_size"),
+    ),
+    (
+        400,
+        false,
+        "sample missing metric name",
+        "refused",
+        Some("missing_name"),
+    ),
+    (
+        400,
+        false,
+        "empty labels found",
+        "refused",
+        Some("missing_name"),
+    ),
+    (
+        400,
+        false,
+        r#"sample invalid metric name: "NAME""#,
+        "refused",
+        Some("invalid_name"),
+    ),
+    (
+        400,
+        false,
+        r#"sample invalid label: "VALUE" metric "NAME{LABELS}""#,
+        "refused",
+        Some("invalid_label"),
+    ),
+    (
+        400,
+        false,
+        r#"duplicate label name: "a" metric "NAME{LABELS}""#,
+        "refused",
+        Some("duplicate_label"),
+    ),
+    (
+        400,
+        true,
+        "per-user series limit of 50000000 exceeded, please contact administrator to raise it (local limit: 0 global limit: 50000000 actual local limit: 5)",
+        "series_limit",
+        Some("series_limit"),
+    ),
+    (
+        429,
+        true,
+        "per-user series limit of 50000000 exceeded, please contact administrator to raise it (local limit: 0 global limit: 50000000 actual local limit: 5)",
+        "series_limit",
+        Some("series_limit"),
+    ),
+    (
+        400,
+        true,
+        "per-metric series limit of 2 exceeded for metric NAME, please contact administrator to raise it (local limit: 2 global limit: 0 actual local limit: 2) for series {LABELS}",
+        "series_limit",
+        Some("series_limit"),
+    ),
+    (
+        400,
+        true,
+        r#"per-labelset series limit of 2 exceeded (labelSet: {LABELS}, global limit: 2 actual local limit: 2) for series {LABELS}"#,
+        "series_limit",
+        Some("series_limit"),
+    ),
+    (
+        400,
+        true,
+        "per-user native histogram series limit of 1 exceeded, please contact administrator to raise it (local limit: 1 global limit: 0 actual local limit: 1)",
+        "series_limit",
+        Some("series_limit"),
+    ),
+    (
+        400,
+        false,
+        r#"metadata 'HELP' value too long: "VALUE" metric "NAME""#,
+        "refused",
+        Some("metadata"),
+    ),
+    (
+        400,
+        false,
+        "metadata missing metric name",
+        "refused",
+        Some("metadata"),
+    ),
+    (
+        400,
+        false,
+        r#"native histogram bucket count exceeded for metric (limit: 1) metric: "NAME""#,
+        "refused",
+        Some("native_histogram"),
+    ),
+    (
+        400,
+        false,
+        r#"invalid native histogram schema 12 for metric: "NAME". supported schema from -4 to 8"#,
+        "refused",
+        Some("native_histogram"),
+    ),
+    (
+        400,
+        false,
+        r#"invalid native histogram, validation err: 5 observations found in buckets, but the Count field is 3: histogram's observation count should equal the number of observations found in the buckets (in absence of NaN), metric: "NAME""#,
+        "refused",
+        Some("native_histogram"),
+    ),
+    (
+        400,
+        false,
+        r#"native histogram sample size bytes exceeded for metric (actual: 39, limit: 10) metric: "NAME""#,
+        "refused",
+        Some("native_histogram"),
+    ),
+    (
+        429,
+        false,
+        "native histogram ingestion rate limit (1) exceeded while adding 2 native histogram samples",
+        "throttled",
+        None,
+    ),
+    (
+        429,
+        false,
+        "ingestion rate limit (70000) exceeded while adding 500 samples and 0 metadata",
+        "throttled",
+        None,
+    ),
+    (
+        400,
+        false,
+        r#"exemplar combined labelset exceeds 128 characters, timestamp: 1785578400000 series: {LABELS} labels: {LABELS}"#,
+        "refused",
+        Some("exemplar"),
+    ),
+    (
+        400,
+        false,
+        r#"exemplar missing labels, timestamp: 1785578400000 series: {LABELS} labels: {}"#,
+        "refused",
+        Some("exemplar"),
+    ),
+    (
+        400,
+        true,
+        r#"err: out of order exemplar. timestamp=2026-08-01T10:00:00Z, series={LABELS}, exemplar={LABELS}"#,
+        "stored",
+        None,
+    ),
+    (
+        202,
+        false,
+        "replicas did not match, rejecting sample: replica=VALUE, elected=VALUE",
+        "deduplicated",
+        None,
+    ),
+    (
+        400,
+        false,
+        "too many HA replicaGroups (limit: 1)",
+        "refused",
+        Some("ha_groups"),
+    ),
+    (
+        400,
+        false,
+        "labelRefs 1 (name) = 1000000 (value) outside of symbols table (size 3)",
+        "refused",
+        Some("invalid"),
+    ),
+    (
+        400,
+        false,
+        "TimeSeries must contain at least one sample or histogram for series {LABELS}",
+        "refused",
+        Some("invalid"),
+    ),
+    (
+        400,
+        false,
+        "snappy: corrupt input",
+        "refused",
+        Some("invalid"),
+    ),
+    (
+        400,
+        false,
+        "proto: illegal wireType 7",
+        "refused",
+        Some("invalid"),
+    ),
+    (
+        415,
+        false,
+        "expected application/x-protobuf as the first (media) part, got application/json content-type",
+        "refused_other",
+        Some("refused_other"),
+    ),
+    (
+        415,
+        false,
+        "zstd encoding (compression) is not accepted by this server; only snappy is acceptable",
+        "refused_other",
+        Some("refused_other"),
+    ),
+    (
+        400,
+        false,
+        "received message larger than max (449780 vs 300000)",
+        "too_large_for_amp",
+        Some("too_large_for_amp"),
+    ),
+    (
+        503,
+        false,
+        "too many inflight push requests in distributor",
+        "amp_failing",
+        None,
+    ),
+    (
+        500,
+        true,
+        "cannot push: too many inflight push requests in ingester",
+        "amp_failing",
+        None,
+    ),
+    (500, false, "empty ring", "amp_failing", None),
+    (499, false, "context canceled", "unexpected", None),
+    (401, false, "no org id", "unauthenticated", None),
+];
+
+/// Words of AWS, of a proxy and of the store's other errors.
+const WORDS: &[&str] = &[
+    "Rate exceeded",
+    "The security token included in the request is expired",
+    "not authorized to perform: aps:RemoteWrite",
+    "AccessDeniedException",
+    "out of order sample",
+    "err: out of order exemplar. ",
+    "per-user series limit of 5 exceeded",
+    "received message larger than max (2 vs 1)",
+    "code = ResourceExhausted desc = received message after decompression larger than max 1",
+    "rpc error: code = ResourceExhausted desc = trying to send message larger than max (2 vs 1)",
+    "replicas did not match, rejecting sample: ",
+    "TimeSeries must contain at least one sample or histogram for series ",
+    "ingestion rate limit (1) exceeded",
+    "<html><title>blocked</title></html>",
+    "{\"message\":\"Rate exceeded\"}",
+    "The Canonical String for this request should have been",
+    "user=1: timestamp too old: 1",
+    "metadata missing metric name",
+];
+
+fn of_store(row: usize, tenant: &str, name: &str, value: &str, headers: &[(&str, &str)]) -> Reply {
+    let (status, by_ingester, text, ..) = STORE[row];
+    let labels = format!("__name__=\"{name}\", {value}=\"{value}\"");
+    let text = text
+        .replace("LABELS", &labels)
+        .replace("NAME", name)
+        .replace("VALUE", value);
+    let prefix = PREFIX.replace("111122223333_ws-1", tenant);
+    let prefix = if by_ingester { prefix.as_str() } else { "" };
+    reply(status, headers, &format!("{prefix}{text}"))
+}
+
+#[test]
+fn the_stores_answers_mean_what_they_say_with_and_without_a_front_door() {
+    for (row, (status, _, text, outcome, lost)) in STORE.iter().enumerate() {
+        // A bare Cortex has no request id, and whatever stands before one may have dropped the type.
+        for headers in [PLAIN, &PLAIN[..1], &[][..]] {
+            let verdict = verdict(of_store(row, "111122223333_ws-1", "up", "v", headers));
+            assert_eq!(verdict.name(), *outcome, "{status} {text} {headers:?}");
+            assert_eq!(verdict.lost(), *lost, "{status} {text}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn words_in_names_labels_and_tenants_change_nothing(
+        row in 0..STORE.len(),
+        tenant in select(WORDS),
+        name in select(WORDS),
+        value in select(WORDS),
+    ) {
+        let (_, _, text, outcome, lost) = STORE[row];
+        // A tenant's name has no colon, in AMP and in Cortex.
+        let tenant = tenant.replace(':', "");
+        let verdict = verdict(of_store(row, &tenant, name, value, PLAIN));
+        prop_assert_eq!(verdict.name(), outcome, "{}", text);
+        prop_assert_eq!(verdict.lost(), lost, "{}", text);
+    }
+}
+
+#[test]
+fn a_refusal_for_size_can_be_split_in_every_form() {
+    let shown = |status, text: &str| match reply(status, PLAIN, text).class(ARN) {
+        ReplyClass::TooLarge(verdict, shown) => {
+            assert_eq!(verdict.name(), "too_large_for_amp");
+            Some((shown.size, shown.limit))
+        }
+        _ => None,
+    };
+    assert_eq!(shown(413, ""), Some((None, None)));
+    assert_eq!(
+        shown(400, "received message larger than max (449780 vs 300000)"),
+        Some((Some(449_780), Some(300_000)))
+    );
+    let inner = "maxFailure (quorum) on a given error family, addr=10.1.2.3:9095 state=ACTIVE zone=, rpc error: code = ResourceExhausted desc = grpc: received message after decompression larger than max 100000";
+    assert_eq!(shown(500, inner), Some((None, Some(100_000))));
+    assert_eq!(
+        shown(
+            500,
+            "received message after decompression larger than max 1"
+        ),
+        None
+    );
+    assert_eq!(shown(503, inner), None);
 }
 
 #[test]
@@ -101,12 +536,13 @@ fn what_amp_says_decides_where_the_status_does_not() {
             r#"{"message":"Missing Authentication Token"}"#,
             "unauthenticated",
         ),
-        (
-            403,
-            "",
-            "<html>blocked by the proxy</html>",
-            "unauthenticated",
-        ),
+        (403, "", "<html>blocked by the proxy</html>", "unexpected"),
+        (403, "", "blocked by the proxy", "unauthenticated"),
+        (400, "", "blocked by the proxy", "unexpected"),
+        (400, "", r#"{"message":"no route"}"#, "unexpected"),
+        (400, "ValidationException", r#"{"message":"no"}"#, "refused"),
+        (407, "", "Proxy Authentication Required", "unexpected"),
+        (404, "", "404 page not found", "unexpected"),
         (
             403,
             "",
@@ -158,14 +594,20 @@ fn what_amp_says_decides_where_the_status_does_not() {
             "user=1: per-user series limit of 50000000 exceeded, please contact administrator",
             "series_limit",
         ),
-        (400, "", "out of order sample", "refused"),
+        (
+            400,
+            "",
+            r#"{"message":"user=1: per-user series limit of 5 exceeded, please contact administrator"}"#,
+            "series_limit",
+        ),
         (
             404,
             "",
             r#"{"Message":"Workspace not found"}"#,
             "workspace_not_found",
         ),
-        (422, "", "no", "refused_other"),
+        (422, "ValidationException", "no", "refused_other"),
+        (422, "", "no", "unexpected"),
         (507, "", "", "unexpected"),
         (301, "", "", "unexpected"),
     ];
@@ -181,37 +623,6 @@ fn what_amp_says_decides_where_the_status_does_not() {
             "{status} {error_type} {body}"
         );
     }
-}
-
-#[test]
-fn refused_samples_are_counted_by_what_is_wrong_with_them() {
-    let table = [
-        (
-            "out of order sample, series: {__name__=\"up\"}",
-            "out_of_order",
-        ),
-        (
-            "the sample has been rejected because its timestamp is too old",
-            "too_old",
-        ),
-        ("out of bounds", "too_old"),
-        ("duplicate sample for timestamp", "duplicate"),
-        (
-            "received a series whose number of label names exceeds the limit (label names: 151)",
-            "label_limit",
-        ),
-        ("label value too long", "label_limit"),
-        ("sample invalid label", "invalid"),
-        ("", "invalid"),
-    ];
-    for (body, name) in table {
-        assert_eq!(verdict(reply(400, &[], body)).lost(), Some(name), "{body}");
-    }
-    assert_eq!(
-        verdict(reply(429, &[], "per-user series limit of 1 exceeded")).lost(),
-        Some("series_limit")
-    );
-    assert_eq!(verdict(reply(503, &[], "")).lost(), None);
 }
 
 #[test]
@@ -247,19 +658,26 @@ async fn nothing_of_amp_reaches_the_sender_but_status_words_and_written_counts()
         "17"
     );
 
-    let Answer::Respond(response) =
-        verdict(reply(400, &headers, "out of order\r\nX-Evil: 1\u{0}")).answer()
-    else {
+    let Answer::Respond(response) = verdict(reply(
+        400,
+        &[&headers[..], PLAIN].concat(),
+        "err: out of order sample\r\nX-Evil: 1\u{0}",
+    ))
+    .answer() else {
         panic!("closed")
     };
     assert!(
         response.headers().get("location").is_none()
             && response.headers().get("set-cookie").is_none()
     );
+    assert_eq!(
+        response.headers()["x-prometheus-remote-write-samples-written"],
+        "17"
+    );
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(body, "AMP refused this batch: out of order\n");
+    assert_eq!(body, "AMP refused this batch: err: out of order sample\n");
 
-    let Answer::Respond(response) = verdict(reply(400, &[], &"x".repeat(70_000))).answer() else {
+    let Answer::Respond(response) = verdict(reply(400, PLAIN, &"x".repeat(70_000))).answer() else {
         panic!("closed")
     };
     assert!(

@@ -1,12 +1,13 @@
 //! Packs a part with snappy, and stops as soon as it is over the limit.
 //!
-//! In: a part's message and the limit. Out: the packed body, or into how many pieces the message must be
+//! In: a part's message and the limits. Out: the packed body, or into how many pieces the message must be
 //! cut for each to fit in. Snappy packs 64 KiB at a time without looking back, so packing these blocks one
 //! by one gives the very bytes that packing the whole gives, but needs no room for the worst case of the
 //! whole, and costs no more than a part even where the message is many times too large.
 
 use bytes::Bytes;
 
+use super::Limits;
 use crate::batch::wire::{Reader, put_varint};
 
 /// What snappy looks at in one go.
@@ -37,7 +38,19 @@ impl Packer {
         }
     }
 
-    pub(super) fn pack(&mut self, part: &[u8], limit: usize) -> Result<Packed, snap::Error> {
+    /// Packs a part that is within the limits, or any part where there are none.
+    pub(super) fn pack(
+        &mut self,
+        part: &[u8],
+        limits: Option<Limits>,
+    ) -> Result<Packed, snap::Error> {
+        let limit = limits.map_or(usize::MAX, |limits| limits.packed);
+        let unpacked = limits.and_then(|limits| limits.unpacked);
+        if let Some(unpacked) = unpacked.filter(|unpacked| part.len() > *unpacked) {
+            return Ok(Packed::Over {
+                pieces: pieces(part.len(), unpacked),
+            });
+        }
         let mut body = Vec::new();
         put_varint(part.len() as u64, &mut body);
         let mut done = 0;
@@ -56,10 +69,15 @@ impl Packer {
             return Ok(Packed::Within(body.into()));
         }
         let whole = body.len().saturating_mul(part.len()) / done.max(1);
-        // A sixteenth is left free, since the pieces will not be exactly of the same size.
-        let room = (limit - limit / 16).max(1);
         Ok(Packed::Over {
-            pieces: whole.div_ceil(room).clamp(2, MAX_PIECES),
+            pieces: pieces(whole, limit),
         })
     }
+}
+
+/// Into how many pieces something of this size is cut for each to be within the limit. A sixteenth is left free, since
+/// they will not be exactly of the same size.
+fn pieces(size: usize, limit: usize) -> usize {
+    let room = (limit - limit / 16).max(1);
+    size.div_ceil(room).clamp(2, MAX_PIECES)
 }

@@ -136,13 +136,38 @@ impl Said {
     }
 }
 
+fn within(packed: usize) -> Limits {
+    Limits {
+        packed,
+        unpacked: None,
+    }
+}
+
 /// Splits, and holds the parts against the whole. Says into how many, and whether series were cut.
 fn check(message: &[u8], version: Version, limit: usize) -> Result<(usize, bool), SplitError> {
-    let parts = split(message, version, limit)?;
+    check_within(message, version, within(limit))
+}
+
+fn check_within(
+    message: &[u8],
+    version: Version,
+    limits: Limits,
+) -> Result<(usize, bool), SplitError> {
+    let parts = split(message, version, limits)?;
+    check_parts(&parts, message, version, limits);
+    let sum: u64 = parts.iter().map(|part| part.contents.series).sum();
+    let whole = inspect::count(message, version).unwrap();
+    Ok((parts.len(), sum > whole.series))
+}
+
+/// That the parts say together what the message says, and are within the limits where they can be.
+fn check_parts(parts: &[Part], message: &[u8], version: Version, limits: Limits) {
     let messages: Vec<_> = parts.iter().map(|part| unpacked(&part.body)).collect();
     let mut sum = Contents::default();
     for (part, message) in parts.iter().zip(&messages) {
-        assert!(part.body.len() <= limit);
+        let is_within = part.body.len() <= limits.packed
+            && limits.unpacked.is_none_or(|limit| message.len() <= limit);
+        assert!(is_within || part.is_indivisible);
         assert_eq!(part.contents, inspect::count(message, version).unwrap());
         sum += part.contents;
     }
@@ -164,14 +189,41 @@ fn check(message: &[u8], version: Version, limit: usize) -> Result<(usize, bool)
         assert_eq!(all, meant.unknown.drain(..).collect());
     }
     assert_eq!(said, meant);
-    Ok((parts.len(), cut))
+    check_order(parts, &messages, version);
+}
+
+/// A part waits exactly where one before it holds samples of the same series.
+fn check_order(parts: &[Part], messages: &[Vec<u8>], version: Version) {
+    let mut before = HashSet::new();
+    for (part, message) in parts.iter().zip(messages) {
+        let series: HashSet<String> = match version {
+            Version::V1 => {
+                let request = as_bytes::v1::WriteRequest::decode(&**message).unwrap();
+                let series = request.timeseries.iter();
+                series
+                    .map(|series| format!("{:?}", series.labels))
+                    .collect()
+            }
+            Version::V2 => {
+                let request = as_bytes::v2::Request::decode(&**message).unwrap();
+                let symbol = |reference: &u32| request.symbols.get(*reference as usize);
+                let labels = |series: &as_bytes::v2::TimeSeries| {
+                    let labels = series.labels_refs.iter().map(symbol);
+                    format!("{:?}", labels.collect::<Vec<_>>())
+                };
+                request.timeseries.iter().map(labels).collect()
+            }
+        };
+        assert_eq!(part.waits, !before.is_disjoint(&series));
+        before.extend(series);
+    }
 }
 
 /// Each part's table stands first, begins as the whole's does, and holds nothing twice and nothing that
 /// the part does not use.
 fn check_tables(message: &[u8], limit: usize) {
     let whole = v2::Request::decode(message).unwrap();
-    for part in split(message, Version::V2, limit).unwrap_or_default() {
+    for part in split(message, Version::V2, within(limit)).unwrap_or_default() {
         let message = unpacked(&part.body);
         assert_eq!(message.first(), Some(&0x22));
         let request = v2::Request::decode(&*message).unwrap();
@@ -266,7 +318,7 @@ proptest! {
         limit in 0..300_usize,
     ) {
         for version in [Version::V1, Version::V2] {
-            let found = split(&message, version, limit);
+            let found = split(&message, version, within(limit));
             if let Err(fault) = inspect::count(&message, version) {
                 prop_assert_eq!(found, Err(SplitError::Malformed(fault)));
             }
@@ -316,11 +368,11 @@ fn real_bodies_in_version_2_take_few_parts() {
 fn what_is_within_the_limit_stays_one_part() {
     for body in BODIES {
         let message = unpacked(body);
-        let parts = split(&message, Version::V1, packed_size(&message)).unwrap();
+        let parts = split(&message, Version::V1, within(packed_size(&message))).unwrap();
         assert_eq!(parts.len(), 1);
         assert_eq!(unpacked(&parts[0].body), message);
         assert!(
-            split(&message, Version::V1, packed_size(&message) - 1)
+            split(&message, Version::V1, within(packed_size(&message) - 1))
                 .unwrap()
                 .len()
                 > 1
@@ -338,11 +390,11 @@ fn packing_by_the_block_gives_what_packing_the_whole_gives() {
         let part = &message[..length];
         let whole = snap::raw::Encoder::new().compress_vec(part).unwrap();
         let mut packer = Packer::new();
-        let Packed::Within(body) = packer.pack(part, whole.len()).unwrap() else {
+        let Packed::Within(body) = packer.pack(part, Some(within(whole.len()))).unwrap() else {
             panic!("over the limit");
         };
         assert_eq!(body, whole);
-        let over = packer.pack(part, whole.len() - 1).unwrap();
+        let over = packer.pack(part, Some(within(whole.len() - 1))).unwrap();
         assert!(matches!(over, Packed::Over { pieces: 2 }));
     }
 }
@@ -426,7 +478,10 @@ fn a_series_of_version_2_keeps_what_describes_it_in_each_piece() {
         check(&message, Version::V2, 20_000),
         Ok((9.., true))
     ));
-    let last = split(&message, Version::V2, 20_000).unwrap().pop().unwrap();
+    let last = split(&message, Version::V2, within(20_000))
+        .unwrap()
+        .pop()
+        .unwrap();
     let last = v2::Request::decode(&*unpacked(&last.body)).unwrap();
     assert_eq!(
         last.symbols[..6],
@@ -444,47 +499,78 @@ fn noise(length: usize) -> String {
 }
 
 #[test]
-fn what_cannot_be_cut_is_named() {
+fn what_cannot_be_cut_is_a_part_of_its_own_for_amp_to_judge() {
     let limit = 1000;
     let series = |labels, samples: usize| v1::TimeSeries {
         labels,
         samples: vec![v1::Sample::default(); samples],
         ..Default::default()
     };
-    let small = series(vec![label("__name__", "small")], 1);
-    let large = series(vec![label("__name__", &noise(9000))], 3);
-    let request = v1::WriteRequest {
-        timeseries: vec![small.clone(), large],
-        metadata: vec![],
-    };
-    let offset = small.encoded_len() + 2 + 3;
-    let found = split(&request.encode_to_vec(), Version::V1, limit);
-    let Err(SplitError::SeriesTooLarge { offset: at, .. }) = found else {
-        panic!("{found:?}");
-    };
-    assert!(at >= offset);
-
+    let small = || series(vec![label("__name__", "small")], 1);
+    let large = series(vec![label("__name__", &noise(2000))], 1);
     let metadata = v1::MetricMetadata {
         help: noise(9000),
         ..Default::default()
     };
     let request = v1::WriteRequest {
-        timeseries: vec![small],
+        timeseries: vec![small(), large, small()],
         metadata: vec![metadata],
     };
-    let found = split(&request.encode_to_vec(), Version::V1, limit);
+    let message = request.encode_to_vec();
+    check(&message, Version::V1, limit).unwrap();
+    let parts = split(&message, Version::V1, within(limit)).unwrap();
+    let shape = |part: &Part| (part.is_indivisible, part.contents.series, part.waits);
     assert_eq!(
-        found,
-        Err(SplitError::FieldTooLarge {
-            offset,
-            number: 3,
-            limit
-        })
+        parts.iter().map(shape).collect::<Vec<_>>(),
+        [
+            (false, 1, false),
+            (true, 1, false),
+            (false, 1, true),
+            (true, 0, false)
+        ]
     );
-    assert_eq!(
-        split(&[], Version::V2, 0),
-        Err(SplitError::Inflated { limit: 0 })
-    );
+}
+
+#[test]
+fn what_is_too_large_unpacked_is_cut_too() {
+    let message = real(3);
+    let limits = Limits {
+        packed: 1_000_000,
+        unpacked: Some(50_000),
+    };
+    let (parts, cut) = check_within(&message, Version::V1, limits).unwrap();
+    assert!(!cut && parts > message.len() / 50_000);
+    assert!(parts <= message.len() / 40_000);
+}
+
+#[test]
+fn halves_come_down_to_single_series() {
+    for (message, version) in [
+        (unpacked(BODIES[3]), Version::V1),
+        (
+            in_version_2(&unpacked(BODIES[3])).encode_to_vec(),
+            Version::V2,
+        ),
+    ] {
+        let mut ahead = vec![message.clone()];
+        let mut singles = 0;
+        while let Some(message) = ahead.pop() {
+            match halve(&message, version).unwrap() {
+                Some(halves) => {
+                    assert_eq!(halves.len(), 2);
+                    check_parts(&halves, &message, version, within(usize::MAX));
+                    ahead.extend(halves.iter().map(|half| unpacked(&half.body)));
+                }
+                None => {
+                    singles += 1;
+                    let name = first_name(&message, version).unwrap().unwrap();
+                    assert!(name.contains('_') || name == "up", "{name}");
+                }
+            }
+        }
+        assert_eq!(singles, inspect::count(&message, version).unwrap().series);
+        assert_eq!(halve(&[], version), Ok(None));
+    }
 }
 
 #[test]
@@ -503,7 +589,7 @@ fn parts_that_would_mostly_repeat_each_other_are_given_up() {
         symbols: vec![String::new(), "name".to_owned(), noise(8_500)],
         timeseries: series.collect(),
     };
-    let found = split(&request.encode_to_vec(), Version::V2, limit);
+    let found = split(&request.encode_to_vec(), Version::V2, within(limit));
     assert_eq!(found, Err(SplitError::Inflated { limit }));
 }
 
@@ -512,7 +598,7 @@ fn a_reference_to_no_symbol_stays_one_and_is_for_amp_to_judge() {
     let message = [
         0x22, 0x00, 0x22, 0x01, 0x61, 0x2a, 0x04, 0x0a, 0x02, 0x01, 0x02,
     ];
-    let parts = split(&message, Version::V2, 100).unwrap();
+    let parts = split(&message, Version::V2, within(100)).unwrap();
     let [part] = parts.as_slice() else {
         panic!("{parts:?}");
     };
@@ -524,7 +610,7 @@ fn a_reference_to_no_symbol_stays_one_and_is_for_amp_to_judge() {
     let message = [&[0x22, 0x00, 0x22, 0x01, 0x61, 0x2a, 0x08], &long[..]].concat();
     assert_eq!(check(&message, Version::V2, 100), Ok((1, false)));
     assert_eq!(
-        split(&[0x0a], Version::V1, 100),
+        split(&[0x0a], Version::V1, within(100)),
         Err(SplitError::Malformed(Fault::Varint { offset: 1 }.into()))
     );
 }

@@ -10,6 +10,10 @@ fn one_of_each() -> Vec<Verdict> {
             status: StatusCode::NO_CONTENT,
             written: Written::default(),
         },
+        Verdict::Deduplicated {
+            status: StatusCode::ACCEPTED,
+            written: Written::default(),
+        },
         Verdict::NoCredentials { why: said() },
         Verdict::Unauthenticated { said: said() },
         Verdict::AccessDenied {
@@ -34,15 +38,28 @@ fn one_of_each() -> Vec<Verdict> {
         Verdict::Overloaded,
         Verdict::Unsigned { why: said() },
         Verdict::Refused {
-            reason: Refusal::TooOld,
+            reason: RefusalReason::TooOld,
             said: said(),
+            written: Written::default(),
         },
-        Verdict::SeriesLimit { said: said() },
+        Verdict::SeriesLimit {
+            said: said(),
+            written: Written::default(),
+        },
         Verdict::RefusedOther {
             status,
             said: said(),
+            written: Written::default(),
         },
-        Verdict::TooLargeForAmp { said: said() },
+        Verdict::TooLargeForAmp {
+            said: said(),
+            written: Written::default(),
+        },
+        Verdict::Poison {
+            series: said(),
+            said: said(),
+            written: Written::default(),
+        },
         Verdict::Malformed(Malformed::Empty),
         Verdict::TooLarge { limit: 1 },
         Verdict::UnsupportedMedia { what: said() },
@@ -110,13 +127,26 @@ fn every_name_is_known_before_it_is_needed() {
     let names: Vec<_> = one_of_each().iter().map(Verdict::name).collect();
     assert_eq!(names, OUTCOMES);
     let refused = [
-        Refusal::OutOfOrder,
-        Refusal::TooOld,
-        Refusal::Duplicate,
-        Refusal::LabelLimit,
-        Refusal::Invalid,
+        RefusalReason::OutOfOrder,
+        RefusalReason::TooOld,
+        RefusalReason::TooNew,
+        RefusalReason::OutOfBounds,
+        RefusalReason::Duplicate,
+        RefusalReason::TooManyLabels,
+        RefusalReason::LabelsSize,
+        RefusalReason::LabelNameTooLong,
+        RefusalReason::LabelValueTooLong,
+        RefusalReason::MissingName,
+        RefusalReason::InvalidName,
+        RefusalReason::InvalidLabel,
+        RefusalReason::DuplicateLabel,
+        RefusalReason::Exemplar,
+        RefusalReason::Metadata,
+        RefusalReason::NativeHistogram,
+        RefusalReason::HaGroups,
+        RefusalReason::Invalid,
     ];
-    let refused = refused.map(Refusal::name).into_iter();
+    let refused = refused.map(RefusalReason::name).into_iter();
     let others = one_of_each();
     let others = others
         .iter()
@@ -142,12 +172,38 @@ fn a_batch_is_lost_exactly_where_the_sender_drops_it() {
 }
 
 #[test]
+fn an_unfinished_batch_is_answered_as_the_part_that_comes_again() {
+    for why in one_of_each() {
+        if why.is_stored() || why.lost().is_some() {
+            continue;
+        }
+        let heard = |verdict: &Verdict| match verdict.answer() {
+            Answer::Close => None,
+            Answer::Respond(response) => Some(response.status()),
+        };
+        let (name, alone, words) = (why.name(), heard(&why), why.to_string());
+        let verdict = Verdict::Unfinished {
+            settled: 3,
+            parts: 12,
+            why: Box::new(why),
+        };
+        assert_eq!((verdict.name(), heard(&verdict)), (name, alone));
+        assert_eq!(verdict.lost(), None);
+        let told = verdict.to_string();
+        assert!(
+            told.starts_with("3 of 12 parts") && told.ends_with(&words),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn what_a_page_says_of_an_outcome_is_what_becomes_of_it() {
     for (verdict, meaning) in one_of_each().iter().zip(MEANINGS) {
         assert_eq!(verdict.name(), meaning.outcome);
         let lost = meaning.fate == Fate::Lost;
         assert_eq!(verdict.lost().is_some(), lost, "{verdict:?}");
-        let stored = matches!(verdict, Verdict::Stored { .. });
+        let stored = verdict.is_stored();
         assert_eq!(meaning.fate == Fate::Stored, stored, "{verdict:?}");
     }
     assert_eq!(REASONS.map(|(reason, _)| reason), LOSSES);

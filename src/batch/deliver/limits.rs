@@ -1,0 +1,137 @@
+//! The limits on a request that AMP has shown.
+//!
+//! In: refusals for size. Out: the [`Limits`] within which batches are cut before they are sent, so that each is refused at
+//! most once. What was shown counts for an hour: limits can be raised.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::batch::reply::ShownLimit;
+use crate::batch::split::Limits;
+
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// What one workspace's AMP takes, as far as is known.
+#[derive(Debug)]
+pub(super) struct KnownLimits {
+    /// `--max-upstream-bytes`
+    configured: usize,
+    shown: Mutex<Shown>,
+}
+
+#[derive(Debug, Default)]
+struct Shown {
+    packed: Option<(usize, Instant)>,
+    unpacked: Option<(usize, Instant)>,
+}
+
+// === impl KnownLimits ===
+
+impl KnownLimits {
+    pub(super) fn new(configured: usize) -> Self {
+        Self {
+            configured,
+            shown: Mutex::default(),
+        }
+    }
+
+    /// What counts now.
+    pub(super) fn now(&self) -> Limits {
+        let mut shown = self.lock();
+        let counts = |limit: &mut Option<(usize, Instant)>| {
+            *limit = limit.filter(|(_, since)| since.elapsed() < LONGEST);
+            limit.map(|(limit, _)| limit)
+        };
+        let packed = counts(&mut shown.packed);
+        Limits {
+            packed: packed.map_or(self.configured, |packed| packed.min(self.configured)),
+            unpacked: counts(&mut shown.unpacked),
+        }
+    }
+
+    /// Learns from the refusal of a payload of this size; what it has to be cut to.
+    pub(super) fn learn(
+        &self,
+        shown: ShownLimit,
+        packed: usize,
+        unpacked: Option<usize>,
+    ) -> Limits {
+        let is_of_unpacked = match shown.size {
+            Some(size) => Some(size) == unpacked && size != packed,
+            // Said between parts of the store, which do not pack.
+            None => shown.limit.is_some(),
+        };
+        let size = if is_of_unpacked {
+            unpacked.unwrap_or(packed)
+        } else {
+            packed
+        };
+        // A limit that is above what was refused is not the one that counts.
+        let limit = shown.limit.filter(|limit| *limit < size);
+        let limit = limit.unwrap_or(size / 2).max(1);
+        {
+            let mut known = self.lock();
+            let known = if is_of_unpacked {
+                &mut known.unpacked
+            } else {
+                &mut known.packed
+            };
+            let lower =
+                known.is_none_or(|(known, since)| limit < known || since.elapsed() >= LONGEST);
+            if lower {
+                *known = Some((limit, Instant::now()));
+            }
+        }
+        let now = self.now();
+        if is_of_unpacked {
+            Limits {
+                unpacked: Some(limit),
+                ..now
+            }
+        } else {
+            Limits {
+                packed: limit,
+                ..now
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(packed: usize, unpacked: Option<usize>) -> Limits {
+        Limits { packed, unpacked }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_counts_for_an_hour_packed_or_unpacked() {
+        let known = KnownLimits::new(1000);
+        assert_eq!(known.now(), limits(1000, None));
+        // 413 says nothing but that.
+        let cut = known.learn(ShownLimit::default(), 900, Some(4000));
+        assert_eq!((cut, known.now()), (limits(450, None), limits(450, None)));
+        // Unpacked, as the size tells.
+        let shown = ShownLimit {
+            size: Some(4000),
+            limit: Some(3000),
+        };
+        assert_eq!(known.learn(shown, 400, Some(4000)), limits(450, Some(3000)));
+        assert_eq!(known.now(), limits(450, Some(3000)));
+        // A part below what is known, refused again: that part is cut, and lower counts.
+        let shown = ShownLimit {
+            size: None,
+            limit: Some(3000),
+        };
+        assert_eq!(known.learn(shown, 300, Some(2000)), limits(450, Some(1000)));
+        tokio::time::advance(LONGEST).await;
+        assert_eq!(known.now(), limits(1000, None));
+    }
+}

@@ -1,0 +1,291 @@
+//! What is known of batches that their senders will send again.
+//!
+//! In: after each try, what became of the batch's payloads (itself, or the parts that it was opened into), by the hash of each.
+//! Out: the same, once the batch comes again, so that it goes on where it stopped: what AMP has is not sent again, what AMP
+//! refused is not asked again, and what was cut is cut in the same way. A batch that is settled leaves nothing here.
+//!
+//! Bounded in number, bytes and time; over a bound the batch that was tried longest ago is forgotten. That costs a repetition,
+//! which the protocol allows, and never a sample.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::batch::inspect::Contents;
+use crate::batch::split::Limits;
+use crate::batch::verdict::Verdict;
+
+/// A gateway's thousand senders with a few shards each.
+const MOST_BATCHES: usize = 4096;
+/// Of all batches together, as far as it can be told.
+const MOST_BYTES: usize = 2 << 20;
+/// What is older than an hour AMP refuses anyway.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// What a record takes beside its words: the hash, its place in the maps, its numbers.
+const BYTES_A_RECORD: usize = 320;
+
+/// What became of each payload of one batch, by the payload's hash.
+pub(super) type Records = HashMap<String, Record>;
+
+/// What became of one payload.
+#[derive(Debug)]
+pub(super) enum Record {
+    /// AMP has it.
+    Stored(Verdict),
+    /// AMP refused it for good; counted when the batch is settled.
+    Refused(Verdict, Contents),
+    /// Other payloads went in its place.
+    Opened(Opening),
+    /// It is to be sent again.
+    Failing(Failing),
+}
+
+/// How other payloads were made of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// Cut, so that each is within these limits.
+    Cut(Limits),
+    /// Written as remote write 1.0.
+    AsV1,
+    /// Halved, because it was answered in this way over and over.
+    Halved(Answer),
+}
+
+/// In which way a payload was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// AMP's, or what stands in its place.
+    pub(super) status: u16,
+    /// The verdict's name.
+    pub(super) name: &'static str,
+}
+
+/// A payload that is answered in the same way again and again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failing {
+    answer: Answer,
+    since: Instant,
+    times: u32,
+}
+
+/// Batches that are expected again.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// So that a batch finds out without the lock that there is nothing.
+    batches: AtomicUsize,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    by_hash: HashMap<String, Batch>,
+    /// By when they were tried, the oldest first.
+    order: BTreeMap<u64, String>,
+    tries: u64,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Batch {
+    records: Records,
+    tried: Instant,
+    place: u64,
+    bytes: usize,
+}
+
+// === impl Progress ===
+
+impl Progress {
+    /// Takes out what is known of a batch.
+    pub(super) fn take(&self, hash: &str) -> Records {
+        if self.batches.load(Ordering::Relaxed) == 0 {
+            return Records::new();
+        }
+        let mut kept = self.lock();
+        let batch = kept.remove(hash);
+        self.batches.store(kept.by_hash.len(), Ordering::Relaxed);
+        let fresh = batch.filter(|batch| batch.tried.elapsed() < LONGEST);
+        fresh.map(|batch| batch.records).unwrap_or_default()
+    }
+
+    /// Keeps what is known of a batch until it comes again.
+    pub(super) fn keep(&self, hash: String, records: Records) {
+        if records.is_empty() {
+            return;
+        }
+        let mut kept = self.lock();
+        kept.insert(hash, records);
+        self.batches.store(kept.by_hash.len(), Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Kept ===
+
+impl Kept {
+    fn insert(&mut self, hash: String, records: Records) {
+        drop(self.remove(&hash));
+        let bytes = hash.len() + records.values().map(Record::bytes).sum::<usize>();
+        self.tries += 1;
+        let batch = Batch {
+            records,
+            tried: Instant::now(),
+            place: self.tries,
+            bytes,
+        };
+        self.bytes += bytes;
+        self.order.insert(batch.place, hash.clone());
+        self.by_hash.insert(hash, batch);
+        while let Some((_, oldest)) = self.order.first_key_value()
+            && (self.by_hash.len() > MOST_BATCHES
+                || self.bytes > MOST_BYTES
+                || self.is_over(oldest))
+        {
+            let oldest = oldest.clone();
+            drop(self.remove(&oldest));
+        }
+    }
+
+    fn remove(&mut self, hash: &str) -> Option<Batch> {
+        let batch = self.by_hash.remove(hash)?;
+        self.order.remove(&batch.place);
+        self.bytes = self.bytes.saturating_sub(batch.bytes);
+        Some(batch)
+    }
+
+    fn is_over(&self, hash: &str) -> bool {
+        let batch = self.by_hash.get(hash);
+        batch.is_none_or(|batch| batch.tried.elapsed() >= LONGEST)
+    }
+}
+
+// === impl Record ===
+
+impl Record {
+    fn bytes(&self) -> usize {
+        let words = match self {
+            Self::Refused(verdict, _) => verdict.to_string().len(),
+            Self::Stored(_) | Self::Opened(_) | Self::Failing(_) => 0,
+        };
+        BYTES_A_RECORD + words
+    }
+}
+
+// === impl Failing ===
+
+impl Failing {
+    /// From now on.
+    pub(super) fn new(answer: Answer) -> Self {
+        Self {
+            answer,
+            since: Instant::now(),
+            times: 1,
+        }
+    }
+
+    /// Once more, in this way.
+    pub(super) fn again(self, answer: Answer) -> Self {
+        if self.answer != answer {
+            return Self::new(answer);
+        }
+        Self {
+            times: self.times.saturating_add(1),
+            ..self
+        }
+    }
+
+    /// Whether it was answered so often in the same way, for so long, that it may be the payload's own fault.
+    pub(super) fn is_suspect(&self) -> bool {
+        const TIMES: u32 = 5;
+        const AT_LEAST: Duration = Duration::from_secs(60);
+        self.times >= TIMES && self.since.elapsed() >= AT_LEAST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::written::Written;
+
+    const ANSWER: Answer = Answer {
+        status: 418,
+        name: "unexpected",
+    };
+
+    fn failing() -> Records {
+        Records::from([("part".to_owned(), Record::Failing(Failing::new(ANSWER)))])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_known_is_given_once_and_not_after_an_hour() {
+        let progress = Progress::default();
+        progress.keep("batch".to_owned(), failing());
+        assert!(progress.take("another").is_empty());
+        assert_eq!(progress.take("batch").len(), 1);
+        assert!(progress.take("batch").is_empty());
+
+        progress.keep("batch".to_owned(), failing());
+        tokio::time::advance(LONGEST).await;
+        assert!(progress.take("batch").is_empty());
+        progress.keep("batch".to_owned(), failing());
+        tokio::time::advance(LONGEST).await;
+        progress.keep("younger".to_owned(), failing());
+        assert_eq!(progress.lock().by_hash.len(), 1, "the old one has gone");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_bounded_in_number_and_in_bytes() {
+        let progress = Progress::default();
+        for n in 0..MOST_BATCHES + 10 {
+            progress.keep(n.to_string(), failing());
+        }
+        assert!(progress.take("9").is_empty(), "tried longest ago");
+        assert!(!progress.take("10").is_empty());
+
+        let refused = || {
+            let said = "x".repeat(1000);
+            let written = Written::default();
+            Record::Refused(
+                Verdict::TooLargeForAmp { said, written },
+                Contents::default(),
+            )
+        };
+        for n in 0..100 {
+            let parts = (0..100).map(|part| (part.to_string(), refused())).collect();
+            progress.keep(format!("large {n}"), parts);
+            let kept = progress.lock();
+            let batches = kept.by_hash.values();
+            let bytes: usize = batches.map(|batch| batch.bytes).sum();
+            assert_eq!(bytes, kept.bytes);
+            assert!(bytes <= MOST_BYTES && kept.order.len() == kept.by_hash.len());
+        }
+        assert!(!progress.take("large 99").is_empty());
+        assert!(progress.take("large 0").is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn five_times_alike_in_a_minute_is_suspect() {
+        let other = Answer {
+            status: 419,
+            ..ANSWER
+        };
+        let mut failing = Failing::new(ANSWER);
+        for _ in 0..10 {
+            failing = failing.again(ANSWER);
+        }
+        assert!(!failing.is_suspect(), "a minute has to pass");
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(failing.is_suspect());
+        let failing = failing.again(other);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(!failing.is_suspect(), "that was once");
+        let failing = (0..4).fold(failing, |failing, _| failing.again(other));
+        assert!(failing.is_suspect());
+    }
+}

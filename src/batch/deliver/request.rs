@@ -1,0 +1,133 @@
+//! One payload to AMP in one request, with what helps where AMP does not take the signature.
+//!
+//! In: a [`Payload`] and the deadline. Out: a [`ReplyClass`]. Where AMP does not take the signature, the clock is set by AMP's own or
+//! the credentials are renewed, and the same bytes go out once more, all before the one deadline.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::batch::Payload;
+use crate::batch::forward::Forwarder;
+use crate::batch::reply::{ACTION, ReplyClass};
+use crate::batch::sign::Signer;
+use crate::batch::spent::{Spent, timed};
+use crate::batch::verdict::Verdict;
+use crate::clock::Clock;
+use crate::config::Workspace;
+use crate::credentials::{Cache, Held, Refusal};
+use crate::sigv4::SigningError;
+use crate::telemetry::Meters;
+use crate::traces::Span;
+use crate::workspace::Outside;
+
+/// Signs for one workspace and sends to it.
+#[derive(Debug)]
+pub(super) struct Requests {
+    credentials: Cache,
+    signer: Signer,
+    forwarder: Forwarder,
+    clock: Clock,
+    meters: Arc<Meters>,
+    workspace_arn: String,
+}
+
+// === impl Requests ===
+
+impl Requests {
+    pub(super) fn new(
+        workspace: &Workspace,
+        way: &dyn Outside,
+        credentials: Cache,
+        clock: Clock,
+        meters: Arc<Meters>,
+    ) -> Result<Self, SigningError> {
+        let dialer = way
+            .dialer(&workspace.remote_write_url)
+            .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
+        let url = workspace.remote_write_url.clone();
+        Ok(Self {
+            credentials,
+            signer: Signer::new(&workspace.region, &workspace.remote_write_url)?,
+            forwarder: Forwarder::new(dialer, url, Arc::clone(&meters)),
+            clock,
+            meters,
+            workspace_arn: workspace.arn(),
+        })
+    }
+
+    pub(super) fn idle_connections(&self) -> usize {
+        self.forwarder.idle_connections()
+    }
+
+    /// Sends, and once more where AMP did not take the signature and there is something to do about that.
+    pub(super) async fn send(
+        &self,
+        payload: &Payload,
+        deadline: Instant,
+        batch: &Span,
+        spent: &mut Spent,
+    ) -> ReplyClass {
+        let held = match timed(&mut spent.credentials, self.credentials.get(deadline)).await {
+            Ok(held) => held,
+            Err(why) => {
+                return ReplyClass::Final(Verdict::NoCredentials {
+                    why: why.to_string(),
+                });
+            }
+        };
+        let (class, clock_was_wrong) = self.attempt(payload, &held, deadline, batch, spent).await;
+        let ReplyClass::Unauthenticated(refusal) = &class else {
+            return class;
+        };
+        let refusal = match refusal {
+            _ if clock_was_wrong => Refusal::Clock,
+            Verdict::AccessDenied { .. } => Refusal::Denied,
+            _ => Refusal::Credentials,
+        };
+        let renewing = self.credentials.again(held, refusal, deadline);
+        let Some(held) = timed(&mut spent.credentials, renewing).await else {
+            return class;
+        };
+        self.meters.upstream_resend(refusal.mend());
+        self.attempt(payload, &held, deadline, batch, spent).await.0
+    }
+
+    /// Signs, sends and reads the answer; also whether the answer showed the clock to be wrong.
+    async fn attempt(
+        &self,
+        payload: &Payload,
+        held: &Held,
+        deadline: Instant,
+        batch: &Span,
+        spent: &mut Spent,
+    ) -> (ReplyClass, bool) {
+        let mut span = batch.child("sign");
+        let signing = async { self.signer.sign(payload, &held.identity, self.clock.now()) };
+        let signed = match timed(&mut spent.sign, signing).await {
+            Ok(signed) => signed,
+            Err(why) => {
+                span.failed("unsigned");
+                let why = why.to_string();
+                return (ReplyClass::Final(Verdict::Unsigned { why }), false);
+            }
+        };
+        drop(span);
+        let sending = pin!(self.forwarder.send(&signed, deadline, batch));
+        let reply = match timed(&mut spent.upstream, sending).await {
+            Ok(reply) => reply,
+            Err(fault) => {
+                self.meters.upstream_fault(fault.name());
+                return (ReplyClass::Final(Verdict::Unreachable(fault)), false);
+            }
+        };
+        self.meters.upstream_answer(reply.status());
+        let clock_was_wrong = reply.date.is_some_and(|date| self.clock.learn(date));
+        let class = reply.class(&self.workspace_arn);
+        if let ReplyClass::Unauthenticated(Verdict::AccessDenied { .. }) = class {
+            self.meters.denied(ACTION, &self.workspace_arn);
+        }
+        (class, clock_was_wrong)
+    }
+}
