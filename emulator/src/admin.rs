@@ -5,6 +5,8 @@
 //! | `GET /state` | counts of everything |
 //! | `GET`, `PUT`, `DELETE /faults/{issuer,sts,amp,entra}` | the target's fault script, JSON as in [`crate::fault`] |
 //! | the same at `/faults/amp/<workspace id>` | that of another workspace |
+//! | `GET`, `PUT`, `PATCH`, `DELETE /limits` | limits of AMP's instance, JSON as in [`crate::amp::Limits`]: all, or the named ones |
+//! | the same at `/limits/<workspace id>` | those of another workspace |
 //! | `POST /token/rotate` | a new token into the folder |
 //! | `POST /token/break` | `{"how": "expired"}`: a token of no use |
 //! | `POST /keys/rotate` | the issuer signs with a new key |
@@ -23,7 +25,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::fault::Fault;
 use crate::http::{Reply, Serve, answer};
@@ -111,6 +113,9 @@ impl Admin {
             }
             return Ok(json!({"script": faults.script()}));
         }
+        if let Some(workspace) = request.uri().path().strip_prefix("/limits") {
+            return self.limits(workspace, request.method(), body);
+        }
         match (request.method(), request.uri().path()) {
             (&Method::GET, "/state") => return Ok(controls.state()),
             (&Method::POST, "/token/rotate") => controls.rotate_token()?,
@@ -135,6 +140,35 @@ impl Admin {
             _ => return Err(AdminError::NotFound),
         }
         Ok(json!({"done": true}))
+    }
+}
+
+impl Admin {
+    /// `path` is empty, or a slash and a workspace.
+    fn limits(&self, path: &str, method: &Method, body: &Bytes) -> Result<Value, AdminError> {
+        let workspace = match path {
+            "" => None,
+            path => Some(path.strip_prefix('/').ok_or(AdminError::NotFound)?),
+        };
+        let amp = self
+            .controls
+            .amp_of(workspace)
+            .ok_or(AdminError::NotFound)?;
+        match *method {
+            Method::GET => {}
+            Method::PUT => amp.set_limits(parsed(body)?),
+            Method::PATCH => {
+                let mut limits = json!(amp.limits());
+                let changes: Map<String, Value> = parsed(body)?;
+                if let Some(limits) = limits.as_object_mut() {
+                    limits.extend(changes);
+                }
+                amp.set_limits(serde_json::from_value(limits)?);
+            }
+            Method::DELETE => amp.set_limits(amp.config().limits.clone()),
+            _ => return Err(AdminError::NotFound),
+        }
+        Ok(json!(amp.limits()))
     }
 }
 

@@ -14,13 +14,20 @@
 //!
 //! As JSON, times in seconds:
 //! `[{"after": 5, "for": 20, "do": "hang"}, {"count": 3, "do": {"answer": {"status": 503}}}]`
+//!
+//! A batch that one store never takes, while it takes all others, is an entry with `series`: what it names is looked for
+//! in the unpacked body, so that whoever splits the batch gets everything through but that series.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::amp::EngineAnswer;
 use crate::http::Arrival;
+
+/// A body that unpacks to more than this is not searched for a series.
+const UNPACKED_AT_MOST: usize = 128 << 20;
 
 /// One entry of a timeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +53,9 @@ pub struct Fault {
     /// Only requests whose body contains this: STS has one path for all that it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// Only requests whose body contains this once it is unpacked (snappy): a metric name, a label's name or value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<String>,
     /// Whether the request is handled before its answer is replaced.
     #[serde(default)]
     pub take_effect: bool,
@@ -69,6 +79,8 @@ pub enum FaultKind {
         #[serde(default)]
         body: String,
     },
+    /// What AMP's engine says in the case of this name, whatever the request is; see [`EngineAnswer`].
+    Engine(EngineAnswer),
     /// A redirect to another place.
     Redirect {
         /// 301, 302, 303, 307 or 308.
@@ -153,6 +165,7 @@ impl Fault {
             count: None,
             path: None,
             body: None,
+            series: None,
             take_effect: false,
             kind,
         }
@@ -200,12 +213,22 @@ impl Fault {
         }
     }
 
+    /// Only requests whose body contains `part` once it is unpacked.
+    #[must_use]
+    pub fn on_series(self, part: impl Into<String>) -> Self {
+        Self {
+            series: Some(part.into()),
+            ..self
+        }
+    }
+
     fn fits(&self, path: &str, body: &[u8]) -> bool {
-        let holds = |part: &String| {
-            part.is_empty() || body.windows(part.len()).any(|some| some == part.as_bytes())
-        };
         self.path.as_ref().is_none_or(|part| path.contains(part))
-            && self.body.as_ref().is_none_or(holds)
+            && self.body.as_ref().is_none_or(|part| holds(body, part))
+            && self
+                .series
+                .as_ref()
+                .is_none_or(|part| unpacked(body).is_some_and(|plain| holds(&plain, part)))
     }
 
     /// Handles the request first, so that only its answer is lost.
@@ -227,6 +250,26 @@ impl Fault {
     }
 }
 
+fn holds(bytes: &[u8], part: &str) -> bool {
+    part.is_empty()
+        || bytes
+            .windows(part.len())
+            .any(|some| some == part.as_bytes())
+}
+
+/// The body of a remote write without its compression, if it is one.
+fn unpacked(body: &[u8]) -> Option<Vec<u8>> {
+    let length = snap::raw::decompress_len(body).ok()?;
+    if length > UNPACKED_AT_MOST {
+        return None;
+    }
+    let mut plain = vec![0; length];
+    snap::raw::Decoder::new()
+        .decompress(body, &mut plain)
+        .ok()?;
+    Some(plain)
+}
+
 // === impl FaultKind ===
 
 impl FaultKind {
@@ -240,11 +283,52 @@ impl FaultKind {
         }
     }
 
+    /// An answer of the store: plain text, as the engine types it.
+    #[must_use]
+    pub fn plain_text(status: u16, text: impl Into<String>) -> Self {
+        Self::typed(status, "text/plain; charset=utf-8", text.into())
+    }
+
+    /// An answer of something in between, a captive portal or a block page: a web page with any status, 200 included.
+    #[must_use]
+    pub fn html(status: u16, title: &str) -> Self {
+        let page = format!(
+            "<!DOCTYPE html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
+        );
+        Self::typed(status, "text/html; charset=utf-8", page)
+    }
+
+    /// An answer of AWS' front door: JSON with a `message`, and its error type in a header.
+    #[must_use]
+    pub fn front_door(status: u16, error_type: &str, message: &str) -> Self {
+        let body = serde_json::json!({ "message": message }).to_string();
+        let mut answer = Self::typed(status, "application/json", body);
+        if let Self::Answer { headers, .. } = &mut answer {
+            headers.push(("x-amzn-errortype".to_owned(), error_type.to_owned()));
+        }
+        answer
+    }
+
+    /// The engine's answer of this name, if it has one.
+    #[must_use]
+    pub fn engine(name: &str) -> Option<Self> {
+        EngineAnswer::named(name).map(Self::Engine)
+    }
+
+    fn typed(status: u16, content_type: &str, body: String) -> Self {
+        Self::Answer {
+            status,
+            headers: vec![("content-type".to_owned(), content_type.to_owned())],
+            body,
+        }
+    }
+
     /// The name that journals and `/state` use.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::Answer { .. } => "answer",
+            Self::Engine(_) => "engine",
             Self::Redirect { .. } => "redirect",
             Self::WrongXml => "wrong_xml",
             Self::Delay(_) => "delay",
@@ -336,23 +420,23 @@ impl Faults {
 }
 
 /// Durations as JSON numbers of seconds.
-mod seconds {
+pub(crate) mod seconds {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
-    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_f64(time.as_secs_f64())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(D::Error::custom)
     }
 
-    pub(super) mod optional {
+    pub(crate) mod optional {
         use super::{Deserialize as _, Deserializer, Duration, Serializer};
 
-        pub(in super::super) fn serialize<S: Serializer>(
+        pub(crate) fn serialize<S: Serializer>(
             time: &Option<Duration>,
             to: S,
         ) -> Result<S::Ok, S::Error> {
@@ -362,7 +446,7 @@ mod seconds {
             }
         }
 
-        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
             from: D,
         ) -> Result<Option<Duration>, D::Error> {
             use serde::de::Error as _;
@@ -448,6 +532,32 @@ mod tests {
         let met = |body: &[u8]| faults.at_request("/", body).is_some();
         assert!(met(b"Version=1&Action=AssumeRole&RoleArn=a"));
         assert!(!met(b"Action=AssumeRoleWithWebIdentity&RoleArn=a") && !met(b""));
+    }
+
+    #[test]
+    fn a_series_is_looked_for_in_the_unpacked_body() {
+        let pack = |plain: &[u8]| {
+            snap::raw::Encoder::new()
+                .compress_vec(plain)
+                .expect("packs")
+        };
+        let faults = Faults::default();
+        let poison = FaultKind::engine("nh-size").expect("the engine has it");
+        faults.set([Fault::new(poison).on_series("poisoned_total")]);
+        let met = |body: &[u8]| faults.at_request("/", body).is_some();
+        // The second time it stands there as a back reference: the packed bytes alone would not show it.
+        let batch = [&b"other_total "[..], &b"poisoned_".repeat(9), b"total"].concat();
+        assert!(met(&pack(&batch)));
+        assert!(!met(&pack(b"other_total")) && !met(b"poisoned_total") && !met(b""));
+        let text = serde_json::to_string(&faults.script()).expect("serializes");
+        assert!(
+            text.contains(r#""series":"poisoned_total""#) && text.contains(r#""engine":"nh-size""#),
+            "{text}"
+        );
+        assert_eq!(
+            serde_json::from_str::<Vec<Fault>>(&text).expect("valid"),
+            faults.script()
+        );
     }
 
     #[test]

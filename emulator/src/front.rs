@@ -25,6 +25,8 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-reques
 
 const WRONG_XML: &str = "<?xml version=\"1.0\"?><Envelope><Body/></Envelope>";
 const PROMISED_TOO_MUCH: usize = 4096;
+/// The default workspace, as the engine names it.
+const ENGINE_TENANT: &str = "123456789012_ws-12345678-abcd-1234-abcd-123456789012";
 
 /// One of the services behind a front.
 pub(crate) trait Answers: Send + Sync + 'static {
@@ -107,6 +109,9 @@ impl<T: Answers> Front<T> {
                 } else {
                     whole(response, &in_flight)
                 }
+            }
+            FaultKind::Engine(answer) => {
+                whole(self.dated(answer.response(ENGINE_TENANT)), &in_flight)
             }
             FaultKind::Redirect { status, location } => {
                 let headers = vec![("location".to_owned(), location)];
@@ -211,6 +216,7 @@ impl FaultKind {
             | Self::EndlessBody { .. }
             | Self::HeaderOnly { .. } => true,
             Self::Answer { .. }
+            | Self::Engine(_)
             | Self::Redirect { .. }
             | Self::WrongXml
             | Self::Hang

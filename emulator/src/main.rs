@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use emulator::amp::{HaTracker, Limits, Rate, RemoteWrite2};
 use emulator::demo::{self, Length, SenderChoice, Summary, Wanted};
 use emulator::entra::{EntraConfig, TokenVersion};
 use emulator::peers::sidecar::Program;
@@ -80,6 +81,33 @@ struct Serve {
     /// Allow the role AMP's query API, answered by the Prometheus of --forward-to.
     #[arg(long)]
     allow_query: bool,
+    /// Limits of AMP's instance as JSON, with the names that the admin endpoint's /limits shows; see the emulator's README.
+    #[arg(long, value_name = "JSON", value_parser = limits)]
+    limits: Option<Limits>,
+    /// Samples a second that AMP takes; over it, 429. The burst is by default what comes in a second.
+    #[arg(long, value_name = "RATE[:BURST]")]
+    ingestion_rate: Option<Rate>,
+    /// The largest request, packed or unpacked; over it, 400 "received message larger than max".
+    #[arg(long, value_name = "BYTES")]
+    max_recv_msg_size: Option<usize>,
+    /// How long each write takes AMP, in seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    write_delay: Option<Duration>,
+    /// What AMP does with remote write 2.0: "accepted", "rejected" (415), or "misread" as an empty 1.0 message.
+    #[arg(long, value_name = "accepted|rejected|misread")]
+    remote_write_2: Option<RemoteWrite2>,
+    /// Take one replica of each pair (labels cluster and __replica__), and the other one after so many seconds of silence.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    ha_failover: Option<Duration>,
+    /// Series that AMP stores at most.
+    #[arg(long, value_name = "NUMBER")]
+    max_series: Option<usize>,
+    /// The largest request that AWS' front door lets pass, packed; over it, 413.
+    #[arg(long, value_name = "BYTES")]
+    max_request_bytes: Option<usize>,
+    /// How far behind the newest sample an out-of-order sample may be, in seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    out_of_order_window: Option<Duration>,
     /// Serve STS over TLS too.
     #[arg(long)]
     sts_https: bool,
@@ -304,9 +332,36 @@ impl Serve {
         };
         config.amp.region = self.region;
         config.amp.forward_to = self.forward_to;
+        let amp = &mut config.amp;
+        amp.max_series = self.max_series.unwrap_or(amp.max_series);
+        amp.max_request_bytes = self.max_request_bytes.unwrap_or(amp.max_request_bytes);
+        amp.out_of_order_window = self.out_of_order_window.unwrap_or(amp.out_of_order_window);
+        let mut limits = self.limits.unwrap_or_default();
+        limits.ingestion_rate = self.ingestion_rate.or(limits.ingestion_rate);
+        limits.max_recv_msg_size = self.max_recv_msg_size.unwrap_or(limits.max_recv_msg_size);
+        limits.write_delay = self.write_delay.unwrap_or(limits.write_delay);
+        limits.remote_write_2 = self.remote_write_2.unwrap_or(limits.remote_write_2);
+        if let Some(failover_timeout) = self.ha_failover {
+            limits.ha_tracker = Some(HaTracker {
+                failover_timeout,
+                ..limits.ha_tracker.unwrap_or_default()
+            });
+        }
+        amp.limits = limits;
         config.token.life = Duration::from_secs(self.token_life);
         config
     }
+}
+
+fn limits(text: &str) -> Result<Limits, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "it is a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
 fn token_version(text: &str) -> Result<TokenVersion, &'static str> {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::limits::Limits;
+
 /// One workspace in one region, with AMP's documented quotas as defaults.
 #[derive(Clone, Debug)]
 pub struct AmpConfig {
@@ -37,6 +39,10 @@ pub struct AmpConfig {
     pub max_label_bytes: usize,
     /// Answers version 2 with `X-Prometheus-Remote-Write-*-Written`. Whether AMP does so is not documented.
     pub report_written: bool,
+    /// The status of a version 2 batch that is stored. The engine says 204; AMP's documentation knows 200 alone.
+    pub version_2_status: StatusCode,
+    /// Limits and behavior of the instance, at the start; see [`Amp::set_limits`](super::Amp::set_limits).
+    pub limits: Limits,
 }
 
 impl Default for AmpConfig {
@@ -56,6 +62,8 @@ impl Default for AmpConfig {
             max_labels: 150,
             max_label_bytes: 7_000,
             report_written: true,
+            version_2_status: StatusCode::OK,
+            limits: Limits::default(),
         }
     }
 }

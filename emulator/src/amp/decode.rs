@@ -1,5 +1,7 @@
 //! From a body to one [`v1::WriteRequest`], whichever schema it came in.
 //!
+//! The texts of refusals are those of Cortex and of the decoders that it uses.
+//!
 //! Version 2 is brought into version 1's shape here, so that one set of rules judges both and one shape is forwarded:
 //! Prometheus 2.42 reads a version 2 body as an *empty* version 1 body and says 204 to it.
 
@@ -7,62 +9,93 @@ use prost::Message;
 
 use super::{
     content::Schema,
+    go,
     proto::{v1, v2},
     refusal::Refusal,
 };
 
-/// A body may not become larger than this. Snappy cannot blow up a body of AMP's 1 MB so far.
-const MAX_DECODED_BYTES: usize = 32 << 20;
-
-/// Decompresses and decodes a body.
-pub(super) fn decode(schema: Schema, body: &[u8]) -> Result<v1::WriteRequest, Refusal> {
-    let plain = decompress(body).map_err(|error| Refusal::Malformed(format!("snappy: {error}")))?;
-    match schema {
-        Schema::V1 => v1::WriteRequest::decode(plain.as_slice()).map_err(|error| malformed(&error)),
-        Schema::V2 => {
-            resolve(v2::Request::decode(plain.as_slice()).map_err(|error| malformed(&error))?)
-        }
-    }
-}
-
-fn decompress(body: &[u8]) -> Result<Vec<u8>, snap::Error> {
-    let declared = snap::raw::decompress_len(body)?;
-    if declared > MAX_DECODED_BYTES {
-        return Err(snap::Error::TooBig {
-            given: declared as u64,
-            max: MAX_DECODED_BYTES as u64,
-        });
-    }
+/// Decompresses a body. Neither packed nor unpacked may it be over `most`.
+pub(super) fn unpack(body: &[u8], most: usize) -> Result<Vec<u8>, Refusal> {
+    let fits = |length: usize| match length > most {
+        true => Err(Refusal::Malformed(format!(
+            "received message larger than max ({length} vs {most})"
+        ))),
+        false => Ok(()),
+    };
+    fits(body.len())?;
+    let corrupt = |_| Refusal::Malformed("snappy: corrupt input".to_owned());
+    let declared = snap::raw::decompress_len(body).map_err(corrupt)?;
+    fits(declared)?;
     let mut plain = vec![0; declared];
-    let length = snap::raw::Decoder::new().decompress(body, &mut plain)?;
+    let length = snap::raw::Decoder::new()
+        .decompress(body, &mut plain)
+        .map_err(corrupt)?;
     plain.truncate(length);
     Ok(plain)
 }
 
+/// Decodes a body.
+pub(super) fn decode(schema: Schema, plain: &[u8]) -> Result<v1::WriteRequest, Refusal> {
+    match schema {
+        Schema::V1 => v1::WriteRequest::decode(plain).map_err(|error| malformed(&error)),
+        Schema::V2 => resolve(v2::Request::decode(plain).map_err(|error| malformed(&error))?),
+    }
+}
+
+/// The engine's decoder words it otherwise than prost. Strings that are not UTF-8 the engine would take.
 fn malformed(error: &prost::DecodeError) -> Refusal {
-    Refusal::Malformed(format!("proto: {error}"))
+    let text = error.to_string();
+    let after = |start: &str| text.split_once(start).map(|(_, rest)| rest);
+    let said = if let Some(kind) = after("invalid wire type value: ") {
+        format!("proto: illegal wireType {kind}")
+    } else if let Some(rest) = after("invalid wire type: ") {
+        let kind = match rest.split(' ').next() {
+            Some("Varint") => 0,
+            Some("SixtyFourBit") => 1,
+            Some("LengthDelimited") => 2,
+            Some("StartGroup") => 3,
+            Some("EndGroup") => 4,
+            _ => 5,
+        };
+        let field = text
+            .split(": ")
+            .filter_map(|part| part.rsplit_once('.'))
+            .map(|(_, field)| field)
+            .last()
+            .unwrap_or_default();
+        let mut letters = field.chars();
+        let first = letters.next().map(|first| first.to_ascii_uppercase());
+        let field: String = first.into_iter().chain(letters).collect();
+        format!("proto: wrong wireType = {kind} for field {field}")
+    } else if text.contains("buffer underflow") || text.contains("delimited length exceeded") {
+        "unexpected EOF".to_owned()
+    } else if text.contains("invalid varint") {
+        "proto: integer overflow".to_owned()
+    } else {
+        format!("proto: {text}")
+    };
+    Refusal::Malformed(said)
 }
 
 fn resolve(request: v2::Request) -> Result<v1::WriteRequest, Refusal> {
     let symbols = Symbols(&request.symbols);
-    if request
-        .symbols
-        .first()
-        .is_some_and(|first| !first.is_empty())
-    {
-        return Err(Refusal::Malformed(
-            "symbols must start with the empty string".into(),
-        ));
-    }
     let mut out = v1::WriteRequest::default();
     for series in &request.timeseries {
         let labels = symbols.labels(&series.labels_refs)?;
-        if let Some(metadata) = series.metadata {
+        if series.samples.is_empty() && series.histograms.is_empty() {
+            return Err(Refusal::Malformed(format!(
+                "TimeSeries must contain at least one sample or histogram for series {}",
+                go::labels(&labels)
+            )));
+        }
+        let metadata = series.metadata.unwrap_or_default();
+        let unit = symbols.text("UnitRef", metadata.unit_ref)?;
+        if metadata != v2::Metadata::default() {
             out.metadata.push(v1::MetricMetadata {
                 r#type: metadata.r#type,
-                metric_family_name: name_of(&labels).to_owned(),
-                help: symbols.text(metadata.help_ref)?,
-                unit: symbols.text(metadata.unit_ref)?,
+                metric_family_name: name_of(&labels)?.to_owned(),
+                help: symbols.text("HelpRef", metadata.help_ref)?,
+                unit,
             });
         }
         let samples = series.samples.iter();
@@ -101,11 +134,10 @@ fn older(histogram: &v2::Histogram) -> Result<v1::Histogram, Refusal> {
     v1::Histogram::decode(histogram.encode_to_vec().as_slice()).map_err(|error| malformed(&error))
 }
 
-fn name_of(labels: &[v1::Label]) -> &str {
-    labels
-        .iter()
-        .find(|label| label.name == "__name__")
-        .map_or("", |label| &label.value)
+fn name_of(labels: &[v1::Label]) -> Result<&str, Refusal> {
+    let name = labels.iter().find(|label| label.name == "__name__");
+    name.map(|label| label.value.as_str())
+        .ok_or_else(|| Refusal::Malformed("no metric name label".to_owned()))
 }
 
 /// The interned strings of a version 2 body.
@@ -113,18 +145,21 @@ fn name_of(labels: &[v1::Label]) -> &str {
 struct Symbols<'a>(&'a [String]);
 
 impl Symbols<'_> {
-    fn text(self, reference: u32) -> Result<String, Refusal> {
-        let found = usize::try_from(reference)
-            .ok()
-            .and_then(|index| self.0.get(index));
-        found.cloned().ok_or_else(|| {
+    fn at(self, reference: u32) -> Option<String> {
+        let index = usize::try_from(reference).ok()?;
+        self.0.get(index).cloned()
+    }
+
+    fn text(self, kind: &str, reference: u32) -> Result<String, Refusal> {
+        self.at(reference).ok_or_else(|| {
             Refusal::Malformed(format!(
-                "symbol reference {reference} is out of the {} symbols",
+                "invalid {kind} {reference}: exceeds symbols length {}",
                 self.0.len()
             ))
         })
     }
 
+    /// The labels, sorted as the engine does at once.
     fn labels(self, references: &[u32]) -> Result<Vec<v1::Label>, Refusal> {
         let (pairs, rest) = references.as_chunks::<2>();
         if !rest.is_empty() {
@@ -133,14 +168,15 @@ impl Symbols<'_> {
                 references.len()
             )));
         }
-        pairs
-            .iter()
-            .map(|&[name, value]| {
-                Ok(v1::Label {
-                    name: self.text(name)?,
-                    value: self.text(value)?,
-                })
-            })
-            .collect()
+        let label = |&[name, value]: &[u32; 2]| match self.at(name).zip(self.at(value)) {
+            Some((name, value)) => Ok(v1::Label { name, value }),
+            None => Err(Refusal::Malformed(format!(
+                "labelRefs {name} (name) = {value} (value) outside of symbols table (size {})",
+                self.0.len()
+            ))),
+        };
+        let mut labels = pairs.iter().map(label).collect::<Result<Vec<_>, _>>()?;
+        labels.sort_by(|left, right| left.name.cmp(&right.name));
+        Ok(labels)
     }
 }

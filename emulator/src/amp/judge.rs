@@ -1,13 +1,14 @@
-//! Decides, sample by sample, what of a batch is good. Pure: it reads the store and changes nothing.
+//! Decides, sample by sample, what of a batch an ingester stores. Pure: it reads the store and changes nothing.
 //!
 //! Separate from storing, so that a batch can be forwarded to a real Prometheus in between and forgotten if that fails.
-//! The rules are those of Prometheus' TSDB as Cortex runs it:
-//! - newer than everything in its series: good;
-//! - older, but within the out-of-order window behind the newest sample *of the workspace*: good;
-//! - older still: out of order;
-//! - known already with the same value: good, counted as a duplicate (real ingesters refuse a repetition from beyond the
-//!   window; here it is let pass, since it has been stored and the sender loses nothing either way);
-//! - known with another value: refused.
+//! In: what passed the distributor. The rules are those of Prometheus' TSDB as Cortex runs it:
+//! - newer than everything in its series, and less than an hour behind the newest sample *of the workspace*: good;
+//! - older, but within the out-of-order window behind that: good;
+//! - older still: too old; without a window: out of order, and out of bounds beyond the hour;
+//! - known already with the same value: good, counted as a duplicate. Real ingesters refuse a repetition from beyond the
+//!   window; here it is let pass unless `refuse_late_repetitions` is set, since it has been stored and the sender loses
+//!   nothing either way;
+//! - known with another value: refused. A real one takes it where it is out of order, and keeps either.
 //!
 //! Bad samples never take good ones with them. The sender hears of the first fault only, as from Cortex.
 
@@ -19,26 +20,31 @@ use std::{
 
 use http::StatusCode;
 use prost::Message;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     config::AmpConfig,
-    labels::{LabelFault, Labels},
+    distributor::{Admitted, Entry},
+    go,
+    labels::Labels,
+    limits::Limits,
     proto::v1,
-    refusal::Written,
     series::Series,
+    series_limits::{SeriesCounts, SeriesLimit},
     store::State,
 };
+
+/// How far behind the newest sample of all a series' own newest may be: half of a block.
+const HEAD: i64 = 60 * 60 * 1000;
 
 /// What is to become of one batch.
 #[derive(Debug, Default)]
 pub(super) struct Judgement {
     pub(super) accepted: Vec<Accepted>,
     pub(super) metadata: Vec<v1::MetricMetadata>,
-    pub(super) written: Written,
     pub(super) duplicates: u64,
+    /// Samples and histograms, those included that the distributor refused.
     pub(super) refused: u64,
-    pub(super) first_fault: Option<DataFault>,
+    pub(super) first_fault: Option<IngestFault>,
 }
 
 /// What one series gains.
@@ -50,48 +56,71 @@ pub(super) struct Accepted {
     pub(super) exemplars: Vec<v1::Exemplar>,
 }
 
-/// Why a sample is refused.
+/// Why an ingester refuses a sample.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DataFault {
-    #[error(transparent)]
-    Labels(#[from] LabelFault),
-    #[error("timestamp too old: {timestamp} metric: {metric:?}")]
-    TooOld { timestamp: i64, metric: String },
-    #[error("user={tenant}: err: {kind}. timestamp={timestamp}, series={series}")]
-    Ingest {
-        tenant: String,
-        kind: &'static str,
-        timestamp: String,
-        series: String,
-    },
+pub(super) enum IngestFault {
+    #[error("err: out of order sample. timestamp={}, series={series}", go::time(*timestamp))]
+    OutOfOrder { timestamp: i64, series: Labels },
     #[error(
-        "user={tenant}: per-user series limit of {limit} exceeded, please contact administrator to raise it (local \
-         limit: 0 global limit: {limit} actual local limit: {limit})"
+        "err: {kind}. timestamp={}, tsdbHeadMaxTimestamp={}, series={series}",
+        go::time(*timestamp), go::time(*newest)
     )]
-    SeriesLimit { tenant: String, limit: usize },
+    BehindTheHead {
+        kind: &'static str,
+        timestamp: i64,
+        newest: i64,
+        series: Labels,
+    },
+    #[error("err: duplicate sample for timestamp{what}. series={series}")]
+    Duplicate { what: String, series: Labels },
+    #[error(
+        "err: {kind}. timestamp={}, series={series}, exemplar={exemplar}",
+        go::time(*timestamp)
+    )]
+    Exemplar {
+        kind: &'static str,
+        timestamp: i64,
+        series: Labels,
+        exemplar: String,
+    },
+    #[error(transparent)]
+    Limit(#[from] SeriesLimit),
 }
 
-impl DataFault {
+impl IngestFault {
     pub(super) fn status(&self, config: &AmpConfig) -> StatusCode {
         match self {
-            Self::SeriesLimit { .. } => config.series_limit_status,
-            Self::Labels(_) | Self::TooOld { .. } | Self::Ingest { .. } => StatusCode::BAD_REQUEST,
+            Self::Limit(_) => config.series_limit_status,
+            Self::OutOfOrder { .. }
+            | Self::BehindTheHead { .. }
+            | Self::Duplicate { .. }
+            | Self::Exemplar { .. } => StatusCode::BAD_REQUEST,
         }
     }
 }
 
-/// Judges a batch against the store and the clock.
+/// Judges what passed the distributor against the store.
 pub(super) fn judge(
-    request: v1::WriteRequest,
+    admitted: Admitted,
     state: &State,
     config: &AmpConfig,
-    now: SystemTime,
+    limits: &Limits,
 ) -> Judgement {
-    let mut bench = Bench::new(state, config, now);
-    for series in request.timeseries {
-        bench.hear(series);
+    let mut bench = Bench {
+        state,
+        limits,
+        window: millis(config.out_of_order_window),
+        counts: SeriesCounts::new(state, config.max_series, limits),
+        index: HashMap::new(),
+        out: Judgement {
+            metadata: admitted.metadata,
+            refused: admitted.refused,
+            ..Judgement::default()
+        },
+    };
+    for entry in admitted.entries {
+        bench.hear(entry);
     }
-    bench.out.metadata = request.metadata;
     bench
         .out
         .accepted
@@ -103,9 +132,9 @@ pub(super) fn judge(
 #[derive(Debug)]
 struct Bench<'a> {
     state: &'a State,
-    config: &'a AmpConfig,
-    oldest: i64,
-    new_series: usize,
+    limits: &'a Limits,
+    window: i64,
+    counts: SeriesCounts<'a>,
     /// Where in `out.accepted` a series is: Prometheus sends each sample as an entry of its own.
     index: HashMap<Labels, usize>,
     out: Judgement,
@@ -116,32 +145,24 @@ struct Bench<'a> {
 enum Standing {
     Fresh,
     Known,
-    TooOld,
     OutOfOrder,
+    TooOld { newest: i64 },
+    OutOfBounds { newest: i64 },
     Conflict,
 }
 
-impl<'a> Bench<'a> {
-    fn new(state: &'a State, config: &'a AmpConfig, now: SystemTime) -> Self {
-        let oldest = unix_ms(now).saturating_sub(millis(config.max_sample_age));
-        Self {
-            state,
-            config,
-            oldest,
-            new_series: 0,
-            index: HashMap::new(),
-            out: Judgement::default(),
+impl Bench<'_> {
+    fn hear(&mut self, mut entry: Entry) {
+        if !self.limits.native_histograms {
+            entry.histograms.clear();
         }
-    }
-
-    fn hear(&mut self, entry: v1::TimeSeries) {
         let count = (entry.samples.len() + entry.histograms.len()) as u64;
-        let labels = Labels::accept(entry.labels, self.config).map_err(DataFault::from);
-        let (labels, at) =
-            match labels.and_then(|labels| Ok((labels.clone(), self.seat(labels, count > 0)?))) {
-                Ok(seat) => seat,
-                Err(fault) => return self.refuse(fault, count),
-            };
+        let (creates, histograms) = (count > 0, !entry.histograms.is_empty());
+        let labels = entry.labels;
+        let at = match self.seat(&labels, creates, histograms) {
+            Ok(at) => at,
+            Err(limit) => return self.refuse(limit.into(), count),
+        };
         let empty = Series::default();
         let state = self.state;
         let stored = state.series(&labels).unwrap_or(&empty);
@@ -155,22 +176,31 @@ impl<'a> Bench<'a> {
 
         for sample in entry.samples {
             let (timestamp, bits) = (sample.timestamp, sample.value.to_bits());
-            let same = stored
+            let known = stored
                 .samples
                 .get(timestamp)
                 .or(fresh.samples.get(timestamp))
-                .map(|known| *known == bits);
-            let other_kind = stored
-                .histograms
-                .get(timestamp)
-                .or(fresh.histograms.get(timestamp))
-                .map(|_| false);
-            let standing = self.standing(timestamp, same.or(other_kind), stored, &fresh);
-            if self.count(standing, timestamp, &labels) {
-                self.out.written.samples += 1;
-                if standing == Standing::Fresh {
-                    fresh.samples.insert(timestamp, bits);
-                }
+                .copied();
+            let histogram = stored.histograms.get(timestamp).is_some()
+                || fresh.histograms.get(timestamp).is_some();
+            let same = known.map(|known| known == bits);
+            let standing = self.standing(
+                timestamp,
+                same.or(histogram.then_some(false)),
+                stored,
+                &fresh,
+            );
+            let what = || {
+                let existing = known.map_or("is a histogram".to_owned(), |known| {
+                    go::float(f64::from_bits(known))
+                });
+                let value = go::float(sample.value);
+                format!(
+                    " {timestamp}; overrides not allowed: existing {existing}, new value {value}"
+                )
+            };
+            if self.count(standing, timestamp, &labels, what) {
+                fresh.samples.insert(timestamp, bits);
             }
         }
         for histogram in entry.histograms {
@@ -183,45 +213,39 @@ impl<'a> Bench<'a> {
                 .get(timestamp)
                 .or(fresh.histograms.get(timestamp))
                 .map(|known| *known == bytes);
-            let other_kind = stored
-                .samples
-                .get(timestamp)
-                .or(fresh.samples.get(timestamp))
-                .map(|_| false);
-            let standing = self.standing(timestamp, same.or(other_kind), stored, &fresh);
-            if self.count(standing, timestamp, &labels) {
-                self.out.written.histograms += 1;
-                if standing == Standing::Fresh {
-                    fresh.histograms.insert(timestamp, bytes);
-                }
+            let sample =
+                stored.samples.get(timestamp).is_some() || fresh.samples.get(timestamp).is_some();
+            let standing =
+                self.standing(timestamp, same.or(sample.then_some(false)), stored, &fresh);
+            if self.count(standing, timestamp, &labels, String::new) {
+                fresh.histograms.insert(timestamp, bytes);
             }
         }
-        self.out.written.exemplars += entry.exemplars.len() as u64;
+        let exists = state.series(&labels).is_some() || !fresh.is_empty();
+        let exemplars = self.exemplars(entry.exemplars, &labels, exists, at);
         if let Some(seat) = self.out.accepted.get_mut(at) {
             seat.fresh = fresh;
-            seat.exemplars.extend(entry.exemplars);
+            seat.exemplars.extend(exemplars);
         }
     }
 
-    /// The place of a series among the accepted ones, made where there is none and the limit allows it.
-    fn seat(&mut self, labels: Labels, creates: bool) -> Result<usize, DataFault> {
-        if let Some(&at) = self.index.get(&labels) {
+    /// The place of a series among the accepted ones, made where there is none and the limits allow it.
+    fn seat(
+        &mut self,
+        labels: &Labels,
+        creates: bool,
+        histograms: bool,
+    ) -> Result<usize, SeriesLimit> {
+        let seated = self.index.get(labels).copied();
+        let new = creates && seated.is_none() && self.state.series(labels).is_none();
+        self.counts.admit(labels, new, histograms)?;
+        if let Some(at) = seated {
             return Ok(at);
-        }
-        if creates && self.state.series(&labels).is_none() {
-            let limit = self.config.max_series;
-            if self.state.series_count() + self.new_series >= limit {
-                return Err(DataFault::SeriesLimit {
-                    tenant: self.config.tenant(),
-                    limit,
-                });
-            }
-            self.new_series += 1;
         }
         let at = self.out.accepted.len();
         self.index.insert(labels.clone(), at);
         self.out.accepted.push(Accepted {
-            labels,
+            labels: labels.clone(),
             fresh: Series::default(),
             exemplars: Vec::new(),
         });
@@ -237,70 +261,108 @@ impl<'a> Bench<'a> {
         fresh: &Series,
     ) -> Standing {
         let newest_here = stored.newest().max(fresh.newest());
-        let window = millis(self.config.out_of_order_window);
-        let bound = self
-            .state
-            .newest()
-            .max(newest_here)
-            .map(|newest| newest.saturating_sub(window));
+        let newest = self.state.newest().max(newest_here).unwrap_or(timestamp);
+        let in_bounds = timestamp >= newest.saturating_sub(HEAD);
+        let in_window = self.window > 0 && timestamp >= newest.saturating_sub(self.window);
+        let is_newest = newest_here.is_none_or(|newest| timestamp >= newest);
+        let in_order = is_newest && in_bounds;
         match same {
-            _ if timestamp < self.oldest => Standing::TooOld,
-            Some(true) => Standing::Known,
+            Some(true) if in_order || in_window || !self.limits.refuse_late_repetitions => {
+                Standing::Known
+            }
             Some(false) => Standing::Conflict,
-            None if newest_here.is_none_or(|newest| timestamp > newest) => Standing::Fresh,
-            None if bound.is_none_or(|bound| timestamp >= bound) => Standing::Fresh,
-            None => Standing::OutOfOrder,
+            None if in_order || in_window => Standing::Fresh,
+            _ if self.window > 0 => Standing::TooOld { newest },
+            _ if in_bounds => Standing::OutOfOrder,
+            _ => Standing::OutOfBounds { newest },
         }
     }
 
-    /// Books one sample or histogram; true if it is (or was) stored.
-    fn count(&mut self, standing: Standing, timestamp: i64, labels: &Labels) -> bool {
-        let kind = match standing {
+    /// Books one sample or histogram; true if it is to be stored. `what` is how a conflict is described.
+    fn count(
+        &mut self,
+        standing: Standing,
+        timestamp: i64,
+        labels: &Labels,
+        what: impl Fn() -> String,
+    ) -> bool {
+        let series = || labels.clone();
+        let behind = |kind, newest| IngestFault::BehindTheHead {
+            kind,
+            timestamp,
+            newest,
+            series: series(),
+        };
+        let fault = match standing {
             Standing::Fresh => return true,
             Standing::Known => {
                 self.out.duplicates += 1;
-                return true;
-            }
-            Standing::TooOld => {
-                let metric = labels.get("__name__").unwrap_or_default().to_owned();
-                self.refuse(DataFault::TooOld { timestamp, metric }, 1);
                 return false;
             }
-            Standing::OutOfOrder => "out of order sample",
-            Standing::Conflict => "duplicate sample for timestamp",
-        };
-        let (tenant, timestamp, series) =
-            (self.config.tenant(), rfc3339(timestamp), labels.to_string());
-        self.refuse(
-            DataFault::Ingest {
-                tenant,
-                kind,
+            Standing::OutOfOrder => IngestFault::OutOfOrder {
                 timestamp,
-                series,
+                series: series(),
             },
-            1,
-        );
+            Standing::TooOld { newest } => behind("too old sample", newest),
+            Standing::OutOfBounds { newest } => behind("out of bounds", newest),
+            Standing::Conflict => IngestFault::Duplicate {
+                what: what(),
+                series: series(),
+            },
+        };
+        self.refuse(fault, 1);
         false
     }
 
-    fn refuse(&mut self, fault: DataFault, count: u64) {
+    /// Those that are good; none is checked where exemplars are off, and each is counted all the same.
+    fn exemplars(
+        &mut self,
+        exemplars: Vec<v1::Exemplar>,
+        labels: &Labels,
+        exists: bool,
+        at: usize,
+    ) -> Vec<v1::Exemplar> {
+        if !self.limits.exemplars {
+            return exemplars;
+        }
+        let before = |seat: &Accepted| seat.exemplars.iter().map(|known| known.timestamp).max();
+        let in_batch = self.out.accepted.get(at).and_then(before);
+        let mut newest = self.state.newest_exemplar(labels).max(in_batch);
+        let mut good = Vec::new();
+        for exemplar in exemplars {
+            let kind = if !exists {
+                "exemplars not ingested because series not already present"
+            } else if newest.is_some_and(|newest| exemplar.timestamp < newest) {
+                "out of order exemplar"
+            } else {
+                newest = Some(exemplar.timestamp);
+                good.push(exemplar);
+                continue;
+            };
+            self.refuse(
+                IngestFault::Exemplar {
+                    kind,
+                    timestamp: exemplar.timestamp,
+                    series: labels.clone(),
+                    exemplar: go::labels(&exemplar.labels),
+                },
+                0,
+            );
+        }
+        good
+    }
+
+    fn refuse(&mut self, fault: IngestFault, count: u64) {
         self.out.refused += count;
         self.out.first_fault.get_or_insert(fault);
     }
 }
 
-fn unix_ms(moment: SystemTime) -> i64 {
+pub(super) fn unix_ms(moment: SystemTime) -> i64 {
     let since = moment.duration_since(SystemTime::UNIX_EPOCH).map(millis);
     since.unwrap_or_else(|before| -millis(before.duration()))
 }
 
-fn millis(duration: Duration) -> i64 {
+pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn rfc3339(timestamp: i64) -> String {
-    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(timestamp) * 1_000_000).ok();
-    moment
-        .and_then(|moment| moment.format(&Rfc3339).ok())
-        .unwrap_or_else(|| timestamp.to_string())
 }

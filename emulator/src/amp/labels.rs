@@ -2,25 +2,33 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{config::AmpConfig, proto::v1};
+use prost::Message;
+
+use super::{config::AmpConfig, go, limits::Limits, proto::v1};
 
 /// A sorted label set. Cloning shares it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Labels(Arc<[(String, String)]>);
 
-/// Why a label set is refused. The texts are Cortex'.
+/// Why a label set is refused. The texts are Cortex', which shows at most 200 characters of each quoted part.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum LabelFault {
     #[error("sample missing metric name")]
     NoName,
-    #[error("sample invalid metric name: {0:?}")]
+    #[error("sample invalid metric name: {}", go::quoted_start(.0))]
     BadName(String),
-    #[error("sample invalid label: {label:?} metric {series:?}")]
+    #[error(
+        "sample invalid label: {} metric {}",
+        go::quoted_start(label),
+        go::quoted_start(series)
+    )]
     BadLabel { label: String, series: String },
-    #[error("duplicate label name: {label:?} metric {series:?}")]
+    #[error(
+        "duplicate label name: {} metric {}",
+        go::quoted_start(label),
+        go::quoted_start(series)
+    )]
     Duplicate { label: String, series: String },
-    #[error("labels not sorted: {label:?} metric {series:?}")]
-    NotSorted { label: String, series: String },
     #[error("series has too many labels (actual: {actual}, limit: {limit}) series: '{series}'")]
     TooMany {
         actual: usize,
@@ -28,7 +36,27 @@ pub(super) enum LabelFault {
         series: String,
     },
     #[error(
-        "labels size bytes exceeded for metric (actual: {actual}, limit: {limit}) metric: {series:?}"
+        "label name too long for metric (actual: {}, limit: {limit}) metric: {} label name: {}",
+        label.len(), go::quoted_start(series), go::quoted_start(label)
+    )]
+    NameTooLong {
+        limit: usize,
+        label: String,
+        series: String,
+    },
+    #[error(
+        "label value too long for metric (actual: {}, limit: {limit}) metric: {} label name: {} label value: {}",
+        value.len(), go::quoted_start(series), go::quoted_start(label), go::quoted_start(value)
+    )]
+    ValueTooLong {
+        limit: usize,
+        label: String,
+        value: String,
+        series: String,
+    },
+    #[error(
+        "labels size bytes exceeded for metric (actual: {actual}, limit: {limit}) metric: {}",
+        go::quoted_start(series)
     )]
     TooLarge {
         actual: usize,
@@ -61,57 +89,77 @@ impl Labels {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Accepts only what may become a series. Labels without a value are as good as absent, and dropped.
-    pub(super) fn accept(raw: Vec<v1::Label>, config: &AmpConfig) -> Result<Self, LabelFault> {
+    /// Accepts only what may become a series, in the engine's order of checks. Labels without a value are as good as
+    /// absent, and dropped; the others are sorted.
+    pub(super) fn accept(
+        mut raw: Vec<v1::Label>,
+        config: &AmpConfig,
+        limits: &Limits,
+    ) -> Result<Self, LabelFault> {
+        let Some(name) = raw.iter().find(|label| label.name == "__name__") else {
+            return Err(LabelFault::NoName);
+        };
+        if !is_identifier(&name.value, true) {
+            return Err(LabelFault::BadName(name.value.clone()));
+        }
+        raw.retain(|label| !label.value.is_empty());
+        raw.sort_by(|left, right| left.name.cmp(&right.name));
+        // Each label's own message: its tags and lengths count too.
+        let bytes: usize = raw.iter().map(Message::encoded_len).sum();
         let pairs: Vec<(String, String)> = raw
             .into_iter()
-            .filter(|label| !label.value.is_empty())
             .map(|label| (label.name, label.value))
             .collect();
         let labels = Self(pairs.into());
-        let Some(name) = labels.get("__name__") else {
-            return Err(LabelFault::NoName);
-        };
-        if !is_identifier(name, true) {
-            return Err(LabelFault::BadName(name.to_owned()));
-        }
+        let series = || go::metric(labels.iter());
+
         let (actual, limit) = (labels.0.len(), config.max_labels);
         if actual > limit {
             return Err(LabelFault::TooMany {
                 actual,
                 limit,
-                series: labels.to_string(),
+                series: series(),
             });
         }
+        let over = |text: &str, limit: Option<usize>| limit.filter(|limit| text.len() > *limit);
         let mut before: Option<&str> = None;
-        for (name, _) in labels.iter() {
-            let texts = || (name.to_owned(), labels.to_string());
+        for (name, value) in labels.iter() {
+            let (label, series) = (|| name.to_owned(), &series);
             if !is_identifier(name, false) {
-                let (label, series) = texts();
-                return Err(LabelFault::BadLabel { label, series });
+                return Err(LabelFault::BadLabel {
+                    label: label(),
+                    series: series(),
+                });
+            }
+            if let Some(limit) = over(name, limits.max_label_name_length) {
+                return Err(LabelFault::NameTooLong {
+                    limit,
+                    label: label(),
+                    series: series(),
+                });
+            }
+            if let Some(limit) = over(value, limits.max_label_value_length) {
+                return Err(LabelFault::ValueTooLong {
+                    limit,
+                    label: label(),
+                    value: value.to_owned(),
+                    series: series(),
+                });
             }
             if before == Some(name) {
-                let (label, series) = texts();
-                return Err(LabelFault::Duplicate { label, series });
-            }
-            if before > Some(name) {
-                let (label, series) = texts();
-                return Err(LabelFault::NotSorted { label, series });
+                return Err(LabelFault::Duplicate {
+                    label: label(),
+                    series: series(),
+                });
             }
             before = Some(name);
         }
-        let (actual, limit) = (
-            labels
-                .iter()
-                .map(|(name, value)| name.len() + value.len())
-                .sum(),
-            config.max_label_bytes,
-        );
+        let (actual, limit) = (bytes, config.max_label_bytes);
         if actual > limit {
             return Err(LabelFault::TooLarge {
                 actual,
                 limit,
-                series: labels.to_string(),
+                series: series(),
             });
         }
         Ok(labels)
@@ -131,12 +179,7 @@ impl Labels {
 impl fmt::Display for Labels {
     /// `{__name__="up", job="x"}`, as the ingesters' error texts show a series.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("{")?;
-        for (index, (name, value)) in self.iter().enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}{name}={value:?}")?;
-        }
-        f.write_str("}")
+        f.write_str(&go::label_set(self.iter()))
     }
 }
 
@@ -159,16 +202,21 @@ mod tests {
             max_label_bytes: 100,
             ..AmpConfig::default()
         };
+        let limits = Limits {
+            max_label_name_length: Some(20),
+            max_label_value_length: Some(70),
+            ..Limits::default()
+        };
         let raw = pairs.iter().map(|(name, value)| v1::Label {
             name: (*name).into(),
             value: (*value).into(),
         });
-        Labels::accept(raw.collect(), &config).map_err(|fault| fault.to_string())
+        Labels::accept(raw.collect(), &config, &limits).map_err(|fault| fault.to_string())
     }
 
     #[test]
-    fn accepts_a_series_and_drops_empty_labels() {
-        let labels = accept(&[("__name__", "job:up"), ("gone", ""), ("job", "a\"b")]).unwrap();
+    fn accepts_a_series_sorts_it_and_drops_empty_labels() {
+        let labels = accept(&[("job", "a\"b"), ("gone", ""), ("__name__", "job:up")]).unwrap();
         assert_eq!(
             labels,
             Labels::new([("job", "a\"b"), ("__name__", "job:up")])
@@ -178,30 +226,29 @@ mod tests {
 
     #[test]
     fn refuses_with_cortex_texts() {
-        let long = "x".repeat(100);
-        let cases: [(&[(&str, &str)], &str); 10] = [
+        let (long, longer) = ("x".repeat(60), "x".repeat(71));
+        let too_long = format!(
+            r#"label value too long for metric (actual: 71, limit: 70) metric: "up{{a=\"{longer}\"}}" label name: "a" label value: "{longer}""#
+        );
+        let cases: [(&[(&str, &str)], &str); 11] = [
             (&[], "sample missing metric name"),
             (&[("job", "x")], "sample missing metric name"),
-            (&[("__name__", "")], "sample missing metric name"),
+            (&[("__name__", "")], r#"sample invalid metric name: """#),
             (
-                &[("__name__", "1up")],
-                "sample invalid metric name: \"1up\"",
+                &[("__name__", "bad name\u{1}")],
+                r#"sample invalid metric name: "bad name\x01""#,
             ),
             (
-                &[("__name__", "up"), ("a-b", "x")],
-                "sample invalid label: \"a-b\" metric ",
+                &[("__name__", "m"), ("bad-label", "v")],
+                r#"sample invalid label: "bad-label" metric "m{bad-label=\"v\"}""#,
             ),
             (
                 &[("__name__", "up"), ("a:b", "x")],
-                "sample invalid label: \"a:b\" metric ",
+                r#"sample invalid label: "a:b" metric "up{a:b=\"x\"}""#,
             ),
             (
-                &[("__name__", "up"), ("a", "x"), ("a", "y")],
-                "duplicate label name: \"a\" metric ",
-            ),
-            (
-                &[("__name__", "up"), ("b", "x"), ("a", "y")],
-                "labels not sorted: \"a\" metric ",
+                &[("__name__", "m"), ("a", "1"), ("b", ""), ("a", "2")],
+                r#"duplicate label name: "a" metric "m{a=\"1\", a=\"2\"}""#,
             ),
             (
                 &[
@@ -211,16 +258,26 @@ mod tests {
                     ("c", "x"),
                     ("d", "x"),
                 ],
-                "series has too many labels (actual: 5, limit: 4) series: '{__name__=\"up\"",
+                r#"series has too many labels (actual: 5, limit: 4) series: 'up{a="x", b="x", c="x", d="x"}'"#,
             ),
             (
-                &[("__name__", "up"), ("a", &long)],
-                "labels size bytes exceeded for metric (actual: 111, limit: 100)",
+                &[("__name__", "up"), ("nnnnnnnnnnnnnnnnnnnnn", "x")],
+                "label name too long for metric (actual: 21, limit: 20) metric: \
+                 \"up{nnnnnnnnnnnnnnnnnnnnn=\\\"x\\\"}\" label name: \"nnnnnnnnnnnnnnnnnnnnn\"",
+            ),
+            (&[("__name__", "up"), ("a", &longer)], &too_long),
+            (
+                &[
+                    ("__name__", "up"),
+                    ("a", &long),
+                    ("b", "twenty characters xx"),
+                ],
+                "labels size bytes exceeded for metric (actual: 104, limit: 100) metric: \"up{a=\\\"xxxx",
             ),
         ];
         for (pairs, expected) in cases {
             let text = accept(pairs).unwrap_err();
-            assert!(text.starts_with(expected), "{text}");
+            assert!(text.starts_with(expected), "{text}\n{expected}");
         }
     }
 }

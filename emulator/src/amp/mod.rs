@@ -1,8 +1,8 @@
 //! AMP's side of the stand-in: one workspace's remote-write endpoint, and its query API.
 //!
 //! ```text
-//! request ─▶ route ─▶ size ─▶ signature ─▶ permission ─▶ workspace ─┬─▶ schema ─▶ decode ─▶ judge ─▶ [forward] ─▶ store
-//!                                                                   └─▶ query ─▶ a real Prometheus
+//! request ─▶ route ─▶ size ─▶ rate ─▶ signature ─▶ permission ─▶ workspace ─┬─▶ write (the engine) ─▶ store
+//!                                                                          └─▶ query ─▶ a real Prometheus
 //! ```
 //!
 //! [`Amp::handle`] takes a whole request and AMP's own time and gives the whole answer; sockets, TLS and scripted faults
@@ -12,24 +12,33 @@
 //!
 //! Signatures are verified by the crate's own `sigv4`.
 
+mod answers;
+mod bucket;
 mod config;
 mod content;
 mod decode;
+mod distributor;
+mod elections;
 mod forward;
+mod go;
+mod histogram;
 mod judge;
 mod labels;
+mod limits;
 mod prometheus;
 /// The messages that AMP takes.
 pub use remote_write_proto as proto;
 mod query;
 mod refusal;
 mod series;
+mod series_limits;
 mod store;
+mod write;
 
 use std::{
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::SystemTime,
@@ -40,16 +49,14 @@ use http::{HeaderValue, Method, Request, Response, header};
 use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
 
 pub use self::{
+    answers::EngineAnswer,
     config::AmpConfig,
     labels::Labels,
+    limits::{HaTracker, LabelSetLimit, Limits, Rate, RemoteWrite2},
     series::Series,
     store::{Stats, Store},
 };
-use self::{
-    content::Schema,
-    query::Question,
-    refusal::{Refusal, Written},
-};
+use self::{bucket::TokenBucket, elections::Elections, query::Question, refusal::Refusal};
 use crate::{
     sessions::{Session, Sessions},
     sigv4::Verifier,
@@ -72,10 +79,21 @@ struct Inner {
     query_roles: RwLock<Vec<String>>,
     sessions: Sessions,
     store: Store,
+    limits: RwLock<Limits>,
+    state: Mutex<State>,
     /// Held from judging to storing, across forwarding: nothing may be stored in between.
     ingest: tokio::sync::Mutex<()>,
     requests: AtomicU64,
     seed: RandomState,
+}
+
+/// What the instance remembers between requests, beside what is stored.
+#[derive(Debug, Default)]
+struct State {
+    requests: TokenBucket,
+    ingestion: TokenBucket,
+    native_histograms: TokenBucket,
+    elections: Elections,
 }
 
 impl Amp {
@@ -84,6 +102,8 @@ impl Amp {
         Self(Arc::new(Inner {
             allowed_roles: RwLock::new(config.allowed_roles.clone()),
             query_roles: RwLock::new(config.query_roles.clone()),
+            limits: RwLock::new(config.limits.clone()),
+            state: Mutex::default(),
             config,
             sessions,
             store: Store::default(),
@@ -121,6 +141,34 @@ impl Amp {
             .unwrap_or_else(PoisonError::into_inner) = roles.into_iter().collect();
     }
 
+    /// The limits and the behavior of the instance as they are now.
+    pub fn limits(&self) -> Limits {
+        let limits = self.0.limits.read();
+        limits.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on these limits hold. Token buckets are full again, and nobody is elected.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.lock() = State::default();
+        let mut held = self
+            .0
+            .limits
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *held = limits;
+    }
+
+    /// The same with some of them changed.
+    pub fn change_limits(&self, change: impl FnOnce(&mut Limits)) {
+        let mut limits = self.limits();
+        change(&mut limits);
+        self.set_limits(limits);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Answers one request as of `now`. Dropped before it is done, it has stored nothing, though a real Prometheus
     /// behind it may have.
     pub async fn handle(&self, now: SystemTime, request: Request<Bytes>) -> Response<Bytes> {
@@ -142,6 +190,11 @@ impl Amp {
         if request.body().len() > config.max_request_bytes {
             return Err(Refusal::TooLong);
         }
+        if let Some(rate) = self.limits().request_rate
+            && !self.lock().requests.take(rate, 1, now)
+        {
+            return Err(Refusal::Throttled);
+        }
         if request.headers().contains_key(TENANT_HEADER) {
             return Err(Refusal::ForbiddenHeader(TENANT_HEADER));
         }
@@ -156,11 +209,7 @@ impl Amp {
             return Err(Refusal::NoWorkspace);
         }
         match operation {
-            Operation::Write => {
-                let schema = content::schema(request.headers())?;
-                let written = self.ingest(now, schema, request.body()).await?;
-                Ok(refusal::accepted(written))
-            }
+            Operation::Write => self.write(now, request.headers(), request.body()).await,
             Operation::Ask(question) => {
                 Ok(question.ask(config.forward_to.as_deref(), request).await?)
             }
@@ -191,32 +240,6 @@ impl Amp {
             resource,
             by_session_policy: by_role,
         })
-    }
-
-    async fn ingest(
-        &self,
-        now: SystemTime,
-        schema: Schema,
-        body: &[u8],
-    ) -> Result<Option<Written>, Refusal> {
-        let config = &self.0.config;
-        let batch = decode::decode(schema, body)?;
-        let _alone = self.0.ingest.lock().await;
-        let mut judgement = judge::judge(batch, &self.0.store.lock(), config, now);
-        if let Some(url) = &config.forward_to {
-            forward::forward(url, &judgement).await?;
-        }
-        let written = (config.report_written && schema == Schema::V2).then_some(judgement.written);
-        let fault = judgement.first_fault.take();
-        self.0.store.lock().commit(judgement, body.len());
-        match fault {
-            None => Ok(written),
-            Some(fault) => Err(Refusal::BadData {
-                status: fault.status(config),
-                message: fault.to_string(),
-                written,
-            }),
-        }
     }
 
     fn stamp(&self, now: SystemTime, response: &mut Response<Bytes>) {

@@ -3,20 +3,36 @@
 //! Two layers answer, and they speak differently. The AWS layer in front (routes, signatures, permissions, sizes) sends
 //! JSON with `x-amzn-ErrorType`, `message` mostly lower case but capital where IAM or AMP itself writes it. The ingest
 //! layer behind it is Cortex' and sends plain text that ends in a line feed. Senders and proxies that classify by body
-//! meet both.
+//! meet both. The engine's `-Written` headers stand on whatever it answers to a version 2 batch that it could read, 400,
+//! 429 and 500 included.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use super::query::QueryError;
+use super::{answers::plain, proto::v1, query::QueryError};
 use crate::sigv4::SignatureFault;
 
-/// How many samples, histograms and exemplars of a batch are stored now (also if they had been before).
+/// How many samples, histograms and exemplars of a batch the engine calls written: those that passed the distributor, and
+/// none where an ingester refused one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) samples: u64,
     pub(super) histograms: u64,
     pub(super) exemplars: u64,
+}
+
+impl Written {
+    /// Counts one series' parts.
+    pub(super) fn add(
+        &mut self,
+        samples: &[v1::Sample],
+        histograms: &[v1::Histogram],
+        exemplars: &[v1::Exemplar],
+    ) {
+        self.samples += samples.len() as u64;
+        self.histograms += histograms.len() as u64;
+        self.exemplars += exemplars.len() as u64;
+    }
 }
 
 /// Why a request is not answered with 200.
@@ -30,6 +46,9 @@ pub(super) enum Refusal {
     ForbiddenHeader(&'static str),
     #[error("Request Too Long")]
     TooLong,
+    /// Too many requests for AWS' front door.
+    #[error("Rate exceeded")]
+    Throttled,
     #[error(transparent)]
     Signature(#[from] SignatureFault),
     #[error(
@@ -51,9 +70,9 @@ pub(super) enum Refusal {
     /// Neither snappy nor protobuf, or a schema's own rules broken: nothing of it was stored.
     #[error("{0}")]
     Malformed(String),
-    /// At least one sample was refused; the good ones are stored.
+    /// What the engine answers once it has read the request. With a 400 of its own it stores the good samples.
     #[error("{message}")]
-    BadData {
+    Engine {
         status: StatusCode,
         message: String,
         written: Option<Written>,
@@ -66,9 +85,10 @@ pub(super) enum Refusal {
     Query(#[from] super::query::QueryError),
 }
 
-/// 200, as AMP gives it: an empty body.
-pub(super) fn accepted(written: Option<Written>) -> Response<Bytes> {
+/// A batch is stored: an empty body.
+pub(super) fn accepted(status: StatusCode, written: Option<Written>) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
     push_written(response.headers_mut(), written);
     response
 }
@@ -94,6 +114,12 @@ impl Refusal {
             Self::TooLong => json(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "RequestEntityTooLargeException",
+                "message",
+                &text,
+            ),
+            Self::Throttled => json(
+                StatusCode::TOO_MANY_REQUESTS,
+                "ThrottlingException",
                 "message",
                 &text,
             ),
@@ -131,11 +157,15 @@ impl Refusal {
                 "message",
                 &text,
             ),
-            Self::UnsupportedMedia(_) => plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text, None),
-            Self::Malformed(_) => plain(StatusCode::BAD_REQUEST, &text, None),
-            Self::BadData {
+            Self::UnsupportedMedia(_) => plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text),
+            Self::Malformed(_) => plain(StatusCode::BAD_REQUEST, &text),
+            Self::Engine {
                 status, written, ..
-            } => plain(status, &text, written),
+            } => {
+                let mut response = plain(status, &text);
+                push_written(response.headers_mut(), written);
+                response
+            }
         }
     }
 }
@@ -149,22 +179,6 @@ fn json(status: StatusCode, kind: &'static str, key: &str, message: &str) -> Res
         HeaderValue::from_static("application/json"),
     );
     headers.insert("x-amzn-errortype", HeaderValue::from_static(kind));
-    response
-}
-
-fn plain(status: StatusCode, message: &str, written: Option<Written>) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(format!("{message}\n")));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    headers.insert(
-        "x-content-type-options",
-        HeaderValue::from_static("nosniff"),
-    );
-    push_written(headers, written);
     response
 }
 

@@ -44,6 +44,8 @@ pub(super) struct State {
     series: HashMap<Labels, Series>,
     metadata: BTreeMap<String, v1::MetricMetadata>,
     newest: Option<i64>,
+    /// The time of each series' latest exemplar.
+    exemplars: HashMap<Labels, i64>,
     stats: Stats,
 }
 
@@ -96,6 +98,15 @@ impl State {
         self.series.get(labels)
     }
 
+    pub(super) fn all_series(&self) -> impl Iterator<Item = (&Labels, &Series)> {
+        self.series.iter()
+    }
+
+    /// The latest exemplar of a series.
+    pub(super) fn newest_exemplar(&self, labels: &Labels) -> Option<i64> {
+        self.exemplars.get(labels).copied()
+    }
+
     pub(super) fn series_count(&self) -> usize {
         self.series.len()
     }
@@ -117,6 +128,12 @@ impl State {
             stats.samples += accepted.fresh.samples.len() as u64;
             stats.histograms += accepted.fresh.histograms.len() as u64;
             stats.exemplars += accepted.exemplars.len() as u64;
+            let exemplars = accepted.exemplars.iter();
+            if let Some(newest) = exemplars.map(|exemplar| exemplar.timestamp).max() {
+                let known = self.exemplars.entry(accepted.labels.clone());
+                let known = known.or_insert(newest);
+                *known = newest.max(*known);
+            }
             if accepted.fresh.is_empty() {
                 continue;
             }

@@ -75,6 +75,19 @@ impl Controls {
         }
     }
 
+    /// The AMP of a workspace by its id, or the first one.
+    pub(crate) fn amp_of(&self, workspace: Option<&str>) -> Option<&Amp> {
+        match workspace {
+            None => Some(&self.amp),
+            Some(id) if id == self.amp_config.workspace_id => Some(&self.amp),
+            Some(id) => self
+                .others
+                .iter()
+                .find(|other| other.id() == id)
+                .map(Workspace::amp),
+        }
+    }
+
     pub(super) fn journal(&self, target: Target) -> &Journal {
         &self.line(target).journal
     }

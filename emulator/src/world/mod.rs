@@ -36,7 +36,7 @@ pub(crate) use self::controls::Controls;
 use self::controls::Line;
 pub use self::workspace::Workspace;
 use crate::admin::Admin;
-use crate::amp::{Amp, Store};
+use crate::amp::{Amp, Limits, Store};
 use crate::clock::Clock;
 use crate::entra::Entra;
 use crate::fault::Faults;
@@ -497,6 +497,12 @@ impl World {
     #[must_use]
     pub fn amp(&self) -> &Amp {
         &self.controls.amp
+    }
+
+    /// Changes limits and behavior of AMP's instance; see [`Limits`]. Those of another workspace are changed by its
+    /// [`Workspace::amp`].
+    pub fn change_limits(&self, change: impl FnOnce(&mut Limits)) {
+        self.controls.amp.change_limits(change);
     }
 
     /// What AMP stored.
