@@ -416,6 +416,15 @@ impl Verdict {
         }
     }
 
+    /// The same, with more said where it is about AMP's limit on a request.
+    #[must_use]
+    pub fn about(mut self, says: impl FnOnce(&str) -> String) -> Self {
+        if let Self::TooLargeForAmp { said, .. } = &mut self {
+            *said = says(said);
+        }
+        self
+    }
+
     /// The same, where AMP says that it wrote this over all parts.
     #[must_use]
     pub fn with_written(mut self, all: Written) -> Self {

@@ -339,7 +339,7 @@ impl Families {
 
 fn lost(c: &mut Catalogue<'_>, what: &str) -> Family<Reason, Counter> {
     c.counter(
-        format!("amp_sidecar_lost_{what}_total"),
+        format!("amp_sidecar_{what}_in_refused_batches_total"),
         format!(
             "{what} in batches that were refused for good, at most: AMP stores the good ones of the same request"
         ),

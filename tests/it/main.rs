@@ -34,6 +34,7 @@ mod metrics;
 mod namespace;
 mod network;
 mod only_ours_is_signed;
+mod progress;
 mod prometheus;
 mod proxies;
 mod reading;

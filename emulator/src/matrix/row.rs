@@ -286,7 +286,10 @@ impl Shown {
 
     /// Samples counted as lost for this reason.
     pub(super) fn lost(reason: &'static str) -> Self {
-        Self::Moved("amp_sidecar_samples_in_refused_batches_total", Some(("reason", reason)))
+        Self::Moved(
+            "amp_sidecar_samples_in_refused_batches_total",
+            Some(("reason", reason)),
+        )
     }
 }
 

@@ -204,7 +204,12 @@ impl Delivery {
                         .refused(RefusalReason::Exemplar.name(), &exemplars);
                     verdict
                 }
-                ReplyClass::TooLarge(verdict, _) if payload.is_indivisible => verdict,
+                ReplyClass::TooLarge(verdict, _) if payload.is_indivisible => {
+                    let len = payload.frames.len();
+                    verdict.about(|said| {
+                        format!("a single series of {len} bytes, which cannot be cut: {said}")
+                    })
+                }
                 ReplyClass::TooLarge(_, shown) => {
                     let packed = payload.frames.len();
                     let unpacked = inspect::unpacked_len(&payload.frames.contiguous()).ok();

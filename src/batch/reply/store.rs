@@ -186,7 +186,8 @@ fn without_prefix(text: &str) -> (Option<&str>, &str) {
 /// `(449780 vs 300000)`
 fn compared(sizes: &str) -> ShownLimit {
     let read = || {
-        let (size, limit) = sizes.strip_prefix('(')?.split_once(" vs ")?;
+        let (size, limit) = sizes.strip_prefix('(')?.split_once(" vs")?;
+        let limit = limit.trim_start_matches(['.', ' ']);
         let (limit, _) = limit.split_once(')')?;
         Some((number(size)?, number(limit)?))
     };
@@ -244,7 +245,7 @@ mod tests {
         );
         assert_eq!(
             shown(&format!(
-                "{inner}trying to send message larger than max (5000 vs 4000)"
+                "{inner}trying to send message larger than max (5000 vs. 4000)"
             )),
             Some((None, Some(4000)))
         );
