@@ -103,6 +103,23 @@ fn the_code_is_found_in_the_words_and_an_unknown_one_is_shown_as_it_is() {
 }
 
 #[test]
+fn a_rate_that_was_exceeded_is_named_and_passes() {
+    let not_json = Answer::new(StatusCode::TOO_MANY_REQUESTS, None, b"slow down".to_vec());
+    let not_json = entra("https://x/").read(&not_json, &assertion());
+    for error in [
+        refusal(429, 90_024, "x"),
+        refusal(400, 90_055, "There are too many incoming requests"),
+        not_json.unwrap_err(),
+    ] {
+        assert_eq!(
+            (error.name(), error.pace()),
+            ("entra_throttled", Pace::Soon)
+        );
+        assert!(error.to_string().contains("it passes by itself"), "{error}");
+    }
+}
+
+#[test]
 fn an_assertion_that_is_said_back_is_withheld() {
     let assertion = assertion();
     let words = format!("what is {}", assertion.expose());
