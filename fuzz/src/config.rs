@@ -76,6 +76,7 @@ fn write(yaml: &str) -> String {
 fn read(flags: &HashMap<&str, &str>, env: &HashMap<&str, &str>) -> Result<Config, Rejected> {
     let around = Surroundings {
         env: &|name| env.get(name).map(|value| (*value).to_owned()),
+        variables: env.keys().map(|name| (*name).to_owned()).collect(),
         memory_limit: Some(128 << 20),
         pod_namespace: Some("monitoring".to_owned()),
         stdout_is_terminal: false,

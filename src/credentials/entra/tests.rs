@@ -14,7 +14,7 @@ fn entra(authority: &str) -> Entra {
         scope: "api://amp/.default".to_owned(),
     };
     let caller = Caller::new(
-        &std::sync::Arc::new(crate::tls::client(&[]).unwrap()),
+        &crate::tls::Trust::new(&[]).unwrap(),
         &crate::config::Network::default(),
     )
     .unwrap();
