@@ -140,3 +140,79 @@ fn say(files: &[CaFile], bundles: &[Bundle]) {
 }
 
 const REMEDY: &str = "write a PEM file with the certificates that are to be trusted; it is read again when it changes";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use crate::config::Network;
+    use crate::dial::Dialer;
+
+    /// Answers every request over TLS; its address, and what it has to be trusted by.
+    async fn server() -> (String, CertificateDer<'static>) {
+        let key = KeyPair::generate().unwrap();
+        let names = vec!["127.0.0.1".to_owned()];
+        let certificate = CertificateParams::new(names).unwrap().self_signed(&key);
+        let root = certificate.unwrap().der().clone();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![root.clone()],
+                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            )
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (tcp, _) = listener.accept().await.unwrap();
+                let Ok(mut tls) = acceptor.accept(tcp).await else {
+                    continue;
+                };
+                let mut request = [0; 1024];
+                // Whoever only dials has gone.
+                if tls.read(&mut request).await.is_ok_and(|read| read > 0) {
+                    let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+                    tls.write_all(answer).await.unwrap_or_default();
+                    tls.shutdown().await.unwrap_or_default();
+                }
+            }
+        });
+        (format!("https://{address}/"), root)
+    }
+
+    #[tokio::test]
+    async fn roots_that_come_and_go_count_for_the_next_connection() {
+        let (url, root) = server().await;
+        let trust = Trust::new(&[]).unwrap();
+        let dialer = Dialer::new(&url.parse().unwrap(), &Network::default(), &trust).unwrap();
+        let http = HttpClient::new(&trust, || {
+            reqwest::Client::builder()
+                .no_proxy()
+                .pool_max_idle_per_host(0)
+        });
+        let http = http.unwrap();
+        for (roots, trusted) in [
+            (vec![], false),
+            (vec![root.clone()], true),
+            // Neither is a session of before resumed.
+            (vec![], false),
+        ] {
+            trust.replace(&roots).unwrap();
+            for _ in 0..2 {
+                assert_eq!(dialer.dial().await.is_ok(), trusted);
+                assert_eq!(http.get().get(&url).send().await.is_ok(), trusted);
+            }
+        }
+        assert!(trust.replace(&[vec![0].into()]).is_err());
+    }
+}
