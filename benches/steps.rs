@@ -12,7 +12,6 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use amp_sidecar::batch::Payload;
@@ -205,8 +204,8 @@ fn judged(
 // === credentials ===
 
 fn sts_answer(times: u32) -> Done {
-    let tls = Arc::new(tls::client(&[])?);
-    let caller = Caller::new(&tls, &Network::default())?;
+    let trust = tls::Trust::new(&[])?;
+    let caller = Caller::new(&trust, &Network::default())?;
     let endpoint = "https://sts.eu-central-1.amazonaws.com/".parse()?;
     let sts = Sts::new(endpoint, "eu-central-1".to_owned(), caller, Clock::system());
     let session = RoleSession {

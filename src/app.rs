@@ -14,13 +14,14 @@ use tokio::time::Instant;
 use crate::admin::Admin;
 use crate::browser::Names;
 use crate::clock::Clock;
-use crate::config::{Config, Drain};
+use crate::config::{CaFile, Config, Drain};
 use crate::door::{Door, DoorError};
-use crate::faults::{CONNECTIONS, DOOR, SPANS, Watch};
+use crate::faults::{CONNECTIONS, DOOR, SPANS, TRUST, Watch};
 use crate::listener::{self, Accept};
 use crate::reload::{ReloadError, Reloader};
 use crate::status::flow;
 use crate::telemetry::Telemetry;
+use crate::tls;
 use crate::traces::{Exporting, Traces, TracesError};
 use crate::workspace::{Outside, Way};
 
@@ -72,6 +73,7 @@ pub struct App<L = TcpListener> {
     draining: watch::Sender<bool>,
     drain: Drain,
     exporting: Option<Exporting>,
+    collector_files: Vec<CaFile>,
     clock: Clock,
 }
 
@@ -143,6 +145,7 @@ impl<L: Accept> App<L> {
         };
         let telemetry = Arc::new(telemetry);
         let drain = config.drain.clone();
+        let collector_files = config.ca_files_of_collector();
         let door = Arc::new(Door::open(&config.door)?);
         let (shown, shared) = (Arc::clone(&telemetry), Arc::clone(&door));
         let names = Names {
@@ -168,6 +171,7 @@ impl<L: Accept> App<L> {
             draining,
             drain,
             exporting,
+            collector_files,
             clock,
         })
     }
@@ -186,6 +190,12 @@ impl<L: Accept> App<L> {
         let journal = self.admin.telemetry.faults();
         let watch = |subject| Watch::over(subject, None, journal, &self.clock);
         let rotations = tokio::spawn(Arc::clone(&self.door).follow(watch(&DOOR)));
+        let roots = tokio::spawn(self.reloader.clone().follow_roots(watch(&TRUST)));
+        let collector_roots = self.exporting.as_ref().map(|exporting| {
+            let (files, trust) = (self.collector_files.clone(), exporting.trust().clone());
+            let (files, trust) = (move || files.clone(), move |roots: &_| trust.replace(roots));
+            tokio::spawn(tls::follow(files, trust, "collector_ca", watch(&TRUST)))
+        });
         let steps = tokio::spawn(flow::follow(Arc::clone(&router)));
         let connections = |listener| self.admin.telemetry.connections(listener);
         let senders = tokio::spawn(listener::serve(
@@ -234,6 +244,8 @@ impl<L: Accept> App<L> {
         stop_admin.send_replace(true);
         admin.abort();
         rotations.abort();
+        roots.abort();
+        collector_roots.inspect(|task| task.abort());
         steps.abort();
         let (in_flight, after) = router.senders.counted();
         tracing::info!(

@@ -18,7 +18,6 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Uri;
@@ -29,6 +28,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::config::{Network, Proxy};
 use crate::resolve::Resolver;
+use crate::tls::Trust;
 use stream::Io;
 pub use stream::{Meter, Stream, unsent};
 pub use tunnel::ProxyError;
@@ -64,7 +64,7 @@ struct Tunnel {
 /// Where one TCP connection goes, and whether TLS is spoken there.
 struct Place {
     resolver: Resolver,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<(Trust, ServerName<'static>)>,
 }
 
 impl fmt::Debug for Place {
@@ -120,10 +120,10 @@ pub enum DialError {
 impl Dialer {
     /// For the host of this URL; `None` where it has none, which a checked configuration cannot have.
     #[must_use]
-    pub fn new(url: &Uri, network: &Network, tls: &Arc<rustls::ClientConfig>) -> Option<Self> {
-        let endpoint = Place::of(url, tls)?;
+    pub fn new(url: &Uri, network: &Network, trust: &Trust) -> Option<Self> {
+        let endpoint = Place::of(url, trust)?;
         let proxy = match network.proxy_for(url) {
-            Some(proxy) => Some(Tunnel::new(proxy, url, &endpoint, tls)?),
+            Some(proxy) => Some(Tunnel::new(proxy, url, &endpoint, trust)?),
             None => None,
         };
         Some(Self { endpoint, proxy })
@@ -163,15 +163,10 @@ impl Dial for Dialer {
 // === impl Tunnel ===
 
 impl Tunnel {
-    fn new(
-        proxy: &Proxy,
-        url: &Uri,
-        endpoint: &Place,
-        tls: &Arc<rustls::ClientConfig>,
-    ) -> Option<Self> {
+    fn new(proxy: &Proxy, url: &Uri, endpoint: &Place, trust: &Trust) -> Option<Self> {
         let target = format!("{}:{}", url.host()?, endpoint.resolver.port());
         Some(Self {
-            place: Place::of(&proxy.url, tls)?,
+            place: Place::of(&proxy.url, trust)?,
             shown: proxy.to_string(),
             target: target.parse().ok()?,
             authorization: proxy.authorization.clone(),
@@ -195,13 +190,13 @@ impl Tunnel {
 // === impl Place ===
 
 impl Place {
-    fn of(url: &Uri, tls: &Arc<rustls::ClientConfig>) -> Option<Self> {
+    fn of(url: &Uri, trust: &Trust) -> Option<Self> {
         let encrypted = url.scheme_str() != Some("http");
         let host = url.host()?.trim_start_matches('[').trim_end_matches(']');
         let port = url.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
         let tls = if encrypted {
             let name = ServerName::try_from(host.to_owned()).ok()?;
-            Some((TlsConnector::from(Arc::clone(tls)), name))
+            Some((trust.clone(), name))
         } else {
             None
         };
@@ -225,10 +220,11 @@ impl Place {
 
     /// TLS over what leads here, where it is spoken here.
     async fn greet(&self, io: impl Io + 'static) -> Result<Stream, DialError> {
-        let Some((connector, name)) = &self.tls else {
+        let Some((trust, name)) = &self.tls else {
             return Ok(Stream::new(io));
         };
         let io: Box<dyn Io> = Box::new(io);
+        let connector = TlsConnector::from(trust.client());
         let greeted = connector.connect(name.clone(), io).await;
         greeted
             .map(Stream::encrypted)

@@ -121,6 +121,9 @@ impl Door {
             match read.and_then(|now| self.take(&now).map(|()| now)) {
                 Ok(now) => {
                     tracing::info!("certificate and tokens renewed");
+                    for skipped in now.skipped() {
+                        tracing::warn!(reason = skipped, "certificate skipped");
+                    }
                     before = Some(now);
                     faults.well();
                 }
@@ -165,7 +168,7 @@ fn server(keys: &Keys) -> Result<ServerConfig, rustls::Error> {
         None => builder.with_no_client_auth(),
         Some(authorities) => {
             let mut roots = RootCertStore::empty();
-            for authority in authorities {
+            for authority in &authorities.certificates {
                 roots.add(authority.clone())?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)

@@ -95,6 +95,15 @@ pub const DOOR: Subject = Subject {
     each_reason: true,
 };
 
+/// Files of certificates that are trusted and cannot be read.
+pub const TRUST: Subject = Subject {
+    begins: "trusted certificates were not reloaded, keeping the previous ones",
+    goes_on: "trusted certificates are still not reloaded, keeping the previous ones",
+    ends: "trusted certificates are read again",
+    quiet: None,
+    each_reason: true,
+};
+
 /// New configurations that are refused.
 pub const CONFIGURATION: Subject = Subject {
     begins: "the configuration was not reloaded, the old one serves on",

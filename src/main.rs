@@ -64,6 +64,9 @@ fn main() -> ExitCode {
         }
     };
     if only_show {
+        for warning in &config.warnings {
+            eprintln!("amp-sidecar: warning: {warning}");
+        }
         return show(&config.to_string());
     }
     // Before there is a second thread, which would stay outside.
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Some(held) => held.log(),
         None => tracing::info!("not sandboxed, as --sandbox off says"),
     }
+    config.log_warnings();
     match runtime().map(|runtime| runtime.block_on(run(config, read))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => cannot_start(&error),
@@ -206,6 +210,7 @@ fn surroundings() -> Surroundings<'static> {
     static POD: OnceLock<Option<String>> = OnceLock::new();
     Surroundings {
         env: &|name| std::env::var(name).ok(),
+        variables: variables(),
         memory_limit: memory_limit(),
         // A pod's never changes, and the sandbox would let a reload not read it.
         pod_namespace: POD
@@ -214,6 +219,14 @@ fn surroundings() -> Surroundings<'static> {
             .map(|text| text.trim().to_owned()),
         stdout_is_terminal: std::io::stdout().is_terminal(),
     }
+}
+
+/// The names of those that are ours by their form; what they hold is read by name.
+fn variables() -> Vec<String> {
+    std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with("AMP_SIDECAR_"))
+        .collect()
 }
 
 /// Of cgroup v2, else of v1; both show a huge number or a word where there is no limit.

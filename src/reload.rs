@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use tokio::sync::Notify;
 
 use crate::browser::Names;
@@ -21,6 +22,7 @@ use crate::door::Door;
 use crate::faults::{CONFIGURATION, STRAYS, Told, Watch};
 use crate::router::{Router, Routes};
 use crate::telemetry::Telemetry;
+use crate::tls;
 use crate::workspace::{Outside, Running, WorkspaceError};
 
 /// How often the file is looked at.
@@ -165,8 +167,7 @@ impl Reloader {
         }
         let routes = router.routes();
         let before = routes.workspaces();
-        let same_way = config.extra_roots == served.config.extra_roots
-            && config.network == served.config.network;
+        let same_way = config.network == served.config.network;
         let way = if same_way {
             None
         } else {
@@ -180,6 +181,14 @@ impl Reloader {
             clock,
             telemetry,
         )?;
+        if same_way && config.extra_roots != served.config.extra_roots {
+            served.way.replace_roots(&config.extra_roots)?;
+        }
+        for warning in &config.warnings {
+            if !served.config.warnings.contains(warning) {
+                tracing::warn!(reason = warning, "configuration warning");
+            }
+        }
         let (kept, started) = after
             .iter()
             .partition::<Vec<_>, _>(|one| before.iter().any(|other| Arc::ptr_eq(one, other)));
@@ -212,6 +221,21 @@ impl Reloader {
         }
         served.config = config;
         Ok(())
+    }
+
+    /// Trusts what the file of `--ca-bundle` holds, whenever that changes.
+    pub async fn follow_roots(self, faults: Watch) {
+        let files = || self.look(Config::ca_files);
+        let trust = |roots: &[CertificateDer<'static>]| {
+            let served = &self.0.served;
+            let mut served = served.lock().unwrap_or_else(PoisonError::into_inner);
+            if served.config.extra_roots != roots {
+                served.way.replace_roots(roots)?;
+                served.config.extra_roots = roots.to_vec();
+            }
+            Ok(())
+        };
+        tls::follow(files, trust, "ca_bundle", faults).await;
     }
 
     /// Reads again with `read` on every `hangup`, and whenever `file` holds something else than before.

@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use hyper::Uri;
+use rustls::pki_types::CertificateDer;
 use tokio::task::JoinHandle;
 
 use crate::batch::Pipeline;
@@ -24,7 +25,7 @@ use crate::query::Queries;
 use crate::sigv4::SigningError;
 use crate::status::Flow;
 use crate::telemetry::{Meters, Observed, Telemetry};
-use crate::tls;
+use crate::tls::Trust;
 
 /// A workspace that takes batches, and queries where they are allowed.
 #[derive(Debug)]
@@ -58,6 +59,12 @@ pub trait Outside: fmt::Debug + Send + Sync {
     /// Where the token is read.
     fn token_file(&self, identity: &Identity) -> Box<dyn Glance>;
 
+    /// Trusts these certificates beside the built-in ones from now on, for new connections.
+    ///
+    /// # Errors
+    /// Where one of them cannot be trusted; nothing is changed then.
+    fn replace_roots(&self, roots: &[CertificateDer<'static>]) -> Result<(), rustls::Error>;
+
     /// The same for another configuration.
     ///
     /// # Errors
@@ -69,7 +76,7 @@ pub trait Outside: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub struct Way {
     /// What is trusted.
-    pub tls: Arc<rustls::ClientConfig>,
+    pub trust: Trust,
     /// Through which proxy, if any.
     pub network: Network,
 }
@@ -94,7 +101,7 @@ impl Way {
     /// Where a certificate of its bundle cannot be trusted.
     pub fn new(config: &Config) -> Result<Self, rustls::Error> {
         Ok(Self {
-            tls: Arc::new(tls::client(&config.extra_roots)?),
+            trust: Trust::new(&config.extra_roots)?,
             network: config.network.clone(),
         })
     }
@@ -102,15 +109,19 @@ impl Way {
 
 impl Outside for Way {
     fn dialer(&self, url: &Uri) -> Option<Box<dyn Dial>> {
-        Some(Box::new(Dialer::new(url, &self.network, &self.tls)?))
+        Some(Box::new(Dialer::new(url, &self.network, &self.trust)?))
     }
 
     fn caller(&self) -> Result<Caller, ClientError> {
-        Caller::new(&self.tls, &self.network)
+        Caller::new(&self.trust, &self.network)
     }
 
     fn token_file(&self, identity: &Identity) -> Box<dyn Glance> {
         Box::new(identity.token_file.clone())
+    }
+
+    fn replace_roots(&self, roots: &[CertificateDer<'static>]) -> Result<(), rustls::Error> {
+        self.trust.replace(roots)
     }
 
     fn anew(&self, config: &Config) -> Result<Box<dyn Outside>, rustls::Error> {

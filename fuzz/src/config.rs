@@ -49,16 +49,23 @@ pub fn holds(input: &[u8]) {
             sends_only_where_it_may(&config, text);
             let shown = config.to_string();
             withholds_passwords(&shown, &flags, &env);
+            withholds_passwords(&config.warnings.join("\n"), &flags, &env);
+            one_line_each(&config.warnings);
             assert_eq!(read(&flags, &env).unwrap().to_string(), shown);
         }
         Err(rejected) => {
             assert!(!rejected.faults.is_empty());
-            for fault in &rejected.faults {
-                let shown = fault.to_string();
-                assert!(!shown.contains(|c: char| c.is_control()), "{shown:?}");
-            }
+            let faults: Vec<String> = rejected.faults.iter().map(ToString::to_string).collect();
+            one_line_each(&faults);
+            one_line_each(&rejected.warnings);
             withholds_passwords(&rejected.to_string(), &flags, &env);
         }
+    }
+}
+
+fn one_line_each(shown: &[String]) {
+    for shown in shown {
+        assert!(!shown.contains(|c: char| c.is_control()), "{shown:?}");
     }
 }
 
@@ -76,6 +83,7 @@ fn write(yaml: &str) -> String {
 fn read(flags: &HashMap<&str, &str>, env: &HashMap<&str, &str>) -> Result<Config, Rejected> {
     let around = Surroundings {
         env: &|name| env.get(name).map(|value| (*value).to_owned()),
+        variables: env.keys().map(|name| (*name).to_owned()).collect(),
         memory_limit: Some(128 << 20),
         pod_namespace: Some("monitoring".to_owned()),
         stdout_is_terminal: false,

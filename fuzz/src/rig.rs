@@ -141,6 +141,7 @@ fn config(place: &str, token: i32) -> Config {
     ]);
     let around = Surroundings {
         env: &|name| env.get(name).cloned(),
+        variables: Vec::new(),
         memory_limit: None,
         pod_namespace: None,
         stdout_is_terminal: false,

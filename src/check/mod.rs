@@ -36,6 +36,9 @@ use crate::workspace::{Outside, Way};
 pub async fn walk(config: &Config, clock: &Clock, prometheus: Option<&Path>) -> Report {
     let mut report = Report::default();
     report.add("settings", settings::valid(config));
+    for outcome in settings::warnings(&config.warnings) {
+        report.add("settings", outcome);
+    }
     match Way::new(config) {
         Ok(way) => {
             for workspace in &config.workspaces {

@@ -1,7 +1,5 @@
 //! Whether the endpoints can be reached: name, TCP, proxy, TLS; and the clock, which an answer of STS tells.
 
-use std::sync::Arc;
-
 use hyper::{HeaderMap, Uri};
 use rustls::CertificateError;
 
@@ -71,7 +69,7 @@ pub(super) async fn amp(workspace: &Workspace, way: &Way) -> (Outcome, Option<()
 }
 
 async fn dialled(url: &Uri, way: &Way) -> Result<(), Outcome> {
-    let Some(dialer) = Dialer::new(url, &way.network, &Arc::clone(&way.tls)) else {
+    let Some(dialer) = Dialer::new(url, &way.network, &way.trust) else {
         return Err(Outcome::broken(format!("{url} names no host")));
     };
     match dialer.dial().await {

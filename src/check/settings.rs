@@ -13,7 +13,15 @@ pub fn invalid(rejected: &Rejected) -> Report {
         let outcome = Outcome::broken(fault.to_string()).mend(mistake(fault));
         report.add("settings", outcome);
     }
+    for outcome in warnings(&rejected.warnings) {
+        report.add("settings", outcome);
+    }
     report
+}
+
+/// What is no fault, in the words that the start and `config` show.
+pub(super) fn warnings(warnings: &[String]) -> impl Iterator<Item = Outcome> {
+    warnings.iter().map(Outcome::warning)
 }
 
 /// The outcome where it is valid.

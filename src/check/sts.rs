@@ -12,7 +12,7 @@ use super::step::Outcome;
 use crate::clock::Clock;
 use crate::config::{Identity, RoleSession};
 use crate::credentials::claims::{Claims, quoted};
-use crate::credentials::sts::{Obtained, Pace, StsError};
+use crate::credentials::sts::{Obtained, Pace, StsError, is_about_the_key};
 use crate::credentials::token::Token;
 use crate::credentials::{Exchange, ExchangeError, Hop};
 use crate::setup::policy::{Account, Federation};
@@ -82,7 +82,7 @@ fn refused(error: &StsError, mend: &str, claims: Option<&Claims>, identity: &Ide
                 outcome
             }
         }
-        ("InvalidIdentityToken", _) if message.contains("erification key") => outcome
+        ("InvalidIdentityToken", _) if is_about_the_key(message) => outcome
             .mend_with(ISSUER_UNREACHABLE, mend)
             .mend(KEY_UNKNOWN),
         ("IDPCommunicationError", _) => outcome.mend_with(ISSUER_SILENT, mend),
@@ -133,7 +133,7 @@ fn common(outcome: Outcome, error: &StsError, code: &str, message: &str, mend: &
 
 fn without_refusal(outcome: Outcome, error: &StsError) -> Outcome {
     match error {
-        StsError::Unusable { .. } => outcome.mend(STS_FOREIGN),
+        StsError::Unusable { .. } if !error.is_throttling() => outcome.mend(STS_FOREIGN),
         _ => outcome.mend(STS_TROUBLE),
     }
 }

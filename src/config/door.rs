@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
+use super::certificates::{Bundle, Unreadable};
 use super::reader::Reader;
 use super::values::{self, Expected};
 use super::{Setting, settings};
@@ -49,15 +50,16 @@ pub struct Keys {
     /// Of the certificate.
     pub key: PrivateKeyDer<'static>,
     /// Whose client certificates are asked for.
-    pub client_ca: Option<Vec<CertificateDer<'static>>>,
+    pub client_ca: Option<Bundle>,
 }
 
-/// A file that does not hold what it should.
-#[derive(Debug, thiserror::Error)]
-#[error("--{}: expected {expected}", .setting.flag)]
-pub struct Unreadable {
-    setting: &'static Setting,
-    expected: String,
+impl Readable {
+    /// What of it cannot be used, one line each.
+    #[must_use]
+    pub fn skipped(&self) -> &[String] {
+        let client_ca = self.keys.as_ref().and_then(|keys| keys.client_ca.as_ref());
+        client_ca.map_or(&[], |bundle| &bundle.skipped)
+    }
 }
 
 impl fmt::Debug for Readable {
@@ -102,7 +104,7 @@ impl DoorFiles {
         let client_ca = read(
             &self.client_ca,
             &settings::LISTEN_CLIENT_CA,
-            certificates,
+            Bundle::read,
             &mut faults,
         );
         let tokens = read(
@@ -214,7 +216,12 @@ impl Reader<'_> {
             }
         }
         match Door::open(&files) {
-            Ok(_) => {}
+            Ok(_) => {
+                let readable = files.read().ok();
+                for words in readable.iter().flat_map(Readable::skipped) {
+                    self.warn(&settings::LISTEN_CLIENT_CA, words);
+                }
+            }
             Err(DoorError::Tls(error)) => {
                 let expected = format!(
                     "a key that fits the certificate, and authorities that are some ({error})"

@@ -71,7 +71,10 @@ impl File {
         if faults.is_empty() {
             Ok(file)
         } else {
-            Err(Rejected { faults })
+            Err(Rejected {
+                faults,
+                warnings: Vec::new(),
+            })
         }
     }
 
@@ -123,6 +126,7 @@ impl File {
                 continue;
             };
             let line = key.line;
+            let text = text.trim().to_owned();
             if section.0.insert(key.text, Entry { text, line }).is_some() {
                 faults.push(self.fault(&path, &shown, line, "each setting once"));
             }

@@ -1,5 +1,7 @@
 //! Where a setting's text comes from, and how a fault names the place.
 //!
+//! White space around a text is left out, line ends above all: a Secret that was made with `echo` ends in one.
+//!
 //! The first that says something: the entry of the file's `workspaces` that is being read, the flag, the environment
 //! variables in their order, the top of the file, the fixed default. An entry is the most specific, so it stands even
 //! where a variable (often injected by a platform, for all) says something else.
@@ -9,6 +11,7 @@ use super::reader::Reader;
 use super::values::{self, Expected};
 use super::yaml::Entry;
 use super::{Fault, Setting, settings, traces};
+use crate::quote::quote;
 
 impl Reader<'_> {
     /// What was given, wherever.
@@ -29,7 +32,7 @@ impl Reader<'_> {
         let text = self
             .given(setting)
             .or_else(|| setting.fixed_default().map(str::to_owned))?;
-        self.checked(setting, parse(&text))
+        self.checked(setting, &text, parse(&text))
     }
 
     /// `None` without a fault where nothing was given.
@@ -39,7 +42,7 @@ impl Reader<'_> {
         parse: impl Fn(&str) -> Result<T, Expected>,
     ) -> Option<T> {
         let text = self.given(setting)?;
-        self.checked(setting, parse(&text))
+        self.checked(setting, &text, parse(&text))
     }
 
     /// `Some(None)` where nothing was given.
@@ -62,7 +65,7 @@ impl Reader<'_> {
     ) -> Option<Vec<T>> {
         let text = self.given(setting).unwrap_or_default();
         let values = text.split_ascii_whitespace().map(parse).collect();
-        self.checked(setting, values)
+        self.checked(setting, &text, values)
     }
 
     /// Whether it was given for what is being read, and not for several workspaces of which another may need it.
@@ -79,6 +82,13 @@ impl Reader<'_> {
             Some(_) => self.in_entry(setting).is_some(),
             None => (self.flag)(setting).is_some() || self.at_top(setting).is_some(),
         }
+    }
+
+    /// Whether the value that counts is a variable's, which nobody may have set for this program.
+    pub(super) fn is_from_variable(&self, setting: &Setting) -> bool {
+        self.in_entry(setting).is_none()
+            && (self.flag)(setting).is_none()
+            && self.variable(setting).is_some()
     }
 
     pub(super) fn parse_required<T>(
@@ -131,10 +141,38 @@ impl Reader<'_> {
         }
     }
 
-    fn checked<T>(&mut self, setting: &Setting, value: Result<T, Expected>) -> Option<T> {
-        value
-            .map_err(|expected| self.fault(setting, &expected.0))
-            .ok()
+    /// Notes what is no fault, and is shown at the start, by `config` and by `check`.
+    pub(super) fn warn(&mut self, setting: &Setting, words: &str) {
+        let place = self.origin(setting).unwrap_or_else(|| self.place(setting));
+        let warning = format!("{place}: {}", quote(words));
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    /// Quotes come from files that are no shell scripts (`docker run --env-file`) and from YAML in YAML.
+    fn checked<T>(
+        &mut self,
+        setting: &Setting,
+        text: &str,
+        value: Result<T, Expected>,
+    ) -> Option<T> {
+        let quoted = is_quoted(text);
+        match value {
+            Ok(_) if quoted && setting.value == "PATH" => {
+                self.fault(setting, "the path without quotes");
+                None
+            }
+            Ok(value) => Some(value),
+            Err(expected) if quoted => {
+                self.fault(setting, &format!("{expected}, without quotes"));
+                None
+            }
+            Err(expected) => {
+                self.fault(setting, &expected.0);
+                None
+            }
+        }
     }
 
     fn in_entry(&self, setting: &Setting) -> Option<&Entry> {
@@ -147,7 +185,8 @@ impl Reader<'_> {
     }
 
     fn outside_the_file(&self, setting: &Setting) -> Option<String> {
-        (self.flag)(setting).or_else(|| Some(self.variable(setting)?.1))
+        let flag = (self.flag)(setting).map(|text| text.trim().to_owned());
+        flag.or_else(|| Some(self.variable(setting)?.1))
     }
 
     /// The variable that counts, and its value.
@@ -157,7 +196,8 @@ impl Reader<'_> {
         }
         setting.env.iter().find_map(|name| {
             let value = (self.around.env)(name)?;
-            (!value.is_empty()).then_some((*name, value))
+            let value = value.trim();
+            (!value.is_empty()).then(|| (*name, value.to_owned()))
         })
     }
 
@@ -206,9 +246,16 @@ impl Reader<'_> {
     }
 }
 
+/// Whether the whole text stands in quotes.
+fn is_quoted(text: &str) -> bool {
+    ['"', '\'']
+        .iter()
+        .any(|quote| text.len() > 1 && text.starts_with(*quote) && text.ends_with(*quote))
+}
+
 /// The value as it may be shown: no credentials of a URL, no token that was pasted where its path belongs.
 pub(super) fn withhold(value: &str) -> String {
-    if value.starts_with("eyJ") {
+    if value.trim_start_matches(['"', '\'']).starts_with("eyJ") {
         return "[a token, withheld]".to_owned();
     }
     let Some((before, after)) = value.rsplit_once('@') else {

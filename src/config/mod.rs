@@ -2,10 +2,11 @@
 //!
 //! In: the command line's flags, the [`Surroundings`] (environment variables, the cgroup's memory limit, whether stdout is a
 //! terminal) and the YAML file that they may name. Out: a [`Config`] in which nothing is left to check, or a [`Rejected`]
-//! that names *all* faults at once. A flag beats its environment variables, they beat the file's top, that beats the
+//! that names *all* faults at once. Either holds the warnings: what is no fault and yet probably not meant. A flag beats its environment variables, they beat the file's top, that beats the
 //! default; an empty variable counts as not set, as in AWS' SDKs. What lies outside the process and may still come (the
 //! token file, STS, DNS) is no configuration and is not looked at here: a valid configuration always starts.
 
+mod certificates;
 mod door;
 mod effective;
 mod endpoints;
@@ -20,6 +21,7 @@ mod show;
 mod target;
 mod traces;
 mod values;
+mod variables;
 mod workspace;
 pub(crate) mod yaml;
 
@@ -31,7 +33,8 @@ use std::time::Duration;
 use hyper::Uri;
 use rustls::pki_types::CertificateDer;
 
-pub use door::{DoorFiles, Keys, Readable, Unreadable};
+pub use certificates::{Bundle, CaFile, Unreadable};
+pub use door::{DoorFiles, Keys, Readable};
 pub use effective::{Effective, Origins, Section, Value};
 pub use identity::{Entra, Identity, RoleSession};
 pub use network::{Network, Proxy};
@@ -70,6 +73,8 @@ pub struct Config {
     pub sandbox: bool,
     /// Where spans go, if anywhere.
     pub tracing: Option<Tracing>,
+    /// What is no fault and worth a word, one line each; nothing in them is secret.
+    pub warnings: Vec<String>,
     /// Where each value was given.
     pub origins: Origins,
 }
@@ -148,6 +153,8 @@ pub enum LogFormat {
 pub struct Surroundings<'a> {
     /// An environment variable's value.
     pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// The names of all environment variables that are ours by their form.
+    pub variables: Vec<String>,
     /// The memory limit of the process' cgroup.
     pub memory_limit: Option<u64>,
     /// The pod's namespace as Kubernetes mounts it beside the default token.
@@ -166,10 +173,12 @@ impl fmt::Debug for Surroundings<'_> {
 
 /// An invalid configuration, with every fault in it.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+#[error("{}", self.lines().join("\n"))]
 pub struct Rejected {
     /// At least one.
     pub faults: Vec<Fault>,
+    /// What is no fault, and may be what is behind one.
+    pub warnings: Vec<String>,
 }
 
 /// One fault of a configuration.
@@ -181,6 +190,15 @@ pub struct Fault {
     pub value: String,
     /// What would be right.
     pub expected: String,
+}
+
+impl Rejected {
+    fn lines(&self) -> Vec<String> {
+        let faults = self.faults.iter().map(ToString::to_string);
+        let warnings = self.warnings.iter();
+        let warnings = warnings.map(|warning| format!("warning: {warning}"));
+        faults.chain(warnings).collect()
+    }
 }
 
 impl fmt::Display for Fault {
@@ -224,6 +242,31 @@ impl Config {
         Reader::new(flag, around).read()
     }
 
+    /// One line for each warning.
+    pub fn log_warnings(&self) {
+        for warning in &self.warnings {
+            tracing::warn!(reason = warning, "configuration warning");
+        }
+    }
+
+    /// What endpoints are trusted by beside the built-in roots.
+    #[must_use]
+    pub fn ca_files(&self) -> Vec<CaFile> {
+        let bundle = self.ca_bundle.clone();
+        let bundle = bundle.map(|path| CaFile::new(&settings::CA_BUNDLE, path));
+        bundle.into_iter().collect()
+    }
+
+    /// What the collector of traces is trusted by.
+    #[must_use]
+    pub fn ca_files_of_collector(&self) -> Vec<CaFile> {
+        let mut files = self.ca_files();
+        let tracing = self.tracing.as_ref();
+        let own = tracing.and_then(|tracing| tracing.certificate.clone());
+        files.extend(own.map(|path| CaFile::new(&settings::OTLP_CERTIFICATE, path)));
+        files
+    }
+
     /// The settings that a running program cannot change and that differ from those of `other`.
     #[must_use]
     pub fn fixed_that_differ(&self, other: &Self) -> Vec<&'static str> {
@@ -238,7 +281,11 @@ impl Config {
             ),
             ("--log-format and --log-level", self.log == other.log),
             ("--sandbox", self.sandbox == other.sandbox),
-            ("what is said of traces", self.tracing == other.tracing),
+            (
+                "what is said of traces",
+                self.tracing.as_ref().map(Tracing::without_roots)
+                    == other.tracing.as_ref().map(Tracing::without_roots),
+            ),
         ]
         .into_iter()
         .filter_map(|(name, same)| (!same).then_some(name))

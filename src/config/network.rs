@@ -1,9 +1,11 @@
 //! The way to AMP, STS and Entra: straight, or through a proxy.
 //!
 //! In: what `--https-proxy` and `--no-proxy` say. Out: a [`Network`], which says of each URL by what [`Proxy`] it is reached,
-//! and is asked by both clients, the one for batches and the one for all else, so that they can never disagree. The
-//! rules of the exceptions are hyper-util's, which are curl's. What is loopback is never asked of a proxy. A proxy's user
-//! and password are kept as the header that they become, which no `Debug` or `Display` shows.
+//! and is asked by both clients, the one for batches and the one for all else, so that they can never disagree. What the
+//! exceptions mean is in `exceptions`. What is loopback is never asked of a proxy. A proxy's user and password are kept as
+//! the header that they become, which no `Debug` or `Display` shows.
+
+mod exceptions;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use hyper::header::HeaderValue;
 use hyper_util::client::proxy::matcher::Matcher;
 
 use super::values::{self, Expected};
+use exceptions::Exceptions;
 
 const PROXY: &str = "a proxy's URL, as http://proxy.example:3128 or http://user:password@proxy.example:3128, where what is \
                      special in user and password is percent-encoded";
@@ -26,9 +29,7 @@ pub struct Network {
 #[derive(Debug, Clone)]
 struct Through {
     proxy: Proxy,
-    exceptions: String,
-    /// Made of both.
-    matcher: Arc<Matcher>,
+    exceptions: Arc<Exceptions>,
 }
 
 /// The proxy on the way to an endpoint.
@@ -46,8 +47,14 @@ impl Network {
     /// Through the proxy at `url`, but to the hosts of `exceptions`.
     pub(super) fn through(url: &str, exceptions: &str) -> Result<Self, Expected> {
         let url = match url.split_once("://") {
-            Some(("http" | "https", _)) => url.to_owned(),
-            Some(_) => return Err(Expected(format!("{PROXY}; only http and https are spoken"))),
+            Some((scheme, rest)) => {
+                // A scheme is the same in capitals (RFC 3986, 3.1).
+                let scheme = scheme.to_ascii_lowercase();
+                if !matches!(scheme.as_str(), "http" | "https") {
+                    return Err(Expected(format!("{PROXY}; only http and https are spoken")));
+                }
+                format!("{scheme}://{rest}")
+            }
             None => format!("http://{url}"),
         };
         let valid = url.parse().is_ok_and(|url: Uri| {
@@ -75,16 +82,10 @@ impl Network {
             url: proxy.uri().clone(),
             authorization: proxy.basic_auth().cloned(),
         };
-        let exceptions = curled(exceptions);
-        let matcher = Matcher::builder()
-            .https(url)
-            .no(exceptions.as_str())
-            .build();
         Ok(Self {
             through: Some(Through {
                 proxy,
-                exceptions,
-                matcher: Arc::new(matcher),
+                exceptions: Arc::new(Exceptions::read(exceptions)),
             }),
         })
     }
@@ -100,36 +101,29 @@ impl Network {
     pub fn exceptions(&self) -> &str {
         self.through
             .as_ref()
-            .map_or("", |through| through.exceptions.as_str())
+            .map_or("", |through| through.exceptions.shown.as_str())
+    }
+
+    /// One line for each exception that means nothing.
+    pub(super) fn ignored(&self) -> &[String] {
+        self.through
+            .as_ref()
+            .map_or(&[], |through| &through.exceptions.ignored)
     }
 
     /// By what proxy this URL is reached, if by any.
     #[must_use]
     pub fn proxy_for(&self, url: &Uri) -> Option<&Proxy> {
-        let Through { proxy, matcher, .. } = self.through.as_ref()?;
-        let asked = !values::is_loopback(url.host()?) && matcher.intercept(url).is_some();
+        let Through { proxy, exceptions } = self.through.as_ref()?;
+        let asked = !values::is_loopback(url.host()?) && !exceptions.hold(url);
         asked.then_some(proxy)
     }
 }
 
 impl PartialEq for Through {
     fn eq(&self, other: &Self) -> bool {
-        self.proxy == other.proxy && self.exceptions == other.exceptions
+        self.proxy == other.proxy && self.exceptions.shown == other.exceptions.shown
     }
-}
-
-/// `*.example.com`, which other programs take, as curl writes it.
-fn curled(exceptions: &str) -> String {
-    let entries = exceptions.split(',').map(str::trim);
-    let entries: Vec<&str> = entries
-        .map(|entry| {
-            entry
-                .strip_prefix('*')
-                .filter(|rest| rest.starts_with('.'))
-                .unwrap_or(entry)
-        })
-        .collect();
-    entries.join(",")
 }
 
 // === impl Proxy ===
@@ -186,6 +180,12 @@ mod tests {
         assert_eq!(
             proxy("me:pw@proxy:3128", "", AMP).unwrap().to_string(),
             "http://proxy:3128"
+        );
+        assert_eq!(
+            proxy("HTTP://me:pw@Proxy:3128", "", AMP)
+                .unwrap()
+                .to_string(),
+            "http://Proxy:3128"
         );
         assert_eq!(
             proxy("https://[fd00::1]:3128/", "", AMP)

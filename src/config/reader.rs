@@ -1,22 +1,22 @@
 //! Reads one setting after the other, and notes every fault on the way.
 //!
-//! In: what flags, environment and file say. Out: the valid [`Config`], or all faults: a method gives `None` where it noted
+//! In: what flags, environment and file say. Out: the valid [`Config`], or all faults, and the warnings with either: a method gives `None` where it noted
 //! one, and no method stops for the `None` of another. Here is what the process has once; `workspace` reads what each
 //! workspace has of its own, `given` finds a setting's text.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
+use super::certificates::Bundle;
 use super::effective::Origins;
 use super::file::File;
 use super::values::{self, Expected};
 use super::{
     Config, Drain, Fault, Log, LogFormat, Network, Rejected, Setting, Surroundings, Workspace,
-    settings,
+    settings, variables,
 };
 
 /// A file of settings that is larger is none.
@@ -30,6 +30,10 @@ pub(super) struct Reader<'a> {
     /// Which entry of the file's `workspaces` is being read.
     pub(super) entry: Option<usize>,
     pub(super) faults: Vec<Fault>,
+    /// What is no fault and worth a word.
+    pub(super) warnings: Vec<String>,
+    /// Of which entries the region is that of their URL, and not the one that a variable names.
+    pub(super) regions_of_urls: Vec<Option<usize>>,
 }
 
 // === impl Reader ===
@@ -45,14 +49,20 @@ impl<'a> Reader<'a> {
             file: File::default(),
             entry: None,
             faults: Vec::new(),
+            warnings: variables::unknown(&around.variables),
+            regions_of_urls: Vec::new(),
         }
     }
 
     pub(super) fn read(mut self) -> Result<Config, Rejected> {
         match self.config() {
-            Some(config) if self.faults.is_empty() => Ok(config),
+            Some(config) if self.faults.is_empty() => Ok(Config {
+                warnings: self.warnings,
+                ..config
+            }),
             _ => Err(Rejected {
                 faults: self.faults,
+                warnings: self.warnings,
             }),
         }
     }
@@ -90,6 +100,7 @@ impl<'a> Reader<'a> {
             log: log?,
             sandbox: sandbox?,
             tracing: tracing?,
+            warnings: Vec::new(),
             origins: self.origins(),
         })
     }
@@ -98,7 +109,11 @@ impl<'a> Reader<'a> {
     fn origins(&mut self) -> Origins {
         let workspaces = (0..self.file.workspaces.len().max(1)).map(|n| {
             self.entry = (n < self.file.workspaces.len()).then_some(n);
-            Origins::found(|setting| self.origin(setting))
+            let of_url = self.regions_of_urls.contains(&self.entry);
+            Origins::found(|setting| {
+                let overruled = of_url && *setting == settings::REGION;
+                self.origin(setting).filter(|_| !overruled)
+            })
         });
         let workspaces = workspaces.collect();
         self.entry = None;
@@ -167,10 +182,21 @@ impl<'a> Reader<'a> {
     }
 
     fn extra_roots(&mut self) -> Option<Vec<CertificateDer<'static>>> {
-        if self.given(&settings::CA_BUNDLE).is_none() {
+        self.roots(&settings::CA_BUNDLE)
+    }
+
+    /// What a file of certificates holds; none where none is named.
+    pub(super) fn roots(&mut self, setting: &Setting) -> Option<Vec<CertificateDer<'static>>> {
+        if self.given(setting).is_none() {
             return Some(Vec::new());
         }
-        self.parse_given(&settings::CA_BUNDLE, certificates)
+        let bundle = self.parse_given(setting, |path| {
+            Bundle::read(Path::new(path)).map_err(Expected)
+        })?;
+        for words in &bundle.skipped {
+            self.warn(setting, words);
+        }
+        Some(bundle.certificates)
     }
 
     fn network(&mut self) -> Option<Network> {
@@ -178,9 +204,13 @@ impl<'a> Reader<'a> {
             return Some(Network::default());
         }
         let exceptions = self.given(&settings::NO_PROXY).unwrap_or_default();
-        self.parse_given(&settings::HTTPS_PROXY, |url| {
+        let network = self.parse_given(&settings::HTTPS_PROXY, |url| {
             Network::through(url, &exceptions)
-        })
+        })?;
+        for words in network.ignored() {
+            self.warn(&settings::NO_PROXY, words);
+        }
+        Some(network)
     }
 
     fn drain(&mut self) -> Option<Drain> {
@@ -214,18 +244,5 @@ impl<'a> Reader<'a> {
             format: format?,
             level: level?,
         })
-    }
-}
-
-/// All that stand in a PEM file, at least one.
-pub(super) fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, Expected> {
-    let pem =
-        std::fs::read(path).map_err(|error| Expected(format!("a readable PEM file ({error})")))?;
-    let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let roots = roots.map_err(|error| Expected(format!("a PEM file of certificates ({error})")))?;
-    if roots.is_empty() {
-        Err(Expected("a PEM file with at least one certificate".into()))
-    } else {
-        Ok(roots)
     }
 }

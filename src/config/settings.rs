@@ -89,7 +89,7 @@ settings! {
     ASSUME_ROLE: "assume-role", ["AMP_SIDECAR_ASSUME_ROLE"], "ARN[,external-id=ID]...", "[none]",
         "A role to assume after --role-arn, each by the one before; the last one signs, and its session lives 1h at most";
     ROLE_SESSION_NAME: "role-session-name", ["AWS_ROLE_SESSION_NAME"], "NAME", "[from pod name and namespace]",
-        "Names the session in CloudTrail; made valid and cut to 64 characters";
+        "Names the session in CloudTrail; made valid, and shortened in its middle to 64 characters";
     SESSION_DURATION: "session-duration", ["AMP_SIDECAR_SESSION_DURATION"], "DURATION", "1h",
         "How long credentials are asked for, 15m to 12h and at most the role's own maximum";
     SESSION_POLICY: "session-policy", ["AMP_SIDECAR_SESSION_POLICY"], "JSON", "[none]",
@@ -105,11 +105,11 @@ settings! {
     STS_ENDPOINT: "sts-endpoint", ["AWS_ENDPOINT_URL_STS"], "URL", "https://sts.<region>.amazonaws.com",
         "The STS endpoint; plain http only to loopback";
     CA_BUNDLE: "ca-bundle", ["AWS_CA_BUNDLE"], "PATH", "[none]",
-        "PEM file of certificates that are trusted beside the built-in roots";
+        "PEM file of certificates that are trusted beside the built-in roots; read again when it changes";
     HTTPS_PROXY: "https-proxy", ["HTTPS_PROXY", "https_proxy"], "URL", "[none]",
         "Proxy on the way to AMP, STS and Entra ID, http:// or https://, with user:password@ where it asks for them";
     NO_PROXY: "no-proxy", ["NO_PROXY", "no_proxy"], "LIST", "[none]",
-        "Hosts, domains, addresses and networks that are reached without the proxy, separated by commas; loopback always is";
+        "Hosts, domains, addresses, networks and host:port that are reached without the proxy, separated by commas; loopback always is";
     UPSTREAM_TIMEOUT: "upstream-timeout", ["AMP_SIDECAR_UPSTREAM_TIMEOUT"], "DURATION", "25s",
         "The deadline of a batch, from its last byte to AMP's answer; below Prometheus' remote_timeout of 30s";
     MAX_BODY_BYTES: "max-body-bytes", ["AMP_SIDECAR_MAX_BODY_BYTES"], "BYTES", "32MiB",
@@ -148,7 +148,7 @@ settings! {
     OTLP_COMPRESSION: "otlp-compression", ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"], "none|gzip", "none",
         "How what is sent to the collector is compressed";
     OTLP_CERTIFICATE: "otlp-certificate", ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"], "PATH", "[none]",
-        "PEM file of certificates that the collector's is trusted by, beside the built-in roots and --ca-bundle";
+        "PEM file of certificates that the collector's is trusted by, beside the built-in roots and --ca-bundle; read again when it changes";
     OTEL_SERVICE_NAME: "otel-service-name", ["OTEL_SERVICE_NAME"], "NAME", "[amp-sidecar]",
         "What traces call this program";
     OTEL_RESOURCE_ATTRIBUTES: "otel-resource-attributes", ["OTEL_RESOURCE_ATTRIBUTES"], "KEY=VALUE,...", "[none]",

@@ -10,6 +10,11 @@ use super::reader::Reader;
 use super::values;
 use super::{Setting, settings};
 
+/// What stands before a workspace's id in a path.
+const WORKSPACES: &str = "/workspaces/";
+/// And after it, where it is written to.
+const WRITE: &str = "/api/v1/remote_write";
+
 /// Where batches go.
 pub(super) struct Target {
     pub(super) id: String,
@@ -37,7 +42,7 @@ impl Reader<'_> {
     pub(super) fn region(&mut self, given: Option<&Given>) -> Option<String> {
         let region = self.parse_given(&settings::REGION, values::region);
         if self.given(&settings::REGION).is_some() {
-            return region;
+            return Some(self.overruled(region?, given));
         }
         let Some(given) = given else {
             let expected = "the workspace's region, or --remote-write-url";
@@ -52,6 +57,28 @@ impl Reader<'_> {
         let expected = format!("the workspace's region, which this --{flag} does not show");
         self.fault(&settings::REGION, &expected);
         None
+    }
+
+    /// `AWS_REGION` is injected by platforms, which know where the pod is and not where the workspace is: a URL that shows
+    /// another region wins. A flag or a line of the file that contradicts the URL stays, and is a fault.
+    fn overruled(&mut self, named: String, given: Option<&Given>) -> String {
+        let Some((given, url)) = given.and_then(|given| Some((given, given.url.as_ref()?))) else {
+            return named;
+        };
+        let shown = url.host().and_then(|host| Service::Amp.shown(host));
+        let shown = shown.map(|shown| shown.region.to_owned());
+        match shown.filter(|shown| *shown != named && self.is_from_variable(&settings::REGION)) {
+            None => named,
+            Some(shown) => {
+                let url = self.origin(given.setting).unwrap_or_default();
+                let words = format!(
+                    "it is {named}, but the host of {url} is in {shown}, which is signed for; set it to {shown}, or give --region {shown}"
+                );
+                self.warn(&settings::REGION, &words);
+                self.regions_of_urls.push(self.entry);
+                shown
+            }
+        }
     }
 
     /// The workspace's address.
@@ -70,16 +97,18 @@ impl Reader<'_> {
                 id
             }
         };
+        let doubled = match &given {
+            Some(given) if !whole => self.names_a_workspace(given),
+            _ => false,
+        };
         let base = self.host(Service::Amp, given, region?, variant?)?;
-        let id = id?;
+        let id = id.filter(|_| !doubled)?;
         let remote_write_url = if whole {
             base
         } else {
             let base = base.to_string();
             let base = base.trim_end_matches('/');
-            format!("{base}/workspaces/{id}/api/v1/remote_write")
-                .parse()
-                .ok()?
+            format!("{base}{WORKSPACES}{id}{WRITE}").parse().ok()?
         };
         Some(Target {
             id,
@@ -141,16 +170,38 @@ impl Reader<'_> {
         Some(Given { setting, url })
     }
 
+    /// Whether a base URL has the path of a workspace already, which would be added once more: it is what Terraform calls a
+    /// workspace's `prometheus_endpoint`.
+    fn names_a_workspace(&mut self, given: &Given) -> bool {
+        let Some(url) = &given.url else { return false };
+        let text = url.to_string();
+        let Some((base, rest)) = text.split_once(WORKSPACES) else {
+            return false;
+        };
+        let id = rest.split('/').next().unwrap_or_default();
+        let expected = format!(
+            "the base URL alone, {base}; or the workspace's whole URL as --remote-write-url: {base}{WORKSPACES}{id}{WRITE}"
+        );
+        self.fault(given.setting, &expected);
+        true
+    }
+
     /// The workspace that stands in the URL's path, which must be the one that was named.
     fn id_in_path(&mut self, url: &Uri, id: Option<String>) -> Option<String> {
-        let in_path = url
-            .path()
-            .strip_prefix("/workspaces/")
-            .and_then(|rest| rest.strip_suffix("/api/v1/remote_write"));
+        let rest = url.path().strip_prefix(WORKSPACES);
+        let in_path = rest.and_then(|rest| rest.strip_suffix(WRITE));
         let Some(in_path) = in_path.and_then(|id| values::workspace_id(id).ok()) else {
-            let expected =
-                "a path /workspaces/<id>/api/v1/remote_write, without a slash at its end";
-            self.fault(&settings::REMOTE_WRITE_URL, expected);
+            let expected = match rest.map(|rest| rest.trim_end_matches('/')) {
+                Some(id) if values::workspace_id(id).is_ok() => {
+                    let url = url.to_string();
+                    format!(
+                        "what is written to below the workspace: {}{WRITE}",
+                        url.trim_end_matches('/')
+                    )
+                }
+                _ => format!("a path {WORKSPACES}<id>{WRITE}, without a slash at its end"),
+            };
+            self.fault(&settings::REMOTE_WRITE_URL, &expected);
             return None;
         };
         if id.is_some_and(|id| id != in_path) {

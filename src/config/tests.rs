@@ -1,6 +1,8 @@
 use super::*;
 use std::collections::HashMap;
 
+mod mistakes;
+
 pub(super) fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Config, Rejected> {
     read_with(flags, env, None)
 }
@@ -19,6 +21,7 @@ fn read_with(
     let (flags, env) = (map(flags), map(env));
     let around = Surroundings {
         env: &|name| env.get(name).cloned(),
+        variables: env.keys().cloned().collect(),
         memory_limit,
         pod_namespace: Some("monitoring".to_owned()),
         stdout_is_terminal: false,
@@ -120,7 +123,8 @@ fn region_and_workspace_are_taken_from_a_regional_url() {
 #[test]
 fn contradictions_are_named() {
     let url = "https://aps-workspaces.us-west-2.amazonaws.com/workspaces/ws-7/api/v1/remote_write";
-    let told = read(&[("remote-write-url", url)], MINIMAL).unwrap_err();
+    let flags = [("remote-write-url", url), ("region", "eu-central-1")];
+    let told = read(&flags, MINIMAL).unwrap_err();
     let settings: Vec<&str> = told
         .faults
         .iter()
@@ -301,6 +305,7 @@ pub(super) fn read_file(text: &str, env: &[(&str, &str)]) -> Result<Config, Reje
         });
         Rejected {
             faults: faults.collect(),
+            warnings: rejected.warnings,
         }
     })
 }
@@ -537,7 +542,10 @@ fn contradicting_endpoints_are_all_named() {
             &[("use-fips-endpoint", "true")][..],
             &["--use-fips-endpoint", "--use-fips-endpoint"][..],
         ),
-        (&[("amp-endpoint", private)], &["--region"]),
+        (
+            &[("amp-endpoint", private), ("region", "eu-central-1")],
+            &["--region"],
+        ),
         (&[("region", "cn-north-1")], &["--region", "--role-arn"]),
         (&[("region", "us-gov-west-1")], &["--role-arn"]),
         (&[("sts-region", "us-gov-west-1")], &["--sts-region"]),

@@ -15,9 +15,9 @@ use hyper::{Uri, http::uri};
 use percent_encoding::percent_decode_str;
 use rustls::pki_types::CertificateDer;
 
-use super::reader::{self, Reader};
+use super::reader::Reader;
+use super::settings;
 use super::values::{self, Expected};
-use super::{Setting, settings};
 
 /// What stands for a value that is not shown.
 pub(super) const WITHHELD: &str = "[withheld]";
@@ -192,11 +192,16 @@ impl Reader<'_> {
             timeout: timeout?,
         })
     }
+}
 
-    fn roots(&mut self, setting: &Setting) -> Option<Vec<CertificateDer<'static>>> {
-        match self.given(setting) {
-            Some(_) => self.parse_given(setting, reader::certificates),
-            None => Some(Vec::new()),
+// === impl Tracing ===
+
+impl Tracing {
+    /// The same whatever its certificates hold, which are read again while the program runs.
+    pub(super) fn without_roots(&self) -> Self {
+        Self {
+            roots: Vec::new(),
+            ..self.clone()
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Nothing here reads a file, the environment or the clock.
 
 mod identity;
+mod session_name;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +16,8 @@ pub(super) use identity::{
     Hop, client_id, entra_scope, hop, policy_arn, session_policy, source_identity, tag, tenant_id,
     token_path,
 };
+
+pub(super) use session_name::{session_name, session_name_of_pod};
 
 /// What a setting should have been, in words that complete "expected …".
 #[derive(Debug, PartialEq, Eq)]
@@ -237,21 +240,6 @@ pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Characters that STS refuses become dashes, the rest is cut to 64; STS wants at least 2.
-pub(super) fn session_name(text: &str) -> String {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-    let name: String = text
-        .chars()
-        .map(|c| if allowed(c) { c } else { '-' })
-        .take(64)
-        .collect();
-    if name.len() < 2 {
-        format!("amp-sidecar-{name}")
-    } else {
-        name
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,15 +346,5 @@ mod tests {
         ] {
             assert!(region(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn session_names_are_made_valid() {
-        assert_eq!(
-            session_name("monitoring/prometheus k8s"),
-            "monitoring-prometheus-k8s"
-        );
-        assert_eq!(session_name(&"é".repeat(90)), "-".repeat(64));
-        assert_eq!(session_name(""), "amp-sidecar-");
     }
 }

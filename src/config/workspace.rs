@@ -56,12 +56,15 @@ impl Reader<'_> {
 
     /// A pod's name is its host name unless the manifest says otherwise.
     fn name_from_pod(&self) -> String {
-        let env = |name: &str| (self.around.env)(name).filter(|value| !value.is_empty());
+        let env = |name: &str| {
+            let value = (self.around.env)(name)?.trim().to_owned();
+            (!value.is_empty()).then_some(value)
+        };
         let pod = env("POD_NAME").or_else(|| env("HOSTNAME"));
         let namespace = env("POD_NAMESPACE").or_else(|| self.around.pod_namespace.clone());
         match (pod, namespace) {
-            (Some(pod), Some(namespace)) => format!("{pod}.{namespace}"),
-            (Some(pod), None) => pod,
+            (Some(pod), Some(namespace)) => values::session_name_of_pod(&pod, &namespace),
+            (Some(pod), None) => values::session_name(&pod),
             (None, _) => "amp-sidecar".to_owned(),
         }
     }

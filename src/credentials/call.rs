@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use crate::config::Network;
 use crate::dial::{DialError, Dialer, LONGEST_DIAL};
 use crate::http_date;
+use crate::tls::{HttpClient, Trust};
 
 /// The content type of what is sent.
 pub const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
@@ -40,7 +41,7 @@ pub trait Carry: fmt::Debug + Send + Sync {
 pub struct Caller {
     client: Arc<dyn Carry>,
     network: Network,
-    tls: Arc<rustls::ClientConfig>,
+    trust: Trust,
 }
 
 /// What came back.
@@ -78,34 +79,31 @@ pub struct ClientError(#[source] pub(crate) reqwest::Error);
 // === impl Caller ===
 
 impl Caller {
-    /// A client that trusts what `tls` trusts.
+    /// A client that trusts what `trust` says.
     ///
     /// # Errors
     /// Where it cannot be built.
-    pub fn new(tls: &Arc<rustls::ClientConfig>, network: &Network) -> Result<Self, ClientError> {
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(rustls::ClientConfig::clone(tls))
-            .proxy(proxy(network.clone()))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(LONGEST_DIAL)
-            .pool_max_idle_per_host(0)
-            .user_agent(crate::USER_AGENT)
-            .build()
-            .map_err(ClientError)?;
-        Ok(Self::over(Arc::new(client), tls, network))
+    pub fn new(trust: &Trust, network: &Network) -> Result<Self, ClientError> {
+        let by = network.clone();
+        let client = HttpClient::new(trust, move || {
+            reqwest::Client::builder()
+                .proxy(proxy(by.clone()))
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(LONGEST_DIAL)
+                .pool_max_idle_per_host(0)
+                .user_agent(crate::USER_AGENT)
+        });
+        let client = client.map_err(ClientError)?;
+        Ok(Self::over(Arc::new(client), trust, network))
     }
 
     /// A caller whose requests `client` carries.
     #[must_use]
-    pub fn over(
-        client: Arc<dyn Carry>,
-        tls: &Arc<rustls::ClientConfig>,
-        network: &Network,
-    ) -> Self {
+    pub fn over(client: Arc<dyn Carry>, trust: &Trust, network: &Network) -> Self {
         Self {
             client,
             network: network.clone(),
-            tls: Arc::clone(tls),
+            trust: trust.clone(),
         }
     }
 
@@ -175,12 +173,13 @@ impl Caller {
     }
 }
 
-impl Carry for reqwest::Client {
+impl Carry for HttpClient {
     fn carry(
         &self,
         request: reqwest::Request,
     ) -> Pin<Box<dyn Future<Output = reqwest::Result<reqwest::Response>> + Send + '_>> {
-        Box::pin(self.execute(request))
+        let client = self.get();
+        Box::pin(async move { client.execute(request).await })
     }
 }
 
@@ -189,7 +188,7 @@ impl Caller {
     async fn why(&self, url: &Uri, error: reqwest::Error) -> CallError {
         if error.is_connect()
             && self.network.proxy_for(url).is_some()
-            && let Some(dialer) = Dialer::new(url, &self.network, &self.tls)
+            && let Some(dialer) = Dialer::new(url, &self.network, &self.trust)
             && let Err(why) = dialer.dial().await
         {
             return CallError::Proxy(why);
@@ -293,7 +292,7 @@ mod tests {
             again.await.is_ok()
         });
         let caller = Caller::new(
-            &std::sync::Arc::new(crate::tls::client(&[]).unwrap()),
+            &crate::tls::Trust::new(&[]).unwrap(),
             &crate::config::Network::default(),
         )
         .unwrap();

@@ -25,8 +25,10 @@ pub struct Claims {
     /// The client that asked for it; STS then takes this for the audience.
     pub azp: Option<String>,
     /// When it ends, in seconds since 1970.
+    #[serde(default, deserialize_with = "whole_seconds")]
     pub exp: Option<u64>,
     /// When it begins, in seconds since 1970.
+    #[serde(default, deserialize_with = "whole_seconds")]
     pub nbf: Option<u64>,
 }
 
@@ -112,6 +114,15 @@ fn one_or_many<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>,
     })
 }
 
+/// A NumericDate may have a fraction (RFC 7519, 2), which is left out; what lies before 1970 counts as then.
+fn whole_seconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let number = Option::<serde_json::Number>::deserialize(from)?;
+    Ok(number.and_then(|number| {
+        // A cast from a float stays within the bounds of what it is cast to.
+        number.as_u64().or_else(|| Some(number.as_f64()? as u64))
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +147,25 @@ mod tests {
                 (read.iter().map(|a| (*a).to_owned()).collect(), Some(7))
             );
         }
+    }
+
+    #[test]
+    fn times_may_have_a_fraction() {
+        for (written, seconds) in [
+            ("1800000000", Some(1_800_000_000)),
+            ("1800000000.987", Some(1_800_000_000)),
+            ("1.8e9", Some(1_800_000_000)),
+            ("-1.5", Some(0)),
+            ("1e300", Some(u64::MAX)),
+            ("null", None),
+        ] {
+            let json = format!(
+                r#"{{"iss": "i", "sub": "s", "exp": {written}, "nbf": {written}, "iat": {written}}}"#
+            );
+            let claims = Claims::of(&token(&json)).unwrap();
+            assert_eq!((claims.exp, claims.nbf), (seconds, seconds), "{written}");
+        }
+        assert!(Claims::of(&token(r#"{"iss": "i", "sub": "s", "exp": "soon"}"#)).is_err());
     }
 
     #[test]

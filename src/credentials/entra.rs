@@ -23,6 +23,8 @@ use crate::credentials::token::Token;
 use crate::credentials::withhold::quote_without;
 pub use codes::Known;
 
+/// `AADSTS90055`: too many requests come in for the tenant.
+const TENANT_THROTTLED: u32 = 90055;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Exchanges tokens for one application.
@@ -59,7 +61,7 @@ pub enum EntraError {
     #[error("Entra {0}")]
     Silent(#[from] CallError),
     /// Something answered, but not as Entra does.
-    #[error("the answer of Entra ({status}) cannot be used: {what}")]
+    #[error("the answer of Entra ({status}) cannot be used: {what}{}", self.mend())]
     Unusable {
         /// The HTTP status.
         status: StatusCode,
@@ -190,11 +192,8 @@ impl EntraError {
     #[must_use]
     pub fn pace(&self) -> Pace {
         match self {
-            Self::Refused { status, .. }
-                if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS =>
-            {
-                Pace::Soon
-            }
+            _ if self.is_throttling() => Pace::Soon,
+            Self::Refused { status, .. } if status.is_server_error() => Pace::Soon,
             Self::Refused { .. } => self.known().map_or(Pace::Slowly, |known| known.pace),
             Self::Silent(_) | Self::Unusable { .. } => Pace::Soon,
         }
@@ -204,11 +203,24 @@ impl EntraError {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
+            _ if self.is_throttling() => "entra_throttled",
             Self::Refused { .. } => self.known().map_or("entra_other", |known| known.label),
             Self::Silent(CallError::Unreachable(_)) => "entra_unreachable",
             Self::Silent(CallError::Proxy(_)) => "entra_proxy",
             Self::Silent(CallError::TimedOut) => "entra_timed_out",
             Self::Silent(CallError::TooLarge(_)) | Self::Unusable { .. } => "entra_unusable_answer",
+        }
+    }
+
+    /// Whether it is a rate that was exceeded, by the status or by the code of a throttled tenant.
+    #[must_use]
+    pub fn is_throttling(&self) -> bool {
+        match self {
+            Self::Refused { status, code, .. } => {
+                *status == StatusCode::TOO_MANY_REQUESTS || *code == Some(TENANT_THROTTLED)
+            }
+            Self::Unusable { status, .. } => *status == StatusCode::TOO_MANY_REQUESTS,
+            Self::Silent(_) => false,
         }
     }
 
@@ -222,6 +234,10 @@ impl EntraError {
     /// What is wrong and what to do, and the claims where they decide.
     pub(crate) fn mend(&self) -> String {
         match (self, self.known()) {
+            _ if self.is_throttling() => {
+                "; Entra throttles: it passes by itself, the token is exchanged again and again"
+                    .to_owned()
+            }
             (Self::Refused { assertion, .. }, Some(known)) => {
                 let claims = if known.by_claims && !assertion.is_empty() {
                     format!("; {assertion}")

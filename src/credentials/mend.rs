@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::config::RoleSession;
 use crate::credentials::claims::{Claims, quoted};
-use crate::credentials::sts::StsError;
+use crate::credentials::sts::{StsError, is_about_the_key};
 
 /// About AssumeRoleWithWebIdentity.
 pub(super) fn web_identity(
@@ -35,7 +35,7 @@ pub(super) fn web_identity(
             account(&session.role_arn),
             quoted(&[&claims.iss]),
         ),
-        "InvalidIdentityToken" | "IDPCommunicationError" if message.contains("erification key") || code == "IDPCommunicationError" => format!(
+        "InvalidIdentityToken" | "IDPCommunicationError" if is_about_the_key(message) || code == "IDPCommunicationError" => format!(
             "AWS must be able to read {}/.well-known/openid-configuration and the keys it names from the internet within 5 s; it often passes",
             claims.iss.trim_end_matches('/'),
         ),

@@ -109,20 +109,43 @@ const NAMES: &[(&str, &str)] = &[
     ("unusable_answer", "hop_unusable_answer"),
 ];
 
+/// What AWS calls throttling, whichever service, SDK or front door words it (the SDKs' own list).
+const THROTTLING: &[&str] = &[
+    "BandwidthLimitExceeded",
+    "LimitExceededException",
+    "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "TransactionInProgressException",
+];
+
 impl StsError {
     /// How soon another try makes sense.
     #[must_use]
     pub fn pace(&self) -> Pace {
         match self {
-            Self::Refused { status, code, .. } => match code.as_str() {
+            _ if self.is_throttling() => Pace::Soon,
+            Self::Refused {
+                status,
+                code,
+                message,
+            } => match code.as_str() {
                 "ExpiredToken"
                 | "ExpiredTokenException"
                 | "IDPCommunicationError"
-                | "Throttling"
                 | "InternalFailure"
                 // A signature's time is off: the clock has just learned by how much.
                 | "SignatureDoesNotMatch"
                 | "ServiceUnavailable" => Pace::Soon,
+                // AWS gives the issuer 5 s, so that the next look often succeeds.
+                "InvalidIdentityToken" if is_about_the_key(message) => Pace::Soon,
                 _ if status.is_server_error() => Pace::Soon,
                 _ => Pace::Slowly,
             },
@@ -143,8 +166,21 @@ impl StsError {
         self.names().1
     }
 
+    /// Whether it is a rate that was exceeded: by STS' code, or by the status whoever words it.
+    #[must_use]
+    pub fn is_throttling(&self) -> bool {
+        match self {
+            Self::Refused { status, code, .. } => {
+                *status == StatusCode::TOO_MANY_REQUESTS || THROTTLING.contains(&code.as_str())
+            }
+            Self::Unusable { status, .. } => *status == StatusCode::TOO_MANY_REQUESTS,
+            Self::Silent(_) | Self::Unsigned(_) => false,
+        }
+    }
+
     fn names(&self) -> (&'static str, &'static str) {
         let name = match self {
+            _ if self.is_throttling() => "Throttling",
             Self::Refused { code, .. } => code.as_str(),
             Self::Silent(error) => error.name(),
             Self::Unusable { .. } => "unusable_answer",
@@ -156,6 +192,11 @@ impl StsError {
             .copied()
             .unwrap_or(("other_refusal", "hop_other_refusal"))
     }
+}
+
+/// `Couldn't retrieve verification key from your identity provider`, in either case of its letters.
+pub(crate) fn is_about_the_key(message: &str) -> bool {
+    message.contains("erification key")
 }
 
 // === impl Sts ===

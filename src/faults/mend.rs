@@ -147,6 +147,7 @@ pub(crate) fn of_exchange(error: &ExchangeError) -> Option<String> {
         ExchangeError::Entra(error) => match error {
             EntraError::Refused { .. } => return of_words(&error.mend()),
             EntraError::Silent(error) => of_call(error),
+            EntraError::Unusable { .. } if error.is_throttling() => return of_words(&error.mend()),
             EntraError::Unusable { .. } => {
                 "check --azure-authority-host, and whether a proxy in between answers in its place"
             }
@@ -157,6 +158,7 @@ pub(crate) fn of_exchange(error: &ExchangeError) -> Option<String> {
                     return of_words(mend).or_else(|| of_sts_refusal(source));
                 }
                 StsError::Silent(error) => of_call(error),
+                StsError::Unusable { .. } if source.is_throttling() => return of_refusal(source),
                 StsError::Unusable { .. } => STS_FOREIGN.mend,
                 StsError::Unsigned(_) => UNSIGNED,
             }

@@ -64,6 +64,7 @@ impl<'a> Reader<'a> {
             Some(text) if self.faults.is_empty() => Ok(text),
             _ => Err(Rejected {
                 faults: self.faults,
+                warnings: Vec::new(),
             }),
         }
     }

@@ -20,7 +20,7 @@ use super::TracesError;
 use crate::config::{Network, Tracing};
 use crate::credentials::call;
 use crate::dial::LONGEST_DIAL;
-use crate::tls;
+use crate::tls::{HttpClient, Trust};
 
 const LARGEST_ANSWER: usize = 64 * 1024;
 /// Exports come every few seconds; what is idle for longer will have been closed.
@@ -29,7 +29,8 @@ const LONGEST_IDLE: Duration = Duration::from_secs(30);
 /// The collector.
 #[derive(Debug)]
 pub struct Collector {
-    client: reqwest::Client,
+    client: HttpClient,
+    trust: Trust,
     url: String,
     headers: HeaderMap,
     gzip: bool,
@@ -62,17 +63,19 @@ impl Collector {
         network: &Network,
     ) -> Result<Self, TracesError> {
         let roots: Vec<_> = roots.iter().chain(&config.roots).cloned().collect();
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client(&roots)?)
-            .proxy(call::proxy(network.clone()))
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(config.timeout)
-            .connect_timeout(LONGEST_DIAL)
-            .pool_max_idle_per_host(1)
-            .pool_idle_timeout(LONGEST_IDLE)
-            .user_agent(crate::USER_AGENT)
-            .build()
-            .map_err(call::ClientError)?;
+        let trust = Trust::new(&roots)?;
+        let (network, timeout) = (network.clone(), config.timeout);
+        let client = HttpClient::new(&trust, move || {
+            reqwest::Client::builder()
+                .proxy(call::proxy(network.clone()))
+                .redirect(reqwest::redirect::Policy::none())
+                .timeout(timeout)
+                .connect_timeout(LONGEST_DIAL)
+                .pool_max_idle_per_host(1)
+                .pool_idle_timeout(LONGEST_IDLE)
+                .user_agent(crate::USER_AGENT)
+        });
+        let client = client.map_err(call::ClientError)?;
         let mut headers = config.headers.clone();
         headers.insert(
             CONTENT_TYPE,
@@ -83,10 +86,16 @@ impl Collector {
         }
         Ok(Self {
             client,
+            trust,
             url: config.endpoint.to_string(),
             headers,
             gzip: config.gzip,
         })
+    }
+
+    /// What it is trusted by.
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// A message as it is sent.
@@ -111,7 +120,11 @@ impl Collector {
 
     /// How many of the spans it would not have.
     pub(super) async fn send(&self, message: Bytes) -> Result<u64, SendError> {
-        let request = self.client.post(&self.url).headers(self.headers.clone());
+        let request = self
+            .client
+            .get()
+            .post(&self.url)
+            .headers(self.headers.clone());
         let mut response = request.body(message).send().await.map_err(SendError::of)?;
         if !response.status().is_success() {
             return Err(SendError::Answered(response.status()));

@@ -42,6 +42,7 @@ use crate::config::{Network, Sampling, Tracing};
 use crate::credentials::call::ClientError;
 use crate::faults::Watch;
 use crate::telemetry::SpanMeters;
+use crate::tls::Trust;
 use export::Exporter;
 use queue::{Entrance, Queue};
 
@@ -57,6 +58,7 @@ pub struct Traces(Option<SdkTracer>);
 pub struct Exporting {
     task: JoinHandle<()>,
     stop: Arc<Notify>,
+    trust: Trust,
 }
 
 /// Why spans cannot be made ready to be sent.
@@ -85,6 +87,7 @@ impl Traces {
         faults: Watch,
     ) -> Result<(Self, Exporting), TracesError> {
         let collector = Collector::new(config, roots, network)?;
+        let trust = collector.trust().clone();
         let queue = Arc::new(Queue::new(config.queue.clone(), meters.clone()));
         let provider = SdkTracerProvider::builder()
             .with_sampler(sampler(config.sampling))
@@ -102,7 +105,7 @@ impl Traces {
             "traces are exported"
         );
         let tracer = provider.tracer_with_scope(scope);
-        Ok((Self(Some(tracer)), Exporting { task, stop }))
+        Ok((Self(Some(tracer)), Exporting { task, stop, trust }))
     }
 
     /// The span of a batch, below that of its sender.
@@ -130,6 +133,12 @@ impl Traces {
 // === impl Exporting ===
 
 impl Exporting {
+    /// What the collector is trusted by.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
     /// Lets the last spans go out, for as long as that may take.
     pub async fn finish(mut self) {
         self.stop.notify_one();

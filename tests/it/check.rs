@@ -109,6 +109,7 @@ async fn walk(world: &World, more: &[(&str, String)], prometheus: Option<&str>) 
     let env: HashMap<_, _> = world.environment().into_iter().collect();
     let around = Surroundings {
         env: &|name| env.get(name).cloned(),
+        variables: Vec::new(),
         memory_limit: None,
         pod_namespace: None,
         stdout_is_terminal: false,
@@ -442,6 +443,7 @@ async fn of_several_workspaces_only_the_broken_one_is_named() {
     std::fs::write(&file, text).unwrap();
     let around = Surroundings {
         env: &|_| None,
+        variables: Vec::new(),
         memory_limit: None,
         pod_namespace: None,
         stdout_is_terminal: false,

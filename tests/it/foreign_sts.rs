@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use amp_sidecar::clock::Clock;
@@ -41,8 +40,8 @@ fn elaborate() -> RoleSession {
 }
 
 fn sts(endpoint: &str) -> Sts {
-    let tls = Arc::new(amp_sidecar::tls::client(&[]).unwrap());
-    let caller = Caller::new(&tls, &Network::default()).unwrap();
+    let trust = amp_sidecar::tls::Trust::new(&[]).unwrap();
+    let caller = Caller::new(&trust, &Network::default()).unwrap();
     let region = "eu-central-1".to_owned();
     Sts::new(endpoint.parse().unwrap(), region, caller, Clock::system())
 }

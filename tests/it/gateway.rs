@@ -222,6 +222,35 @@ async fn a_client_certificate_opens_the_door() {
     assert!(gateway.write(&nobody, None, &batch).await.is_err());
 }
 
+/// One bad entry must not shut out the senders whose authority stands beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_authority_among_good_ones_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clients.pem");
+    let (first, second) = (Authority::new(), Authority::new());
+    let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(&file, format!("{bad}{}", first.root())).unwrap();
+    let path = file.display().to_string();
+    let gateway = Gateway::start(&[("listen-client-ca", &path)]).await;
+    let words = format!("--listen-client-ca: certificate 1 of 2 in {path}: ");
+    assert!(shown::was_shown(&words));
+    let root = gateway.authority.root();
+    let batch = bodies::v1("up", 3);
+    let known = gateway.client(&root, Some(&first.issue()));
+    let status = gateway.write(&known, None, &batch).await.unwrap();
+    assert_eq!(status, StatusCode::OK);
+
+    std::fs::write(&file, format!("{bad}{}", second.root())).unwrap();
+    let next = gateway.client(&root, Some(&second.issue()));
+    for _ in 0..200 {
+        if gateway.write(&next, None, &batch).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("the new authority was not taken within 5 s");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_rotates_and_half_of_one_changes_nothing() {
     let gateway = Gateway::start(&[]).await;

@@ -51,5 +51,6 @@ mod status_page;
 mod the_program;
 mod token_access;
 mod traces;
+mod trust;
 mod upstream_faults;
 mod watching;

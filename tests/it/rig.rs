@@ -42,6 +42,7 @@ pub fn config_of(env: &HashMap<&str, String>, more: &[(&str, &str)]) -> Config {
         .collect();
     let around = Surroundings {
         env: &|name| env.get(name).cloned(),
+        variables: Vec::new(),
         memory_limit: None,
         pod_namespace: None,
         stdout_is_terminal: false,

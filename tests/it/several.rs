@@ -62,6 +62,7 @@ fn entry(name: &str, world: &World) -> String {
 fn read(file: &Path) -> Result<Config, Rejected> {
     let around = Surroundings {
         env: &|_| None,
+        variables: Vec::new(),
         memory_limit: None,
         pod_namespace: None,
         stdout_is_terminal: false,

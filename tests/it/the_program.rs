@@ -138,6 +138,88 @@ fn config_shows_what_counts_and_a_schema_and_does_nothing() {
     assert!(serde_json::from_slice::<serde_json::Value>(&schema.stdout).is_ok());
 }
 
+/// What is probably not meant is said in the same words by `config`, by `check` and at the start, and keeps none of them from its work.
+#[test]
+fn warnings_are_shown_by_config_check_and_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = folder.path().join("ca.pem");
+    let params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    let root = params.self_signed(&rcgen::KeyPair::generate().unwrap());
+    let not_der = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(&bundle, format!("{not_der}{}", root.unwrap().pem())).unwrap();
+    let with_both = || {
+        let mut command = sidecar();
+        command
+            .envs(MINIMAL)
+            .env("AWS_CA_BUNDLE", &bundle)
+            .env("AMP_SIDECAR_WORKSPACE", "ws-1")
+            .env("AMP_SIDECAR_SERVICE_HOST", "10.0.0.1");
+        command
+    };
+    let words = [
+        "AMP_SIDECAR_WORKSPACE is not a setting and is ignored: is AMP_SIDECAR_WORKSPACE_ID meant?"
+            .to_owned(),
+        format!(
+            "AWS_CA_BUNDLE: certificate 1 of 2 in {}: it is not an X.509 certificate",
+            bundle.display()
+        ),
+    ];
+
+    let shown = with_both().arg("config").output().unwrap();
+    assert!(shown.status.success());
+    let stderr = String::from_utf8(shown.stderr).unwrap();
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines.len(), words.len(), "{stderr}");
+    for (line, words) in lines.iter().zip(&words) {
+        assert!(
+            line.starts_with(&format!("amp-sidecar: warning: {words}")),
+            "{line}"
+        );
+    }
+    assert!(!String::from_utf8(shown.stdout).unwrap().contains("meant?"));
+
+    let checked = with_both().args(["check", "--json"]).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+    let steps = report["steps"].as_array().unwrap();
+    for words in &words {
+        let warns = |step: &&serde_json::Value| {
+            let evidence = step["evidence"].as_str().unwrap();
+            step["step"] == "settings" && evidence.starts_with(words)
+        };
+        let step = steps
+            .iter()
+            .find(warns)
+            .unwrap_or_else(|| panic!("{words}: {report}"));
+        assert_eq!(step["state"], "warning");
+    }
+
+    let mut process = with_both()
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .args(["--drain-idle", "100ms"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(process.try_wait().unwrap().is_none(), "it ended by itself");
+    let pid = process.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let log = String::from_utf8(process.wait_with_output().unwrap().stdout).unwrap();
+    for words in &words {
+        let line = log.lines().find(|line| line.contains(words.as_str()));
+        let line = line.unwrap_or_else(|| panic!("{words}: {log}"));
+        assert!(
+            line.contains("configuration warning") && line.contains("WARN"),
+            "{line}"
+        );
+    }
+}
+
 #[test]
 fn a_hangup_reads_the_configuration_again() {
     let folder = tempfile::tempdir().unwrap();

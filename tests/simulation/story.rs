@@ -120,6 +120,7 @@ async fn played(mut plan: Plan) -> Told {
                             value: String::new(),
                             expected: "a region".to_owned(),
                         }],
+                        warnings: Vec::new(),
                     }),
                 };
                 let rejected = read.is_err();
@@ -260,6 +261,7 @@ fn config(plan: &Plan, name: u8) -> Config {
     }
     let around = Surroundings {
         env: &|_| None,
+        variables: Vec::new(),
         memory_limit: None,
         pod_namespace: None,
         stdout_is_terminal: false,

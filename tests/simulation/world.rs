@@ -25,6 +25,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use emulator::amp::{Amp, AmpConfig};
 use emulator::sessions::Sessions;
 use hyper::Uri;
+use rustls::pki_types::CertificateDer;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -237,12 +238,16 @@ impl Outside for Ends {
             world: Arc::clone(&self.0),
             instance,
         };
-        let tls = Arc::new(amp_sidecar::tls::client(&[]).unwrap());
-        Ok(Caller::over(Arc::new(carrier), &tls, &Network::default()))
+        let trust = amp_sidecar::tls::Trust::new(&[]).unwrap();
+        Ok(Caller::over(Arc::new(carrier), &trust, &Network::default()))
     }
 
     fn token_file(&self, _: &Identity) -> Box<dyn Glance> {
         Box::new(self.clone())
+    }
+
+    fn replace_roots(&self, _: &[CertificateDer<'static>]) -> Result<(), rustls::Error> {
+        Ok(())
     }
 
     fn anew(&self, _: &Config) -> Result<Box<dyn Outside>, rustls::Error> {

@@ -12,7 +12,7 @@ pub(in crate::config) struct Hop {
 }
 
 pub(in crate::config) fn token_path(text: &str) -> Result<PathBuf, Expected> {
-    if text.starts_with("eyJ") {
+    if text.trim_start_matches(['"', '\'']).starts_with("eyJ") {
         expected("a path, not the token itself")
     } else {
         Ok(PathBuf::from(text))

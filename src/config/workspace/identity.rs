@@ -147,11 +147,12 @@ impl Reader<'_> {
                 "at most 50, which is all that STS takes",
             );
         }
-        let name = self
-            .given(&settings::ROLE_SESSION_NAME)
-            .unwrap_or_else(|| self.name_from_pod());
+        let name = match self.given(&settings::ROLE_SESSION_NAME) {
+            Some(name) => values::session_name(&name),
+            None => self.name_from_pod(),
+        };
         Some(Common {
-            name: values::session_name(&name),
+            name,
             duration: duration?,
             policy: policy?,
             policy_arns: policy_arns?,

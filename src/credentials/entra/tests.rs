@@ -14,7 +14,7 @@ fn entra(authority: &str) -> Entra {
         scope: "api://amp/.default".to_owned(),
     };
     let caller = Caller::new(
-        &std::sync::Arc::new(crate::tls::client(&[]).unwrap()),
+        &crate::tls::Trust::new(&[]).unwrap(),
         &crate::config::Network::default(),
     )
     .unwrap();
@@ -100,6 +100,23 @@ fn the_code_is_found_in_the_words_and_an_unknown_one_is_shown_as_it_is() {
     assert!(error.to_string().contains("AADSTS99999999: A new fault"));
     assert_eq!(refusal(503, 99_999_999, "x").pace(), Pace::Soon);
     assert_eq!(refusal(401, 700_024, "x").pace(), Pace::Soon);
+}
+
+#[test]
+fn a_rate_that_was_exceeded_is_named_and_passes() {
+    let not_json = Answer::new(StatusCode::TOO_MANY_REQUESTS, None, b"slow down".to_vec());
+    let not_json = entra("https://x/").read(&not_json, &assertion());
+    for error in [
+        refusal(429, 90_024, "x"),
+        refusal(400, 90_055, "There are too many incoming requests"),
+        not_json.unwrap_err(),
+    ] {
+        assert_eq!(
+            (error.name(), error.pace()),
+            ("entra_throttled", Pace::Soon)
+        );
+        assert!(error.to_string().contains("it passes by itself"), "{error}");
+    }
 }
 
 #[test]

@@ -235,9 +235,8 @@ mod tests {
             error.to_string(),
             "STS refused (400 Bad Request, InvalidIdentityToken): Incorrect token audience"
         );
-        let pace = |status: u16, code: &str| {
-            refusal(StatusCode::from_u16(status).unwrap(), &xml(code, "x"), "").pace()
-        };
+        let read = |status: u16, xml: &str| refusal(StatusCode::from_u16(status).unwrap(), xml, "");
+        let pace = |status: u16, code: &str| read(status, &xml(code, "x")).pace();
         for slow in [
             "InvalidIdentityToken",
             "AccessDenied",
@@ -255,6 +254,25 @@ mod tests {
             assert_eq!(pace(400, soon), Pace::Soon, "{soon}");
         }
         assert_eq!(pace(503, "Anything"), Pace::Soon);
+        let key = "Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements";
+        assert_eq!(
+            read(400, &xml("InvalidIdentityToken", key)).pace(),
+            Pace::Soon
+        );
+        for throttled in [
+            read(400, &xml("ThrottlingException", "Rate exceeded")),
+            read(400, &xml("Throttling", "Rate exceeded")),
+            read(400, &xml("RequestLimitExceeded", "x")),
+            read(400, &xml("TooManyRequestsException", "x")),
+            read(429, &xml("Anything", "x")),
+            read(429, r#"{"message": "Too Many Requests"}"#),
+        ] {
+            assert_eq!(
+                (throttled.name(), throttled.hop_name(), throttled.pace()),
+                ("Throttling", "hop_Throttling", Pace::Soon),
+                "{throttled}"
+            );
+        }
         assert_eq!(
             refusal(StatusCode::BAD_GATEWAY, "<html>", "").name(),
             "unusable_answer"

@@ -32,6 +32,7 @@ fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Identity, Reject
     let owned = |value: Option<&&str>| value.map(|value| (*value).to_owned());
     let around = Surroundings {
         env: &|name| owned(env.get(name)),
+        variables: Vec::new(),
         memory_limit: None,
         pod_namespace: None,
         stdout_is_terminal: false,

@@ -1,0 +1,215 @@
+//! PEM files of certificates that are trusted: of endpoints, of a collector, of senders.
+//!
+//! In: a file's path, and which setting names it. Out: a [`Bundle`] of every certificate in it that can be trusted, with one
+//! line for each that cannot, by its number in the file; or [`Unreadable`] where there is no usable one. A bundle is often put
+//! together by others, and one bad entry among a hundred must not keep data from flowing; fewer certificates trust less, so
+//! that leaving one out opens nothing. Files rotate, so the same code reads them at the start and ever after.
+//!
+//! Each entry is read by itself: with one reader over the whole file an entry that lacks its end would spoil the next one.
+
+use std::path::{Path, PathBuf};
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::Setting;
+
+const BEGIN: &str = "-----BEGIN ";
+/// More than these are not listed where none can be used.
+const MOST_LISTED: usize = 3;
+
+/// What a file of certificates holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bundle {
+    /// Those that can be trusted.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// What is wrong with the others, one line each.
+    pub skipped: Vec<String>,
+}
+
+/// A file of certificates, and the setting that names it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaFile {
+    setting: &'static Setting,
+    path: PathBuf,
+}
+
+/// A file that does not hold what it should.
+#[derive(Debug, thiserror::Error)]
+#[error("--{}: expected {expected}", .setting.flag)]
+pub struct Unreadable {
+    pub(super) setting: &'static Setting,
+    pub(super) expected: String,
+}
+
+// === impl CaFile ===
+
+impl CaFile {
+    pub(super) fn new(setting: &'static Setting, path: PathBuf) -> Self {
+        Self { setting, path }
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Where it holds no certificate that can be used.
+    pub fn read(&self) -> Result<Bundle, Unreadable> {
+        Bundle::read(&self.path).map_err(|expected| Unreadable {
+            setting: self.setting,
+            expected,
+        })
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+// === impl Bundle ===
+
+impl Bundle {
+    /// Reads the file, or says what was expected instead.
+    pub(super) fn read(path: &Path) -> Result<Self, String> {
+        let pem = std::fs::read(path).map_err(|error| format!("a readable PEM file ({error})"))?;
+        Self::parse(&String::from_utf8_lossy(&pem), path)
+    }
+
+    fn parse(pem: &str, path: &Path) -> Result<Self, String> {
+        let entries: Vec<&str> = entries(pem).filter(|entry| is_certificate(entry)).collect();
+        let mut bundle = Self::default();
+        for (n, entry) in entries.iter().enumerate() {
+            match certificate(entry) {
+                Ok(certificate) => bundle.certificates.push(certificate),
+                Err(why) => bundle.skipped.push(format!(
+                    "certificate {} of {} in {}: {why}; it is not trusted, the others are",
+                    n + 1,
+                    entries.len(),
+                    path.display()
+                )),
+            }
+        }
+        if !bundle.certificates.is_empty() {
+            return Ok(bundle);
+        }
+        let mut expected = "a PEM file with at least one certificate".to_owned();
+        if !entries.is_empty() {
+            let whys = entries.iter().filter_map(|entry| certificate(entry).err());
+            let whys: Vec<String> = whys.take(MOST_LISTED).collect();
+            expected.push_str(&format!(
+                " that can be used; it holds {}, none of which can: {}",
+                entries.len(),
+                whys.join("; ")
+            ));
+        }
+        Err(expected)
+    }
+}
+
+/// From each `BEGIN` to the next, also where the one before does not end its line.
+fn entries(pem: &str) -> impl Iterator<Item = &str> {
+    let starts: Vec<usize> = pem.match_indices(BEGIN).map(|(at, _)| at).collect();
+    let ends: Vec<usize> = starts.iter().skip(1).copied().chain([pem.len()]).collect();
+    starts
+        .into_iter()
+        .zip(ends)
+        .filter_map(|(start, end)| pem.get(start..end))
+}
+
+fn label(entry: &str) -> &str {
+    let line = entry.lines().next().unwrap_or_default();
+    line.trim_start_matches(BEGIN).trim().trim_end_matches('-')
+}
+
+fn is_certificate(entry: &str) -> bool {
+    label(entry).ends_with("CERTIFICATE")
+}
+
+fn certificate(entry: &str) -> Result<CertificateDer<'static>, String> {
+    let label = label(entry);
+    if label != "CERTIFICATE" {
+        return Err(format!(
+            "it is a {label}, write it as a CERTIFICATE (openssl x509 does)"
+        ));
+    }
+    let certificate = CertificateDer::from_pem_slice(entry.as_bytes())
+        .map_err(|error| format!("it is not PEM ({error})"))?;
+    let mut store = RootCertStore::empty();
+    match store.add(certificate.clone()) {
+        Ok(()) => Ok(certificate),
+        Err(rustls::Error::InvalidCertificate(why)) => {
+            Err(format!("it is not an X.509 certificate ({why})"))
+        }
+        Err(other) => Err(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A self-signed certificate as PEM.
+    pub(in crate::config) fn root() -> String {
+        let params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().pem()
+    }
+
+    fn parse(pem: &str) -> Result<Bundle, String> {
+        Bundle::parse(pem, Path::new("/etc/ca.pem"))
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named_by_its_number_and_the_others_are_trusted() {
+        let fine = root();
+        let cut = fine.replacen("-----END CERTIFICATE-----\n", "", 1);
+        let garbled = fine.replacen("\nMI", "\n%%", 1);
+        let not_der = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let trusted = fine.replace("CERTIFICATE", "TRUSTED CERTIFICATE");
+        let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        let pem = format!("# ours\n{fine}{cut}{key}{garbled}{not_der}{trusted}{fine}");
+        let bundle = parse(&pem).unwrap();
+        assert_eq!(bundle.certificates.len(), 2);
+        let words = [
+            "certificate 2 of 6 in /etc/ca.pem: it is not PEM (",
+            "certificate 3 of 6 in /etc/ca.pem: it is not PEM (",
+            "certificate 4 of 6 in /etc/ca.pem: it is not an X.509 certificate (",
+            "certificate 5 of 6 in /etc/ca.pem: it is a TRUSTED CERTIFICATE",
+        ];
+        assert_eq!(bundle.skipped.len(), words.len(), "{:?}", bundle.skipped);
+        for (line, words) in bundle.skipped.iter().zip(words) {
+            assert!(line.starts_with(words), "{line}");
+        }
+    }
+
+    #[test]
+    fn files_that_were_joined_without_a_line_end_are_whole() {
+        let fine = root();
+        let bundle = parse(&format!(
+            "{}{}",
+            fine.trim_end(),
+            fine.replace('\n', "\r\n")
+        ));
+        assert_eq!(bundle.unwrap().certificates.len(), 2);
+    }
+
+    #[test]
+    fn a_bundle_without_a_usable_certificate_is_none() {
+        for (pem, words) in [
+            (String::new(), "at least one certificate"),
+            (
+                "\u{30}\u{82}\u{fffd}".to_owned(),
+                "at least one certificate",
+            ),
+            (
+                root().replacen("\nMI", "\n%%", 1),
+                "it holds 1, none of which can: it is not PEM (",
+            ),
+        ] {
+            let told = parse(&pem).unwrap_err();
+            assert!(told.contains(words), "{told}");
+        }
+    }
+}

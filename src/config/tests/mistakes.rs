@@ -1,0 +1,240 @@
+//! What people do by mistake: some of it is taken as it was meant, the rest is named.
+
+use super::*;
+use crate::config::certificates::tests::root;
+
+const URL: &str =
+    "https://aps-workspaces.us-west-2.amazonaws.com/workspaces/ws-7/api/v1/remote_write";
+
+#[test]
+fn line_ends_and_spaces_around_a_value_are_left_out() {
+    let env: Vec<(&str, String)> = MINIMAL
+        .iter()
+        .map(|(name, value)| (*name, format!(" {value}\r\n")))
+        .chain([
+            (
+                "AWS_ENDPOINT_URL_STS",
+                "https://sts.example.com/\n".to_owned(),
+            ),
+            ("AMP_SIDECAR_SESSION_DURATION", "2h\n".to_owned()),
+            ("AMP_SIDECAR_LISTEN", "\n".to_owned()),
+            ("POD_NAME", "prometheus-0\n".to_owned()),
+        ])
+        .collect();
+    let env: Vec<_> = env
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let found = read(&[("upstream-timeout", "7s\n")], &env).unwrap();
+    let plain = with(&[
+        ("AWS_ENDPOINT_URL_STS", "https://sts.example.com/"),
+        ("AMP_SIDECAR_SESSION_DURATION", "2h"),
+        ("POD_NAME", "prometheus-0"),
+    ]);
+    let plain = read(&[("upstream-timeout", "7s")], &plain).unwrap();
+    assert_eq!(found.workspaces, plain.workspaces);
+    assert_eq!(found.listen, plain.listen);
+    let file = "region: \"eu-west-1 \\n\"\nlisten: \" \\n\"\n";
+    let of_file = read_file(file, &MINIMAL[1..]).unwrap();
+    assert_eq!(of_file.workspaces[0].region, "eu-west-1");
+}
+
+#[test]
+fn a_value_in_quotes_is_named() {
+    for (name, value) in [
+        ("AWS_REGION", "\"eu-central-1\""),
+        ("AMP_SIDECAR_WORKSPACE_ID", "'ws-1'"),
+        ("AWS_ROLE_ARN", "\"arn:aws:iam::111122223333:role/amp\""),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "\"/var/run/secrets/token\""),
+        ("AMP_SIDECAR_REMOTE_WRITE_URL", "\"https://a.example/\""),
+        ("HTTPS_PROXY", "\"http://me:hunter2@proxy:3128\""),
+        (
+            "AMP_SIDECAR_ASSUME_ROLE",
+            "\"arn:aws:iam::111122223333:role/b\"",
+        ),
+    ] {
+        let env: Vec<_> = with(&[])
+            .into_iter()
+            .filter(|(other, _)| *other != name)
+            .collect();
+        let env = [env, vec![(name, value)]].concat();
+        let told = read(&[], &env).unwrap_err();
+        let [fault] = told.faults.as_slice() else {
+            panic!("{told}");
+        };
+        let words = fault.to_string();
+        assert!(
+            words.contains(name) && words.ends_with("without quotes"),
+            "{words}"
+        );
+        assert!(!words.contains("hunter2"), "{words}");
+    }
+    let pasted = "\"eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2ln\"";
+    let told = read(&[("web-identity-token-file", pasted)], MINIMAL).unwrap_err();
+    assert!(!told.to_string().contains("c2VjcmV0"), "{told}");
+}
+
+#[test]
+fn a_region_that_a_platform_injects_yields_to_that_of_the_url_with_a_warning() {
+    let env = &with(&[])[..];
+    let env: Vec<_> = env
+        .iter()
+        .filter(|(name, _)| !name.contains("WORKSPACE"))
+        .copied()
+        .collect();
+    let private = "https://vpce-1.aps-workspaces.us-west-2.vpce.amazonaws.com/workspaces/ws-7/api/v1/remote_write";
+    for url in [URL, private] {
+        let config = read(&[("remote-write-url", url)], &env).unwrap();
+        assert_eq!(config.workspaces[0].region, "us-west-2");
+        assert_eq!(config.workspaces[0].identity.sts_region, "us-west-2");
+        assert_eq!(
+            config.warnings,
+            [
+                "AWS_REGION: it is eu-central-1, but the host of --remote-write-url is in us-west-2, which is signed for; set it to us-west-2, or give --region us-west-2"
+            ]
+        );
+        let sections: Vec<_> = config.of_each_workspace().collect();
+        let region = sections[0]
+            .settings
+            .iter()
+            .find(|row| row.setting.flag == "region");
+        assert_eq!(region.unwrap().from, "from the host of --remote-write-url");
+    }
+    // In so many words it is a mistake.
+    let said = [("remote-write-url", URL), ("region", "eu-central-1")];
+    let told = read(&said, &env).unwrap_err();
+    assert!(
+        told.to_string()
+            .contains("the region of --remote-write-url's host, us-west-2, or none"),
+        "{told}"
+    );
+    let file = format!("workspaces:\n  - remote_write_url: {URL}\n    region: eu-central-1\n");
+    assert!(read_file(&file, &MINIMAL[2..]).is_err());
+    // The file's URL beside the injected variable, for one of two workspaces.
+    let file = format!("workspaces:\n  - remote_write_url: {URL}\n  - workspace_id: ws-2\n");
+    let config = read_file(&file, &env).unwrap();
+    let regions: Vec<_> = config
+        .workspaces
+        .iter()
+        .map(|one| one.region.as_str())
+        .collect();
+    assert_eq!(regions, ["us-west-2", "eu-central-1"]);
+    assert_eq!(config.warnings.len(), 1);
+    // What agrees, and what shows no region, is no reason for a word.
+    let agrees = [("remote-write-url", URL), ("region", "us-west-2")];
+    assert!(read(&agrees, &env).unwrap().warnings.is_empty());
+    let elsewhere = "https://amp.example.com/workspaces/ws-7/api/v1/remote_write";
+    let config = read(&[("remote-write-url", elsewhere)], &env).unwrap();
+    assert_eq!(
+        (config.workspaces[0].region.as_str(), config.warnings.len()),
+        ("eu-central-1", 0)
+    );
+}
+
+#[test]
+fn terraforms_endpoint_is_refused_with_what_to_set() {
+    let endpoint = "https://aps-workspaces.eu-central-1.amazonaws.com/workspaces/ws-1/";
+    let whole =
+        "https://aps-workspaces.eu-central-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write";
+    for (flag, words) in [
+        (
+            "amp-endpoint",
+            format!(
+                "expected the base URL alone, https://aps-workspaces.eu-central-1.amazonaws.com; or the workspace's whole URL as --remote-write-url: {whole}"
+            ),
+        ),
+        ("endpoint-url", format!("as --remote-write-url: {whole}")),
+        (
+            "remote-write-url",
+            format!("expected what is written to below the workspace: {whole}"),
+        ),
+    ] {
+        let told = read(&[(flag, endpoint)], MINIMAL).unwrap_err().to_string();
+        assert!(told.contains(&words), "{told}");
+        assert!(told.contains(&format!("--{flag} ")), "{told}");
+    }
+    // A base path of one's own stays one.
+    let base = [("amp-endpoint", "https://gateway.example.com/amp")];
+    let config = read(&base, MINIMAL).unwrap();
+    assert_eq!(
+        config.workspaces[0].remote_write_url,
+        "https://gateway.example.com/amp/workspaces/ws-1/api/v1/remote_write"
+    );
+}
+
+#[test]
+fn exceptions_that_mean_nothing_are_warned_of_where_there_is_a_proxy() {
+    let env = with(&[("no_proxy", "fine.example,a.com;b.com")]);
+    assert!(read(&[], &env).unwrap().warnings.is_empty());
+    let config = read(&[("https-proxy", "HTTP://proxy:3128")], &env).unwrap();
+    assert_eq!(
+        config.warnings,
+        [
+            "no_proxy: the entry \"a.com;b.com\" means nothing and is ignored: separate entries by commas, as a.com,b.com"
+        ]
+    );
+    assert_eq!(
+        config.network.proxy().unwrap().to_string(),
+        "http://proxy:3128"
+    );
+    assert_eq!(config.network.exceptions(), "fine.example");
+}
+
+#[test]
+fn a_bundle_with_one_bad_certificate_is_used_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    let bad = "-----BEGIN CERTIFICATE-----\n%%\n-----END CERTIFICATE-----\n";
+    std::fs::write(&path, format!("{}{bad}{}", root(), root())).unwrap();
+    let path = path.display().to_string();
+    let collector = [
+        ("otlp-endpoint", "https://c:4318"),
+        ("otlp-certificate", path.as_str()),
+    ];
+    let config = read(&collector, &with(&[("AWS_CA_BUNDLE", &path)])).unwrap();
+    assert_eq!(config.extra_roots.len(), 2);
+    assert_eq!(config.tracing.as_ref().unwrap().roots.len(), 2);
+    let [bundle, certificate] = config.warnings.as_slice() else {
+        panic!("{:?}", config.warnings);
+    };
+    assert!(
+        bundle.starts_with(&format!("AWS_CA_BUNDLE: certificate 2 of 3 in {path}: ")),
+        "{bundle}"
+    );
+    assert!(
+        certificate.starts_with("--otlp-certificate: certificate 2 of 3"),
+        "{certificate}"
+    );
+
+    std::fs::write(&path, bad).unwrap();
+    let told = read(&[("ca-bundle", &path)], MINIMAL)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        told.contains("--ca-bundle") && told.contains("it holds 1, none of which can"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_variable_that_is_misspelt_is_named_beside_what_is_missing() {
+    let env = [
+        MINIMAL[0],
+        ("AMP_SIDECAR_WORKSPACE", "ws-1"),
+        MINIMAL[2],
+        MINIMAL[3],
+    ];
+    let told = read(&[], &env).unwrap_err().to_string();
+    assert!(
+        told.contains("--workspace-id (AMP_SIDECAR_WORKSPACE_ID) not set"),
+        "{told}"
+    );
+    let hint =
+        "AMP_SIDECAR_WORKSPACE is not a setting and is ignored: is AMP_SIDECAR_WORKSPACE_ID meant?";
+    assert!(told.ends_with(&format!("warning: {hint}")), "{told}");
+    let env = with(&[
+        ("AMP_SIDECAR_WORKSPACE", ""),
+        ("AMP_SIDECAR_PORT", "tcp://10.0.0.1:8005"),
+    ]);
+    assert_eq!(read(&[], &env).unwrap().warnings, [hint]);
+}
