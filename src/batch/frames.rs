@@ -57,6 +57,12 @@ impl Frames {
         self.left == 0
     }
 
+    /// The first of the chunks.
+    #[must_use]
+    pub fn beginning(&self) -> &[u8] {
+        self.chunks.first().map_or(&[], AsRef::as_ref)
+    }
+
     /// The whole body in one piece; copies only where it came in several.
     #[must_use]
     pub fn contiguous(&self) -> Cow<'_, [u8]> {

@@ -108,6 +108,11 @@ impl Payload {
         }
     }
 
+    /// The size that the body declares to have unpacked.
+    fn unpacked_len(&self) -> Option<usize> {
+        snap::raw::decompress_len(self.frames.beginning()).ok()
+    }
+
     /// A batch that holds nothing: an empty message, packed.
     #[must_use]
     pub fn empty() -> Self {

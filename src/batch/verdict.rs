@@ -418,7 +418,7 @@ impl Verdict {
 
     /// The same, with more said where it is about AMP's limit on a request.
     #[must_use]
-    pub fn about(mut self, says: impl FnOnce(&str) -> String) -> Self {
+    pub fn explained(mut self, says: impl FnOnce(&str) -> String) -> Self {
         if let Self::TooLargeForAmp { said, .. } = &mut self {
             *said = says(said);
         }

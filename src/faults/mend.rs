@@ -158,7 +158,9 @@ pub(crate) fn of_exchange(error: &ExchangeError) -> Option<String> {
                     return of_words(mend).or_else(|| of_sts_refusal(source));
                 }
                 StsError::Silent(error) => of_call(error),
-                StsError::Unusable { .. } if source.is_throttling() => return of_sts_refusal(source),
+                StsError::Unusable { .. } if source.is_throttling() => {
+                    return of_sts_refusal(source);
+                }
                 StsError::Unusable { .. } => STS_FOREIGN.mend,
                 StsError::Unsigned(_) => UNSIGNED,
             }

@@ -206,14 +206,14 @@ impl Delivery {
                 }
                 ReplyClass::TooLarge(verdict, _) if payload.is_indivisible => {
                     let len = payload.frames.len();
-                    verdict.about(|said| {
+                    verdict.explained(|said| {
                         format!("a single series of {len} bytes, which cannot be cut: {said}")
                     })
                 }
                 ReplyClass::TooLarge(_, shown) => {
                     let packed = payload.frames.len();
-                    let unpacked = inspect::unpacked_len(&payload.frames.contiguous()).ok();
-                    let opening = Opening::Cut(self.limits.learn(shown, packed, unpacked));
+                    let limits = self.limits.learn(shown, packed, payload.unpacked_len());
+                    let opening = Opening::Cut(limits);
                     return self.open(payload, opening, spent, this).await;
                 }
                 ReplyClass::NotAsV2(verdict) => {
@@ -243,10 +243,9 @@ impl Delivery {
         }
         let limits = self.limits.now();
         let is_over = payload.frames.len() > limits.packed
-            || limits.unpacked.is_some_and(|limit| {
-                let body = payload.frames.contiguous();
-                inspect::unpacked_len(&body).is_ok_and(|unpacked| unpacked > limit)
-            });
+            || limits
+                .unpacked
+                .is_some_and(|limit| payload.unpacked_len() > Some(limit));
         (is_over && !payload.is_indivisible).then_some(Opening::Cut(limits))
     }
 
