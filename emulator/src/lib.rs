@@ -42,6 +42,7 @@ mod jwt;
 pub mod matrix;
 mod oidc;
 pub mod peers;
+mod seconds;
 pub mod secrets;
 pub mod sessions;
 mod sigv4;

@@ -5,7 +5,8 @@
 //! ([`FaultKind::Engine`](crate::fault::FaultKind::Engine)) or from [`Limits::answer`](super::Limits). Out: status, content
 //! type and the whole text, with what Cortex puts before the words of an ingester and not before a distributor's.
 //!
-//! Texts that real data brings about are made in `distributor` and `judge`; a test there holds them against this table.
+//! Texts that real data brings about are made in `distributor` and `judge`; `tests/amp/engine.rs` compares them with this
+//! table.
 
 use std::fmt;
 

@@ -67,10 +67,15 @@ fn malformed(error: &prost::DecodeError) -> Refusal {
         let first = letters.next().map(|first| first.to_ascii_uppercase());
         let field: String = first.into_iter().chain(letters).collect();
         format!("proto: wrong wireType = {kind} for field {field}")
-    } else if text.contains("buffer underflow") || text.contains("delimited length exceeded") {
+    } else if [
+        "buffer underflow",
+        "delimited length exceeded",
+        "invalid varint",
+    ]
+    .iter()
+    .any(|cut_off| text.contains(cut_off))
+    {
         "unexpected EOF".to_owned()
-    } else if text.contains("invalid varint") {
-        "proto: integer overflow".to_owned()
     } else {
         format!("proto: {text}")
     };

@@ -82,7 +82,7 @@ mod tests {
             max_replica_groups: Some(1),
             ..HaTracker::default()
         };
-        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(1_000 + seconds);
+        let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(1_000 + seconds);
         let mut elections = Elections::default();
         let mut hear = |cluster: &str, replica: &str, seconds| {
             elections

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::answers::EngineAnswer;
-use crate::fault::seconds;
+use crate::seconds;
 
 /// Limits and behavior of the instance. As JSON, each name may be left out; times are seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

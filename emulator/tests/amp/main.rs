@@ -10,8 +10,10 @@
     reason = "a test fails by panicking; clippy.toml exempts only functions that are marked as tests"
 )]
 
+mod engine;
 mod forwarding;
 mod ingest;
+mod limits;
 mod query;
 mod refusals;
 mod schema_v2;

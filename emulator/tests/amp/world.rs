@@ -82,6 +82,15 @@ impl World {
         .unwrap()
     }
 
+    /// What an ingester's words are as the sender hears them.
+    pub(crate) fn ingester_says(&self, text: &str) -> String {
+        format!(
+            "maxFailure (quorum) on a given error family, addr=10.0.3.17:9095 state=ACTIVE zone=, rpc error: code = \
+             Code(400) desc = user=123456789012_{}: {text}",
+            self.amp.config().workspace_id
+        )
+    }
+
     pub(crate) fn path(&self) -> String {
         format!(
             "/workspaces/{}/api/v1/remote_write",

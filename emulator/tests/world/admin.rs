@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use emulator::amp::{Limits, Rate, RemoteWrite2};
 use emulator::fault::{Fault, FaultKind};
 use emulator::world::{Target, World, WorldConfig};
 use serde_json::json;
@@ -62,6 +63,44 @@ async fn fault_scripts_are_set_shown_and_cleared() {
 }
 
 #[tokio::test]
+async fn limits_are_shown_replaced_changed_and_given_back() {
+    let mut config = WorldConfig::default().second_region("eu-west-2");
+    config.amp.limits.max_recv_msg_size = 5_000;
+    let world = World::start(config).await.expect("a world");
+    let limits = |answer: Answer| {
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()
+    };
+    let shown = limits(call(&world, "GET", "/limits", "").await);
+    assert_eq!(shown["max_recv_msg_size"], 5_000);
+    assert_eq!(shown["ingestion_rate"], json!(null));
+    let change = r#"{"ingestion_rate": {"per_second": 5, "burst": 20}, "answer": "stopping"}"#;
+    limits(call(&world, "PATCH", "/limits", change).await);
+    assert_eq!(
+        world.amp().limits().ingestion_rate,
+        Some(Rate::new(5.0, 20))
+    );
+    assert_eq!(world.amp().limits().max_recv_msg_size, 5_000);
+    limits(call(&world, "PUT", "/limits", r#"{"write_delay": 0.5}"#).await);
+    assert_eq!(
+        world.amp().limits(),
+        Limits {
+            write_delay: Duration::from_millis(500),
+            ..Limits::default()
+        }
+    );
+    limits(call(&world, "DELETE", "/limits", "").await);
+    assert_eq!(world.amp().limits(), world.amp().config().limits);
+
+    let other = world.others().first().expect("another workspace");
+    let path = format!("/limits/{}", other.id());
+    let change = r#"{"remote_write_2": "misread"}"#;
+    limits(call(&world, "PATCH", &path, change).await);
+    assert_eq!(other.amp().limits().remote_write_2, RemoteWrite2::Misread);
+    assert_eq!(world.amp().limits(), world.amp().config().limits);
+}
+
+#[tokio::test]
 async fn what_is_not_understood_changes_nothing() {
     let world = World::start(WorldConfig::default()).await.expect("a world");
     for (method, path, body, status) in [
@@ -71,6 +110,11 @@ async fn what_is_not_understood_changes_nothing() {
         ("POST", "/faults/sts", r#"{"do": "hang"}"#, 404),
         ("POST", "/clock", r#"{"offset": 3}"#, 400),
         ("POST", "/token/break", r#"{"how": "somehow"}"#, 400),
+        ("PUT", "/limits", r#"{"burst": 3}"#, 400),
+        ("PATCH", "/limits", r#"{"answer": "hm"}"#, 400),
+        ("PATCH", "/limits", "[]", 400),
+        ("POST", "/limits", "{}", 404),
+        ("GET", "/limits/ws-0", "", 404),
         ("GET", "/", "", 404),
     ] {
         let answer = call(&world, method, path, body).await;

@@ -81,6 +81,47 @@ async fn every_status_can_be_scripted() {
 }
 
 #[tokio::test]
+async fn whoever_speaks_speaks_in_its_own_form() {
+    let scene = Scene::new().await;
+    let engine = FaultKind::engine("ooo-window-0").expect("the engine has it");
+    for (kind, status, content_type, begins) in [
+        (
+            engine,
+            400,
+            "text/plain; charset=utf-8",
+            "maxFailure (quorum) on a given error family, addr=",
+        ),
+        (
+            FaultKind::plain_text(429, "no"),
+            429,
+            "text/plain; charset=utf-8",
+            "no",
+        ),
+        (
+            FaultKind::html(200, "Log in"),
+            200,
+            "text/html; charset=utf-8",
+            "<!DOCTYPE html>",
+        ),
+        (
+            FaultKind::front_door(429, "ThrottlingException", "Rate exceeded"),
+            429,
+            "application/json",
+            r#"{"message":"Rate exceeded"}"#,
+        ),
+    ] {
+        let name = kind.name();
+        let answer = whole(&scene.hear_kind(kind).await.bytes);
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (status, Some(content_type)),
+            "{name}"
+        );
+        assert!(answer.body.starts_with(begins), "{name}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn redirects_and_useless_xml() {
     let scene = Scene::new().await;
     let location = "http://127.0.0.1:9/".to_owned();

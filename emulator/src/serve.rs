@@ -1,0 +1,204 @@
+//! `emulator serve`: a world until it is told to stop.
+//!
+//! In: what the world is to be like, as far as it must be known at the start; what changes meanwhile (faults, limits,
+//! clock, tokens) goes over the admin endpoint. Out: how to reach it, on stdout, ready to be sourced.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use clap::Args;
+use emulator::amp::{HaTracker, Limits, Rate, RemoteWrite2};
+use emulator::entra::{EntraConfig, TokenVersion};
+use emulator::world::{Error, Ports, World, WorldConfig};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// AWS region to stand in for.
+    #[arg(long, default_value = "eu-central-1")]
+    region: String,
+    /// How long tokens are valid, in seconds; they are renewed at 80 % of it.
+    #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
+    token_life: u64,
+    /// How long sessions live, in seconds, whatever is asked for.
+    #[arg(long, value_name = "SECONDS")]
+    session_life: Option<u64>,
+    /// Prometheus remote-write receiver that gets whatever AMP accepts.
+    #[arg(long, value_name = "URL")]
+    forward_to: Option<String>,
+    /// Let the pod go by way of Entra ID, whose application takes tokens of this version.
+    #[arg(long, value_name = "v1|v2", value_parser = token_version)]
+    entra: Option<TokenVersion>,
+    /// Serve Entra ID over TLS.
+    #[arg(long, requires = "entra")]
+    entra_https: bool,
+    /// Put two roles of other accounts between the pod's role and the workspace, the second one asking for this
+    /// external id.
+    #[arg(long, value_name = "EXTERNAL-ID")]
+    chain: Option<String>,
+    /// Add a workspace in this region, with a role of its own.
+    #[arg(long, value_name = "REGION")]
+    second_region: Option<String>,
+    /// Allow the role AMP's query API, answered by the Prometheus of --forward-to.
+    #[arg(long)]
+    allow_query: bool,
+    /// Limits of AMP's instance as JSON, with the names that the admin endpoint's /limits shows; see the emulator's README.
+    #[arg(long, value_name = "JSON", value_parser = limits)]
+    limits: Option<Limits>,
+    /// Samples a second that AMP takes; over it, 429. The burst is by default what comes in a second.
+    #[arg(long, value_name = "RATE[:BURST]")]
+    ingestion_rate: Option<Rate>,
+    /// The largest request, packed or unpacked; over it, 400 "received message larger than max".
+    #[arg(long, value_name = "BYTES")]
+    max_recv_msg_size: Option<usize>,
+    /// How long each write takes AMP, in seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    write_delay: Option<Duration>,
+    /// What AMP does with remote write 2.0: "accepted", "rejected" (415), or "misread" as an empty 1.0 message.
+    #[arg(long, value_name = "accepted|rejected|misread")]
+    remote_write_2: Option<RemoteWrite2>,
+    /// Take one replica of each pair (labels cluster and __replica__), and the other one after so many seconds of silence.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    ha_failover: Option<Duration>,
+    /// Series that AMP stores at most.
+    #[arg(long, value_name = "NUMBER")]
+    max_series: Option<usize>,
+    /// The largest request that AWS' front door lets pass, packed; over it, 413.
+    #[arg(long, value_name = "BYTES")]
+    max_request_bytes: Option<usize>,
+    /// How far behind the newest sample an out-of-order sample may be, in seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    out_of_order_window: Option<Duration>,
+    /// Serve STS over TLS too.
+    #[arg(long)]
+    sts_https: bool,
+    /// Port of the issuer; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    issuer_port: u16,
+    /// Port of STS; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    sts_port: u16,
+    /// Port of AMP; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    amp_port: u16,
+    /// Port of Entra ID; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    entra_port: u16,
+    /// Port of the admin endpoint; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    admin_port: u16,
+}
+
+impl Serve {
+    /// Serves until Ctrl-C or SIGTERM.
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        let world = World::start(self.config()).await?;
+        // Whoever reads may have left; serving goes on all the same.
+        let _written = std::io::stdout().write_all(greeting(&world).as_bytes());
+        let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signal)?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Error::Signal),
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+
+    fn config(self) -> WorldConfig {
+        let base = match self.entra {
+            Some(version) => WorldConfig::through_entra(EntraConfig {
+                https: self.entra_https,
+                ..EntraConfig::new(version)
+            }),
+            None => WorldConfig::default(),
+        };
+        let base = match &self.chain {
+            Some(external_id) => base.two_hops(external_id),
+            None => base,
+        };
+        let base = match &self.second_region {
+            Some(region) => base.second_region(region),
+            None => base,
+        };
+        let mut config = WorldConfig {
+            role_may_query: self.allow_query,
+            session_life: self.session_life.map(Duration::from_secs),
+            sts_https: self.sts_https,
+            ports: Ports {
+                issuer: self.issuer_port,
+                sts: self.sts_port,
+                amp: self.amp_port,
+                entra: self.entra_port,
+                admin: self.admin_port,
+            },
+            ..base
+        };
+        config.amp.region = self.region;
+        config.amp.forward_to = self.forward_to;
+        let amp = &mut config.amp;
+        amp.max_series = self.max_series.unwrap_or(amp.max_series);
+        amp.max_request_bytes = self.max_request_bytes.unwrap_or(amp.max_request_bytes);
+        amp.out_of_order_window = self.out_of_order_window.unwrap_or(amp.out_of_order_window);
+        let mut limits = self.limits.unwrap_or_default();
+        limits.ingestion_rate = self.ingestion_rate.or(limits.ingestion_rate);
+        limits.max_recv_msg_size = self.max_recv_msg_size.unwrap_or(limits.max_recv_msg_size);
+        limits.write_delay = self.write_delay.unwrap_or(limits.write_delay);
+        limits.remote_write_2 = self.remote_write_2.unwrap_or(limits.remote_write_2);
+        if let Some(failover_timeout) = self.ha_failover {
+            limits.ha_tracker = Some(HaTracker {
+                failover_timeout,
+                ..limits.ha_tracker.unwrap_or_default()
+            });
+        }
+        amp.limits = limits;
+        config.token.life = Duration::from_secs(self.token_life);
+        config
+    }
+}
+
+fn limits(text: &str) -> Result<Limits, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "it is a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn token_version(text: &str) -> Result<TokenVersion, &'static str> {
+    match text {
+        "v1" => Ok(TokenVersion::V1),
+        "v2" => Ok(TokenVersion::V2),
+        _ => Err("it is v1 or v2"),
+    }
+}
+
+fn greeting(world: &World) -> String {
+    let mut text = format!(
+        "issuer  {}\nSTS     {}\nAMP     {}\nadmin   {}\n",
+        world.issuer_url(),
+        world.sts_url(),
+        world.amp_url(),
+        world.admin_url(),
+    );
+    if let Some(authority) = world.entra_url() {
+        text.push_str(&format!("Entra   {authority}\n"));
+    }
+    for other in world.others() {
+        text.push_str(&format!(
+            "AMP     {} (region {}, {})\n",
+            other.url(),
+            other.region(),
+            other.role_arn()
+        ));
+    }
+    text.push_str("\n# for amp-sidecar:\n");
+    for (name, value) in world.environment() {
+        text.push_str(&format!("export {name}='{value}'\n"));
+    }
+    text.push_str(&format!(
+        "\n# for example:\n#   curl {admin}/state\n#   curl -X PUT {admin}/faults/sts -d '[{{\"for\": 20, \"do\": \"hang\"}}]'\n",
+        admin = world.admin_url()
+    ));
+    text
+}
