@@ -114,7 +114,7 @@ impl Reply {
             (_, Some(Speaker::InBetween { html: true, .. })) => false,
             (401 | 403, _) => true,
             (
-                400,
+                400 | 402 | 415 | 422,
                 Some(Speaker::FrontDoor {
                     error_type, said, ..
                 }),
@@ -180,7 +180,7 @@ impl Reply {
                 ReplyClass::TooLarge(self.too_large_for_amp(), limit)
             }
             (
-                400,
+                400 | 402 | 415 | 422,
                 Some(Speaker::FrontDoor {
                     error_type, said, ..
                 }),

@@ -106,7 +106,7 @@ pub(super) async fn empty_write(
 fn meaning(verdict: &Verdict, workspace: &Workspace) -> Result<Outcome, Outcome> {
     let broken = Outcome::broken(verdict.to_string());
     Err(match verdict {
-        Verdict::Stored { status, .. } => {
+        Verdict::Stored { status, .. } | Verdict::Deduplicated { status, .. } => {
             return Ok(Outcome::ok(format!(
                 "AMP took a signed, empty batch for {} ({status})",
                 workspace.id

@@ -136,7 +136,7 @@ mistakes! {
     AMP_TROUBLE: "amp-trouble", "AMP throttles, or has trouble of its own",
         "AMP is failing", "try again: it passes by itself, and the running sidecar has the senders come again";
     AMP_REFUSAL: "amp-refusal", "AMP refuses for another reason, or something else answers in its place",
-        "AMP answered", "its own words say what it asks for; see whether a proxy in between answers";
+        "unexpected answer", "its own words say what it asks for; see whether a proxy in between answers";
 
     PROMETHEUS_FILE: "prometheus-file", "The file of --prometheus-config is none, or has no remote_write",
         "prometheus configuration", "name Prometheus' own file, and add remote_write with the URL of this sidecar";

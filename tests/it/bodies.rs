@@ -68,6 +68,23 @@ pub fn v1(name: &str, series: usize) -> Batch {
     v1_at(name, series, now_ms())
 }
 
+/// Version 2.0, and after the samples a series that has an exemplar and nothing else, as Prometheus 3 sends them.
+pub fn v2_with_exemplars_alone(name: &str, series: usize) -> Batch {
+    let Batch { body, samples } = v2(name, series);
+    let message = snap::raw::Decoder::new().decompress_vec(&body).unwrap();
+    let mut message = v2::Request::decode(&*message).unwrap();
+    let exemplars = message.timeseries[0].exemplars.clone();
+    message.timeseries.push(v2::TimeSeries {
+        labels_refs: message.timeseries[0].labels_refs.clone(),
+        exemplars,
+        ..Default::default()
+    });
+    Batch {
+        body: snappy(&message.encode_to_vec()),
+        samples,
+    }
+}
+
 /// Version 2.0, with metadata, an exemplar and a native histogram on the first series.
 pub fn v2(name: &str, series: usize) -> Batch {
     let at = now_ms();

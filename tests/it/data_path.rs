@@ -75,22 +75,17 @@ async fn version_2_goes_on_with_its_content_type_and_what_was_written_comes_back
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_amp_does_not_say_was_written_is_not_invented() {
-    let mut world = WorldConfig::default();
-    world.amp.report_written = false;
-    let rig = Rig::start_in(world, &[]).await;
-    let response = rig
-        .post("/api/v1/write", V2, bodies::v2("up", 1).body)
-        .await;
-    assert_eq!(response.status(), StatusCode::OK);
-    assert!(
-        response
-            .headers()
-            .keys()
-            .all(|name| !name.as_str().starts_with("x-prometheus")),
-        "{:?}",
-        response.headers()
-    );
+async fn a_body_of_the_other_version_than_its_type_says_is_not_called_stored() {
+    let rig = Rig::start().await;
+    for (content_type, body) in [
+        (V2, bodies::v1("up", 3).body),
+        (V1, bodies::v2("up", 3).body),
+    ] {
+        let response = rig.post("/api/v1/write", content_type, body).await;
+        assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        let words = text(response).await;
+        assert!(words.contains("the body is remote write"), "{words}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

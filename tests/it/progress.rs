@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use emulator::amp::{EngineAnswer, Rate};
+use emulator::amp::{EngineAnswer, Rate, RemoteWrite2};
 use emulator::fault::{Fault, FaultKind};
 use emulator::world::{Target, WorldConfig};
 use reqwest::StatusCode;
@@ -229,4 +229,46 @@ async fn what_is_not_amps_decides_nothing() {
     rig.world.faults(Target::Amp).clear();
     assert!(!rig.has_stored(&batch));
     assert_eq!(rig.write(&batch).await, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn remote_write_2_0_works_whatever_amp_speaks() {
+    for speaks in [RemoteWrite2::Rejected, RemoteWrite2::Misread] {
+        for inspect in ["on", "off"] {
+            let mut world = WorldConfig::default();
+            world.amp.limits.remote_write_2 = speaks;
+            world.amp.report_written = false;
+            let rig = Rig::start_in(world, &[("inspect", inspect)]).await;
+            for name in ["up", "down"] {
+                let batch = bodies::v2(name, 3);
+                let response = rig.post("/api/v1/write", V2, batch.body.clone()).await;
+                assert!(response.status().is_success(), "{speaks:?}");
+                assert!(rig.has_stored(&batch), "{speaks:?}");
+                let written = ["samples", "histograms", "exemplars"].map(|kind| {
+                    let header = format!("x-prometheus-remote-write-{kind}-written");
+                    response.headers()[header].to_str().unwrap().to_owned()
+                });
+                assert_eq!(written, ["3", "1", "1"], "{speaks:?}");
+            }
+            // The second one is not tried as 2.0 again.
+            assert_eq!(
+                rig.world.journal(Target::Amp).counts().requests,
+                3,
+                "{speaks:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn series_of_exemplars_alone_do_not_take_the_batch_with_them() {
+    let rig = Rig::start().await;
+    let batch = bodies::v2_with_exemplars_alone("up", 3);
+    let response = rig.post("/api/v1/write", V2, batch.body.clone()).await;
+    assert!(response.status().is_success());
+    assert!(rig.has_stored(&batch));
+    assert_eq!(
+        response.headers()["x-prometheus-remote-write-samples-written"],
+        "3"
+    );
 }
