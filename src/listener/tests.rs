@@ -60,12 +60,12 @@ async fn closed_after(sender: &mut DuplexStream) -> u64 {
 #[tokio::test(start_paused = true)]
 async fn a_kept_connection_outlives_every_usual_interval() {
     let (mut sender, served, _stop) = connected();
-    for pause in [0, 30, 60, 119] {
+    for pause in [0, 30, 60, 120] {
         tokio::time::sleep(Duration::from_secs(pause)).await;
         sender.write_all(HEAD.as_bytes()).await.unwrap();
         assert!(answered(&mut sender).await.starts_with("HTTP/1.1 200 "));
     }
-    assert_eq!(closed_after(&mut sender).await, 120);
+    assert_eq!(closed_after(&mut sender).await, 125);
     served.await.unwrap();
 }
 
@@ -121,6 +121,6 @@ async fn an_answer_may_take_as_long_as_it_does() {
     tokio::time::sleep(Duration::from_secs(100)).await;
     sender.write_all(HEAD.as_bytes()).await.unwrap();
     answered(&mut sender).await;
-    assert_eq!(closed_after(&mut sender).await, 120);
+    assert_eq!(closed_after(&mut sender).await, 125);
     served.await.unwrap();
 }

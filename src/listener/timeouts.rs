@@ -17,10 +17,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Half of a minute is a common interval between two sends, and 90 s the longest that Go's client keeps a connection.
+/// Senders send every 15, 30, 60 or 120 s, and a connection that is closed at the very moment of the next request breaks that: so the
+/// idle time is longer than each of these and no multiple of any.
 pub const TIMEOUTS: Timeouts = Timeouts {
     head: Duration::from_secs(30),
-    idle: Duration::from_secs(120),
+    idle: Duration::from_secs(125),
 };
 
 /// The limits of one listener.
