@@ -16,8 +16,9 @@ use crate::browser::Names;
 use crate::clock::Clock;
 use crate::config::{CaFile, Config, Drain};
 use crate::door::{Door, DoorError};
-use crate::faults::{CONNECTIONS, DOOR, SPANS, TRUST, Watch};
+use crate::faults::{CONNECTIONS, DOOR, SPANS, STRAYS, TRUST, Watch};
 use crate::listener::{self, Accept};
+use crate::misdirected::Strays;
 use crate::reload::{ReloadError, Reloader};
 use crate::status::flow;
 use crate::telemetry::Telemetry;
@@ -152,12 +153,24 @@ impl<L: Accept> App<L> {
             allowed: config.allow_host.clone(),
             certified: false,
         };
-        let reloader = Reloader::start(config, outside, shared, clock.clone(), shown)?;
+        let mut address = config.listen;
+        address.set_port(listener.port().unwrap_or(address.port()));
+        let port = admin_listener.port();
+        let port = port.unwrap_or(config.admin_listen.port());
+        let reloader = Reloader::start(config, address, outside, shared, clock.clone(), shown)?;
+        let strays = Strays::new(
+            Watch::over(&STRAYS, None, telemetry.faults(), &clock),
+            telemetry.unrouted(),
+            reloader.router().strays().senders().clone(),
+            clock.clone(),
+        );
         let (draining, is_draining) = watch::channel(false);
         let admin = Admin {
             reloader: reloader.clone(),
             telemetry,
             names,
+            port,
+            strays,
             draining: is_draining,
             started: clock.now(),
             clock: clock.clone(),

@@ -46,6 +46,7 @@ pub mod faults;
 pub mod head;
 pub mod http_date;
 pub mod listener;
+pub mod misdirected;
 pub mod query;
 pub mod quote;
 pub mod reload;

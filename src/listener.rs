@@ -2,9 +2,12 @@
 //!
 //! In: a bound socket, the [`Door`] before it, a [`Service`] and the moment to stop. Out: when [`serve`] returns, nothing is in flight any more or the
 //! grace is over. The number of connections is capped; over it new ones wait in the kernel's backlog. A head that comes
-//! slowly is closed and never answered 408, which Prometheus takes as "drop the batch". A sender that shuts its side
+//! slowly is closed and never answered 408, which Prometheus takes as "drop the batch"; a connection on which none is begun stays
+//! open for longer ([`timeouts`]), since a sender that sends every 30 s would find it closed as often as not. A sender that shuts its side
 //! down after the body is still served to the end. A connection on which somebody else may see another next request than we
 //! do is closed after the answer.
+
+pub mod timeouts;
 
 use std::error::Error;
 use std::future::Future;
@@ -20,7 +23,7 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,8 +36,8 @@ use crate::faults::{Told, Watch};
 use crate::head;
 use crate::telemetry::Connections;
 
-/// Counts the idle time of a kept-alive connection too.
-const LONGEST_HEAD: Duration = Duration::from_secs(30);
+use timeouts::{Phase, TIMEOUTS, Timed};
+
 /// Enough for a thousand senders with two connections each.
 const MOST_CONNECTIONS: usize = 2048;
 /// The read buffer's bound, and so that of a head.
@@ -55,15 +58,20 @@ pub trait Accept: Send + Sync + 'static {
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
     /// The next one, and whose it is.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, IpAddr)>> + Send;
+    /// At which port, where there is one.
+    fn port(&self) -> Option<u16> {
+        None
+    }
 }
 
 /// Answers requests.
 pub trait Service: Send + Sync + 'static {
     /// The body of an answer; where it fails, the connection breaks off.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
-    /// One request; an error closes the connection without an answer.
+    /// One request of `peer`; an error closes the connection without an answer.
     fn call(
         &self,
+        peer: IpAddr,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Self::Body>, Closed>> + Send;
 }
@@ -125,6 +133,10 @@ impl Accept for TcpListener {
         }
         Ok((tcp, peer.ip()))
     }
+
+    fn port(&self) -> Option<u16> {
+        self.local_addr().ok().map(|address| address.port())
+    }
 }
 
 async fn accept<L: Accept>(
@@ -162,26 +174,19 @@ async fn enter<S: Service, C>(
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
-    // Those of the own pod share all there is.
-    let elsewhere = (!peer.to_canonical().is_loopback()).then_some(peer);
     match door.acceptor() {
         None => {
-            let client = elsewhere.map(|address| Client::of(address, None));
-            connection(stream, client, service, stop).await
+            let client = elsewhere(peer).map(|address| Client::of(address, None));
+            connection(stream, peer, client, service, stop).await
         }
         // In a box, so that connections without TLS, of which there may be a thousand, hold no room for it.
-        Some(acceptor) => {
-            Box::pin(encrypted(
-                stream, elsewhere, acceptor, faults, service, stop,
-            ))
-            .await
-        }
+        Some(acceptor) => Box::pin(encrypted(stream, peer, acceptor, faults, service, stop)).await,
     }
 }
 
 async fn encrypted<S: Service, C>(
     stream: C,
-    elsewhere: Option<IpAddr>,
+    peer: IpAddr,
     acceptor: TlsAcceptor,
     faults: &Watch,
     service: Arc<S>,
@@ -192,8 +197,8 @@ where
 {
     match door::shake(&acceptor, stream).await {
         Ok(tls) => {
-            let client = elsewhere.map(|address| Client::of(address, Some(tls.get_ref().1)));
-            return connection(tls, client, service, stop).await;
+            let client = elsewhere(peer).map(|address| Client::of(address, Some(tls.get_ref().1)));
+            return connection(tls, peer, client, service, stop).await;
         }
         // A probe of a load balancer opens a connection and says nothing.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -208,12 +213,18 @@ where
     Ok(())
 }
 
-/// Serves one connection, until its sender or `stop` ends it; `client` is who else than the own pod is behind it.
+/// Those of the own pod share all there is.
+fn elsewhere(peer: IpAddr) -> Option<IpAddr> {
+    (!peer.to_canonical().is_loopback()).then_some(peer)
+}
+
+/// Serves one connection of `peer`, until it or `stop` ends it; `client` is who else than the own pod is behind it.
 ///
 /// # Errors
 /// Where it did not end in order; hyper has then refused a request that it could not parse, if that was why.
 pub async fn connection<S: Service, C>(
     stream: C,
+    peer: IpAddr,
     client: Option<Client>,
     service: Arc<S>,
     mut stop: watch::Receiver<bool>,
@@ -221,29 +232,32 @@ pub async fn connection<S: Service, C>(
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
+    let phase = Phase::default();
     let answer = service_fn(|mut request: Request<Incoming>| {
+        phase.request_begins();
         if let Some(client) = &client {
             request.extensions_mut().insert(client.clone());
         }
         let last = head::is_last(&request);
-        let service = &service;
+        let (service, phase) = (&service, &phase);
         async move {
-            let mut response = service.call(request).await?;
+            let mut response = service.call(peer, request).await?;
             if last {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
             }
+            phase.request_ends();
             Ok::<_, Closed>(response)
         }
     });
     // Pinned where it is made: a variable in between would take its place in every connection once more.
     let mut served = pin!(
         http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(LONGEST_HEAD)
+            // Its own time-out for heads would count the idle time before them too.
+            .header_read_timeout(None)
             .half_close(true)
             .max_buf_size(LARGEST_BUFFER)
-            .serve_connection(TokioIo::new(stream), answer)
+            .serve_connection(TokioIo::new(Timed::new(stream, &phase, TIMEOUTS)), answer)
     );
     tokio::select! {
         biased;
@@ -261,3 +275,6 @@ async fn told(stop: &mut watch::Receiver<bool>) {
         tracing::debug!("nobody is left to say when to stop");
     }
 }
+
+#[cfg(test)]
+mod tests;

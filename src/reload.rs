@@ -8,6 +8,7 @@
 //! The file is looked at every [`LOOK`] instead of being watched: kubelet swaps a symlink above it, which each way of watching
 //! sees differently, and a minute later than this anyway.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Rejected, Workspace};
 use crate::door::Door;
 use crate::faults::{CONFIGURATION, STRAYS, Told, Watch};
+use crate::misdirected::{Senders, Strays};
 use crate::router::{Router, Routes};
 use crate::telemetry::Telemetry;
 use crate::tls;
@@ -90,12 +92,13 @@ impl ReloadError {
 // === impl Reloader ===
 
 impl Reloader {
-    /// Starts the workspaces of the first configuration.
+    /// Starts the workspaces of the first configuration, for senders that come to `address`.
     ///
     /// # Errors
     /// [`ReloadError`].
     pub fn start(
         config: Config,
+        address: SocketAddr,
         way: Box<dyn Outside>,
         door: Arc<Door>,
         clock: Clock,
@@ -104,12 +107,14 @@ impl Reloader {
         let workspaces = running(&config, &*way, &[], &clock, &telemetry)?;
         let watch = |subject| Watch::over(subject, None, telemetry.faults(), &clock);
         let (strays, faults) = (watch(&STRAYS), watch(&CONFIGURATION));
+        let (counted, senders) = (telemetry.unrouted(), Senders::default());
+        let strays = Strays::new(strays, counted, senders, clock.clone());
         let routes = Routes::new(workspaces);
         let names = Names {
             allowed: config.allow_host.clone(),
             certified: door.acceptor().is_some(),
         };
-        let router = Router::new(routes, door, names, &telemetry, strays);
+        let router = Router::new(routes, door, names, address, &telemetry, strays);
         let router = Arc::new(router);
         Ok(Self(Arc::new(Shared {
             router,

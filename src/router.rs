@@ -2,47 +2,55 @@
 //!
 //! In: a request on the senders' port, which is the readers' too. Out: its answer, by the workspace that the path names. The path of a sender only
 //! ever selects among what is configured; it is never forwarded, so nothing can be signed for anything else. A request that
-//! can be read in two ways, or that a page of another site may be behind, selects nothing.
+//! can be read in two ways, or that a page of another site may be behind, selects nothing. Remote write that selects nothing is
+//! kept by its sender, who is told the right URL ([`misdirected`]).
 //!
 //! | path | workspace |
 //! |---|---|
 //! | `/workspaces/<id or name>/api/v1/remote_write` | the one of this id or name |
 //! | `/api/v1/remote_write`, `/api/v1/write` | the only one; where there are several, the sender is asked to come again |
+//! | both with a slash at the end, or two in the place of one | the same: it is what a base URL with a slash leaves |
 //! | both forms with a path of [`Api`] in the place of `remote_write` | the same, to be read where that is allowed |
 //!
 //! A new configuration replaces the routes in one step; requests that are under way finish with the workspace that took them.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::header::HOST;
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response};
 use tokio::time::Instant;
 
+use crate::batch::media;
 use crate::batch::verdict::{Answer, Verdict};
 use crate::browser::{Names, Purpose};
 use crate::door::Door;
 use crate::drain::Senders;
-use crate::faults::{Told, Watch};
 use crate::head;
 use crate::listener::{Closed, Service};
-use crate::query::Unanswered;
+use crate::misdirected::{self, Strays};
 use crate::query::api::Api;
 use crate::query::stream::Streamed;
-use crate::telemetry::{QueryMeters, Telemetry, Unrouted};
+use crate::query::{Unanswered, ask};
+use crate::quote::quote;
+use crate::telemetry::{QueryMeters, Telemetry};
 use crate::workspace::Running;
 
 /// Answers senders.
 #[derive(Debug)]
 pub struct Router {
     routes: ArcSwap<Routes>,
-    /// Requests for no workspace.
-    nowhere: Unrouted,
     nowhere_queries: QueryMeters,
-    strays: Watch,
+    /// Requests for no workspace.
+    strays: Strays,
+    /// Where it listens.
+    address: SocketAddr,
     door: Arc<Door>,
     names: Names,
     /// For leaving.
@@ -128,15 +136,34 @@ impl<'a> Wanted<'a> {
     /// What this path asks for; `None` where no such path is served.
     #[must_use]
     pub fn by(path: &'a str) -> Option<Self> {
-        match split(path)? {
-            (None, "remote_write" | "write") => Some(Self::TheOnly),
-            (Some(key), "remote_write") => Some(Self::Named(key)),
+        let mut segments = path
+            .strip_prefix('/')?
+            .split('/')
+            .filter(|one| !one.is_empty());
+        let mut next = || segments.next();
+        match [next(), next(), next(), next(), next(), next()] {
+            [
+                Some("api"),
+                Some("v1"),
+                Some("remote_write" | "write"),
+                None,
+                ..,
+            ] => Some(Self::TheOnly),
+            [
+                Some("workspaces"),
+                Some(key),
+                Some("api"),
+                Some("v1"),
+                Some("remote_write"),
+                None,
+            ] => Some(Self::Named(key)),
             _ => None,
         }
     }
 }
 
-/// The workspace that a path names, and what comes below `/api/v1/`.
+/// The workspace that a reader's path names, and what comes below `/api/v1/`. A reader loses nothing by a slash too many, so that
+/// its list of paths stays closed to the letter.
 fn split(path: &str) -> Option<(Option<&str>, &str)> {
     if let Some(below) = path.strip_prefix("/api/v1/") {
         return Some((None, below));
@@ -148,20 +175,21 @@ fn split(path: &str) -> Option<(Option<&str>, &str)> {
 // === impl Router ===
 
 impl Router {
-    /// Answers by `routes` whom `door` lets in and who calls by one of `names`.
+    /// Answers at `address`, by `routes`, whom `door` lets in and who calls by one of `names`.
     #[must_use]
     pub fn new(
         routes: Routes,
         door: Arc<Door>,
         names: Names,
+        address: SocketAddr,
         telemetry: &Telemetry,
-        strays: Watch,
+        strays: Strays,
     ) -> Self {
         Self {
             routes: ArcSwap::from_pointee(routes),
-            nowhere: telemetry.unrouted(),
             nowhere_queries: telemetry.queries(""),
             strays,
+            address,
             door,
             names,
             senders: Senders::default(),
@@ -179,13 +207,71 @@ impl Router {
         self.routes.store(Arc::new(routes));
     }
 
+    /// Who wrote to where nothing is taken, on this port and the other.
+    #[must_use]
+    pub fn strays(&self) -> &Strays {
+        &self.strays
+    }
+
+    /// Where remote write is taken, for a sender that reached the sidecar, though perhaps not this port, by the name `host`.
+    #[must_use]
+    pub fn right_url(&self, host: Option<&str>) -> String {
+        let Self { address, .. } = self;
+        let at = match host {
+            Some(host) if address.ip().is_unspecified() => format!("{host}:{}", address.port()),
+            _ => address.to_string(),
+        };
+        self.url_at(&at)
+    }
+
+    fn url_at(&self, at: &str) -> String {
+        let scheme = match self.door.acceptor() {
+            Some(_) => "https",
+            None => "http",
+        };
+        let routes = self.routes();
+        match routes.only() {
+            Some(only) => format!(
+                "{scheme}://{at}/api/v1/remote_write, or /workspaces/{}/api/v1/remote_write",
+                only.config.id
+            ),
+            None => format!(
+                "{scheme}://{at}/workspaces/<name>/api/v1/remote_write with one of {}",
+                routes.names().join(", ")
+            ),
+        }
+    }
+
     /// Readers are not waited for on leaving: they keep nothing that could be lost.
     async fn query(
         &self,
         found: Result<Arc<Running>, Unanswered>,
         api: Api,
+        peer: IpAddr,
         request: Request<Incoming>,
     ) -> Result<Response<Either<Full<Bytes>, Streamed>>, Closed> {
+        let (head, mut body) = request.into_parts();
+        // What is refused anyway is nobody's to read, so that it may be looked at: it may be a batch that says nothing of itself.
+        let refused = match &found {
+            Ok(running) => {
+                running.queries.is_none()
+                    || !api.methods().contains(&head.method)
+                    || !ask::is_form(&head.headers)
+            }
+            Err(Unanswered::NoSuchWorkspace | Unanswered::Ambiguous { .. }) => true,
+            Err(_) => false,
+        };
+        if refused && misdirected::may_write(&head.method) && misdirected::is_batch(&mut body).await
+        {
+            let started = Instant::now();
+            let answer = self.keep(Verdict::NoSuchPath, peer, &head, true, started);
+            misdirected::discard(body).await;
+            return match answer {
+                Answer::Respond(response) => Ok(response.map(Either::Left)),
+                Answer::Close => Err(Closed),
+            };
+        }
+        let request = Request::from_parts(head, body);
         let why = match found {
             Ok(running) => match &running.queries {
                 Some(queries) => return queries.answer(api, request).await,
@@ -220,36 +306,97 @@ impl Router {
         self.routes().find_queries(key).map(Arc::clone)
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn answer(&self, peer: IpAddr, request: Request<Incoming>) -> Answer {
         let started = Instant::now();
         match self.find(&request) {
+            Ok(_) if media::is_protocol_probe(&request) => {
+                misdirected::discard(request.into_body()).await;
+                self.strays
+                    .asked(&Verdict::ProtocolProbe, started.elapsed())
+            }
+            Ok(_) if request.method() == Method::PUT => {
+                // In a box, as below: whoever writes as it should holds no room for it.
+                Box::pin(self.astray(Verdict::MethodNotAllowed, peer, request, started)).await
+            }
             Ok(running) => {
                 self.strays.well();
                 running.pipeline.answer(request).await.answer()
             }
-            Err(verdict) => {
-                self.strays
-                    .met(verdict.name(), || Told::of_verdict(&verdict));
-                self.nowhere.answered(&verdict, started.elapsed());
-                verdict.answer()
-            }
+            Err(verdict) => Box::pin(self.astray(verdict, peer, request, started)).await,
         }
+    }
+
+    /// A request for no workspace, of which is not known yet whether it is remote write.
+    async fn astray(
+        &self,
+        verdict: Verdict,
+        peer: IpAddr,
+        request: Request<Incoming>,
+        started: Instant,
+    ) -> Answer {
+        let (head, mut body) = request.into_parts();
+        let told_by_body = misdirected::may_write(&head.method)
+            && matches!(verdict, Verdict::NoSuchPath | Verdict::MethodNotAllowed);
+        let writes =
+            misdirected::by_head(&head) || told_by_body && misdirected::is_batch(&mut body).await;
+        let answer = self.keep(verdict, peer, &head, writes, started);
+        if writes {
+            misdirected::discard(body).await;
+        }
+        answer
+    }
+
+    /// What it is told: who writes keeps its samples and hears where they are taken.
+    fn keep(
+        &self,
+        mut verdict: Verdict,
+        peer: IpAddr,
+        head: &Parts,
+        writes: bool,
+        started: Instant,
+    ) -> Answer {
+        let port = self.address.port();
+        if writes && matches!(verdict, Verdict::NoSuchPath | Verdict::MethodNotAllowed) {
+            let (method, path) = (&head.method, head.uri.path());
+            let named = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+            // By whichever name it came, it comes to the right path too.
+            let at = named.map_or_else(|| self.address.to_string(), str::to_owned);
+            verdict = Verdict::Misdirected {
+                asked: quote(&format!("{method} {path} on port {port}")),
+                right: self.url_at(&at),
+            };
+        }
+        let kept = matches!(
+            verdict,
+            Verdict::Misdirected { .. }
+                | Verdict::AmbiguousPath { .. }
+                | Verdict::NotLetIn
+                | Verdict::FromABrowser(_)
+        );
+        let sender = (kept && writes).then_some((head, peer, port));
+        self.strays.answer(&verdict, sender, started.elapsed())
     }
 }
 
 impl Service for Router {
     type Body = Either<Full<Bytes>, Streamed>;
 
-    async fn call(&self, request: Request<Incoming>) -> Result<Response<Self::Body>, Closed> {
+    async fn call(
+        &self,
+        peer: IpAddr,
+        request: Request<Incoming>,
+    ) -> Result<Response<Self::Body>, Closed> {
         if let Some((key, below)) = split(request.uri().path())
             && let Some(api) = Api::at(below)
+            && !(misdirected::may_write(request.method())
+                && misdirected::by_headers(request.headers()))
         {
             let found = self.find_queries(&request, key);
             // In a box, so that senders' connections hold no room for it.
-            return Box::pin(self.query(found, api, request)).await;
+            return Box::pin(self.query(found, api, peer, request)).await;
         }
         let in_flight = self.senders.begin();
-        match self.answer(request).await {
+        match self.answer(peer, request).await {
             Answer::Respond(response) => {
                 if !response.status().is_server_error() {
                     in_flight.done();

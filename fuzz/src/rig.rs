@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,7 +26,8 @@ use tokio::sync::watch;
 use super::sts::TOKEN;
 
 /// What AMP says where the input does not say otherwise. Without a count a batch of version 2 would be sent as version 1, too.
-const STORED: &[u8] = b"HTTP/1.1 200 OK\r\nX-Prometheus-Remote-Write-Samples-Written: 1\r\nContent-Length: 0\r\n\r\n";
+const STORED: &[u8] =
+    b"HTTP/1.1 200 OK\r\nX-Prometheus-Remote-Write-Samples-Written: 1\r\nContent-Length: 0\r\n\r\n";
 
 /// A request that reached AMP.
 #[derive(Debug)]
@@ -83,7 +85,13 @@ impl Rig {
         let heard = self.runtime.block_on(async {
             let (sender, side) = duplex(1 << 20);
             let router = Arc::clone(&self.router);
-            let served = tokio::spawn(listener::connection(side, None, router, self.stop.clone()));
+            let served = tokio::spawn(listener::connection(
+                side,
+                Ipv4Addr::LOCALHOST.into(),
+                None,
+                router,
+                self.stop.clone(),
+            ));
             let (mut reading, mut writing) = tokio::io::split(sender);
             let mut heard = Vec::new();
             let write = async {
@@ -116,7 +124,8 @@ async fn start(upstream: Arc<Upstream>, token: i32) -> Arc<Router> {
     let config = config(&place, token);
     let way = Box::new(Way::new(&config).unwrap());
     let (door, telemetry) = (Arc::default(), Arc::new(Telemetry::new()));
-    let reloader = Reloader::start(config, way, door, Clock::system(), telemetry).unwrap();
+    let address = config.listen;
+    let reloader = Reloader::start(config, address, way, door, Clock::system(), telemetry).unwrap();
     let router = Arc::clone(reloader.router());
     while router.routes().workspaces()[0].missing().is_some() {
         tokio::time::sleep(Duration::from_millis(5)).await;

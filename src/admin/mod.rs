@@ -1,10 +1,12 @@
 //! What probes, Prometheus and people ask: `/livez`, `/readyz`, `/metrics`, and the status page at `/`.
 //!
 //! Stands on a listener of its own, so that neither the byte budget nor the connection cap of the data path can make a
-//! probe fail. Nothing here changes anything, and nothing secret is served: there is no other method than GET and HEAD.
+//! probe fail. Nothing here changes anything, and nothing secret is served: there is no other method than GET and HEAD. A
+//! sender that writes here by mistake is told where, and keeps its samples ([`misdirected`]).
 
 mod page;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -16,13 +18,18 @@ use hyper::header::{
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use crate::batch::verdict::{Answer, Verdict};
 use crate::browser::{Names, Purpose};
 use crate::clock::Clock;
 use crate::head;
 use crate::listener::{Closed, Service};
+use crate::misdirected::{self, Strays};
+use crate::quote::quote;
 use crate::reload::Reloader;
 use crate::status::{Sight, Status};
 use crate::telemetry::{Format, Telemetry};
@@ -56,6 +63,10 @@ pub struct Admin {
     pub telemetry: Arc<Telemetry>,
     /// By which names browsers may call.
     pub names: Names,
+    /// On which port.
+    pub port: u16,
+    /// Tells of senders that write here.
+    pub strays: Strays,
     /// Whether the sidecar is about to leave.
     pub draining: watch::Receiver<bool>,
     /// When it began.
@@ -100,7 +111,7 @@ impl Admin {
     }
 
     /// Why a request is not answered, if it is not.
-    fn turned_away(&self, request: &Request<Incoming>) -> Option<(StatusCode, String)> {
+    fn turned_away(&self, request: &Request<()>) -> Option<(StatusCode, String)> {
         let host = match head::host(request) {
             Ok(host) => host,
             Err(why) => return Some((StatusCode::BAD_REQUEST, why.to_string())),
@@ -112,6 +123,40 @@ impl Admin {
         let admitted = self.names.admit(request, host.as_ref(), purpose);
         let why = admitted.err()?;
         Some((StatusCode::FORBIDDEN, why.to_string()))
+    }
+
+    /// What a sender that writes to this port is told; nothing where this is none. It may call by any name, as on its own port.
+    async fn misdirected(
+        &self,
+        peer: IpAddr,
+        request: &Request<()>,
+        head: &Parts,
+        mut body: Incoming,
+    ) -> Option<Answer> {
+        let host = head::host(request).ok()?;
+        let foreign = self.names.admit(request, host.as_ref(), Purpose::Batch);
+        let started = Instant::now();
+        // A browser's body is looked at for nobody: a page may send what it likes.
+        if !misdirected::by_head(head)
+            && (foreign.is_err() || !misdirected::is_batch(&mut body).await)
+        {
+            return None;
+        }
+        let (method, path, port) = (&head.method, head.uri.path(), self.port);
+        let verdict = match foreign {
+            Err(why) => Verdict::from(why),
+            Ok(()) => Verdict::Misdirected {
+                asked: quote(&format!("{method} {path} on port {port}")),
+                right: self
+                    .reloader
+                    .router()
+                    .right_url(host.as_ref().map(Authority::host)),
+            },
+        };
+        let sender = Some((head, peer, port));
+        let answer = self.strays.answer(&verdict, sender, started.elapsed());
+        misdirected::discard(body).await;
+        Some(answer)
     }
 
     /// Ready is who can serve a sender: of several workspaces one that lacks something must not take the others away.
@@ -161,6 +206,7 @@ impl Admin {
                 leaving: *self.draining.borrow(),
                 started: self.started,
                 now: self.clock.now(),
+                strays: &self.strays.senders().recent(),
             })
         });
         match serde_json::to_vec(&status) {
@@ -192,10 +238,23 @@ fn respond(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Full
 impl Service for Admin {
     type Body = Full<Bytes>;
 
-    async fn call(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
-        let turned_away = self.turned_away(&request);
-        let (head, _) = request.into_parts();
-        Ok(match turned_away {
+    async fn call(
+        &self,
+        peer: IpAddr,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Closed> {
+        let (head, body) = request.into_parts();
+        let request = Request::from_parts(head.clone(), ());
+        if misdirected::may_write(&head.method) {
+            match self.misdirected(peer, &request, &head, body).await {
+                Some(Answer::Respond(response)) => return Ok(response),
+                Some(Answer::Close) => return Err(Closed),
+                None => {}
+            }
+        } else {
+            self.strays.well();
+        }
+        Ok(match self.turned_away(&request) {
             None => self.answer(&head),
             Some((status, why)) => respond(status, PLAIN, format!("{why}\n").into()),
         })

@@ -1,10 +1,13 @@
 //! Whether a request to a write path is a batch at all.
 //!
-//! In: a request's head. Out: the [`Media`] that it carries, or a verdict. A query is ignored.
+//! In: a request's head. Out: the [`Media`] that it carries, or a verdict. A query is ignored. What a head leaves out, or gives an
+//! empty value, is read as Prometheus and Cortex read it: no `Content-Encoding` is snappy, no `Content-Type` is remote write 1.0.
+//! What AMP hears is made here in one spelling for each version: Cortex compares a content type byte by byte, and takes
+//! `application/x-protobuf; proto=…`, with a blank, for version 1.0.
 
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method};
+use hyper::{HeaderMap, Method, Request};
 
 use crate::batch::inspect::Version;
 use crate::batch::verdict::Verdict;
@@ -12,13 +15,16 @@ use crate::quote::quote;
 
 /// Names the protocol's version beside the content type.
 pub const WRITE_VERSION: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
+/// The same for VictoriaMetrics' own protocol, whose bodies are packed by zstd.
+pub const VICTORIA_VERSION: HeaderName =
+    HeaderName::from_static("x-victoriametrics-remote-write-version");
 
 /// What a body says it is.
 #[derive(Debug, Clone)]
 pub struct Media {
     /// Which schema it is of.
     pub version: Version,
-    /// As the sender wrote it.
+    /// As AMP is told it.
     pub content_type: HeaderValue,
     /// As the sender wrote it, else what the schema implies.
     pub write_version: HeaderValue,
@@ -55,42 +61,66 @@ pub fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn media(headers: &HeaderMap) -> Result<Media, Verdict> {
-    let unsupported = |header: HeaderName| Verdict::UnsupportedMedia {
-        what: match headers.get(&header) {
-            Some(value) => format!(
-                "{header} is {}",
-                quote(&String::from_utf8_lossy(value.as_bytes()))
-            ),
-            None => format!("{header} is missing"),
-        },
-    };
-    let encoding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
-    if !encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case(b"snappy")) {
-        return Err(unsupported(CONTENT_ENCODING));
+/// The value of a header that says something.
+#[must_use]
+pub fn said<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    let value = headers.get(name)?.as_bytes().trim_ascii();
+    (!value.is_empty()).then_some(value)
+}
+
+/// Whether vmagent or vmalert asks if VictoriaMetrics' own protocol is spoken here, as they do once after a start: versions
+/// 1.88 to 1.116 by `GET ?get_vm_proto_version=1`, where anything but 200 says no; later ones by a first body in zstd, which they
+/// pack again as snappy and send at once after a 415 (app/vmagent/remotewrite/client.go and app/vmalert/remotewrite/client.go
+/// of VictoriaMetrics).
+#[must_use]
+pub fn is_protocol_probe<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    if request.method() == Method::POST {
+        return headers.contains_key(VICTORIA_VERSION)
+            && said(headers, &CONTENT_ENCODING)
+                .is_some_and(|encoding| encoding.eq_ignore_ascii_case(b"zstd"));
     }
-    let content_type = headers.get(CONTENT_TYPE);
-    let version = content_type
-        .and_then(|value| value.to_str().ok())
-        .and_then(version_of);
-    let (Some(content_type), Some(version)) = (content_type, version) else {
-        return Err(unsupported(CONTENT_TYPE));
+    let query = request.uri().query().unwrap_or_default();
+    request.method() == Method::GET
+        && query
+            .split('&')
+            .any(|pair| pair.starts_with("get_vm_proto_version="))
+}
+
+fn media(headers: &HeaderMap) -> Result<Media, Verdict> {
+    let unsupported = |name: HeaderName, value: &[u8]| Verdict::UnsupportedMedia {
+        what: format!("{name} is {}", quote(&String::from_utf8_lossy(value))),
     };
-    let implied = HeaderValue::from_static(match version {
-        Version::V1 => "0.1.0",
-        Version::V2 => "2.0.0",
-    });
+    if let Some(encoding) = said(headers, &CONTENT_ENCODING)
+        && !encoding.eq_ignore_ascii_case(b"snappy")
+    {
+        return Err(unsupported(CONTENT_ENCODING, encoding));
+    }
+    let version = match said(headers, &CONTENT_TYPE) {
+        None => Version::V1,
+        Some(value) => std::str::from_utf8(value)
+            .ok()
+            .and_then(version_of)
+            .ok_or_else(|| unsupported(CONTENT_TYPE, value))?,
+    };
+    let (content_type, implied) = match version {
+        Version::V1 => ("application/x-protobuf", "0.1.0"),
+        Version::V2 => (
+            "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+            "2.0.0",
+        ),
+    };
     let short = |value: &&HeaderValue| {
-        value.len() <= 16 && value.as_bytes().iter().all(u8::is_ascii_graphic)
+        (1..=16).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
     };
     let write_version = headers
         .get(WRITE_VERSION)
         .filter(short)
         .cloned()
-        .unwrap_or(implied);
+        .unwrap_or(HeaderValue::from_static(implied));
     Ok(Media {
         version,
-        content_type: content_type.clone(),
+        content_type: HeaderValue::from_static(content_type),
         write_version,
     })
 }
@@ -98,7 +128,12 @@ fn media(headers: &HeaderMap) -> Result<Media, Verdict> {
 /// The schema that a content type names (remote write 2.0, "Protobuf message"); none given means 1.0.
 fn version_of(content_type: &str) -> Option<Version> {
     let mut parts = content_type.split(';').map(str::trim);
-    if !parts.next()?.eq_ignore_ascii_case("application/x-protobuf") {
+    let essence = parts.next()?;
+    // npm's prometheus-remote-write before 0.5, which engines before remote write 2.0 took as they took any type.
+    if essence.eq_ignore_ascii_case("application/vnd.google.protobuf") {
+        return Some(Version::V1);
+    }
+    if !essence.eq_ignore_ascii_case("application/x-protobuf") {
         return None;
     }
     let mut version = Version::V1;
@@ -161,7 +196,7 @@ mod tests {
             assert_eq!(version(v2), Ok(Version::V2), "{v2}");
         }
         for other in [
-            "",
+            ";",
             "application/json",
             "application/x-protobuf;proto=io.prometheus.write.v3.Request",
             "application/x-protobuf;proto",
@@ -173,9 +208,47 @@ mod tests {
             ("content-type", "application/x-protobuf"),
         ];
         assert_eq!(accepted("POST", &zstd).unwrap_err(), "unsupported_media");
+    }
+
+    #[test]
+    fn what_is_left_out_is_snappy_and_version_1() {
+        let protobuf = ("content-type", "application/x-protobuf");
+        for headers in [
+            &[][..],
+            &[SNAPPY],
+            &[protobuf],
+            &[("content-encoding", ""), ("content-type", " ")],
+            &[("content-type", "application/vnd.google.protobuf")],
+        ] {
+            let media = accepted("POST", headers).unwrap();
+            assert_eq!(media.version, Version::V1, "{headers:?}");
+            assert_eq!(media.content_type, "application/x-protobuf");
+            assert_eq!(media.write_version, "0.1.0");
+        }
+        let v2 = "application/x-protobuf; proto=io.prometheus.write.v2.Request";
+        let media = accepted("POST", &[("content-type", v2)]).unwrap();
         assert_eq!(
-            accepted("POST", &zstd[1..]).unwrap_err(),
-            "unsupported_media"
+            media.content_type,
+            "application/x-protobuf;proto=io.prometheus.write.v2.Request"
         );
+    }
+
+    #[test]
+    fn a_probe_is_told_from_what_would_be_lost() {
+        let probe = |method: &str, target: &str, headers: &[(&str, &str)]| {
+            let mut request = Request::builder().method(method).uri(target);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            is_protocol_probe(&request.body(()).unwrap())
+        };
+        let victoria = ("x-victoriametrics-remote-write-version", "1");
+        let zstd = ("content-encoding", "zstd");
+        assert!(probe("POST", "/w", &[victoria, zstd]));
+        assert!(!probe("POST", "/w", &[zstd]));
+        assert!(!probe("POST", "/w", &[victoria, SNAPPY]));
+        assert!(probe("GET", "/w?a=b&get_vm_proto_version=1", &[]));
+        assert!(!probe("GET", "/w?a=get_vm_proto_version", &[]));
+        assert!(!probe("POST", "/w?get_vm_proto_version=1", &[]));
     }
 }

@@ -35,7 +35,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub const SERVED: &str = "POST /api/v1/remote_write, /api/v1/write and /workspaces/<id or name>/api/v1/remote_write of a configured workspace, and its query API where --allow-query is given";
 
 /// The names of all outcomes.
-pub const OUTCOMES: [&str; 28] = [
+pub const OUTCOMES: [&str; 30] = [
     "stored",
     "deduplicated",
     "no_credentials",
@@ -59,6 +59,8 @@ pub const OUTCOMES: [&str; 28] = [
     "not_let_in",
     "from_a_browser",
     "ambiguous_path",
+    "misdirected",
+    "protocol_probe",
     "no_such_path",
     "method_not_allowed",
     "ambiguous_head",
@@ -237,6 +239,15 @@ pub enum Verdict {
         /// Of the workspaces that it could mean.
         names: Vec<String>,
     },
+    /// Remote write that came to where none is taken: its sender keeps it, and is told the right URL.
+    Misdirected {
+        /// What was asked, and on which port.
+        asked: String,
+        /// Where remote write is taken.
+        right: String,
+    },
+    /// A question of vmagent's whether VictoriaMetrics' protocol is spoken; no sample is lost by the answer.
+    ProtocolProbe,
     /// No such path here.
     NoSuchPath,
     /// The path takes another method.
@@ -330,6 +341,8 @@ impl Verdict {
             Self::NotLetIn => "not_let_in",
             Self::FromABrowser(_) => "from_a_browser",
             Self::AmbiguousPath { .. } => "ambiguous_path",
+            Self::Misdirected { .. } => "misdirected",
+            Self::ProtocolProbe => "protocol_probe",
             Self::NoSuchPath => "no_such_path",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::AmbiguousHead(_) => "ambiguous_head",
@@ -372,6 +385,8 @@ impl Verdict {
             | Self::NotLetIn
             | Self::FromABrowser(_)
             | Self::AmbiguousPath { .. }
+            | Self::Misdirected { .. }
+            | Self::ProtocolProbe
             | Self::NoSuchPath
             | Self::MethodNotAllowed
             | Self::AmbiguousHead(_)
@@ -410,6 +425,8 @@ impl Verdict {
             | Self::AmbiguousPath { .. }
             | Self::NoSuchPath
             | Self::MethodNotAllowed
+            | Self::Misdirected { .. }
+            | Self::ProtocolProbe
             | Self::AmbiguousHead(_)
             | Self::SlowSender
             | Self::SenderGone => None,
@@ -428,36 +445,15 @@ impl Verdict {
     /// The same, where AMP says that it wrote this over all parts.
     #[must_use]
     pub fn with_written(mut self, all: Written) -> Self {
-        match &mut self {
-            Self::Stored { written, .. }
-            | Self::Deduplicated { written, .. }
-            | Self::SeriesLimit { written, .. }
-            | Self::Refused { written, .. }
-            | Self::RefusedOther { written, .. }
-            | Self::TooLargeForAmp { written, .. }
-            | Self::Poison { written, .. } => *written = all,
-            Self::Unfinished { .. }
-            | Self::NoCredentials { .. }
-            | Self::Unauthenticated { .. }
-            | Self::AccessDenied { .. }
-            | Self::WorkspaceNotFound { .. }
-            | Self::Throttled { .. }
-            | Self::AmpFailing { .. }
-            | Self::Unexpected { .. }
-            | Self::Unreachable(_)
-            | Self::Unsigned { .. }
-            | Self::Overloaded
-            | Self::Malformed(_)
-            | Self::TooLarge { .. }
-            | Self::UnsupportedMedia { .. }
-            | Self::NotLetIn
-            | Self::FromABrowser(_)
-            | Self::AmbiguousPath { .. }
-            | Self::NoSuchPath
-            | Self::MethodNotAllowed
-            | Self::AmbiguousHead(_)
-            | Self::SlowSender
-            | Self::SenderGone => {}
+        if let Self::Stored { written, .. }
+        | Self::Deduplicated { written, .. }
+        | Self::SeriesLimit { written, .. }
+        | Self::Refused { written, .. }
+        | Self::RefusedOther { written, .. }
+        | Self::TooLargeForAmp { written, .. }
+        | Self::Poison { written, .. } = &mut self
+        {
+            *written = all;
         }
         self
     }
@@ -500,7 +496,8 @@ impl Verdict {
             | Self::Overloaded
             | Self::NotLetIn
             | Self::FromABrowser(_)
-            | Self::AmbiguousPath { .. } => (again, None),
+            | Self::AmbiguousPath { .. }
+            | Self::Misdirected { .. } => (again, None),
             Self::Throttled { pause, .. } => (again, Some(pause.unwrap_or(Duration::from_secs(1)))),
             Self::AmpFailing { status, pause, .. } => (*status, *pause),
 
@@ -513,7 +510,9 @@ impl Verdict {
             Self::TooLargeForAmp { .. } | Self::TooLarge { .. } => {
                 (StatusCode::PAYLOAD_TOO_LARGE, None)
             }
-            Self::UnsupportedMedia { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
+            Self::UnsupportedMedia { .. } | Self::ProtocolProbe => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, None)
+            }
             Self::NoSuchPath => (StatusCode::NOT_FOUND, None),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
         })
@@ -589,6 +588,12 @@ impl fmt::Display for Verdict {
                 f,
                 "several workspaces are configured: write to /workspaces/<name>/api/v1/remote_write with one of {}",
                 names.join(", ")
+            ),
+            Self::Misdirected { asked, right } => {
+                write!(f, "remote write is taken at {right}; not by {asked}")
+            }
+            Self::ProtocolProbe => f.write_str(
+                "VictoriaMetrics' protocol is not spoken here: send Prometheus' remote write, with Content-Encoding: snappy",
             ),
             Self::NoSuchPath | Self::MethodNotAllowed => {
                 write!(f, "not served here; served is {SERVED}")

@@ -69,6 +69,10 @@ pub fn of_verdict(verdict: &Verdict) -> Option<String> {
         }
         Verdict::NotLetIn => "give the sender a token of --listen-bearer-token-file",
         Verdict::AmbiguousPath { .. } => "let the sender's url name the workspace",
+        Verdict::Misdirected { right, .. } => {
+            return Some(format!("let the sender's remote_write name {right}"));
+        }
+        Verdict::ProtocolProbe => return None,
         Verdict::NoSuchPath => PROMETHEUS_PATH.mend,
         Verdict::MethodNotAllowed => "let nothing but remote write be sent here",
         Verdict::FromABrowser(_) => {

@@ -149,7 +149,7 @@ fn decoded(text: &str) -> Result<String, Unanswered> {
     Ok(decoded.into_owned())
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
+pub(crate) fn is_form(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
     let kind = kind.map(|kind| kind.split(|b| *b == b';').next().unwrap_or_default());
     let is_form = kind.is_none_or(|kind| {

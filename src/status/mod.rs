@@ -4,6 +4,7 @@
 //! router ─▶ each workspace: credentials::Links, Cache ─▶ identity ┐
 //!                           Flow (a timer reads counters) ─▶ flow ├─▶ state ─▶ Status ─▶ /status.json ─▶ the page
 //! faults::Journal ─▶ the last faults, and what to do about them   │
+//! misdirected::Senders ─▶ who writes where nothing is taken       │
 //! reloader ─▶ Config ─▶ effective settings, with their places     ┘
 //! ```
 //!
@@ -25,10 +26,11 @@ pub use flow::Flow;
 pub use state::{Level, State};
 
 use identity::IdentityStatus;
-use parts::{FaultStatus, FlowStatus, InFlight, Lost, Outcome, Settings};
+use parts::{FaultStatus, FlowStatus, InFlight, Lost, Outcome, SenderStatus, Settings};
 
 use crate::config::Config;
 use crate::faults::Fault;
+use crate::misdirected::Sender;
 use crate::telemetry::Telemetry;
 use crate::workspace::Running;
 
@@ -42,6 +44,8 @@ pub struct Status {
     workspaces: Vec<WorkspaceStatus>,
     /// Requests that were for no workspace.
     for_no_workspace: Vec<Outcome>,
+    /// Senders of which nothing is stored, because of where or how they write.
+    misdirected: Vec<SenderStatus>,
     faults: Vec<FaultStatus>,
     /// Whether what was given last as the configuration is what is served.
     configuration_is_current: bool,
@@ -87,6 +91,8 @@ pub struct Sight<'a> {
     pub started: SystemTime,
     /// The present.
     pub now: SystemTime,
+    /// Who wrote lately to where nothing is taken, the last one first.
+    pub strays: &'a [Sender],
 }
 
 // === impl Status ===
@@ -113,7 +119,12 @@ impl Status {
             version: env!("CARGO_PKG_VERSION"),
             now: rfc3339(sight.now),
             started: Moment::of(sight.started, sight.now),
-            state: State::of_all(&states),
+            state: State::of_all(&states).beside(sight.strays, &astray_url(sight)),
+            misdirected: sight
+                .strays
+                .iter()
+                .map(|sender| SenderStatus::of(sender, sight.now))
+                .collect(),
             for_no_workspace: Outcome::of(sight.telemetry.for_no_workspace()),
             faults: faults
                 .iter()
@@ -138,7 +149,7 @@ impl WorkspaceStatus {
         let faults: Vec<_> = faults.iter().filter(ours).collect();
         let state = match sight.leaving {
             true => State::leaving(),
-            false => State::of(&standing, &view, &faults, &write_url),
+            false => State::of(&standing, &view, &faults, &write_url, sight.strays),
         };
         Self {
             state,
@@ -156,6 +167,15 @@ impl WorkspaceStatus {
             write_url,
         }
     }
+}
+
+/// Where a sender that names no workspace writes to, in words.
+fn astray_url(sight: &Sight<'_>) -> String {
+    let name = match sight.workspaces {
+        [only] => only.config.name.as_str(),
+        _ => "<name>",
+    };
+    write_url(name, sight.config)
 }
 
 /// Where senders write to.

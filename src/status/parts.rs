@@ -11,6 +11,7 @@ use crate::batch::verdict::LOSSES;
 use crate::batch::verdict::meaning::{Fate, MEANINGS, REASONS};
 use crate::config::{Config, Effective, Section, Value};
 use crate::faults::Fault;
+use crate::misdirected::Sender;
 use crate::telemetry::ByOutcome;
 
 /// Rates of the last quarter of an hour, a second each; the steps go from the oldest to the one that is running.
@@ -72,6 +73,18 @@ pub(super) struct FaultStatus {
     last: Moment,
     count: u64,
     ended: Option<Moment>,
+}
+
+/// A sender of which nothing is stored.
+#[derive(Debug, Serialize)]
+pub(super) struct SenderStatus {
+    outcome: &'static str,
+    peer: String,
+    user_agent: String,
+    port: u16,
+    path: String,
+    count: u64,
+    last: Moment,
 }
 
 /// What the process has once, or what a workspace has of its own.
@@ -184,6 +197,22 @@ impl FaultStatus {
             last: moment(fault.last),
             count: fault.count,
             ended: fault.ended.map(moment),
+        }
+    }
+}
+
+// === impl SenderStatus ===
+
+impl SenderStatus {
+    pub(super) fn of(sender: &Sender, now: SystemTime) -> Self {
+        Self {
+            outcome: sender.outcome,
+            peer: sender.peer.to_string(),
+            user_agent: sender.agent.clone(),
+            port: sender.port,
+            path: sender.path.clone(),
+            count: sender.count,
+            last: Moment::of(sender.last, now),
         }
     }
 }

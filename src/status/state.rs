@@ -12,6 +12,7 @@ use crate::batch::verdict::OUTCOMES;
 use crate::batch::verdict::meaning::{Fate, MEANINGS};
 use crate::credentials::cache::Standing;
 use crate::faults::Fault;
+use crate::misdirected::Sender;
 
 /// How bad it is; the later, the worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -53,8 +54,14 @@ impl State {
         Self::new(Level::Leaving, headline, "", "")
     }
 
-    /// Of a workspace with its last faults, newest first, that senders reach at `write_url`.
-    pub(super) fn of(standing: &Standing, view: &View, faults: &[&Fault], write_url: &str) -> Self {
+    /// Of a workspace with its last faults, newest first, that senders reach at `write_url` where they are no `strays`.
+    pub(super) fn of(
+        standing: &Standing,
+        view: &View,
+        faults: &[&Fault],
+        write_url: &str,
+        strays: &[Sender],
+    ) -> Self {
         let left = standing
             .held
             .and_then(|(_, expires)| expires.duration_since(standing.now).ok())
@@ -78,7 +85,10 @@ impl State {
         let (stored, kept, lost) = (of(Fate::Stored), of(Fate::Kept), of(Fate::Lost));
         let because = |level, headline, fate| Self::because(level, headline, view, fate, faults);
         match (stored, kept, lost) {
-            (0, 0, 0) if standing.fault.is_none() => Self::idle(write_url),
+            (0, 0, 0) if standing.fault.is_none() => match strays {
+                [] => Self::idle(write_url),
+                _ => Self::astray(Level::Stopped, "Nothing flows", strays, write_url),
+            },
             (_, 0, 0) if standing.fault.is_some() => {
                 let headline = format!(
                     "Data flows for {} more: the credentials cannot be renewed",
@@ -146,6 +156,44 @@ impl State {
             "No batch came in the last five minutes.",
             &format!("let Prometheus' remote_write name {write_url}"),
         )
+    }
+
+    /// Whatever else flows, these senders' samples do not.
+    #[must_use]
+    pub(super) fn beside(self, strays: &[Sender], write_url: &str) -> Self {
+        match (self.level, strays) {
+            (Level::Flowing, [_, ..]) => {
+                Self::astray(Level::Impaired, "Data flows in part", strays, write_url)
+            }
+            _ => self,
+        }
+    }
+
+    fn astray(level: Level, what: &str, strays: &[Sender], write_url: &str) -> Self {
+        let Some(last) = strays.first() else {
+            return Self::new(level, what, "", "");
+        };
+        let (why, mend) = match last.outcome {
+            "misdirected" | "ambiguous_path" => (
+                "a sender writes to the wrong address",
+                format!("let its remote_write name {write_url}"),
+            ),
+            _ => (
+                "a sender is turned away",
+                format!("the log's line of the fault {} says why", last.outcome),
+            ),
+        };
+        let more = match strays.len() - 1 {
+            0 => String::new(),
+            1 => ". There is another one".to_owned(),
+            more => format!(". There are {more} others"),
+        };
+        let headline = format!("{what}: {why}");
+        let mut who = last.to_string();
+        if let Some(first) = who.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        Self::new(level, &headline, &format!("{who}{more}."), &mend)
     }
 
     fn by(level: Level, headline: &str, fault: &Fault) -> Self {

@@ -213,16 +213,14 @@ async fn other_requests_hear_what_is_served_and_reach_nobody() {
     let rig = Rig::start().await;
     rig.until_ready().await;
     let body = || bodies::v1("up", 1).body;
-    assert_eq!(
-        rig.post("/workspaces/ws-other/api/v1/remote_write", V1, body())
-            .await
-            .status(),
-        StatusCode::NOT_FOUND
-    );
-    assert_eq!(
-        rig.post("/api/v1/query", V1, body()).await.status(),
-        StatusCode::NOT_FOUND
-    );
+    for path in [
+        "/workspaces/ws-other/api/v1/remote_write",
+        "/api/v1/query",
+        "/elsewhere",
+    ] {
+        let answer = rig.post(path, V1, body()).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+    }
     assert_eq!(
         rig.post("/api/v1/write", "application/json", body())
             .await

@@ -31,6 +31,7 @@ mod identities;
 mod leaving;
 mod logging;
 mod metrics;
+mod misdirected;
 mod namespace;
 mod network;
 mod only_ours_is_signed;

@@ -56,7 +56,7 @@ async fn eventful() -> Rig {
         StatusCode::SERVICE_UNAVAILABLE
     );
     let nowhere = rig.post("/nowhere", crate::rig::V1, Vec::new()).await;
-    assert_eq!(nowhere.status(), StatusCode::NOT_FOUND);
+    assert_eq!(nowhere.status(), StatusCode::SERVICE_UNAVAILABLE);
     rig
 }
 
@@ -237,7 +237,7 @@ async fn what_is_held_and_open_is_shown() {
     assert_eq!(
         metrics.value(
             "amp_sidecar_batches_total",
-            &[("workspace", ""), ("outcome", "no_such_path")]
+            &[("workspace", ""), ("outcome", "misdirected")]
         ),
         Some(1.0)
     );

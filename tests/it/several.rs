@@ -193,10 +193,12 @@ async fn a_path_names_the_workspace_by_name_or_id() {
     let (status, why) = pair.post("/api/v1/write", &one).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(why.contains("first, second"), "{why}");
-    let (status, _) = pair
+    let (status, why) = pair
         .post("/workspaces/ws-third/api/v1/remote_write", &one)
         .await;
-    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let right = "/workspaces/<name>/api/v1/remote_write with one of first, second";
+    assert!(why.contains(right), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -332,7 +334,7 @@ async fn an_invalid_configuration_is_refused_and_the_old_one_serves_on() {
         None
     );
     let (status, _) = pair.post(SECOND, &bodies::v1("gone", 1)).await;
-    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     pair.store("/api/v1/write", &bodies::v1("the_only_one", 1))
         .await;
 }

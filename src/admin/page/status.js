@@ -356,6 +356,12 @@ function settings({ configuration, configuration_is_current: current }) {
       table("", [["Setting"], ["Value"], ["From"]], c.settings.map(row)))));
 }
 
+const senders = (list) => table("Of the last five minutes", [["Sender"], ["Writes to"], ["Requests", "number"], ["Last"]], list.map((s) => make("tr", {},
+  make("td", {}, mono(s.user_agent || "unnamed"), make("span", { class: "means" }, s.peer)),
+  make("td", { "data-label": "writes to" }, "port ", mono(s.port), " path ", mono(s.path), make("span", { class: "means" }, words(s.outcome))),
+  make("td", { class: "number", "data-label": "requests" }, whole.format(s.count)),
+  make("td", { "data-label": "last" }, past(s.last), " ago"))));
+
 function page(status) {
   const alone = status.workspaces.length === 1;
   const named = status.workspaces.map((w) => w.name);
@@ -364,6 +370,7 @@ function page(status) {
     verdict(status),
     alone ? null : overview(status),
     status.workspaces.map((w) => workspace(w, status.faults, alone)),
+    status.misdirected.length ? make("section", { class: "section", id: "misdirected" }, make("h2", {}, "Senders of which nothing is stored"), senders(status.misdirected)) : null,
     status.for_no_workspace.length ? make("section", { class: "section" }, make("h2", {}, "Requests for no workspace"), outcomes(status.for_no_workspace, "of senders that name none, or are not let in")) : null,
     elsewhere.length ? make("div", { class: "section" }, faultList("faults", "Last faults of the process", elsewhere)) : null,
     settings(status));

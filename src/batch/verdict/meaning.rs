@@ -63,6 +63,8 @@ meanings! {
     "not_let_in", NotOurs, "no valid bearer token, where one is asked for; a 401 would make Prometheus drop the batch while tokens rotate", "503";
     "from_a_browser", NotOurs, "a page of another origin, or a browser that was led here by another name than those of `--allow-host`", "503";
     "ambiguous_path", NotOurs, "a path without a workspace where several are configured", "503";
+    "misdirected", Kept, "remote write by another path, method or port than it is taken at; the answer names the right URL", "503";
+    "protocol_probe", NotOurs, "vmagent asks whether VictoriaMetrics' protocol is spoken, and then sends the same as remote write", "415";
     "no_such_path", NotOurs, "another path", "404";
     "method_not_allowed", NotOurs, "another method than POST", "405";
     "ambiguous_head", NotOurs, "no `Host` or several, an encoding other than `chunked`: two readers could differ", "400, closed";

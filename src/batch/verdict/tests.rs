@@ -68,6 +68,11 @@ fn one_of_each() -> Vec<Verdict> {
         Verdict::AmbiguousPath {
             names: vec!["a".to_owned(), "b".to_owned()],
         },
+        Verdict::Misdirected {
+            asked: said(),
+            right: said(),
+        },
+        Verdict::ProtocolProbe,
         Verdict::NoSuchPath,
         Verdict::MethodNotAllowed,
         Verdict::AmbiguousHead(Ambiguous::Host(said())),
@@ -162,10 +167,13 @@ fn a_batch_is_lost_exactly_where_the_sender_drops_it() {
             Answer::Close => false,
             Answer::Respond(response) => response.status().is_client_error(),
         };
-        // A request for another path is no batch of ours, and no sender's is ambiguous.
+        // A request for another path is no batch of ours, no sender's is ambiguous, and a probe is sent again in another form.
         let ours = !matches!(
             verdict,
-            Verdict::NoSuchPath | Verdict::MethodNotAllowed | Verdict::AmbiguousHead(_)
+            Verdict::NoSuchPath
+                | Verdict::MethodNotAllowed
+                | Verdict::AmbiguousHead(_)
+                | Verdict::ProtocolProbe
         );
         assert_eq!(verdict.lost().is_some(), dropped && ours, "{verdict:?}");
     }

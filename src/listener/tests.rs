@@ -1,0 +1,126 @@
+//! In paused time, over a pipe.
+
+use super::*;
+use http_body_util::Full;
+use std::net::Ipv4Addr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+const HEAD: &str = "POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n";
+
+/// Answers after the seconds that the path names.
+struct Sleepy;
+
+impl Service for Sleepy {
+    type Body = Full<Bytes>;
+
+    async fn call(
+        &self,
+        _: IpAddr,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Closed> {
+        let seconds = request.uri().path().trim_start_matches('/').parse();
+        tokio::time::sleep(Duration::from_secs(seconds.unwrap_or_default())).await;
+        Ok(Response::new(Full::from("done")))
+    }
+}
+
+/// A sender's end of a connection, and what serves the other one.
+fn connected() -> (DuplexStream, JoinHandle<()>, watch::Sender<bool>) {
+    let (sender, side) = duplex(1 << 16);
+    let (stop, stopped) = watch::channel(false);
+    let peer = Ipv4Addr::LOCALHOST.into();
+    let served = tokio::spawn(async move {
+        let served = connection(side, peer, None, Arc::new(Sleepy), stopped).await;
+        tracing::debug!(?served, "ended");
+    });
+    (sender, served, stop)
+}
+
+async fn answered(sender: &mut DuplexStream) -> String {
+    let mut heard = String::new();
+    while !heard.ends_with("done") {
+        let mut byte = [0];
+        sender.read_exact(&mut byte).await.unwrap();
+        heard.push(char::from(byte[0]));
+    }
+    heard
+}
+
+/// How long it takes until the connection is closed, without another word.
+async fn closed_after(sender: &mut DuplexStream) -> u64 {
+    let started = Instant::now();
+    let mut rest = Vec::new();
+    sender.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(rest, b"");
+    started.elapsed().as_secs()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_connection_outlives_every_usual_interval() {
+    let (mut sender, served, _stop) = connected();
+    for pause in [0, 30, 60, 120] {
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        sender.write_all(HEAD.as_bytes()).await.unwrap();
+        assert!(answered(&mut sender).await.starts_with("HTTP/1.1 200 "));
+    }
+    assert_eq!(closed_after(&mut sender).await, 125);
+    served.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_head_is_cut_after_30_s_the_first_and_every_later_one() {
+    let (mut sender, served, _stop) = connected();
+    assert_eq!(closed_after(&mut sender).await, 30, "without a byte");
+    served.await.unwrap();
+
+    for before in [0, 1, 3] {
+        let (sender, served, _stop) = connected();
+        let (mut reading, mut writing) = tokio::io::split(sender);
+        for _ in 0..before {
+            writing.write_all(HEAD.as_bytes()).await.unwrap();
+            let mut heard = [0; 4096];
+            assert!(reading.read(&mut heard).await.unwrap() > 0);
+            tokio::time::sleep(Duration::from_secs(50)).await;
+        }
+        let started = Instant::now();
+        let dribble = async {
+            for byte in HEAD.bytes().cycle() {
+                if writing.write_all(&[byte]).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::join!(dribble, async { served.await.unwrap() });
+        let took = started.elapsed().as_secs();
+        assert!((29..=31).contains(&took), "{took} s after {before}");
+    }
+}
+
+/// What comes with the request before is no way around it.
+#[tokio::test(start_paused = true)]
+async fn a_head_that_was_begun_early_has_no_more_time() {
+    let (mut sender, served, _stop) = connected();
+    let begun = format!("{HEAD}POST /x HT");
+    sender.write_all(begun.as_bytes()).await.unwrap();
+    answered(&mut sender).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    sender.write_all(b"TP").await.unwrap();
+    assert_eq!(closed_after(&mut sender).await, 30);
+    served.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_may_take_as_long_as_it_does() {
+    let (mut sender, served, _stop) = connected();
+    let slow = HEAD.replace("/x", "/500");
+    sender.write_all(slow.as_bytes()).await.unwrap();
+    answered(&mut sender).await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    sender.write_all(HEAD.as_bytes()).await.unwrap();
+    answered(&mut sender).await;
+    assert_eq!(closed_after(&mut sender).await, 125);
+    served.await.unwrap();
+}

@@ -1,0 +1,173 @@
+//! How long a connection may wait for a request, and a request for the rest of its head.
+//!
+//! In: a sender's stream, and by a [`Phase`] whether one of its requests is being answered. Out: the same stream, whose reading fails
+//! once its time is over, which closes the connection without an answer. From the first byte of a head on, and from the
+//! connection's own beginning, there are [`Timeouts::head`]; between two requests [`Timeouts::idle`]. More bytes give no more
+//! time, so whoever sends one at a time holds a connection no longer than that. While a request is answered there is no limit here:
+//! its body and AMP have their own.
+//!
+//! hyper's `header_read_timeout` was rejected: it runs from the end of the request before, so that it is one limit for both.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Senders send every 15, 30, 60 or 120 s, and a connection that is closed at the very moment of the next request breaks that: so the
+/// idle time is longer than each of these and no multiple of any.
+pub const TIMEOUTS: Timeouts = Timeouts {
+    head: Duration::from_secs(30),
+    idle: Duration::from_secs(125),
+};
+
+/// The limits of one listener.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// From a head's first byte to its last.
+    pub head: Duration,
+    /// From an answer to the next head's first byte.
+    pub idle: Duration,
+}
+
+/// What a connection is at; told by who answers, and asked by its stream.
+#[derive(Debug, Default)]
+pub struct Phase(AtomicU8);
+
+const HEAD: u8 = 0;
+const REQUEST: u8 = 1;
+const ANSWERED: u8 = 2;
+const IDLE: u8 = 3;
+
+/// A stream whose reading ends in time.
+#[derive(Debug)]
+pub struct Timed<'a, C> {
+    stream: C,
+    phase: &'a Phase,
+    timeouts: Timeouts,
+    /// When the head or the idle time began.
+    since: Instant,
+    /// Made where a reader has to wait for the first time.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+// === impl Phase ===
+
+impl Phase {
+    /// A head is complete.
+    pub fn request_begins(&self) {
+        self.set(REQUEST);
+    }
+
+    /// Its answer is on its way.
+    pub fn request_ends(&self) {
+        self.set(ANSWERED);
+    }
+
+    fn get(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, phase: u8) {
+        self.0.store(phase, Ordering::Relaxed);
+    }
+}
+
+// === impl Timed ===
+
+impl<'a, C> Timed<'a, C> {
+    /// This stream, on which a head is awaited from now on.
+    #[must_use]
+    pub fn new(stream: C, phase: &'a Phase, timeouts: Timeouts) -> Self {
+        Self {
+            stream,
+            phase,
+            timeouts,
+            since: Instant::now(),
+            timer: None,
+        }
+    }
+
+    fn begin(&mut self, phase: u8) {
+        self.phase.set(phase);
+        self.since = Instant::now();
+    }
+
+    /// Ready once the time for what is awaited is over.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = match self.phase.get() {
+            HEAD => self.since + self.timeouts.head,
+            IDLE => self.since + self.timeouts.idle,
+            _ => return Poll::Pending,
+        };
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx)
+    }
+}
+
+impl<C: AsyncRead + Unpin> AsyncRead for Timed<'_, C> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.phase.get() == ANSWERED {
+            self.begin(IDLE);
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_pending() {
+            ready!(self.poll_over(cx));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if self.phase.get() == IDLE && buffer.filled().len() > before {
+            self.begin(HEAD);
+        }
+        read
+    }
+}
+
+/// What is written while nothing is awaited puts the end of the idle time off: a long answer is none.
+impl<C: AsyncWrite + Unpin> AsyncWrite for Timed<'_, C> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.phase.get() == IDLE {
+            self.since = Instant::now();
+        }
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.phase.get() == IDLE {
+            self.since = Instant::now();
+        }
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+}

@@ -1,0 +1,309 @@
+//! Senders that leave out what others say, and those that write to where nothing is taken: no sample of either is lost.
+
+use emulator::world::Target;
+use reqwest::{Method, Response, StatusCode};
+use serde_json::Value;
+
+use crate::bodies;
+use crate::rig::{self, Rig, V1, V2, text};
+use crate::shown;
+
+const AGENT: &str = "Prometheus/2.42.0";
+
+/// What a request of these headers is answered, on either port.
+async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Response {
+    let method: Method = method.parse().unwrap();
+    let mut request = rig::client().request(method, url).body(body);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.send().await.unwrap()
+}
+
+async fn status(rig: &Rig) -> Value {
+    serde_json::from_str(&rig.admin("/status.json").await.1).unwrap()
+}
+
+async fn outcomes(rig: &Rig, name: &str) -> u64 {
+    let selector = format!("amp_sidecar_batches_total{{outcome=\"{name}\"}}");
+    rig.metric(&selector).await as u64
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_sender_leaves_out_is_snappy_and_version_1() {
+    let rig = Rig::start().await;
+    rig.until_ready().await;
+    let url = format!("http://{}/api/v1/remote_write", rig.host);
+    for (n, headers) in [
+        &[][..],
+        // npm's prometheus-remote-write, vmalert before 1.78, Prometheus 1.5.
+        &[("content-type", "application/vnd.google.protobuf")],
+        &[("content-type", V1)],
+        &[("content-encoding", "snappy")],
+        &[("content-encoding", ""), ("content-type", "")],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let batch = bodies::v1(&format!("up_{n}"), 3);
+        let answer = send("POST", &url, headers, batch.body.clone()).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{headers:?}");
+        assert!(rig.has_stored(&batch), "{headers:?}");
+    }
+    // The same as text is what it always was.
+    let batch = bodies::v1("up", 3);
+    for headers in [
+        [("content-encoding", "gzip"), ("content-type", V1)],
+        [
+            ("content-encoding", "snappy"),
+            ("content-type", "application/json"),
+        ],
+    ] {
+        let answer = send("POST", &url, &headers, batch.body.clone()).await;
+        assert_eq!(answer.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    assert_eq!(outcomes(&rig, "unsupported_media").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slash_too_many_is_served() {
+    let rig = Rig::start().await;
+    rig.until_ready().await;
+    let id = rig.world.workspace_id().to_owned();
+    for (n, path) in [
+        "/api/v1/remote_write/".to_owned(),
+        "/api/v1/write/".to_owned(),
+        "//api/v1/write".to_owned(),
+        format!("/workspaces/{id}/api/v1/remote_write/"),
+        format!("/workspaces/{id}//api/v1/remote_write"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let batch = bodies::v2(&format!("up_{n}"), 3);
+        let answer = rig.post(path, V2, batch.body.clone()).await;
+        assert!(answer.status().is_success(), "{path}");
+        assert!(rig.has_stored(&batch), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn remote_write_to_anywhere_is_kept_and_told_the_right_url() {
+    let rig = Rig::start().await;
+    rig.until_ready().await;
+    let id = rig.world.workspace_id().to_owned();
+    let by_head: &[(&str, &str)] = &[
+        ("content-encoding", "snappy"),
+        ("content-type", V1),
+        ("x-prometheus-remote-write-version", "0.1.0"),
+        ("user-agent", AGENT),
+    ];
+    let batch = bodies::v1("up", 400);
+    let anywhere = [
+        ("POST", format!("http://{}/api/v1/push", rig.host)),
+        ("POST", format!("http://{}/", rig.host)),
+        ("POST", format!("http://{}/api/v1/query", rig.host)),
+        (
+            "POST",
+            format!("http://{}/workspaces/ws-typo/api/v1/remote_write", rig.host),
+        ),
+        ("PUT", format!("http://{}/api/v1/remote_write", rig.host)),
+        ("POST", format!("http://{}/api/v1/write", rig.admin_host)),
+        ("POST", format!("http://{}/", rig.admin_host)),
+        ("POST", format!("http://{}/metrics", rig.admin_host)),
+        ("PUT", format!("http://{}/api/v1/write", rig.admin_host)),
+    ];
+    let mut sent = 0;
+    for (method, url) in &anywhere {
+        // By its headers, by its client alone, and by nothing but its body.
+        for headers in [by_head, &[("user-agent", AGENT)], &[]] {
+            let answer = send(method, url, headers, batch.body.clone()).await;
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{url}");
+            assert!(!answer.headers().contains_key("retry-after"), "{url}");
+            let words = text(answer).await;
+            let right = format!(
+                "remote write is taken at http://{}/api/v1/remote_write, or /workspaces/{id}/api/v1/remote_write",
+                rig.host
+            );
+            assert!(words.starts_with(&right), "{words}");
+            sent += 1;
+        }
+    }
+    assert_eq!(outcomes(&rig, "misdirected").await, sent);
+    assert_eq!(outcomes(&rig, "no_such_path").await, 0);
+    assert_eq!(rig.metric("amp_sidecar_samples_in_refused_batches_total").await as u64, 0);
+    // Where the answer points to, it is stored.
+    assert_eq!(rig.write(&batch).await, StatusCode::OK);
+    assert!(rig.has_stored(&batch));
+    assert_eq!(rig.world.journal(Target::Amp).total(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_requests_hear_what_is_served_as_before() {
+    let rig = Rig::start().await;
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let host = |port: &str, path: &str| format!("http://{port}{path}");
+    for (method, url, headers, wanted) in [
+        ("POST", host(&rig.host, "/nowhere"), &[form][..], 404),
+        ("POST", host(&rig.host, "/api/v1/query"), &[form], 404),
+        ("GET", host(&rig.host, "/nowhere"), &[], 404),
+        ("GET", host(&rig.host, "/api/v1/write"), &[], 405),
+        ("PUT", host(&rig.host, "/api/v1/write"), &[form], 405),
+        ("POST", host(&rig.admin_host, "/metrics"), &[form], 405),
+        ("POST", host(&rig.admin_host, "/nowhere"), &[], 405),
+        (
+            "GET",
+            host(&rig.admin_host, "/nowhere"),
+            &[("content-encoding", "snappy")],
+            404,
+        ),
+        // Alerts of a Prometheus are none of our business.
+        (
+            "POST",
+            host(&rig.host, "/api/v2/alerts"),
+            &[("content-type", "application/json"), ("user-agent", AGENT)],
+            404,
+        ),
+    ] {
+        let answer = send(method, &url, headers, b"query=up".to_vec()).await;
+        assert_eq!(answer.status().as_u16(), wanted, "{method} {url}");
+        assert!(
+            text(answer).await.contains(" here") || wanted == 405,
+            "{url}"
+        );
+    }
+    assert_eq!(outcomes(&rig, "misdirected").await, 0);
+    assert_eq!(status(&rig).await["misdirected"], Value::Array(Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_says_who_writes_where_and_never_that_nobody_does() {
+    let rig = Rig::start().await;
+    rig.until_ready().await;
+    assert_eq!(status(&rig).await["state"]["level"], "idle");
+    let url = format!("http://{}/api/v1/write", rig.admin_host);
+    let agent = ("user-agent", AGENT);
+    let batch = bodies::v1("up", 3);
+    for _ in 0..3 {
+        send("POST", &url, &[agent], batch.body.clone()).await;
+    }
+    let seen = status(&rig).await;
+    assert!(!seen.to_string().contains("no sender writes"), "{seen}");
+    let port = rig.admin_host.rsplit_once(':').unwrap().1;
+    let who = format!(
+        "A sender ({AGENT}, 127.0.0.1) writes to port {port} path /api/v1/write; nothing of it is stored."
+    );
+    let state = &seen["state"];
+    assert_eq!(
+        state["headline"],
+        "Nothing flows: a sender writes to the wrong address"
+    );
+    assert_eq!(state["why"], who);
+    assert_eq!(seen["workspaces"][0]["state"], *state);
+    let sender = &seen["misdirected"][0];
+    assert_eq!(
+        (&sender["peer"], &sender["user_agent"], &sender["path"]),
+        (&"127.0.0.1".into(), &AGENT.into(), &"/api/v1/write".into())
+    );
+    assert_eq!(
+        (&sender["port"], &sender["count"]),
+        (&port.parse::<u64>().unwrap().into(), &3.into())
+    );
+    let fault = &seen["faults"][0];
+    assert_eq!(
+        (&fault["kind"], &fault["count"]),
+        (&"misdirected".into(), &3.into())
+    );
+    assert_eq!(
+        format!("{}.", fault["reason"].as_str().unwrap()),
+        who.replacen('A', "a", 1)
+    );
+    assert!(
+        fault["mend"]
+            .as_str()
+            .unwrap()
+            .contains("/api/v1/remote_write"),
+        "{fault}"
+    );
+
+    // Another sender that writes as it should does not hide it.
+    assert_eq!(rig.write(&batch).await, StatusCode::OK);
+    let state = &status(&rig).await["state"];
+    assert_eq!(state["level"], "impaired");
+    assert_eq!(
+        state["headline"],
+        "Data flows in part: a sender writes to the wrong address"
+    );
+    assert_eq!(state["why"], who);
+}
+
+/// What a sender calls itself is shown, and is nobody's markup or second line.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stray_says_of_itself_is_bounded() {
+    let rig = Rig::start().await;
+    let long = format!("Prometheus/{}", "x".repeat(2000));
+    for path in ["/a%0d%0ab", &format!("/{}", "y".repeat(2000))] {
+        let url = format!("http://{}{path}", rig.host);
+        let headers = [
+            ("user-agent", long.as_str()),
+            ("content-encoding", "snappy"),
+        ];
+        let answer = send("POST", &url, &headers, Vec::new()).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(text(answer).await.lines().count(), 1);
+    }
+    let seen = status(&rig).await;
+    for sender in seen["misdirected"].as_array().unwrap() {
+        assert!(
+            sender["user_agent"].as_str().unwrap().len() <= 131,
+            "{sender}"
+        );
+        assert!(sender["path"].as_str().unwrap().len() <= 131, "{sender}");
+    }
+    shown::show(&seen.to_string());
+}
+
+/// As VictoriaMetrics' vmagent asks whether its own protocol is spoken: before 1.117 by a GET, since by a body in zstd.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_of_vmagent_is_no_loss_and_no_fault() {
+    let rig = Rig::start().await;
+    rig.until_ready().await;
+    let url = format!("http://{}/api/v1/write", rig.host);
+    let handshake = format!("{url}?get_vm_proto_version=1");
+    let agent = [("user-agent", "Go-http-client/1.1")];
+    let answer = send("GET", &handshake, &agent, Vec::new()).await;
+    assert_ne!(answer.status(), StatusCode::OK);
+    let zstd = [
+        ("user-agent", "vmagent"),
+        ("content-type", V1),
+        ("content-encoding", "zstd"),
+        ("x-victoriametrics-remote-write-version", "1"),
+    ];
+    // Of any size: a sender that is still sending must get to read the answer.
+    for len in [40, 100_000, 1_500_000] {
+        let body = [&[0x28, 0xb5, 0x2f, 0xfd][..], &vec![7; len]].concat();
+        let answer = send("POST", &url, &zstd, body).await;
+        assert_eq!(answer.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        assert!(text(answer).await.contains("snappy"));
+    }
+    assert_eq!(outcomes(&rig, "protocol_probe").await, 4);
+    assert_eq!(outcomes(&rig, "unsupported_media").await, 0);
+    let mine = r#"amp_sidecar_batches_total{workspace="default"}"#;
+    assert_eq!(rig.metric(mine).await as u64, 0, "no alert counts it");
+    assert_eq!(status(&rig).await["faults"], Value::Array(Vec::new()));
+
+    let batch = bodies::v1("up", 3);
+    assert_eq!(rig.write(&batch).await, StatusCode::OK);
+    let seen = status(&rig).await;
+    assert_eq!(seen["state"]["level"], "flowing");
+    assert_eq!(seen["workspaces"][0]["lost"], Value::Array(Vec::new()));
+
+    // Whoever does not pack it again has lost it.
+    let answer = send("POST", &url, &zstd[1..3], b"zstd".to_vec()).await;
+    assert_eq!(answer.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(status(&rig).await["faults"][0]["kind"], "unsupported_media");
+    // And to the wrong place it is kept like any other.
+    let elsewhere = format!("http://{}/nowhere", rig.host);
+    let answer = send("POST", &elsewhere, &zstd, b"zstd".to_vec()).await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
