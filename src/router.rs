@@ -14,7 +14,8 @@
 //!
 //! A new configuration replaces the routes in one step; requests that are under way finish with the workspace that took them.
 
-use std::collections::HashMap;
+mod routes;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -42,6 +43,8 @@ use crate::quote::quote;
 use crate::telemetry::{QueryMeters, Telemetry};
 use crate::workspace::Running;
 
+pub use routes::{Routes, Wanted};
+
 /// Answers senders.
 #[derive(Debug)]
 pub struct Router {
@@ -55,111 +58,6 @@ pub struct Router {
     names: Names,
     /// For leaving.
     pub senders: Senders,
-}
-
-/// What is served.
-#[derive(Debug, Default)]
-pub struct Routes {
-    workspaces: Vec<Arc<Running>>,
-    /// By id and by name.
-    index: HashMap<String, usize>,
-}
-
-/// The workspace that a path asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted<'a> {
-    /// Whichever is the only one.
-    TheOnly,
-    /// The one of this id or name.
-    Named(&'a str),
-}
-
-// === impl Routes ===
-
-impl Routes {
-    /// Routes to these workspaces, whose names and ids are distinct.
-    #[must_use]
-    pub fn new(workspaces: Vec<Arc<Running>>) -> Self {
-        let keys = |(n, running): (usize, &Arc<Running>)| {
-            let config = &running.config;
-            [(config.id.clone(), n), (config.name.clone(), n)]
-        };
-        let index = workspaces.iter().enumerate().flat_map(keys).collect();
-        Self { workspaces, index }
-    }
-
-    /// In the order of the configuration.
-    #[must_use]
-    pub fn workspaces(&self) -> &[Arc<Running>] {
-        &self.workspaces
-    }
-
-    fn find(&self, path: &str) -> Result<&Arc<Running>, Verdict> {
-        match Wanted::by(path) {
-            Some(Wanted::TheOnly) => self.only().ok_or_else(|| Verdict::AmbiguousPath {
-                names: self.names(),
-            }),
-            Some(Wanted::Named(key)) => self.named(key).ok_or(Verdict::NoSuchPath),
-            None => Err(Verdict::NoSuchPath),
-        }
-    }
-
-    fn find_queries(&self, key: Option<&str>) -> Result<&Arc<Running>, Unanswered> {
-        match key {
-            Some(key) => self.named(key).ok_or(Unanswered::NoSuchWorkspace),
-            None => self.only().ok_or_else(|| Unanswered::Ambiguous {
-                names: self.names(),
-            }),
-        }
-    }
-
-    fn named(&self, key: &str) -> Option<&Arc<Running>> {
-        self.workspaces.get(*self.index.get(key)?)
-    }
-
-    fn only(&self) -> Option<&Arc<Running>> {
-        match self.workspaces.as_slice() {
-            [only] => Some(only),
-            _ => None,
-        }
-    }
-
-    fn names(&self) -> Vec<String> {
-        let name = |running: &Arc<Running>| running.config.name.clone();
-        self.workspaces.iter().map(name).collect()
-    }
-}
-
-// === impl Wanted ===
-
-impl<'a> Wanted<'a> {
-    /// What this path asks for; `None` where no such path is served.
-    #[must_use]
-    pub fn by(path: &'a str) -> Option<Self> {
-        let mut segments = path
-            .strip_prefix('/')?
-            .split('/')
-            .filter(|one| !one.is_empty());
-        let mut next = || segments.next();
-        match [next(), next(), next(), next(), next(), next()] {
-            [
-                Some("api"),
-                Some("v1"),
-                Some("remote_write" | "write"),
-                None,
-                ..,
-            ] => Some(Self::TheOnly),
-            [
-                Some("workspaces"),
-                Some(key),
-                Some("api"),
-                Some("v1"),
-                Some("remote_write"),
-                None,
-            ] => Some(Self::Named(key)),
-            _ => None,
-        }
-    }
 }
 
 /// The workspace that a reader's path names, and what comes below `/api/v1/`. A reader loses nothing by a slash too many, so that

@@ -1,6 +1,12 @@
 //! Senders that leave out what others say, and those that write to where nothing is taken: no sample of either is lost.
 
-use emulator::world::Target;
+use std::path::Path;
+use std::time::Duration;
+
+use emulator::peers::prometheus::{Installed, Prometheus, Setup};
+use emulator::peers::sidecar::{Program, Sidecar};
+use emulator::peers::source::Source;
+use emulator::world::{Target, WorldConfig};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 
@@ -306,4 +312,40 @@ async fn a_probe_of_vmagent_is_no_loss_and_no_fault() {
     let elsewhere = format!("http://{}/nowhere", rig.host);
     let answer = send("POST", &elsewhere, &zstd, b"zstd".to_vec()).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+/// A real one drops nothing, and the page knows it by its name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prometheus_that_writes_to_the_admin_port_keeps_its_samples() {
+    let prometheus = Installed::find(None).await.unwrap();
+    let prometheus = prometheus.expect("prometheus is not on the PATH: scripts/test brings it");
+    let world = shown::World::start(WorldConfig::default()).await.unwrap();
+    let program = Program::Sidecar(Path::new(env!("CARGO_BIN_EXE_amp-sidecar")).to_owned());
+    let sidecar = Sidecar::start(&program, &world, &[]).await.unwrap();
+    let source = Source::start(20).await.unwrap();
+    let url = format!("http://{}/api/v1/write", sidecar.admin());
+    let setup = Setup::new(&prometheus.program, source.address(), url);
+    let prometheus = Prometheus::start(setup).await.unwrap();
+
+    let page = format!("http://{}/status.json", sidecar.admin());
+    let seen = async || -> Value {
+        let answer = rig::client().get(&page).send().await.unwrap();
+        serde_json::from_str(&text(answer).await).unwrap()
+    };
+    for _ in 0..300 {
+        if seen().await["misdirected"][0]["count"].as_u64() > Some(3) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let seen = seen().await;
+    let agent = seen["misdirected"][0]["user_agent"].as_str().unwrap();
+    assert!(agent.starts_with("Prometheus/"), "{agent}");
+    let why = seen["state"]["why"].as_str().unwrap();
+    assert!(why.contains(agent), "{why}");
+    let metrics = prometheus.metrics().await.unwrap();
+    let counted = |name: &str| metrics.value(name, &[]).unwrap_or_default();
+    assert!(counted("prometheus_remote_storage_samples_retried_total") > 0.0);
+    let failed = counted("prometheus_remote_storage_samples_failed_total");
+    assert!(failed < 0.5, "{failed} samples were dropped");
 }

@@ -1,0 +1,116 @@
+//! What is served, and which of it a path asks for.
+//!
+//! In: the workspaces of the configuration, and a path. Out: the workspace, or why there is none. Empty segments of a sender's path
+//! count as nothing: they are what a base URL with a slash at its end, or a slash too many, leaves, and no other path is meant by them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::batch::verdict::Verdict;
+use crate::query::Unanswered;
+use crate::workspace::Running;
+
+/// What is served.
+#[derive(Debug, Default)]
+pub struct Routes {
+    workspaces: Vec<Arc<Running>>,
+    /// By id and by name.
+    index: HashMap<String, usize>,
+}
+
+/// The workspace that a path asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// Whichever is the only one.
+    TheOnly,
+    /// The one of this id or name.
+    Named(&'a str),
+}
+
+// === impl Routes ===
+
+impl Routes {
+    /// Routes to these workspaces, whose names and ids are distinct.
+    #[must_use]
+    pub fn new(workspaces: Vec<Arc<Running>>) -> Self {
+        let keys = |(n, running): (usize, &Arc<Running>)| {
+            let config = &running.config;
+            [(config.id.clone(), n), (config.name.clone(), n)]
+        };
+        let index = workspaces.iter().enumerate().flat_map(keys).collect();
+        Self { workspaces, index }
+    }
+
+    /// In the order of the configuration.
+    #[must_use]
+    pub fn workspaces(&self) -> &[Arc<Running>] {
+        &self.workspaces
+    }
+
+    pub(super) fn find(&self, path: &str) -> Result<&Arc<Running>, Verdict> {
+        match Wanted::by(path) {
+            Some(Wanted::TheOnly) => self.only().ok_or_else(|| Verdict::AmbiguousPath {
+                names: self.names(),
+            }),
+            Some(Wanted::Named(key)) => self.named(key).ok_or(Verdict::NoSuchPath),
+            None => Err(Verdict::NoSuchPath),
+        }
+    }
+
+    pub(super) fn find_queries(&self, key: Option<&str>) -> Result<&Arc<Running>, Unanswered> {
+        match key {
+            Some(key) => self.named(key).ok_or(Unanswered::NoSuchWorkspace),
+            None => self.only().ok_or_else(|| Unanswered::Ambiguous {
+                names: self.names(),
+            }),
+        }
+    }
+
+    fn named(&self, key: &str) -> Option<&Arc<Running>> {
+        self.workspaces.get(*self.index.get(key)?)
+    }
+
+    pub(super) fn only(&self) -> Option<&Arc<Running>> {
+        match self.workspaces.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        let name = |running: &Arc<Running>| running.config.name.clone();
+        self.workspaces.iter().map(name).collect()
+    }
+}
+
+// === impl Wanted ===
+
+impl<'a> Wanted<'a> {
+    /// What this path asks for; `None` where no such path is served.
+    #[must_use]
+    pub fn by(path: &'a str) -> Option<Self> {
+        let mut segments = path
+            .strip_prefix('/')?
+            .split('/')
+            .filter(|one| !one.is_empty());
+        let mut next = || segments.next();
+        match [next(), next(), next(), next(), next(), next()] {
+            [
+                Some("api"),
+                Some("v1"),
+                Some("remote_write" | "write"),
+                None,
+                ..,
+            ] => Some(Self::TheOnly),
+            [
+                Some("workspaces"),
+                Some(key),
+                Some("api"),
+                Some("v1"),
+                Some("remote_write"),
+                None,
+            ] => Some(Self::Named(key)),
+            _ => None,
+        }
+    }
+}
