@@ -1,10 +1,10 @@
 // npm's prometheus-remote-write, driven by tests/it/foreign_senders.rs.
 //
-// In: a version and the options of pushTimeseries (url, headers) as arguments; on stdin a line a batch: "send" makes a new
-// one, "again" repeats the last. Out: a line of JSON a batch: whether it was accepted, what was heard, and its samples.
+// In: a version and the URL as arguments; on stdin a line a batch: "send" makes a new one, "again" repeats the last. Out: a
+// line of JSON a batch: whether it was accepted, what was heard, and its samples.
 "use strict";
 
-const [version, options] = process.argv.slice(1);
+const [version, url] = process.argv.slice(1);
 const { pushTimeseries } = require(`prometheus-remote-write@${version}`);
 
 const SERIES = 20;
@@ -24,7 +24,7 @@ function make() {
 
 async function answer(command) {
   if (command === "send") batch = make();
-  const heard = await pushTimeseries(batch, { ...JSON.parse(options), fetch }).catch((error) => ({
+  const heard = await pushTimeseries(batch, { url, fetch }).catch((error) => ({
     status: 0,
     errorMessage: String(error),
   }));
