@@ -104,7 +104,7 @@ impl State {
             ),
             (0, _, _) => because(
                 Level::Stopped,
-                "Nothing flows: samples are refused, and lost for good",
+                "Nothing flows: batches are refused for good",
                 Fate::Lost,
             ),
             (_, _, 0) => because(
@@ -114,7 +114,7 @@ impl State {
             ),
             (_, _, _) => because(
                 Level::Impaired,
-                "Data flows in part: some samples are refused, and lost for good",
+                "Data flows in part: some batches are refused for good",
                 Fate::Lost,
             ),
         }

@@ -22,6 +22,7 @@ mod credentials;
 mod crowd;
 mod data_path;
 mod demo;
+mod foreign_senders;
 mod foreign_sts;
 mod framing;
 mod gateway;

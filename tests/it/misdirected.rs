@@ -137,7 +137,11 @@ async fn remote_write_to_anywhere_is_kept_and_told_the_right_url() {
     }
     assert_eq!(outcomes(&rig, "misdirected").await, sent);
     assert_eq!(outcomes(&rig, "no_such_path").await, 0);
-    assert_eq!(rig.metric("amp_sidecar_samples_in_refused_batches_total").await as u64, 0);
+    assert_eq!(
+        rig.metric("amp_sidecar_samples_in_refused_batches_total")
+            .await as u64,
+        0
+    );
     // Where the answer points to, it is stored.
     assert_eq!(rig.write(&batch).await, StatusCode::OK);
     assert!(rig.has_stored(&batch));

@@ -273,7 +273,7 @@ function flow(w) {
       [some(f.kept_batches_per_second) ? `╌ ${count(f.kept_batches_per_second)} to be sent again` : "none to be sent again", some(f.lost_batches_per_second) ? `▮ ${count(f.lost_batches_per_second)} refused for good` : "none refused"],
       [["dashed", 0, some(f.kept_batches_per_second) ? f.kept_batches_per_second : []], ["bars", 0, f.lost_batches_per_second]]),
     f.counts_samples ? plot("Samples stored", f.stored_samples_per_second, (x) => `${number(x)}/s`, s,
-      [some(f.lost_samples_per_second) ? `▮ ${count(f.lost_samples_per_second)} lost` : "none lost"], [["bars", 0, f.lost_samples_per_second]]) : null,
+      [some(f.lost_samples_per_second) ? `▮ at most ${count(f.lost_samples_per_second)} lost` : "none lost"], [["bars", 0, f.lost_samples_per_second]]) : null,
     plot("Mean time to answer", f.mean_seconds, took, s, ["above 10 s senders may drop samples"]),
     plot("Sent to AMP", f.sent_bytes_per_second, (x) => `${bytes(x)}/s`, s,
       [`┄ from senders ${bytes(lately(f.received_bytes_per_second))}/s`], [["dotted", 0, f.received_bytes_per_second]]),
@@ -306,7 +306,7 @@ const outcomes = (list, caption) => tally(caption, [["Outcome"], ["Batches", "nu
   return [colour, words, o.outcome, o.fate === "stored" ? o.means : `${o.means}. The sender hears ${o.sender_hears}.`, whole.format(o.batches)];
 }));
 
-const losses = (list) => tally("Lost for good, by reason", [["Reason"], ["Samples", "number"]], list.map((l) => {
+const losses = (list) => tally("In refused batches, by reason: at most so many are lost", [["Reason"], ["Samples", "number"]], list.map((l) => {
   const more = [l.histograms && `${whole.format(l.histograms)} histograms`, l.exemplars && `${whole.format(l.exemplars)} exemplars`].filter(Boolean);
   return ["bad", "lost", l.reason, [l.means, ...more].join("; "), whole.format(l.samples)];
 }));
@@ -329,7 +329,7 @@ function faultList(id, head, list) {
 
 function workspace(w, faults, alone) {
   const f = w.flow, ours = faults.filter((fault) => fault.workspace === w.name);
-  const counts = f.counts_samples ? `${many.format(f.received_samples)} samples received, ${many.format(f.stored_samples)} stored, ${many.format(f.lost_samples)} lost` : "samples are not counted, as --inspect is off";
+  const counts = f.counts_samples ? `${many.format(f.received_samples)} samples received, ${many.format(f.stored_samples)} stored, at most ${many.format(f.lost_samples)} lost` : "samples are not counted, as --inspect is off";
   return make("section", { class: "workspace", id: `w-${w.name}`, "data-workspace": w.name, "aria-label": `Workspace ${w.name}` },
     make("h2", {}, w.name, make("span", { class: "soft" }, w.id === w.name ? w.region : `${w.id}, ${w.region}`)),
     alone ? null : make("div", { class: "state" }, make("p", {}, make("span", { class: `pill ${LEVELS[w.state.level][0]}` }, w.state.headline), w.state.why && `: ${w.state.why}`), todo(w.state.mend)),
