@@ -9,7 +9,7 @@
 //! because no sender of remote write pipelines.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -34,6 +34,10 @@ struct Inner {
     heard: Vec<Heard>,
     longest_pause: Option<u64>,
 }
+
+/// Hears for an [`Ear`] what passes another proxy, whose connections have numbers of their own.
+#[derive(Debug)]
+pub(super) struct SecondEar(pub(super) Arc<Ear>);
 
 /// One answer, or the lack of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +145,26 @@ impl Observe for Ear {
         if inner.waiting.remove(&connection) {
             self.hear(inner, None);
         }
+    }
+}
+
+// === impl SecondEar ===
+
+impl SecondEar {
+    const OTHERS: u64 = 1 << 63;
+}
+
+impl Observe for SecondEar {
+    fn passes(&self, connection: u64, way: Way, bytes: &[u8]) {
+        self.0.passes(connection | Self::OTHERS, way, bytes);
+    }
+
+    fn unreached(&self, connection: u64) {
+        self.0.unreached(connection | Self::OTHERS);
+    }
+
+    fn ended(&self, connection: u64) {
+        self.0.ended(connection | Self::OTHERS);
     }
 }
 

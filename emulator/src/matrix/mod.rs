@@ -26,6 +26,7 @@ pub mod report;
 mod row;
 pub mod rows;
 mod senders;
+mod shown;
 mod stage;
 mod vmagent;
 

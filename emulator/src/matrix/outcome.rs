@@ -12,7 +12,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::ear::Ear;
-use super::row::{Counted, Ending, Promise, Row, STARTED, Shown};
+use super::row::{Counted, Ending, Promise, Row};
+use super::shown::{STARTED, Shown};
 use crate::peers::compare::Comparison;
 use crate::peers::metrics::Metrics;
 
@@ -193,6 +194,12 @@ fn samples_kept(row: &Row, played: &Played<'_>) -> Option<String> {
                 played.refused
             )
         }),
+        Counted::OfMetric(name) => {
+            let others = &played.comparison.metrics_concerned;
+            let others: Vec<_> = others.iter().filter(|other| *other != name).collect();
+            (!others.is_empty())
+                .then(|| format!("{missing} samples are missing, of {others:?} too"))
+        }
         Counted::InTheFault => {
             let (begun, over) = played.fault;
             let (first, last) = span?;
@@ -232,6 +239,10 @@ fn not_shown(shown: &Shown, metrics: &[Option<Metrics>; 3]) -> Option<String> {
             let is = known(after, name, labels).or_else(|| known(during, name, labels));
             let moved = is.is_some_and(|is| is > was);
             (!moved).then(|| format!("{shown} did not move from {was} ({is:?})"))
+        }
+        Shown::Ever(name, label) => {
+            let is = known(after, name, &[label]);
+            (!is.is_some_and(|is| is > 0.0)).then(|| format!("{shown} never moved ({is:?})"))
         }
         Shown::Above(name, bound) => {
             let (all, below) = (format!("{name}_count"), format!("{name}_bucket"));

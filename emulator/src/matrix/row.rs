@@ -5,20 +5,18 @@
 //! metrics shows that it happened. The builder's defaults are the common case:
 //! a Prometheus, a fault of the usual length, nothing lost.
 
-use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::form::Form;
+use super::shown::Shown;
 use crate::fault::Fault;
 use crate::issuer::BrokenToken;
+use crate::peers::sender::Schema;
 use crate::tcp::TcpFault;
 use crate::tls::Presented;
 use crate::world::{Target, WorldConfig};
-
-/// When the sidecar began to serve.
-pub(super) const STARTED: &str = "process_start_time_seconds";
 
 /// A row of the matrix.
 #[derive(Debug, Clone)]
@@ -41,6 +39,10 @@ pub struct Row {
     pub(super) ending: Ending,
     pub(super) promise: Promise,
     pub(super) shown: Shown,
+    /// The Prometheus is one of a highly available pair.
+    pub(super) is_replica: bool,
+    /// It takes minutes whatever the form is, and is played in the full one alone.
+    pub(super) is_long: bool,
 }
 
 /// Who sends.
@@ -50,6 +52,8 @@ pub(super) enum Sending {
     Vmagent,
     /// So many built-in senders at once.
     Crowd(usize),
+    /// One built-in sender that writes this version of the protocol.
+    BuiltIn(Schema),
 }
 
 /// One thing that happens.
@@ -73,6 +77,12 @@ pub(super) enum Act {
     SessionLife(Duration),
     /// So many connections to the sidecar that promise a body and send it byte by byte.
     Dribble(usize),
+    /// The source shows an error with these words in a label, in its next so many scrapes.
+    ShowError(&'static str, u64),
+    /// The built-in sender's URL is changed to this.
+    SendTo(Place),
+    /// The other Prometheus of a highly available pair starts; the first one is the elected one.
+    StartReplica,
     Present(Presented),
     KillSidecar,
     /// SIGTERM, and nothing more until it has left.
@@ -83,6 +93,18 @@ pub(super) enum Act {
     /// SIGKILL, and at once another on the same database.
     RestartSender,
     Wait(Duration),
+}
+
+/// Where a sender writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Right,
+    /// The path of the right one, with a letter missing.
+    Misspelled,
+    /// The path of the right one, with a slash at its end.
+    WithSlash,
+    /// The right path, on the port of metrics and probes.
+    AdminPort,
 }
 
 /// How the row ends for its processes.
@@ -114,19 +136,8 @@ pub(super) enum Counted {
     ByAmp,
     /// All missing ones are of the fault's time.
     InTheFault,
-}
-
-/// Which of the sidecar's metrics shows that it happened.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Shown {
-    /// A counter, maybe only where one of its labels has this value, that has moved since the fault began.
-    Moved(&'static str, Option<(&'static str, &'static str)>),
-    /// A histogram with more above one of its bounds than when the fault began.
-    Above(&'static str, &'static str),
-    /// A gauge that is at this value, give or take the second number, while the fault lasts.
-    Is(&'static str, f64, f64),
-    /// The sidecar began to serve since the fault began.
-    Restarted,
+    /// All missing ones are of the series of this metric.
+    OfMetric(&'static str),
 }
 
 // === impl Row ===
@@ -154,6 +165,8 @@ impl Row {
             ending: Ending::Finish,
             promise: Promise::Kept,
             shown: Shown::outcome("stored"),
+            is_replica: false,
+            is_long: false,
         }
     }
 
@@ -179,6 +192,41 @@ impl Row {
     pub(super) fn flag(mut self, flag: impl Into<String>) -> Self {
         self.flags.push(flag.into());
         self
+    }
+
+    /// The sidecar's deadline for a batch, whatever the form's is.
+    pub(super) fn deadline(mut self, deadline: Duration) -> Self {
+        self.flags
+            .retain(|flag| !flag.starts_with("--upstream-timeout="));
+        self.flag(format!("--upstream-timeout={}ms", deadline.as_millis()))
+    }
+
+    /// Prometheus keeps to so many shards: with one, whatever holds a batch holds all. Where it opens and closes shards by
+    /// itself, it gives up what a closed one has not sent within a minute.
+    pub(super) fn shards(mut self, shards: usize) -> Self {
+        let settings = self.remote_write.as_object_mut();
+        let queue = settings.map(|all| all.entry("queue_config").or_insert_with(|| json!({})));
+        if let Some(queue) = queue.and_then(Value::as_object_mut) {
+            queue.insert("min_shards".to_owned(), shards.into());
+            queue.insert("max_shards".to_owned(), shards.into());
+        }
+        self
+    }
+
+    /// Prometheus is one of a highly available pair, of which AMP takes one.
+    pub(super) fn replica(self) -> Self {
+        Self {
+            is_replica: true,
+            ..self
+        }
+    }
+
+    /// Played in the full form alone.
+    pub(super) fn long(self) -> Self {
+        Self {
+            is_long: true,
+            ..self
+        }
     }
 
     /// Prometheus has its queue's own settings in either form, so that a batch waits to be full.
@@ -244,66 +292,5 @@ impl Row {
     #[must_use]
     pub fn is_keepable(&self) -> bool {
         self.promise == Promise::Kept
-    }
-}
-
-// === impl Shown ===
-
-impl Shown {
-    /// Batches with this outcome.
-    pub(super) fn outcome(name: &'static str) -> Self {
-        Self::Moved("amp_sidecar_batches_total", Some(("outcome", name)))
-    }
-
-    /// Exchanges of the token with this result.
-    pub(super) fn exchange(result: &'static str) -> Self {
-        Self::Moved(
-            "amp_sidecar_credential_exchanges_total",
-            Some(("result", result)),
-        )
-    }
-
-    /// Attempts that ended without an answer of AMP, for this reason.
-    pub(super) fn fault(reason: &'static str) -> Self {
-        Self::Moved(
-            "amp_sidecar_upstream_faults_total",
-            Some(("reason", reason)),
-        )
-    }
-
-    /// Requests sent once more for this reason.
-    pub(super) fn resent(reason: &'static str) -> Self {
-        Self::Moved(
-            "amp_sidecar_upstream_resends_total",
-            Some(("reason", reason)),
-        )
-    }
-
-    /// Batches that took longer than this, in seconds.
-    pub(super) fn slower(bound: &'static str) -> Self {
-        Self::Above("amp_sidecar_request_duration_seconds", bound)
-    }
-
-    /// Samples counted as lost for this reason.
-    pub(super) fn lost(reason: &'static str) -> Self {
-        Self::Moved(
-            "amp_sidecar_samples_in_refused_batches_total",
-            Some(("reason", reason)),
-        )
-    }
-}
-
-/// As the table shows it.
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Moved(metric, None) => f.write_str(metric),
-            Self::Moved(metric, Some((label, value))) => {
-                write!(f, "{metric}{{{label}=\"{value}\"}}")
-            }
-            Self::Above(metric, bound) => write!(f, "{metric} above {bound}"),
-            Self::Is(metric, value, _) => write!(f, "{metric} = {value}"),
-            Self::Restarted => f.write_str(STARTED),
-        }
     }
 }

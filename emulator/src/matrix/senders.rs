@@ -25,6 +25,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// Where what was sent last was dropped, only a queue that stays empty tells the end: Prometheus' reader of the
 /// write-ahead log waits up to 5 s (`max_backoff`) before it offers a queue that was full the next sample.
 const QUIET: Duration = Duration::from_secs(6);
+/// The label that tells the replicas of a pair apart, and that AMP drops.
+const REPLICA: &str = "__replica__";
 /// How often a sender of a crowd makes samples, and how long a batch waits for them.
 const CROWD_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -33,7 +35,9 @@ const CROWD_INTERVAL: Duration = Duration::from_secs(2);
 pub(super) enum Senders {
     Prometheus {
         process: Box<Prometheus>,
-        _source: Source,
+        source: Source,
+        /// The other one of a pair, and what its samples come from.
+        other: Option<(Box<Prometheus>, Source)>,
     },
     Vmagent {
         process: Box<Vmagent>,
@@ -51,12 +55,11 @@ impl Senders {
         match row.sender {
             Sending::Prometheus => {
                 let source = source().await?;
-                let mut setup = Setup::new(&kit.prometheus, source.address(), url.to_owned());
-                setup.remote_write = row.remote_write.clone();
-                let process = Box::new(Prometheus::start(setup).await?);
+                let process = prometheus(row, kit, url, &source, "a").await?;
                 Ok(Self::Prometheus {
                     process,
-                    _source: source,
+                    source,
+                    other: None,
                 })
             }
             Sending::Vmagent => {
@@ -82,6 +85,44 @@ impl Senders {
                 let senders = (0..number).map(sender).collect::<Result<_, _>>()?;
                 Ok(Self::Crowd(senders))
             }
+            Sending::BuiltIn(schema) => {
+                let mut config = SenderConfig::new(url.to_owned());
+                config.series = row.series;
+                config.schema = schema;
+                Ok(Self::Crowd(vec![Sender::start(&config)?]))
+            }
+        }
+    }
+
+    /// Starts the other Prometheus of a pair.
+    pub(super) async fn start_replica(
+        &mut self,
+        row: &Row,
+        kit: &Kit,
+        url: &str,
+    ) -> Result<(), Error> {
+        if let Self::Prometheus { other, .. } = self {
+            let source = Source::start(row.series).await.map_err(Error::Source)?;
+            *other = Some((prometheus(row, kit, url, &source, "b").await?, source));
+        }
+        Ok(())
+    }
+
+    /// Changes the URL of built-in senders.
+    pub(super) fn write_to(&self, url: &str) -> Result<(), Error> {
+        if let Self::Crowd(senders) = self {
+            senders.iter().try_for_each(|sender| sender.write_to(url))?;
+        }
+        Ok(())
+    }
+
+    /// Has the source show an error in its next so many scrapes; a built-in sender has no source.
+    pub(super) fn show_error(&self, text: &str, scrapes: u64) {
+        match self {
+            Self::Prometheus { source, .. } | Self::Vmagent { source, .. } => {
+                source.show_error(text, scrapes);
+            }
+            Self::Crowd(_) => {}
         }
     }
 
@@ -92,10 +133,12 @@ impl Senders {
         within: Duration,
     ) -> Result<Samples, Error> {
         match self {
-            Self::Prometheus { process, .. } => {
+            Self::Prometheus { process, other, .. } => {
                 process.stop_scraping().await?;
                 drain(process, within).await?;
-                Ok(process.sent().await?)
+                // Nothing of the other one is stored, and nothing would be missed if it were.
+                drop(other.take());
+                Ok(process.sent().await?.without_label(REPLICA))
             }
             Self::Vmagent {
                 process,
@@ -160,6 +203,23 @@ impl Senders {
         }
         Ok(())
     }
+}
+
+/// A Prometheus, as the replica of this name where it is one of a pair.
+async fn prometheus(
+    row: &Row,
+    kit: &Kit,
+    url: &str,
+    source: &Source,
+    replica: &str,
+) -> Result<Box<Prometheus>, Error> {
+    let mut setup = Setup::new(&kit.prometheus, source.address(), url.to_owned());
+    setup.remote_write = row.remote_write.clone();
+    if row.is_replica {
+        let label = (REPLICA.to_owned(), replica.to_owned());
+        setup.external_labels.push(label);
+    }
+    Ok(Box::new(Prometheus::start(setup).await?))
 }
 
 /// Until nothing is left to be sent, or `within` is over: what is left then shows as missing.

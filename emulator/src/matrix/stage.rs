@@ -22,11 +22,11 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::ear::Ear;
+use super::ear::{Ear, SecondEar};
 use super::error::Error;
 use super::form::Form;
 use super::outcome::{Outcome, Played};
-use super::row::{Act, Ending, Row};
+use super::row::{Act, Ending, Place, Row};
 use super::senders::{Senders, millis};
 use crate::clock::Clock;
 use crate::fault::{Fault, FaultKind};
@@ -64,8 +64,12 @@ struct Stage<'a> {
     row: &'a Row,
     kit: &'a Kit,
     senders: Senders,
+    /// Where they write to.
+    url: String,
     ear: Arc<Ear>,
     _tap: TcpFaults,
+    /// Before the admin port, once somebody writes there.
+    admin_tap: Option<TcpFaults>,
     sidecar: Sidecar,
     world: World,
     /// Answers every GET with 200.
@@ -130,8 +134,10 @@ impl<'a> Stage<'a> {
             row,
             kit,
             senders: Senders::start(row, kit, &url).await?,
+            url,
             ear,
             _tap: tap,
+            admin_tap: None,
             sidecar,
             world,
             elsewhere: Source::start(1).await.map_err(Error::Source)?,
@@ -231,6 +237,21 @@ impl<'a> Stage<'a> {
         )
     }
 
+    fn url_of(&mut self, place: Place) -> Result<String, Error> {
+        let right = self.url.as_str();
+        Ok(match place {
+            Place::Right => right.to_owned(),
+            Place::Misspelled => right.replace("remote_write", "remote_wrte"),
+            Place::WithSlash => format!("{right}/"),
+            Place::AdminPort => {
+                let ear = Arc::new(SecondEar(Arc::clone(&self.ear)));
+                let tap = TcpFaults::observed(self.sidecar.admin(), Some(ear));
+                let tap = self.admin_tap.insert(tap.map_err(Error::Listen)?);
+                format!("http://{}{}", tap.address(), self.path())
+            }
+        })
+    }
+
     async fn act(&mut self, act: &Act) -> Result<(), Error> {
         match act {
             Act::Redirect(status) => {
@@ -261,6 +282,15 @@ impl<'a> Stage<'a> {
                     self.dribblers
                         .spawn(dribble(self.sidecar.listen(), self.path()));
                 }
+            }
+            Act::ShowError(text, scrapes) => self.senders.show_error(text, *scrapes),
+            Act::SendTo(place) => {
+                let url = self.url_of(*place)?;
+                self.senders.write_to(&url)?;
+            }
+            Act::StartReplica => {
+                let (row, kit) = (self.row, self.kit);
+                self.senders.start_replica(row, kit, &self.url).await?;
             }
             Act::RestartSender => self.senders.restart().await?,
             Act::Wait(wait) => tokio::time::sleep(*wait).await,
@@ -304,6 +334,9 @@ fn change(world: &World, act: &Act) -> Result<(), Error> {
         | Act::CrashLoop
         | Act::RestartSender
         | Act::Dribble(_)
+        | Act::ShowError(..)
+        | Act::StartReplica
+        | Act::SendTo(_)
         | Act::Wait(_) => {}
     }
     Ok(())

@@ -26,6 +26,8 @@ pub struct Comparison {
     pub duplicates: u64,
     /// How many series miss a sample.
     pub series_concerned: u64,
+    /// The names of their metrics.
+    pub metrics_concerned: BTreeSet<String>,
     /// The earliest and the latest missing timestamp.
     pub span: Option<(i64, i64)>,
     /// The first few that are missing.
@@ -75,6 +77,7 @@ pub fn compare(sent: &Samples, store: &Store) -> Comparison {
         missing: 0,
         duplicates: store.stats().duplicates,
         series_concerned: 0,
+        metrics_concerned: BTreeSet::new(),
         span: None,
         examples: Vec::new(),
     };
@@ -99,6 +102,8 @@ pub fn compare(sent: &Samples, store: &Store) -> Comparison {
         }
     }
     comparison.series_concerned = concerned.len() as u64;
+    let names = concerned.iter().filter_map(|labels| labels.get("__name__"));
+    comparison.metrics_concerned = names.map(str::to_owned).collect();
     comparison
 }
 

@@ -77,6 +77,17 @@ impl Samples {
         all
     }
 
+    /// The same samples as a store keeps them that drops this label.
+    #[must_use]
+    pub fn without_label(self, name: &str) -> Self {
+        let mut all = Self::default();
+        for (labels, samples) in self.0 {
+            let kept = labels.iter().filter(|(own, _)| *own != name);
+            all.0.entry(Labels::new(kept)).or_default().extend(samples);
+        }
+        all
+    }
+
     /// Only the samples up to this millisecond: later ones may still be on their way.
     #[must_use]
     pub fn until(mut self, timestamp: i64) -> Self {
@@ -112,6 +123,8 @@ mod tests {
             .map(|(labels, timestamp, _)| (labels.get("cluster").expect("added"), timestamp))
             .collect();
         assert_eq!(seen, [("demo", 1), ("demo", 2), ("own", 1)]);
+        let one = sent.clone().without_label("cluster");
+        assert_eq!((one.len(), one.series()), (2, 1));
         assert!(sent.until(0).is_empty());
     }
 }

@@ -6,33 +6,31 @@
 //!                                                           └────────┘    anything else: lost for good
 //! ```
 //!
-//! In: a URL and how many series. Out: remote-write 1.0 bodies, one request in flight a shard, pauses from 30 ms doubling
-//! to 5 s, and a record of every sample made, to be held against AMP's store. What it does not copy: resharding, and
-//! dropping on shutdown. Its queues are bounded: where they are full the scrapes wait, so nothing is made that is not
-//! recorded and nothing recorded is thrown away.
+//! In: a URL, which may change while it sends, how many series, and the version of the protocol. Out: bodies of that version
+//! (`body`), one request in flight a `shard`, pauses from 30 ms doubling to 5 s, and a record of every sample made, to be
+//! compared with AMP's store. What it does not copy: resharding, and dropping on shutdown. Its queues are bounded: where
+//! they are full the scrapes wait, so nothing is made that is not recorded and nothing recorded is thrown away.
 
-use std::net::SocketAddr;
+mod body;
+mod shard;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use http::{Request, Uri, header};
-use http_body_util::Full;
-use prost::Message as _;
 use remote_write_proto::v1;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
+pub use self::body::Schema;
+use self::shard::{Point, Shard, Target};
 use super::PeerError;
-use super::call::{Answer, CallError, Caller};
+use super::call::Caller;
 use super::samples::Samples;
 use super::source::Exposition;
 use crate::amp::Labels;
 use crate::clock::Clock;
 
-const SHORTEST_PAUSE: Duration = Duration::from_millis(30);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Prometheus' `remote_timeout`.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Samples that a shard holds: some minutes of an outage.
@@ -43,6 +41,8 @@ const QUEUE: usize = 100_000;
 pub struct SenderConfig {
     /// A plain http URL with an IP address.
     pub url: String,
+    /// The version of the protocol.
+    pub schema: Schema,
     /// How many series.
     pub series: usize,
     /// How often each has a sample.
@@ -62,7 +62,7 @@ pub struct SenderConfig {
 pub struct Sent {
     /// Samples made.
     pub made: u64,
-    /// Samples that were answered with 2xx.
+    /// Samples that were answered with 2xx; of version 2.0, those that the answer says are written.
     pub delivered: u64,
     /// Samples given up, because of an answer that says never to send them again.
     pub lost: u64,
@@ -76,6 +76,7 @@ pub struct Sent {
 #[derive(Debug)]
 pub struct Sender {
     shared: Arc<Shared>,
+    target: watch::Sender<Target>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
@@ -91,37 +92,6 @@ struct Shared {
 struct Record {
     sent: Sent,
     samples: Samples,
-}
-
-/// One sample on its way.
-#[derive(Debug, Clone, Copy)]
-struct Point {
-    series: usize,
-    timestamp: i64,
-    value: f64,
-}
-
-struct Shard {
-    shared: Arc<Shared>,
-    queue: mpsc::Receiver<Point>,
-    caller: Caller,
-    target: Target,
-    batch: usize,
-    batch_deadline: Duration,
-}
-
-#[derive(Debug, Clone)]
-struct Target {
-    host: String,
-    path: String,
-}
-
-/// What an answer means for a batch.
-#[derive(Debug, PartialEq, Eq)]
-enum Fate {
-    Delivered,
-    Lost,
-    Again(Option<Duration>),
 }
 
 // === impl Sent ===
@@ -142,6 +112,7 @@ impl SenderConfig {
     pub fn new(url: String) -> Self {
         Self {
             url,
+            schema: Schema::V1,
             series: 200,
             interval: Duration::from_secs(1),
             shards: 4,
@@ -160,8 +131,7 @@ impl Sender {
     /// # Errors
     /// [`PeerError::Url`].
     pub fn start(config: &SenderConfig) -> Result<Self, PeerError> {
-        let (address, target) =
-            target(&config.url).ok_or_else(|| PeerError::Url(config.url.clone()))?;
+        let (target, _) = watch::channel(Target::of(&config.url)?);
         let exposition = Exposition::new(config.series);
         let external = &config.external_labels;
         let labels = exposition.series().iter().map(|own| with(own, external));
@@ -178,8 +148,9 @@ impl Sender {
             let shard = Shard {
                 shared: Arc::clone(&shared),
                 queue: points,
-                caller: Caller::new(address, ANSWER_WITHIN),
-                target: target.clone(),
+                schema: config.schema,
+                caller: Caller::new(target.borrow().address, ANSWER_WITHIN),
+                target: target.subscribe(),
                 batch: config.batch.max(1),
                 batch_deadline: config.batch_deadline,
             };
@@ -194,9 +165,19 @@ impl Sender {
         ));
         Ok(Self {
             shared,
+            target,
             stop,
             tasks,
         })
+    }
+
+    /// Writes to another URL from now on, batches that are tried again included: a mistake that is found and repaired.
+    ///
+    /// # Errors
+    /// [`PeerError::Url`].
+    pub fn write_to(&self, url: &str) -> Result<(), PeerError> {
+        self.target.send_replace(Target::of(url)?);
+        Ok(())
     }
 
     /// What it did so far.
@@ -273,131 +254,6 @@ async fn scrape(
             }
         }
     }
-}
-
-// === impl Shard ===
-
-impl Shard {
-    async fn run(mut self) {
-        let mut points = Vec::with_capacity(self.batch);
-        while self.fill(&mut points).await {
-            match self.body(&points) {
-                Ok(body) => self.deliver(body, points.len() as u64).await,
-                // Cannot happen below 4 GiB; it would show as samples missing.
-                Err(_too_large) => self.shared.record().sent.lost += points.len() as u64,
-            }
-            points.clear();
-        }
-    }
-
-    /// False once the queue is closed and empty.
-    async fn fill(&mut self, points: &mut Vec<Point>) -> bool {
-        let Some(first) = self.queue.recv().await else {
-            return false;
-        };
-        points.push(first);
-        let deadline = Instant::now() + self.batch_deadline;
-        while points.len() < self.batch {
-            match tokio::time::timeout_at(deadline, self.queue.recv()).await {
-                Ok(Some(point)) => points.push(point),
-                Ok(None) | Err(_) => break,
-            }
-        }
-        true
-    }
-
-    /// As Prometheus, one entry a sample.
-    fn body(&self, points: &[Point]) -> Result<Bytes, snap::Error> {
-        let entry = |point: &Point| v1::TimeSeries {
-            labels: self
-                .shared
-                .labels
-                .get(point.series)
-                .map(to_proto)
-                .unwrap_or_default(),
-            samples: vec![v1::Sample {
-                value: point.value,
-                timestamp: point.timestamp,
-            }],
-            ..Default::default()
-        };
-        let message = v1::WriteRequest {
-            timeseries: points.iter().map(entry).collect(),
-            metadata: Vec::new(),
-        };
-        let packed = snap::raw::Encoder::new().compress_vec(&message.encode_to_vec())?;
-        Ok(Bytes::from(packed))
-    }
-
-    /// Tries for as long as there is hope.
-    async fn deliver(&mut self, body: Bytes, samples: u64) {
-        let mut pause = SHORTEST_PAUSE;
-        loop {
-            let fate = match self.target.request(body.clone()) {
-                Ok(request) => fate(&self.caller.call(request).await),
-                Err(_) => Fate::Lost,
-            };
-            match fate {
-                Fate::Delivered => {
-                    let sent = &mut self.shared.record().sent;
-                    sent.batches += 1;
-                    sent.delivered += samples;
-                    return;
-                }
-                Fate::Lost => {
-                    self.shared.record().sent.lost += samples;
-                    return;
-                }
-                Fate::Again(asked) => {
-                    self.shared.record().sent.retries += 1;
-                    tokio::time::sleep(asked.unwrap_or(pause)).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-            }
-        }
-    }
-}
-
-impl Target {
-    fn request(&self, body: Bytes) -> Result<Request<Full<Bytes>>, http::Error> {
-        Request::post(&self.path)
-            .header(header::HOST, &self.host)
-            .header(
-                header::USER_AGENT,
-                concat!("emulator/", env!("CARGO_PKG_VERSION")),
-            )
-            .header(header::CONTENT_TYPE, "application/x-protobuf")
-            .header(header::CONTENT_ENCODING, "snappy")
-            .header("x-prometheus-remote-write-version", "0.1.0")
-            .body(Full::new(body))
-    }
-}
-
-/// A 2xx head is final whatever its body does; no answer and 5xx are tried again, as nothing else is.
-fn fate(called: &Result<Answer, CallError>) -> Fate {
-    match called {
-        Ok(answer) if answer.status.is_success() => Fate::Delivered,
-        Ok(answer) if answer.status.is_server_error() => {
-            let asked = answer.headers.get(header::RETRY_AFTER);
-            let seconds = asked.and_then(|value| value.to_str().ok()?.parse().ok());
-            Fate::Again(seconds.map(Duration::from_secs))
-        }
-        Ok(_) => Fate::Lost,
-        Err(_) => Fate::Again(None),
-    }
-}
-
-fn target(url: &str) -> Option<(SocketAddr, Target)> {
-    let uri: Uri = url.parse().ok()?;
-    let authority = uri.authority()?;
-    let address = authority.as_str().parse().ok()?;
-    (uri.scheme_str() == Some("http")).then(|| {
-        let target = Target {
-            host: authority.to_string(),
-            path: uri.path().to_owned(),
-        };
-        (address, target)
-    })
 }
 
 fn with(labels: &Labels, external: &[(String, String)]) -> Labels {

@@ -3,12 +3,14 @@
 //! In: how many series. Out: `/metrics` with that many counters and gauges whose values change with each scrape. The same
 //! [`Exposition`] feeds the built-in sender, so that both send alike. Gauges take fractions that need all 52 bits, so
 //! that a value which lost a bit on its way is noticed.
+//!
+//! For some scrapes there may be one series more ([`Source::show_error`]), whose label holds whatever a test is about.
 
 use std::fmt::Write as _;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -19,6 +21,8 @@ use crate::http::{Bound, Reply, Serve, Server, answer};
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const COUNTER: &str = "shop_requests_total";
 const GAUGE: &str = "shop_queue_seconds";
+/// The metric of [`Source::show_error`].
+pub const ERROR: &str = "last_error_info";
 
 /// A fixed set of series, half of them counters, and their values by tick.
 #[derive(Debug, Clone)]
@@ -32,13 +36,22 @@ pub struct Exposition {
 pub struct Source {
     address: SocketAddr,
     scrapes: Arc<AtomicU64>,
+    error: Arc<Mutex<ShownError>>,
     _server: Server,
+}
+
+/// The value of a label, and for how many scrapes it is still shown.
+#[derive(Debug, Default)]
+struct ShownError {
+    text: String,
+    scrapes: u64,
 }
 
 #[derive(Debug)]
 struct Exporter {
     exposition: Exposition,
     scrapes: Arc<AtomicU64>,
+    error: Arc<Mutex<ShownError>>,
 }
 
 // === impl Exposition ===
@@ -127,13 +140,16 @@ impl Source {
         let bound = Bound::to(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let address = bound.address();
         let scrapes = Arc::new(AtomicU64::new(0));
+        let error = Arc::<Mutex<ShownError>>::default();
         let exporter = Exporter {
             exposition: Exposition::new(series),
             scrapes: Arc::clone(&scrapes),
+            error: Arc::clone(&error),
         };
         Ok(Self {
             address,
             scrapes,
+            error,
             _server: bound.serve(exporter, None),
         })
     }
@@ -142,6 +158,15 @@ impl Source {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Shows the series [`ERROR`] with this text, which needs no escaping, in its label `error` in the next so many scrapes.
+    pub fn show_error(&self, text: &str, scrapes: u64) {
+        let mut error = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        *error = ShownError {
+            text: text.to_owned(),
+            scrapes,
+        };
     }
 
     /// How often it was scraped.
@@ -155,11 +180,25 @@ impl Serve for Exporter {
     async fn serve(&self, request: Request<Bytes>, _peer: SocketAddr) -> Reply {
         Reply::Whole(if request.uri().path() == "/metrics" {
             let tick = self.scrapes.fetch_add(1, Ordering::Relaxed);
-            answer(StatusCode::OK, CONTENT_TYPE, self.exposition.text(tick))
+            let text = self.exposition.text(tick) + &self.error();
+            answer(StatusCode::OK, CONTENT_TYPE, text)
         } else {
             let text = "served here: /metrics\n".to_owned();
             answer(StatusCode::NOT_FOUND, "text/plain", text)
         })
+    }
+}
+
+impl Exporter {
+    /// The line of the error that is shown, if one is.
+    fn error(&self) -> String {
+        let mut error = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        if error.scrapes == 0 {
+            return String::new();
+        }
+        error.scrapes -= 1;
+        let text = &error.text;
+        format!("# TYPE {ERROR} gauge\n{ERROR}{{error=\"{text}\"}} 1\n")
     }
 }
 
@@ -189,5 +228,19 @@ mod tests {
         let changed =
             (0..200).filter(|&index| exposition.value(index, 1) != exposition.value(index, 2));
         assert_eq!(changed.count(), 200);
+    }
+
+    #[tokio::test]
+    async fn an_error_is_shown_for_so_many_scrapes() {
+        let source = Source::start(1).await.expect("a source");
+        source.show_error("Rate exceeded", 1);
+        let scrape = || {
+            let within = std::time::Duration::from_secs(5);
+            crate::peers::call::text(source.address(), http::Method::GET, "/metrics", within)
+        };
+        let shown = Metrics::parse(&scrape().await.expect("served"));
+        assert_eq!(shown.value(ERROR, &[("error", "Rate exceeded")]), Some(1.0));
+        let after = Metrics::parse(&scrape().await.expect("served"));
+        assert_eq!(after.value(ERROR, &[]), None);
     }
 }

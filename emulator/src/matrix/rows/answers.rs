@@ -3,7 +3,8 @@
 use super::{amp_says, message, with_headers};
 use crate::fault::{Fault, FaultKind};
 use crate::matrix::form::Form;
-use crate::matrix::row::{Act, Row, Sending, Shown};
+use crate::matrix::row::{Act, Row, Sending};
+use crate::matrix::shown::Shown;
 use crate::world::Target;
 
 pub(super) fn rows(form: &Form) -> Vec<Row> {
@@ -64,17 +65,6 @@ pub(super) fn rows(form: &Form) -> Vec<Row> {
             FaultKind::answer(507, "Insufficient Storage"),
         )
         .shown(Shown::outcome("unexpected")),
-        too_large(
-            form,
-            "amp-413",
-            "AMP takes no body above 1.5 kB, and says so with 413",
-        ),
-        too_large(
-            form,
-            "amp-limit-known",
-            "AMP takes no body above 1.5 kB, as the sidecar knows",
-        )
-        .flag("--max-upstream-bytes=1500"),
     ]);
     rows
 }
@@ -115,10 +105,4 @@ fn retry_after(form: &Form, name: &'static str) -> Row {
     Row::new(form, name, "AMP 503 with Retry-After 90")
         .faults(Target::Amp, [Fault::new(answer)])
         .shown(Shown::outcome("amp_failing"))
-}
-
-fn too_large(form: &Form, name: &'static str, what: &str) -> Row {
-    Row::new(form, name, what)
-        .world(|world| world.amp.max_request_bytes = 1500)
-        .shown(Shown::Moved("amp_sidecar_splits_total", None))
 }

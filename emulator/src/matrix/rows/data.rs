@@ -1,100 +1,90 @@
 //! Rows about samples that AMP will never take: they are lost by design, and
 //! exactly they.
 
-use super::{amp_says, with_headers};
+use super::{amp_says, engine, with_headers};
 use crate::fault::FaultKind;
 use crate::matrix::form::Form;
-use crate::matrix::row::{Counted, Row, Sending, Shown};
+use crate::matrix::row::{Counted, Row, Sending};
+use crate::matrix::shown::Shown;
 
 const NEVER: &str =
     "AMP can never take these samples, and holding them back would block their whole shard";
-const TENANT: &str = "user=123456789012_ws-12345678-abcd-1234-abcd-123456789012";
 
 pub(super) fn rows(form: &Form) -> Vec<Row> {
-    let refused = |name, what: &str, status, body: String, reason| {
-        amp_says(form, name, what, FaultKind::answer(status, body))
+    let refused = |name, what: &str, answer, reason| {
+        amp_says(form, name, what, answer)
             .lost(Counted::BySidecar, NEVER)
             .shown(Shown::lost(reason))
     };
-    let out_of_order = format!(
-        "{TENANT}: err: out of order sample. timestamp=2025-01-01T00:00:00Z, series={{__name__=\"up\"}}"
-    );
-    let series_limit = format!(
-        "{TENANT}: per-user series limit of 50000000 exceeded, please contact administrator to raise it (local limit: 0 \
-         global limit: 50000000 actual local limit: 50000000)"
-    );
+    let of_store = |status, text: &str| FaultKind::plain_text(status, format!("{text}\n"));
+    let series_limit = "per-user series limit of 50000000 exceeded, please contact administrator to raise it (local limit: 0 \
+                        global limit: 50000000 actual local limit: 50000000)";
     vec![
         refused(
             "amp-400-out-of-order",
             "AMP 400, out of order",
-            400,
-            out_of_order.clone(),
+            engine("ooo-window-0"),
             "out_of_order",
         ),
         refused(
             "vmagent-amp-400-out-of-order",
             "AMP 400, out of order",
-            400,
-            out_of_order,
+            engine("ooo-window-0"),
             "out_of_order",
         )
         .sent_by(Sending::Vmagent),
         refused(
             "amp-400-too-old",
             "AMP 400, too old",
-            400,
-            "timestamp too old: 1735689600000 metric: \"up\"".to_owned(),
+            engine("reject-old-samples"),
             "too_old",
+        ),
+        refused(
+            "amp-400-too-new",
+            "AMP 400, too new",
+            engine("future"),
+            "too_new",
         ),
         refused(
             "amp-400-duplicate",
             "AMP 400, duplicate",
-            400,
-            format!(
-                "{TENANT}: err: duplicate sample for timestamp. timestamp=2025-01-01T00:00:00Z, series={{__name__=\"up\"}}"
-            ),
+            engine("duplicate-other-value"),
             "duplicate",
         ),
         refused(
             "amp-400-label-limit",
             "AMP 400, too many labels",
-            400,
-            "received a series whose number of label names exceeds the limit (actual: 151, limit: 150) series: 'up'".to_owned(),
-            "label_limit",
+            engine("too-many-labels"),
+            "too_many_labels",
         ),
         refused(
             "amp-400-invalid",
             "AMP 400, invalid label",
-            400,
-            "sample invalid label: \"a-b\" metric \"up\"".to_owned(),
-            "invalid",
+            engine("invalid-label-name"),
+            "invalid_label",
         ),
         refused(
             "amp-400-series-limit",
             "AMP 400, series limit",
-            400,
-            series_limit.clone(),
+            engine("series-per-user"),
             "series_limit",
         ),
         refused(
             "amp-429-series-limit",
             "AMP 429, series limit",
-            429,
-            series_limit,
+            of_store(429, series_limit),
             "series_limit",
         ),
         refused(
             "amp-415",
             "AMP 415",
-            415,
-            "unsupported media type".to_owned(),
+            engine("content-type-json"),
             "refused_other",
         ),
         refused(
             "amp-422",
             "AMP 422",
-            422,
-            "unprocessable".to_owned(),
+            of_store(422, "unprocessable"),
             "refused_other",
         ),
         Row::new(

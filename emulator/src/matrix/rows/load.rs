@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{amp_says, seconds};
 use crate::fault::{Fault, FaultKind};
 use crate::matrix::form::Form;
-use crate::matrix::row::{Act, Row, Sending, Shown};
+use crate::matrix::row::{Act, Row, Sending};
+use crate::matrix::shown::Shown;
 use crate::world::Target;
 
 pub(super) fn rows(form: &Form) -> Vec<Row> {

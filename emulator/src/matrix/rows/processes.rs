@@ -3,7 +3,8 @@
 use super::{amp_says, message, seconds};
 use crate::fault::{Fault, FaultKind};
 use crate::matrix::form::Form;
-use crate::matrix::row::{Act, Counted, Ending, Row, Shown};
+use crate::matrix::row::{Act, Counted, Ending, Row};
+use crate::matrix::shown::Shown;
 use crate::world::Target;
 
 pub(super) fn rows(form: &Form) -> Vec<Row> {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{amp_says, seconds};
 use crate::fault::{Fault, FaultKind};
 use crate::matrix::form::Form;
-use crate::matrix::row::{Act, Row, Sending, Shown};
+use crate::matrix::row::{Act, Row, Sending};
+use crate::matrix::shown::Shown;
 use crate::tcp::{Cut, Only, TcpFault, TcpFaultKind, Way};
 use crate::world::Target;
 
@@ -219,21 +220,28 @@ fn answers(form: &Form) -> Vec<Row> {
             "AMP's 200 never ends",
             FaultKind::EndlessBody { status: None },
         )
-        .shown(Shown::fault("success_body")),
+        .shown(Shown::fault("endless")),
         amp_says(
             form,
             "amp-200-broken-body",
-            "AMP's 200 breaks off in its body",
+            "AMP stores, and its 200 breaks off in its body",
             FaultKind::BrokenBody { status: None },
         )
-        .shown(Shown::fault("success_body")),
+        .shown(Shown::fault("broken")),
+        amp_says(
+            form,
+            "amp-200-broken-unstored",
+            "something in between answers a 200 that breaks off in its body",
+            FaultKind::BrokenBody { status: Some(200) },
+        )
+        .shown(Shown::fault("broken")),
         amp_says(
             form,
             "amp-200-head-only",
             "AMP's 200 is a head and then silence",
             FaultKind::HeaderOnly { status: None },
         )
-        .shown(Shown::fault("success_body")),
+        .shown(Shown::fault("timed_out")),
         amp_says(
             form,
             "amp-503-broken-body",

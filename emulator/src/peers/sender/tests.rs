@@ -1,7 +1,9 @@
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use http::Response;
+use bytes::Bytes;
+use http::{Request, Response};
+use prost::Message as _;
 
 use super::*;
 use crate::http::{Bound, Ending, Raw, Reply, Serve, Server};
@@ -21,16 +23,23 @@ enum Scene {
     Wait(u16, &'static str),
     Reset,
     BreakAfter200,
+    /// Says that so many samples are written.
+    Written(u16, &'static str),
 }
 
 impl Serve for Arc<Scripted> {
     async fn serve(&self, request: Request<Bytes>, peer: SocketAddr) -> Reply {
         assert_eq!(request.headers()["content-encoding"], "snappy");
         assert_eq!(request.uri().path(), "/write");
+        let is_v2 = request.headers()["content-type"] != "application/x-protobuf";
         let scene = self.answers.lock().unwrap().pop_front();
         let scene = scene.unwrap_or(Scene::Status(200));
         let body = snap::raw::Decoder::new();
-        let series = decode(body, request.body());
+        let series = if is_v2 {
+            Vec::new()
+        } else {
+            decode(body, request.body())
+        };
         self.heard.lock().unwrap().push((scene, series));
         let raw = |bytes: &'static [u8]| {
             Reply::Raw(Raw {
@@ -48,6 +57,13 @@ impl Serve for Arc<Scripted> {
         };
         match scene {
             Scene::Status(status) => whole(status, None),
+            Scene::Written(status, samples) => Reply::Whole(
+                Response::builder()
+                    .status(status)
+                    .header("x-prometheus-remote-write-samples-written", samples)
+                    .body(Bytes::new())
+                    .unwrap(),
+            ),
             Scene::Wait(status, after) => whole(status, Some(after)),
             Scene::Reset => raw(b""),
             Scene::BreakAfter200 => raw(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhalf"),
@@ -142,6 +158,52 @@ async fn what_says_never_again_loses_the_batch_and_a_200_is_final() {
 }
 
 #[tokio::test]
+async fn of_version_2_only_what_is_told_as_written_is_stored() {
+    let answers = [
+        Scene::Written(204, "10"),
+        Scene::Status(200),
+        Scene::Status(415),
+        Scene::Written(400, "7"),
+        Scene::Status(503),
+    ];
+    let (scripted, _server, config) = stage(&answers).await;
+    let config = SenderConfig {
+        schema: Schema::V2 { exemplars: true },
+        ..config
+    };
+    let mut sender = Sender::start(&config).unwrap();
+    for _ in 0..500 {
+        if scripted.heard.lock().unwrap().len() >= answers.len() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let sent = sender.sent();
+    assert_eq!((sent.delivered, sent.lost), (17, 23));
+    assert!(sender.finish(Duration::from_secs(10)).await);
+}
+
+#[tokio::test]
+async fn a_url_that_is_repaired_gets_what_the_wrong_one_did_not_take() {
+    let (scripted, _server, config) = stage(&[]).await;
+    let closed = crate::peers::free_ports::<1>().unwrap()[0];
+    let wrong = SenderConfig {
+        url: format!("http://{closed}/write"),
+        ..config.clone()
+    };
+    let mut sender = Sender::start(&wrong).unwrap();
+    while sender.sent().retries == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(sender.write_to("https://127.0.0.1:1/x").is_err());
+    sender.write_to(&config.url).unwrap();
+    assert!(sender.finish(Duration::from_secs(10)).await);
+    let sent = sender.sent();
+    assert_eq!((sent.lost, sent.delivered), (0, sent.made));
+    assert!(!scripted.heard.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn finishing_is_bounded_where_nothing_gets_through() {
     let (scripted, server, config) = stage(&[]).await;
     drop(server);
@@ -156,13 +218,13 @@ async fn finishing_is_bounded_where_nothing_gets_through() {
 
 #[test]
 fn only_plain_http_to_an_address_is_a_target() {
-    assert!(target("http://127.0.0.1:1/x").is_some());
+    assert!(Target::of("http://127.0.0.1:1/x").is_ok());
     for url in [
         "https://127.0.0.1:1/x",
         "http://localhost:1/x",
         "/x",
         "http://127.0.0.1/x",
     ] {
-        assert!(target(url).is_none(), "{url}");
+        assert!(Target::of(url).is_err(), "{url}");
     }
 }
