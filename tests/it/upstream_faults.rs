@@ -102,8 +102,14 @@ async fn a_success_counts_once_it_is_whole() {
     let rig = Rig::start_in(WorldConfig::default(), &[("upstream-timeout", "1s")]).await;
     rig.until_ready().await;
     for (kind, said) in [
-        (FaultKind::BrokenBody { status: None }, "the connection broke"),
-        (FaultKind::EndlessBody { status: None }, "a body of over 64 KiB"),
+        (
+            FaultKind::BrokenBody { status: None },
+            "the connection broke",
+        ),
+        (
+            FaultKind::EndlessBody { status: None },
+            "a body of over 64 KiB",
+        ),
         (FaultKind::HeaderOnly { status: None }, "no answer within"),
     ] {
         let (status, words) = heard(&rig, Fault::new(kind.clone())).await;
