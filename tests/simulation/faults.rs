@@ -115,7 +115,7 @@ const CODES: [(u16, &str); 17] = [
 impl AmpFault {
     /// Whether it is worth a look for long: what it does shows after a minute.
     pub fn lasts(&self) -> bool {
-        matches!(self, Self::Poison(..) | Self::Rate(..) | Self::Says(_))
+        matches!(self, Self::Poison(..))
     }
 
     /// Whether it answers in a way for which a batch is cut, or halved after a minute.

@@ -343,30 +343,38 @@ fn senders(rng: &mut Rng, until: Duration) -> Vec<SenderPlan> {
     (0..senders)
         .map(|_| {
             let mut plans: Vec<_> = (0..batches)
-                .map(|_| BatchPlan {
-                    at: if crowd {
-                        together + millis(rng, 0, 1500)
-                    } else {
-                        until.mul_f64(rng.f64())
-                    },
-                    series: *pick(rng, &[1, 1, 1, 2, 3, 10, 40, 40, 150]),
-                    samples: *pick(rng, &[1, 1, 1, 3]),
-                    poison: match rng.u8(..3) {
-                        0 => {
-                            let first = rng.usize(..40);
-                            first..first + rng.usize(1..3)
-                        }
-                        _ => 0..0,
-                    },
-                    shape: match rng.u8(..10) {
-                        0 => Shape::NeverEnds,
-                        1..4 => Shape::Chunks {
-                            declared: rng.bool(),
-                            pause: millis(rng, 1, 4000),
+                .map(|_| {
+                    let series = *pick(rng, &[1, 1, 1, 2, 3, 10, 40, 40, 150]);
+                    BatchPlan {
+                        at: if crowd {
+                            together + millis(rng, 0, 1500)
+                        } else {
+                            until.mul_f64(rng.f64())
                         },
-                        _ => Shape::Whole,
-                    },
-                    goes_away: (rng.u8(..5) == 0).then(|| millis(rng, 0, 8000)),
+                        series,
+                        // What is larger there is not always room to split.
+                        samples: if series > 40 {
+                            1
+                        } else {
+                            *pick(rng, &[1, 1, 1, 3])
+                        },
+                        poison: match rng.u8(..3) {
+                            0 => {
+                                let first = rng.usize(..series);
+                                first..(first + rng.usize(1..3)).min(series)
+                            }
+                            _ => 0..0,
+                        },
+                        shape: match rng.u8(..10) {
+                            0 => Shape::NeverEnds,
+                            1..4 => Shape::Chunks {
+                                declared: rng.bool(),
+                                pause: millis(rng, 1, 4000),
+                            },
+                            _ => Shape::Whole,
+                        },
+                        goes_away: (rng.u8(..5) == 0).then(|| millis(rng, 0, 8000)),
+                    }
                 })
                 .collect();
             plans.sort_by_key(|batch| batch.at);

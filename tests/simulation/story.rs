@@ -131,6 +131,8 @@ async fn played(mut plan: Plan) -> Told {
                 if reloader.reload(read).is_err() != rejected {
                     world.violated("a reload went the wrong way");
                 }
+                // Another workspace begins with an empty memory.
+                world.watch().forgets();
                 rooms.extend(self::rooms(&reloader));
             }
             Event::Drain => {

@@ -216,6 +216,13 @@ impl Watch {
         }
     }
 
+    /// Nothing is known any more of what was held for how long.
+    pub fn forgets(&mut self) {
+        for sent in self.batches.values_mut() {
+            sent.blocked_since = None;
+        }
+    }
+
     /// What became of a try its sender does not know.
     pub fn may_repeat(&mut self, number: usize) {
         self.batches.entry(number).or_default().whole += 1;
