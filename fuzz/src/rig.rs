@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use super::sts::TOKEN;
 
 /// What AMP says where the input does not say otherwise.
-const STORED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+pub const STORED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 /// A request that reached AMP.
 #[derive(Debug)]
