@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::mem::ManuallyDrop;
 
 use amp_sidecar::batch::inspect;
 use prost::Message;
@@ -13,7 +14,8 @@ use super::rig::{Heard, Rig, STORED};
 use super::sender::{contains, statuses};
 
 thread_local! {
-    static RIG: RefCell<Option<Rig>> = const { RefCell::new(None) };
+    /// Left alone when the thread ends, since what it would be dropped by may be gone before.
+    static RIG: ManuallyDrop<RefCell<Option<Rig>>> = const { ManuallyDrop::new(RefCell::new(None)) };
     /// Each input has a batch of its own, since the program remembers those of the inputs before.
     static INPUTS: Cell<i64> = const { Cell::new(0) };
 }
@@ -31,7 +33,8 @@ pub fn holds(input: &[u8]) {
     let tries = 1 + usize::from(choice / 8 % 3);
     let number = INPUTS.with(|inputs| inputs.replace(inputs.get() + 1));
     let sent = request(series, number);
-    RIG.with_borrow_mut(|rig| {
+    RIG.with(|rig| {
+        let mut rig = rig.borrow_mut();
         let mut sequence = Sequence::default();
         for _ in 0..tries {
             // The sender's next try meets the next answers.

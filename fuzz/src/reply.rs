@@ -58,7 +58,7 @@ pub fn holds(input: &[u8]) {
     is_fit_to_be_shown(&reply.said());
     let class = reply.class(ARN);
     if let ReplyClass::Unauthenticated(_) = class {
-        assert!(matches!(status.as_u16(), 400 | 401 | 403));
+        assert!(matches!(status.as_u16(), 400 | 401 | 402 | 403 | 415 | 422));
     }
     let is_without_exemplars = matches!(class, ReplyClass::WithoutExemplars(_));
     let verdict = class.verdict();
