@@ -148,6 +148,7 @@ async fn answer(
     }
     if let Some(response) = fault.and_then(|fault| asked.answer(fault)) {
         let status = response.status().as_u16();
+        world.refuses_canaries(&asked);
         if matches!(status, 401 | 403) {
             reason(world, key);
         }
@@ -170,6 +171,9 @@ async fn answer(
     let said = String::from_utf8_lossy(&body);
     let status = head.status.as_u16();
     world.note(format_args!("amp: {status} {}", said.trim_end()));
+    if !head.status.is_success() {
+        world.refuses_canaries(&asked);
+    }
     match status {
         200..=299 => {
             world.watch().stored += 1;

@@ -180,6 +180,13 @@ impl World {
         scripted.or_else(|| self.amp_fault().cloned())
     }
 
+    /// An empty write is not taken, so nobody can know that a batch is held for what is in it.
+    pub fn refuses_canaries(&self, asked: &Asked) {
+        if asked.is_canary() {
+            self.watch().forgets();
+        }
+    }
+
     /// Sets AMP's own limits to those of the fault.
     pub fn limit(&self, fault: Option<&AmpFault>) {
         let mut limits = self.plan.limits.clone();
