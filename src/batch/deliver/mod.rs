@@ -5,7 +5,7 @@
 //! ```
 //!
 //! In: an [`Inspected`]. Out: the one [`Verdict`] on it. A payload that cannot pass as it is is *opened*: cut by series where it is
-//! too large, written as remote write 1.0 where AMP does not take 2.0, halved where it is answered in the same way over and over
+//! too large, written as remote write 1.0 where AMP does not take 2.0, halved where it is refused over and over
 //! while AMP takes other writes ([`canary`]). What it was opened into is brought in the same way.
 //!
 //! What can still be kept is never dropped: a part that has to be sent again makes the whole batch come again. What became of the

@@ -50,7 +50,7 @@ pub(super) enum Opening {
     Cut(Limits),
     /// Written as remote write 1.0.
     AsV1,
-    /// Halved, because it was answered in this way over and over.
+    /// Halved, because it was refused over and over, the last time in this way.
     Halved(Answer),
 }
 
