@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use super::sts::TOKEN;
 
 /// What AMP says where the input does not say otherwise. Without a count a batch of version 2 would be sent as version 1, too.
-const STORED: &[u8] =
+pub const STORED: &[u8] =
     b"HTTP/1.1 200 OK\r\nX-Prometheus-Remote-Write-Samples-Written: 1\r\nContent-Length: 0\r\n\r\n";
 
 /// A request that reached AMP.

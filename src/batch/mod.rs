@@ -113,6 +113,12 @@ impl Payload {
         snap::raw::decompress_len(self.frames.beginning()).ok()
     }
 
+    /// What it is remembered by. What cannot be cut may have the very bytes of what was to be cut.
+    fn key(&self) -> String {
+        let mark = if self.is_indivisible { "!" } else { "" };
+        format!("{}{mark}", self.payload_hash)
+    }
+
     /// A batch that holds nothing: an empty message, packed.
     #[must_use]
     pub fn empty() -> Self {

@@ -161,6 +161,12 @@ impl Reply {
             }),
             (200..=299, _) => ReplyClass::Final(self.stored()),
             (
+                400 | 402 | 415 | 422,
+                Some(Speaker::FrontDoor {
+                    error_type, said, ..
+                }),
+            ) if is_throttling(error_type, said) => ReplyClass::Final(self.throttled()),
+            (
                 400 | 429,
                 Some(Speaker::Store {
                     text: Some(text), ..
@@ -179,12 +185,6 @@ impl Reply {
                 let limit = *limit;
                 ReplyClass::TooLarge(self.too_large_for_amp(), limit)
             }
-            (
-                400 | 402 | 415 | 422,
-                Some(Speaker::FrontDoor {
-                    error_type, said, ..
-                }),
-            ) if is_throttling(error_type, said) => ReplyClass::Final(self.throttled()),
             (400, Some(speaker)) if speaker.is_amp() => {
                 ReplyClass::Final(self.refused(RefusalReason::Invalid))
             }

@@ -177,7 +177,7 @@ pub enum Verdict {
         /// What AMP says it wrote all the same.
         written: Written,
     },
-    /// A series that is answered in the same way whenever it is sent, while AMP takes other writes.
+    /// A series that is refused whenever it is sent, while AMP takes other writes.
     Poison {
         /// The series' name.
         series: String,

@@ -13,22 +13,21 @@ use std::time::{Duration, SystemTime};
 
 use amp_sidecar::dial::{Dial, DialError, LONGEST_DIAL, Stream};
 use bytes::Bytes;
-use emulator::amp::proto::v1;
 use futures_util::StreamExt;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{AUTHORIZATION, DATE, LOCATION, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, DATE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use prost::Message;
 use time::PrimitiveDateTime;
 use time::macros::format_description;
 use tokio::io::{AsyncWriteExt, DuplexStream};
 
-use crate::plan::AmpFault;
+use crate::answers::Asked;
+use crate::faults::AmpFault;
 use crate::sts::shifted;
 use crate::world::{Key, World};
 
@@ -119,20 +118,25 @@ async fn answer(
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Spoiled)?.to_bytes();
     let key = signer(world, &head.headers);
-    let fault = world.amp_fault();
-    let Some((batch, series)) = batch_of(&body) else {
+    let Some(asked) = Asked::read(&body, world.watch().parts.asked()) else {
         world.violated("AMP was sent what is no batch");
         return Err(Spoiled);
     };
+    let fault = world.fault_of(&asked);
+    let fault = fault.as_ref();
     world.watch().attempts += 1;
+    let open = world.watch().parts.arrives(&asked);
     let number = key.map(|key| key.number);
     world.note(format_args!(
-        "amp: {} bytes signed by key {number:?}, {fault:?}",
-        body.len()
+        "amp: {} bytes, {} series signed by key {number:?}, {fault:?}",
+        body.len(),
+        asked.series.len()
     ));
     tokio::time::sleep(world.millis(2, 90)).await;
     match fault {
-        Some(AmpFault::Slow(by)) => tokio::time::sleep(*by).await,
+        Some(AmpFault::Slow(by) | AmpFault::RefusedLate(by) | AmpFault::SaysLate(by, _)) => {
+            tokio::time::sleep(*by).await;
+        }
         Some(AmpFault::Hang) => std::future::pending().await,
         Some(AmpFault::BreaksUnread) => return Err(Spoiled),
         Some(AmpFault::KeepsNothingOpen) if before > 0 => return Err(Spoiled),
@@ -140,61 +144,52 @@ async fn answer(
             garbage.store(true, Ordering::Relaxed);
             return Err(Spoiled);
         }
-        Some(AmpFault::Status(status, pause)) => {
-            let mut response = Response::builder().status(*status);
-            if let Some(pause) = pause {
-                response = response.header(RETRY_AFTER, *pause);
-            }
-            if *status == 302 {
-                response = response.header(LOCATION, "http://192.0.2.1/");
-            }
-            if *status == 401 {
-                reason(world, key);
-            }
-            return Ok(response.body(text("as planned")).unwrap());
-        }
-        Some(AmpFault::BadData) => {
-            world.watch().refused.insert(batch);
-            let said = "err: out of order sample. timestamp=2027-01-15T08:00:00Z";
-            return Ok(Response::builder().status(400).body(text(said)).unwrap());
-        }
-        Some(AmpFault::TooLarge(most)) if body.len() > *most => {
-            // Smaller it cannot be.
-            if series == 1 {
-                world.watch().refused.insert(batch);
-            }
-            let said = format!("{} bytes are too many", body.len());
-            return Ok(Response::builder().status(413).body(text(&said)).unwrap());
-        }
-        Some(AmpFault::RefusedLate(after)) => {
-            tokio::time::sleep(*after).await;
-            reason(world, key);
-            let said = r#"{"message":"The security token included in the request is expired"}"#;
-            return Ok(Response::builder().status(403).body(text(said)).unwrap());
-        }
-        Some(AmpFault::Denied) => {
-            reason(world, key);
-            let said = r#"{"Message":"User: someone is not authorized to perform: aps:RemoteWrite on resource: it"}"#;
-            return Ok(Response::builder().status(403).body(text(said)).unwrap());
-        }
         _ => {}
+    }
+    if let Some(response) = fault.and_then(|fault| asked.answer(fault)) {
+        let status = response.status().as_u16();
+        world.refuses_canaries(&asked);
+        if matches!(status, 401 | 403) {
+            reason(world, key);
+        }
+        let may_lose = match fault {
+            Some(AmpFault::BadData) => true,
+            // Smaller it cannot be.
+            Some(AmpFault::TooLarge(_)) => asked.is_single(),
+            _ => false,
+        };
+        world.watch().parts.refused(&asked, open, status, may_lose);
+        return Ok(response.map(|said| text(&said)));
     }
     let now = match fault {
         Some(AmpFault::WrongClock(millis)) => shifted(world.true_time(), *millis),
         _ => world.true_time(),
     };
+    world.limit(fault);
     let response = world.amp.handle(now, Request::from_parts(head, body)).await;
     let (head, body) = response.into_parts();
     let said = String::from_utf8_lossy(&body);
-    world.note(format_args!("amp: {}", head.status.as_u16()));
-    match head.status.as_u16() {
-        200..=299 => world.watch().stored += 1,
-        // For good.
+    let status = head.status.as_u16();
+    world.note(format_args!("amp: {status} {}", said.trim_end()));
+    if !head.status.is_success() {
+        world.refuses_canaries(&asked);
+    }
+    match status {
+        200..=299 => {
+            world.watch().stored += 1;
+            let wrong = world.watch().parts.taken(&asked, open);
+            if let Some(wrong) = wrong {
+                world.violated(wrong);
+            }
+        }
+        // For good, unless it can be smaller.
         400 if !head.headers.contains_key("x-amzn-errortype") => {
-            world.watch().refused.insert(batch);
+            let may_lose = asked.is_single() || !said.starts_with("received message larger");
+            world.watch().parts.refused(&asked, open, status, may_lose);
         }
         400 | 401 | 403 => {
             reason(world, key);
+            world.watch().parts.refused(&asked, open, status, false);
             let forged = [
                 "we calculated does not match",
                 "Authorization header",
@@ -204,7 +199,10 @@ async fn answer(
                 world.violated(format_args!("AMP was sent a bad signature: {said}"));
             }
         }
-        _ => {}
+        _ => {
+            let may_lose = asked.is_single() && said.contains("larger than max");
+            world.watch().parts.refused(&asked, open, status, may_lose);
+        }
     }
     match fault {
         Some(AmpFault::BreaksOnceStored) => Err(Spoiled),
@@ -254,15 +252,6 @@ fn time_of(stamp: &str) -> Option<SystemTime> {
     let form = format_description!("[year][month][day]T[hour][minute][second]Z");
     let time = PrimitiveDateTime::parse(stamp, form).ok()?;
     Some(time.assume_utc().into())
-}
-
-/// The number of the batch that this is, or is a part of, and how many series are in it.
-fn batch_of(body: &[u8]) -> Option<(usize, usize)> {
-    let message = snap::raw::Decoder::new().decompress_vec(body).ok()?;
-    let series = v1::WriteRequest::decode(&*message).ok()?.timeseries;
-    let name = &series.first()?.labels.first()?.value;
-    let number = name.strip_prefix("batch_")?.parse().ok()?;
-    Some((number, series.len()))
 }
 
 fn text(said: &str) -> BoxBody<Bytes, io::Error> {

@@ -25,7 +25,12 @@
 )]
 
 mod amp;
+mod answers;
+mod faults;
+mod metrics;
+mod parts;
 mod plan;
+mod scenes;
 mod senders;
 mod story;
 mod sts;

@@ -3,9 +3,15 @@
 //! In: a seed. Out: a [`Plan`]: the settings, every fault with its beginning and end, every batch with its sender and its moment.
 //! Nothing that happens later draws from the same well, so that a mend of the product does not turn one seed into another story.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use emulator::amp::Limits;
 use fastrand::Rng;
+
+use crate::answers::Asked;
+use crate::faults::{AmpFault, StsFault, amp_fault, millis, off_by, pick, seconds, sts_fault};
 
 /// One story.
 #[derive(Debug)]
@@ -31,6 +37,20 @@ pub struct Plan {
     pub senders: Vec<SenderPlan>,
     /// Senders pause no longer between two tries.
     pub longest_pause: Duration,
+    /// AMP's own, where no fault changes them.
+    pub limits: Limits,
+    /// What AMP does with one request, before all else.
+    pub script: Option<Script>,
+}
+
+/// What AMP does with a request instead, by what is in it.
+#[derive(Clone)]
+pub struct Script(pub Arc<dyn Fn(&Asked) -> Option<AmpFault> + Send + Sync>);
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Script")
+    }
 }
 
 /// A fault and its time.
@@ -39,52 +59,6 @@ pub struct Window<F> {
     pub from: Duration,
     pub to: Duration,
     pub fault: F,
-}
-
-/// What STS, or the way to it, does instead.
-#[derive(Debug, Clone)]
-pub enum StsFault {
-    Refuse(u16, &'static str),
-    Slow(Duration),
-    Hang,
-    Unreachable,
-    Html(u16),
-    Cut,
-    NotUtf8,
-    Huge,
-    EmptyKey,
-    NoTime,
-    Over,
-    Lives(u64),
-    LivesUntilTheEnd,
-    BodyStalls,
-    BodyBreaks,
-    WrongDate(i64),
-}
-
-/// What AMP, or the way to it, does instead.
-#[derive(Debug, Clone)]
-pub enum AmpFault {
-    Status(u16, Option<u64>),
-    BadData,
-    /// 413 to all that is longer.
-    TooLarge(usize),
-    Denied,
-    /// Credentials are refused, so long after the request.
-    RefusedLate(Duration),
-    Slow(Duration),
-    Hang,
-    BreaksUnread,
-    BreaksOnceStored,
-    BodyBreaksOnceStored,
-    BodyStallsOnceStored,
-    Garbage,
-    WrongClock(i64),
-    KeepsNothingOpen,
-    Refused,
-    Unresolved,
-    Swallowed,
-    Tls,
 }
 
 /// What happens at one moment.
@@ -135,6 +109,10 @@ pub struct SenderPlan {
 pub struct BatchPlan {
     pub at: Duration,
     pub series: usize,
+    /// Of each series, one entry of the message for each.
+    pub samples: usize,
+    /// Of so many series, from this one on, [`AmpFault::Poison`] does not take anything.
+    pub poison: std::ops::Range<usize>,
     pub shape: Shape,
     /// The sender goes away so long after its first try began.
     pub goes_away: Option<Duration>,
@@ -150,27 +128,6 @@ pub enum Shape {
 
 /// No sender's is larger.
 pub const LARGEST_BODY: usize = 512 * 1024;
-
-/// STS' own codes, and one that nobody knows.
-const CODES: [(u16, &str); 17] = [
-    (403, "AccessDenied"),
-    (400, "ExpiredTokenException"),
-    (400, "ExpiredToken"),
-    (400, "IDPCommunicationError"),
-    (403, "IDPRejectedClaim"),
-    (500, "InternalFailure"),
-    (400, "InvalidAction"),
-    (403, "InvalidClientTokenId"),
-    (400, "InvalidIdentityToken"),
-    (400, "MalformedPolicyDocument"),
-    (400, "PackedPolicyTooLarge"),
-    (403, "RegionDisabledException"),
-    (503, "ServiceUnavailable"),
-    (403, "SignatureDoesNotMatch"),
-    (400, "Throttling"),
-    (400, "ValidationError"),
-    (418, "TeapotException"),
-];
 
 // === impl Plan ===
 
@@ -191,11 +148,13 @@ impl Plan {
             drain_idle: seconds(rng, 1, 8),
             drain_timeout: seconds(rng, 3, 60),
             leaves_early,
-            sts: windows(rng, chaos, sts_fault),
-            amp: windows(rng, chaos, amp_fault),
+            sts: windows(rng, chaos, sts_fault, |_| false),
+            amp: windows(rng, chaos, amp_fault, AmpFault::lasts),
             events: events(rng, chaos),
             senders: Vec::new(),
             longest_pause: (chaos / 16).clamp(Duration::from_secs(5), Duration::from_secs(120)),
+            limits: Limits::default(),
+            script: None,
         };
         let until = if leaves_early {
             let at = chaos.mul_f64(0.3 + 0.6 * rng.f64());
@@ -212,10 +171,40 @@ impl Plan {
         plan
     }
 
-    /// Whether batches may be split, which a thread of its own does.
+    /// Nothing fails for so long, and nobody sends.
+    pub fn quiet(chaos: Duration) -> Self {
+        Self {
+            seed: 0,
+            chaos,
+            upstream_timeout: Duration::from_secs(25),
+            budget: 8 << 20,
+            inspect: true,
+            max_upstream_bytes: 1_000_000,
+            hops: 0,
+            session: Duration::from_secs(3600),
+            drain_idle: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(30),
+            leaves_early: false,
+            sts: Vec::new(),
+            amp: Vec::new(),
+            // As kubelet does.
+            events: (1..)
+                .map(|n| Duration::from_secs(2900) * n)
+                .take_while(|at| *at < chaos)
+                .map(|at| (at, Event::Token(TokenChange::Rotated)))
+                .collect(),
+            senders: Vec::new(),
+            // As Prometheus'.
+            longest_pause: Duration::from_secs(5),
+            limits: Limits::default(),
+            script: None,
+        }
+    }
+
+    /// Whether batches may be cut or halved, which a thread of its own does.
     pub fn may_split(&self) -> bool {
-        let too_large = |window: &Window<AmpFault>| matches!(window.fault, AmpFault::TooLarge(_));
-        self.max_upstream_bytes < LARGEST_BODY || self.amp.iter().any(too_large)
+        let opens = |window: &Window<AmpFault>| window.fault.may_open_a_batch();
+        self.max_upstream_bytes < LARGEST_BODY || self.amp.iter().any(opens)
     }
 
     /// Whether somebody sets the clock, or tells a wrong time, before `now`.
@@ -231,6 +220,27 @@ impl Plan {
     }
 }
 
+// === impl BatchPlan ===
+
+impl BatchPlan {
+    /// One sample.
+    pub fn small() -> Self {
+        Self::at(Duration::ZERO, 1)
+    }
+
+    /// So many series, sent whole by one who waits.
+    pub fn at(at: Duration, series: usize) -> Self {
+        Self {
+            at,
+            series,
+            samples: 1,
+            poison: 0..0,
+            shape: Shape::Whole,
+            goes_away: None,
+        }
+    }
+}
+
 /// The fault of this moment; the one that began last counts.
 pub fn at<F>(windows: &[Window<F>], now: Duration) -> Option<&F> {
     let active = |window: &&Window<F>| window.from <= now && now < window.to;
@@ -241,13 +251,19 @@ pub fn at<F>(windows: &[Window<F>], now: Duration) -> Option<&F> {
     last.map(|window| &window.fault)
 }
 
-fn windows<F>(rng: &mut Rng, chaos: Duration, fault: fn(&mut Rng) -> F) -> Vec<Window<F>> {
+fn windows<F>(
+    rng: &mut Rng,
+    chaos: Duration,
+    fault: fn(&mut Rng) -> F,
+    lasts: fn(&F) -> bool,
+) -> Vec<Window<F>> {
     let count = rng.usize(0..9);
     (0..count)
         .map(|_| {
             let from = chaos.mul_f64(rng.f64());
+            let fault = fault(rng);
             // Mostly short, at times as long as a bad hour.
-            let life = if rng.u8(..6) == 0 {
+            let life = if lasts(&fault) || rng.u8(..6) == 0 {
                 chaos.mul_f64(rng.f64())
             } else {
                 millis(rng, 100, 150_000)
@@ -255,62 +271,10 @@ fn windows<F>(rng: &mut Rng, chaos: Duration, fault: fn(&mut Rng) -> F) -> Vec<W
             Window {
                 from,
                 to: (from + life).min(chaos),
-                fault: fault(rng),
+                fault,
             }
         })
         .collect()
-}
-
-fn sts_fault(rng: &mut Rng) -> StsFault {
-    match rng.u8(..28) {
-        0..10 => {
-            let (status, code) = *pick(rng, &CODES);
-            StsFault::Refuse(status, code)
-        }
-        10 => StsFault::Hang,
-        11 => StsFault::Slow(millis(rng, 500, 7000)),
-        12 => StsFault::Unreachable,
-        13 => StsFault::Html(*pick(rng, &[200, 302, 403, 429, 502, 503])),
-        14 => StsFault::Cut,
-        15 => StsFault::NotUtf8,
-        16 => StsFault::Huge,
-        17 => StsFault::EmptyKey,
-        18 => StsFault::NoTime,
-        19 => StsFault::Over,
-        20 | 21 => StsFault::Lives(rng.u64(1..90)),
-        22 => StsFault::LivesUntilTheEnd,
-        23 => StsFault::BodyStalls,
-        24 => StsFault::BodyBreaks,
-        25 => StsFault::Slow(millis(rng, 4500, 5500)),
-        _ => StsFault::WrongDate(off_by(rng)),
-    }
-}
-
-fn amp_fault(rng: &mut Rng) -> AmpFault {
-    match rng.u8(..30) {
-        0..5 => AmpFault::Status(
-            *pick(rng, &[500, 502, 503, 504, 302, 404, 408, 409, 401]),
-            rng.bool().then(|| rng.u64(0..600)),
-        ),
-        5 | 6 => AmpFault::Status(429, Some(rng.u64(0..600))),
-        7 => AmpFault::BadData,
-        8 | 9 => AmpFault::Denied,
-        10 => AmpFault::Slow(millis(rng, 500, 30_000)),
-        11 | 12 => AmpFault::Hang,
-        13 => AmpFault::BreaksUnread,
-        14 => AmpFault::BreaksOnceStored,
-        15 => AmpFault::BodyBreaksOnceStored,
-        16 => AmpFault::BodyStallsOnceStored,
-        17 => AmpFault::Garbage,
-        18 => AmpFault::WrongClock(off_by(rng)),
-        19 | 20 => AmpFault::KeepsNothingOpen,
-        21 => AmpFault::Refused,
-        22 => AmpFault::Unresolved,
-        23 | 24 => AmpFault::Swallowed,
-        25 | 26 => AmpFault::TooLarge(*pick(rng, &[16_000, 50_000])),
-        27 | 28 => AmpFault::RefusedLate(millis(rng, 1000, 5000)),
-        _ => AmpFault::Tls,
-    }
 }
 
 fn events(rng: &mut Rng, chaos: Duration) -> Vec<(Duration, Event)> {
@@ -379,22 +343,38 @@ fn senders(rng: &mut Rng, until: Duration) -> Vec<SenderPlan> {
     (0..senders)
         .map(|_| {
             let mut plans: Vec<_> = (0..batches)
-                .map(|_| BatchPlan {
-                    at: if crowd {
-                        together + millis(rng, 0, 1500)
-                    } else {
-                        until.mul_f64(rng.f64())
-                    },
-                    series: *pick(rng, &[1, 1, 1, 2, 3, 10, 40, 40, 150]),
-                    shape: match rng.u8(..10) {
-                        0 => Shape::NeverEnds,
-                        1..4 => Shape::Chunks {
-                            declared: rng.bool(),
-                            pause: millis(rng, 1, 4000),
+                .map(|_| {
+                    let series = *pick(rng, &[1, 1, 1, 2, 3, 10, 40, 40, 150]);
+                    BatchPlan {
+                        at: if crowd {
+                            together + millis(rng, 0, 1500)
+                        } else {
+                            until.mul_f64(rng.f64())
                         },
-                        _ => Shape::Whole,
-                    },
-                    goes_away: (rng.u8(..5) == 0).then(|| millis(rng, 0, 8000)),
+                        series,
+                        // What is larger there is not always room to split.
+                        samples: if series > 40 {
+                            1
+                        } else {
+                            *pick(rng, &[1, 1, 1, 3])
+                        },
+                        poison: match rng.u8(..3) {
+                            0 => {
+                                let first = rng.usize(..series);
+                                first..(first + rng.usize(1..3)).min(series)
+                            }
+                            _ => 0..0,
+                        },
+                        shape: match rng.u8(..10) {
+                            0 => Shape::NeverEnds,
+                            1..4 => Shape::Chunks {
+                                declared: rng.bool(),
+                                pause: millis(rng, 1, 4000),
+                            },
+                            _ => Shape::Whole,
+                        },
+                        goes_away: (rng.u8(..5) == 0).then(|| millis(rng, 0, 8000)),
+                    }
                 })
                 .collect();
             plans.sort_by_key(|batch| batch.at);
@@ -404,27 +384,4 @@ fn senders(rng: &mut Rng, until: Duration) -> Vec<SenderPlan> {
             }
         })
         .collect()
-}
-
-/// In milliseconds.
-fn off_by(rng: &mut Rng) -> i64 {
-    let far = *pick(
-        rng,
-        &[
-            2_000, 25_000, 40_000, 290_000, 600_000, 3_500_000, 43_200_000,
-        ],
-    );
-    if rng.bool() { far } else { -far }
-}
-
-fn pick<'a, T>(rng: &mut Rng, among: &'a [T]) -> &'a T {
-    &among[rng.usize(..among.len())]
-}
-
-fn seconds(rng: &mut Rng, from: u64, to: u64) -> Duration {
-    millis(rng, from * 1000, to * 1000)
-}
-
-fn millis(rng: &mut Rng, from: u64, to: u64) -> Duration {
-    Duration::from_millis(rng.u64(from..to))
 }

@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::plan::{BatchPlan, SenderPlan, Shape};
-use crate::watch::{LONGEST_READ, ROOM};
+use crate::watch::{HELD, LONGEST_READ, ROOM, Sent};
 use crate::world::{World, address};
 
 /// What a sender makes of a try.
@@ -56,6 +56,8 @@ struct Batch {
     number: usize,
     body: Bytes,
     samples: Vec<(Labels, i64)>,
+    /// Samples that may be refused for what their series are; each may stand in a part of its own.
+    poisoned: u32,
 }
 
 /// A request under way; one that is dropped has no answer, and may be served to its end all the same.
@@ -104,7 +106,7 @@ impl Sender {
     pub async fn probe(mut self) -> Option<Duration> {
         let began = self.world.now();
         loop {
-            let batch = Batch::new(&self.world, 1);
+            let batch = Batch::new(&self.world, self.number, &BatchPlan::small());
             match self.try_once(&batch, Shape::Whole).await {
                 Heard::Stored => return Some(self.world.now() - began),
                 Heard::NobodyThere => return None,
@@ -117,7 +119,7 @@ impl Sender {
     /// False where nobody listens any more.
     async fn until_done(&mut self, plan: &BatchPlan) -> bool {
         let world = Arc::clone(&self.world);
-        let batch = Batch::new(&world, plan.series);
+        let batch = Batch::new(&world, self.number, plan);
         let mut shape = plan.shape;
         let mut goes_away = plan.goes_away;
         let mut pause = Duration::from_millis(30);
@@ -129,6 +131,8 @@ impl Sender {
                     Ok(heard) => heard,
                     Err(_) => {
                         world.note(format_args!("sender {}: went away", self.number));
+                        // Served to its end, and perhaps beside the next try.
+                        world.watch().may_repeat(batch.number);
                         Heard::ComeAgain(None)
                     }
                 },
@@ -189,6 +193,7 @@ impl Sender {
                     "sender {}: batch {} broke: {error}",
                     self.number, batch.number
                 ));
+                world.watch().may_repeat(batch.number);
                 self.unanswered(batch, shape, began);
                 return Heard::ComeAgain(None);
             }
@@ -207,6 +212,16 @@ impl Sender {
         ));
         self.line = Some((line, task));
         *world.watch().answers.entry(status).or_default() += 1;
+        let held = world
+            .watch()
+            .heard(world.now(), batch.number, status, &said);
+        let most = HELD + world.plan.longest_pause * 6;
+        if held > most * batch.poisoned {
+            world.violated(format_args!(
+                "batch {} has been held for {held:?} for what is in it",
+                batch.number
+            ));
+        }
         let heard = self.judge(batch, status, pause, &said);
         open.comes_again = matches!(heard, Heard::ComeAgain(_));
         heard
@@ -237,7 +252,7 @@ impl Sender {
                 Heard::ComeAgain(pause.map(Duration::from_secs))
             }
             _ => {
-                if !world.watch().refused.contains(&batch.number) {
+                if !world.watch().parts.may_be_lost(batch.number) {
                     world.violated(format_args!(
                         "batch {number} heard {status}, which AMP never said of it: {said}"
                     ));
@@ -282,34 +297,51 @@ impl Sender {
 }
 
 impl Batch {
-    fn new(world: &World, series: usize) -> Self {
+    fn new(world: &World, sender: usize, plan: &BatchPlan) -> Self {
         let number = world.number();
         let at = i64::try_from(world.unix_seconds() * 1000).unwrap();
         let mut filling = fastrand::Rng::with_seed(number as u64);
+        let fillings: Vec<String> = (0..plan.series)
+            .map(|_| {
+                let word = |_| format!("{:016x}", filling.u64(..));
+                (0..50).map(word).collect()
+            })
+            .collect();
         let mut message = v1::WriteRequest::default();
         let mut samples = Vec::new();
-        for n in 0..series {
-            let filling: String = (0..50)
-                .map(|_| format!("{:016x}", filling.u64(..)))
-                .collect();
-            let labels = [
-                ("__name__".to_owned(), format!("batch_{number}")),
-                ("filling".to_owned(), filling),
-                ("series".to_owned(), n.to_string()),
-            ];
-            samples.push((Labels::new(labels.clone()), at));
-            message.timeseries.push(v1::TimeSeries {
-                labels: labels
-                    .into_iter()
-                    .map(|(name, value)| v1::Label { name, value })
-                    .collect(),
-                samples: vec![v1::Sample {
-                    value: 1.0,
-                    timestamp: at,
-                }],
-                ..Default::default()
-            });
+        for place in 0..plan.samples {
+            for (n, filling) in fillings.iter().enumerate() {
+                let mut labels = vec![
+                    ("__name__".to_owned(), format!("batch_{number}")),
+                    ("filling".to_owned(), filling.clone()),
+                    ("series".to_owned(), n.to_string()),
+                ];
+                if plan.poison.contains(&n) {
+                    labels.insert(2, ("poison".to_owned(), "yes".to_owned()));
+                }
+                let at = at + place as i64;
+                samples.push((Labels::new(labels.clone()), at));
+                message.timeseries.push(v1::TimeSeries {
+                    labels: labels
+                        .into_iter()
+                        .map(|(name, value)| v1::Label { name, value })
+                        .collect(),
+                    samples: vec![v1::Sample {
+                        value: place as f64,
+                        timestamp: at,
+                    }],
+                    ..Default::default()
+                });
+            }
         }
+        let sent = Sent {
+            sender,
+            samples: samples.len() as u64,
+            began: world.now(),
+            whole: 1,
+            ..Sent::default()
+        };
+        world.watch().batches.insert(number, sent);
         let body = snap::raw::Encoder::new()
             .compress_vec(&message.encode_to_vec())
             .unwrap();
@@ -317,6 +349,7 @@ impl Batch {
             number,
             body: body.into(),
             samples,
+            poisoned: (plan.poison.len() * plan.samples) as u32,
         }
     }
 

@@ -15,9 +15,10 @@ use amp_sidecar::config::{Config, Fault, Rejected, Surroundings};
 use amp_sidecar::reload::Reloader;
 use tokio::sync::watch;
 
+use crate::metrics::Metrics;
 use crate::plan::{Event, LARGEST_BODY, Plan, Reload, TokenChange};
 use crate::senders::Sender;
-use crate::watch::{FLOWS_AGAIN, GRACE};
+use crate::watch::{FLOWS_AGAIN, GRACE, Sent};
 use crate::world::{Ends, Gate, REGION, WORKSPACE, World, role};
 
 thread_local! {
@@ -37,6 +38,10 @@ pub struct Told {
     pub answers: BTreeMap<u16, usize>,
     /// From the end of the faults to a stored batch.
     pub flowed_again: Option<Duration>,
+    /// By number, in the order in which they were made.
+    pub batches: BTreeMap<usize, Sent>,
+    /// When all batches had their end; of a story that is told to leave in the middle there are none.
+    pub metrics: Option<Metrics>,
 }
 
 /// Tells of panics of this thread, which a task would swallow.
@@ -59,15 +64,20 @@ pub fn hear_panics() {
 
 /// Plays the story of this seed.
 pub fn play(seed: u64) -> Told {
+    play_plan(Plan::of(seed))
+}
+
+/// Plays this story.
+pub fn play_plan(plan: Plan) -> Told {
     // Jitter is drawn from here.
-    fastrand::seed(seed);
+    fastrand::seed(plan.seed);
     PANICS.set(Some(Vec::new()));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .unwrap();
-    let mut told = runtime.block_on(played(Plan::of(seed)));
+    let mut told = runtime.block_on(played(plan));
     drop(runtime);
     told.violations.extend(PANICS.take().unwrap_or_default());
     told
@@ -80,14 +90,9 @@ async fn played(mut plan: Plan) -> Told {
     let plan = &world.plan;
 
     let (gate, come) = Gate::of(&world);
+    let (admin, ask) = Gate::for_admin(&world);
     let outside = Box::new(Ends(Arc::clone(&world)));
-    let app = App::between(
-        gate,
-        Gate::shut(&world),
-        outside,
-        config(plan, 0),
-        world.clock.clone(),
-    );
+    let app = App::between(gate, admin, outside, config(plan, 0), world.clock.clone());
     let app = app.unwrap();
     let reloader = app.reloader();
     let mut rooms = rooms(&reloader);
@@ -127,6 +132,8 @@ async fn played(mut plan: Plan) -> Told {
                 if reloader.reload(read).is_err() != rejected {
                     world.violated("a reload went the wrong way");
                 }
+                // Another workspace begins with an empty memory.
+                world.watch().forgets();
                 rooms.extend(self::rooms(&reloader));
             }
             Event::Drain => {
@@ -141,6 +148,7 @@ async fn played(mut plan: Plan) -> Told {
     }
 
     let mut flowed_again = None;
+    let mut metrics = None;
     if !plan.leaves_early {
         tokio::time::sleep(plan.chaos.saturating_sub(world.now())).await;
         world.calm();
@@ -166,6 +174,11 @@ async fn played(mut plan: Plan) -> Told {
             world.violated(format_args!(
                 "batches are left {most:?} after the last fault"
             ));
+        }
+        metrics = Metrics::read(&ask).await;
+        match &metrics {
+            Some(metrics) => check_the_counts(&world, metrics),
+            None => world.violated("the metrics could not be read"),
         }
         drained_at = Some(world.now());
         world.note("told to leave");
@@ -205,6 +218,8 @@ async fn played(mut plan: Plan) -> Told {
         stored: watch.stored,
         answers: std::mem::take(&mut watch.answers),
         flowed_again,
+        batches: std::mem::take(&mut watch.batches),
+        metrics,
     }
 }
 
@@ -225,6 +240,30 @@ fn check_the_leave(world: &World, drained_at: Duration) {
     if open > 0 || stopped < quiet_since + plan.drain_idle {
         world.violated(format_args!(
             "left at {stopped:?} with {open} requests open, the last of them at {last:?}, one that comes again at {come_again:?}"
+        ));
+    }
+}
+
+/// Each part of a batch is counted once, as stored or as refused, however often the batch came.
+fn check_the_counts(world: &World, metrics: &Metrics) {
+    let (mut least, mut most) = (0, 0);
+    let reload = |(_, event): &(Duration, Event)| matches!(event, Event::Reload(_));
+    // Another configuration knows nothing of what the one before had begun.
+    let reloads = world
+        .plan
+        .events
+        .iter()
+        .filter(|event| reload(event))
+        .count() as u64;
+    for sent in world.watch().batches.values() {
+        let ended = sent.ended.is_some() && world.plan.inspect;
+        least += if ended { sent.samples } else { 0 };
+        most += sent.samples * (sent.whole + reloads);
+    }
+    let counted = metrics.forwarded() + metrics.refused("");
+    if counted < least || counted > most {
+        world.violated(format_args!(
+            "{counted} samples are counted as stored or refused, and {least} to {most} are"
         ));
     }
 }

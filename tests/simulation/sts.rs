@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::amp;
-use crate::plan::StsFault;
+use crate::faults::StsFault;
 use crate::watch::Ended;
 use crate::world::{Key, World, role};
 

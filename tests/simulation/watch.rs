@@ -11,7 +11,10 @@
 //! | exchanges back off as the refusal asks, and never become a storm | [`Watch::exchange_begins`] |
 //! | the last good credentials are used for as long as they are valid | [`Watch::heard_no_credentials`] |
 //! | a batch is answered within its bound | `senders` |
-//! | 2xx is said of what AMP stored, 4xx of what AMP refused for good, and nothing else ends a batch | `senders` |
+//! | 2xx is said of what AMP stored, 4xx of what AMP refused for good (`parts`), and nothing else ends a batch | `senders` |
+//! | a batch is not held for ever for a series that is refused alone while AMP takes empty writes | `senders` |
+//! | samples of one series come in their order | `parts` |
+//! | each part is counted once, stored or in a refused batch | `story` |
 //! | all room is given back | `story` |
 //! | leaving waits for the senders, answers what was accepted, and ends | `story` |
 //! | once the faults are over, data flows again within [`FLOWS_AGAIN`] | `story` |
@@ -19,12 +22,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::faults::BLOCKED;
+use crate::parts::Parts;
+
 /// From the end of all faults to a stored batch: the longest pause between two exchanges, and a call that hangs.
 pub const FLOWS_AGAIN: Duration = Duration::from_secs(75);
 /// Beside `--upstream-timeout`: a wait for room before the body is read, and one before it is split.
 pub const ROOM: Duration = Duration::from_millis(850);
 /// The body may come in for so long.
 pub const LONGEST_READ: Duration = Duration::from_secs(30);
+/// A batch is held so long, and six tries, for a series that never passes.
+pub const HELD: Duration = Duration::from_secs(90);
 /// What is in flight at the end may take so long.
 pub const GRACE: Duration = Duration::from_secs(30);
 
@@ -76,14 +84,33 @@ pub struct Watch {
     instances: BTreeMap<usize, Instance>,
     /// When the newest credentials are over, by true time.
     good_until: Option<Duration>,
-    /// Batches of which AMP refused a part for good.
-    pub refused: BTreeSet<usize>,
+    /// What AMP saw of each batch.
+    pub parts: Parts,
+    /// What its sender saw of each batch.
+    pub batches: BTreeMap<usize, Sent>,
     /// Requests whose head was sent and which have not ended, by number.
     pub open: BTreeSet<usize>,
     pub last_heard: Duration,
     pub come_again: Option<Duration>,
     leaving_now: bool,
     at_the_stop: Option<Quiet>,
+}
+
+/// A batch, as its sender saw it.
+#[derive(Debug, Clone, Default)]
+pub struct Sent {
+    pub sender: usize,
+    pub samples: u64,
+    pub began: Duration,
+    pub tries: usize,
+    /// Since when it was held for nothing but a poison series.
+    pub blocked_since: Option<Duration>,
+    /// How often it may have been brought to AMP from its beginning.
+    pub whole: u64,
+    /// What it heard, in order, each once in a row.
+    pub heard: Vec<(u16, String)>,
+    /// When it had its end.
+    pub ended: Option<Duration>,
 }
 
 /// How quiet the senders were: requests open, the last sign of one, and the last that comes again.
@@ -187,6 +214,35 @@ impl Watch {
                 format_args!("no credentials, though the last ones are good for {left:?} more"),
             );
         }
+    }
+
+    /// Nothing is known any more of what was held for how long.
+    pub fn forgets(&mut self) {
+        for sent in self.batches.values_mut() {
+            sent.blocked_since = None;
+        }
+    }
+
+    /// What became of a try its sender does not know.
+    pub fn may_repeat(&mut self, number: usize) {
+        self.batches.entry(number).or_default().whole += 1;
+    }
+
+    /// A sender hears an answer; how long it has been held for a poison series alone.
+    pub fn heard(&mut self, now: Duration, number: usize, status: u16, said: &str) -> Duration {
+        let sent = self.batches.entry(number).or_default();
+        sent.tries += 1;
+        let heard = (status, said.trim_end().to_owned());
+        if sent.heard.last() != Some(&heard) {
+            sent.heard.push(heard);
+        }
+        if !(500..=599).contains(&status) {
+            sent.ended = Some(now);
+        } else if said.contains(BLOCKED) {
+            return now - *sent.blocked_since.get_or_insert(now);
+        }
+        sent.blocked_since = None;
+        Duration::ZERO
     }
 
     /// Whoever is in flight may be cut off from now on.

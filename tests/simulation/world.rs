@@ -22,7 +22,7 @@ use amp_sidecar::listener::Accept;
 use amp_sidecar::workspace::Outside;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use emulator::amp::{Amp, AmpConfig};
+use emulator::amp::{Amp, AmpConfig, Rate};
 use emulator::sessions::Sessions;
 use hyper::Uri;
 use rustls::pki_types::CertificateDer;
@@ -31,7 +31,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::amp::Upstream;
-use crate::plan::{AmpFault, Plan, StsFault, TokenChange, at};
+use crate::answers::Asked;
+use crate::faults::{AmpFault, StsFault};
+use crate::plan::{Plan, TokenChange, at};
 use crate::sts::Carrier;
 use crate::watch::Watch;
 
@@ -102,6 +104,7 @@ impl World {
             account: "111122223333".to_owned(),
             workspace_id: WORKSPACE.to_owned(),
             allowed_roles: vec![role(plan.hops)],
+            limits: plan.limits.clone(),
             ..AmpConfig::default()
         };
         let world = Self {
@@ -168,6 +171,38 @@ impl World {
 
     pub fn amp_fault(&self) -> Option<&AmpFault> {
         at(&self.plan.amp, self.now()).filter(|_| !self.calm.load(Ordering::Relaxed))
+    }
+
+    /// What becomes of this request.
+    pub fn fault_of(&self, asked: &Asked) -> Option<AmpFault> {
+        let calm = self.calm.load(Ordering::Relaxed);
+        let script = self.plan.script.as_ref().filter(|_| !calm);
+        let scripted = script.and_then(|script| (script.0)(asked));
+        scripted.or_else(|| self.amp_fault().cloned())
+    }
+
+    /// An empty write is not taken, so nobody can know that a batch is held for what is in it.
+    pub fn refuses_canaries(&self, asked: &Asked) {
+        if asked.is_canary() {
+            self.watch().forgets();
+        }
+    }
+
+    /// Sets AMP's own limits to those of the fault.
+    pub fn limit(&self, fault: Option<&AmpFault>) {
+        let mut limits = self.plan.limits.clone();
+        match fault {
+            Some(AmpFault::Rate(rate, burst)) => {
+                limits.ingestion_rate = Some(Rate::new(f64::from(*rate), *burst));
+            }
+            Some(AmpFault::Message(most)) => limits.max_recv_msg_size = *most,
+            Some(AmpFault::MessageInside(most)) => limits.ingester_max_recv_msg_size = Some(*most),
+            _ => {}
+        }
+        // Buckets are full again where anything changes.
+        if limits != self.amp.limits() {
+            self.amp.set_limits(limits);
+        }
     }
 
     pub fn calm(&self) {
@@ -284,11 +319,11 @@ impl Gate {
         (gate, come)
     }
 
-    /// Where nobody comes.
-    pub fn shut(world: &Arc<World>) -> Self {
-        let (mut gate, _) = Self::of(world);
+    /// The same, where nobody looks when it closes.
+    pub fn for_admin(world: &Arc<World>) -> (Self, mpsc::Sender<(DuplexStream, IpAddr)>) {
+        let (mut gate, come) = Self::of(world);
         gate.counts = false;
-        gate
+        (gate, come)
     }
 }
 

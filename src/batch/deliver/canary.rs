@@ -15,13 +15,17 @@ pub(super) struct Canary(Mutex<Option<(Instant, bool)>>);
 // === impl Canary ===
 
 impl Canary {
-    /// The last answer where it was asked for at `since` or later, else that of `ask`.
+    /// The last answer where it was asked for at `since` or later, else that of `ask`; no where somebody else waits for one
+    /// until the `deadline`.
     pub(super) async fn is_taken(
         &self,
         since: Option<Instant>,
+        deadline: Instant,
         ask: impl Future<Output = bool>,
     ) -> bool {
-        let mut last = self.0.lock().await;
+        let Ok(mut last) = tokio::time::timeout_at(deadline, self.0.lock()).await else {
+            return false;
+        };
         if let Some((asked, taken)) = *last
             && since.is_none_or(|since| asked >= since)
         {
@@ -49,11 +53,31 @@ mod tests {
                 asked = true;
                 answer
             };
-            (canary.is_taken(Some(since), ask).await, asked)
+            let deadline = Instant::now() + Duration::from_secs(5);
+            (canary.is_taken(Some(since), deadline, ask).await, asked)
         };
         assert_eq!(asked(started, true).await, (true, true));
         assert_eq!(asked(started, false).await, (true, false));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(asked(Instant::now(), false).await, (false, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_longer_than_his_deadline_for_the_canary_of_another() {
+        let canary = Canary::default();
+        let started = Instant::now();
+        let deadline = |seconds| started + Duration::from_secs(seconds);
+        let slow = async {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            true
+        };
+        let first = canary.is_taken(Some(started), deadline(25), slow);
+        let second = async {
+            let ask = std::future::ready(true);
+            let taken = canary.is_taken(Some(started), deadline(5), ask).await;
+            (taken, started.elapsed())
+        };
+        let (first, second) = tokio::join!(first, second);
+        assert_eq!((first, second), (true, (false, Duration::from_secs(5))));
     }
 }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! In: an [`Inspected`]. Out: the one [`Verdict`] on it. A payload that cannot pass as it is is *opened*: cut by series where it is
-//! too large, written as remote write 1.0 where AMP does not take 2.0, halved where it is answered in the same way over and over
+//! too large, written as remote write 1.0 where AMP does not take 2.0, halved where it is refused over and over
 //! while AMP takes other writes ([`canary`]). What it was opened into is brought in the same way.
 //!
 //! What can still be kept is never dropped: a part that has to be sent again makes the whole batch come again. What became of the
@@ -171,14 +171,14 @@ impl Delivery {
     /// Brings one payload, which may be a part of the batch; `suspect` is the answer that it is halved for, if it is.
     fn bring<'a>(
         &'a self,
-        payload: Payload,
+        mut payload: Payload,
         suspect: Option<Answer>,
         this: &'a Try<'_>,
     ) -> Bringing<'a> {
         Box::pin(async move {
-            let failing = match this.take(&payload.payload_hash) {
+            let failing = match this.take(&payload.key()) {
                 Some(record @ (Record::Stored(_) | Record::Refused(..))) => {
-                    return Brought::settled(payload.payload_hash, record, Spent::default());
+                    return Brought::settled(payload.key(), record, Spent::default());
                 }
                 Some(Record::Opened(opening)) => {
                     return self.open(payload, opening, Spent::default(), this).await;
@@ -202,6 +202,7 @@ impl Delivery {
                     };
                     self.meters
                         .refused(RefusalReason::Exemplar.name(), &exemplars);
+                    payload.contents.exemplars = 0;
                     verdict
                 }
                 ReplyClass::TooLarge(verdict, _) if payload.is_indivisible => {
@@ -258,11 +259,8 @@ impl Delivery {
             },
             verdict => verdict,
         };
-        let Payload {
-            payload_hash,
-            contents,
-            ..
-        } = payload;
+        let key = payload.key();
+        let contents = payload.contents;
         let record = match &verdict {
             Verdict::Stored { .. } => {
                 self.meters.forwarded(&contents);
@@ -278,7 +276,7 @@ impl Delivery {
                 Record::Refused(verdict, refused)
             }
         };
-        Brought::settled(payload_hash, record, spent)
+        Brought::settled(key, record, spent)
     }
 
     /// The payload has to be sent again, unless it turns out to be its own fault.
@@ -293,34 +291,41 @@ impl Delivery {
     ) -> Brought {
         let Some(answer) = Answer::of(&verdict) else {
             let record = failing.map(Record::Failing);
-            return Brought::again(payload.payload_hash, verdict, record, spent);
+            return Brought::again(payload.key(), verdict, record, spent);
         };
-        if suspect == Some(answer) {
-            return self.halve(payload, verdict, answer, spent, this).await;
+        if suspect.is_some_and(|suspect| suspect.is_like(answer)) {
+            return self
+                .halve(payload, verdict, answer, failing, spent, this)
+                .await;
         }
         let failing = failing.map_or_else(|| Failing::new(answer), |failing| failing.again(answer));
         let lately = Instant::now().checked_sub(CANARY_LIFE);
         if failing.is_suspect() && self.takes_others(lately, this).await {
-            return self.halve(payload, verdict, answer, spent, this).await;
+            return self
+                .halve(payload, verdict, answer, Some(failing), spent, this)
+                .await;
         }
         let record = Some(Record::Failing(failing));
-        Brought::again(payload.payload_hash, verdict, record, spent)
+        Brought::again(payload.key(), verdict, record, spent)
     }
 
-    /// Halves a payload that AMP, or what is in between, answers in the same way over and over. What passes then passes; a single
-    /// series that does not is given up, unless a rate is what refuses it: that comes to an end, and fewer samples fit in sooner.
+    /// Halves a payload that AMP, or what is in between, refuses over and over. What passes then passes. A single series that does
+    /// not pass is given up once it is refused again, in a later try, though an empty write was taken: a fault that ended
+    /// between one refusal and the empty write would look the same. Unless a rate is what refuses it: that comes to an
+    /// end, and fewer samples fit in sooner.
     async fn halve(
         &self,
         payload: Payload,
         verdict: Verdict,
         answer: Answer,
+        failing: Option<Failing>,
         mut spent: Spent,
         this: &Try<'_>,
     ) -> Brought {
         let refused_at = Instant::now();
         let opening = Opening::Halved(answer);
-        let is_rate = matches!(verdict, Verdict::Throttled { .. });
-        let hash = payload.payload_hash.clone();
+        let is_rate = answer.is_rate();
+        let hash = payload.key();
         match self.parts(&payload, opening, &mut spent, this).await {
             Ok(Opened::Parts(parts)) => {
                 let record = Record::Opened(opening);
@@ -336,6 +341,10 @@ impl Delivery {
             Ok(Opened::Single { series })
                 if !is_rate && self.takes_others(Some(refused_at), this).await =>
             {
+                if !failing.is_some_and(Failing::is_alone) {
+                    let record = Some(Record::Failing(Failing::alone(answer)));
+                    return Brought::again(hash, verdict, record, spent);
+                }
                 let said = verdict.to_string();
                 tracing::warn!(
                     workspace = &**self.meters.workspace(),
@@ -350,10 +359,12 @@ impl Delivery {
                 };
                 self.settle(payload, verdict, spent)
             }
-            Ok(Opened::Single { .. }) | Err(_) => {
+            Ok(Opened::Single { .. }) => {
                 let record = Some(Record::Failing(Failing::new(answer)));
                 Brought::again(hash, verdict, record, spent)
             }
+            // There is no room for the halves just now.
+            Err(_) => Brought::again(hash, verdict, failing.map(Record::Failing), spent),
         }
     }
 
@@ -367,17 +378,21 @@ impl Delivery {
     ) -> Brought {
         match self.parts(&payload, opening, &mut spent, this).await {
             Ok(Opened::Parts(parts)) => {
-                let hash = payload.payload_hash;
-                let mut whole = Brought::opened(hash, Record::Opened(opening), parts.len(), spent);
+                let record = Record::Opened(opening);
+                let mut whole = Brought::opened(payload.key(), record, parts.len(), spent);
                 self.bring_all(parts, opening, &mut whole, this).await;
                 whole
             }
             // It was halved before, so it can be halved.
             Ok(Opened::Single { .. }) => {
-                Brought::again(payload.payload_hash, Verdict::Overloaded, None, spent)
+                Brought::again(payload.key(), Verdict::Overloaded, None, spent)
             }
             Err(verdict) if verdict.lost().is_some() => self.settle(payload, verdict, spent),
-            Err(verdict) => Brought::again(payload.payload_hash, verdict, None, spent),
+            // What is known of its parts counts only for as long as it is opened in this way.
+            Err(verdict) => {
+                let record = Some(Record::Opened(opening));
+                Brought::again(payload.key(), verdict, record, spent)
+            }
         }
     }
 
@@ -518,7 +533,7 @@ impl Delivery {
             self.meters.canary(taken);
             taken
         };
-        self.canary.is_taken(since, ask).await
+        self.canary.is_taken(since, this.deadline, ask).await
     }
 
     fn learn_v1(&self) {

@@ -50,7 +50,7 @@ pub(super) enum Opening {
     Cut(Limits),
     /// Written as remote write 1.0.
     AsV1,
-    /// Halved, because it was answered in this way over and over.
+    /// Halved, because it was refused over and over, the last time in this way.
     Halved(Answer),
 }
 
@@ -63,12 +63,14 @@ pub(super) struct Answer {
     pub(super) name: &'static str,
 }
 
-/// A payload that is answered in the same way again and again.
+/// A payload that is refused again and again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Failing {
     answer: Answer,
     since: Instant,
     times: u32,
+    /// It is a single series, and AMP took an empty write after it was refused.
+    is_alone: bool,
 }
 
 /// Batches that are expected again.
@@ -177,6 +179,20 @@ impl Record {
     }
 }
 
+// === impl Answer ===
+
+impl Answer {
+    /// Whether a rate is what refuses, which comes to an end.
+    pub(super) fn is_rate(self) -> bool {
+        self.name == "throttled"
+    }
+
+    /// Whether both may have one cause. Two machines in between may refuse the same payload in different words.
+    pub(super) fn is_like(self, other: Self) -> bool {
+        self.is_rate() == other.is_rate()
+    }
+}
+
 // === impl Failing ===
 
 impl Failing {
@@ -186,25 +202,40 @@ impl Failing {
             answer,
             since: Instant::now(),
             times: 1,
+            is_alone: false,
+        }
+    }
+
+    /// A single series, refused while AMP takes an empty write.
+    pub(super) fn alone(answer: Answer) -> Self {
+        Self {
+            is_alone: true,
+            ..Self::new(answer)
         }
     }
 
     /// Once more, in this way.
     pub(super) fn again(self, answer: Answer) -> Self {
-        if self.answer != answer {
+        if !self.answer.is_like(answer) {
             return Self::new(answer);
         }
         Self {
+            answer,
             times: self.times.saturating_add(1),
             ..self
         }
     }
 
-    /// Whether it was answered so often in the same way, for so long, that it may be the payload's own fault.
+    /// Whether it was a single series before, refused while AMP took an empty write.
+    pub(super) fn is_alone(self) -> bool {
+        self.is_alone
+    }
+
+    /// Whether it was refused so often, for so long, that it may be the payload's own fault.
     pub(super) fn is_suspect(&self) -> bool {
         const TIMES: u32 = 5;
         const AT_LEAST: Duration = Duration::from_secs(60);
-        self.times >= TIMES && self.since.elapsed() >= AT_LEAST
+        self.is_alone || self.times >= TIMES && self.since.elapsed() >= AT_LEAST
     }
 }
 
@@ -270,22 +301,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn five_times_alike_in_a_minute_is_suspect() {
+    async fn five_refusals_in_a_minute_are_suspect() {
         let other = Answer {
             status: 419,
             ..ANSWER
         };
+        let rate = Answer {
+            status: 429,
+            name: "throttled",
+        };
         let mut failing = Failing::new(ANSWER);
         for _ in 0..10 {
-            failing = failing.again(ANSWER);
+            failing = failing.again(ANSWER).again(other);
         }
         assert!(!failing.is_suspect(), "a minute has to pass");
         tokio::time::advance(Duration::from_secs(60)).await;
         assert!(failing.is_suspect());
-        let failing = failing.again(other);
+        let failing = failing.again(rate);
         tokio::time::advance(Duration::from_secs(60)).await;
         assert!(!failing.is_suspect(), "that was once");
-        let failing = (0..4).fold(failing, |failing, _| failing.again(other));
+        let failing = (0..4).fold(failing, |failing, _| failing.again(rate));
         assert!(failing.is_suspect());
     }
 }

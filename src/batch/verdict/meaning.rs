@@ -56,7 +56,7 @@ meanings! {
     "series_limit", Lost, "AMP 400 or 429: the workspace is full; holding the batch would block its shard", "400";
     "refused_other", Lost, "AMP 402, 415, 422", "AMP's status";
     "too_large_for_amp", Lost, "over AMP's limit and cannot be split", "413";
-    "poison", Lost, "a series that is answered alike below 500 whenever it is sent, for over a minute, while AMP takes an empty write", "400";
+    "poison", Lost, "a series that is refused below 500 whenever it is sent, alone too, for over a minute, while AMP takes an empty write", "400";
     "malformed", Lost, "not snappy, not protobuf, absurd size", "400";
     "too_large", Lost, "over `--max-body-bytes`", "413";
     "unsupported_media", Lost, "not `snappy`, or not `application/x-protobuf`", "415";
