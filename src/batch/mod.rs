@@ -25,6 +25,7 @@ pub mod verdict;
 pub mod wire;
 pub mod written;
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -114,9 +115,19 @@ impl Payload {
     }
 
     /// What it is remembered by. What cannot be cut may have the very bytes of what was to be cut.
-    fn key(&self) -> String {
-        let mark = if self.is_indivisible { "!" } else { "" };
-        format!("{}{mark}", self.payload_hash)
+    fn key(&self) -> Cow<'_, str> {
+        if self.is_indivisible {
+            Cow::Owned(format!("{}!", self.payload_hash))
+        } else {
+            Cow::Borrowed(&self.payload_hash)
+        }
+    }
+
+    fn into_key(self) -> String {
+        match self.key() {
+            Cow::Owned(key) => key,
+            Cow::Borrowed(_) => self.payload_hash,
+        }
     }
 
     /// A batch that holds nothing: an empty message, packed.

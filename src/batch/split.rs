@@ -33,7 +33,7 @@ use bytes::Bytes;
 
 use super::inspect::{self, Contents, Malformed, Version};
 use super::wire::{Field, Reader};
-pub(super) use identity::first_name;
+pub(super) use identity::{Identity, first_identity};
 use pack::{Packed, Packer};
 use rewrite::Rewriter;
 

@@ -179,8 +179,8 @@ pub enum Verdict {
     },
     /// A series that is refused whenever it is sent, while AMP takes other writes.
     Poison {
-        /// The series' name.
-        series: String,
+        /// What it is, with its name.
+        what: String,
         /// The answer's words.
         said: String,
         /// What AMP says it wrote of the other series.
@@ -562,9 +562,9 @@ impl fmt::Display for Verdict {
                 write!(f, "AMP refused this batch: {said}")
             }
             Self::TooLargeForAmp { said, .. } => write!(f, "too large for AMP: {said}"),
-            Self::Poison { series, said, .. } => write!(
+            Self::Poison { what, said, .. } => write!(
                 f,
-                "series {series} is refused whenever it is sent, alone too, while other writes are taken; the answer was: {said}"
+                "{what} is refused whenever it is sent, alone too, while other writes are taken; the answer was: {said}"
             ),
             Self::AmpFailing { said, .. } => write!(f, "AMP is failing: {said}"),
             Self::Unexpected { status, said } => write!(f, "unexpected answer {status}: {said}"),

@@ -60,6 +60,7 @@ pub(super) struct Families {
     pub(super) lost_exemplars: Family<Reason, Counter>,
     pub(super) received_bytes: PerWorkspace<Counter>,
     pub(super) canaries: Family<Reason, Counter>,
+    pub(super) conversions: PerWorkspace<Counter>,
     pub(super) splits: PerWorkspace<Counter>,
     pub(super) split_parts: PerWorkspace<Counter>,
     pub(super) duration: Histograms<Of>,
@@ -153,6 +154,11 @@ impl Families {
                 "amp_sidecar_canary_writes_total",
                 "Empty writes, sent to find out whether AMP takes any write while a batch is answered in the same way over and over: taken or refused",
                 "`taken`: a batch is being halved to find the series at fault; `refused`: no batch is at fault",
+            ),
+            conversions: c.counter(
+                "amp_sidecar_conversions_total",
+                "Batches of remote write 2.0 that were written as 1.0, each time that they were sent",
+                "AMP does not take 2.0: set `protobuf_message: prometheus.WriteRequest` at the sender to save the work",
             ),
             splits: c.counter(
                 "amp_sidecar_splits_total",

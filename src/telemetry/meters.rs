@@ -243,6 +243,14 @@ impl Meters {
         add(&self.families.lost_exemplars, contents.exemplars);
     }
 
+    /// A batch of remote write 2.0 was written as 1.0.
+    pub fn converted(&self) {
+        let of = Of {
+            workspace: Arc::clone(&self.workspace),
+        };
+        self.families.conversions.get_or_create(&of).inc();
+    }
+
     /// An empty write was sent, to see whether AMP takes any.
     pub fn canary(&self, taken: bool) {
         let reason = self.reason(if taken { "taken" } else { "refused" });

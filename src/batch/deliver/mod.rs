@@ -6,7 +6,7 @@
 //!
 //! In: an [`Inspected`]. Out: the one [`Verdict`] on it. A payload that cannot pass as it is is *opened*: cut by series where it is
 //! too large, written as remote write 1.0 where AMP does not take 2.0, halved where it is refused over and over
-//! while AMP takes other writes ([`canary`]). What it was opened into is brought in the same way.
+//! while AMP takes other writes ([`suspect`]). What it was opened into is brought in the same way.
 //!
 //! What can still be kept is never dropped: a part that has to be sent again makes the whole batch come again. What became of the
 //! other parts is remembered until then ([`progress`]), so that each try goes on where the last one stopped. A part that AMP
@@ -18,11 +18,13 @@
 mod brought;
 mod canary;
 mod limits;
+mod open;
 mod progress;
 mod request;
+mod suspect;
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,36 +33,31 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use crate::batch::admission::Admitted;
-use crate::batch::convert;
-use crate::batch::inspect::{self, Contents, Version};
-use crate::batch::media::Media;
+use crate::batch::inspect::{Contents, Version};
 use crate::batch::reply::ReplyClass;
-use crate::batch::spent::{Spent, timed};
-use crate::batch::split::{self, Part};
+use crate::batch::spent::Spent;
 use crate::batch::verdict::{RefusalReason, Verdict};
 use crate::batch::written::Written;
 use crate::batch::{Inspected, Payload};
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::credentials::Cache;
-use crate::quote::quote_within;
 use crate::sigv4::SigningError;
 use crate::telemetry::Meters;
 use crate::traces::Span;
 use crate::workspace::Outside;
 
 use brought::{Brought, Ended};
-use canary::Canary;
 use limits::KnownLimits;
-use progress::{Answer, Failing, Opening, Progress, Record, Records};
+use open::Opened;
+use progress::{Opening, Progress, Record, Records, Suspicion};
 use request::Requests;
+use suspect::Suspects;
 
 /// So many parts of one batch are under way at once.
 const AT_ONCE: usize = 4;
 /// For so long a workspace that does not take remote write 2.0 is not asked whether it does.
 const SPEAKS_V1_FOR: Duration = Duration::from_secs(3600);
-/// What a canary told is not asked again so soon.
-const CANARY_LIFE: Duration = Duration::from_secs(5);
 
 /// Brings batches to one workspace.
 #[derive(Debug)]
@@ -68,7 +65,7 @@ pub struct Delivery {
     requests: Requests,
     limits: KnownLimits,
     progress: Progress,
-    canary: Canary,
+    suspects: Suspects,
     /// When AMP showed last that it does not take 2.0.
     spoke_v1: Mutex<Option<Instant>>,
     meters: Arc<Meters>,
@@ -84,26 +81,17 @@ struct Try<'a> {
     admitted: tokio::sync::Mutex<&'a mut Admitted>,
 }
 
-/// What a payload was opened into.
-enum Opened {
-    Parts(Vec<Payload>),
-    /// Nothing, since it holds a single series.
-    Single {
-        series: String,
-    },
-}
-
 type Bringing<'a> = Pin<Box<dyn Future<Output = Brought> + Send + 'a>>;
 
 // === impl Try ===
 
 impl Try<'_> {
-    fn take(&self, hash: &str) -> Option<Record> {
+    fn take(&self, payload: &Payload) -> Option<Record> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.is_empty() {
             return None;
         }
-        known.remove(hash)
+        known.remove(&*payload.key())
     }
 }
 
@@ -125,7 +113,7 @@ impl Delivery {
             requests: Requests::new(workspace, way, credentials, clock, Arc::clone(&meters))?,
             limits: KnownLimits::new(workspace.limits.max_upstream_bytes),
             progress: Progress::default(),
-            canary: Canary::default(),
+            suspects: Suspects::default(),
             spoke_v1: Mutex::default(),
             meters,
             upstream_timeout: workspace.limits.upstream_timeout,
@@ -168,17 +156,17 @@ impl Delivery {
         }
     }
 
-    /// Brings one payload, which may be a part of the batch; `suspect` is the answer that it is halved for, if it is.
+    /// Brings one payload, which may be a part of the batch; `suspicion` is why the batch is halved, if it is.
     fn bring<'a>(
         &'a self,
         mut payload: Payload,
-        suspect: Option<Answer>,
+        suspicion: Option<Suspicion>,
         this: &'a Try<'_>,
     ) -> Bringing<'a> {
         Box::pin(async move {
-            let failing = match this.take(&payload.key()) {
+            let failing = match this.take(&payload) {
                 Some(record @ (Record::Stored(_) | Record::Refused(..))) => {
-                    return Brought::settled(payload.key(), record, Spent::default());
+                    return Brought::settled(payload.into_key(), record, Spent::default());
                 }
                 Some(Record::Opened(opening)) => {
                     return self.open(payload, opening, Spent::default(), this).await;
@@ -232,7 +220,7 @@ impl Delivery {
             if verdict.is_stored() || verdict.lost().is_some() {
                 return self.settle(payload, verdict, spent);
             }
-            self.again(payload, verdict, suspect, failing, spent, this)
+            self.again(payload, verdict, suspicion, failing, spent, this)
                 .await
         })
     }
@@ -259,7 +247,6 @@ impl Delivery {
             },
             verdict => verdict,
         };
-        let key = payload.key();
         let contents = payload.contents;
         let record = match &verdict {
             Verdict::Stored { .. } => {
@@ -276,96 +263,7 @@ impl Delivery {
                 Record::Refused(verdict, refused)
             }
         };
-        Brought::settled(key, record, spent)
-    }
-
-    /// The payload has to be sent again, unless it turns out to be its own fault.
-    async fn again(
-        &self,
-        payload: Payload,
-        verdict: Verdict,
-        suspect: Option<Answer>,
-        failing: Option<Failing>,
-        spent: Spent,
-        this: &Try<'_>,
-    ) -> Brought {
-        let Some(answer) = Answer::of(&verdict) else {
-            let record = failing.map(Record::Failing);
-            return Brought::again(payload.key(), verdict, record, spent);
-        };
-        if suspect.is_some_and(|suspect| suspect.is_like(answer)) {
-            return self
-                .halve(payload, verdict, answer, failing, spent, this)
-                .await;
-        }
-        let failing = failing.map_or_else(|| Failing::new(answer), |failing| failing.again(answer));
-        let lately = Instant::now().checked_sub(CANARY_LIFE);
-        if failing.is_suspect() && self.takes_others(lately, this).await {
-            return self
-                .halve(payload, verdict, answer, Some(failing), spent, this)
-                .await;
-        }
-        let record = Some(Record::Failing(failing));
-        Brought::again(payload.key(), verdict, record, spent)
-    }
-
-    /// Halves a payload that AMP, or what is in between, refuses over and over. What passes then passes. A single series that does
-    /// not pass is given up once it is refused again, in a later try, though an empty write was taken: a fault that ended
-    /// between one refusal and the empty write would look the same. Unless a rate is what refuses it: that comes to an
-    /// end, and fewer samples fit in sooner.
-    async fn halve(
-        &self,
-        payload: Payload,
-        verdict: Verdict,
-        answer: Answer,
-        failing: Option<Failing>,
-        mut spent: Spent,
-        this: &Try<'_>,
-    ) -> Brought {
-        let refused_at = Instant::now();
-        let opening = Opening::Halved(answer);
-        let is_rate = answer.is_rate();
-        let hash = payload.key();
-        match self.parts(&payload, opening, &mut spent, this).await {
-            Ok(Opened::Parts(parts)) => {
-                let record = Record::Opened(opening);
-                let mut whole = Brought::opened(hash.clone(), record, parts.len(), spent);
-                self.bring_all(parts, opening, &mut whole, this).await;
-                if is_rate && !whole.is_begun() {
-                    // Not even the smallest part passed: nothing is won by sending small ones.
-                    let record = Some(Record::Failing(Failing::new(answer)));
-                    return Brought::again(hash, verdict, record, whole.spent);
-                }
-                whole
-            }
-            Ok(Opened::Single { series })
-                if !is_rate && self.takes_others(Some(refused_at), this).await =>
-            {
-                if !failing.is_some_and(Failing::is_alone) {
-                    let record = Some(Record::Failing(Failing::alone(answer)));
-                    return Brought::again(hash, verdict, record, spent);
-                }
-                let said = verdict.to_string();
-                tracing::warn!(
-                    workspace = &**self.meters.workspace(),
-                    series,
-                    said,
-                    "a series is refused whenever it is sent, and given up"
-                );
-                let verdict = Verdict::Poison {
-                    series,
-                    said,
-                    written: Written::default(),
-                };
-                self.settle(payload, verdict, spent)
-            }
-            Ok(Opened::Single { .. }) => {
-                let record = Some(Record::Failing(Failing::new(answer)));
-                Brought::again(hash, verdict, record, spent)
-            }
-            // There is no room for the halves just now.
-            Err(_) => Brought::again(hash, verdict, failing.map(Record::Failing), spent),
-        }
+        Brought::settled(payload.into_key(), record, spent)
     }
 
     /// Opens a payload, and brings what it was opened into.
@@ -379,19 +277,19 @@ impl Delivery {
         match self.parts(&payload, opening, &mut spent, this).await {
             Ok(Opened::Parts(parts)) => {
                 let record = Record::Opened(opening);
-                let mut whole = Brought::opened(payload.key(), record, parts.len(), spent);
+                let mut whole = Brought::opened(payload.into_key(), record, parts.len(), spent);
                 self.bring_all(parts, opening, &mut whole, this).await;
                 whole
             }
             // It was halved before, so it can be halved.
             Ok(Opened::Single { .. }) => {
-                Brought::again(payload.key(), Verdict::Overloaded, None, spent)
+                Brought::again(payload.into_key(), Verdict::Overloaded, None, spent)
             }
             Err(verdict) if verdict.lost().is_some() => self.settle(payload, verdict, spent),
             // What is known of its parts counts only for as long as it is opened in this way.
             Err(verdict) => {
                 let record = Some(Record::Opened(opening));
-                Brought::again(payload.key(), verdict, record, spent)
+                Brought::again(payload.into_key(), verdict, record, spent)
             }
         }
     }
@@ -404,10 +302,10 @@ impl Delivery {
         whole: &mut Brought,
         this: &Try<'_>,
     ) {
-        let (at_once, suspect) = match opening {
+        let (at_once, suspicion) = match opening {
             Opening::Cut(_) => (AT_ONCE, None),
             Opening::AsV1 => (1, None),
-            Opening::Halved(answer) => (1, Some(answer)),
+            Opening::Halved(suspicion) => (1, Some(suspicion)),
         };
         let mut waiting = parts.into_iter().peekable();
         let mut under_way = FuturesUnordered::new();
@@ -416,124 +314,13 @@ impl Delivery {
                 && under_way.len() < at_once
                 && let Some(part) = waiting.next_if(|part| under_way.is_empty() || !part.waits)
             {
-                under_way.push(self.bring(part, suspect, this));
+                under_way.push(self.bring(part, suspicion, this));
             }
             let Some(part) = under_way.next().await else {
                 return;
             };
             whole.add(part);
         }
-    }
-
-    /// What a payload is opened into, and room for it.
-    async fn parts(
-        &self,
-        payload: &Payload,
-        opening: Opening,
-        spent: &mut Spent,
-        this: &Try<'_>,
-    ) -> Result<Opened, Verdict> {
-        let cannot = |said: String| Verdict::TooLargeForAmp {
-            said,
-            written: Written::default(),
-        };
-        let body = payload.frames.contiguous().into_owned();
-        let unpacked = inspect::unpacked_len(&body).map_err(Verdict::Malformed)?;
-        // The body, its copy, the parts and theirs; the message, and a stretch of it or all of it written anew.
-        let room = body
-            .len()
-            .saturating_mul(4)
-            .saturating_add(unpacked.saturating_mul(2));
-        let largest_v1 = {
-            let mut admitted = this.admitted.lock().await;
-            if room > admitted.budget() {
-                return Err(cannot(format!(
-                    "splitting it takes {room} bytes, more than --max-inflight-bytes"
-                )));
-            }
-            let largest_v1 = unpacked.saturating_mul(8).min(admitted.budget() - room);
-            let room = match opening {
-                Opening::AsV1 => room.saturating_add(largest_v1),
-                Opening::Cut(_) | Opening::Halved(_) => room,
-            };
-            let growing = pin!(admitted.grow_to(room));
-            timed(&mut spent.admission, growing).await?;
-            largest_v1
-        };
-        let media = payload.media.clone();
-        let is_converted = payload.is_converted;
-        // Tens of milliseconds for a few megabytes: too long for a thread that serves others.
-        let opened = tokio::task::spawn_blocking(move || {
-            let message = inspect::unpack(&body, unpacked)
-                .map_err(Verdict::Malformed)?
-                .unwrap_or_default();
-            let version = media.version;
-            let of_split = |error: split::SplitError| match error {
-                split::SplitError::Malformed(why) => Verdict::Malformed(why),
-                why => cannot(why.to_string()),
-            };
-            let parts = match opening {
-                Opening::AsV1 => {
-                    let converted = convert::to_v1(&message, largest_v1);
-                    let converted = converted.map_err(|error| Verdict::Refused {
-                        reason: RefusalReason::Invalid,
-                        said: error.to_string(),
-                        written: Written::default(),
-                    })?;
-                    let body = converted
-                        .pack()
-                        .map_err(|error| cannot(error.to_string()))?;
-                    let payload = Payload::new(Media::v1(), body, converted.contents);
-                    return Ok::<_, Verdict>(Opened::Parts(vec![Payload {
-                        is_converted: true,
-                        ..payload
-                    }]));
-                }
-                Opening::Cut(limits) => {
-                    split::split(&message, version, limits).map_err(of_split)?
-                }
-                Opening::Halved(_) => match split::halve(&message, version).map_err(of_split)? {
-                    Some(halves) => halves,
-                    None => {
-                        let name = split::first_name(&message, version).ok().flatten();
-                        let name = name.unwrap_or_else(|| "without a name".to_owned());
-                        return Ok(Opened::Single {
-                            series: quote_within(&name, 256),
-                        });
-                    }
-                },
-            };
-            let part = |part: Part| Payload {
-                is_converted,
-                is_indivisible: part.is_indivisible,
-                waits: part.waits,
-                ..Payload::new(media.clone(), part.body, part.contents)
-            };
-            Ok(Opened::Parts(parts.into_iter().map(part).collect()))
-        });
-        let opened = opened.await.map_err(|error| Verdict::Unsigned {
-            why: error.to_string(),
-        })??;
-        if let (Opening::Cut(_), Opened::Parts(parts)) = (opening, &opened) {
-            self.meters.split(parts.len());
-        }
-        Ok(opened)
-    }
-
-    /// Whether AMP takes an empty write, as asked after `since`.
-    async fn takes_others(&self, since: Option<Instant>, this: &Try<'_>) -> bool {
-        let ask = async {
-            let mut spent = Spent::default();
-            let empty = Payload::empty();
-            let sent = pin!(
-                self.requests
-                    .send(&empty, this.deadline, this.span, &mut spent)
-            );
-            let taken = matches!(sent.await, ReplyClass::Final(verdict) if verdict.is_stored());
-            self.meters.canary(taken);
-            taken
-        };
-        self.canary.is_taken(since, this.deadline, ask).await
     }
 
     fn learn_v1(&self) {
@@ -544,24 +331,6 @@ impl Delivery {
     fn speaks_v1(&self) -> bool {
         let spoke_v1 = self.spoke_v1.lock().unwrap_or_else(PoisonError::into_inner);
         spoke_v1.is_some_and(|since| since.elapsed() < SPEAKS_V1_FOR)
-    }
-}
-
-// === impl Answer ===
-
-impl Answer {
-    /// The answer to a payload that has to be sent again, where it is one that the payload itself may be the cause of: an
-    /// answer below 500, whoever gave it.
-    fn of(verdict: &Verdict) -> Option<Self> {
-        let status = match verdict {
-            Verdict::Unexpected { status, .. } => status.as_u16(),
-            Verdict::Throttled { .. } => 429,
-            Verdict::AccessDenied { .. } | Verdict::Unauthenticated { .. } => 403,
-            Verdict::WorkspaceNotFound { .. } => 404,
-            _ => return None,
-        };
-        let name = verdict.name();
-        (status < 500).then_some(Self { status, name })
     }
 }
 

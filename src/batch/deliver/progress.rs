@@ -50,8 +50,17 @@ pub(super) enum Opening {
     Cut(Limits),
     /// Written as remote write 1.0.
     AsV1,
-    /// Halved, because it was refused over and over, the last time in this way.
-    Halved(Answer),
+    /// Halved, because it was refused over and over.
+    Halved(Suspicion),
+}
+
+/// Why a payload is halved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Suspicion {
+    /// How it was refused the last time.
+    pub(super) answer: Answer,
+    /// It was refused so often, for so long, that it may be at fault; else only another batch was.
+    pub(super) is_earned: bool,
 }
 
 /// In which way a payload was answered.

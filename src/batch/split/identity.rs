@@ -1,13 +1,25 @@
 //! Which series a message holds samples of.
 //!
-//! In: a message of either version. Out: a hash of the labels of each of its series, the same for the same labels whatever
-//! message they stand in. Two series that hash alike by chance are taken for one, which costs nothing but time.
+//! In: a message of either version. Out: a hash of the labels of each of its series, the same for the same labels of the same
+//! version whatever message they stand in; and the name of the first thing in it, for people. Two series that hash alike by chance
+//! are taken for one, which costs nothing but time. Labels are compared as they were encoded: no sender encodes them in two ways.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{DefaultHasher, Hasher};
 
 use crate::batch::inspect::{Malformed, Version};
 use crate::batch::split::rewrite;
 use crate::batch::wire::Reader;
+
+const NAME: &[u8] = b"__name__";
+
+/// What a message begins with, apart from symbols.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::batch) enum Identity {
+    /// A series, whose name may be empty.
+    Series { name: String, hash: u64 },
+    /// Metadata of a metric family.
+    Metadata { family: String },
+}
 
 /// One hash for each series of the message.
 pub(super) fn series(message: &[u8], version: Version) -> Result<Vec<u64>, Malformed> {
@@ -16,67 +28,72 @@ pub(super) fn series(message: &[u8], version: Version) -> Result<Vec<u64>, Malfo
     let mut fields = Reader::new(message);
     while let Some(field) = fields.field()? {
         if rewrite::is_series(version, field.key.number) {
-            let mut hash = DefaultHasher::new();
-            match version {
-                Version::V1 => of_labels(field.value, &mut hash)?,
-                Version::V2 => of_references(field.value, &symbols, &mut hash)?,
-            }
-            series.push(hash.finish());
+            series.push(hash(field.value, version, &symbols)?);
         }
     }
     Ok(series)
 }
 
-fn of_labels(mut series: Reader<'_>, hash: &mut DefaultHasher) -> Result<(), Malformed> {
-    while let Some(field) = series.field()? {
-        if field.key.number == 1 {
-            label(field.value)?.hash(hash);
+/// What the message begins with.
+pub(in crate::batch) fn first_identity(
+    message: &[u8],
+    version: Version,
+) -> Result<Option<Identity>, Malformed> {
+    let symbols = symbols(message, version)?;
+    let mut fields = Reader::new(message);
+    while let Some(field) = fields.field()? {
+        if rewrite::is_series(version, field.key.number) {
+            let name = match version {
+                Version::V1 => name_in_labels(field.value)?,
+                Version::V2 => name_in_references(field.value, &symbols)?,
+            };
+            return Ok(Some(Identity::Series {
+                name: text(name),
+                hash: hash(field.value, version, &symbols)?,
+            }));
+        }
+        if version == Version::V1 && field.key.number == 3 {
+            let family = text(second(field.value)?);
+            return Ok(Some(Identity::Metadata { family }));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
-fn of_references(
-    mut series: Reader<'_>,
-    symbols: &[&[u8]],
-    hash: &mut DefaultHasher,
-) -> Result<(), Malformed> {
+fn hash(mut series: Reader<'_>, version: Version, symbols: &[&[u8]]) -> Result<u64, Malformed> {
+    let mut hash = DefaultHasher::new();
     while let Some(field) = series.field()? {
         if field.key.number != 1 {
             continue;
         }
-        // Packed, or a single one.
-        let mut references = field.value;
-        while !references.is_empty() {
-            symbol(symbols, references.varint()?).hash(hash);
+        match version {
+            Version::V1 => hash.write(field.raw),
+            Version::V2 => {
+                // Packed, or a single one.
+                let mut references = field.value;
+                while !references.is_empty() {
+                    let symbol = symbol(symbols, references.varint()?).unwrap_or_default();
+                    hash.write_usize(symbol.len());
+                    hash.write(symbol);
+                }
+            }
         }
     }
-    Ok(())
+    Ok(hash.finish())
 }
 
 /// The symbol table of version 2.
 fn symbols(message: &[u8], version: Version) -> Result<Vec<&[u8]>, Malformed> {
     let mut symbols = Vec::new();
-    let mut fields = Reader::new(message);
-    while let Some(field) = fields.field()? {
-        if rewrite::is_symbol(version, field.key.number) {
-            symbols.push(field.value.rest());
+    if version == Version::V2 {
+        let mut fields = Reader::new(message);
+        while let Some(field) = fields.field()? {
+            if rewrite::is_symbol(version, field.key.number) {
+                symbols.push(field.value.rest());
+            }
         }
     }
     Ok(symbols)
-}
-
-/// Name and value, as a decoder understands them.
-fn label(mut label: Reader<'_>) -> Result<(&[u8], &[u8]), Malformed> {
-    let (mut name, mut value) = (&[][..], &[][..]);
-    while let Some(text) = label.field()? {
-        match text.key.number {
-            1 => name = text.value.rest(),
-            2 => value = text.value.rest(),
-            _ => {}
-        }
-    }
-    Ok((name, value))
 }
 
 /// The schema's type has 32 bits, and decoders drop the others.
@@ -84,43 +101,19 @@ fn symbol<'a>(symbols: &[&'a [u8]], reference: u64) -> Option<&'a [u8]> {
     symbols.get(reference as u32 as usize).copied()
 }
 
-/// The name of the first series, where it has one.
-pub(in crate::batch) fn first_name(
-    message: &[u8],
-    version: Version,
-) -> Result<Option<String>, Malformed> {
-    let symbols = symbols(message, version)?;
-    let mut fields = Reader::new(message);
-    while let Some(field) = fields.field()? {
-        if rewrite::is_series(version, field.key.number) {
-            return match version {
-                Version::V1 => name_in_labels(field.value),
-                Version::V2 => name_in_references(field.value, &symbols),
-            };
-        }
-    }
-    Ok(None)
-}
-
-const NAME: &[u8] = b"__name__";
-
-fn name_in_labels(mut series: Reader<'_>) -> Result<Option<String>, Malformed> {
+fn name_in_labels(mut series: Reader<'_>) -> Result<&[u8], Malformed> {
     while let Some(field) = series.field()? {
-        if field.key.number != 1 {
-            continue;
-        }
-        let (name, value) = label(field.value)?;
-        if name == NAME {
-            return Ok(Some(String::from_utf8_lossy(value).into_owned()));
+        if field.key.number == 1 && first(field.value)? == NAME {
+            return second(field.value);
         }
     }
-    Ok(None)
+    Ok(&[])
 }
 
-fn name_in_references(
+fn name_in_references<'a>(
     mut series: Reader<'_>,
-    symbols: &[&[u8]],
-) -> Result<Option<String>, Malformed> {
+    symbols: &[&'a [u8]],
+) -> Result<&'a [u8], Malformed> {
     let mut is_name = None;
     while let Some(field) = series.field()? {
         if field.key.number != 1 {
@@ -128,16 +121,37 @@ fn name_in_references(
         }
         let mut references = field.value;
         while !references.is_empty() {
-            let symbol = symbol(symbols, references.varint()?);
-            match is_name {
-                None => is_name = Some(symbol == Some(NAME)),
-                Some(true) => {
-                    let name = symbol.map(|name| String::from_utf8_lossy(name).into_owned());
-                    return Ok(name);
-                }
-                Some(false) => is_name = None,
+            let symbol = symbol(symbols, references.varint()?).unwrap_or_default();
+            match is_name.take() {
+                None => is_name = Some(symbol == NAME),
+                Some(true) => return Ok(symbol),
+                Some(false) => {}
             }
         }
     }
-    Ok(None)
+    Ok(&[])
+}
+
+/// The first field: a label's name.
+fn first(message: Reader<'_>) -> Result<&[u8], Malformed> {
+    numbered(message, 1)
+}
+
+/// The second field: a label's value, or the family that metadata describes.
+fn second(message: Reader<'_>) -> Result<&[u8], Malformed> {
+    numbered(message, 2)
+}
+
+fn numbered(mut message: Reader<'_>, number: u32) -> Result<&[u8], Malformed> {
+    let mut found = &[][..];
+    while let Some(field) = message.field()? {
+        if field.key.number == number {
+            found = field.value.rest();
+        }
+    }
+    Ok(found)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -195,6 +195,16 @@ fn check_parts(parts: &[Part], message: &[u8], version: Version, limits: Limits)
 /// A part waits exactly where one before it holds samples of the same series.
 fn check_order(parts: &[Part], messages: &[Vec<u8>], version: Version) {
     let mut before = HashSet::new();
+    let is_loose = messages.iter().any(|message| match version {
+        Version::V1 => {
+            let request = as_bytes::v1::WriteRequest::decode(&**message).unwrap();
+            request.encode_to_vec() != *message
+        }
+        Version::V2 => {
+            let request = as_bytes::v2::Request::decode(&**message).unwrap();
+            request.encode_to_vec() != *message
+        }
+    });
     for (part, message) in parts.iter().zip(messages) {
         let series: HashSet<String> = match version {
             Version::V1 => {
@@ -214,7 +224,9 @@ fn check_order(parts: &[Part], messages: &[Vec<u8>], version: Version) {
                 request.timeseries.iter().map(labels).collect()
             }
         };
-        assert_eq!(part.waits, !before.is_disjoint(&series));
+        // The same labels in another encoding, which no sender writes, count as others.
+        assert!(!part.waits || !before.is_disjoint(&series));
+        assert!(part.waits || is_loose || before.is_disjoint(&series));
         before.extend(series);
     }
 }
@@ -563,7 +575,11 @@ fn halves_come_down_to_single_series() {
                 }
                 None => {
                     singles += 1;
-                    let name = first_name(&message, version).unwrap().unwrap();
+                    let Some(Identity::Series { name, .. }) =
+                        first_identity(&message, version).unwrap()
+                    else {
+                        panic!("no series")
+                    };
                     assert!(name.contains('_') || name == "up", "{name}");
                 }
             }

@@ -56,7 +56,7 @@ fn one_of_each() -> Vec<Verdict> {
             written: Written::default(),
         },
         Verdict::Poison {
-            series: said(),
+            what: said(),
             said: said(),
             written: Written::default(),
         },

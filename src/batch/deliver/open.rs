@@ -1,0 +1,150 @@
+//! What a payload is opened into.
+//!
+//! In: a [`Payload`] and an [`Opening`]. Out: the payloads that go in its place, made on a thread of their own within room that was
+//! asked for, or the [`Single`] series that it holds. The same payload is always opened in the same way.
+
+use std::pin::pin;
+
+use crate::batch::Payload;
+use crate::batch::convert;
+use crate::batch::deliver::progress::Opening;
+use crate::batch::deliver::{Delivery, Try};
+use crate::batch::inspect::{self, Version};
+use crate::batch::media::Media;
+use crate::batch::spent::{Spent, timed};
+use crate::batch::split::{self, Identity, Part};
+use crate::batch::verdict::{RefusalReason, Verdict};
+use crate::batch::written::Written;
+use crate::quote::quote_within;
+
+/// What a payload was opened into.
+pub(super) enum Opened {
+    Parts(Vec<Payload>),
+    /// Nothing: it cannot be halved.
+    Single(Single),
+}
+
+/// What a payload holds that cannot be halved.
+pub(super) struct Single {
+    /// For people, as `series up`.
+    pub(super) what: String,
+    /// The same for the same labels.
+    pub(super) hash: Option<u64>,
+}
+
+// === impl Single ===
+
+impl Single {
+    fn of(message: &[u8], version: Version) -> Self {
+        let named = |name: &str| quote_within(name, 256);
+        match split::first_identity(message, version) {
+            Ok(Some(Identity::Series { name, hash })) => Self {
+                what: format!("series {}", named(&name)),
+                hash: Some(hash),
+            },
+            Ok(Some(Identity::Metadata { family })) => Self {
+                what: format!("metadata of {}", named(&family)),
+                hash: None,
+            },
+            Ok(None) | Err(_) => Self {
+                what: "a batch without series".to_owned(),
+                hash: None,
+            },
+        }
+    }
+}
+
+// === impl Delivery ===
+
+impl Delivery {
+    /// What a payload is opened into, and room for it.
+    pub(super) async fn parts(
+        &self,
+        payload: &Payload,
+        opening: Opening,
+        spent: &mut Spent,
+        this: &Try<'_>,
+    ) -> Result<Opened, Verdict> {
+        let cannot = |said: String| Verdict::TooLargeForAmp {
+            said,
+            written: Written::default(),
+        };
+        let body = payload.frames.contiguous().into_owned();
+        let unpacked = inspect::unpacked_len(&body).map_err(Verdict::Malformed)?;
+        // The body, its copy, the parts and theirs; the message, and a stretch of it or all of it written anew.
+        let room = body
+            .len()
+            .saturating_mul(4)
+            .saturating_add(unpacked.saturating_mul(2));
+        let largest_v1 = {
+            let mut admitted = this.admitted.lock().await;
+            if room > admitted.budget() {
+                return Err(cannot(format!(
+                    "splitting it takes {room} bytes, more than --max-inflight-bytes"
+                )));
+            }
+            let largest_v1 = unpacked.saturating_mul(8).min(admitted.budget() - room);
+            let room = match opening {
+                Opening::AsV1 => room.saturating_add(largest_v1),
+                Opening::Cut(_) | Opening::Halved(_) => room,
+            };
+            let growing = pin!(admitted.grow_to(room));
+            timed(&mut spent.admission, growing).await?;
+            largest_v1
+        };
+        let media = payload.media.clone();
+        let is_converted = payload.is_converted;
+        // Tens of milliseconds for a few megabytes: too long for a thread that serves others.
+        let opened = tokio::task::spawn_blocking(move || {
+            let message = inspect::unpack(&body, unpacked)
+                .map_err(Verdict::Malformed)?
+                .unwrap_or_default();
+            let version = media.version;
+            let of_split = |error: split::SplitError| match error {
+                split::SplitError::Malformed(why) => Verdict::Malformed(why),
+                why => cannot(why.to_string()),
+            };
+            let parts = match opening {
+                Opening::AsV1 => {
+                    let converted = convert::to_v1(&message, largest_v1);
+                    let converted = converted.map_err(|error| Verdict::Refused {
+                        reason: RefusalReason::Invalid,
+                        said: error.to_string(),
+                        written: Written::default(),
+                    })?;
+                    let body = converted
+                        .pack()
+                        .map_err(|error| cannot(error.to_string()))?;
+                    let payload = Payload::new(Media::v1(), body, converted.contents);
+                    return Ok::<_, Verdict>(Opened::Parts(vec![Payload {
+                        is_converted: true,
+                        ..payload
+                    }]));
+                }
+                Opening::Cut(limits) => {
+                    split::split(&message, version, limits).map_err(of_split)?
+                }
+                Opening::Halved(_) => match split::halve(&message, version).map_err(of_split)? {
+                    Some(halves) => halves,
+                    None => return Ok(Opened::Single(Single::of(&message, version))),
+                },
+            };
+            let part = |part: Part| Payload {
+                is_converted,
+                is_indivisible: part.is_indivisible,
+                waits: part.waits,
+                ..Payload::new(media.clone(), part.body, part.contents)
+            };
+            Ok(Opened::Parts(parts.into_iter().map(part).collect()))
+        });
+        let opened = opened.await.map_err(|error| Verdict::Unsigned {
+            why: error.to_string(),
+        })??;
+        match (opening, &opened) {
+            (Opening::Cut(_), Opened::Parts(parts)) => self.meters.split(parts.len()),
+            (Opening::AsV1, _) => self.meters.converted(),
+            _ => {}
+        }
+        Ok(opened)
+    }
+}

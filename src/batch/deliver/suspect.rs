@@ -1,0 +1,242 @@
+//! Whether a payload that is refused over and over is at fault itself.
+//!
+//! In: a payload that has to be sent again, and how it was answered. Out: what it was brought to. A payload that was refused five
+//! times in a minute or more is suspect. Where AMP takes an empty write meanwhile ([`canary`](super::canary)), it is halved, so that
+//! what can pass passes, down to single series. One that is suspect, and refused alone in two tries, each before an empty write
+//! that AMP took, is given up: a fault that ended between one refusal and the empty write would look the same. A rate
+//! never ends so: it refuses anything but an empty write, and fewer samples fit in sooner.
+//!
+//! A fault that stays would cost each batch its own minute. So for an hour it is remembered that halving helped, and which series were
+//! given up: the next batch is halved at once, and such a series given up as soon as it is refused alone.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::batch::Payload;
+use crate::batch::deliver::brought::Brought;
+use crate::batch::deliver::canary::Canary;
+use crate::batch::deliver::open::{Opened, Single};
+use crate::batch::deliver::progress::{Answer, Failing, Opening, Record, Suspicion};
+use crate::batch::deliver::{Delivery, Try};
+use crate::batch::reply::ReplyClass;
+use crate::batch::spent::Spent;
+use crate::batch::verdict::Verdict;
+use crate::batch::written::Written;
+
+/// What a canary told is not asked again so soon.
+const CANARY_LIFE: Duration = Duration::from_secs(5);
+/// How long is remembered what helped.
+const MEMORY: Duration = Duration::from_secs(3600);
+/// So many series that were given up are remembered.
+const MOST_SERIES: usize = 1024;
+
+/// What is known of faults that are in payloads.
+#[derive(Debug, Default)]
+pub(super) struct Suspects {
+    canary: Canary,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// When halving helped last, against a rate and against anything else.
+    helped: [Option<Instant>; 2],
+    /// When series were given up last.
+    given_up: HashMap<u64, Instant>,
+}
+
+// === impl Suspects ===
+
+impl Suspects {
+    fn helped(&self, answer: Answer) -> bool {
+        let [rate, other] = self.lock().helped;
+        let helped = if answer.is_rate() { rate } else { other };
+        helped.is_some_and(|since| since.elapsed() < MEMORY)
+    }
+
+    /// Halving let some of a payload pass, or nothing.
+    fn learn(&self, answer: Answer, has_helped: bool) {
+        let mut known = self.lock();
+        let [rate, other] = &mut known.helped;
+        let helped = if answer.is_rate() { rate } else { other };
+        if has_helped {
+            *helped = Some(Instant::now());
+        } else if answer.is_rate() {
+            *helped = None;
+        }
+    }
+
+    fn was_given_up(&self, single: &Single) -> bool {
+        let known = self.lock();
+        let since = single.hash.and_then(|hash| known.given_up.get(&hash));
+        since.is_some_and(|since| since.elapsed() < MEMORY)
+    }
+
+    fn give_up(&self, single: &Single) {
+        let Some(hash) = single.hash else {
+            return;
+        };
+        let mut known = self.lock();
+        if known.given_up.len() >= MOST_SERIES {
+            known.given_up.retain(|_, since| since.elapsed() < MEMORY);
+        }
+        if known.given_up.len() < MOST_SERIES {
+            known.given_up.insert(hash, Instant::now());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Delivery ===
+
+impl Delivery {
+    /// The payload has to be sent again, unless it turns out to be its own fault.
+    pub(super) async fn again(
+        &self,
+        payload: Payload,
+        verdict: Verdict,
+        suspicion: Option<Suspicion>,
+        failing: Option<Failing>,
+        spent: Spent,
+        this: &Try<'_>,
+    ) -> Brought {
+        let Some(answer) = Answer::of(&verdict) else {
+            let record = failing.map(Record::Failing);
+            return Brought::again(payload.into_key(), verdict, record, spent);
+        };
+        let failing = failing.map_or_else(|| Failing::new(answer), |failing| failing.again(answer));
+        let inherited = suspicion.filter(|suspicion| suspicion.answer.is_like(answer));
+        let is_earned = failing.is_suspect() || inherited.is_some_and(|whole| whole.is_earned);
+        let suspicion = Suspicion { answer, is_earned };
+        let lately = Instant::now().checked_sub(CANARY_LIFE);
+        let is_suspect = is_earned || self.suspects.helped(answer);
+        if inherited.is_some() || is_suspect && self.takes_others(lately, this).await {
+            return self
+                .halve(payload, verdict, suspicion, failing, spent, this)
+                .await;
+        }
+        let record = Some(Record::Failing(failing));
+        Brought::again(payload.into_key(), verdict, record, spent)
+    }
+
+    async fn halve(
+        &self,
+        payload: Payload,
+        verdict: Verdict,
+        suspicion: Suspicion,
+        failing: Failing,
+        mut spent: Spent,
+        this: &Try<'_>,
+    ) -> Brought {
+        let refused_at = Instant::now();
+        let opening = Opening::Halved(suspicion);
+        let answer = suspicion.answer;
+        match self.parts(&payload, opening, &mut spent, this).await {
+            Ok(Opened::Parts(parts)) => {
+                let key = payload.into_key();
+                let record = Record::Opened(opening);
+                let mut whole = Brought::opened(key.clone(), record, parts.len(), spent);
+                self.bring_all(parts, opening, &mut whole, this).await;
+                self.suspects.learn(answer, whole.is_begun());
+                if answer.is_rate() && !whole.is_begun() {
+                    // Not even the smallest part passed: nothing is won by sending small ones.
+                    let record = Some(Record::Failing(Failing::new(answer)));
+                    return Brought::again(key, verdict, record, whole.spent);
+                }
+                whole
+            }
+            Ok(Opened::Single(single))
+                if !answer.is_rate() && self.takes_others(Some(refused_at), this).await =>
+            {
+                let is_known = self.suspects.was_given_up(&single);
+                if is_known || failing.is_alone() {
+                    self.suspects.give_up(&single);
+                    return self.give_up(payload, &verdict, single, spent);
+                }
+                let failing = if suspicion.is_earned {
+                    Failing::alone(answer)
+                } else {
+                    failing
+                };
+                let record = Some(Record::Failing(failing));
+                Brought::again(payload.into_key(), verdict, record, spent)
+            }
+            Ok(Opened::Single(_)) => {
+                let record = Some(Record::Failing(Failing::new(answer)));
+                Brought::again(payload.into_key(), verdict, record, spent)
+            }
+            // There is no room for the halves just now.
+            Err(_) => {
+                let record = Some(Record::Failing(failing));
+                Brought::again(payload.into_key(), verdict, record, spent)
+            }
+        }
+    }
+
+    fn give_up(
+        &self,
+        payload: Payload,
+        verdict: &Verdict,
+        single: Single,
+        spent: Spent,
+    ) -> Brought {
+        let Single { what, .. } = single;
+        let said = verdict.to_string();
+        tracing::warn!(
+            workspace = &**self.meters.workspace(),
+            what,
+            said,
+            "refused whenever it is sent, and given up"
+        );
+        let verdict = Verdict::Poison {
+            what,
+            said,
+            written: Written::default(),
+        };
+        self.settle(payload, verdict, spent)
+    }
+
+    /// Whether AMP takes an empty write, as asked after `since`.
+    async fn takes_others(&self, since: Option<Instant>, this: &Try<'_>) -> bool {
+        let ask = async {
+            let mut spent = Spent::default();
+            let empty = Payload::empty();
+            let sent = pin!(
+                self.requests
+                    .send(&empty, this.deadline, this.span, &mut spent)
+            );
+            let taken = matches!(sent.await, ReplyClass::Final(verdict) if verdict.is_stored());
+            self.meters.canary(taken);
+            taken
+        };
+        self.suspects
+            .canary
+            .is_taken(since, this.deadline, ask)
+            .await
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// The answer to a payload that has to be sent again, where it is one that the payload itself may be the cause of: an
+    /// answer below 500, whoever gave it.
+    fn of(verdict: &Verdict) -> Option<Self> {
+        let status = match verdict {
+            Verdict::Unexpected { status, .. } => status.as_u16(),
+            Verdict::Throttled { .. } => 429,
+            Verdict::AccessDenied { .. } | Verdict::Unauthenticated { .. } => 403,
+            Verdict::WorkspaceNotFound { .. } => 404,
+            _ => return None,
+        };
+        let name = verdict.name();
+        (status < 500).then_some(Self { status, name })
+    }
+}
