@@ -45,7 +45,12 @@ pub struct Plan {
 
 /// What AMP does with a request instead, by what is in it.
 #[derive(Clone)]
-pub struct Script(pub Arc<dyn Fn(&Asked) -> Option<AmpFault> + Send + Sync>);
+pub struct Script(pub Arc<dyn Playing>);
+
+/// Chooses what AMP does with a request.
+pub trait Playing: Fn(&Asked) -> Option<AmpFault> + Send + Sync {}
+
+impl<F: Fn(&Asked) -> Option<AmpFault> + Send + Sync> Playing for F {}
 
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use emulator::amp::Rate;
 
-use crate::answers::Asked;
 use crate::faults::{AmpFault, Reply};
 use crate::metrics::Metrics;
-use crate::plan::{BatchPlan, Plan, Script, SenderPlan, Shape, Window};
+use crate::plan::{BatchPlan, Plan, Playing, Script, SenderPlan, Shape, Window};
 use crate::story::{self, Told};
 use crate::watch::Sent;
 
@@ -50,7 +49,7 @@ impl Plan {
         self
     }
 
-    fn by(mut self, script: impl Fn(&Asked) -> Option<AmpFault> + Send + Sync + 'static) -> Self {
+    fn by(mut self, script: impl Playing + 'static) -> Self {
         self.script = Some(Script(Arc::new(script)));
         self
     }
