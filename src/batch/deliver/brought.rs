@@ -113,6 +113,21 @@ impl Brought {
         self.spent.add(&spent);
     }
 
+    /// Where AMP has all that it was opened into, it has the payload: one record says so.
+    pub(super) fn close(&mut self) {
+        let is_stored = |record: &Record| matches!(record, Record::Stored(_) | Record::Opened(_));
+        if self.again.is_some() || !self.inner.values().all(is_stored) {
+            return;
+        }
+        let mut sum = Sum::default();
+        for record in std::mem::take(&mut self.inner).into_values() {
+            sum.add(record);
+        }
+        if let Some(stored) = sum.verdict() {
+            self.record = Some(Record::Stored(stored));
+        }
+    }
+
     /// Whether it has to be sent again.
     pub(super) fn is_again(&self) -> bool {
         self.again.is_some()
@@ -183,15 +198,18 @@ impl Sum {
         });
     }
 
-    fn end(self) -> Ended {
-        let verdict = self.refused.or(self.stored);
-        // Of nothing at all nothing can be said.
-        let verdict = verdict.unwrap_or(Verdict::Overloaded);
-        let verdict = match self.written {
+    /// None of nothing at all.
+    fn verdict(self) -> Option<Verdict> {
+        let verdict = self.refused.or(self.stored)?;
+        Some(match self.written {
             Some(written) => verdict.with_written(written),
             None => verdict,
-        };
-        Ended::Settled(verdict, self.lost)
+        })
+    }
+
+    fn end(mut self) -> Ended {
+        let lost = std::mem::take(&mut self.lost);
+        Ended::Settled(self.verdict().unwrap_or(Verdict::Overloaded), lost)
     }
 }
 

@@ -12,6 +12,8 @@ use crate::batch::reply::ShownLimit;
 use crate::batch::split::Limits;
 
 const LONGEST: Duration = Duration::from_secs(3600);
+/// A limit that no refusal has named is not remembered below this.
+const LEAST_GUESS: usize = 16 * 1024;
 
 /// What one workspace's AMP takes, as far as is known.
 #[derive(Debug)]
@@ -71,7 +73,8 @@ impl KnownLimits {
         // A limit that is above what was refused is not the one that counts.
         let limit = shown.limit.filter(|limit| *limit < size);
         let limit = limit.unwrap_or(size / 2).max(1);
-        {
+        // What nobody has named may be the whim of something in between, which others need not suffer for.
+        if shown.limit.is_some() || limit >= LEAST_GUESS {
             let mut known = self.lock();
             let known = if is_of_unpacked {
                 &mut known.unpacked
@@ -113,25 +116,38 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_limit_counts_for_an_hour_packed_or_unpacked() {
-        let known = KnownLimits::new(1000);
-        assert_eq!(known.now(), limits(1000, None));
+        let kib = |packed: usize, unpacked: Option<usize>| {
+            limits(packed << 10, unpacked.map(|unpacked| unpacked << 10))
+        };
+        let known = KnownLimits::new(1000 << 10);
+        assert_eq!(known.now(), kib(1000, None));
         // 413 says nothing but that.
-        let cut = known.learn(ShownLimit::default(), 900, Some(4000));
-        assert_eq!((cut, known.now()), (limits(450, None), limits(450, None)));
+        let cut = known.learn(ShownLimit::default(), 900 << 10, Some(4000 << 10));
+        assert_eq!((cut, known.now()), (kib(450, None), kib(450, None)));
         // Unpacked, as the size tells.
         let shown = ShownLimit {
-            size: Some(4000),
-            limit: Some(3000),
+            size: Some(4000 << 10),
+            limit: Some(3000 << 10),
         };
-        assert_eq!(known.learn(shown, 400, Some(4000)), limits(450, Some(3000)));
-        assert_eq!(known.now(), limits(450, Some(3000)));
+        let cut = known.learn(shown, 400 << 10, Some(4000 << 10));
+        assert_eq!(
+            (cut, known.now()),
+            (kib(450, Some(3000)), kib(450, Some(3000)))
+        );
         // A part below what is known, refused again: that part is cut, and lower counts.
         let shown = ShownLimit {
             size: None,
-            limit: Some(3000),
+            limit: Some(3000 << 10),
         };
-        assert_eq!(known.learn(shown, 300, Some(2000)), limits(450, Some(1000)));
+        let cut = known.learn(shown, 300 << 10, Some(2000 << 10));
+        assert_eq!(cut, kib(450, Some(1000)));
+        // Of a refusal that names no limit a small one is not believed.
+        let cut = known.learn(ShownLimit::default(), 20 << 10, Some(40 << 10));
+        assert_eq!(
+            (cut, known.now()),
+            (kib(10, Some(1000)), kib(450, Some(1000)))
+        );
         tokio::time::advance(LONGEST).await;
-        assert_eq!(known.now(), limits(1000, None));
+        assert_eq!(known.now(), kib(1000, None));
     }
 }

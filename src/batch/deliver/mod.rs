@@ -248,6 +248,9 @@ impl Delivery {
             verdict => verdict,
         };
         let contents = payload.contents;
+        if !matches!(verdict, Verdict::Poison { .. }) {
+            self.suspects.judged();
+        }
         let record = match &verdict {
             Verdict::Stored { .. } => {
                 self.meters.forwarded(&contents);
@@ -317,7 +320,7 @@ impl Delivery {
                 under_way.push(self.bring(part, suspicion, this));
             }
             let Some(part) = under_way.next().await else {
-                return;
+                return whole.close();
             };
             whole.add(part);
         }

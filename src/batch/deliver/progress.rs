@@ -61,6 +61,10 @@ pub(super) struct Suspicion {
     pub(super) answer: Answer,
     /// It was refused so often, for so long, that it may be at fault; else only another batch was.
     pub(super) is_earned: bool,
+    /// Since when it is halved.
+    pub(super) since: Instant,
+    /// How many payloads AMP had judged by then.
+    pub(super) judged: u64,
 }
 
 /// In which way a payload was answered.
@@ -76,8 +80,10 @@ pub(super) struct Answer {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Failing {
     answer: Answer,
-    since: Instant,
+    pub(super) since: Instant,
     times: u32,
+    /// How many payloads AMP had judged by then.
+    pub(super) judged: u64,
     /// It is a single series, and AMP took an empty write after it was refused.
     is_alone: bool,
 }
@@ -206,27 +212,28 @@ impl Answer {
 
 impl Failing {
     /// From now on.
-    pub(super) fn new(answer: Answer) -> Self {
+    pub(super) fn new(answer: Answer, judged: u64) -> Self {
         Self {
             answer,
             since: Instant::now(),
             times: 1,
+            judged,
             is_alone: false,
         }
     }
 
-    /// A single series, refused while AMP takes an empty write.
-    pub(super) fn alone(answer: Answer) -> Self {
+    /// The same, of a single series that was refused while AMP took an empty write.
+    pub(super) fn alone(self) -> Self {
         Self {
             is_alone: true,
-            ..Self::new(answer)
+            ..self
         }
     }
 
     /// Once more, in this way.
     pub(super) fn again(self, answer: Answer) -> Self {
         if !self.answer.is_like(answer) {
-            return Self::new(answer);
+            return Self::new(answer, self.judged);
         }
         Self {
             answer,
@@ -259,7 +266,7 @@ mod tests {
     };
 
     fn failing() -> Records {
-        Records::from([("part".to_owned(), Record::Failing(Failing::new(ANSWER)))])
+        Records::from([("part".to_owned(), Record::Failing(Failing::new(ANSWER, 0)))])
     }
 
     #[tokio::test(start_paused = true)]
@@ -319,7 +326,7 @@ mod tests {
             status: 429,
             name: "throttled",
         };
-        let mut failing = Failing::new(ANSWER);
+        let mut failing = Failing::new(ANSWER, 0);
         for _ in 0..10 {
             failing = failing.again(ANSWER).again(other);
         }

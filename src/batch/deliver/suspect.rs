@@ -6,11 +6,15 @@
 //! that AMP took, is given up: a fault that ended between one refusal and the empty write would look the same. A rate
 //! never ends so: it refuses anything but an empty write, and fewer samples fit in sooner.
 //!
+//! Something in between may refuse whatever is not empty. So nothing is given up for [`ALONE`] unless AMP has judged another write
+//! since the payload was opened.
+//!
 //! A fault that stays would cost each batch its own minute. So for an hour it is remembered that halving helped, and which series were
 //! given up: the next batch is halved at once, and such a series given up as soon as it is refused alone.
 
 use std::collections::HashMap;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +35,8 @@ use crate::batch::written::Written;
 const CANARY_LIFE: Duration = Duration::from_secs(5);
 /// How long is remembered what helped.
 const MEMORY: Duration = Duration::from_secs(3600);
+/// For so long nothing is given up while AMP judges no other write, not even a part of the same batch.
+const ALONE: Duration = Duration::from_secs(600);
 /// So many series that were given up are remembered.
 const MOST_SERIES: usize = 1024;
 
@@ -38,6 +44,8 @@ const MOST_SERIES: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
     canary: Canary,
+    /// Payloads that hold anything and that AMP stored or refused for good.
+    judged: AtomicU64,
     known: Mutex<Known>,
 }
 
@@ -52,6 +60,11 @@ struct Known {
 // === impl Suspects ===
 
 impl Suspects {
+    /// AMP stored something, or refused it for good.
+    pub(super) fn judged(&self) {
+        self.judged.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn helped(&self, answer: Answer) -> bool {
         let [rate, other] = self.lock().helped;
         let helped = if answer.is_rate() { rate } else { other };
@@ -111,12 +124,20 @@ impl Delivery {
             let record = failing.map(Record::Failing);
             return Brought::again(payload.into_key(), verdict, record, spent);
         };
-        let failing = failing.map_or_else(|| Failing::new(answer), |failing| failing.again(answer));
+        let judged = self.suspects.judged.load(Ordering::Relaxed);
+        let failing = failing.map_or_else(
+            || Failing::new(answer, judged),
+            |failing| failing.again(answer),
+        );
         let inherited = suspicion.filter(|suspicion| suspicion.answer.is_like(answer));
-        let is_earned = failing.is_suspect() || inherited.is_some_and(|whole| whole.is_earned);
-        let suspicion = Suspicion { answer, is_earned };
+        let suspicion = Suspicion {
+            answer,
+            is_earned: failing.is_suspect() || inherited.is_some_and(|whole| whole.is_earned),
+            since: inherited.map_or(failing.since, |whole| whole.since),
+            judged: inherited.map_or(failing.judged, |whole| whole.judged),
+        };
         let lately = Instant::now().checked_sub(CANARY_LIFE);
-        let is_suspect = is_earned || self.suspects.helped(answer);
+        let is_suspect = suspicion.is_earned || self.suspects.helped(answer);
         if inherited.is_some() || is_suspect && self.takes_others(lately, this).await {
             return self
                 .halve(payload, verdict, suspicion, failing, spent, this)
@@ -147,7 +168,7 @@ impl Delivery {
                 self.suspects.learn(answer, whole.is_begun());
                 if answer.is_rate() && !whole.is_begun() {
                     // Not even the smallest part passed: nothing is won by sending small ones.
-                    let record = Some(Record::Failing(Failing::new(answer)));
+                    let record = Some(Record::Failing(Failing::new(answer, failing.judged)));
                     return Brought::again(key, verdict, record, whole.spent);
                 }
                 whole
@@ -156,12 +177,14 @@ impl Delivery {
                 if !answer.is_rate() && self.takes_others(Some(refused_at), this).await =>
             {
                 let is_known = self.suspects.was_given_up(&single);
-                if is_known || failing.is_alone() {
+                let passes = self.suspects.judged.load(Ordering::Relaxed) > suspicion.judged
+                    || suspicion.since.elapsed() >= ALONE;
+                if is_known || passes && failing.is_alone() {
                     self.suspects.give_up(&single);
                     return self.give_up(payload, &verdict, single, spent);
                 }
-                let failing = if suspicion.is_earned {
-                    Failing::alone(answer)
+                let failing = if suspicion.is_earned && passes {
+                    failing.alone()
                 } else {
                     failing
                 };
@@ -169,7 +192,7 @@ impl Delivery {
                 Brought::again(payload.into_key(), verdict, record, spent)
             }
             Ok(Opened::Single(_)) => {
-                let record = Some(Record::Failing(Failing::new(answer)));
+                let record = Some(Record::Failing(Failing::new(answer, failing.judged)));
                 Brought::again(payload.into_key(), verdict, record, spent)
             }
             // There is no room for the halves just now.
