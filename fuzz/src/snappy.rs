@@ -1,6 +1,6 @@
 //! A body is called malformed only where snap or prost cannot take it, and no more is unpacked than is allowed.
 
-use amp_sidecar::batch::inspect::{self, Inspected, Inspector, Malformed, Version};
+use amp_sidecar::batch::inspect::{self, Contents, Inspected, Inspector, Malformed, Version};
 
 use super::decoded;
 
@@ -36,6 +36,16 @@ pub fn holds(input: &[u8]) {
         Ok(Inspected::Counted(contents)) => {
             assert!(declared.is_some_and(|declared| declared <= cap));
             assert_eq!(counted, Some(Some(*contents)));
+        }
+        // An empty batch in one version, and in the other one that holds something.
+        Ok(Inspected::OtherVersion) => {
+            assert_eq!(counted, Some(Some(Contents::default())));
+            let message = message.as_ref().unwrap();
+            let other = match version {
+                Version::V1 => Version::V2,
+                Version::V2 => Version::V1,
+            };
+            assert!(decoded::contents(message, other).is_some_and(|held| held.series > 0));
         }
         // Sound as far as its size goes; what is in it nobody has looked at.
         Ok(Inspected::TooLarge { declared: said }) => {

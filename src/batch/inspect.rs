@@ -1,8 +1,8 @@
 //! Opens a batch as far as is needed to say what it holds.
 //!
 //! In: the snappy block as the sender sent it, and the version of the schema that its Content-Type names.
-//! Out: how many series, samples, histograms, exemplars and metadata it holds, or what makes it
-//! [`Malformed`]. The body itself goes on unchanged, so nothing here is on the way of a single byte of it.
+//! Out: how many series, samples, histograms, exemplars and metadata it holds, that it is of the other version,
+//! or what makes it [`Malformed`]. The body itself goes on unchanged, so nothing here is on the way of a single byte of it.
 //!
 //! Invariant: a body is called malformed only if no decoder can take it. Exactly what prost accepts of
 //! either schema is accepted here and counted alike, unknown fields, groups and odd varints included; that
@@ -60,6 +60,8 @@ pub struct Contents {
 pub enum Inspected {
     /// The batch was counted.
     Counted(Contents),
+    /// The body is provably of the other version than its Content-Type says.
+    OtherVersion,
     /// The batch may be sound, but is larger than we are willing to unpack.
     TooLarge {
         /// The unpacked size that it declares.
@@ -129,7 +131,12 @@ impl Inspector {
             .decompress(body, &mut self.buffer)
             .map_err(Malformed::Snappy)?;
         let message = self.buffer.get(..size).unwrap_or_default();
-        count(message, version).map(Inspected::Counted)
+        let contents = count(message, version)?;
+        // Only what seems to hold nothing is looked at twice.
+        if contents == Contents::default() && is_of_other(message, version) {
+            return Ok(Inspected::OtherVersion);
+        }
+        Ok(Inspected::Counted(contents))
     }
 }
 
@@ -181,6 +188,24 @@ fn declared_size(body: &[u8], max_unpacked: usize) -> Result<Declared, Malformed
     } else {
         Declared::Within(size)
     })
+}
+
+/// Whether a message that holds nothing in this version holds series in the other one. The versions share no field: what is one's
+/// batch is an empty one of the other's, and a receiver that goes by the type alone says 2xx to it.
+fn is_of_other(message: &[u8], version: Version) -> bool {
+    let (other, theirs, ours): (_, &[u32], &[u32]) = match version {
+        Version::V1 => (Version::V2, &[4, 5], &[1, 3]),
+        Version::V2 => (Version::V1, &[1, 3], &[4, 5]),
+    };
+    let mut has_theirs = false;
+    let mut fields = Reader::new(message);
+    while let Ok(Some(field)) = fields.field() {
+        if ours.contains(&field.key.number) {
+            return false;
+        }
+        has_theirs |= theirs.contains(&field.key.number);
+    }
+    has_theirs && count(message, other).is_ok_and(|contents| contents.series > 0)
 }
 
 /// Counts what an unpacked message holds.

@@ -288,6 +288,17 @@ impl Pipeline {
         match inspected.map_err(Verdict::Malformed)? {
             inspect::Inspected::Counted(contents) => Ok(contents),
             inspect::Inspected::TooLarge { .. } => Ok(Contents::default()),
+            inspect::Inspected::OtherVersion => {
+                let (said, is) = match version {
+                    Version::V1 => ("1.0", "2.0"),
+                    Version::V2 => ("2.0", "1.0"),
+                };
+                Err(Verdict::UnsupportedMedia {
+                    what: format!(
+                        "Content-Type says remote write {said}, the body is remote write {is}"
+                    ),
+                })
+            }
         }
     }
 
