@@ -9,6 +9,7 @@
 //! signed cannot leave. Nothing is queued: the sender waits for AMP's own word, and 2xx is said only once AMP said it.
 
 pub mod admission;
+pub mod convert;
 pub mod deliver;
 pub mod forward;
 pub mod frames;

@@ -1,0 +1,302 @@
+//! Writes a batch of remote write 2.0 as one of 1.0, for a receiver that takes nothing else.
+//!
+//! In: an unpacked `io.prometheus.write.v2.Request`. Out: the `prometheus.WriteRequest` that says the same: samples, native
+//! histograms of both kinds with custom buckets, exemplars, and metadata ([`family`]). Dropped is what 1.0 has no field for:
+//! created and start timestamps, and fields of a later schema. Labels keep their order, and series, samples and histograms theirs.
+//!
+//! Invariants: what [`inspect::count`] takes is converted, unless a reference is bad or the result is over the limit; and the same
+//! message always gives the same bytes, so that a retried batch is known by its hash.
+//!
+//! In 1.0 each series repeats its strings, and a few kilobytes that refer to one large symbol make gigabytes. So the
+//! result is measured before a byte of it is written: over the limit nothing is allocated, below it what is needed and no more.
+//! Besides that it takes eight bytes a symbol, and a reference to each family's metadata.
+//!
+//! Values go from wire to wire as they came. prost's types were rejected, since they allocate for each label.
+
+mod family;
+mod sink;
+mod symbols;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use super::inspect::{self, Contents, Malformed, Version};
+use super::wire::{Field, Reader};
+use family::Family;
+use sink::{Length, Sink};
+use symbols::Symbols;
+
+/// A batch as remote write 1.0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Converted {
+    /// The `prometheus.WriteRequest`, unpacked.
+    pub message: Vec<u8>,
+    /// What it holds, counted as 1.0. Series, samples, histograms and exemplars are those of the 2.0 message.
+    pub contents: Contents,
+}
+
+/// Why a batch cannot be written as 1.0.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConvertError {
+    /// No decoder can take the batch.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// A series refers to a symbol that is not there.
+    #[error("series {series} refers to symbol {reference}, and the batch has {symbols} symbols")]
+    Reference {
+        /// Which series of the batch, counted from 0.
+        series: usize,
+        /// The reference.
+        reference: u32,
+        /// How many symbols there are.
+        symbols: usize,
+    },
+    /// Labels are pairs of references, and one of them is not there.
+    #[error("series {series} has {references} label references, which make no pairs")]
+    OddReferences {
+        /// Which series of the batch, counted from 0.
+        series: usize,
+        /// How many references there are, of the series or of one of its exemplars.
+        references: usize,
+    },
+    /// As 1.0 it is larger than the caller has room for.
+    #[error("as remote write 1.0 the batch has {length} bytes, over the limit of {limit}")]
+    TooLarge {
+        /// What it takes, unpacked.
+        length: usize,
+        /// The most that it may take.
+        limit: usize,
+    },
+}
+
+/// Writes an unpacked 2.0 message as a 1.0 message of at most `limit` bytes.
+///
+/// # Errors
+/// [`ConvertError`]: the message is malformed, refers to symbols that it does not hold, or is over the limit as 1.0.
+pub fn to_v1(message: &[u8], limit: usize) -> Result<Converted, ConvertError> {
+    let mut contents = inspect::count(message, Version::V2)?;
+    let batch = Batch::new(message)?;
+    let families = batch.families()?;
+    contents.metadata = families.len() as u64;
+    let mut length = Length::default();
+    batch.write(&families, &mut length)?;
+    if length.0 > limit {
+        let length = length.0;
+        return Err(ConvertError::TooLarge { length, limit });
+    }
+    let mut message = Vec::with_capacity(length.0);
+    batch.write(&families, &mut message)?;
+    Ok(Converted { message, contents })
+}
+
+/// How many bytes [`to_v1`] makes of a message, for those who reserve room before.
+///
+/// # Errors
+/// Those of [`to_v1`], but for the limit.
+pub fn v1_len(message: &[u8]) -> Result<usize, ConvertError> {
+    inspect::count(message, Version::V2)?;
+    let batch = Batch::new(message)?;
+    let mut length = Length::default();
+    batch.write(&batch.families()?, &mut length)?;
+    Ok(length.0)
+}
+
+/// A 2.0 message that was found sound.
+struct Batch<'a> {
+    message: &'a [u8],
+    symbols: Symbols<'a>,
+}
+
+/// Where a fault belongs.
+#[derive(Clone, Copy)]
+struct Series<'a> {
+    fields: Reader<'a>,
+    index: usize,
+}
+
+/// The fields of 2.0 that are read here, by their number.
+mod v2 {
+    pub(super) const SYMBOLS: u32 = 4;
+    pub(super) const SERIES: u32 = 5;
+    /// Of a series and of an exemplar.
+    pub(super) const LABELS: u32 = 1;
+    pub(super) const SAMPLES: u32 = 2;
+    pub(super) const HISTOGRAMS: u32 = 3;
+    pub(super) const EXEMPLARS: u32 = 4;
+    pub(super) const METADATA: u32 = 5;
+}
+
+/// The keys of 1.0 that are written here: a field's number, and that its value is delimited.
+mod v1 {
+    pub(super) const SERIES: u8 = 1 << 3 | 2;
+    pub(super) const METADATA: u8 = 3 << 3 | 2;
+    pub(super) const LABELS: u8 = 1 << 3 | 2;
+    pub(super) const SAMPLES: u8 = 2 << 3 | 2;
+    pub(super) const EXEMPLARS: u8 = 3 << 3 | 2;
+    pub(super) const HISTOGRAMS: u8 = 4 << 3 | 2;
+    pub(super) const NAME: u8 = 1 << 3 | 2;
+    pub(super) const VALUE: u8 = 2 << 3 | 2;
+}
+
+// === impl Converted ===
+
+impl Converted {
+    /// Packs the message with snappy.
+    ///
+    /// # Errors
+    /// Where it is longer than snappy can pack, 4 GiB.
+    pub fn pack(&self) -> Result<Bytes, snap::Error> {
+        let packed = snap::raw::Encoder::new().compress_vec(&self.message)?;
+        Ok(packed.into())
+    }
+}
+
+// === impl Batch ===
+
+impl<'a> Batch<'a> {
+    /// `message` must have been walked over and found sound.
+    fn new(message: &'a [u8]) -> Result<Self, ConvertError> {
+        let symbols = Symbols::of(message)?;
+        Ok(Self { message, symbols })
+    }
+
+    fn write(
+        &self,
+        families: &BTreeSet<Family<'a>>,
+        out: &mut impl Sink,
+    ) -> Result<(), ConvertError> {
+        self.each_series(|series| {
+            let mut length = Length::default();
+            self.write_series(series, &mut length)?;
+            out.delimited(v1::SERIES, length, |out| self.write_series(series, out))
+        })?;
+        for family in families {
+            let mut length = Length::default();
+            family.write(&mut length);
+            out.delimited(v1::METADATA, length, |out| {
+                family.write(out);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn each_series(
+        &self,
+        mut with: impl FnMut(Series<'a>) -> Result<(), ConvertError>,
+    ) -> Result<(), ConvertError> {
+        let mut index = 0;
+        each(Reader::new(self.message), |field| {
+            if field.key.number != v2::SERIES {
+                return Ok(());
+            }
+            let fields = field.value;
+            with(Series { fields, index })?;
+            index += 1;
+            Ok(())
+        })
+    }
+
+    fn write_series(&self, series: Series<'a>, out: &mut impl Sink) -> Result<(), ConvertError> {
+        self.write_labels(series.fields, series, out)?;
+        each(series.fields, |field| match field.key.number {
+            // Behind value and timestamp stands the start timestamp, which 1.0 does not have.
+            v2::SAMPLES => write_up_to(2, v1::SAMPLES, field.value, out),
+            // The same fields in both versions, up to the start timestamp.
+            v2::HISTOGRAMS => write_up_to(16, v1::HISTOGRAMS, field.value, out),
+            v2::EXEMPLARS => {
+                let exemplar = field.value;
+                let mut length = Length::default();
+                self.write_exemplar(exemplar, series, &mut length)?;
+                out.delimited(v1::EXEMPLARS, length, |out| {
+                    self.write_exemplar(exemplar, series, out)
+                })
+            }
+            _ => Ok(()),
+        })
+    }
+
+    fn write_exemplar(
+        &self,
+        exemplar: Reader<'a>,
+        of: Series<'a>,
+        out: &mut impl Sink,
+    ) -> Result<(), ConvertError> {
+        self.write_labels(exemplar, of, out)?;
+        each(exemplar, |field| {
+            // Value and timestamp have the same numbers in both versions.
+            if matches!(field.key.number, 2 | 3) {
+                out.put(field.raw);
+            }
+            Ok(())
+        })
+    }
+
+    fn write_labels(
+        &self,
+        holder: Reader<'a>,
+        of: Series<'a>,
+        out: &mut impl Sink,
+    ) -> Result<(), ConvertError> {
+        self.symbols.each_label(holder, of, |name, value| {
+            let mut length = Length::default();
+            write_label(name, value, &mut length);
+            out.delimited(v1::LABELS, length, |out| {
+                write_label(name, value, out);
+                Ok(())
+            })
+        })
+    }
+
+    fn families(&self) -> Result<BTreeSet<Family<'a>>, ConvertError> {
+        let mut families = BTreeSet::new();
+        self.each_series(|series| {
+            families.extend(self.family(series)?);
+            Ok(())
+        })?;
+        Ok(families)
+    }
+}
+
+fn write_label(name: &[u8], value: &[u8], out: &mut impl Sink) {
+    out.text(v1::NAME, name);
+    out.text(v1::VALUE, value);
+}
+
+/// The fields of a message up to the one of number `last`, as they came.
+fn write_up_to(
+    last: u32,
+    key: u8,
+    message: Reader<'_>,
+    out: &mut impl Sink,
+) -> Result<(), ConvertError> {
+    let copy = |out: &mut dyn FnMut(&[u8])| {
+        each(message, |field| {
+            if field.key.number <= last {
+                out(field.raw);
+            }
+            Ok(())
+        })
+    };
+    let mut length = Length::default();
+    copy(&mut |raw| length.put(raw))?;
+    out.delimited(key, length, |out| copy(&mut |raw| out.put(raw)))
+}
+
+fn each<'a>(
+    mut message: Reader<'a>,
+    mut with: impl FnMut(Field<'a>) -> Result<(), ConvertError>,
+) -> Result<(), ConvertError> {
+    while let Some(field) = message.field().map_err(Malformed::from)? {
+        with(field)?;
+    }
+    Ok(())
+}
+
+/// The schema's references and enumerations have 32 bits, and decoders drop the others.
+fn reference(from: &mut Reader<'_>) -> Result<u32, ConvertError> {
+    Ok(from.varint().map_err(Malformed::from)? as u32)
+}
