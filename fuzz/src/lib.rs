@@ -9,7 +9,9 @@
 //! AMP), or against the contract in words of its own; that nothing panics and nothing grows goes without saying.
 
 pub mod amp;
+mod as_v1;
 pub mod config;
+pub mod convert;
 pub mod decoded;
 pub mod entra;
 pub mod paths;
@@ -32,10 +34,11 @@ pub struct Target {
 }
 
 /// Every one of them.
-pub const ALL: [Target; 11] = [
+pub const ALL: [Target; 12] = [
     target("walk", walk::holds),
     target("snappy", snappy::holds),
     target("split", split::holds),
+    target("convert", convert::holds),
     target("sts", sts::holds),
     target("entra", entra::holds),
     target("reply", reply::holds),

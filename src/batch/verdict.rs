@@ -576,7 +576,7 @@ impl fmt::Display for Verdict {
             Self::UnsupportedMedia { what } => {
                 write!(
                     f,
-                    "{what}; expected Content-Encoding: snappy and Content-Type: application/x-protobuf"
+                    "{what}; expected Content-Encoding: snappy and Content-Type: application/x-protobuf, for remote write 2.0 with ;proto=io.prometheus.write.v2.Request"
                 )
             }
             Self::NotLetIn => f.write_str(

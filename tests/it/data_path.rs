@@ -238,3 +238,33 @@ async fn other_requests_hear_what_is_served_and_reach_nobody() {
     );
     assert_eq!(rig.world.journal(Target::Amp).total(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_the_other_version_is_not_said_to_be_stored() {
+    let rig = Rig::start().await;
+    let (one, two) = (bodies::v1("up", 10), bodies::v2("up", 10));
+    for (says, body, words) in [
+        (
+            V2,
+            &one.body,
+            "remote write 2.0, the body is remote write 1.0",
+        ),
+        (
+            V1,
+            &two.body,
+            "remote write 1.0, the body is remote write 2.0",
+        ),
+    ] {
+        let response = rig.post("/api/v1/write", says, body.clone()).await;
+        assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        let said = text(response).await;
+        assert!(said.contains(words), "{said}");
+    }
+    assert!(rig.world.journal(Target::Amp).requests().is_empty());
+
+    // Nobody looks into a body there.
+    let rig = Rig::start_in(WorldConfig::default(), &[("inspect", "off")]).await;
+    let response = rig.post("/api/v1/write", V2, one.body).await;
+    assert_ne!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(rig.world.journal(Target::Amp).requests().len(), 1);
+}

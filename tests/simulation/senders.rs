@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::plan::{BatchPlan, SenderPlan, Shape};
-use crate::watch::{HELD, LONGEST_READ, ROOM, Sent};
+use crate::watch::{ALONE, HELD, LONGEST_READ, ROOM, Sent};
 use crate::world::{World, address};
 
 /// What a sender makes of a try.
@@ -215,7 +215,10 @@ impl Sender {
         let held = world
             .watch()
             .heard(world.now(), batch.number, status, &said);
-        let most = HELD + world.plan.longest_pause * 6;
+        // Where nothing else is judged, not even a part of the same batch, the program is in no hurry.
+        let is_alone = batch.poisoned as usize >= batch.samples.len();
+        let alone = if is_alone { ALONE } else { Duration::ZERO };
+        let most = HELD + alone + world.plan.longest_pause * 6;
         if held > most * batch.poisoned {
             world.violated(format_args!(
                 "batch {} has been held for {held:?} for what is in it",

@@ -33,6 +33,8 @@ pub const ROOM: Duration = Duration::from_millis(850);
 pub const LONGEST_READ: Duration = Duration::from_secs(30);
 /// A batch is held so long, and six tries, for a series that never passes.
 pub const HELD: Duration = Duration::from_secs(90);
+/// So much longer where AMP judges nothing else, not even a part of the same batch.
+pub const ALONE: Duration = Duration::from_secs(600);
 /// What is in flight at the end may take so long.
 pub const GRACE: Duration = Duration::from_secs(30);
 

@@ -133,6 +133,11 @@ impl Brought {
         self.again.is_some()
     }
 
+    /// Why it has to be sent again.
+    pub(super) fn why_again(&self) -> Option<&Verdict> {
+        self.again.as_ref()
+    }
+
     /// Whether anything of it is settled.
     pub(super) fn is_begun(&self) -> bool {
         self.settled > 0

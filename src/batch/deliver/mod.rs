@@ -25,6 +25,7 @@ mod suspect;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +79,10 @@ struct Try<'a> {
     span: &'a Span,
     /// What the tries before brought its payloads to.
     known: Mutex<Records>,
+    /// How many payloads AMP had judged when it began.
+    judged: u64,
+    /// Answers so far that payloads may be the cause of.
+    refusals: AtomicU32,
     admitted: tokio::sync::Mutex<&'a mut Admitted>,
 }
 
@@ -137,6 +142,8 @@ impl Delivery {
             deadline: Instant::now() + self.upstream_timeout,
             span: &spent.span,
             known: Mutex::new(known),
+            judged: self.suspects.judged(),
+            refusals: AtomicU32::new(0),
             admitted: tokio::sync::Mutex::new(&mut admitted),
         };
         let brought = self.bring(payload, None, &this).await;
@@ -249,7 +256,7 @@ impl Delivery {
         };
         let contents = payload.contents;
         if !matches!(verdict, Verdict::Poison { .. }) {
-            self.suspects.judged();
+            self.suspects.count_judged();
         }
         let record = match &verdict {
             Verdict::Stored { .. } => {
@@ -297,7 +304,8 @@ impl Delivery {
         }
     }
 
-    /// Brings parts, several at once where none of them waits for another one. Once one has to be sent again, no other is begun.
+    /// Brings parts, several at once where none of them waits for another one. Once one has to be sent again, no other is begun,
+    /// unless that one may be at fault itself.
     async fn bring_all(
         &self,
         parts: Vec<Payload>,
@@ -313,9 +321,10 @@ impl Delivery {
         let mut waiting = parts.into_iter().peekable();
         let mut under_way = FuturesUnordered::new();
         loop {
-            while !whole.is_again()
-                && under_way.len() < at_once
-                && let Some(part) = waiting.next_if(|part| under_way.is_empty() || !part.waits)
+            while under_way.len() < at_once
+                && (!whole.is_again() || self.goes_on(whole, suspicion, this))
+                && let Some(part) =
+                    waiting.next_if(|part| !part.waits || under_way.is_empty() && !whole.is_again())
             {
                 under_way.push(self.bring(part, suspicion, this));
             }

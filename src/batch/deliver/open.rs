@@ -6,7 +6,7 @@
 use std::pin::pin;
 
 use crate::batch::Payload;
-use crate::batch::convert;
+use crate::batch::convert::{self, ConvertError};
 use crate::batch::deliver::progress::Opening;
 use crate::batch::deliver::{Delivery, Try};
 use crate::batch::inspect::{self, Version};
@@ -106,20 +106,29 @@ impl Delivery {
             };
             let parts = match opening {
                 Opening::AsV1 => {
-                    let converted = convert::to_v1(&message, largest_v1);
-                    let converted = converted.map_err(|error| Verdict::Refused {
-                        reason: RefusalReason::Invalid,
-                        said: error.to_string(),
-                        written: Written::default(),
-                    })?;
-                    let body = converted
-                        .pack()
-                        .map_err(|error| cannot(error.to_string()))?;
-                    let payload = Payload::new(Media::v1(), body, converted.contents);
-                    return Ok::<_, Verdict>(Opened::Parts(vec![Payload {
-                        is_converted: true,
-                        ..payload
-                    }]));
+                    match convert::to_v1(&message, largest_v1) {
+                        Ok(converted) => {
+                            let body = converted.pack();
+                            let body = body.map_err(|error| cannot(error.to_string()))?;
+                            let payload = Payload::new(Media::v1(), body, converted.contents);
+                            return Ok::<_, Verdict>(Opened::Parts(vec![Payload {
+                                is_converted: true,
+                                ..payload
+                            }]));
+                        }
+                        // Each half has room.
+                        Err(error @ ConvertError::TooLarge { .. }) => {
+                            let halves = split::halve(&message, version).map_err(of_split)?;
+                            halves.ok_or_else(|| cannot(error.to_string()))?
+                        }
+                        Err(error) => {
+                            return Err(Verdict::Refused {
+                                reason: RefusalReason::Invalid,
+                                said: error.to_string(),
+                                written: Written::default(),
+                            });
+                        }
+                    }
                 }
                 Opening::Cut(limits) => {
                     split::split(&message, version, limits).map_err(of_split)?

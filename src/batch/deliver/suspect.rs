@@ -35,6 +35,8 @@ use crate::batch::written::Written;
 const CANARY_LIFE: Duration = Duration::from_secs(5);
 /// How long is remembered what helped.
 const MEMORY: Duration = Duration::from_secs(3600);
+/// In one try no more refusals than these are asked for: all of a batch may be refused.
+const MOST_REFUSALS: u32 = 32;
 /// For so long nothing is given up while AMP judges no other write, not even a part of the same batch.
 const ALONE: Duration = Duration::from_secs(600);
 /// So many series that were given up are remembered.
@@ -61,8 +63,13 @@ struct Known {
 
 impl Suspects {
     /// AMP stored something, or refused it for good.
-    pub(super) fn judged(&self) {
+    pub(super) fn count_judged(&self) {
         self.judged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it did.
+    pub(super) fn judged(&self) -> u64 {
+        self.judged.load(Ordering::Relaxed)
     }
 
     fn helped(&self, answer: Answer) -> bool {
@@ -124,9 +131,9 @@ impl Delivery {
             let record = failing.map(Record::Failing);
             return Brought::again(payload.into_key(), verdict, record, spent);
         };
-        let judged = self.suspects.judged.load(Ordering::Relaxed);
+        this.refusals.fetch_add(1, Ordering::Relaxed);
         let failing = failing.map_or_else(
-            || Failing::new(answer, judged),
+            || Failing::new(answer, this.judged),
             |failing| failing.again(answer),
         );
         let inherited = suspicion.filter(|suspicion| suspicion.answer.is_like(answer));
@@ -145,6 +152,22 @@ impl Delivery {
         }
         let record = Some(Record::Failing(failing));
         Brought::again(payload.into_key(), verdict, record, spent)
+    }
+
+    /// Whether other parts are tried though one has to be sent again: it was refused in the way that the whole is halved for, so
+    /// the others may pass. Not for a rate, which another part would only meet too.
+    pub(super) fn goes_on(
+        &self,
+        whole: &Brought,
+        suspicion: Option<Suspicion>,
+        this: &Try<'_>,
+    ) -> bool {
+        let answer = whole.why_again().and_then(Answer::of);
+        let is_like = |suspicion: Suspicion| {
+            let is_like = |answer| suspicion.answer.is_like(answer);
+            !suspicion.answer.is_rate() && answer.is_some_and(is_like)
+        };
+        suspicion.is_some_and(is_like) && this.refusals.load(Ordering::Relaxed) < MOST_REFUSALS
     }
 
     async fn halve(
@@ -177,8 +200,8 @@ impl Delivery {
                 if !answer.is_rate() && self.takes_others(Some(refused_at), this).await =>
             {
                 let is_known = self.suspects.was_given_up(&single);
-                let passes = self.suspects.judged.load(Ordering::Relaxed) > suspicion.judged
-                    || suspicion.since.elapsed() >= ALONE;
+                let passes =
+                    self.suspects.judged() > suspicion.judged || suspicion.since.elapsed() >= ALONE;
                 if is_known || passes && failing.is_alone() {
                     self.suspects.give_up(&single);
                     return self.give_up(payload, &verdict, single, spent);

@@ -59,7 +59,7 @@ meanings! {
     "poison", Lost, "a series that is refused below 500 whenever it is sent, alone too, for over a minute, while AMP takes an empty write", "400";
     "malformed", Lost, "not snappy, not protobuf, absurd size", "400";
     "too_large", Lost, "over `--max-body-bytes`", "413";
-    "unsupported_media", Lost, "not `snappy`, or not `application/x-protobuf`", "415";
+    "unsupported_media", Lost, "not `snappy`, not `application/x-protobuf`, or of the other version than its `Content-Type` says", "415";
     "not_let_in", NotOurs, "no valid bearer token, where one is asked for; a 401 would make Prometheus drop the batch while tokens rotate", "503";
     "from_a_browser", NotOurs, "a page of another origin, or a browser that was led here by another name than those of `--allow-host`", "503";
     "ambiguous_path", NotOurs, "a path without a workspace where several are configured", "503";
