@@ -471,7 +471,7 @@ impl Verdict {
         };
         *response.status_mut() = status;
         if let Some(written) = self.written() {
-            let named = written.headers().iter();
+            let named = written.headers();
             let named = named.map(|(name, value)| (name.clone(), value.clone()));
             response.headers_mut().extend(named);
         }

@@ -279,8 +279,8 @@ mod tests {
             panic!("not settled")
         };
         assert_eq!(verdict.name(), "too_large_for_amp");
-        let all = verdict.written().map(Written::headers);
-        assert_eq!(all, Some(written(7).headers()));
+        let all = verdict.written().map(Written::numbers);
+        assert_eq!(all, Some(written(7).numbers()));
         assert_eq!(
             lost.iter()
                 .map(|(reason, contents)| (*reason, contents.samples))
@@ -293,7 +293,7 @@ mod tests {
         else {
             panic!("not settled")
         };
-        assert_eq!(verdict.written().unwrap().headers(), written(7).headers());
+        assert_eq!(verdict.written().unwrap().numbers(), written(7).numbers());
     }
 
     #[test]
