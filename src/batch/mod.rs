@@ -90,6 +90,8 @@ pub struct Payload {
     is_indivisible: bool,
     /// It follows parts that hold samples of its series.
     waits: bool,
+    /// A part of about its size has passed, so that a rate that refuses it has only to be waited for.
+    fits: bool,
 }
 
 // === impl Payload ===
@@ -106,6 +108,7 @@ impl Payload {
             is_converted: false,
             is_indivisible: false,
             waits: false,
+            fits: false,
         }
     }
 
@@ -276,6 +279,7 @@ impl Pipeline {
             is_converted: false,
             is_indivisible: false,
             waits: false,
+            fits: false,
         };
         Ok(Inspected { payload, admitted })
     }

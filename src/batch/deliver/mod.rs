@@ -323,9 +323,10 @@ impl Delivery {
         loop {
             while under_way.len() < at_once
                 && (!whole.is_again() || self.goes_on(whole, suspicion, this))
-                && let Some(part) =
+                && let Some(mut part) =
                     waiting.next_if(|part| !part.waits || under_way.is_empty() && !whole.is_again())
             {
+                part.fits = suspicion.is_some() && whole.is_begun();
                 under_way.push(self.bring(part, suspicion, this));
             }
             let Some(part) = under_way.next().await else {

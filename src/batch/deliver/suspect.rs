@@ -144,6 +144,10 @@ impl Delivery {
             judged: inherited.map_or(failing.judged, |whole| whole.judged),
         };
         let lately = Instant::now().checked_sub(CANARY_LIFE);
+        if answer.is_rate() && payload.fits && !failing.is_suspect() {
+            let record = Some(Record::Failing(failing));
+            return Brought::again(payload.into_key(), verdict, record, spent);
+        }
         let is_suspect = suspicion.is_earned || self.suspects.helped(answer);
         if inherited.is_some() || is_suspect && self.takes_others(lately, this).await {
             return self
