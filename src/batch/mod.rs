@@ -90,8 +90,6 @@ pub struct Payload {
     is_indivisible: bool,
     /// It follows parts that hold samples of its series.
     waits: bool,
-    /// A part of about its size has passed, so that a rate that refuses it has only to be waited for.
-    fits: bool,
 }
 
 // === impl Payload ===
@@ -108,7 +106,6 @@ impl Payload {
             is_converted: false,
             is_indivisible: false,
             waits: false,
-            fits: false,
         }
     }
 
@@ -279,7 +276,6 @@ impl Pipeline {
             is_converted: false,
             is_indivisible: false,
             waits: false,
-            fits: false,
         };
         Ok(Inspected { payload, admitted })
     }

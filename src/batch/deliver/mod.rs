@@ -25,7 +25,7 @@ mod suspect;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -83,6 +83,8 @@ struct Try<'a> {
     judged: u64,
     /// Answers so far that payloads may be the cause of.
     refusals: AtomicU32,
+    /// AMP has judged something in this try.
+    has_passed: AtomicBool,
     admitted: tokio::sync::Mutex<&'a mut Admitted>,
 }
 
@@ -144,6 +146,7 @@ impl Delivery {
             known: Mutex::new(known),
             judged: self.suspects.judged(),
             refusals: AtomicU32::new(0),
+            has_passed: AtomicBool::new(false),
             admitted: tokio::sync::Mutex::new(&mut admitted),
         };
         let brought = self.bring(payload, None, &this).await;
@@ -225,6 +228,7 @@ impl Delivery {
                 return self.open(payload, Opening::AsV1, spent, this).await;
             }
             if verdict.is_stored() || verdict.lost().is_some() {
+                this.has_passed.store(true, Ordering::Relaxed);
                 return self.settle(payload, verdict, spent);
             }
             self.again(payload, verdict, suspicion, failing, spent, this)
@@ -323,10 +327,9 @@ impl Delivery {
         loop {
             while under_way.len() < at_once
                 && (!whole.is_again() || self.goes_on(whole, suspicion, this))
-                && let Some(mut part) =
+                && let Some(part) =
                     waiting.next_if(|part| !part.waits || under_way.is_empty() && !whole.is_again())
             {
-                part.fits = suspicion.is_some() && whole.is_begun();
                 under_way.push(self.bring(part, suspicion, this));
             }
             let Some(part) = under_way.next().await else {

@@ -144,7 +144,8 @@ impl Delivery {
             judged: inherited.map_or(failing.judged, |whole| whole.judged),
         };
         let lately = Instant::now().checked_sub(CANARY_LIFE);
-        if answer.is_rate() && payload.fits && !failing.is_suspect() {
+        // What has passed in this try is all that the rate lets pass just now.
+        if answer.is_rate() && this.has_passed.load(Ordering::Relaxed) {
             let record = Some(Record::Failing(failing));
             return Brought::again(payload.into_key(), verdict, record, spent);
         }
