@@ -53,6 +53,9 @@ use receive::Received;
 use spent::{Spent, timed};
 use verdict::{Answer, Verdict};
 
+/// A message that holds nothing, as a snappy block.
+pub(crate) const EMPTY: &[u8] = &[0];
+
 /// What an inspector may take without asking for room.
 const UNASKED: usize = 1 << 20;
 
@@ -133,7 +136,7 @@ impl Payload {
     /// A batch that holds nothing: an empty message, packed.
     #[must_use]
     pub fn empty() -> Self {
-        Self::new(Media::v1(), Bytes::from_static(&[0]), Contents::default())
+        Self::new(Media::v1(), Bytes::from_static(EMPTY), Contents::default())
     }
 }
 

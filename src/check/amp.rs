@@ -18,8 +18,8 @@ use super::mistakes::{
 };
 use super::reach;
 use super::step::Outcome;
-use crate::batch::Pipeline;
 use crate::batch::verdict::Verdict;
+use crate::batch::{EMPTY, Pipeline};
 use crate::clock::Clock;
 use crate::config::{RoleSession, Workspace};
 use crate::connections::TransportFault;
@@ -29,9 +29,6 @@ use crate::faults::{BATCHES, CREDENTIALS, Journal, Told, Watch};
 use crate::setup::policy::Account;
 use crate::telemetry::Meters;
 use crate::workspace::Way;
-
-/// Nothing, as a snappy block.
-const EMPTY: &[u8] = &[0];
 
 /// The session at hand, whenever one is asked for.
 struct AtHand(Obtained);

@@ -4,7 +4,7 @@
 //! how far it came, and the records for the next try. A refusal of one part is the answer once all are settled: the sender is
 //! told that not all of the batch was stored. A part that has to be sent again makes the batch come again.
 
-use crate::batch::deliver::progress::{Record, Records};
+use crate::batch::deliver::progress::{Failing, Record, Records};
 use crate::batch::inspect::Contents;
 use crate::batch::spent::Spent;
 use crate::batch::verdict::Verdict;
@@ -74,6 +74,11 @@ impl Brought {
             parts: 1,
             spent,
         }
+    }
+
+    /// It has to be sent again, and this is how it was refused so far.
+    pub(super) fn failing(hash: String, verdict: Verdict, failing: Failing, spent: Spent) -> Self {
+        Self::again(hash, verdict, Some(Record::Failing(failing)), spent)
     }
 
     /// Others went in its place, so many that had to be started; nothing of them is known yet.

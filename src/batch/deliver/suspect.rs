@@ -146,8 +146,7 @@ impl Delivery {
         let lately = Instant::now().checked_sub(CANARY_LIFE);
         // What has passed in this try is all that the rate lets pass just now.
         if answer.is_rate() && this.has_passed.load(Ordering::Relaxed) {
-            let record = Some(Record::Failing(failing));
-            return Brought::again(payload.into_key(), verdict, record, spent);
+            return Brought::failing(payload.into_key(), verdict, failing, spent);
         }
         let is_suspect = suspicion.is_earned || self.suspects.helped(answer);
         if inherited.is_some() || is_suspect && self.takes_others(lately, this).await {
@@ -155,8 +154,7 @@ impl Delivery {
                 .halve(payload, verdict, suspicion, failing, spent, this)
                 .await;
         }
-        let record = Some(Record::Failing(failing));
-        Brought::again(payload.into_key(), verdict, record, spent)
+        Brought::failing(payload.into_key(), verdict, failing, spent)
     }
 
     /// Whether other parts are tried though one has to be sent again: it was refused in the way that the whole is halved for, so
@@ -196,8 +194,8 @@ impl Delivery {
                 self.suspects.learn(answer, whole.is_begun());
                 if answer.is_rate() && !whole.is_begun() {
                     // Not even the smallest part passed: nothing is won by sending small ones.
-                    let record = Some(Record::Failing(Failing::new(answer, failing.judged)));
-                    return Brought::again(key, verdict, record, whole.spent);
+                    let failing = Failing::new(answer, failing.judged);
+                    return Brought::failing(key, verdict, failing, whole.spent);
                 }
                 whole
             }
@@ -216,18 +214,14 @@ impl Delivery {
                 } else {
                     failing
                 };
-                let record = Some(Record::Failing(failing));
-                Brought::again(payload.into_key(), verdict, record, spent)
+                Brought::failing(payload.into_key(), verdict, failing, spent)
             }
             Ok(Opened::Single(_)) => {
-                let record = Some(Record::Failing(Failing::new(answer, failing.judged)));
-                Brought::again(payload.into_key(), verdict, record, spent)
+                let failing = Failing::new(answer, failing.judged);
+                Brought::failing(payload.into_key(), verdict, failing, spent)
             }
             // There is no room for the halves just now.
-            Err(_) => {
-                let record = Some(Record::Failing(failing));
-                Brought::again(payload.into_key(), verdict, record, spent)
-            }
+            Err(_) => Brought::failing(payload.into_key(), verdict, failing, spent),
         }
     }
 
