@@ -4,12 +4,13 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
+use amp_sidecar::app::sandbox;
 use amp_sidecar::app::{App, Stage, StartError};
 use amp_sidecar::check;
 use amp_sidecar::cli::{self, pages};
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{self, Config, Fault, Log, LogFormat, Rejected, Surroundings};
-use amp_sidecar::{sandbox, setup};
+use amp_sidecar::setup;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tracing_subscriber::filter::{LevelFilter, Targets};

@@ -5,27 +5,23 @@
 //! workspace can neither starve another nor move its clock. It lives for as long as a route or a request holds it, and
 //! its renewals end with it.
 
-use std::fmt;
 use std::sync::Arc;
 
-use hyper::Uri;
-use rustls::pki_types::CertificateDer;
 use tokio::task::JoinHandle;
 
 use crate::batch::Pipeline;
 use crate::clock::Clock;
-use crate::config::{Config, Identity, Network, Workspace};
-use crate::credentials::call::{Caller, ClientError};
-use crate::credentials::chain::Links;
-use crate::credentials::token::Glance;
+use crate::config::{Config, Workspace};
+use crate::credentials::identity_trail::Links;
+use crate::credentials::token::{Disk, TokenFiles};
 use crate::credentials::{Cache, Exchange, cache};
-use crate::dial::{Dial, Dialer};
-use crate::faults::{BATCHES, CREDENTIALS, Watch};
+use crate::net::client::ClientError;
+use crate::net::transport::{NetworkTransport, Transport};
 use crate::query::Queries;
 use crate::sigv4::SigningError;
-use crate::status::Flow;
+use crate::telemetry::history::Flow;
+use crate::telemetry::incidents::{BATCHES, CREDENTIALS, Watch};
 use crate::telemetry::{Meters, Observed, Telemetry};
-use crate::tls::Trust;
 
 /// A workspace that takes batches, and queries where they are allowed.
 #[derive(Debug)]
@@ -46,39 +42,12 @@ pub struct Running {
 }
 
 /// What a workspace reaches outside of the process.
-pub trait Outside: fmt::Debug + Send + Sync {
-    /// What dials the endpoint of this URL; `None` where that has no host.
-    fn dialer(&self, url: &Uri) -> Option<Box<dyn Dial>>;
-
-    /// What calls STS and Entra.
-    ///
-    /// # Errors
-    /// Where the client cannot be built.
-    fn caller(&self) -> Result<Caller, ClientError>;
-
-    /// Where the token is read.
-    fn token_file(&self, identity: &Identity) -> Box<dyn Glance>;
-
-    /// Trusts these certificates beside the built-in ones from now on, for new connections.
-    ///
-    /// # Errors
-    /// Where one of them cannot be trusted; nothing is changed then.
-    fn replace_roots(&self, roots: &[CertificateDer<'static>]) -> Result<(), rustls::Error>;
-
-    /// The same for another configuration.
-    ///
-    /// # Errors
-    /// Where a certificate of its bundle cannot be trusted.
-    fn anew(&self, config: &Config) -> Result<Box<dyn Outside>, rustls::Error>;
-}
-
-/// How every endpoint is really reached.
-#[derive(Debug)]
-pub struct Way {
-    /// What is trusted.
-    pub trust: Trust,
-    /// Through which proxy, if any.
-    pub network: Network,
+#[derive(Debug, Clone)]
+pub struct Externals {
+    /// The network.
+    pub transport: Arc<dyn Transport>,
+    /// The files of tokens.
+    pub token_files: Arc<dyn TokenFiles>,
 }
 
 /// Why a workspace could not be served; a checked configuration leaves no reason but a fault of the system.
@@ -92,40 +61,29 @@ pub enum WorkspaceError {
     Address(#[from] SigningError),
 }
 
-// === impl Way ===
+// === impl Externals ===
 
-impl Way {
-    /// As the configuration wants it.
+impl Externals {
+    /// The network as the configuration wants it, and this machine's disks.
     ///
     /// # Errors
     /// Where a certificate of its bundle cannot be trusted.
     pub fn new(config: &Config) -> Result<Self, rustls::Error> {
         Ok(Self {
-            trust: Trust::new(&config.extra_roots)?,
-            network: config.network.clone(),
+            transport: Arc::new(NetworkTransport::new(config)?),
+            token_files: Arc::new(Disk),
         })
     }
-}
 
-impl Outside for Way {
-    fn dialer(&self, url: &Uri) -> Option<Box<dyn Dial>> {
-        Some(Box::new(Dialer::new(url, &self.network, &self.trust)?))
-    }
-
-    fn caller(&self) -> Result<Caller, ClientError> {
-        Caller::new(&self.trust, &self.network)
-    }
-
-    fn token_file(&self, identity: &Identity) -> Box<dyn Glance> {
-        Box::new(identity.token_file.clone())
-    }
-
-    fn replace_roots(&self, roots: &[CertificateDer<'static>]) -> Result<(), rustls::Error> {
-        self.trust.replace(roots)
-    }
-
-    fn anew(&self, config: &Config) -> Result<Box<dyn Outside>, rustls::Error> {
-        Ok(Box::new(Self::new(config)?))
+    /// The same for another configuration.
+    ///
+    /// # Errors
+    /// Where a certificate of its bundle cannot be trusted.
+    pub fn rebuild(&self, config: &Config) -> Result<Self, rustls::Error> {
+        Ok(Self {
+            transport: self.transport.rebuild(config)?,
+            token_files: Arc::clone(&self.token_files),
+        })
     }
 }
 
@@ -138,13 +96,16 @@ impl Running {
     /// [`WorkspaceError`]; trouble with STS, the token or DNS is none.
     pub fn start(
         config: &Workspace,
-        way: &dyn Outside,
+        externals: &Externals,
         clock: &Clock,
         telemetry: &Telemetry,
     ) -> Result<Self, WorkspaceError> {
         let clock = clock.apart();
         let meters = Arc::new(telemetry.meters(&config.name));
-        let (caller, file) = (way.caller()?, way.token_file(&config.identity));
+        let (caller, file) = (
+            externals.transport.client()?,
+            externals.token_files.open(&config.identity.token_file),
+        );
         let source = Exchange::new(&config.identity, file, &caller, &clock, &meters);
         let links = source.links();
         let watch = |subject| Watch::over(subject, Some(&config.name), telemetry.faults(), &clock);
@@ -156,7 +117,7 @@ impl Running {
         );
         let pipeline = Pipeline::new(
             config,
-            way,
+            &*externals.transport,
             credentials.clone(),
             clock.clone(),
             Arc::clone(&meters),
@@ -167,7 +128,7 @@ impl Running {
             Queries::new(
                 config,
                 reading,
-                way,
+                &*externals.transport,
                 credentials,
                 clock,
                 Arc::clone(&meters),

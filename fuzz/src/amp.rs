@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::mem::ManuallyDrop;
 
-use amp_sidecar::batch::inspect;
+use amp_sidecar::remote_write::inspect;
 use prost::Message;
 use remote_write_proto::v1;
 

@@ -1,7 +1,7 @@
 //! A batch of 2.0 written as 1.0 says what prost's types say, within its limit, or names what cannot be written.
 
-use amp_sidecar::batch::convert::{self, ConvertError};
-use amp_sidecar::batch::inspect::{self, Version};
+use amp_sidecar::remote_write::convert::{self, ConvertError};
+use amp_sidecar::remote_write::inspect::{self, Version};
 use prost::Message;
 use remote_write_proto::as_bytes::{v1, v2};
 

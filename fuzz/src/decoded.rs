@@ -2,7 +2,7 @@
 //!
 //! Strings are taken as bytes, since the wire format does not care whether they are UTF-8.
 
-use amp_sidecar::batch::inspect::{Contents, Version};
+use amp_sidecar::remote_write::inspect::{Contents, Version};
 use prost::Message;
 use remote_write_proto::as_bytes::{v1, v2};
 

@@ -5,9 +5,9 @@ use std::cell::OnceCell;
 
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config;
-use amp_sidecar::credentials::call::Answer;
 use amp_sidecar::credentials::entra::Entra;
 use amp_sidecar::credentials::token::Token;
+use amp_sidecar::net::client::Answer;
 use hyper::StatusCode;
 
 use super::sts::{TOKEN, caller};

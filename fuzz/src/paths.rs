@@ -2,7 +2,7 @@
 
 use amp_sidecar::query::Unanswered;
 use amp_sidecar::query::api::Api;
-use amp_sidecar::query::ask::{self, Unread};
+use amp_sidecar::query::request::{self, Unread};
 use amp_sidecar::router::Wanted;
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -44,7 +44,7 @@ pub fn holds(input: &[u8]) {
     }
     let query = uri.query().unwrap_or_default().to_owned();
     let request = Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
-    match at_once(ask::read(api.unwrap_or(Api::Query), request)) {
+    match at_once(request::read(api.unwrap_or(Api::Query), request)) {
         Ok(asked) => {
             assert_eq!(pairs(&asked.query), pairs(&query));
             assert!(asked.query.len() <= LONGEST);

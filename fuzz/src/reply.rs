@@ -6,8 +6,8 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use amp_sidecar::batch::reply::{Reply, ReplyClass};
-use amp_sidecar::batch::verdict::{Answer, Verdict};
+use amp_sidecar::outcome::amp_response::{Reply, ReplyClass};
+use amp_sidecar::outcome::verdict::{Answer, Verdict};
 use http_body_util::BodyExt;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, StatusCode};

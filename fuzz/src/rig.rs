@@ -12,13 +12,13 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use amp_sidecar::app::reload::Reloader;
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Config, Surroundings};
-use amp_sidecar::listener;
-use amp_sidecar::reload::Reloader;
+use amp_sidecar::inbound::listener;
 use amp_sidecar::router::Router;
 use amp_sidecar::telemetry::Telemetry;
-use amp_sidecar::workspace::Way;
+use amp_sidecar::workspace::Externals;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -122,10 +122,10 @@ async fn start(upstream: Arc<Upstream>, token: i32) -> Arc<Router> {
         }
     });
     let config = config(&place, token);
-    let way = Box::new(Way::new(&config).unwrap());
+    let externals = Externals::new(&config).unwrap();
     let (door, telemetry) = (Arc::default(), Arc::new(Telemetry::new()));
     let address = config.listen;
-    let reloader = Reloader::start(config, address, way, door, Clock::system(), telemetry).unwrap();
+    let reloader = Reloader::start(config, address, externals, door, Clock::system(), telemetry).unwrap();
     let router = Arc::clone(reloader.router());
     while router.routes().workspaces()[0].missing().is_some() {
         tokio::time::sleep(Duration::from_millis(5)).await;

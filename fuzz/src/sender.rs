@@ -3,7 +3,7 @@
 
 use std::cell::OnceCell;
 
-use amp_sidecar::batch::inspect::{self, Version};
+use amp_sidecar::remote_write::inspect::{self, Version};
 
 use super::decoded;
 use super::rig::{Heard, Rig};

@@ -1,6 +1,8 @@
 //! A body is called malformed only where snap or prost cannot take it, and no more is unpacked than is allowed.
 
-use amp_sidecar::batch::inspect::{self, Contents, Inspected, Inspector, Malformed, Version};
+use amp_sidecar::remote_write::inspect::{
+    self, Contents, Inspected, Inspector, Malformed, Version,
+};
 
 use super::decoded;
 

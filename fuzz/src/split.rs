@@ -4,8 +4,8 @@
 //! whether a series was cut. A batch that is refused has a reason: a series that is too large alone, descriptions that
 //! would be repeated without end.
 
-use amp_sidecar::batch::inspect::{self, Version};
-use amp_sidecar::batch::split::{self, SplitError};
+use amp_sidecar::remote_write::inspect::{self, Version};
+use amp_sidecar::remote_write::split::{self, SplitError};
 use prost::Message;
 use remote_write_proto::as_bytes::{v1, v2};
 

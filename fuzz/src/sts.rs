@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Network, RoleSession};
-use amp_sidecar::credentials::call::{Answer, Caller};
 use amp_sidecar::credentials::sts::Sts;
-use amp_sidecar::tls;
+use amp_sidecar::net::client::{Answer, Caller};
+use amp_sidecar::net::tls;
 use hyper::StatusCode;
 
 use super::{is_fit_to_be_shown, withholds};

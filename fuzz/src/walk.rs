@@ -1,6 +1,6 @@
 //! The walk over a message counts what prost decodes, and refuses what prost refuses, in either version of the schema.
 
-use amp_sidecar::batch::inspect::{self, Version};
+use amp_sidecar::remote_write::inspect::{self, Version};
 
 use super::decoded;
 

@@ -5,11 +5,13 @@
 //! sender that writes here by mistake is told where, and keeps its samples ([`misdirected`]).
 
 mod page;
+pub mod status;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -23,15 +25,16 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::batch::verdict::{Answer, Verdict};
-use crate::browser::{Names, Purpose};
+use crate::admin::status::{Sight, Status};
 use crate::clock::Clock;
-use crate::head;
-use crate::listener::{Closed, Service};
-use crate::misdirected::{self, Strays};
-use crate::quote::quote;
-use crate::reload::Reloader;
-use crate::status::{Sight, Status};
+use crate::config::Config;
+use crate::http::browser::{Names, Purpose};
+use crate::http::head;
+use crate::inbound::listener::{Closed, Service};
+use crate::outcome::verdict::{Answer, Verdict};
+use crate::router::Router;
+use crate::router::misdirected::{self, Strays};
+use crate::sanitize::quote;
 use crate::telemetry::{Format, Telemetry};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -57,8 +60,10 @@ const HEADERS: [(HeaderName, &str); 6] = [
 /// Answers on the admin port.
 #[derive(Debug)]
 pub struct Admin {
-    /// What is served, and by which configuration.
-    pub reloader: Reloader,
+    /// What is served.
+    pub router: Arc<Router>,
+    /// By which configuration.
+    pub config: Arc<ArcSwap<Config>>,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
     /// By which names browsers may call.
@@ -147,10 +152,7 @@ impl Admin {
             Err(why) => Verdict::from(why),
             Ok(()) => Verdict::Misdirected {
                 asked: quote(&format!("{method} {path} on port {port}")),
-                right: self
-                    .reloader
-                    .router()
-                    .right_url(host.as_ref().map(Authority::host)),
+                right: self.router.right_url(host.as_ref().map(Authority::host)),
             },
         };
         let sender = Some((head, peer, port));
@@ -165,7 +167,7 @@ impl Admin {
             let words = "not ready: the sidecar is leaving\n".to_owned();
             return (StatusCode::SERVICE_UNAVAILABLE, words);
         }
-        let routes = self.reloader.router().routes();
+        let routes = self.router.routes();
         let lacking: Vec<(&str, String)> = routes
             .workspaces()
             .iter()
@@ -187,7 +189,7 @@ impl Admin {
 
     fn metrics(&self, format: Format) -> (StatusCode, &'static str, Bytes) {
         let leaving = *self.draining.borrow();
-        for running in self.reloader.router().routes().workspaces() {
+        for running in self.router.routes().workspaces() {
             running.observe(leaving);
         }
         match self.telemetry.encode(format) {
@@ -197,17 +199,15 @@ impl Admin {
     }
 
     fn status(&self) -> (StatusCode, &'static str, Bytes) {
-        let routes = self.reloader.router().routes();
-        let status = self.reloader.look(|config| {
-            Status::seen(&Sight {
-                telemetry: &self.telemetry,
-                workspaces: routes.workspaces(),
-                config,
-                leaving: *self.draining.borrow(),
-                started: self.started,
-                now: self.clock.now(),
-                strays: &self.strays.senders().recent(),
-            })
+        let routes = self.router.routes();
+        let status = Status::seen(&Sight {
+            telemetry: &self.telemetry,
+            workspaces: routes.workspaces(),
+            config: &self.config.load(),
+            leaving: *self.draining.borrow(),
+            started: self.started,
+            now: self.clock.now(),
+            strays: &self.strays.senders().recent(),
         });
         match serde_json::to_vec(&status) {
             Ok(json) => (StatusCode::OK, JSON, json.into()),

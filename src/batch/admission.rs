@@ -12,9 +12,9 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::batch::share::{Share, Shares};
-use crate::batch::verdict::Verdict;
-use crate::door::Client;
+use crate::batch::client_quota::{Share, Shares};
+use crate::inbound::server_auth::Client;
+use crate::outcome::verdict::Verdict;
 
 /// Longer would only make the sender's own shards wait.
 const LONGEST_WAIT: Duration = Duration::from_millis(800);

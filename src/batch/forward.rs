@@ -10,11 +10,11 @@ use hyper::body::Incoming;
 use hyper::{Response, Uri};
 use tokio::time::Instant;
 
-use crate::batch::reply::Reply;
-use crate::connections::{Beginning, Connection, Connections, Signed, TransportFault};
-use crate::dial::Dial;
+use crate::net::connect::Dial;
+use crate::net::pool::{Beginning, Connection, Connections, Signed, TransportFault};
+use crate::outcome::amp_response::Reply;
 use crate::telemetry::Meters;
-use crate::traces::Span;
+use crate::telemetry::traces::Span;
 
 /// Sends to one endpoint.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Forwarder {
     pub fn new(dialer: Box<dyn Dial>, url: Uri, meters: Arc<Meters>) -> Self {
         Self {
             url,
-            connections: Connections::new(dialer, Arc::clone(&meters)),
+            connections: Connections::new(dialer, Arc::clone(&meters) as _),
             meters,
         }
     }

@@ -9,52 +9,36 @@
 //! signed cannot leave. Nothing is queued: the sender waits for AMP's own word, and 2xx is said only once AMP said it.
 
 pub mod admission;
-pub mod convert;
+pub mod client_quota;
 pub mod deliver;
 pub mod forward;
-pub mod frames;
-pub mod inspect;
-pub mod media;
 pub mod receive;
-pub mod reply;
-pub mod share;
-pub mod sign;
-pub mod spent;
-pub mod split;
-pub mod verdict;
-pub mod wire;
-pub mod written;
 
-use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Request;
 use hyper::body::Body;
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::credentials::Cache;
-use crate::dial;
-use crate::faults::{Told, Watch};
+use crate::http::body::Frames;
+use crate::net::stream;
+use crate::net::transport::Transport;
+use crate::outcome::verdict::{Answer, Verdict};
+use crate::remote_write::content_type::{self, Media};
+use crate::remote_write::inspect::{self, Contents, Inspectors, Version};
+use crate::remote_write::payload::Payload;
 use crate::sigv4::SigningError;
 use crate::telemetry::Meters;
-use crate::workspace::Outside;
-
+use crate::telemetry::incidents::{Told, Watch};
+use crate::telemetry::timings::{Spent, timed};
 use admission::{Admission, Admitted};
-use deliver::Delivery;
-use frames::Frames;
-use inspect::{Contents, Inspectors, Version};
-use media::Media;
+use deliver::{Delivery, Prepared};
 use receive::Received;
-use spent::{Spent, timed};
-use verdict::{Answer, Verdict};
-
-/// A message that holds nothing, as a snappy block.
-pub(crate) const EMPTY: &[u8] = &[0];
 
 /// What an inspector may take without asking for room.
 const UNASKED: usize = 1 << 20;
@@ -71,75 +55,6 @@ pub struct Pipeline {
     inspects: bool,
 }
 
-/// A batch whose body is no nonsense.
-#[derive(Debug)]
-pub struct Inspected {
-    payload: Payload,
-    /// Held until the sender was answered.
-    admitted: Admitted,
-}
-
-/// What one request to AMP carries: a batch, or a part of one.
-#[derive(Debug)]
-pub struct Payload {
-    media: Media,
-    frames: Frames,
-    /// SHA-256 of the body, in lower-case hexadecimal.
-    payload_hash: String,
-    contents: Contents,
-    /// It is remote write 1.0 of what the sender sent as 2.0.
-    is_converted: bool,
-    /// It cannot be cut.
-    is_indivisible: bool,
-    /// It follows parts that hold samples of its series.
-    waits: bool,
-}
-
-// === impl Payload ===
-
-impl Payload {
-    /// A payload whose body nobody has hashed yet.
-    #[must_use]
-    pub fn new(media: Media, body: Bytes, contents: Contents) -> Self {
-        Self {
-            media,
-            payload_hash: hex::encode(Sha256::digest(&body)),
-            frames: Frames::new(vec![body]),
-            contents,
-            is_converted: false,
-            is_indivisible: false,
-            waits: false,
-        }
-    }
-
-    /// The size that the body declares to have unpacked.
-    fn unpacked_len(&self) -> Option<usize> {
-        snap::raw::decompress_len(self.frames.beginning()).ok()
-    }
-
-    /// What it is remembered by. What cannot be cut may have the very bytes of what was to be cut.
-    fn key(&self) -> Cow<'_, str> {
-        if self.is_indivisible {
-            Cow::Owned(format!("{}!", self.payload_hash))
-        } else {
-            Cow::Borrowed(&self.payload_hash)
-        }
-    }
-
-    fn into_key(self) -> String {
-        match self.key() {
-            Cow::Owned(key) => key,
-            Cow::Borrowed(_) => self.payload_hash,
-        }
-    }
-
-    /// A batch that holds nothing: an empty message, packed.
-    #[must_use]
-    pub fn empty() -> Self {
-        Self::new(Media::v1(), Bytes::from_static(EMPTY), Contents::default())
-    }
-}
-
 // === impl Pipeline ===
 
 impl Pipeline {
@@ -149,7 +64,7 @@ impl Pipeline {
     /// Where its URL cannot be signed for or dialled, which a checked configuration excludes.
     pub fn new(
         workspace: &Workspace,
-        way: &dyn Outside,
+        transport: &dyn Transport,
         credentials: Cache,
         clock: Clock,
         meters: Arc<Meters>,
@@ -161,7 +76,13 @@ impl Pipeline {
                 workspace.limits.client_share_percent,
             ),
             inspectors: Inspectors::default(),
-            delivery: Delivery::new(workspace, way, credentials, clock, Arc::clone(&meters))?,
+            delivery: Delivery::new(
+                workspace,
+                transport,
+                credentials,
+                clock,
+                Arc::clone(&meters),
+            )?,
             meters,
             faults,
             max_body_bytes: workspace.limits.max_body_bytes,
@@ -199,8 +120,8 @@ impl Pipeline {
         spent: &mut Spent,
     ) -> Result<(Media, Admitted, B), Verdict> {
         let (head, body) = request.into_parts();
-        let media = media::accept(&head)?;
-        let declared = media::declared_length(&head.headers);
+        let media = content_type::accept(&head)?;
+        let declared = content_type::declared_length(&head.headers);
         if declared.is_some_and(|declared| declared > self.max_body_bytes) {
             return Err(Verdict::TooLarge {
                 limit: self.max_body_bytes,
@@ -234,7 +155,7 @@ impl Pipeline {
 
     /// What a body of this length takes, with what of it waits encrypted; what is over all there is has to do without.
     fn room(&self, len: usize) -> usize {
-        len.saturating_add(dial::unsent(len))
+        len.saturating_add(stream::unsent(len))
             .min(self.admission.budget().max(len))
     }
 
@@ -243,7 +164,7 @@ impl Pipeline {
         received: Received,
         media: Media,
         spent: &mut Spent,
-    ) -> Result<Inspected, Verdict> {
+    ) -> Result<Prepared, Verdict> {
         let Received {
             frames,
             payload_hash,
@@ -280,7 +201,7 @@ impl Pipeline {
             is_indivisible: false,
             waits: false,
         };
-        Ok(Inspected { payload, admitted })
+        Ok(Prepared { payload, admitted })
     }
 
     /// What became of the batch, and where its time went that is in no span of its own.

@@ -12,8 +12,8 @@ use hyper::body::Body;
 use sha2::{Digest, Sha256};
 
 use crate::batch::admission::Admitted;
-use crate::batch::frames::Frames;
-use crate::batch::verdict::Verdict;
+use crate::http::body::Frames;
+use crate::outcome::verdict::Verdict;
 
 /// From head to last byte.
 const LONGEST_READ: Duration = Duration::from_secs(30);

@@ -12,23 +12,24 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
-use super::mistakes::{
+use super::reach;
+use super::step::Outcome;
+use crate::batch::Pipeline;
+use crate::clock::Clock;
+use crate::config::{RoleSession, Workspace};
+use crate::credentials::cache::{self, Failure, Source};
+use crate::credentials::sts::{Obtained, Pace};
+use crate::net::pool::TransportFault;
+use crate::net::transport::NetworkTransport;
+use crate::outcome::verdict::Verdict;
+use crate::remedies::{
     AMP_CREDENTIALS, AMP_REFUSAL, AMP_TROUBLE, CONNECTION_SILENT, REGION_WRONG, ROLE_PERMISSION,
     WORKSPACE_UNKNOWN,
 };
-use super::reach;
-use super::step::Outcome;
-use crate::batch::verdict::Verdict;
-use crate::batch::{EMPTY, Pipeline};
-use crate::clock::Clock;
-use crate::config::{RoleSession, Workspace};
-use crate::connections::TransportFault;
-use crate::credentials::cache::{self, Failure, Source};
-use crate::credentials::sts::{Obtained, Pace};
-use crate::faults::{BATCHES, CREDENTIALS, Journal, Told, Watch};
+use crate::remote_write::payload::EMPTY;
 use crate::setup::policy::Account;
 use crate::telemetry::Meters;
-use crate::workspace::Way;
+use crate::telemetry::incidents::{BATCHES, CREDENTIALS, Journal, Told, Watch};
 
 /// The session at hand, whenever one is asked for.
 struct AtHand(Obtained);
@@ -62,7 +63,7 @@ impl Failure for Infallible {
 /// Writes nothing, with a signature.
 pub(super) async fn empty_write(
     workspace: &Workspace,
-    way: &Way,
+    way: &NetworkTransport,
     session: Obtained,
     clock: &Clock,
     meters: Arc<Meters>,

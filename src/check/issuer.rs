@@ -9,11 +9,11 @@ use hyper::Uri;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::mistakes::{ISSUER_INTERNAL, ISSUER_LETTER, ISSUER_UNREACHABLE, KEY_UNKNOWN};
 use super::step::Outcome;
-use crate::credentials::call::Caller;
 use crate::credentials::claims::{Claims, quoted};
 use crate::credentials::token::Token;
+use crate::net::client::Caller;
+use crate::remedies::{ISSUER_INTERNAL, ISSUER_LETTER, ISSUER_UNREACHABLE, KEY_UNKNOWN};
 
 #[derive(Deserialize)]
 struct Discovery {

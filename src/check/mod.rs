@@ -9,7 +9,6 @@
 
 mod amp;
 mod issuer;
-pub mod mistakes;
 mod prometheus;
 pub(crate) mod reach;
 mod report;
@@ -29,8 +28,9 @@ pub use step::{Mend, Outcome, State, Step};
 use crate::clock::Clock;
 use crate::config::{Config, Workspace};
 use crate::credentials::Exchange;
+use crate::net::transport::{NetworkTransport, Transport};
+use crate::remedies;
 use crate::telemetry::Telemetry;
-use crate::workspace::{Outside, Way};
 
 /// Walks the way of every workspace, and looks at Prometheus' own file where one is named.
 pub async fn walk(config: &Config, clock: &Clock, prometheus: Option<&Path>) -> Report {
@@ -39,7 +39,7 @@ pub async fn walk(config: &Config, clock: &Clock, prometheus: Option<&Path>) -> 
     for outcome in settings::warnings(&config.warnings) {
         report.add("settings", outcome);
     }
-    match Way::new(config) {
+    match NetworkTransport::new(config) {
         Ok(way) => {
             for workspace in &config.workspaces {
                 let walk = Walk::through(workspace, &way, clock.apart()).await;
@@ -48,7 +48,7 @@ pub async fn walk(config: &Config, clock: &Clock, prometheus: Option<&Path>) -> 
         }
         Err(error) => report.add(
             "certificates",
-            Outcome::broken(format!("--ca-bundle: {error}")).mend(mistakes::SETTING),
+            Outcome::broken(format!("--ca-bundle: {error}")).mend(remedies::SETTING),
         ),
     }
     if let Some(tracing) = &config.tracing {
@@ -69,7 +69,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    async fn through(workspace: &'a Workspace, way: &Way, clock: Clock) -> Self {
+    async fn through(workspace: &'a Workspace, way: &NetworkTransport, clock: Clock) -> Self {
         let mut walk = Self {
             workspace,
             steps: Vec::new(),
@@ -81,16 +81,22 @@ impl<'a> Walk<'a> {
     }
 
     /// `None` where a step is broken that the next one needs.
-    async fn whole_way(&mut self, way: &Way, clock: &Clock) -> Option<()> {
+    async fn whole_way(&mut self, way: &NetworkTransport, clock: &Clock) -> Option<()> {
         let identity = &self.workspace.identity;
-        let caller = match way.caller() {
+        let caller = match way.client() {
             Ok(caller) => caller,
             Err(error) => {
                 return self.take(STS_ENDPOINT, (Outcome::broken(error.to_string()), None));
             }
         };
         let meters = Arc::new(Telemetry::new().meters(&self.workspace.name));
-        let exchange = Exchange::new(identity, way.token_file(identity), &caller, clock, &meters);
+        let exchange = Exchange::new(
+            identity,
+            Box::new(identity.token_file.clone()),
+            &caller,
+            clock,
+            &meters,
+        );
 
         let sts = self.take(
             STS_ENDPOINT,

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use hyper::Uri;
 
-use super::mistakes::{
-    PROMETHEUS_DIRECT, PROMETHEUS_ELSEWHERE, PROMETHEUS_FILE, PROMETHEUS_PATH, PROMETHEUS_QUEUE,
-    PROMETHEUS_SIGV4, PROMETHEUS_TIMEOUT,
-};
 use super::step::Outcome;
 use crate::config::yaml::{self, Node};
 use crate::config::{Config, Workspace, duration};
+use crate::remedies::{
+    PROMETHEUS_DIRECT, PROMETHEUS_ELSEWHERE, PROMETHEUS_FILE, PROMETHEUS_PATH, PROMETHEUS_QUEUE,
+    PROMETHEUS_SIGV4, PROMETHEUS_TIMEOUT,
+};
 use crate::router::Wanted;
 
 /// A larger file is none that a person wrote.
@@ -218,7 +218,7 @@ fn ours(config: &Config) -> String {
 fn shown(url: &Uri) -> String {
     let authority = url.authority().map_or("", |authority| authority.as_str());
     let host = authority.rsplit('@').next().unwrap_or_default();
-    crate::quote::quote(&format!(
+    crate::sanitize::quote(&format!(
         "{}://{host}{}",
         url.scheme_str().unwrap_or("http"),
         url.path()

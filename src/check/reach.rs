@@ -1,23 +1,19 @@
 //! Whether the endpoints can be reached: name, TCP, proxy, TLS; and the clock, which an answer of STS tells.
 
 use hyper::{HeaderMap, Uri};
-use rustls::CertificateError;
 
-use super::mistakes::{
-    CLOCK, CONNECTION_REFUSED, CONNECTION_SILENT, Mistake, NAME_UNRESOLVED, PROXY, STS_FOREIGN,
-    STS_TROUBLE, TLS_AUTHORITY, TLS_EXPIRED, TLS_FOREIGN, TLS_NAME,
-};
 use super::step::Outcome;
 use crate::clock::Clock;
 use crate::config::{Identity, Workspace};
-use crate::credentials::call::{CallError, Caller};
-use crate::dial::{DialError, Dialer};
-use crate::workspace::Way;
+use crate::net::client::{CallError, Caller};
+use crate::net::connect::{DialError, Dialer};
+use crate::net::transport::NetworkTransport;
+use crate::remedies::{CLOCK, STS_FOREIGN, STS_TROUBLE};
 
 /// STS, and what its clock says.
 pub(super) async fn sts(
     identity: &Identity,
-    way: &Way,
+    way: &NetworkTransport,
     caller: &Caller,
     clock: &Clock,
 ) -> (Outcome, Option<()>) {
@@ -60,7 +56,7 @@ pub(super) async fn sts(
 }
 
 /// AMP.
-pub(super) async fn amp(workspace: &Workspace, way: &Way) -> (Outcome, Option<()>) {
+pub(super) async fn amp(workspace: &Workspace, way: &NetworkTransport) -> (Outcome, Option<()>) {
     let url = &workspace.remote_write_url;
     match dialled(url, way).await {
         Ok(()) => (Outcome::ok(format!("{url} takes the connection")), Some(())),
@@ -68,7 +64,7 @@ pub(super) async fn amp(workspace: &Workspace, way: &Way) -> (Outcome, Option<()
     }
 }
 
-async fn dialled(url: &Uri, way: &Way) -> Result<(), Outcome> {
+async fn dialled(url: &Uri, way: &NetworkTransport) -> Result<(), Outcome> {
     let Some(dialer) = Dialer::new(url, &way.network, &way.trust) else {
         return Err(Outcome::broken(format!("{url} names no host")));
     };
@@ -80,33 +76,5 @@ async fn dialled(url: &Uri, way: &Way) -> Result<(), Outcome> {
 
 /// What a failed connection means.
 pub(super) fn unreached(error: &DialError) -> Outcome {
-    Outcome::broken(error.to_string()).mend(mistake(error))
-}
-
-/// The row of a failed connection.
-pub(crate) fn mistake(error: &DialError) -> Mistake {
-    match error {
-        DialError::Resolve { .. } => NAME_UNRESOLVED,
-        DialError::Connect { .. } => CONNECTION_REFUSED,
-        DialError::Proxy { .. } => PROXY,
-        DialError::TimedOut(_) => CONNECTION_SILENT,
-        DialError::Tls { source, .. } => of_tls(source),
-    }
-}
-
-fn of_tls(error: &std::io::Error) -> Mistake {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    match inner {
-        Some(rustls::Error::InvalidCertificate(why)) => match why {
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                TLS_NAME
-            }
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => TLS_EXPIRED,
-            _ => TLS_AUTHORITY,
-        },
-        _ => TLS_FOREIGN,
-    }
+    Outcome::broken(error.to_string()).mend(error.mistake())
 }

@@ -1,9 +1,9 @@
 //! The settings: whether there is a configuration, and what counts of it.
 
-use super::mistakes::{ENTRA_SCOPE, Mistake, SETTING, TOKEN_PASTED, WRITE_URL_SLASH};
 use super::report::Report;
 use super::step::Outcome;
 use crate::config::{Config, Fault, Rejected};
+use crate::remedies::{ENTRA_SCOPE, Mistake, SETTING, TOKEN_PASTED, WRITE_URL_SLASH};
 
 /// The report where the configuration is invalid: nothing else can be tried.
 #[must_use]

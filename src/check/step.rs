@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::mistakes::Mistake;
+use crate::remedies::Mistake;
 
 /// How a step went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

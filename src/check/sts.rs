@@ -2,12 +2,6 @@
 
 use serde_json::json;
 
-use super::mistakes::{
-    HOP_EXTERNAL_ID, HOP_MISSING, HOP_PERMISSION, HOP_TRUST, ISSUER_SILENT, ISSUER_UNREACHABLE,
-    KEY_UNKNOWN, PROVIDER_AUDIENCE, PROVIDER_MISSING, PROVIDER_SLASH, REGION_DISABLED,
-    ROLE_MISSING, SESSION_TOO_LONG, STS_FOREIGN, STS_REFUSAL, STS_TROUBLE, TOKEN_AUDIENCE,
-    TOKEN_EXPIRED, TOKEN_NO_AUDIENCE, TRUST_AUDIENCE, TRUST_ISSUER, TRUST_SUBJECT,
-};
 use super::step::Outcome;
 use crate::clock::Clock;
 use crate::config::{Identity, RoleSession};
@@ -15,6 +9,12 @@ use crate::credentials::claims::{Claims, quoted};
 use crate::credentials::sts::{Obtained, Pace, StsError, is_about_the_key};
 use crate::credentials::token::Token;
 use crate::credentials::{Exchange, ExchangeError, Hop};
+use crate::remedies::{
+    HOP_EXTERNAL_ID, HOP_MISSING, HOP_PERMISSION, HOP_TRUST, ISSUER_SILENT, ISSUER_UNREACHABLE,
+    KEY_UNKNOWN, PROVIDER_AUDIENCE, PROVIDER_MISSING, PROVIDER_SLASH, REGION_DISABLED,
+    ROLE_MISSING, SESSION_TOO_LONG, STS_FOREIGN, STS_REFUSAL, STS_TROUBLE, TOKEN_AUDIENCE,
+    TOKEN_EXPIRED, TOKEN_NO_AUDIENCE, TRUST_AUDIENCE, TRUST_ISSUER, TRUST_SUBJECT,
+};
 use crate::setup::policy::{Account, Federation};
 
 /// Exchanges the token for the first session.

@@ -5,16 +5,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::mistakes::{
-    self, SETTING, TOKEN_DENIED, TOKEN_EARLY, TOKEN_EMPTY, TOKEN_EXPIRED, TOKEN_FOLDER,
-    TOKEN_MALFORMED, TOKEN_MISSING, TOKEN_NO_AUDIENCE, TOKEN_NOT_RENEWED,
-};
 use super::step::Outcome;
 use crate::config::Identity;
 use crate::credentials::Exchange;
 use crate::credentials::claims::Claims;
 use crate::credentials::entra::EntraError;
 use crate::credentials::token::{Token, TokenError};
+use crate::remedies::{
+    self, SETTING, TOKEN_DENIED, TOKEN_EARLY, TOKEN_EMPTY, TOKEN_EXPIRED, TOKEN_FOLDER,
+    TOKEN_MALFORMED, TOKEN_MISSING, TOKEN_NO_AUDIENCE, TOKEN_NOT_RENEWED,
+};
 
 /// Reads the file.
 pub(super) async fn file(exchange: &Exchange, identity: &Identity) -> (Outcome, Option<Token>) {
@@ -104,10 +104,10 @@ pub(super) async fn through_entra(exchange: &Exchange, token: Token) -> (Outcome
 
 fn refused_by_entra(error: &EntraError) -> Outcome {
     let outcome = Outcome::broken(error.to_string());
-    match mistakes::of_entra(error.name()) {
+    match remedies::of_entra(error.name()) {
         Some(mistake) => outcome.mend(mistake),
         // Its own words say that it passes.
         None if error.is_throttling() => outcome,
-        None => outcome.mend(mistakes::ENTRA_UNREACHED),
+        None => outcome.mend(remedies::ENTRA_UNREACHED),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::step::Outcome;
 use crate::config::{Config, Tracing};
-use crate::traces::Collector;
+use crate::telemetry::traces::Collector;
 
 /// Never broken: data flows without traces too.
 pub(super) async fn collector(config: &Config, tracing: &Tracing) -> Outcome {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::settings::{self, ALL, Setting};
 use super::yaml::{Entry, Kind, Node};
 use super::{Fault, Rejected, yaml};
-use crate::quote::quote;
+use crate::sanitize::quote;
 
 /// Deeper than any valid file.
 const DEEPEST: usize = 9;
@@ -137,7 +137,7 @@ impl File {
     fn fault(&self, path: &str, value: &str, line: usize, expected: &str) -> Fault {
         Fault {
             setting: self.place(path, Some(line)),
-            value: super::given::withhold(value),
+            value: crate::config::sources::withhold(value),
             expected: expected.to_owned(),
         }
     }

@@ -7,17 +7,17 @@
 //! token file, STS, DNS) is no configuration and is not looked at here: a valid configuration always starts.
 
 mod certificates;
-mod door;
 mod effective;
 mod endpoints;
 mod file;
-mod given;
 mod identity;
+mod loader;
 mod network;
-mod reader;
+mod render;
 mod schema;
+mod server_auth;
 mod settings;
-mod show;
+mod sources;
 mod target;
 mod traces;
 mod values;
@@ -34,12 +34,12 @@ use hyper::Uri;
 use rustls::pki_types::CertificateDer;
 
 pub use certificates::{Bundle, CaFile, Unreadable};
-pub use door::{DoorFiles, Keys, Readable};
 pub use effective::{Effective, Origins, Section, Value};
 pub use identity::{Entra, Identity, RoleSession};
+use loader::Reader;
 pub use network::{Network, Proxy};
-use reader::Reader;
 pub use schema::schema;
+pub use server_auth::{DoorFiles, Keys, Readable};
 pub use settings::{ALL, Setting};
 pub use traces::{Sampling, Tracing, Waiting};
 pub(crate) use values::{Expected, duration, region, workspace_id};

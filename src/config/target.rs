@@ -6,9 +6,9 @@
 use hyper::Uri;
 
 use super::endpoints::{self, Misfit, Service, Variant};
-use super::reader::Reader;
 use super::values;
 use super::{Setting, settings};
+use crate::config::loader::Reader;
 
 /// What stands before a workspace's id in a path.
 const WORKSPACES: &str = "/workspaces/";

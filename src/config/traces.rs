@@ -15,9 +15,9 @@ use hyper::{Uri, http::uri};
 use percent_encoding::percent_decode_str;
 use rustls::pki_types::CertificateDer;
 
-use super::reader::Reader;
 use super::settings;
 use super::values::{self, Expected};
+use crate::config::loader::Reader;
 
 /// What stands for a value that is not shown.
 pub(super) const WITHHELD: &str = "[withheld]";

@@ -7,10 +7,10 @@ mod identity;
 
 use std::time::Duration;
 
-use super::reader::Reader;
 use super::target::Target;
 use super::values;
 use super::{Limits, Reading, Workspace, settings};
+use crate::config::loader::Reader;
 
 impl Reader<'_> {
     /// A workspace, from the entry of the file that is being read or without one.

@@ -22,8 +22,8 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::RoleSession;
 use crate::credentials::sts::{Obtained, Pace};
-use crate::faults::{Told, Watch};
 use crate::telemetry::Meters;
+use crate::telemetry::incidents::{Told, Watch};
 
 /// How long a batch waits for an exchange that is under way.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(2);

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-use crate::quote::quote;
+use crate::sanitize::quote;
 
 /// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

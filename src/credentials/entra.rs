@@ -9,19 +9,17 @@
 //! A token is asked for at each exchange and kept nowhere: it lives little longer than the credentials it gives, and one
 //! that is kept would be one more secret to hold.
 
-mod codes;
-
 use hyper::{HeaderMap, StatusCode, Uri};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::clock::Clock;
 use crate::config;
-use crate::credentials::call::{Answer, CallError, Caller};
+use crate::credentials::redact::quote_without;
 use crate::credentials::sts::Pace;
 use crate::credentials::token::Token;
-use crate::credentials::withhold::quote_without;
-pub use codes::Known;
+use crate::net::client::{Answer, CallError, Caller};
+use crate::remedies::entra::Known;
 
 /// `AADSTS90055`: too many requests come in for the tenant.
 const TENANT_THROTTLED: u32 = 90055;
@@ -86,11 +84,6 @@ struct Refusal {
     trace_id: String,
     #[serde(default)]
     correlation_id: String,
-}
-
-/// What of Entra's refusals is known, for the table of mistakes.
-pub fn known() -> impl Iterator<Item = &'static Known> {
-    codes::TABLE.iter()
 }
 
 // === impl Entra ===
@@ -194,7 +187,13 @@ impl EntraError {
         match self {
             _ if self.is_throttling() => Pace::Soon,
             Self::Refused { status, .. } if status.is_server_error() => Pace::Soon,
-            Self::Refused { .. } => self.known().map_or(Pace::Slowly, |known| known.pace),
+            Self::Refused { .. } => self.known().map_or(Pace::Slowly, |known| {
+                if known.passes {
+                    Pace::Soon
+                } else {
+                    Pace::Slowly
+                }
+            }),
             Self::Silent(_) | Self::Unusable { .. } => Pace::Soon,
         }
     }

@@ -10,14 +10,13 @@
 //! [`Exchange`] is all that stands before the cache, as one [`Source`] for it: whatever of it fails, the whole is made again.
 
 pub mod cache;
-pub mod call;
-pub mod chain;
 pub mod claims;
 pub mod entra;
-mod mend;
+pub mod identity_trail;
+mod redact;
+mod remedy;
 pub mod sts;
 pub mod token;
-mod withhold;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,18 +26,18 @@ use sha2::{Digest, Sha256};
 
 pub use cache::{Cache, Held, Refresher, Refusal, Unavailable};
 
+use crate::net::client::Caller;
 use cache::{Failure, Source};
-use call::Caller;
-use chain::Links;
 use entra::{Entra, EntraError};
+use identity_trail::Links;
 use sts::{Obtained, Pace, Sts, StsError};
 use token::{Glance, Token, TokenError};
 
 use crate::clock::Clock;
 use crate::config::{Identity, RoleSession};
-use crate::faults::{self, Told};
 use crate::telemetry::Meters;
-use crate::traces::Span;
+use crate::telemetry::incidents::Told;
+use crate::telemetry::traces::Span;
 
 /// The way from the token to credentials, for one identity.
 #[derive(Debug)]
@@ -178,7 +177,7 @@ impl Exchange {
         let obtained = obtained.inspect(|obtained| self.links.session(0, obtained));
         obtained.map_err(|source| {
             // The clock may have learned from the refusal whether the token is really over.
-            let mend = mend::web_identity(&source, &self.role, token.claims(), self.clock.now());
+            let mend = remedy::web_identity(&source, &self.role, token.claims(), self.clock.now());
             ExchangeError::WebIdentity { source, mend }
         })
     }
@@ -284,7 +283,7 @@ impl Hop<'_> {
             number: index + 1,
             of: exchange.hops.len(),
             role_arn: role.role_arn.clone(),
-            mend: mend::hop(&source, before, role),
+            mend: remedy::hop(&source, before, role),
             source,
         })
     }
@@ -313,7 +312,7 @@ impl Failure for ExchangeError {
 
     fn told(&self) -> Told {
         let whole = self.to_string();
-        let mend = faults::mend::of_exchange(self);
+        let mend = remedy::of_exchange(self);
         // Those who show the error alone need its mend in it; here it has a place of its own.
         let reason = match &mend {
             Some(mend) => whole.replacen(&format!("; {mend}"), "", 1),

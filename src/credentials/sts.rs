@@ -19,8 +19,8 @@ use hyper::{HeaderMap, StatusCode, Uri};
 
 use crate::clock::Clock;
 use crate::config::RoleSession;
-use crate::credentials::call::{Answer, CallError, Caller, FORM};
 use crate::credentials::token::Token;
+use crate::net::client::{Answer, CallError, Caller, FORM};
 use crate::sigv4::{self, Scope, SigningError};
 
 /// Calls one STS endpoint.

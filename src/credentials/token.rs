@@ -36,6 +36,22 @@ pub trait Glance: fmt::Debug + Send + Sync {
     fn glance(&self) -> Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send + '_>>;
 }
 
+/// Where the files of tokens are.
+pub trait TokenFiles: fmt::Debug + Send + Sync {
+    /// The one at this path.
+    fn open(&self, path: &Path) -> Box<dyn Glance>;
+}
+
+/// On this machine's disks.
+#[derive(Debug)]
+pub struct Disk;
+
+impl TokenFiles for Disk {
+    fn open(&self, path: &Path) -> Box<dyn Glance> {
+        Box::new(path.to_owned())
+    }
+}
+
 /// A web identity token; wiped from memory when dropped, and never shown.
 pub struct Token {
     text: SecretString,

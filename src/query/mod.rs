@@ -11,12 +11,12 @@
 //! [`MOST_PLACES`] queries are under way at once, some more wait in the order of arrival, and what is over that is told so
 //! at once. An answer is passed on as it comes and never held as a whole.
 
-mod answer;
 pub mod api;
-pub mod ask;
+mod error;
+pub mod request;
+mod response;
 mod sign;
 pub mod stream;
-mod unanswered;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,20 +30,20 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
 use crate::config::{Reading, Workspace};
-use crate::connections::Connections;
 use crate::credentials::{Cache, Held, Refusal};
-use crate::faults::{QUERIES, Told, Watch};
-use crate::listener::Closed;
+use crate::inbound::listener::Closed;
+use crate::net::pool::Connections;
+use crate::net::transport::Transport;
 use crate::sigv4::SigningError;
+use crate::telemetry::incidents::{QUERIES, Told, Watch};
 use crate::telemetry::{Meters, QueryMeters, Telemetry};
-use crate::workspace::Outside;
 
-use answer::Answer;
 use api::Api;
-use ask::{Asked, Unread};
+pub use error::Unanswered;
+use request::{Asked, Unread};
+use response::Answer;
 use sign::Signer;
 use stream::{Source, Streamed};
-pub use unanswered::Unanswered;
 
 /// Queries under way at once: a dashboard's panels are answered in a few rounds, and each costs some 200 KiB of buffers.
 const MOST_PLACES: usize = 8;
@@ -84,14 +84,14 @@ impl Queries {
     pub fn new(
         workspace: &Workspace,
         reading: &Reading,
-        way: &dyn Outside,
+        transport: &dyn Transport,
         credentials: Cache,
         clock: Clock,
         meters: Arc<Meters>,
         telemetry: &Telemetry,
     ) -> Result<Self, SigningError> {
-        let dialer = way
-            .dialer(&workspace.remote_write_url)
+        let dialer = transport
+            .connector(&workspace.remote_write_url)
             .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
         let faults = Watch::over(&QUERIES, Some(&workspace.name), telemetry.faults(), &clock);
         Ok(Self {
@@ -99,7 +99,7 @@ impl Queries {
             places: Arc::new(Semaphore::new(MOST_PLACES)),
             credentials,
             signer: Signer::new(workspace)?,
-            connections: Arc::new(Connections::new(dialer, Arc::clone(&meters))),
+            connections: Arc::new(Connections::new(dialer, Arc::clone(&meters) as _)),
             clock,
             query_meters: telemetry.queries(&workspace.name),
             meters,
@@ -156,7 +156,7 @@ impl Queries {
     {
         let deadline = Instant::now() + self.timeout;
         let place = self.place(deadline).await?;
-        let asked = ask::read(api, request).await?;
+        let asked = request::read(api, request).await?;
         let answer = self.ask(&asked, deadline).await?;
         let (head, body, connection) = match answer {
             Answer::Good(head, body, connection) => (head, body, connection),
@@ -167,7 +167,7 @@ impl Queries {
                 return Ok(bad.respond(&asked.api, &self.workspace_arn)?);
             }
         };
-        let head = answer::fit(head, &body, asked.gzip)?;
+        let head = response::fit(head, &body, asked.gzip)?;
         let source = Source {
             body,
             connection,

@@ -12,8 +12,8 @@ use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT
 use hyper::{HeaderMap, Method, Uri};
 
 use crate::config::Workspace;
-use crate::connections::Signed;
-use crate::query::ask::Asked;
+use crate::net::pool::Signed;
+use crate::query::request::Asked;
 use crate::sigv4::{self, Scope, SigningError};
 
 /// Signs for one workspace.

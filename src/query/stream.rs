@@ -19,7 +19,7 @@ use hyper::body::{Body, Frame, Incoming};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::connections::{Connection, Connections};
+use crate::net::pool::{Connection, Connections};
 use crate::query::Place;
 use crate::telemetry::QueryMeters;
 

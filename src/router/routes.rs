@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::batch::verdict::Verdict;
+use crate::outcome::verdict::Verdict;
 use crate::query::Unanswered;
 use crate::workspace::Running;
 

@@ -240,7 +240,7 @@ impl<'a> Reader<'a> {
         };
         self.faults.push(Fault {
             setting: format!("{name} of the --token"),
-            value: crate::quote::quote(claim),
+            value: crate::sanitize::quote(claim),
             expected: expected.0,
         });
         None

@@ -15,37 +15,32 @@
 //! Names begin with `amp_sidecar_` and carry base units, as the Prometheus documentation on metric names asks; labels are bounded:
 //! workspaces are those of the configuration, outcomes the names of verdicts, results those of the errors' `name()`.
 
-mod catalogue;
-mod exposition;
-mod families;
-mod labels;
-mod meters;
-mod process;
-mod queries;
-mod spans;
-mod tally;
-
+pub mod history;
+pub mod incidents;
+pub mod metrics;
+pub mod timings;
+pub mod traces;
 use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
 
-pub use catalogue::Entry;
-pub use exposition::Format;
-pub use meters::{Connections, Meters, Observed, Open, Unrouted};
-pub use queries::QueryMeters;
-pub use spans::SpanMeters;
-pub use tally::{ByOutcome, Tally, Totals};
+pub use metrics::exposition::Format;
+pub use metrics::queries::QueryMeters;
+pub use metrics::registry::Entry;
+pub use metrics::snapshot::{ByOutcome, Tally, Totals};
+pub use metrics::spans::SpanMeters;
+pub use metrics::workspace::{Connections, Meters, Observed, Open, Unrouted};
 
-use catalogue::Catalogue;
-use families::Families;
-use labels::{Outcome, Reload};
-use process::Process;
+use metrics::definitions::Families;
+use metrics::labels::{Outcome, Reload};
+use metrics::process::Process;
+use metrics::registry::Catalogue;
 
-use crate::batch::verdict::OUTCOMES;
-use crate::faults::Journal;
-use crate::traces::Traces;
+use crate::outcome::verdict::OUTCOMES;
+use crate::telemetry::incidents::Journal;
+use crate::telemetry::traces::Traces;
 
 /// All metrics, the last faults, and what makes spans.
 #[derive(Debug)]
@@ -184,6 +179,6 @@ impl Telemetry {
             let tasks = i64::try_from(tasks).unwrap_or(i64::MAX);
             self.families.tasks.set(tasks);
         }
-        exposition::encode(&self.registry, format)
+        metrics::exposition::encode(&self.registry, format)
     }
 }

@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use amp_sidecar::check::mistakes::{self, Mistake};
 use amp_sidecar::check::{self, Report, State, Step};
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Config, Surroundings};
+use amp_sidecar::remedies::{self, Mistake};
 use emulator::entra::{EntraConfig, TokenVersion};
 use emulator::fault::{Fault, FaultKind};
 use emulator::issuer::BrokenToken;
@@ -315,7 +315,7 @@ async fn judged(case: &Case) -> Result<(), String> {
     let report = walk(&world, &(case.settings)(&world), case.prometheus).await;
     let text = report.text(false);
     let fail = |what: &str| Err(format!("{}: {what}\n{text}", case.name));
-    let Some(row) = mistakes::all().find(|row| row.id == case.name) else {
+    let Some(row) = remedies::all().find(|row| row.id == case.name) else {
         return fail("it is no row of the table");
     };
     let about = report
@@ -370,7 +370,7 @@ async fn each_mistake_is_named_with_its_mend() {
         .chain(["token-denied"])
         .collect();
     let own = |row: &Mistake| !row.id.starts_with("entra_AADSTS");
-    let missed: Vec<Mistake> = mistakes::all()
+    let missed: Vec<Mistake> = remedies::all()
         .filter(own)
         .filter(|row| !made.contains(row.id))
         .collect();
@@ -600,6 +600,6 @@ async fn a_token_that_may_not_be_read_is_named_with_its_mend() {
     let output = output(command).await;
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
-    let row = mistakes::TOKEN_DENIED;
+    let row = remedies::TOKEN_DENIED;
     assert!(text.contains(row.sees) && text.contains(row.mend), "{text}");
 }

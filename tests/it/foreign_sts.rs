@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Network, RoleSession};
-use amp_sidecar::credentials::call::Caller;
 use amp_sidecar::credentials::sts::Sts;
 use amp_sidecar::credentials::token::Token;
+use amp_sidecar::net::client::Caller;
 use aws_credential_types::Credentials;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -40,7 +40,7 @@ fn elaborate() -> RoleSession {
 }
 
 fn sts(endpoint: &str) -> Sts {
-    let trust = amp_sidecar::tls::Trust::new(&[]).unwrap();
+    let trust = amp_sidecar::net::tls::Trust::new(&[]).unwrap();
     let caller = Caller::new(&trust, &Network::default()).unwrap();
     let region = "eu-central-1".to_owned();
     Sts::new(endpoint.parse().unwrap(), region, caller, Clock::system())

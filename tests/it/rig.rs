@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use amp_sidecar::app::reload::Reloader;
 use amp_sidecar::app::{App, Stage};
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Config, Surroundings};
-use amp_sidecar::reload::Reloader;
 use emulator::peers::metrics::Metrics;
 use emulator::world::WorldConfig;
 use reqwest::{Response, StatusCode};
@@ -191,7 +191,7 @@ impl Drop for Rig {
 /// A client as plain as a sender's.
 pub fn client() -> reqwest::Client {
     reqwest::Client::builder()
-        .tls_backend_preconfigured(amp_sidecar::tls::client(&[]).unwrap())
+        .tls_backend_preconfigured(amp_sidecar::net::tls::client(&[]).unwrap())
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .build()

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::sync_channel;
 
+use amp_sidecar::app::sandbox::{self, Fence};
 use amp_sidecar::config::Config;
-use amp_sidecar::sandbox::{self, Fence};
 use emulator::world::WorldConfig;
 use reqwest::StatusCode;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use amp_sidecar::app::reload::{ReloadError, Reloader};
 use amp_sidecar::app::{App, Stage};
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Config, Rejected, Surroundings};
-use amp_sidecar::reload::{ReloadError, Reloader};
 use emulator::amp::AmpConfig;
 use emulator::fault::{Fault, FaultKind};
 use emulator::peers::metrics::Metrics;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use amp_sidecar::dial::{Dial, DialError, LONGEST_DIAL, Stream};
+use amp_sidecar::net::connect::{Dial, DialError, LONGEST_DIAL, Stream};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::combinators::BoxBody;

@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use amp_sidecar::app::reload::Reloader;
 use amp_sidecar::app::{App, Stage};
 use amp_sidecar::batch::admission::Admission;
 use amp_sidecar::config::{Config, Fault, Rejected, Surroundings};
-use amp_sidecar::reload::Reloader;
+use amp_sidecar::workspace::Externals;
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
@@ -91,8 +92,12 @@ async fn played(mut plan: Plan) -> Told {
 
     let (gate, come) = Gate::of(&world);
     let (admin, ask) = Gate::for_admin(&world);
-    let outside = Box::new(Ends(Arc::clone(&world)));
-    let app = App::between(gate, admin, outside, config(plan, 0), world.clock.clone());
+    let ends = Ends(Arc::clone(&world));
+    let externals = Externals {
+        transport: Arc::new(ends.clone()),
+        token_files: Arc::new(ends),
+    };
+    let app = App::between(gate, admin, externals, config(plan, 0), world.clock.clone());
     let app = app.unwrap();
     let reloader = app.reloader();
     let mut rooms = rooms(&reloader);

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use amp_sidecar::credentials::call::Carry;
+use amp_sidecar::net::client::Carry;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::StreamBody;

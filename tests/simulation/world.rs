@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use amp_sidecar::clock::Clock;
-use amp_sidecar::config::{Config, Identity, Network};
-use amp_sidecar::credentials::call::{Caller, ClientError};
-use amp_sidecar::credentials::token::{self, Glance, Token, TokenError};
-use amp_sidecar::dial::Dial;
-use amp_sidecar::listener::Accept;
-use amp_sidecar::workspace::Outside;
+use amp_sidecar::config::{Config, Network};
+use amp_sidecar::credentials::token::{self, Glance, Token, TokenError, TokenFiles};
+use amp_sidecar::inbound::listener::Accept;
+use amp_sidecar::net::client::{Caller, ClientError};
+use amp_sidecar::net::connect::Dial;
+use amp_sidecar::net::transport::Transport;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use emulator::amp::{Amp, AmpConfig, Rate};
@@ -262,31 +262,33 @@ fn minted(number: u32, key: u32, exp: u64) -> Vec<u8> {
 
 // === impl Ends ===
 
-impl Outside for Ends {
-    fn dialer(&self, _: &Uri) -> Option<Box<dyn Dial>> {
+impl Transport for Ends {
+    fn connector(&self, _: &Uri) -> Option<Box<dyn Dial>> {
         Some(Box::new(Upstream(Arc::clone(&self.0))))
     }
 
-    fn caller(&self) -> Result<Caller, ClientError> {
+    fn client(&self) -> Result<Caller, ClientError> {
         let instance = self.0.watch().instance();
         let carrier = Carrier {
             world: Arc::clone(&self.0),
             instance,
         };
-        let trust = amp_sidecar::tls::Trust::new(&[]).unwrap();
+        let trust = amp_sidecar::net::tls::Trust::new(&[]).unwrap();
         Ok(Caller::over(Arc::new(carrier), &trust, &Network::default()))
-    }
-
-    fn token_file(&self, _: &Identity) -> Box<dyn Glance> {
-        Box::new(self.clone())
     }
 
     fn replace_roots(&self, _: &[CertificateDer<'static>]) -> Result<(), rustls::Error> {
         Ok(())
     }
 
-    fn anew(&self, _: &Config) -> Result<Box<dyn Outside>, rustls::Error> {
-        Ok(Box::new(self.clone()))
+    fn rebuild(&self, _: &Config) -> Result<Arc<dyn Transport>, rustls::Error> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+impl TokenFiles for Ends {
+    fn open(&self, _: &Path) -> Box<dyn Glance> {
+        Box::new(self.clone())
     }
 }
 

@@ -5,10 +5,10 @@
 //! told that not all of the batch was stored. A part that has to be sent again makes the batch come again.
 
 use crate::batch::deliver::progress::{Failing, Record, Records};
-use crate::batch::inspect::Contents;
-use crate::batch::spent::Spent;
-use crate::batch::verdict::Verdict;
-use crate::batch::written::Written;
+use crate::outcome::verdict::Verdict;
+use crate::remote_write::inspect::Contents;
+use crate::remote_write::written_stats::Written;
+use crate::telemetry::timings::Spent;
 
 /// What became of a payload, with all that was made of it.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::batch::reply::ShownLimit;
-use crate::batch::split::Limits;
+use crate::outcome::amp_response::ShownLimit;
+use crate::remote_write::split::Limits;
 
 const LONGEST: Duration = Duration::from_secs(3600);
 /// A limit that no refusal has named is not remembered below this.

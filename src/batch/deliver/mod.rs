@@ -4,7 +4,7 @@
 //! deliver ─▶ bring ( known already? ─▶ send ─▶ settled, again, or open ─▶ bring each part ) ─▶ Ended ─▶ Verdict
 //! ```
 //!
-//! In: an [`Inspected`]. Out: the one [`Verdict`] on it. A payload that cannot pass as it is is *opened*: cut by series where it is
+//! In: a [`Prepared`] batch. Out: the one [`Verdict`] on it. A payload that cannot pass as it is is *opened*: cut by series where it is
 //! too large, written as remote write 1.0 where AMP does not take 2.0, halved where it is refused over and over
 //! while AMP takes other writes ([`suspect`]). What it was opened into is brought in the same way.
 //!
@@ -15,6 +15,7 @@
 //! Waiting for all parts of one deadline, as a single request would, was rejected: a batch that takes AMP longer than the
 //! deadline would begin anew for ever.
 
+mod attempt;
 mod brought;
 mod canary;
 mod limits;
@@ -22,6 +23,7 @@ mod open;
 mod progress;
 mod request;
 mod suspect;
+mod written;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -34,31 +36,40 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use crate::batch::admission::Admitted;
-use crate::batch::inspect::{Contents, Version};
-use crate::batch::reply::ReplyClass;
-use crate::batch::spent::Spent;
-use crate::batch::verdict::{RefusalReason, Verdict};
-use crate::batch::written::Written;
-use crate::batch::{Inspected, Payload};
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::credentials::Cache;
+use crate::net::transport::Transport;
+use crate::outcome::amp_response::ReplyClass;
+use crate::outcome::verdict::{RefusalReason, Verdict};
+use crate::remote_write::inspect::{Contents, Version};
+use crate::remote_write::payload::Payload;
+use crate::remote_write::written_stats::Written;
 use crate::sigv4::SigningError;
 use crate::telemetry::Meters;
-use crate::traces::Span;
-use crate::workspace::Outside;
+use crate::telemetry::timings::Spent;
 
+use attempt::Try;
 use brought::{Brought, Ended};
 use limits::KnownLimits;
 use open::Opened;
-use progress::{Opening, Progress, Record, Records, Suspicion};
+use progress::{Opening, Progress, Record, Suspicion};
 use request::Requests;
-use suspect::Suspects;
+use suspect::{Suspect, Suspects};
+use written::{parted, says_nothing_written};
 
 /// So many parts of one batch are under way at once.
 const AT_ONCE: usize = 4;
 /// For so long a workspace that does not take remote write 2.0 is not asked whether it does.
 const SPEAKS_V1_FOR: Duration = Duration::from_secs(3600);
+
+/// A batch that was read and found whole.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) payload: Payload,
+    /// Held until the sender was answered.
+    pub(super) admitted: Admitted,
+}
 
 /// Brings batches to one workspace.
 #[derive(Debug)]
@@ -73,34 +84,7 @@ pub struct Delivery {
     upstream_timeout: Duration,
 }
 
-/// One try at one batch.
-struct Try<'a> {
-    deadline: Instant,
-    span: &'a Span,
-    /// What the tries before brought its payloads to.
-    known: Mutex<Records>,
-    /// How many payloads AMP had judged when it began.
-    judged: u64,
-    /// Answers so far that payloads may be the cause of.
-    refusals: AtomicU32,
-    /// AMP has judged something in this try.
-    has_passed: AtomicBool,
-    admitted: tokio::sync::Mutex<&'a mut Admitted>,
-}
-
 type Bringing<'a> = Pin<Box<dyn Future<Output = Brought> + Send + 'a>>;
-
-// === impl Try ===
-
-impl Try<'_> {
-    fn take(&self, payload: &Payload) -> Option<Record> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.is_empty() {
-            return None;
-        }
-        known.remove(&*payload.key())
-    }
-}
 
 // === impl Delivery ===
 
@@ -111,13 +95,19 @@ impl Delivery {
     /// Where the workspace's URL cannot be signed for or dialled, which a checked configuration excludes.
     pub fn new(
         workspace: &Workspace,
-        way: &dyn Outside,
+        transport: &dyn Transport,
         credentials: Cache,
         clock: Clock,
         meters: Arc<Meters>,
     ) -> Result<Self, SigningError> {
         Ok(Self {
-            requests: Requests::new(workspace, way, credentials, clock, Arc::clone(&meters))?,
+            requests: Requests::new(
+                workspace,
+                transport,
+                credentials,
+                clock,
+                Arc::clone(&meters),
+            )?,
             limits: KnownLimits::new(workspace.limits.max_upstream_bytes),
             progress: Progress::default(),
             suspects: Suspects::default(),
@@ -134,8 +124,8 @@ impl Delivery {
     }
 
     /// Brings the batch to AMP before the deadline, which begins now.
-    pub async fn deliver(&self, batch: Inspected, spent: &mut Spent) -> Verdict {
-        let Inspected {
+    pub(super) async fn deliver(&self, batch: Prepared, spent: &mut Spent) -> Verdict {
+        let Prepared {
             payload,
             mut admitted,
         } = batch;
@@ -231,8 +221,14 @@ impl Delivery {
                 this.has_passed.store(true, Ordering::Relaxed);
                 return self.settle(payload, verdict, spent);
             }
-            self.again(payload, verdict, suspicion, failing, spent, this)
-                .await
+            let suspicion = (suspicion, failing);
+            let examining =
+                self.suspects
+                    .examine(payload, verdict, suspicion, spent, this, &self.requests);
+            match examining.await {
+                Ok(suspect) => self.halve(suspect, this).await,
+                Err(again) => again,
+            }
         })
     }
 
@@ -288,7 +284,7 @@ impl Delivery {
         mut spent: Spent,
         this: &Try<'_>,
     ) -> Brought {
-        match self.parts(&payload, opening, &mut spent, this).await {
+        match open::open(&payload, opening, &mut spent, this, &self.meters).await {
             Ok(Opened::Parts(parts)) => {
                 let record = Record::Opened(opening);
                 let mut whole = Brought::opened(payload.into_key(), record, parts.len(), spent);
@@ -305,6 +301,70 @@ impl Delivery {
                 let record = Some(Record::Opened(opening));
                 Brought::again(payload.into_key(), verdict, record, spent)
             }
+        }
+    }
+
+    /// Halves a payload that may be its own fault, and brings the halves; one that cannot be halved may be given up.
+    async fn halve(&self, mut suspect: Suspect, this: &Try<'_>) -> Brought {
+        let refused_at = Instant::now();
+        let opening = Opening::Halved(suspect.suspicion);
+        let opened = open::open(
+            &suspect.payload,
+            opening,
+            &mut suspect.spent,
+            this,
+            &self.meters,
+        );
+        match opened.await {
+            Ok(Opened::Parts(parts)) => {
+                let Suspect {
+                    payload,
+                    verdict,
+                    suspicion,
+                    failing,
+                    spent,
+                } = suspect;
+                let key = payload.into_key();
+                let record = Record::Opened(opening);
+                let mut whole = Brought::opened(key.clone(), record, parts.len(), spent);
+                self.bring_all(parts, opening, &mut whole, this).await;
+                self.suspects
+                    .halved(key, verdict, (suspicion, failing), whole)
+            }
+            Ok(Opened::Single(single)) => {
+                let alone = self
+                    .suspects
+                    .alone(suspect, single, refused_at, this, &self.requests);
+                match alone.await {
+                    Ok((payload, verdict, spent)) => {
+                        self.log_given_up(&verdict);
+                        self.settle(payload, verdict, spent)
+                    }
+                    Err(again) => again,
+                }
+            }
+            // There is no room for the halves just now.
+            Err(_) => {
+                let Suspect {
+                    payload,
+                    verdict,
+                    failing,
+                    spent,
+                    ..
+                } = suspect;
+                Brought::failing(payload.into_key(), verdict, failing, spent)
+            }
+        }
+    }
+
+    fn log_given_up(&self, verdict: &Verdict) {
+        if let Verdict::Poison { what, said, .. } = verdict {
+            tracing::warn!(
+                workspace = &**self.meters.workspace(),
+                series = what,
+                answer = said,
+                "gave up on a series that AMP always refuses"
+            );
         }
     }
 
@@ -326,7 +386,7 @@ impl Delivery {
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < at_once
-                && (!whole.is_again() || self.goes_on(whole, suspicion, this))
+                && (!whole.is_again() || Suspects::goes_on(whole, suspicion, this))
                 && let Some(part) =
                     waiting.next_if(|part| !part.waits || under_way.is_empty() && !whole.is_again())
             {
@@ -348,48 +408,4 @@ impl Delivery {
         let spoke_v1 = self.spoke_v1.lock().unwrap_or_else(PoisonError::into_inner);
         spoke_v1.is_some_and(|since| since.elapsed() < SPEAKS_V1_FOR)
     }
-}
-
-/// Whether a 2.0 batch that holds anything was answered 2xx without a word of what was written: a receiver of 1.0 reads it as
-/// an empty batch and stores nothing.
-fn says_nothing_written(verdict: &Verdict, payload: &Payload) -> bool {
-    let is_empty = payload.contents == Contents::default() && payload.frames.len() <= 1;
-    matches!(verdict, Verdict::Stored { written, .. } if written.is_empty()) && !is_empty
-}
-
-/// What AMP says it wrote of a refused payload, and what is left of it: at most that was refused.
-fn parted(verdict: &Verdict, contents: Contents) -> (Contents, Contents) {
-    let numbers = verdict.written().map(Written::numbers).unwrap_or_default();
-    let [samples, histograms, exemplars] = numbers.map(Option::unwrap_or_default);
-    let written = Contents {
-        samples: samples.min(contents.samples),
-        histograms: histograms.min(contents.histograms),
-        exemplars: exemplars.min(contents.exemplars),
-        ..Contents::default()
-    };
-    let is_about_others = match verdict {
-        Verdict::Refused { reason, .. } => {
-            matches!(reason, RefusalReason::Exemplar | RefusalReason::Metadata)
-        }
-        _ => false,
-    };
-    let rest = |all: u64, written: u64| if is_about_others { 0 } else { all - written };
-    let is_metadata = matches!(
-        verdict,
-        Verdict::Refused {
-            reason: RefusalReason::Metadata,
-            ..
-        }
-    );
-    let refused = Contents {
-        samples: rest(contents.samples, written.samples),
-        histograms: rest(contents.histograms, written.histograms),
-        exemplars: if is_metadata {
-            0
-        } else {
-            contents.exemplars - written.exemplars
-        },
-        ..contents
-    };
-    (written, refused)
 }

@@ -5,17 +5,18 @@
 
 use std::pin::pin;
 
-use crate::batch::Payload;
-use crate::batch::convert::{self, ConvertError};
+use crate::batch::deliver::attempt::Try;
 use crate::batch::deliver::progress::Opening;
-use crate::batch::deliver::{Delivery, Try};
-use crate::batch::inspect::{self, Version};
-use crate::batch::media::Media;
-use crate::batch::spent::{Spent, timed};
-use crate::batch::split::{self, Identity, Part};
-use crate::batch::verdict::{RefusalReason, Verdict};
-use crate::batch::written::Written;
-use crate::quote::quote_within;
+use crate::outcome::verdict::{RefusalReason, Verdict};
+use crate::remote_write::content_type::Media;
+use crate::remote_write::convert::{self, ConvertError};
+use crate::remote_write::inspect::{self, Version};
+use crate::remote_write::payload::Payload;
+use crate::remote_write::split::{self, Identity, Part};
+use crate::remote_write::written_stats::Written;
+use crate::sanitize::quote_within;
+use crate::telemetry::Meters;
+use crate::telemetry::timings::{Spent, timed};
 
 /// What a payload was opened into.
 pub(super) enum Opened {
@@ -54,106 +55,100 @@ impl Single {
     }
 }
 
-// === impl Delivery ===
-
-impl Delivery {
-    /// What a payload is opened into, and room for it.
-    pub(super) async fn parts(
-        &self,
-        payload: &Payload,
-        opening: Opening,
-        spent: &mut Spent,
-        this: &Try<'_>,
-    ) -> Result<Opened, Verdict> {
-        let cannot = |said: String| Verdict::TooLargeForAmp {
-            said,
-            written: Written::default(),
+/// What a payload is opened into, and room for it.
+pub(super) async fn open(
+    payload: &Payload,
+    opening: Opening,
+    spent: &mut Spent,
+    this: &Try<'_>,
+    meters: &Meters,
+) -> Result<Opened, Verdict> {
+    let cannot = |said: String| Verdict::TooLargeForAmp {
+        said,
+        written: Written::default(),
+    };
+    let body = payload.frames.contiguous().into_owned();
+    let unpacked = inspect::unpacked_len(&body).map_err(Verdict::Malformed)?;
+    // The body, its copy, the parts and theirs; the message, and a stretch of it or all of it written anew.
+    let room = body
+        .len()
+        .saturating_mul(4)
+        .saturating_add(unpacked.saturating_mul(2));
+    let largest_v1 = {
+        let mut admitted = this.admitted.lock().await;
+        if room > admitted.budget() {
+            return Err(cannot(format!(
+                "splitting it takes {room} bytes, more than --max-inflight-bytes"
+            )));
+        }
+        let largest_v1 = unpacked.saturating_mul(8).min(admitted.budget() - room);
+        let room = match opening {
+            Opening::AsV1 => room.saturating_add(largest_v1),
+            Opening::Cut(_) | Opening::Halved(_) => room,
         };
-        let body = payload.frames.contiguous().into_owned();
-        let unpacked = inspect::unpacked_len(&body).map_err(Verdict::Malformed)?;
-        // The body, its copy, the parts and theirs; the message, and a stretch of it or all of it written anew.
-        let room = body
-            .len()
-            .saturating_mul(4)
-            .saturating_add(unpacked.saturating_mul(2));
-        let largest_v1 = {
-            let mut admitted = this.admitted.lock().await;
-            if room > admitted.budget() {
-                return Err(cannot(format!(
-                    "splitting it takes {room} bytes, more than --max-inflight-bytes"
-                )));
-            }
-            let largest_v1 = unpacked.saturating_mul(8).min(admitted.budget() - room);
-            let room = match opening {
-                Opening::AsV1 => room.saturating_add(largest_v1),
-                Opening::Cut(_) | Opening::Halved(_) => room,
-            };
-            let growing = pin!(admitted.grow_to(room));
-            timed(&mut spent.admission, growing).await?;
-            largest_v1
+        let growing = pin!(admitted.grow_to(room));
+        timed(&mut spent.admission, growing).await?;
+        largest_v1
+    };
+    let media = payload.media.clone();
+    let is_converted = payload.is_converted;
+    // Tens of milliseconds for a few megabytes: too long for a thread that serves others.
+    let opened = tokio::task::spawn_blocking(move || {
+        let message = inspect::unpack(&body, unpacked)
+            .map_err(Verdict::Malformed)?
+            .unwrap_or_default();
+        let version = media.version;
+        let of_split = |error: split::SplitError| match error {
+            split::SplitError::Malformed(why) => Verdict::Malformed(why),
+            why => cannot(why.to_string()),
         };
-        let media = payload.media.clone();
-        let is_converted = payload.is_converted;
-        // Tens of milliseconds for a few megabytes: too long for a thread that serves others.
-        let opened = tokio::task::spawn_blocking(move || {
-            let message = inspect::unpack(&body, unpacked)
-                .map_err(Verdict::Malformed)?
-                .unwrap_or_default();
-            let version = media.version;
-            let of_split = |error: split::SplitError| match error {
-                split::SplitError::Malformed(why) => Verdict::Malformed(why),
-                why => cannot(why.to_string()),
-            };
-            let parts = match opening {
-                Opening::AsV1 => {
-                    match convert::to_v1(&message, largest_v1) {
-                        Ok(converted) => {
-                            let body = converted.pack();
-                            let body = body.map_err(|error| cannot(error.to_string()))?;
-                            let payload = Payload::new(Media::v1(), body, converted.contents);
-                            return Ok::<_, Verdict>(Opened::Parts(vec![Payload {
-                                is_converted: true,
-                                ..payload
-                            }]));
-                        }
-                        // Each half has room.
-                        Err(error @ ConvertError::TooLarge { .. }) => {
-                            let halves = split::halve(&message, version).map_err(of_split)?;
-                            halves.ok_or_else(|| cannot(error.to_string()))?
-                        }
-                        Err(error) => {
-                            return Err(Verdict::Refused {
-                                reason: RefusalReason::Invalid,
-                                said: error.to_string(),
-                                written: Written::default(),
-                            });
-                        }
+        let parts = match opening {
+            Opening::AsV1 => {
+                match convert::to_v1(&message, largest_v1) {
+                    Ok(converted) => {
+                        let body = converted.pack();
+                        let body = body.map_err(|error| cannot(error.to_string()))?;
+                        let payload = Payload::new(Media::v1(), body, converted.contents);
+                        return Ok::<_, Verdict>(Opened::Parts(vec![Payload {
+                            is_converted: true,
+                            ..payload
+                        }]));
+                    }
+                    // Each half has room.
+                    Err(error @ ConvertError::TooLarge { .. }) => {
+                        let halves = split::halve(&message, version).map_err(of_split)?;
+                        halves.ok_or_else(|| cannot(error.to_string()))?
+                    }
+                    Err(error) => {
+                        return Err(Verdict::Refused {
+                            reason: RefusalReason::Invalid,
+                            said: error.to_string(),
+                            written: Written::default(),
+                        });
                     }
                 }
-                Opening::Cut(limits) => {
-                    split::split(&message, version, limits).map_err(of_split)?
-                }
-                Opening::Halved(_) => match split::halve(&message, version).map_err(of_split)? {
-                    Some(halves) => halves,
-                    None => return Ok(Opened::Single(Single::of(&message, version))),
-                },
-            };
-            let part = |part: Part| Payload {
-                is_converted,
-                is_indivisible: part.is_indivisible,
-                waits: part.waits,
-                ..Payload::new(media.clone(), part.body, part.contents)
-            };
-            Ok(Opened::Parts(parts.into_iter().map(part).collect()))
-        });
-        let opened = opened.await.map_err(|error| Verdict::Unsigned {
-            why: error.to_string(),
-        })??;
-        match (opening, &opened) {
-            (Opening::Cut(_), Opened::Parts(parts)) => self.meters.split(parts.len()),
-            (Opening::AsV1, _) => self.meters.converted(),
-            _ => {}
-        }
-        Ok(opened)
+            }
+            Opening::Cut(limits) => split::split(&message, version, limits).map_err(of_split)?,
+            Opening::Halved(_) => match split::halve(&message, version).map_err(of_split)? {
+                Some(halves) => halves,
+                None => return Ok(Opened::Single(Single::of(&message, version))),
+            },
+        };
+        let part = |part: Part| Payload {
+            is_converted,
+            is_indivisible: part.is_indivisible,
+            waits: part.waits,
+            ..Payload::new(media.clone(), part.body, part.contents)
+        };
+        Ok(Opened::Parts(parts.into_iter().map(part).collect()))
+    });
+    let opened = opened.await.map_err(|error| Verdict::Unsigned {
+        why: error.to_string(),
+    })??;
+    match (opening, &opened) {
+        (Opening::Cut(_), Opened::Parts(parts)) => meters.split(parts.len()),
+        (Opening::AsV1, _) => meters.converted(),
+        _ => {}
     }
+    Ok(opened)
 }

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::batch::inspect::Contents;
-use crate::batch::split::Limits;
-use crate::batch::verdict::Verdict;
+use crate::outcome::verdict::Verdict;
+use crate::remote_write::inspect::Contents;
+use crate::remote_write::split::Limits;
 
 /// A gateway's thousand senders with a few shards each.
 const MOST_BATCHES: usize = 4096;
@@ -258,7 +258,7 @@ impl Failing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::written::Written;
+    use crate::remote_write::written_stats::Written;
 
     const ANSWER: Answer = Answer {
         status: 418,

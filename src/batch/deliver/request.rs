@@ -8,19 +8,19 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::batch::Payload;
 use crate::batch::forward::Forwarder;
-use crate::batch::reply::{ACTION, ReplyClass};
-use crate::batch::sign::Signer;
-use crate::batch::spent::{Spent, timed};
-use crate::batch::verdict::Verdict;
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::credentials::{Cache, Held, Refusal};
+use crate::net::transport::Transport;
+use crate::outcome::amp_response::{ACTION, ReplyClass};
+use crate::outcome::verdict::Verdict;
+use crate::remote_write::payload::Payload;
 use crate::sigv4::SigningError;
+use crate::sigv4::batch::Signer;
 use crate::telemetry::Meters;
-use crate::traces::Span;
-use crate::workspace::Outside;
+use crate::telemetry::timings::{Spent, timed};
+use crate::telemetry::traces::Span;
 
 /// Signs for one workspace and sends to it.
 #[derive(Debug)]
@@ -38,13 +38,13 @@ pub(super) struct Requests {
 impl Requests {
     pub(super) fn new(
         workspace: &Workspace,
-        way: &dyn Outside,
+        transport: &dyn Transport,
         credentials: Cache,
         clock: Clock,
         meters: Arc<Meters>,
     ) -> Result<Self, SigningError> {
-        let dialer = way
-            .dialer(&workspace.remote_write_url)
+        let dialer = transport
+            .connector(&workspace.remote_write_url)
             .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
         let url = workspace.remote_write_url.clone();
         Ok(Self {
@@ -92,6 +92,15 @@ impl Requests {
         };
         self.meters.upstream_resend(refusal.mend());
         self.attempt(payload, &held, deadline, batch, spent).await.0
+    }
+
+    /// Whether AMP takes an empty write.
+    pub(super) async fn takes_empty_write(&self, deadline: Instant, batch: &Span) -> bool {
+        let (empty, mut spent) = (Payload::empty(), Spent::default());
+        let sent = pin!(self.send(&empty, deadline, batch, &mut spent));
+        let taken = matches!(sent.await, ReplyClass::Final(verdict) if verdict.is_stored());
+        self.meters.canary(taken);
+        taken
     }
 
     /// Signs, sends and reads the answer; also whether the answer showed the clock to be wrong.

@@ -13,23 +13,22 @@
 //! given up: the next batch is halved at once, and such a series given up as soon as it is refused alone.
 
 use std::collections::HashMap;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::batch::Payload;
+use crate::batch::deliver::attempt::Try;
 use crate::batch::deliver::brought::Brought;
 use crate::batch::deliver::canary::Canary;
-use crate::batch::deliver::open::{Opened, Single};
-use crate::batch::deliver::progress::{Answer, Failing, Opening, Record, Suspicion};
-use crate::batch::deliver::{Delivery, Try};
-use crate::batch::reply::ReplyClass;
-use crate::batch::spent::Spent;
-use crate::batch::verdict::Verdict;
-use crate::batch::written::Written;
+use crate::batch::deliver::open::Single;
+use crate::batch::deliver::progress::{Answer, Failing, Record, Suspicion};
+use crate::batch::deliver::request::Requests;
+use crate::outcome::verdict::Verdict;
+use crate::remote_write::payload::Payload;
+use crate::remote_write::written_stats::Written;
+use crate::telemetry::timings::Spent;
 
 /// What a canary told is not asked again so soon.
 const CANARY_LIFE: Duration = Duration::from_secs(5);
@@ -114,22 +113,31 @@ impl Suspects {
     }
 }
 
-// === impl Delivery ===
+// === impl Suspects, asked about one payload ===
 
-impl Delivery {
-    /// The payload has to be sent again, unless it turns out to be its own fault.
-    pub(super) async fn again(
+/// A payload that has to be sent again, and what speaks against it.
+pub(super) struct Suspect {
+    pub(super) payload: Payload,
+    pub(super) verdict: Verdict,
+    pub(super) suspicion: Suspicion,
+    pub(super) failing: Failing,
+    pub(super) spent: Spent,
+}
+
+impl Suspects {
+    /// What to do with a payload that has to be sent again: nothing more, or to halve it since it may be its own fault.
+    pub(super) async fn examine(
         &self,
         payload: Payload,
         verdict: Verdict,
-        suspicion: Option<Suspicion>,
-        failing: Option<Failing>,
+        (suspicion, failing): (Option<Suspicion>, Option<Failing>),
         spent: Spent,
         this: &Try<'_>,
-    ) -> Brought {
+        requests: &Requests,
+    ) -> Result<Suspect, Brought> {
         let Some(answer) = Answer::of(&verdict) else {
             let record = failing.map(Record::Failing);
-            return Brought::again(payload.into_key(), verdict, record, spent);
+            return Err(Brought::again(payload.into_key(), verdict, record, spent));
         };
         this.refusals.fetch_add(1, Ordering::Relaxed);
         let failing = failing.map_or_else(
@@ -145,26 +153,31 @@ impl Delivery {
         };
         let lately = Instant::now().checked_sub(CANARY_LIFE);
         // What has passed in this try is all that the rate lets pass just now.
-        if answer.is_rate() && this.has_passed.load(Ordering::Relaxed) {
-            return Brought::failing(payload.into_key(), verdict, failing, spent);
+        let is_over = answer.is_rate() && this.has_passed.load(Ordering::Relaxed);
+        let is_suspect = suspicion.is_earned || self.helped(answer);
+        if !is_over
+            && (inherited.is_some()
+                || is_suspect && self.takes_others(lately, this, requests).await)
+        {
+            return Ok(Suspect {
+                payload,
+                verdict,
+                suspicion,
+                failing,
+                spent,
+            });
         }
-        let is_suspect = suspicion.is_earned || self.suspects.helped(answer);
-        if inherited.is_some() || is_suspect && self.takes_others(lately, this).await {
-            return self
-                .halve(payload, verdict, suspicion, failing, spent, this)
-                .await;
-        }
-        Brought::failing(payload.into_key(), verdict, failing, spent)
+        Err(Brought::failing(
+            payload.into_key(),
+            verdict,
+            failing,
+            spent,
+        ))
     }
 
     /// Whether other parts are tried though one has to be sent again: it was refused in the way that the whole is halved for, so
     /// the others may pass. Not for a rate, which another part would only meet too.
-    pub(super) fn goes_on(
-        &self,
-        whole: &Brought,
-        suspicion: Option<Suspicion>,
-        this: &Try<'_>,
-    ) -> bool {
+    pub(super) fn goes_on(whole: &Brought, suspicion: Option<Suspicion>, this: &Try<'_>) -> bool {
         let answer = whole.why_again().and_then(Answer::of);
         let is_like = |suspicion: Suspicion| {
             let is_like = |answer| suspicion.answer.is_like(answer);
@@ -173,98 +186,78 @@ impl Delivery {
         suspicion.is_some_and(is_like) && this.refusals.load(Ordering::Relaxed) < MOST_REFUSALS
     }
 
-    async fn halve(
+    /// What halving came to: the halves, or the payload whole where not even the smallest of them passed a rate.
+    pub(super) fn halved(
         &self,
-        payload: Payload,
+        key: String,
         verdict: Verdict,
-        suspicion: Suspicion,
-        failing: Failing,
-        mut spent: Spent,
-        this: &Try<'_>,
+        (suspicion, failing): (Suspicion, Failing),
+        whole: Brought,
     ) -> Brought {
-        let refused_at = Instant::now();
-        let opening = Opening::Halved(suspicion);
         let answer = suspicion.answer;
-        match self.parts(&payload, opening, &mut spent, this).await {
-            Ok(Opened::Parts(parts)) => {
-                let key = payload.into_key();
-                let record = Record::Opened(opening);
-                let mut whole = Brought::opened(key.clone(), record, parts.len(), spent);
-                self.bring_all(parts, opening, &mut whole, this).await;
-                self.suspects.learn(answer, whole.is_begun());
-                if answer.is_rate() && !whole.is_begun() {
-                    // Not even the smallest part passed: nothing is won by sending small ones.
-                    let failing = Failing::new(answer, failing.judged);
-                    return Brought::failing(key, verdict, failing, whole.spent);
+        self.learn(answer, whole.is_begun());
+        if answer.is_rate() && !whole.is_begun() {
+            let failing = Failing::new(answer, failing.judged);
+            return Brought::failing(key, verdict, failing, whole.spent);
+        }
+        whole
+    }
+
+    /// What to do with a payload that was refused at `refused_at` and cannot be halved: to send it again, or to give it up
+    /// with this verdict.
+    pub(super) async fn alone(
+        &self,
+        suspect: Suspect,
+        single: Single,
+        refused_at: Instant,
+        this: &Try<'_>,
+        requests: &Requests,
+    ) -> Result<(Payload, Verdict, Spent), Brought> {
+        let Suspect {
+            payload,
+            verdict,
+            suspicion,
+            failing,
+            spent,
+        } = suspect;
+        let answer = suspicion.answer;
+        let failing =
+            if answer.is_rate() || !self.takes_others(Some(refused_at), this, requests).await {
+                Failing::new(answer, failing.judged)
+            } else {
+                let passes = self.judged() > suspicion.judged || suspicion.since.elapsed() >= ALONE;
+                if self.was_given_up(&single) || passes && failing.is_alone() {
+                    self.give_up(&single);
+                    let verdict = Verdict::Poison {
+                        what: single.what,
+                        said: verdict.to_string(),
+                        written: Written::default(),
+                    };
+                    return Ok((payload, verdict, spent));
                 }
-                whole
-            }
-            Ok(Opened::Single(single))
-                if !answer.is_rate() && self.takes_others(Some(refused_at), this).await =>
-            {
-                let is_known = self.suspects.was_given_up(&single);
-                let passes =
-                    self.suspects.judged() > suspicion.judged || suspicion.since.elapsed() >= ALONE;
-                if is_known || passes && failing.is_alone() {
-                    self.suspects.give_up(&single);
-                    return self.give_up(payload, &verdict, single, spent);
-                }
-                let failing = if suspicion.is_earned && passes {
+                if suspicion.is_earned && passes {
                     failing.alone()
                 } else {
                     failing
-                };
-                Brought::failing(payload.into_key(), verdict, failing, spent)
-            }
-            Ok(Opened::Single(_)) => {
-                let failing = Failing::new(answer, failing.judged);
-                Brought::failing(payload.into_key(), verdict, failing, spent)
-            }
-            // There is no room for the halves just now.
-            Err(_) => Brought::failing(payload.into_key(), verdict, failing, spent),
-        }
-    }
-
-    fn give_up(
-        &self,
-        payload: Payload,
-        verdict: &Verdict,
-        single: Single,
-        spent: Spent,
-    ) -> Brought {
-        let Single { what, .. } = single;
-        let said = verdict.to_string();
-        tracing::warn!(
-            workspace = &**self.meters.workspace(),
-            what,
-            said,
-            "refused whenever it is sent, and given up"
-        );
-        let verdict = Verdict::Poison {
-            what,
-            said,
-            written: Written::default(),
-        };
-        self.settle(payload, verdict, spent)
+                }
+            };
+        Err(Brought::failing(
+            payload.into_key(),
+            verdict,
+            failing,
+            spent,
+        ))
     }
 
     /// Whether AMP takes an empty write, as asked after `since`.
-    async fn takes_others(&self, since: Option<Instant>, this: &Try<'_>) -> bool {
-        let ask = async {
-            let mut spent = Spent::default();
-            let empty = Payload::empty();
-            let sent = pin!(
-                self.requests
-                    .send(&empty, this.deadline, this.span, &mut spent)
-            );
-            let taken = matches!(sent.await, ReplyClass::Final(verdict) if verdict.is_stored());
-            self.meters.canary(taken);
-            taken
-        };
-        self.suspects
-            .canary
-            .is_taken(since, this.deadline, ask)
-            .await
+    async fn takes_others(
+        &self,
+        since: Option<Instant>,
+        this: &Try<'_>,
+        requests: &Requests,
+    ) -> bool {
+        let ask = requests.takes_empty_write(this.deadline, this.span);
+        self.canary.is_taken(since, this.deadline, ask).await
     }
 }
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use hyper_util::client::proxy::matcher::Matcher;
 
-use crate::config::given::withhold;
+use crate::config::sources::withhold;
 
 /// Asked for every target, so that a host that no exception holds is intercepted.
 const ANY: &str = "http://proxy.invalid/";

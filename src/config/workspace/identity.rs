@@ -11,7 +11,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::reader::Reader;
+use crate::config::loader::Reader;
 use crate::config::values::{self, Expected};
 use crate::config::{Entra, Identity, RoleSession, Setting, settings};
 

@@ -1,7 +1,7 @@
 use super::*;
-use crate::faults::tests::Lines;
-use crate::faults::{CREDENTIALS, Journal};
 use crate::telemetry::Telemetry;
+use crate::telemetry::incidents::tests::Lines;
+use crate::telemetry::incidents::{CREDENTIALS, Journal};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

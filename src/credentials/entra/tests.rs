@@ -14,7 +14,7 @@ fn entra(authority: &str) -> Entra {
         scope: "api://amp/.default".to_owned(),
     };
     let caller = Caller::new(
-        &crate::tls::Trust::new(&[]).unwrap(),
+        &crate::net::tls::Trust::new(&[]).unwrap(),
         &crate::config::Network::default(),
     )
     .unwrap();

@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Obtained, StsError};
-use crate::credentials::withhold::quote_without;
-use crate::quote::quote;
+use crate::credentials::redact::quote_without;
+use crate::sanitize::quote;
 
 #[derive(Deserialize)]
 struct Answer {

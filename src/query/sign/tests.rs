@@ -1,6 +1,6 @@
 use super::*;
 use crate::query::api::Api;
-use crate::query::ask;
+use crate::query::request;
 use aws_credential_types::Credentials;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -37,7 +37,7 @@ async fn signed(case: &Case) -> Signed {
         .header("x-scope-orgid", "tenant")
         .body(Full::new(Bytes::from(case.form.clone())))
         .unwrap();
-    let asked = ask::read(Api::at(&case.path).unwrap(), request).await;
+    let asked = request::read(Api::at(&case.path).unwrap(), request).await;
     let keys = Credentials::new(
         "ASIAIOSFODNN7EXAMPLE",
         "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",

@@ -1,0 +1,155 @@
+//! Who this is to AWS, link by link.
+//!
+//! In: the identity as it is configured, and what each link was last seen to hold. Out: an [`IdentityStatus`]. A link that was not
+//! reached yet shows what is configured, and nothing in the place of what only its answer tells.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use super::Moment;
+use crate::config::{Entra, Identity, RoleSession};
+use crate::credentials::cache::Standing;
+use crate::credentials::claims::Claims;
+use crate::credentials::identity_trail::{Chain, Session};
+use crate::sanitize::quote;
+
+/// The way from the token to credentials.
+#[derive(Debug, Serialize)]
+pub(super) struct IdentityStatus {
+    token_file: String,
+    token: Option<TokenStatus>,
+    entra: Option<EntraStatus>,
+    sts_endpoint: String,
+    roles: Vec<RoleStatus>,
+    credentials: CredentialsStatus,
+}
+
+/// What a token says of itself.
+#[derive(Debug, Serialize)]
+struct TokenStatus {
+    issuer: String,
+    subject: String,
+    audiences: Vec<String>,
+    authorised_party: Option<String>,
+    expires: Option<Moment>,
+}
+
+#[derive(Debug, Serialize)]
+struct EntraStatus {
+    authority: String,
+    tenant: String,
+    client_id: String,
+    scope: String,
+    token: Option<TokenStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct RoleStatus {
+    role_arn: String,
+    session_name: String,
+    assumed_role_arn: Option<String>,
+    expires: Option<Moment>,
+}
+
+#[derive(Debug, Serialize)]
+struct CredentialsStatus {
+    usable: bool,
+    obtained: Option<Moment>,
+    expires: Option<Moment>,
+    renewal: Renewal,
+}
+
+#[derive(Debug, Serialize)]
+struct Renewal {
+    due: Option<Moment>,
+    under_way: bool,
+    fault: Option<String>,
+}
+
+// === impl IdentityStatus ===
+
+impl IdentityStatus {
+    pub(super) fn of(identity: &Identity, standing: &Standing, chain: &Chain) -> Self {
+        let now = standing.now;
+        let token = |claims: &Option<Claims>| {
+            let claims = claims.as_ref()?;
+            Some(TokenStatus::of(claims, now))
+        };
+        let roles = std::iter::once(&identity.role).chain(&identity.hops);
+        Self {
+            token_file: identity.token_file.display().to_string(),
+            token: token(&chain.token),
+            entra: identity
+                .entra
+                .as_ref()
+                .map(|entra| EntraStatus::of(entra, token(&chain.entra))),
+            sts_endpoint: identity.sts_endpoint.to_string(),
+            roles: roles
+                .enumerate()
+                .map(|(n, role)| RoleStatus::of(role, chain.sessions.get(n), now))
+                .collect(),
+            credentials: CredentialsStatus::of(standing),
+        }
+    }
+}
+
+impl TokenStatus {
+    fn of(claims: &Claims, now: SystemTime) -> Self {
+        let exp = claims.exp.map(Duration::from_secs);
+        let expires = exp.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+        Self {
+            issuer: quote(&claims.iss),
+            subject: quote(&claims.sub),
+            audiences: claims.aud.iter().take(8).map(|aud| quote(aud)).collect(),
+            authorised_party: claims.azp.as_deref().map(quote),
+            expires: expires.map(|expires| Moment::of(expires, now)),
+        }
+    }
+}
+
+impl EntraStatus {
+    fn of(entra: &Entra, token: Option<TokenStatus>) -> Self {
+        Self {
+            authority: entra.authority_host.to_string(),
+            tenant: entra.tenant_id.clone(),
+            client_id: entra.client_id.clone(),
+            scope: entra.scope.clone(),
+            token,
+        }
+    }
+}
+
+impl RoleStatus {
+    fn of(role: &RoleSession, session: Option<&Session>, now: SystemTime) -> Self {
+        Self {
+            role_arn: role.role_arn.clone(),
+            session_name: role.name.clone(),
+            assumed_role_arn: session.and_then(|session| session.arn.clone()),
+            expires: session.map(|session| Moment::of(session.expires, now)),
+        }
+    }
+}
+
+impl CredentialsStatus {
+    fn of(standing: &Standing) -> Self {
+        let Standing {
+            now,
+            held,
+            exchanging,
+            due,
+            fault,
+        } = standing;
+        let moment = |time| Moment::of(time, *now);
+        Self {
+            usable: held.is_some_and(|(_, expires)| expires > *now),
+            obtained: held.map(|(obtained, _)| moment(obtained)),
+            expires: held.map(|(_, expires)| moment(expires)),
+            renewal: Renewal {
+                due: due.filter(|_| !exchanging).map(moment),
+                under_way: *exchanging,
+                fault: fault.clone(),
+            },
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Flow, outcomes, losses, faults and settings, as `/status.json` has them.
+
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::Moment;
+use crate::batch::admission::Admission;
+use crate::config::{Config, Effective, Section, Value};
+use crate::outcome::docs::{Fate, MEANINGS, REASONS};
+use crate::outcome::verdict::LOSSES;
+use crate::router::misdirected::Sender;
+use crate::telemetry::ByOutcome;
+use crate::telemetry::history::{STEP, Step, View};
+use crate::telemetry::incidents::Fault;
+
+/// Rates of the last quarter of an hour, a second each; the steps go from the oldest to the one that is running.
+#[derive(Debug, Serialize)]
+pub(super) struct FlowStatus {
+    counts_samples: bool,
+    last_request_seconds_ago: Option<u64>,
+    received_samples: u64,
+    stored_samples: u64,
+    lost_samples: u64,
+    step_seconds: u64,
+    stored_batches_per_second: Vec<f32>,
+    kept_batches_per_second: Vec<f32>,
+    lost_batches_per_second: Vec<f32>,
+    stored_samples_per_second: Vec<f32>,
+    lost_samples_per_second: Vec<f32>,
+    received_bytes_per_second: Vec<f32>,
+    sent_bytes_per_second: Vec<f32>,
+    mean_seconds: Vec<Option<f32>>,
+}
+
+/// What is held at this moment, and how much may be.
+#[derive(Debug, Serialize)]
+pub(super) struct InFlight {
+    requests: usize,
+    requests_limit: usize,
+    bytes: usize,
+    bytes_limit: usize,
+}
+
+/// What became of requests, and what that means.
+#[derive(Debug, Serialize)]
+pub(super) struct Outcome {
+    outcome: &'static str,
+    batches: u64,
+    fate: Fate,
+    means: String,
+    sender_hears: String,
+}
+
+/// What was lost for one reason.
+#[derive(Debug, Serialize)]
+pub(super) struct Lost {
+    reason: &'static str,
+    samples: u64,
+    histograms: u64,
+    exemplars: u64,
+    means: &'static str,
+}
+
+/// What went wrong, from when it was first met until it was over.
+#[derive(Debug, Serialize)]
+pub(super) struct FaultStatus {
+    workspace: Option<String>,
+    kind: &'static str,
+    reason: String,
+    mend: Option<String>,
+    began: Moment,
+    last: Moment,
+    count: u64,
+    ended: Option<Moment>,
+}
+
+/// A sender of which nothing is stored.
+#[derive(Debug, Serialize)]
+pub(super) struct SenderStatus {
+    outcome: &'static str,
+    peer: String,
+    user_agent: String,
+    port: u16,
+    path: String,
+    count: u64,
+    last: Moment,
+}
+
+/// What the process has once, or what a workspace has of its own.
+#[derive(Debug, Serialize)]
+pub(super) struct Settings {
+    workspace: Option<String>,
+    settings: Vec<SettingStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct SettingStatus {
+    flag: &'static str,
+    value: Vec<String>,
+    from: String,
+}
+
+// === impl FlowStatus ===
+
+impl FlowStatus {
+    pub(super) fn of(view: &View, counts_samples: bool) -> Self {
+        let each = |rate: fn(&Step) -> f32| view.steps.iter().map(rate).collect();
+        Self {
+            counts_samples,
+            last_request_seconds_ago: view.last.map(|(_, ago)| ago.as_secs()),
+            received_samples: view.totals.received_samples,
+            stored_samples: view.totals.stored_samples,
+            lost_samples: view.totals.lost_samples(),
+            step_seconds: STEP.as_secs(),
+            stored_batches_per_second: each(|step| step.stored),
+            kept_batches_per_second: each(|step| step.kept),
+            lost_batches_per_second: each(|step| step.lost),
+            stored_samples_per_second: each(|step| step.stored_samples),
+            lost_samples_per_second: each(|step| step.lost_samples),
+            received_bytes_per_second: each(|step| step.received_bytes),
+            sent_bytes_per_second: each(|step| step.sent_bytes),
+            mean_seconds: view.steps.iter().map(|step| step.latency).collect(),
+        }
+    }
+}
+
+// === impl InFlight ===
+
+impl InFlight {
+    pub(super) fn of(admission: &Admission) -> Self {
+        Self {
+            requests: admission.requests_in_flight(),
+            requests_limit: admission.slots(),
+            bytes: admission.bytes_in_flight(),
+            bytes_limit: admission.budget(),
+        }
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// Those of a workspace that there were any of.
+    pub(super) fn all(counts: &ByOutcome) -> Vec<Self> {
+        let names = MEANINGS.iter().map(|meaning| meaning.outcome);
+        Self::of(names.zip(*counts))
+    }
+
+    pub(super) fn of(counts: impl IntoIterator<Item = (&'static str, u64)>) -> Vec<Self> {
+        let counts = counts.into_iter().filter(|(_, batches)| *batches > 0);
+        counts
+            .filter_map(|(outcome, batches)| {
+                let meaning = MEANINGS.iter().find(|known| known.outcome == outcome)?;
+                Some(Self {
+                    outcome,
+                    batches,
+                    fate: meaning.fate,
+                    means: meaning.happened.replace('`', ""),
+                    sender_hears: meaning.hears.replace('`', ""),
+                })
+            })
+            .collect()
+    }
+}
+
+// === impl Lost ===
+
+impl Lost {
+    /// The reasons that anything was lost for.
+    pub(super) fn all(counts: &[[u64; 3]; LOSSES.len()]) -> Vec<Self> {
+        let counts = REASONS.iter().zip(counts);
+        counts
+            .filter(|(_, lost)| lost.iter().any(|count| *count > 0))
+            .map(|((reason, means), [samples, histograms, exemplars])| Self {
+                reason,
+                samples: *samples,
+                histograms: *histograms,
+                exemplars: *exemplars,
+                means,
+            })
+            .collect()
+    }
+}
+
+// === impl FaultStatus ===
+
+impl FaultStatus {
+    pub(super) fn of(fault: &Fault, now: SystemTime) -> Self {
+        let moment = |time| Moment::of(time, now);
+        Self {
+            workspace: fault.workspace.as_deref().map(str::to_owned),
+            kind: fault.kind,
+            reason: fault.reason.clone(),
+            mend: fault.mend.clone(),
+            began: moment(fault.began),
+            last: moment(fault.last),
+            count: fault.count,
+            ended: fault.ended.map(moment),
+        }
+    }
+}
+
+// === impl SenderStatus ===
+
+impl SenderStatus {
+    pub(super) fn of(sender: &Sender, now: SystemTime) -> Self {
+        Self {
+            outcome: sender.outcome,
+            peer: sender.peer.to_string(),
+            user_agent: sender.agent.clone(),
+            port: sender.port,
+            path: sender.path.clone(),
+            count: sender.count,
+            last: Moment::of(sender.last, now),
+        }
+    }
+}
+
+// === impl Settings ===
+
+impl Settings {
+    pub(super) fn of(config: &Config) -> Vec<Self> {
+        let of = |Section { name, settings }: Section<'_>| Self {
+            workspace: (!name.is_empty()).then(|| name.to_owned()),
+            settings: settings.into_iter().map(SettingStatus::of).collect(),
+        };
+        std::iter::once(config.of_the_process())
+            .chain(config.of_each_workspace())
+            .map(of)
+            .collect()
+    }
+}
+
+impl SettingStatus {
+    fn of(effective: Effective) -> Self {
+        let Effective {
+            setting,
+            value,
+            from,
+        } = effective;
+        let values = match value {
+            Value::One(text) => vec![text],
+            Value::Many(texts) => texts,
+        };
+        Self {
+            flag: setting.flag,
+            value: values.into_iter().map(without_external_id).collect(),
+            from,
+        }
+    }
+}
+
+/// No secret to AWS, and yet what a role's owner wants to hear: whoever reads this page need not know it.
+fn without_external_id(value: String) -> String {
+    match value.split_once(",external-id=") {
+        Some((role, _)) => format!("{role},external-id=[withheld]"),
+        None => value,
+    }
+}

@@ -1,0 +1,327 @@
+//! Wiring only: start, serve, drain, stop.
+//!
+//! In: a [`Config`] and a [`Clock`]. Out: an [`App`] with both sockets bound, which [`App::run`] serves until it has left. The
+//! caller owns the signals and says by a [`Stage`] what is wanted, so a test can do what a kubelet does.
+
+pub mod reload;
+pub mod sandbox;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::admin::Admin;
+use crate::app::reload::{ReloadError, Reloader};
+use crate::clock::Clock;
+use crate::config::{CaFile, Config, Drain};
+use crate::http::browser::Names;
+use crate::inbound::listener::{self, Accept};
+use crate::inbound::server_auth::{Door, DoorError};
+use crate::net::tls::{self, NotTrusted};
+use crate::router::Router;
+use crate::router::misdirected::Strays;
+use crate::telemetry::Telemetry;
+use crate::telemetry::history::STEP;
+use crate::telemetry::incidents::{CONNECTIONS, DOOR, SPANS, STRAYS, TRUST, Told, Watch};
+use crate::telemetry::traces::{Exporting, Traces, TracesError};
+use crate::workspace::Externals;
+
+/// What the caller wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Serve.
+    Serving,
+    /// Leave once the senders are done.
+    Draining,
+    /// Leave now.
+    Leaving,
+}
+
+/// Why the program could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address could not be bound.
+    #[error(
+        "cannot listen on {address}: {source}; is it in use, or is {setting} not an address of this machine?"
+    )]
+    Bind {
+        /// The setting that names the address.
+        setting: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What is asked of senders changed since it was checked, and cannot be used any more.
+    #[error(transparent)]
+    Door(#[from] DoorError),
+    /// Spans could not be made ready to be sent.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
+    /// A workspace could not be served.
+    #[error(transparent)]
+    Workspaces(#[from] ReloadError),
+}
+
+/// Everything, ready to run.
+#[derive(Debug)]
+pub struct App<L = TcpListener> {
+    listener: L,
+    admin_listener: L,
+    door: Arc<Door>,
+    reloader: Reloader,
+    admin: Arc<Admin>,
+    draining: watch::Sender<bool>,
+    drain: Drain,
+    exporting: Option<Exporting>,
+    collector_files: Vec<CaFile>,
+    clock: Clock,
+}
+
+// === impl App ===
+
+impl App {
+    /// Binds both sockets, wires the workspaces and begins to ask for their credentials.
+    ///
+    /// # Errors
+    /// [`StartError`]; trouble with STS, the token or DNS is none.
+    pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let listener = bind("--listen", config.listen).await?;
+        let admin_listener = bind("--admin-listen", config.admin_listen).await?;
+        let externals = Externals::new(&config).map_err(ReloadError::Roots)?;
+        let bound = |listener: &TcpListener| listener.local_addr().ok();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            listen = bound(&listener).map(tracing::field::display),
+            senders_show = config.door.asks(),
+            admin = bound(&admin_listener).map(tracing::field::display),
+            config = config.file.as_ref().map(|file| file.display().to_string()),
+            proxy = config.network.proxy().map(tracing::field::display),
+            workspaces = config.workspaces.len(),
+            "listening"
+        );
+        Self::between(listener, admin_listener, externals, config, clock)
+    }
+
+    /// Where senders write to, with the port that was given.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Where probes and metrics are, with the port that was given.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin_listener.local_addr()
+    }
+}
+
+impl<L: Accept> App<L> {
+    /// Wires the workspaces between who comes in and what they reach `outside`, and begins to ask for their credentials.
+    ///
+    /// # Errors
+    /// [`StartError`]; trouble with STS, the token or DNS is none.
+    pub fn between(
+        listener: L,
+        admin_listener: L,
+        externals: Externals,
+        config: Config,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
+        let mut telemetry = Telemetry::new();
+        let exporting = match &config.tracing {
+            None => None,
+            Some(tracing) => {
+                let (roots, network) = (&config.extra_roots, &config.network);
+                let faults = Watch::over(&SPANS, None, telemetry.faults(), &clock);
+                let (traces, exporting) =
+                    Traces::start(tracing, roots, network, telemetry.spans(), faults)?;
+                telemetry.trace(traces);
+                Some(exporting)
+            }
+        };
+        let telemetry = Arc::new(telemetry);
+        let drain = config.drain.clone();
+        let collector_files = config.ca_files_of_collector();
+        let door = Arc::new(Door::open(&config.door)?);
+        let (shown, shared) = (Arc::clone(&telemetry), Arc::clone(&door));
+        let names = Names {
+            allowed: config.allow_host.clone(),
+            certified: false,
+        };
+        let mut address = config.listen;
+        address.set_port(listener.port().unwrap_or(address.port()));
+        let port = admin_listener.port();
+        let port = port.unwrap_or(config.admin_listen.port());
+        let reloader = Reloader::start(config, address, externals, shared, clock.clone(), shown)?;
+        let strays = Strays::new(
+            Watch::over(&STRAYS, None, telemetry.faults(), &clock),
+            telemetry.unrouted(),
+            reloader.router().strays().senders().clone(),
+            clock.clone(),
+        );
+        let (draining, is_draining) = watch::channel(false);
+        let admin = Admin {
+            router: Arc::clone(reloader.router()),
+            config: Arc::clone(reloader.config()),
+            telemetry,
+            names,
+            port,
+            strays,
+            draining: is_draining,
+            started: clock.now(),
+            clock: clock.clone(),
+        };
+        Ok(Self {
+            listener,
+            admin_listener,
+            door,
+            reloader,
+            admin: Arc::new(admin),
+            draining,
+            drain,
+            exporting,
+            collector_files,
+            clock,
+        })
+    }
+
+    /// What puts a new configuration in place.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
+    }
+
+    /// Serves until the caller wants to leave and the senders are done.
+    pub async fn run(self, mut stage: watch::Receiver<Stage>) {
+        let router = Arc::clone(self.reloader.router());
+        let (stop, stopped) = watch::channel(false);
+        let (stop_admin, admin_stopped) = watch::channel(false);
+        let journal = self.admin.telemetry.faults();
+        let watch = |subject| Watch::over(subject, None, journal, &self.clock);
+        let rotations = tokio::spawn(Arc::clone(&self.door).follow(watch(&DOOR)));
+        let roots = tokio::spawn(self.reloader.clone().follow_roots(watch(&TRUST)));
+        let collector_roots = self.exporting.as_ref().map(|exporting| {
+            let (files, trust) = (self.collector_files.clone(), exporting.trust().clone());
+            let (files, trust) = (move || files.clone(), move |roots: &_| trust.replace(roots));
+            let report = trust_incidents(watch(&TRUST), "collector_ca");
+            tokio::spawn(tls::follow(files, trust, report))
+        });
+        let steps = tokio::spawn(follow_history(Arc::clone(&router)));
+        let connections = |listener| self.admin.telemetry.connections(listener);
+        let senders = tokio::spawn(listener::serve(
+            self.listener,
+            Arc::clone(&self.door),
+            Arc::clone(&router),
+            connections("senders"),
+            watch(&CONNECTIONS),
+            stopped,
+        ));
+        let admin = tokio::spawn(listener::serve(
+            self.admin_listener,
+            Arc::default(),
+            Arc::clone(&self.admin),
+            connections("admin"),
+            watch(&CONNECTIONS),
+            admin_stopped,
+        ));
+
+        reached(&mut stage, Stage::Draining).await;
+        let began = Instant::now();
+        let (in_flight, before) = router.senders.counted();
+        tracing::info!(
+            in_flight,
+            idle_seconds = self.drain.idle.as_secs_f32(),
+            timeout_seconds = self.drain.timeout.as_secs_f32(),
+            "leaving once the senders are done"
+        );
+        self.draining.send_replace(true);
+        let because = tokio::select! {
+            () = router.senders.quiet(self.drain.idle) => "the senders are done",
+            () = tokio::time::sleep(self.drain.timeout) => "--drain-timeout is over",
+            () = reached(&mut stage, Stage::Leaving) => "it was told so again",
+        };
+        stop.send_replace(true);
+        tokio::select! {
+            _ = senders => {}
+            () = reached(&mut stage, Stage::Leaving) => {}
+        }
+        if let Some(exporting) = self.exporting {
+            tokio::select! {
+                () = exporting.finish() => {}
+                () = reached(&mut stage, Stage::Leaving) => {}
+            }
+        }
+        stop_admin.send_replace(true);
+        admin.abort();
+        rotations.abort();
+        roots.abort();
+        collector_roots.inspect(|task| task.abort());
+        steps.abort();
+        let (in_flight, after) = router.senders.counted();
+        tracing::info!(
+            because,
+            seconds = began.elapsed().as_secs_f32(),
+            requests = after - before,
+            in_flight,
+            "left"
+        );
+    }
+}
+
+/// Closes a step of the history of every workspace that is served, for ever.
+async fn follow_history(router: Arc<Router>) {
+    loop {
+        tokio::time::sleep(STEP).await;
+        for running in router.routes().workspaces() {
+            running.flow.step();
+        }
+    }
+}
+
+/// Certificates that are not trusted are an incident of this kind until they are.
+fn trust_incidents(incidents: Watch, kind: &'static str) -> impl Fn(Result<(), NotTrusted>) {
+    move |result| {
+        match result {
+        Ok(()) => incidents.well(),
+        Err(error) => incidents.met(kind, || Told {
+            reason: error.to_string(),
+            mend: Some("write a PEM file with the certificates that are to be trusted; it is read again when it changes".to_owned()),
+            credentials_left: None,
+        }),
+    }
+    }
+}
+
+/// Returns at `wanted` or later, and also where nobody is left to say so.
+async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
+    if stage.wait_for(|stage| *stage >= wanted).await.is_err() {
+        tracing::debug!("nobody is left to say what is wanted");
+    }
+}
+
+async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let bound = match TcpListener::bind(address).await {
+        Err(error) if lacks_ipv6(&error) && address.ip() == Ipv6Addr::UNSPECIFIED => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    };
+    bound.map_err(|source| StartError::Bind {
+        setting,
+        address,
+        source,
+    })
+}
+
+/// A kernel without IPv6 has nothing but IPv4 to stand open to.
+fn lacks_ipv6(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}

@@ -1,0 +1,281 @@
+//! A new configuration in the place of the one that is served, without a request lost.
+//!
+//! In: what was read, on SIGHUP or because the file of `--config` holds something else than before. Out: the router serves by
+//! it, or a [`ReloadError`] and all stays as it was. A workspace whose settings are the same keeps its credentials,
+//! connections and counters; a changed one is started anew, and the old one ends with its last request. What the process
+//! has once (its ports, its log, how it drains) cannot change under it and is refused by name.
+//!
+//! The file is looked at every [`LOOK`] instead of being watched: kubelet swaps a symlink above it, which each way of watching
+//! sees differently, and a minute later than this anyway.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::pki_types::CertificateDer;
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::config::{Config, Rejected, Workspace};
+use crate::http::browser::Names;
+use crate::inbound::server_auth::Door;
+use crate::net::tls;
+use crate::router::misdirected::{Senders, Strays};
+use crate::router::{Router, Routes};
+use crate::telemetry::Telemetry;
+use crate::telemetry::incidents::{CONFIGURATION, STRAYS, Told, Watch};
+use crate::workspace::{Externals, Running, WorkspaceError};
+
+/// How often the file is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Puts new configurations in place; clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Reloader(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    router: Arc<Router>,
+    telemetry: Arc<Telemetry>,
+    clock: Clock,
+    faults: Watch,
+    /// What is served; replaced while `externals` is locked.
+    config: Arc<ArcSwap<Config>>,
+    externals: Mutex<Externals>,
+}
+
+/// Why the old configuration serves on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The new one is invalid.
+    #[error("the new configuration is invalid:\n{0}")]
+    Rejected(#[from] Rejected),
+    /// It changes what cannot change.
+    #[error("{} cannot change while the program runs: restart it", .0.join(", "))]
+    NeedsRestart(Vec<&'static str>),
+    /// A certificate of the bundle cannot be trusted.
+    #[error("--ca-bundle holds a certificate that cannot be a root: {0}")]
+    Roots(#[from] rustls::Error),
+    /// A workspace could not be served.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+}
+
+// === impl ReloadError ===
+
+impl ReloadError {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Rejected(_) => "config_invalid",
+            Self::NeedsRestart(_) => "config_needs_restart",
+            Self::Roots(_) => "config_roots",
+            Self::Workspace(_) => "config_workspace",
+        }
+    }
+
+    fn mend(&self) -> &'static str {
+        match self {
+            Self::Rejected(_) | Self::Roots(_) => {
+                "mend what it names: the file of --config is read again when it changes, all else on SIGHUP"
+            }
+            Self::NeedsRestart(_) => "restart it to take this over, or put the old value back",
+            Self::Workspace(_) => "give it another try by SIGHUP, or restart it",
+        }
+    }
+}
+
+// === impl Reloader ===
+
+impl Reloader {
+    /// Starts the workspaces of the first configuration, for senders that come to `address`.
+    ///
+    /// # Errors
+    /// [`ReloadError`].
+    pub fn start(
+        config: Config,
+        address: SocketAddr,
+        externals: Externals,
+        door: Arc<Door>,
+        clock: Clock,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Self, ReloadError> {
+        let workspaces = running(&config, &externals, &[], &clock, &telemetry)?;
+        let watch = |subject| Watch::over(subject, None, telemetry.faults(), &clock);
+        let (strays, faults) = (watch(&STRAYS), watch(&CONFIGURATION));
+        let (counted, senders) = (telemetry.unrouted(), Senders::default());
+        let strays = Strays::new(strays, counted, senders, clock.clone());
+        let routes = Routes::new(workspaces);
+        let names = Names {
+            allowed: config.allow_host.clone(),
+            certified: door.acceptor().is_some(),
+        };
+        let router = Router::new(routes, door, names, address, &telemetry, strays);
+        let router = Arc::new(router);
+        Ok(Self(Arc::new(Shared {
+            router,
+            telemetry,
+            clock,
+            faults,
+            config: Arc::new(ArcSwap::from_pointee(config)),
+            externals: Mutex::new(externals),
+        })))
+    }
+
+    /// What serves by the configuration.
+    #[must_use]
+    pub fn router(&self) -> &Arc<Router> {
+        &self.0.router
+    }
+
+    /// The configuration that is served.
+    #[must_use]
+    pub fn config(&self) -> &Arc<ArcSwap<Config>> {
+        &self.0.config
+    }
+
+    /// Serves by what `read` gives from now on; says in log and metrics what became of it.
+    ///
+    /// # Errors
+    /// [`ReloadError`], after which the old configuration serves on.
+    pub fn reload(&self, read: Result<Config, Rejected>) -> Result<(), ReloadError> {
+        let result = read
+            .map_err(ReloadError::from)
+            .and_then(|config| self.replace(config));
+        self.0.telemetry.reloaded(result.is_ok());
+        match &result {
+            Ok(()) => self.0.faults.well(),
+            Err(error) => self.0.faults.met(error.name(), || Told {
+                reason: error.to_string(),
+                mend: Some(error.mend().to_owned()),
+                credentials_left: None,
+            }),
+        }
+        result
+    }
+
+    fn replace(&self, config: Config) -> Result<(), ReloadError> {
+        let Shared {
+            router,
+            telemetry,
+            clock,
+            config: served,
+            externals,
+            faults: _,
+        } = &*self.0;
+        let mut externals = externals.lock().unwrap_or_else(PoisonError::into_inner);
+        let served_before = served.load_full();
+        let fixed = config.fixed_that_differ(&served_before);
+        if !fixed.is_empty() {
+            return Err(ReloadError::NeedsRestart(fixed));
+        }
+        let routes = router.routes();
+        let before = routes.workspaces();
+        let same_network = config.network == served_before.network;
+        let next = if same_network {
+            externals.clone()
+        } else {
+            externals.rebuild(&config)?
+        };
+        let kept = if same_network { before } else { &[] };
+        let after = running(&config, &next, kept, clock, telemetry)?;
+        if same_network && config.extra_roots != served_before.extra_roots {
+            next.transport.replace_roots(&config.extra_roots)?;
+        }
+        for warning in &config.warnings {
+            if !served_before.warnings.contains(warning) {
+                tracing::warn!(reason = warning, "configuration warning");
+            }
+        }
+        let (kept, started) = after
+            .iter()
+            .partition::<Vec<_>, _>(|one| before.iter().any(|other| Arc::ptr_eq(one, other)));
+        let names = |all: &[&Arc<Running>]| {
+            let names: Vec<&str> = all.iter().map(|one| one.config.name.as_str()).collect();
+            names.join(", ")
+        };
+        let (ended, _) = before
+            .iter()
+            .partition::<Vec<_>, _>(|one| !after.iter().any(|other| Arc::ptr_eq(one, other)));
+        tracing::info!(
+            kept = names(&kept),
+            started = names(&started),
+            ended = names(&ended),
+            "configuration reloaded"
+        );
+        router.replace(Routes::new(after));
+        for gone in before {
+            let name = &gone.config.name;
+            if !config
+                .workspaces
+                .iter()
+                .any(|workspace| workspace.name == *name)
+            {
+                telemetry.forget(name);
+            }
+        }
+        *externals = next;
+        served.store(Arc::new(config));
+        Ok(())
+    }
+
+    /// Trusts what the file of `--ca-bundle` holds, whenever that changes.
+    pub async fn follow_roots(self, faults: Watch) {
+        let files = || self.0.config.load().ca_files();
+        let trust = |roots: &[CertificateDer<'static>]| {
+            let Shared {
+                config, externals, ..
+            } = &*self.0;
+            let externals = externals.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut served = Config::clone(&config.load());
+            if served.extra_roots != roots {
+                externals.transport.replace_roots(roots)?;
+                served.extra_roots = roots.to_vec();
+                config.store(Arc::new(served));
+            }
+            Ok(())
+        };
+        let report = super::trust_incidents(faults, "ca_bundle");
+        tls::follow(files, trust, report).await;
+    }
+
+    /// Reads again with `read` on every `hangup`, and whenever `file` holds something else than before.
+    pub async fn follow(
+        self,
+        file: Option<PathBuf>,
+        hangup: Arc<Notify>,
+        read: impl Fn() -> Result<Config, Rejected>,
+    ) {
+        let contents = || file.as_ref().map(|file| std::fs::read(file).ok());
+        let mut seen = contents();
+        loop {
+            let asked = tokio::select! {
+                () = hangup.notified() => true,
+                () = tokio::time::sleep(LOOK), if file.is_some() => false,
+            };
+            let now = contents();
+            if asked || now != seen {
+                seen = now;
+                // What became of it was said; the next change is another chance.
+                let _said = self.reload(read());
+            }
+        }
+    }
+}
+
+/// Every workspace of the configuration, those of `before` whose settings are the same as they are.
+fn running(
+    config: &Config,
+    externals: &Externals,
+    before: &[Arc<Running>],
+    clock: &Clock,
+    telemetry: &Telemetry,
+) -> Result<Vec<Arc<Running>>, WorkspaceError> {
+    let one =
+        |workspace: &Workspace| match before.iter().find(|running| running.config == *workspace) {
+            Some(same) => Ok(Arc::clone(same)),
+            None => Running::start(workspace, externals, clock, telemetry).map(Arc::new),
+        };
+    config.workspaces.iter().map(one).collect()
+}

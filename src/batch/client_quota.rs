@@ -1,0 +1,147 @@
+//! How much of a workspace's room one client may hold.
+//!
+//! In: who reserves how much. Out: a [`Share`] that gives all of it back when dropped, or word that the client holds as much as
+//! it may. Senders of the own pod, on loopback, have no bound but the whole.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::inbound::server_auth::Client;
+
+/// Who holds how much.
+#[derive(Debug)]
+pub struct Shares {
+    most: Held,
+    clients: Mutex<HashMap<Client, Held>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    bytes: usize,
+    requests: usize,
+}
+
+/// What one request holds of its client's share.
+#[derive(Debug)]
+pub struct Share {
+    shares: Arc<Shares>,
+    client: Client,
+    bytes: usize,
+}
+
+/// The client holds as much as it may.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Exhausted;
+
+// === impl Shares ===
+
+impl Shares {
+    /// Each client may hold `percent` of the bytes and of the requests.
+    #[must_use]
+    pub fn new(percent: u8, bytes: usize, requests: usize) -> Self {
+        let part = |whole: usize| (whole / 100).saturating_mul(usize::from(percent)).max(1);
+        Self {
+            most: Held {
+                bytes: part(bytes),
+                requests: (requests * usize::from(percent) / 100).max(1),
+            },
+            clients: Mutex::default(),
+        }
+    }
+
+    /// One more request of this client.
+    ///
+    /// # Errors
+    /// [`Exhausted`].
+    pub fn take(self: &Arc<Self>, client: &Client) -> Result<Share, Exhausted> {
+        let mut clients = self.lock();
+        let held = clients.entry(client.clone()).or_default();
+        if held.requests >= self.most.requests {
+            return Err(Exhausted);
+        }
+        held.requests += 1;
+        Ok(Share {
+            shares: Arc::clone(self),
+            client: client.clone(),
+            bytes: 0,
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Client, Held>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Share ===
+
+impl Share {
+    /// So many bytes more.
+    ///
+    /// # Errors
+    /// [`Exhausted`].
+    pub fn grow(&mut self, more: usize) -> Result<(), Exhausted> {
+        let mut clients = self.shares.lock();
+        let held = clients.entry(self.client.clone()).or_default();
+        let bytes = held.bytes.saturating_add(more);
+        // One batch that is larger than the share may come in alone.
+        if bytes > self.shares.most.bytes && held.bytes > self.bytes {
+            return Err(Exhausted);
+        }
+        held.bytes = bytes;
+        self.bytes += more;
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut entry) = self.shares.lock().entry(self.client.clone()) {
+            let held = entry.get_mut();
+            held.bytes = held.bytes.saturating_sub(self.bytes);
+            held.requests = held.requests.saturating_sub(1);
+            if held.requests == 0 {
+                entry.remove();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(n: u8) -> Client {
+        Client::of([10, 0, 0, n].into(), None)
+    }
+
+    #[test]
+    fn one_client_leaves_room_for_another() {
+        let shares = Arc::new(Shares::new(50, 1000, 4));
+        let mut first = shares.take(&client(1)).unwrap();
+        first.grow(400).unwrap();
+        let mut second = shares.take(&client(1)).unwrap();
+        assert_eq!(second.grow(200), Err(Exhausted));
+        second.grow(100).unwrap();
+        assert_eq!(shares.take(&client(1)).unwrap_err(), Exhausted);
+
+        let mut other = shares.take(&client(2)).unwrap();
+        other.grow(500).unwrap();
+        drop((first, second, other));
+        assert!(
+            shares.lock().is_empty(),
+            "nothing is kept of those who have gone"
+        );
+    }
+
+    #[test]
+    fn a_batch_larger_than_the_share_comes_in_alone() {
+        let shares = Arc::new(Shares::new(10, 1000, 10));
+        let mut large = shares.take(&client(1)).unwrap();
+        large.grow(300).unwrap();
+        large.grow(300).unwrap();
+        // With one request a client there is no second.
+        assert!(shares.take(&client(1)).is_err());
+        assert!(shares.take(&client(2)).is_ok());
+    }
+}

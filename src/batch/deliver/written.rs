@@ -1,0 +1,50 @@
+//! What AMP says it wrote of a payload, beside what the payload held.
+
+use crate::outcome::verdict::{RefusalReason, Verdict};
+use crate::remote_write::inspect::Contents;
+use crate::remote_write::payload::Payload;
+use crate::remote_write::written_stats::Written;
+
+/// Whether a 2.0 batch that holds anything was answered 2xx without a word of what was written: a receiver of 1.0 reads it as
+/// an empty batch and stores nothing.
+pub(super) fn says_nothing_written(verdict: &Verdict, payload: &Payload) -> bool {
+    let is_empty = payload.contents == Contents::default() && payload.frames.len() <= 1;
+    matches!(verdict, Verdict::Stored { written, .. } if written.is_empty()) && !is_empty
+}
+
+/// What AMP says it wrote of a refused payload, and what is left of it: at most that was refused.
+pub(super) fn parted(verdict: &Verdict, contents: Contents) -> (Contents, Contents) {
+    let numbers = verdict.written().map(Written::numbers).unwrap_or_default();
+    let [samples, histograms, exemplars] = numbers.map(Option::unwrap_or_default);
+    let written = Contents {
+        samples: samples.min(contents.samples),
+        histograms: histograms.min(contents.histograms),
+        exemplars: exemplars.min(contents.exemplars),
+        ..Contents::default()
+    };
+    let is_about_others = match verdict {
+        Verdict::Refused { reason, .. } => {
+            matches!(reason, RefusalReason::Exemplar | RefusalReason::Metadata)
+        }
+        _ => false,
+    };
+    let rest = |all: u64, written: u64| if is_about_others { 0 } else { all - written };
+    let is_metadata = matches!(
+        verdict,
+        Verdict::Refused {
+            reason: RefusalReason::Metadata,
+            ..
+        }
+    );
+    let refused = Contents {
+        samples: rest(contents.samples, written.samples),
+        histograms: rest(contents.histograms, written.histograms),
+        exemplars: if is_metadata {
+            0
+        } else {
+            contents.exemplars - written.exemplars
+        },
+        ..contents
+    };
+    (written, refused)
+}

@@ -1,0 +1,68 @@
+//! Keeps what was sent in secret out of what a peer says about it.
+//!
+//! STS quotes a token that breaks a rule, and explains a wrong signature with the session token in the explanation; another
+//! server in its place may say back anything. In: a peer's words, and the secrets that it was sent. Out: the words without
+//! any piece of a secret that is long enough to matter, made fit to be shown. Pieces are looked for, and not whole secrets,
+//! because what is said back may be cut, encoded or broken into lines.
+
+use std::collections::HashSet;
+
+use crate::sanitize::quote;
+
+/// A shorter piece gives nothing away that could be guessed up to a whole.
+const SHORTEST: usize = 12;
+
+/// The words as they may be shown.
+pub(super) fn quote_without(words: &str, secrets: &[&str]) -> String {
+    let pieces: HashSet<&[u8]> = secrets
+        .iter()
+        .flat_map(|secret| secret.as_bytes().windows(SHORTEST))
+        .collect();
+    let mut kept = String::with_capacity(words.len());
+    let mut secret_until = 0;
+    for (at, c) in words.char_indices() {
+        let begins = words
+            .as_bytes()
+            .get(at..at + SHORTEST)
+            .is_some_and(|piece| pieces.contains(piece));
+        if begins {
+            if secret_until <= at {
+                kept.push_str("[withheld]");
+            }
+            secret_until = at + SHORTEST;
+        }
+        if secret_until <= at {
+            kept.push(c);
+        }
+    }
+    quote(&kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quote_without;
+
+    #[test]
+    fn no_long_piece_of_a_secret_is_left() {
+        let token = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwcyJ9.c2lnbmF0dXJl+/w==";
+        let said = format!(
+            "Value '{token}' at 'webIdentityToken' failed; also é{}, {}\n and x={}.",
+            &token[5..30],
+            &token[40..],
+            token.replace('+', "%2B")
+        );
+        assert_eq!(
+            quote_without(&said, &["", token]),
+            "Value '[withheld]' at 'webIdentityToken' failed; also é[withheld], [withheld]  and x=[withheld]%2B/w==."
+        );
+    }
+
+    #[test]
+    fn other_words_stay() {
+        let said = "Not authorized to perform sts:AssumeRole on arn:aws:iam::111122223333:role/ämp";
+        assert_eq!(
+            quote_without(said, &["a-secret-of-some-length", "short"]),
+            said
+        );
+    }
+}

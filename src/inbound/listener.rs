@@ -1,0 +1,280 @@
+//! Accepts connections and serves HTTP/1.1 on them.
+//!
+//! In: a bound socket, the [`Door`] before it, a [`Service`] and the moment to stop. Out: when [`serve`] returns, nothing is in flight any more or the
+//! grace is over. The number of connections is capped; over it new ones wait in the kernel's backlog. A head that comes
+//! slowly is closed and never answered 408, which Prometheus takes as "drop the batch"; a connection on which none is begun stays
+//! open for longer ([`timeouts`]), since a sender that sends every 30 s would find it closed as often as not. A sender that shuts its side
+//! down after the body is still served to the end. A connection on which somebody else may see another next request than we
+//! do is closed after the answer.
+
+pub mod timeouts;
+
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::http::head;
+use crate::inbound::server_auth::{self, Client, Door};
+use crate::telemetry::Connections;
+use crate::telemetry::incidents::{Told, Watch};
+
+use timeouts::{Phase, TIMEOUTS, Timed};
+
+/// Enough for a thousand senders with two connections each.
+const MOST_CONNECTIONS: usize = 2048;
+/// The read buffer's bound, and so that of a head.
+const LARGEST_BUFFER: usize = 32 * 1024;
+/// A peer that takes nothing of its answer for so long is gone.
+const LONGEST_STALL: Duration = Duration::from_secs(60);
+/// What is in flight when the end comes may take this long.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// The connection is to be closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("closed without an answer")]
+pub struct Closed;
+
+/// Where connections come from.
+pub trait Accept: Send + Sync + 'static {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+    /// The next one, and whose it is.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, IpAddr)>> + Send;
+    /// At which port, where there is one.
+    fn port(&self) -> Option<u16> {
+        None
+    }
+}
+
+/// Answers requests.
+pub trait Service: Send + Sync + 'static {
+    /// The body of an answer; where it fails, the connection breaks off.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
+    /// One request of `peer`; an error closes the connection without an answer.
+    fn call(
+        &self,
+        peer: IpAddr,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Self::Body>, Closed>> + Send;
+}
+
+/// Serves until `stop` turns true, then finishes what is in flight.
+pub async fn serve<S: Service>(
+    listener: impl Accept,
+    door: Arc<Door>,
+    service: Arc<S>,
+    counted: Connections,
+    faults: Watch,
+    mut stop: watch::Receiver<bool>,
+) {
+    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let faults = Arc::new(faults);
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = told(&mut stop) => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener, &room, &faults) => accepted,
+        };
+        let Some((stream, peer, place)) = accepted else {
+            continue;
+        };
+        let (door, service, stop) = (Arc::clone(&door), Arc::clone(&service), stop.clone());
+        let (open, faults) = (counted.accepted(), Arc::clone(&faults));
+        let counted = counted.clone();
+        connections.spawn(async move {
+            if let Err(error) = enter(stream, peer, &door, &faults, service, stop).await {
+                counted.broke(&error);
+                tracing::debug!(%error, "connection ended");
+            }
+            drop((place, open));
+        });
+    }
+    drop(listener);
+    let finished = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, finished).await.is_err() {
+        tracing::warn!(
+            connections = connections.len(),
+            "left with requests in flight"
+        );
+    }
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, IpAddr)> {
+        let (tcp, peer) = Self::accept(self).await?;
+        if let Err(error) = tcp.set_nodelay(true) {
+            tracing::debug!(%error, "connection without TCP_NODELAY");
+        }
+        let stalled = SockRef::from(&tcp).set_tcp_user_timeout(Some(LONGEST_STALL));
+        if let Err(error) = stalled {
+            tracing::debug!(%error, "connection without TCP_USER_TIMEOUT");
+        }
+        Ok((tcp, peer.ip()))
+    }
+
+    fn port(&self) -> Option<u16> {
+        self.local_addr().ok().map(|address| address.port())
+    }
+}
+
+async fn accept<L: Accept>(
+    listener: &L,
+    room: &Arc<Semaphore>,
+    faults: &Watch,
+) -> Option<(L::Stream, IpAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(room).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => Some((stream, peer, place)),
+        Err(error) => {
+            // Out of descriptors, most likely: trying again at once would spin.
+            faults.met("accept", || Told {
+                reason: error.to_string(),
+                mend: Some(
+                    "raise the limit of open files, or let fewer senders connect".to_owned(),
+                ),
+                credentials_left: None,
+            });
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            None
+        }
+    }
+}
+
+/// Through the door, and on.
+async fn enter<S: Service, C>(
+    stream: C,
+    peer: IpAddr,
+    door: &Door,
+    faults: &Watch,
+    service: Arc<S>,
+    stop: watch::Receiver<bool>,
+) -> hyper::Result<()>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    match door.acceptor() {
+        None => {
+            let client = elsewhere(peer).map(|address| Client::of(address, None));
+            connection(stream, peer, client, service, stop).await
+        }
+        // In a box, so that connections without TLS, of which there may be a thousand, hold no room for it.
+        Some(acceptor) => Box::pin(encrypted(stream, peer, acceptor, faults, service, stop)).await,
+    }
+}
+
+async fn encrypted<S: Service, C>(
+    stream: C,
+    peer: IpAddr,
+    acceptor: TlsAcceptor,
+    faults: &Watch,
+    service: Arc<S>,
+    stop: watch::Receiver<bool>,
+) -> hyper::Result<()>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    match server_auth::shake(&acceptor, stream).await {
+        Ok(tls) => {
+            let client = elsewhere(peer).map(|address| Client::of(address, Some(tls.get_ref().1)));
+            return connection(tls, peer, client, service, stop).await;
+        }
+        // A probe of a load balancer opens a connection and says nothing.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            tracing::debug!(%error, "a connection ended before its handshake");
+        }
+        Err(error) => faults.met("handshake", || Told {
+            reason: format!("TLS with a sender: {error}"),
+            mend: Some("let the sender trust --listen-tls-cert and, where --listen-client-ca is given, show a certificate of it".to_owned()),
+            credentials_left: None,
+        }),
+    }
+    Ok(())
+}
+
+/// Those of the own pod share all there is.
+fn elsewhere(peer: IpAddr) -> Option<IpAddr> {
+    (!peer.to_canonical().is_loopback()).then_some(peer)
+}
+
+/// Serves one connection of `peer`, until it or `stop` ends it; `client` is who else than the own pod is behind it.
+///
+/// # Errors
+/// Where it did not end in order; hyper has then refused a request that it could not parse, if that was why.
+pub async fn connection<S: Service, C>(
+    stream: C,
+    peer: IpAddr,
+    client: Option<Client>,
+    service: Arc<S>,
+    mut stop: watch::Receiver<bool>,
+) -> hyper::Result<()>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
+    let phase = Phase::default();
+    let answer = service_fn(|mut request: Request<Incoming>| {
+        phase.request_begins();
+        if let Some(client) = &client {
+            request.extensions_mut().insert(client.clone());
+        }
+        let last = head::is_last(&request);
+        let (service, phase) = (&service, &phase);
+        async move {
+            let mut response = service.call(peer, request).await?;
+            if last {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            phase.request_ends();
+            Ok::<_, Closed>(response)
+        }
+    });
+    // Pinned where it is made: a variable in between would take its place in every connection once more.
+    let mut served = pin!(
+        http1::Builder::new()
+            // Its own time-out for heads would count the idle time before them too.
+            .header_read_timeout(None)
+            .half_close(true)
+            .max_buf_size(LARGEST_BUFFER)
+            .serve_connection(TokioIo::new(Timed::new(stream, &phase, TIMEOUTS)), answer)
+    );
+    tokio::select! {
+        biased;
+        result = served.as_mut() => result,
+        () = told(&mut stop) => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    }
+}
+
+/// Returns when `stop` turns true, or nobody is left to turn it.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        tracing::debug!("nobody is left to say when to stop");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! What is trusted, and how TLS is spoken, for AMP, STS, Entra and a collector alike.
+//!
+//! In: the certificates that are trusted beside the built-in Mozilla roots. Out: a [`Trust`], which every connection asks as it
+//! is made, so that a bundle that rotates counts for the next one and nothing has to be started anew; [`follow`] looks at the
+//! files. TLS is 1.2 or 1.3 with HTTP/1.1, and is never skipped or lowered.
+//!
+//! A verifier of our own that swaps its roots was rejected: rustls resumes sessions without asking a verifier, so that a root
+//! which was taken away would go on being trusted. Each state of the roots has a configuration, and sessions, of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::config::{Bundle, CaFile, Unreadable};
+pub use crate::net::tls_client::HttpClient;
+
+/// How often files of certificates are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What is trusted now; clones are the same.
+#[derive(Debug, Clone)]
+pub struct Trust(Arc<ArcSwap<ClientConfig>>);
+
+// === impl Trust ===
+
+impl Trust {
+    /// Trusts the built-in roots and `extra`.
+    ///
+    /// # Errors
+    /// Where a certificate of `extra` is no root that can be trusted.
+    pub fn new(extra: &[CertificateDer<'static>]) -> Result<Self, rustls::Error> {
+        Ok(Self(Arc::new(ArcSwap::from_pointee(client(extra)?))))
+    }
+
+    /// How TLS is spoken from now on.
+    #[must_use]
+    pub fn client(&self) -> Arc<ClientConfig> {
+        self.0.load_full()
+    }
+
+    /// Trusts the built-in roots and `extra` from now on, for new connections.
+    ///
+    /// # Errors
+    /// As [`Self::new`], after which all stays as it was.
+    pub fn replace(&self, extra: &[CertificateDer<'static>]) -> Result<(), rustls::Error> {
+        self.0.store(Arc::new(client(extra)?));
+        Ok(())
+    }
+}
+
+/// A client that trusts the built-in Mozilla roots and `extra`, and speaks TLS 1.2 or 1.3 and HTTP/1.1.
+///
+/// # Errors
+/// Where a certificate of `extra` is no root that can be trusted.
+pub fn client(extra: &[CertificateDer<'static>]) -> Result<ClientConfig, rustls::Error> {
+    let mut roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    for root in extra {
+        roots.add(root.clone())?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Why new certificates are not trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTrusted {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// A certificate cannot be a root.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+}
+
+/// Gives `trust` what `files` hold, whenever that changes; `files` is asked each time, since a new configuration may name
+/// others. `report` hears of each look; a file that cannot be read changes nothing.
+pub async fn follow(
+    files: impl Fn() -> Vec<CaFile>,
+    trust: impl Fn(&[CertificateDer<'static>]) -> Result<(), rustls::Error>,
+    report: impl Fn(Result<(), NotTrusted>),
+) {
+    let mut before: Option<Vec<Bundle>> = None;
+    loop {
+        let files = files();
+        let read: Result<Vec<Bundle>, Unreadable> = files.iter().map(CaFile::read).collect();
+        let result = match read {
+            Ok(now) if before.as_ref() == Some(&now) => Ok(()),
+            Ok(now) => {
+                let certificates: Vec<_> = now
+                    .iter()
+                    .flat_map(|bundle| bundle.certificates.iter().cloned())
+                    .collect();
+                let trusted = trust(&certificates);
+                if trusted.is_ok() {
+                    // What was read at the start was said there.
+                    if before.is_some() {
+                        say(&files, &now);
+                    }
+                    before = Some(now);
+                }
+                trusted.map_err(NotTrusted::from)
+            }
+            Err(error) => Err(error.into()),
+        };
+        report(result);
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn say(files: &[CaFile], bundles: &[Bundle]) {
+    for (file, bundle) in files.iter().zip(bundles) {
+        tracing::info!(
+            file = %file.path().display(),
+            certificates = bundle.certificates.len(),
+            "trusted certificates reloaded"
+        );
+        for skipped in &bundle.skipped {
+            tracing::warn!(reason = skipped, "certificate skipped");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use crate::config::Network;
+    use crate::net::connect::Dialer;
+
+    /// Answers every request over TLS; its address, and what it has to be trusted by.
+    async fn server() -> (String, CertificateDer<'static>) {
+        let key = KeyPair::generate().unwrap();
+        let names = vec!["127.0.0.1".to_owned()];
+        let certificate = CertificateParams::new(names).unwrap().self_signed(&key);
+        let root = certificate.unwrap().der().clone();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![root.clone()],
+                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            )
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (tcp, _) = listener.accept().await.unwrap();
+                let Ok(mut tls) = acceptor.accept(tcp).await else {
+                    continue;
+                };
+                let mut request = [0; 1024];
+                // Whoever only dials has gone.
+                if tls.read(&mut request).await.is_ok_and(|read| read > 0) {
+                    let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+                    tls.write_all(answer).await.unwrap_or_default();
+                    tls.shutdown().await.unwrap_or_default();
+                }
+            }
+        });
+        (format!("https://{address}/"), root)
+    }
+
+    #[tokio::test]
+    async fn roots_that_come_and_go_count_for_the_next_connection() {
+        let (url, root) = server().await;
+        let trust = Trust::new(&[]).unwrap();
+        let dialer = Dialer::new(&url.parse().unwrap(), &Network::default(), &trust).unwrap();
+        let http = HttpClient::new(&trust, || {
+            reqwest::Client::builder()
+                .no_proxy()
+                .pool_max_idle_per_host(0)
+        });
+        let http = http.unwrap();
+        for (roots, trusted) in [
+            (vec![], false),
+            (vec![root.clone()], true),
+            // Neither is a session of before resumed.
+            (vec![], false),
+        ] {
+            trust.replace(&roots).unwrap();
+            for _ in 0..2 {
+                assert_eq!(dialer.dial().await.is_ok(), trusted);
+                assert_eq!(http.get().get(&url).send().await.is_ok(), trusted);
+            }
+        }
+        assert!(trust.replace(&[vec![0].into()]).is_err());
+    }
+}

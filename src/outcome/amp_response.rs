@@ -1,0 +1,354 @@
+//! What AMP answered, and what it means.
+//!
+//! In: status, headers and a bounded body, as `forward` read them. Out: a [`ReplyClass`]: a verdict that stands, or a fault
+//! that another try may get past: with other credentials, another clock, smaller, or as remote write 1.0.
+//!
+//! Whose words they are is decided first ([`speaker`]); then status and words are read as that speaker means them. What
+//! something in between says never decides about samples: it is `unexpected`, and the sender keeps them.
+
+mod speaker;
+mod store;
+
+use std::time::{Duration, SystemTime};
+
+use hyper::header::RETRY_AFTER;
+use hyper::{HeaderMap, StatusCode};
+
+use crate::http::date;
+use crate::outcome::verdict::{RefusalReason, Verdict};
+use crate::remote_write::written_stats::Written;
+
+use speaker::Speaker;
+pub use store::ShownLimit;
+use store::StoreText;
+
+/// What the role must be allowed to do with the workspace.
+pub const ACTION: &str = "aps:RemoteWrite";
+
+/// AMP's answer.
+#[derive(Debug)]
+pub struct Reply {
+    status: StatusCode,
+    /// None of a success that says nothing.
+    speaker: Option<Speaker>,
+    written: Written,
+    pause: Option<Duration>,
+    /// The time at AMP: of refusals only, and only where they came over verified TLS.
+    pub date: Option<SystemTime>,
+}
+
+/// What an answer means.
+#[derive(Debug)]
+pub enum ReplyClass {
+    /// This is what became of the batch.
+    Final(Verdict),
+    /// Exemplars were refused for being out of order, and all else is stored: the verdict on the rest.
+    WithoutExemplars(Verdict),
+    /// Credentials or signature were not taken; the verdict where nothing can be done about that.
+    Unauthenticated(Verdict),
+    /// The batch is too large for AMP; the verdict where it cannot be split.
+    TooLarge(Verdict, ShownLimit),
+    /// AMP does not take this as remote write 2.0; the verdict where it was not 2.0.
+    NotAsV2(Verdict),
+}
+
+// === impl ReplyClass ===
+
+impl ReplyClass {
+    /// The verdict where nothing else is tried.
+    #[must_use]
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Final(verdict)
+            | Self::WithoutExemplars(verdict)
+            | Self::Unauthenticated(verdict)
+            | Self::TooLarge(verdict, _)
+            | Self::NotAsV2(verdict) => verdict,
+        }
+    }
+}
+
+// === impl Reply ===
+
+impl Reply {
+    /// Takes from an answer what matters, and bounds it.
+    #[must_use]
+    pub fn new(status: StatusCode, headers: &HeaderMap, body: &[u8], verified: bool) -> Self {
+        let plain_success = status.is_success() && body.is_empty() && !speaker::is_html(headers);
+        let pause = || {
+            let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+            Some(Duration::from_secs(seconds))
+        };
+        Self {
+            status,
+            speaker: (!plain_success).then(|| Speaker::of(headers, body)),
+            written: Written::of(headers),
+            pause: if status.is_success() { None } else { pause() },
+            date: (verified && !status.is_success())
+                .then(|| date::of(headers))
+                .flatten(),
+        }
+    }
+
+    /// AMP's status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The answer's words, made fit to be shown.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let said = self.speaker.as_ref().map_or("", Speaker::said);
+        if said.is_empty() {
+            self.status.to_string()
+        } else {
+            said.to_owned()
+        }
+    }
+
+    /// Whether AMP did not take credentials or signature.
+    #[must_use]
+    pub fn is_unauthenticated(&self) -> bool {
+        match (self.status.as_u16(), &self.speaker) {
+            (_, Some(Speaker::InBetween { html: true, .. })) => false,
+            (401 | 403, _) => true,
+            (
+                400 | 402 | 415 | 422,
+                Some(Speaker::FrontDoor {
+                    error_type, said, ..
+                }),
+            ) => is_authentication(error_type, said),
+            _ => false,
+        }
+    }
+
+    /// Whether the role may not do what was asked.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(&self.speaker, Some(Speaker::FrontDoor { error_type, said, .. })
+            if error_type.starts_with("AccessDenied") || says(said, &["not authorized to perform"]))
+    }
+
+    /// What the answer means; `workspace_arn` names what a denied role must be allowed to write to.
+    #[must_use]
+    pub fn class(self, workspace_arn: &str) -> ReplyClass {
+        if self.is_unauthenticated() {
+            return self.unauthenticated(workspace_arn);
+        }
+        match (self.status.as_u16(), &self.speaker) {
+            (413, speaker) => {
+                let is_amp = speaker.as_ref().is_some_and(Speaker::is_amp);
+                let verdict = if is_amp || self.said_nothing() {
+                    self.too_large_for_amp()
+                } else {
+                    self.unexpected()
+                };
+                ReplyClass::TooLarge(verdict, ShownLimit::default())
+            }
+            (_, Some(Speaker::InBetween { html: true, .. })) => {
+                ReplyClass::Final(self.unexpected())
+            }
+            (
+                202,
+                Some(Speaker::Store {
+                    text: Some(StoreText::OtherReplica),
+                    ..
+                }),
+            ) => ReplyClass::Final(Verdict::Deduplicated {
+                status: self.status,
+                written: self.written,
+            }),
+            (200..=299, _) => ReplyClass::Final(self.stored()),
+            (
+                400 | 402 | 415 | 422,
+                Some(Speaker::FrontDoor {
+                    error_type, said, ..
+                }),
+            ) if is_throttling(error_type, said) => ReplyClass::Final(self.throttled()),
+            (
+                400 | 429,
+                Some(Speaker::Store {
+                    text: Some(text), ..
+                }),
+            ) => {
+                let text = *text;
+                self.of_store(text)
+            }
+            (
+                500,
+                Some(Speaker::Store {
+                    text: Some(StoreText::TooLarge(limit)),
+                    ..
+                }),
+            ) => {
+                let limit = *limit;
+                ReplyClass::TooLarge(self.too_large_for_amp(), limit)
+            }
+            (400, Some(speaker)) if speaker.is_amp() => {
+                ReplyClass::Final(self.refused(RefusalReason::Invalid))
+            }
+            (429, _) => ReplyClass::Final(self.throttled()),
+            (404, Some(Speaker::FrontDoor { .. })) => {
+                ReplyClass::Final(Verdict::WorkspaceNotFound { said: self.said() })
+            }
+            (415, speaker) => {
+                let is_amp = speaker.as_ref().is_some_and(Speaker::is_amp);
+                ReplyClass::NotAsV2(if is_amp {
+                    self.refused_other()
+                } else {
+                    self.unexpected()
+                })
+            }
+            (402 | 422, Some(speaker)) if speaker.is_amp() => {
+                ReplyClass::Final(self.refused_other())
+            }
+            (500 | 502 | 503 | 504, _) => ReplyClass::Final(Verdict::AmpFailing {
+                status: self.status,
+                pause: self.pause,
+                said: self.said(),
+            }),
+            _ => ReplyClass::Final(self.unexpected()),
+        }
+    }
+
+    /// A 400 or 429 of the store whose text is known.
+    fn of_store(self, text: StoreText) -> ReplyClass {
+        ReplyClass::Final(match text {
+            StoreText::Refused(reason) => self.refused(reason),
+            StoreText::SeriesLimit => Verdict::SeriesLimit {
+                said: self.said(),
+                written: self.written,
+            },
+            StoreText::Rate => self.throttled(),
+            StoreText::TooLarge(limit) => {
+                return ReplyClass::TooLarge(self.too_large_for_amp(), limit);
+            }
+            StoreText::NotAsV2 => {
+                return ReplyClass::NotAsV2(self.refused(RefusalReason::Invalid));
+            }
+            StoreText::OldExemplars => {
+                return ReplyClass::WithoutExemplars(Verdict::Stored {
+                    status: StatusCode::OK,
+                    written: self.written,
+                });
+            }
+            StoreText::OtherReplica => self.refused(RefusalReason::Invalid),
+        })
+    }
+
+    fn unauthenticated(self, workspace_arn: &str) -> ReplyClass {
+        let denied = self.is_denied();
+        let said = self.said();
+        ReplyClass::Unauthenticated(if denied {
+            let missing = format!("the role needs {ACTION} on {workspace_arn}");
+            Verdict::AccessDenied { said, missing }
+        } else {
+            Verdict::Unauthenticated { said }
+        })
+    }
+
+    fn said_nothing(&self) -> bool {
+        self.speaker
+            .as_ref()
+            .is_none_or(|speaker| speaker.said().is_empty())
+    }
+
+    fn stored(self) -> Verdict {
+        Verdict::Stored {
+            status: self.status,
+            written: self.written,
+        }
+    }
+
+    fn refused(self, reason: RefusalReason) -> Verdict {
+        Verdict::Refused {
+            reason,
+            said: self.said(),
+            written: self.written,
+        }
+    }
+
+    fn refused_other(self) -> Verdict {
+        Verdict::RefusedOther {
+            status: self.status,
+            said: self.said(),
+            written: self.written,
+        }
+    }
+
+    fn throttled(self) -> Verdict {
+        Verdict::Throttled {
+            pause: self.pause,
+            said: self.said(),
+        }
+    }
+
+    fn too_large_for_amp(&self) -> Verdict {
+        Verdict::TooLargeForAmp {
+            said: self.said(),
+            written: Written::default(),
+        }
+    }
+
+    fn unexpected(&self) -> Verdict {
+        Verdict::Unexpected {
+            status: self.status,
+            said: self.said(),
+        }
+    }
+}
+
+/// AWS' common error types, and the words of those that come without one.
+fn is_authentication(error_type: &str, said: &str) -> bool {
+    const TYPES: &[&str] = &[
+        "AccessDenied",
+        "AccessDeniedException",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "InvalidTokenException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "NotAuthorized",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+        "UnrecognizedClientException",
+    ];
+    const WORDS: &[&str] = &[
+        "security token included in the request",
+        "request signature we calculated",
+        "signature expired",
+        "signature not yet current",
+        "missing authentication token",
+        "incomplete signature",
+        "credential should be scoped",
+    ];
+    TYPES.contains(&error_type) || says(said, WORDS)
+}
+
+fn is_throttling(error_type: &str, said: &str) -> bool {
+    const TYPES: &[&str] = &[
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "TooManyRequestsException",
+    ];
+    TYPES.contains(&error_type) || says(said, &["rate exceeded"])
+}
+
+/// Only ever asked of the front door's words, which quote nothing of a sender.
+fn says(said: &str, words: &[&str]) -> bool {
+    let said = said.to_ascii_lowercase();
+    words.iter().any(|word| said.contains(word))
+}
+
+#[cfg(test)]
+mod tests;

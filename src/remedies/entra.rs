@@ -1,0 +1,215 @@
+//! What the refusals of Entra mean, and what to do: one table.
+//!
+//! From Microsoft's reference of error codes and from the threads of those who met them. Codes may change (the reference says
+//! so), so nothing but words, a label and a pace hangs on them; an unknown one is shown as Entra words it.
+
+/// A refusal that we know.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// The numbers behind `AADSTS`; of several, all but the first are finer kinds of it.
+    codes: &'static [u32],
+    /// The metric's label.
+    pub(crate) label: &'static str,
+    /// What is wrong.
+    pub(crate) wrong: &'static str,
+    /// What to do.
+    pub(crate) mend: &'static str,
+    /// Whether the assertion's claims are what it is about.
+    pub(crate) by_claims: bool,
+    /// Whether it may pass by itself.
+    pub(crate) passes: bool,
+}
+
+const fn known(
+    codes: &'static [u32],
+    label: &'static str,
+    wrong: &'static str,
+    mend: &'static str,
+) -> Known {
+    Known {
+        codes,
+        label,
+        wrong,
+        mend,
+        by_claims: false,
+        passes: false,
+    }
+}
+
+pub(super) const TABLE: &[Known] = &[
+    Known {
+        by_claims: true,
+        ..known(
+            &[70021],
+            "entra_AADSTS70021",
+            "no federated credential of the application matches the projected token",
+            "give it one with the token's issuer, subject and audience to the letter; a new one takes some minutes to be known",
+        )
+    },
+    Known {
+        by_claims: true,
+        ..known(
+            &[700_211],
+            "entra_AADSTS700211",
+            "no federated credential of the application has the projected token's issuer",
+            "set its issuer to the token's iss to the letter, the slash at its end included",
+        )
+    },
+    Known {
+        by_claims: true,
+        ..known(
+            &[700_212, 7_002_121],
+            "entra_AADSTS700212",
+            "no federated credential of the application has the projected token's audience",
+            "project the token for the credential's audience, api://AzureADTokenExchange if nobody chose another",
+        )
+    },
+    Known {
+        by_claims: true,
+        ..known(
+            &[700_213, 7_002_137, 7_002_138],
+            "entra_AADSTS700213",
+            "no federated credential of the application has the projected token's subject",
+            "set its subject to system:serviceaccount:NAMESPACE:NAME of this pod's service account; case counts",
+        )
+    },
+    Known {
+        by_claims: true,
+        passes: true,
+        ..known(
+            &[700_024],
+            "entra_AADSTS700024",
+            "the projected token is not valid now",
+            "see that kubelet renews the file and that this pod reads the one that it renews (no subPath), and that the node's clock is right",
+        )
+    },
+    Known {
+        by_claims: true,
+        ..known(
+            &[70025],
+            "entra_AADSTS70025",
+            "the application has no federated credential at all",
+            "give it one with the token's issuer, subject and audience to the letter",
+        )
+    },
+    Known {
+        by_claims: true,
+        ..known(
+            &[700_027],
+            "entra_AADSTS700027",
+            "the projected token is not signed with a key that its issuer publishes",
+            "see that the issuer's discovery document is that of this cluster; after a rotation of its keys it passes within a day",
+        )
+    },
+    known(
+        &[50027],
+        "entra_AADSTS50027",
+        "the projected token is no JSON web token that Entra can read",
+        "name the file that kubelet writes in --azure-federated-token-file",
+    ),
+    known(
+        &[700_016],
+        "entra_AADSTS700016",
+        "the tenant has no application with this client id",
+        "check --azure-client-id and --azure-tenant-id, and that the authority host is that of the tenant's cloud",
+    ),
+    known(
+        &[7_000_229],
+        "entra_AADSTS7000229",
+        "the application has no service principal in the tenant",
+        "create one: az ad sp create --id CLIENT-ID",
+    ),
+    known(
+        &[7_000_112],
+        "entra_AADSTS7000112",
+        "the application is disabled in the tenant",
+        "enable sign-in under Enterprise applications",
+    ),
+    known(
+        &[90002, 900_021, 900_023],
+        "entra_AADSTS90002",
+        "there is no such tenant",
+        "check --azure-tenant-id, and that --azure-authority-host is that of the tenant's cloud",
+    ),
+    known(
+        &[90038],
+        "entra_AADSTS90038",
+        "the tenant belongs to another cloud",
+        "set --azure-authority-host to the login endpoint of that cloud",
+    ),
+    known(
+        &[500_011],
+        "entra_AADSTS500011",
+        "the tenant has no application with the App ID URI of the scope",
+        "check --entra-scope; the application that stands for AWS needs that App ID URI and a service principal in this tenant",
+    ),
+    known(
+        &[70011, 1_002_012],
+        "entra_AADSTS70011",
+        "the scope is not valid",
+        "set --entra-scope to the App ID URI of the application that stands for AWS, and /.default",
+    ),
+    known(
+        &[501_051],
+        "entra_AADSTS501051",
+        "the application that the scope names asks for an assignment, and this one has none",
+        "assign it an app role there, or turn off Assignment required",
+    ),
+    known(
+        &[700_222],
+        "entra_AADSTS700222",
+        "the token was issued by Entra itself",
+        "name the projected service-account token in --azure-federated-token-file",
+    ),
+    known(
+        &[53003],
+        "entra_AADSTS53003",
+        "a Conditional Access policy blocks this workload",
+        "let it in from where the cluster leaves to the internet",
+    ),
+    Known {
+        passes: true,
+        ..known(
+            &[50166, 501_661],
+            "entra_AADSTS50166",
+            "Entra could not read the keys of the cluster's issuer",
+            "see that the issuer's discovery document can be read from the internet; it often passes",
+        )
+    },
+    Known {
+        passes: true,
+        ..known(
+            &[90033, 90024],
+            "entra_AADSTS90033",
+            "Entra has trouble of its own",
+            "it passes by itself",
+        )
+    },
+];
+
+impl Known {
+    pub(crate) fn of(code: u32) -> Option<&'static Self> {
+        TABLE.iter().find(|known| known.codes.contains(&code))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::TABLE;
+
+    #[test]
+    fn every_code_is_told_once_and_labelled_by_its_own_number() {
+        let mut seen = HashSet::new();
+        for known in TABLE {
+            assert!(
+                known.codes.iter().all(|code| seen.insert(code)),
+                "{known:?}"
+            );
+            let first = known.codes.first().unwrap();
+            assert_eq!(known.label, format!("entra_AADSTS{first}"));
+            assert!(!known.wrong.is_empty() && !known.mend.is_empty());
+        }
+    }
+}

@@ -1,0 +1,537 @@
+//! The walk held against prost, and the unpacking against snappy.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use prost::Message as _;
+use remote_write_proto::{as_bytes, v1, v2};
+
+use super::*;
+use crate::remote_write::wire::{Fault, random};
+
+const CAP: usize = 1 << 24;
+
+const BODIES: [(&[u8], u64); 4] = [
+    (
+        include_bytes!("../../../tests/data/bodies/prometheus-2.42-0011.bin"),
+        500,
+    ),
+    (
+        include_bytes!("../../../tests/data/bodies/prometheus-2.42-0016.bin"),
+        500,
+    ),
+    (
+        include_bytes!("../../../tests/data/bodies/prometheus-2.42-0026.bin"),
+        500,
+    ),
+    (
+        include_bytes!("../../../tests/data/bodies/prometheus-2.42-0030.bin"),
+        123,
+    ),
+];
+
+fn pack(message: &[u8]) -> Vec<u8> {
+    snap::raw::Encoder::new().compress_vec(message).unwrap()
+}
+
+fn is_no_block(inspected: &Result<Inspected, Malformed>) -> bool {
+    matches!(
+        inspected,
+        Err(Malformed::Snappy(_) | Malformed::ImpossibleSize { .. } | Malformed::Empty)
+    )
+}
+
+fn message_of(body: &[u8]) -> Vec<u8> {
+    unpack(body, CAP).unwrap().unwrap()
+}
+
+// === the walk against prost ===
+
+/// What prost finds in a message of either schema, as written or with its strings as bytes.
+macro_rules! decoded_v1 {
+    ($request:ty, $message:expr) => {
+        <$request>::decode($message).ok().map(|request| {
+            let mut contents = Contents {
+                series: request.timeseries.len() as u64,
+                metadata: request.metadata.len() as u64,
+                ..Contents::default()
+            };
+            for series in request.timeseries {
+                contents.samples += series.samples.len() as u64;
+                contents.histograms += series.histograms.len() as u64;
+                contents.exemplars += series.exemplars.len() as u64;
+            }
+            contents
+        })
+    };
+}
+
+macro_rules! decoded_v2 {
+    ($request:ty, $message:expr) => {
+        <$request>::decode($message).ok().map(|request| {
+            let mut contents = Contents {
+                series: request.timeseries.len() as u64,
+                ..Contents::default()
+            };
+            for series in request.timeseries {
+                contents.samples += series.samples.len() as u64;
+                contents.histograms += series.histograms.len() as u64;
+                contents.exemplars += series.exemplars.len() as u64;
+                contents.metadata += u64::from(series.metadata.is_some());
+            }
+            contents
+        })
+    };
+}
+
+/// Holds the walk against prost and says what both found: `None` where both refuse the message.
+fn both(message: &[u8], version: Version) -> Option<Contents> {
+    let (strict, lenient) = match version {
+        Version::V1 => (
+            decoded_v1!(v1::WriteRequest, message),
+            decoded_v1!(as_bytes::v1::WriteRequest, message),
+        ),
+        Version::V2 => (
+            decoded_v2!(v2::Request, message),
+            decoded_v2!(as_bytes::v2::Request, message),
+        ),
+    };
+    let walked = count(message, version);
+    assert_eq!(
+        walked.clone().ok(),
+        lenient,
+        "{version:?}: the walk says {walked:?} of {message:02x?}"
+    );
+    if strict.is_some() {
+        assert_eq!(strict, lenient);
+    }
+    lenient
+}
+
+fn version() -> impl Strategy<Value = Version> {
+    select(vec![Version::V1, Version::V2])
+}
+
+fn loose() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![random::loose_v1(), random::loose_v2(0..u64::MAX)]
+}
+
+proptest! {
+    #[test]
+    fn counts_what_prost_decodes(one in random::request_v1(), two in random::request_v2()) {
+        prop_assert!(both(&one.encode_to_vec(), Version::V1).is_some());
+        prop_assert!(both(&two.encode_to_vec(), Version::V2).is_some());
+    }
+
+    #[test]
+    fn takes_the_format_at_its_loosest(
+        one in random::loose_v1(),
+        two in random::loose_v2(0..u64::MAX),
+    ) {
+        prop_assert!(both(&one, Version::V1).is_some());
+        prop_assert!(both(&two, Version::V2).is_some());
+    }
+
+    #[test]
+    fn agrees_on_damaged_messages(message in random::damaged(loose()), version in version()) {
+        both(&message, version);
+    }
+
+    #[test]
+    fn agrees_on_damaged_prost_messages(
+        one in random::damaged(random::request_v1().prop_map(|request| request.encode_to_vec())),
+        two in random::damaged(random::request_v2().prop_map(|request| request.encode_to_vec())),
+    ) {
+        both(&one, Version::V1);
+        both(&two, Version::V2);
+    }
+
+    #[test]
+    fn agrees_on_noise(message in vec(any::<u8>(), 0..40), version in version()) {
+        both(&message, version);
+    }
+
+    #[test]
+    fn never_fails_on_a_damaged_body(
+        body in random::damaged(select(&BODIES).prop_map(|(body, _)| body.to_vec())),
+        version in version(),
+    ) {
+        let inspected = Inspector::new().inspect(&body, version, CAP);
+        if let Ok(Some(message)) = unpack(&body, CAP) {
+            let counted = both(&message, version).map(Inspected::Counted);
+            let is_other = inspected == Ok(Inspected::OtherVersion)
+                && counted == Some(Inspected::Counted(Contents::default()));
+            prop_assert!(is_other || inspected.ok() == counted);
+        } else {
+            let beyond = matches!(inspected, Ok(Inspected::TooLarge { .. }));
+            prop_assert!(beyond || is_no_block(&inspected), "{inspected:?}");
+        }
+    }
+}
+
+/// A message with one of everything, small enough to damage in every way.
+fn one_of_everything(version: Version) -> Vec<u8> {
+    let name = || "__name__".to_owned();
+    match version {
+        Version::V1 => {
+            let label = v1::Label {
+                name: name(),
+                value: "up".to_owned(),
+            };
+            let sample = |value| v1::Sample {
+                value,
+                timestamp: 1_790_000_000_000,
+            };
+            let exemplar = v1::Exemplar {
+                labels: vec![label.clone()],
+                value: 1.0,
+                timestamp: 7,
+            };
+            let histogram = v1::Histogram {
+                count: Some(v1::histogram::Count::CountInt(300)),
+                positive_spans: vec![v1::BucketSpan {
+                    offset: -1,
+                    length: 2,
+                }],
+                positive_deltas: vec![1, -200],
+                custom_values: vec![0.5],
+                ..Default::default()
+            };
+            let series = v1::TimeSeries {
+                labels: vec![label.clone(), label],
+                samples: vec![sample(1.0), sample(0.0)],
+                exemplars: vec![exemplar],
+                histograms: vec![histogram],
+            };
+            let metadata = v1::MetricMetadata {
+                r#type: 2,
+                metric_family_name: name(),
+                ..Default::default()
+            };
+            let request = v1::WriteRequest {
+                timeseries: vec![series],
+                metadata: vec![metadata],
+            };
+            request.encode_to_vec()
+        }
+        Version::V2 => {
+            let series = v2::TimeSeries {
+                labels_refs: vec![1, 2, 300, 20_000, 3, 4],
+                samples: vec![v2::Sample {
+                    value: 1.0,
+                    timestamp: 1_790_000_000_000,
+                    start_timestamp: 5,
+                }],
+                histograms: vec![v2::Histogram {
+                    negative_deltas: vec![-1, 200],
+                    ..Default::default()
+                }],
+                exemplars: vec![v2::Exemplar {
+                    labels_refs: vec![1, 2],
+                    value: 0.0,
+                    timestamp: 9,
+                }],
+                metadata: Some(v2::Metadata {
+                    r#type: 1,
+                    help_ref: 300,
+                    unit_ref: 2,
+                }),
+                created_timestamp: -1,
+            };
+            let request = v2::Request {
+                symbols: vec![String::new(), name()],
+                timeseries: vec![series],
+            };
+            request.encode_to_vec()
+        }
+    }
+}
+
+#[test]
+fn agrees_on_every_cut_and_every_changed_byte() {
+    for version in [Version::V1, Version::V2] {
+        let whole = one_of_everything(version);
+        assert!(both(&whole, version).is_some());
+        let accepted = (0..whole.len())
+            .filter(|end| both(&whole[..*end], version).is_some())
+            .count();
+        assert!((1..whole.len() / 2).contains(&accepted), "{accepted}");
+        for place in 0..whole.len() {
+            for byte in 0..=u8::MAX {
+                let mut changed = whole.clone();
+                changed[place] = byte;
+                both(&changed, version);
+            }
+        }
+    }
+}
+
+#[test]
+fn follows_groups_as_deep_as_prost() {
+    let nest = |depth: usize| [vec![0x7b; depth], vec![0x7c; depth]].concat();
+    let field = |inner: Vec<u8>| {
+        let mut field = vec![0x0a];
+        prost::encoding::encode_varint(inner.len() as u64, &mut field);
+        [field, inner].concat()
+    };
+    let accepted = |wrap: &dyn Fn(Vec<u8>) -> Vec<u8>| {
+        (90..=105)
+            .filter(|depth| both(&wrap(nest(*depth)), Version::V1).is_some())
+            .max()
+    };
+    assert_eq!(accepted(&|groups| groups), Some(100));
+    assert_eq!(accepted(&field), Some(99));
+    assert_eq!(accepted(&|groups| field(field(groups))), Some(98));
+    assert!(both(&nest(100_000), Version::V2).is_none());
+}
+
+#[test]
+fn counts_real_bodies() {
+    let mut inspector = Inspector::new();
+    for (body, samples) in BODIES {
+        let contents = Contents {
+            series: samples,
+            samples,
+            ..Contents::default()
+        };
+        assert_eq!(both(&message_of(body), Version::V1), Some(contents));
+        let inspected = inspector.inspect(body, Version::V1, CAP);
+        assert_eq!(inspected, Ok(Inspected::Counted(contents)));
+    }
+}
+
+#[test]
+fn skips_most_of_a_real_body_on_the_fast_path() {
+    for (body, samples) in BODIES {
+        let request = as_bytes::v1::WriteRequest::decode(&*message_of(body)).unwrap();
+        let plain = request.timeseries.iter().filter(|series| {
+            let mut contents = Contents::default();
+            fast_path::series_v1(&series.encode_to_vec(), &mut contents).is_empty()
+        });
+        assert!(plain.count() as u64 * 10 > samples * 9);
+        let (mut message, mut contents) = (message_of(body), Contents::default());
+        let skimmed = message.len() - fast_path::request_v1(&message, &mut contents).len();
+        message.truncate(skimmed);
+        assert_eq!(both(&message, Version::V1), Some(contents));
+        assert!(skimmed > 1000);
+    }
+}
+
+#[test]
+fn the_fast_path_takes_no_references_that_the_walk_refuses() {
+    let mut taken = 0;
+    for length in 0..17 {
+        for continued in 0..1_u32 << length {
+            let refs = (0..length).map(|place| {
+                if continued >> place & 1 == 1 {
+                    0xff
+                } else {
+                    0x7f
+                }
+            });
+            let series = [vec![0x0a, length], refs.collect()].concat();
+            if fast_path::series_v2(&series, &mut Contents::default()).is_empty() {
+                taken += 1;
+                let message = [vec![0x2a, length + 2], series].concat();
+                assert!(both(&message, Version::V2).is_some());
+            }
+        }
+    }
+    assert!(taken > 1 << 15);
+}
+
+#[test]
+fn says_what_is_wrong_and_where() {
+    let series = |inner: &[u8]| [&[0x0a, inner.len() as u8], inner].concat();
+    for (message, fault) in [
+        (vec![0x0a, 0x80], Fault::Varint { offset: 1 }),
+        (vec![0x02, 0x00], Fault::FieldNumber { offset: 0 }),
+        (
+            vec![0x80, 0x80, 0x80, 0x80, 0x10, 0x00],
+            Fault::FieldNumber { offset: 0 },
+        ),
+        (
+            series(&[0x77]),
+            Fault::UndefinedWireType {
+                offset: 2,
+                wire_type: 7,
+            },
+        ),
+        (
+            series(&[0x10, 0x00]),
+            Fault::WrongWireType {
+                offset: 3,
+                number: 2,
+            },
+        ),
+        (series(&[0x0a, 0x03, 0x0a]), Fault::Truncated { offset: 4 }),
+        (
+            series(&[0x0a, 0x02, 0x12, 0x05]),
+            Fault::Truncated { offset: 6 },
+        ),
+        (vec![0x7c], Fault::GroupEnd { offset: 1 }),
+        (vec![0x7b, 0x74], Fault::GroupEnd { offset: 2 }),
+        (vec![0x7b; 200], Fault::TooDeep { offset: 101 }),
+    ] {
+        let found = Inspector::new().inspect(&pack(&message), Version::V1, CAP);
+        assert_eq!(found, Err(Malformed::Wire(fault)), "{message:02x?}");
+    }
+}
+
+// === unpacking ===
+
+#[test]
+fn an_empty_message_is_a_batch_and_an_empty_body_is_none() {
+    let mut inspector = Inspector::new();
+    for version in [Version::V1, Version::V2] {
+        let nothing = Ok(Inspected::Counted(Contents::default()));
+        assert_eq!(inspector.inspect(&pack(&[]), version, 0), nothing);
+        assert_eq!(inspector.inspect(&[], version, CAP), Err(Malformed::Empty));
+    }
+}
+
+#[test]
+fn what_is_not_snappy_is_malformed() {
+    let (body, _) = BODIES[3];
+    let mut inspector = Inspector::new();
+    for end in 1..body.len() {
+        let found = inspector.inspect(&body[..end], Version::V1, CAP);
+        assert!(is_no_block(&found), "cut at {end}: {found:?}");
+    }
+    let gzip = [0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00];
+    let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x58, 0x00, 0x00];
+    let frame = *b"\xff\x06\x00\x00sNaPpY";
+    let plain = message_of(body);
+    for foreign in [&gzip[..], &zstd, &frame, &plain] {
+        let found = inspector.inspect(foreign, Version::V1, CAP);
+        assert!(is_no_block(&found), "{found:?}");
+    }
+}
+
+fn block(declared: u64, elements: &[u8]) -> Vec<u8> {
+    let mut block = Vec::new();
+    prost::encoding::encode_varint(declared, &mut block);
+    block.extend_from_slice(elements);
+    block
+}
+
+/// A literal of one byte, then `copies` times the element that yields most for its length.
+fn densest(copies: usize) -> (u64, Vec<u8>) {
+    let elements = [vec![0x00, 0x3a], [0xfe, 0x01, 0x00].repeat(copies)].concat();
+    (1 + 64 * copies as u64, elements)
+}
+
+#[test]
+fn the_densest_block_is_believed_and_a_denser_one_is_not() {
+    let mut inspector = Inspector::new();
+    for copies in [1, 2, 100, 10_000] {
+        let (size, elements) = densest(copies);
+        assert_eq!(
+            unpack(&block(size, &elements), CAP).unwrap().unwrap(),
+            vec![0x3a; size as usize]
+        );
+        let most = elements.len() as u64 * 64 / 3;
+        // The size of the header is part of the length, so the bound lies up to four bytes' worth higher.
+        for declared in [most + 64 * 4, u64::from(u32::MAX)] {
+            let body = block(declared, &elements);
+            assert_eq!(
+                inspector.inspect(&body, Version::V1, CAP),
+                Err(Malformed::ImpossibleSize {
+                    declared,
+                    compressed: body.len() as u64
+                })
+            );
+        }
+    }
+    assert!(matches!(
+        inspector.inspect(&block(1 << 32, &[0; 9]), Version::V1, CAP),
+        Err(Malformed::Snappy(_))
+    ));
+}
+
+/// One element of a block, valid behind at least one byte of output: what it is, and what it yields.
+fn element() -> impl Strategy<Value = (Vec<u8>, usize)> {
+    let literal = vec(any::<u8>(), 1..60).prop_map(|bytes| {
+        (
+            [&[(bytes.len() as u8 - 1) << 2], &*bytes].concat(),
+            bytes.len(),
+        )
+    });
+    let copy1 = (4..12_u8).prop_map(|length| (vec![(length - 4) << 2 | 1, 1], length.into()));
+    let copy2 = (1..65_u8).prop_map(|length| (vec![(length - 1) << 2 | 2, 1, 0], length.into()));
+    let copy4 =
+        (1..65_u8).prop_map(|length| (vec![(length - 1) << 2 | 3, 1, 0, 0, 0], length.into()));
+    prop_oneof![literal, copy1, copy2, copy4]
+}
+
+proptest! {
+    #[test]
+    fn no_sound_block_is_called_impossible(elements in vec(element(), 0..200)) {
+        let size = 1 + elements.iter().map(|(_, yields)| yields).sum::<usize>();
+        let bytes: Vec<u8> = elements.into_iter().flat_map(|(bytes, _)| bytes).collect();
+        let body = block(size as u64, &[&[0x00, 0x0a], bytes.as_slice()].concat());
+        prop_assert_eq!(message_of(&body).len(), size);
+    }
+}
+
+#[test]
+fn an_honest_giant_is_let_through_uncounted() {
+    let (size, elements) = densest(10_000);
+    let body = block(size, &elements);
+    let found = Inspector::new().inspect(&body, Version::V1, size as usize - 1);
+    assert_eq!(found, Ok(Inspected::TooLarge { declared: size }));
+    assert_eq!(unpack(&body, size as usize - 1), Ok(None));
+}
+
+#[test]
+fn giants_leave_no_more_than_a_bound() {
+    let series = pack(&[0x0a, 0x00].repeat(buffer_pool::MOST / 2));
+    let inspectors = Inspectors::default();
+    let mut at_once = [inspectors.take(), inspectors.take(), inspectors.take()];
+    let (body, samples) = BODIES[0];
+    for (inspector, body) in at_once.iter_mut().zip([&series[..], &series[..], body]) {
+        let found = inspector.inspect(body, Version::V1, CAP);
+        assert!(matches!(found, Ok(Inspected::Counted(_))), "{found:?}");
+    }
+    for inspector in at_once {
+        inspectors.keep(inspector);
+    }
+    let mut kept = inspectors.take();
+    assert_eq!(
+        (kept.held(), inspectors.take().held()),
+        (buffer_pool::MOST, 0)
+    );
+    let found = kept.inspect(body, Version::V1, CAP);
+    assert!(matches!(found, Ok(Inspected::Counted(contents)) if contents.samples == samples));
+}
+
+// === the other version ===
+
+#[test]
+fn a_body_of_the_other_version_is_known() {
+    let mut inspector = Inspector::new();
+    for (is, says) in [(Version::V1, Version::V2), (Version::V2, Version::V1)] {
+        let body = pack(&one_of_everything(is));
+        assert_eq!(
+            inspector.inspect(&body, says, CAP),
+            Ok(Inspected::OtherVersion)
+        );
+        assert!(matches!(
+            inspector.inspect(&body, is, CAP),
+            Ok(Inspected::Counted(_))
+        ));
+        // Unknown fields alone prove nothing, and neither does a field that is no series.
+        for message in [
+            &[0x32, 0x00][..],
+            &[0x0a, 0x00, 0x2a, 0x00],
+            &[0x22, 0x00],
+            &[0x1a, 0x00],
+        ] {
+            let found = inspector.inspect(&pack(message), says, CAP);
+            assert!(
+                matches!(found, Ok(Inspected::Counted(_))),
+                "{message:02x?}: {found:?}"
+            );
+        }
+    }
+}

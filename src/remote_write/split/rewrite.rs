@@ -1,0 +1,265 @@
+//! Writes a stretch of the message as a message of its own.
+//!
+//! In: a stretch. Out: the bytes of a part. What makes up a stretch in version 1 is the part already; only
+//! a series that is cut has its description put before its samples. In version 2 every reference is
+//! written anew: a part's symbols are those that it uses, in the order of their first use, behind the
+//! first symbol, which stays first because a reference that is left out means it.
+//!
+//! All else is copied as it came. References keep their form (packed or one by one), so that a receiver
+//! who could read the batch can read the part.
+
+use std::rc::Rc;
+
+use super::Stretch;
+use crate::remote_write::inspect::{Malformed, Version};
+use crate::remote_write::wire::{Field, Reader, WireType, put_varint};
+
+/// A reference to no symbol stays one: what becomes of such a series is AMP's to say, and of the others in other parts too. No
+/// part has so many symbols.
+const NOWHERE: u32 = u32::MAX;
+
+/// Writes one stretch after the other, reusing the memory that they take.
+pub(super) struct Rewriter<'a> {
+    message: &'a [u8],
+    version: Version,
+    /// Where each symbol's field begins.
+    places: Vec<usize>,
+    /// Each symbol's number in the part that is being written; 0 where it has none.
+    numbers: Vec<u32>,
+    /// The next number to give.
+    next: u32,
+    /// The symbols of the part.
+    symbols: Vec<u8>,
+    /// All else of the part.
+    out: Vec<u8>,
+}
+
+/// What a message of version 2 is, as far as references are concerned.
+#[derive(Clone, Copy)]
+enum Kind {
+    Request,
+    Series,
+    /// A series without its description.
+    Samples,
+    Exemplar,
+    Metadata,
+}
+
+/// What becomes of a field of version 2.
+enum Role {
+    Copy,
+    Leave,
+    Reference,
+    Nested(Kind),
+}
+
+/// Whether a field of the request holds a series.
+pub(super) fn is_series(version: Version, number: u32) -> bool {
+    number == series_number(version)
+}
+
+/// Whether a field of the request is part of the symbol table.
+pub(super) fn is_symbol(version: Version, number: u32) -> bool {
+    version == Version::V2 && number == 4
+}
+
+/// Whether a field of a series says what the series is, and is not one of its samples: labels, and in
+/// version 2 metadata and the created timestamp.
+pub(super) fn describes(version: Version, number: u32) -> bool {
+    match version {
+        Version::V1 => number == 1,
+        Version::V2 => matches!(number, 1 | 5 | 6),
+    }
+}
+
+/// All that describes a series, as it came.
+pub(super) fn description(mut series: Reader<'_>, version: Version) -> Result<Rc<[u8]>, Malformed> {
+    let mut description = Vec::new();
+    while let Some(field) = series.field()? {
+        if describes(version, field.key.number) {
+            description.extend_from_slice(field.raw);
+        }
+    }
+    Ok(description.into())
+}
+
+fn series_number(version: Version) -> u32 {
+    match version {
+        Version::V1 => 1,
+        Version::V2 => 5,
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    fn role(self, number: u32) -> Role {
+        match (self, number) {
+            (Kind::Request, 4) | (Kind::Samples, 1 | 5 | 6) => Role::Leave,
+            (Kind::Request, 5) => Role::Nested(Kind::Series),
+            (Kind::Series, 1) | (Kind::Exemplar, 1) | (Kind::Metadata, 3 | 4) => Role::Reference,
+            (Kind::Series | Kind::Samples, 4) => Role::Nested(Kind::Exemplar),
+            (Kind::Series, 5) => Role::Nested(Kind::Metadata),
+            _ => Role::Copy,
+        }
+    }
+}
+
+// === impl Rewriter ===
+
+impl<'a> Rewriter<'a> {
+    /// `message` must have been walked over and found sound.
+    pub(super) fn new(message: &'a [u8], version: Version) -> Result<Self, Malformed> {
+        let mut places = Vec::new();
+        if version == Version::V2 {
+            let mut fields = Reader::new(message);
+            loop {
+                let place = fields.offset();
+                match fields.field()? {
+                    Some(field) if is_symbol(version, field.key.number) => places.push(place),
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+        }
+        Ok(Self {
+            message,
+            version,
+            numbers: vec![0; places.len()],
+            places,
+            next: 0,
+            symbols: Vec::new(),
+            out: Vec::new(),
+        })
+    }
+
+    pub(super) fn write<'s>(&'s mut self, stretch: &Stretch<'a>) -> Result<&'s [u8], Malformed> {
+        self.out.clear();
+        match (stretch, self.version) {
+            (Stretch::Fields(fields), Version::V1) => return Ok(fields.rest()),
+            (Stretch::Fields(fields), Version::V2) => {
+                self.begin()?;
+                self.rewrite(*fields, Kind::Request)?;
+            }
+            (
+                Stretch::Samples {
+                    description,
+                    samples,
+                },
+                version,
+            ) => {
+                self.begin()?;
+                let start = self.open(series_number(version));
+                match version {
+                    Version::V1 => self.describe(description, *samples)?,
+                    Version::V2 => {
+                        self.rewrite(Reader::new(description), Kind::Series)?;
+                        self.rewrite(*samples, Kind::Samples)?;
+                    }
+                }
+                self.close(start);
+            }
+        }
+        // Symbols go first: there are receivers who resolve references as they read them.
+        self.out.extend_from_slice(&self.symbols);
+        self.out.rotate_right(self.symbols.len());
+        Ok(&self.out)
+    }
+
+    /// A new part, with no symbols but the first.
+    fn begin(&mut self) -> Result<(), Malformed> {
+        self.numbers.fill(0);
+        self.symbols.clear();
+        self.next = 0;
+        self.add_symbol(0)
+    }
+
+    /// A piece of a series of version 1.
+    fn describe(&mut self, description: &[u8], mut samples: Reader<'_>) -> Result<(), Malformed> {
+        self.out.extend_from_slice(description);
+        while let Some(field) = samples.field()? {
+            if !describes(Version::V1, field.key.number) {
+                self.out.extend_from_slice(field.raw);
+            }
+        }
+        Ok(())
+    }
+
+    /// A message of version 2. It calls itself for the messages inside, which nest three deep.
+    fn rewrite(&mut self, mut message: Reader<'_>, kind: Kind) -> Result<(), Malformed> {
+        while let Some(field) = message.field()? {
+            match kind.role(field.key.number) {
+                Role::Copy => self.out.extend_from_slice(field.raw),
+                Role::Leave => {}
+                Role::Reference => self.renumber(field)?,
+                Role::Nested(kind) => {
+                    let start = self.open(field.key.number);
+                    self.rewrite(field.value, kind)?;
+                    self.close(start);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// References, packed or a single one.
+    fn renumber(&mut self, field: Field<'_>) -> Result<(), Malformed> {
+        let mut references = field.value;
+        if field.key.wire_type == WireType::Delimited {
+            let start = self.open(field.key.number);
+            while !references.is_empty() {
+                self.reference(&mut references)?;
+            }
+            self.close(start);
+            Ok(())
+        } else {
+            put_varint(u64::from(field.key.number) << 3, &mut self.out);
+            self.reference(&mut references)
+        }
+    }
+
+    fn reference(&mut self, references: &mut Reader<'_>) -> Result<(), Malformed> {
+        // The schema's type has 32 bits, and decoders drop the others.
+        let reference = references.varint()? as u32;
+        let place = reference as usize;
+        let number = match self.numbers.get(place).copied() {
+            Some(0) if reference != 0 => {
+                let number = self.next;
+                self.add_symbol(place)?;
+                number
+            }
+            Some(number) => number,
+            None => NOWHERE,
+        };
+        put_varint(u64::from(number), &mut self.out);
+        Ok(())
+    }
+
+    fn add_symbol(&mut self, place: usize) -> Result<(), Malformed> {
+        if let Some(number) = self.numbers.get_mut(place)
+            && let Some(start) = self.places.get(place)
+            && let Some(rest) = self.message.get(*start..)
+            && let Some(symbol) = Reader::new(rest).field()?
+        {
+            *number = self.next;
+            self.next += 1;
+            self.symbols.extend_from_slice(symbol.raw);
+        }
+        Ok(())
+    }
+
+    /// Begins a delimited field: what is written until it is closed is its value.
+    fn open(&mut self, number: u32) -> usize {
+        put_varint(u64::from(number) << 3 | 2, &mut self.out);
+        self.out.len()
+    }
+
+    fn close(&mut self, start: usize) {
+        let length = self.out.len() - start;
+        put_varint(length as u64, &mut self.out);
+        let moved = self.out.len() - start - length;
+        if let Some(value) = self.out.get_mut(start..) {
+            value.rotate_right(moved);
+        }
+    }
+}

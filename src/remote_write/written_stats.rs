@@ -1,0 +1,110 @@
+//! What AMP says that it wrote: the `X-Prometheus-Remote-Write-*-Written` headers of remote write 2.0.
+//!
+//! They go to the sender verbatim, with a refusal too, and are never invented: a 2.0 sender takes their absence, and a wrong
+//! number, as samples that were not stored. Where a batch went out in parts, the numbers of the parts are added up, and a header
+//! that one part's answer lacks is left out. Where it went out as remote write 1.0, which has no such numbers, they are those of
+//! what AMP took.
+
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
+
+use crate::remote_write::inspect::Contents;
+
+const NAMES: [HeaderName; 3] = [
+    HeaderName::from_static("x-prometheus-remote-write-samples-written"),
+    HeaderName::from_static("x-prometheus-remote-write-histograms-written"),
+    HeaderName::from_static("x-prometheus-remote-write-exemplars-written"),
+];
+
+/// No number of samples has more digits.
+const LONGEST: usize = 20;
+
+/// Those of the headers that AMP sent. In a box, since nearly every answer has none.
+#[derive(Debug, Clone, Default)]
+pub struct Written(Option<Box<HeaderMap>>);
+
+impl FromIterator<(HeaderName, HeaderValue)> for Written {
+    fn from_iter<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(named: I) -> Self {
+        let mut named = named.into_iter().peekable();
+        let is_some = named.peek().is_some();
+        Self(is_some.then(|| Box::new(named.collect())))
+    }
+}
+
+// === impl Written ===
+
+impl Written {
+    /// Takes them from an answer of AMP; what is no number says nothing.
+    #[must_use]
+    pub fn of(answer: &HeaderMap) -> Self {
+        let is_number = |value: &&HeaderValue| {
+            value.len() <= LONGEST && value.as_bytes().iter().all(u8::is_ascii_digit)
+        };
+        let named = |name| {
+            let value = answer.get(&name).filter(is_number)?.clone();
+            Some((name, value))
+        };
+        NAMES.into_iter().filter_map(named).collect()
+    }
+
+    /// Of a batch that AMP took whole as remote write 1.0.
+    #[must_use]
+    pub fn counted(contents: &Contents) -> Self {
+        let numbers = [contents.samples, contents.histograms, contents.exemplars];
+        let named = NAMES.into_iter().zip(numbers);
+        named
+            .map(|(name, number)| (name, HeaderValue::from(number)))
+            .collect()
+    }
+
+    /// Whether AMP said nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Samples, histograms and exemplars, where AMP said each.
+    #[must_use]
+    pub fn numbers(&self) -> [Option<u64>; 3] {
+        NAMES.map(|name| self.number(&name))
+    }
+
+    /// What both say together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let sum = |name: &HeaderName| self.number(name)?.checked_add(other.number(name)?);
+        let named = |name: &HeaderName| Some((name.clone(), HeaderValue::from(sum(name)?)));
+        NAMES.iter().filter_map(named).collect()
+    }
+
+    /// The headers for the sender.
+    pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.0.iter().flat_map(|headers| headers.iter())
+    }
+
+    fn number(&self, name: &HeaderName) -> Option<u64> {
+        let headers = self.0.as_ref()?;
+        headers.get(name)?.to_str().ok()?.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(numbers: [Option<&str>; 3]) -> Written {
+        let named = NAMES.into_iter().zip(numbers);
+        named
+            .filter_map(|(name, number)| Some((name, number?.parse().unwrap())))
+            .collect()
+    }
+
+    #[test]
+    fn parts_are_added_up_and_nothing_is_invented() {
+        let sum =
+            written([Some("3"), Some("1"), None]).plus(&written([Some("4"), None, Some("9")]));
+        assert_eq!(sum.numbers(), [Some(7), None, None]);
+        let odd = written([Some("3"), None, None]).plus(&written([Some("many"), None, None]));
+        assert!(odd.is_empty());
+    }
+}

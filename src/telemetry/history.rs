@@ -1,0 +1,292 @@
+//! What flowed in the last quarter of an hour, in steps of ten seconds.
+//!
+//! In: a workspace's counters, read by a timer, never from the path of a batch. Out: a [`View`] of the rates in each step and of
+//! the outcomes that came last. The ring is bounded: [`STEPS`] steps of 32 bytes a workspace. It is here and not left to the
+//! Prometheus that scrapes the same counters, because that one may be what has no data.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::outcome::docs::{Fate, MEANINGS};
+use crate::telemetry::{ByOutcome, Tally, Totals};
+
+/// One step.
+pub const STEP: Duration = Duration::from_secs(10);
+/// How many are kept.
+pub const STEPS: usize = 90;
+/// Less of a step says nothing yet.
+const LEAST: Duration = Duration::from_secs(1);
+/// So much of a step says enough by itself.
+const ENOUGH: Duration = Duration::from_secs(5);
+/// Senders write at least every few minutes, however seldom they scrape.
+const RECENT: Duration = Duration::from_secs(300);
+
+/// The recent past of one workspace.
+#[derive(Debug)]
+pub struct Flow {
+    tally: Tally,
+    ring: Mutex<Ring>,
+}
+
+#[derive(Debug)]
+struct Ring {
+    steps: VecDeque<Step>,
+    /// When the running step began, and what was counted by then.
+    began: Instant,
+    counted: Totals,
+    /// The last step in which there was a request.
+    busy: Option<(Instant, ByOutcome)>,
+}
+
+/// Rates of one step, a second each.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// Batches that AMP stored.
+    pub stored: f32,
+    /// Batches that the sender was asked to send again.
+    pub kept: f32,
+    /// Batches that were refused for good.
+    pub lost: f32,
+    /// Samples that AMP stored.
+    pub stored_samples: f32,
+    /// Samples that were lost.
+    pub lost_samples: f32,
+    /// Compressed bytes from senders.
+    pub received_bytes: f32,
+    /// Compressed bytes to AMP.
+    pub sent_bytes: f32,
+    /// Mean time from a request's head to its answer, in seconds; none without a request.
+    pub latency: Option<f32>,
+}
+
+/// What was seen.
+#[derive(Debug)]
+pub struct View {
+    /// Since the program began.
+    pub totals: Totals,
+    /// From the oldest to the one that is running.
+    pub steps: Vec<Step>,
+    /// The outcomes that came last, and how long ago that was at most.
+    pub last: Option<(ByOutcome, Duration)>,
+}
+
+// === impl Flow ===
+
+impl Flow {
+    /// From now on.
+    #[must_use]
+    pub fn new(tally: Tally) -> Self {
+        let ring = Ring {
+            steps: VecDeque::with_capacity(STEPS),
+            began: Instant::now(),
+            counted: tally.read(),
+            busy: None,
+        };
+        Self {
+            tally,
+            ring: Mutex::new(ring),
+        }
+    }
+
+    /// Closes the running step.
+    pub fn step(&self) {
+        let (now, totals) = (Instant::now(), self.tally.read());
+        let mut ring = self.lock();
+        let took = now.duration_since(ring.began);
+        let step = Step::between(&ring.counted, &totals, took);
+        // A machine that slept missed some: they are given the mean.
+        let missed = (took.as_secs_f64() / STEP.as_secs_f64()).round() as usize;
+        for _ in 0..missed.clamp(1, STEPS) {
+            if ring.steps.len() == STEPS {
+                ring.steps.pop_front();
+            }
+            ring.steps.push_back(step);
+        }
+        let came = since(&ring.counted.outcomes, &totals.outcomes);
+        if came.iter().any(|count| *count > 0) {
+            ring.busy = Some((now, came));
+        }
+        ring.began = now;
+        ring.counted = totals;
+    }
+
+    /// What was seen until now.
+    #[must_use]
+    pub fn view(&self) -> View {
+        let (now, totals) = (Instant::now(), self.tally.read());
+        let ring = self.lock();
+        let took = now.duration_since(ring.began);
+        let mut steps: Vec<Step> = ring.steps.iter().copied().collect();
+        if took >= LEAST {
+            steps.push(Step::between(&ring.counted, &totals, took));
+        }
+        let running = since(&ring.counted.outcomes, &totals.outcomes);
+        let busy = ring.busy.filter(|(at, _)| now.duration_since(*at) < RECENT);
+        let last = match (running.iter().any(|count| *count > 0), busy) {
+            (true, Some((at, before))) if at == ring.began && took < ENOUGH => {
+                Some((sum(&running, &before), Duration::ZERO))
+            }
+            (true, _) => Some((running, Duration::ZERO)),
+            (false, busy) => busy.map(|(at, came)| (came, now.duration_since(at))),
+        };
+        View {
+            totals,
+            steps,
+            last,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Step ===
+
+impl Step {
+    fn between(before: &Totals, after: &Totals, took: Duration) -> Self {
+        let seconds = took.as_secs_f64().max(0.001);
+        let rate = |count: f64| short(count / seconds);
+        let counted = |before: u64, after: u64| rate(after.saturating_sub(before) as f64);
+        let came = since(&before.outcomes, &after.outcomes);
+        let of = |fate| rate(of_fate(&came, fate) as f64);
+        let answered: u64 = came.iter().sum();
+        let micros = after.took_micros.saturating_sub(before.took_micros);
+        Self {
+            stored: of(Fate::Stored),
+            kept: of(Fate::Kept),
+            lost: of(Fate::Lost),
+            stored_samples: counted(before.stored_samples, after.stored_samples),
+            lost_samples: counted(before.lost_samples(), after.lost_samples()),
+            received_bytes: counted(before.received_bytes, after.received_bytes),
+            sent_bytes: counted(before.sent_bytes, after.sent_bytes),
+            latency: (answered > 0).then(|| short(micros as f64 / 1e6 / answered as f64)),
+        }
+    }
+}
+
+/// How many requests had this fate.
+#[must_use]
+pub fn of_fate(outcomes: &ByOutcome, fate: Fate) -> u64 {
+    let counts = outcomes.iter().zip(&MEANINGS);
+    counts
+        .filter(|(_, meaning)| meaning.fate == fate)
+        .map(|(count, _)| count)
+        .sum()
+}
+
+fn since(before: &ByOutcome, after: &ByOutcome) -> ByOutcome {
+    let mut came = *after;
+    for (came, before) in came.iter_mut().zip(before) {
+        *came = came.saturating_sub(*before);
+    }
+    came
+}
+
+fn sum(one: &ByOutcome, other: &ByOutcome) -> ByOutcome {
+    let mut sum = *one;
+    for (sum, other) in sum.iter_mut().zip(other) {
+        *sum += other;
+    }
+    sum
+}
+
+/// Three digits, which is more than a plot shows.
+fn short(number: f64) -> f32 {
+    format!("{number:.2e}").parse().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::verdict::Verdict;
+    use crate::remote_write::inspect::Contents;
+    use crate::remote_write::written_stats::Written;
+    use crate::telemetry::timings::Spent;
+    use crate::telemetry::{Meters, Telemetry};
+    use hyper::StatusCode;
+
+    fn stored() -> Verdict {
+        Verdict::Stored {
+            status: StatusCode::OK,
+            written: Written::default(),
+        }
+    }
+
+    fn answer(meters: &Meters, verdict: &Verdict, samples: u64) {
+        let contents = Contents {
+            samples,
+            ..Contents::default()
+        };
+        meters.received(100, &contents);
+        match verdict.lost() {
+            Some(reason) => meters.refused(reason, &contents),
+            None if verdict.is_stored() => meters.forwarded(&contents),
+            None => {}
+        }
+        meters.answered(verdict, Duration::from_millis(20), &Spent::default());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rates_follow_the_counters_and_the_ring_is_bounded() {
+        let telemetry = Telemetry::new();
+        let meters = telemetry.meters("w");
+        answer(&meters, &stored(), 1000);
+        // What was before is no part of the flow.
+        let flow = Flow::new(telemetry.tally("w"));
+        assert!(flow.view().steps.is_empty() && flow.view().last.is_none());
+
+        for _ in 0..20 {
+            answer(&meters, &stored(), 50);
+        }
+        answer(&meters, &Verdict::Overloaded, 50);
+        answer(&meters, &Verdict::TooLarge { limit: 1 }, 7);
+        tokio::time::advance(STEP).await;
+        flow.step();
+        let step = flow.view().steps[0];
+        assert_eq!((step.stored, step.kept, step.lost), (2.0, 0.1, 0.1));
+        assert_eq!((step.stored_samples, step.lost_samples), (100.0, 0.7));
+        assert_eq!((step.received_bytes, step.latency), (220.0, Some(0.02)));
+
+        // A machine that slept for a minute.
+        tokio::time::advance(6 * STEP).await;
+        flow.step();
+        assert_eq!(flow.view().steps.len(), 7);
+        assert_eq!(flow.view().steps[6].latency, None);
+        for _ in 0..200 {
+            tokio::time::advance(STEP).await;
+            flow.step();
+        }
+        assert_eq!(flow.view().steps.len(), STEPS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_last_counts_for_five_minutes() {
+        let telemetry = Telemetry::new();
+        let meters = telemetry.meters("w");
+        let flow = Flow::new(telemetry.tally("w"));
+        let last = |flow: &Flow| {
+            let (outcomes, ago) = flow.view().last?;
+            let of = |fate| of_fate(&outcomes, fate);
+            Some((of(Fate::Stored), of(Fate::Kept), ago.as_secs()))
+        };
+        answer(&meters, &Verdict::Overloaded, 1);
+        assert_eq!(last(&flow), Some((0, 1, 0)));
+        tokio::time::advance(STEP).await;
+        flow.step();
+        answer(&meters, &stored(), 1);
+        assert_eq!(last(&flow), Some((1, 1, 0)), "just after the step");
+        tokio::time::advance(ENOUGH).await;
+        assert_eq!(last(&flow), Some((1, 0, 0)), "well into the next");
+        for _ in 0..4 {
+            tokio::time::advance(STEP).await;
+            flow.step();
+        }
+        assert_eq!(last(&flow), Some((1, 0, 30)));
+        tokio::time::advance(RECENT).await;
+        assert_eq!(last(&flow), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! The last faults, for whoever looks at the status page.
+//!
+//! In: what a [`Watch`](super::Watch) logs. Out: at most [`MOST`] records, one for each episode, newest first. Where there are
+//! more, those that are over go first: whatever peers do, it grows no further. It holds no secret, as the log holds none.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use crate::sanitize::quote_within;
+
+/// How many faults are kept.
+const MOST: usize = 20;
+/// The longest words of one, in bytes.
+const LONGEST: usize = 2048;
+
+/// One fault, from when it was first met until it was over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Whose; none where it is the whole process'.
+    pub workspace: Option<Arc<str>>,
+    /// The name of the verdict or of the error, which is the metric's label too.
+    pub kind: &'static str,
+    /// What is wrong.
+    pub reason: String,
+    /// What to do, where that is known.
+    pub mend: Option<String>,
+    /// When it was met first.
+    pub began: SystemTime,
+    /// When it was met last.
+    pub last: SystemTime,
+    /// How often it was met.
+    pub count: u64,
+    /// Since when it is over.
+    pub ended: Option<SystemTime>,
+}
+
+/// The faults of the process; clones are the same journal.
+#[derive(Debug, Clone, Default)]
+pub struct Journal(Arc<Mutex<Records>>);
+
+#[derive(Debug, Default)]
+struct Records {
+    begun: u64,
+    kept: VecDeque<(u64, Fault)>,
+}
+
+// === impl Journal ===
+
+impl Journal {
+    /// The last faults, newest first.
+    #[must_use]
+    pub fn recent(&self) -> Vec<Fault> {
+        let records = self.records();
+        let newest = records.kept.iter().rev();
+        newest.map(|(_, fault)| fault.clone()).collect()
+    }
+
+    /// A fault begins; what this gives names its record.
+    pub(super) fn begin(&self, mut fault: Fault) -> u64 {
+        bound(&mut fault);
+        let mut records = self.records();
+        if records.kept.len() >= MOST {
+            let over = |(_, fault): &(u64, Fault)| fault.ended.is_some();
+            let goes = records.kept.iter().position(over).unwrap_or(0);
+            records.kept.remove(goes);
+        }
+        records.begun += 1;
+        let record = records.begun;
+        records.kept.push_back((record, fault));
+        record
+    }
+
+    pub(super) fn goes_on(&self, record: u64, last: SystemTime, count: u64) {
+        self.change(record, |fault| (fault.last, fault.count) = (last, count));
+    }
+
+    pub(super) fn says(&self, record: u64, reason: &str, mend: Option<String>) {
+        self.change(record, |fault| {
+            (fault.reason, fault.mend) = (reason.to_owned(), mend);
+            bound(fault);
+        });
+    }
+
+    pub(super) fn end(&self, record: u64, ended: SystemTime) {
+        self.change(record, |fault| fault.ended = Some(ended));
+    }
+
+    /// Of a record that had to go nothing is kept.
+    fn change(&self, record: u64, change: impl FnOnce(&mut Fault)) {
+        let mut records = self.records();
+        let found = records
+            .kept
+            .iter_mut()
+            .find(|(number, _)| *number == record);
+        if let Some((_, fault)) = found {
+            change(fault);
+        }
+    }
+
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bound(fault: &mut Fault) {
+    fault.reason = quote_within(&fault.reason, LONGEST);
+    fault.mend = fault
+        .mend
+        .as_deref()
+        .map(|mend| quote_within(mend, LONGEST));
+}

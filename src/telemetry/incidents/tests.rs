@@ -1,0 +1,250 @@
+use super::*;
+use std::io;
+use std::time::SystemTime;
+
+use hyper::StatusCode;
+use tracing::subscriber::DefaultGuard;
+
+/// What was logged in this thread at info and above.
+#[derive(Clone, Default)]
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    pub(crate) fn caught() -> (Self, DefaultGuard) {
+        let lines = Self::default();
+        let into = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .without_time()
+            .with_target(false)
+            .with_ansi(false)
+            .with_writer(move || into.clone())
+            .finish();
+        (lines, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// Those since the last time.
+    pub(crate) fn take(&self) -> Vec<String> {
+        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+        let text = String::from_utf8(bytes).unwrap();
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+}
+
+const EPOCH: Duration = Duration::from_secs(1_800_000_000);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn watch(subject: &'static Subject, journal: &Journal) -> Watch {
+    let clock = Clock::simulated(SystemTime::UNIX_EPOCH + EPOCH);
+    Watch::over(subject, Some("ws-1"), journal, &clock)
+}
+
+fn told(reason: &str) -> impl FnOnce() -> Told {
+    let reason = reason.to_owned();
+    || Told {
+        reason,
+        mend: Some("mend it".to_owned()),
+        credentials_left: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_of_an_hour_is_a_line_at_each_end_and_three_between() {
+    let (lines, _guard) = Lines::caught();
+    let journal = Journal::default();
+    let watch = watch(&CREDENTIALS, &journal);
+    watch.well();
+    assert_eq!(lines.take(), Vec::<String>::new());
+    for minute in 0..60 {
+        watch.met("unreachable", || Told {
+            credentials_left: Some(Duration::from_secs(1800)),
+            ..told("nobody there")()
+        });
+        let lines = lines.take();
+        match minute {
+            0 => assert_eq!(
+                lines,
+                [
+                    r#"WARN credentials were not renewed workspace="ws-1" fault="unreachable" reason="nobody there" mend="mend it" credentials_left_seconds=1800"#
+                ]
+            ),
+            10 | 20 | 40 => assert_eq!(
+                lines,
+                [format!(
+                    r#"WARN credentials are still not renewed workspace="ws-1" fault="unreachable" reason="nobody there" mend="mend it" credentials_left_seconds=1800 seconds={minute_seconds}.0 count={}"#,
+                    minute + 1,
+                    minute_seconds = minute * 60,
+                )]
+            ),
+            _ => assert_eq!(lines, Vec::<String>::new(), "{minute}"),
+        }
+        tokio::time::advance(SECOND * 60).await;
+    }
+    watch.well();
+    assert_eq!(
+        lines.take(),
+        [
+            r#"INFO credentials are renewed again workspace="ws-1" fault="unreachable" seconds=3600.0 count=60"#
+        ]
+    );
+    let began = SystemTime::UNIX_EPOCH + EPOCH;
+    assert_eq!(
+        journal.recent(),
+        [Fault {
+            workspace: Some("ws-1".into()),
+            kind: "unreachable",
+            reason: "nobody there".to_owned(),
+            mend: Some("mend it".to_owned()),
+            began,
+            last: began + SECOND * 59 * 60,
+            count: 60,
+            ended: Some(began + SECOND * 3600),
+        }]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn good_and_bad_in_turn_is_one_fault_that_ends_when_nothing_but_good_came_for_a_while() {
+    let (lines, _guard) = Lines::caught();
+    let journal = Journal::default();
+    let watch = watch(&BATCHES, &journal);
+    for _ in 0..30 {
+        watch.met("throttled", told("slowly"));
+        watch.well();
+        tokio::time::advance(SECOND).await;
+        watch.well();
+    }
+    watch.met("malformed", told("another kind is another fault"));
+    assert_eq!(lines.take().len(), 2);
+    assert_eq!(
+        journal
+            .recent()
+            .iter()
+            .filter(|fault| fault.ended.is_none())
+            .count(),
+        2
+    );
+    watch.well();
+    tokio::time::advance(SECOND * 4).await;
+    watch.well();
+    // Throttled was met last, and away, at 29 s; malformed a second later.
+    assert_eq!(
+        lines.take(),
+        [
+            r#"INFO batches are stored again workspace="ws-1" fault="throttled" seconds=29.0 count=30"#
+        ]
+    );
+    tokio::time::advance(SECOND).await;
+    watch.well();
+    watch.well();
+    assert_eq!(
+        lines.take(),
+        [r#"INFO batches are stored again workspace="ws-1" fault="malformed" seconds=0.0 count=1"#]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_and_goes_all_day_fills_no_log() {
+    let (lines, _guard) = Lines::caught();
+    let watch = watch(&BATCHES, &Journal::default());
+    // Broken for a second, good for half a minute, 2,880 times.
+    for _ in 0..2880 {
+        watch.met("malformed", told("broken"));
+        for _ in 0..30 {
+            tokio::time::advance(SECOND).await;
+            watch.well();
+        }
+    }
+    let lines = lines.take();
+    let of = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
+    // Over after 5, 10 and 20 s; then it is one fault, of which the log reminds after 10 min, 20 min, … 21 h.
+    assert_eq!(of("was not stored"), 4, "{lines:#?}");
+    assert_eq!(of("stored again"), 3, "{lines:#?}");
+    assert_eq!(of("still not stored"), 8, "{lines:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_much_later_is_a_fault_like_the_first() {
+    let (lines, _guard) = Lines::caught();
+    let watch = watch(&BATCHES, &Journal::default());
+    for _ in 0..3 {
+        watch.met("unreachable", told("nobody there"));
+        tokio::time::advance(SECOND * 5).await;
+        watch.well();
+        assert_eq!(lines.take().len(), 2);
+        tokio::time::advance(RELAPSE).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_words_are_made_for_what_is_not_logged() {
+    let watch = watch(&BATCHES, &Journal::default());
+    watch.met("unreachable", told("nobody there"));
+    for _ in 0..1000 {
+        watch.met("unreachable", || unreachable!("nobody asked for words"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workspace_that_ends_leaves_no_open_fault() {
+    let (lines, _guard) = Lines::caught();
+    let journal = Journal::default();
+    let watch = watch(&BATCHES, &journal);
+    watch.met("unreachable", told("nobody there"));
+    drop(watch);
+    assert!(journal.recent()[0].ended.is_some());
+    assert!(lines.take()[1].contains("a fault was open to the end"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_journal_is_bounded_and_keeps_what_is_still_wrong() {
+    let (_lines, _guard) = Lines::caught();
+    let journal = Journal::default();
+    let lasting = watch(&BATCHES, &journal);
+    lasting.met("unreachable", told(&"ü\n".repeat(100_000)));
+    for _ in 0..50 {
+        let other = watch(&CREDENTIALS, &journal);
+        other.met("Throttling", told("slowly"));
+        other.well();
+    }
+    let recent = journal.recent();
+    assert_eq!(recent.len(), 20);
+    let first = recent.last().unwrap();
+    assert_eq!((first.kind, first.ended), ("unreachable", None));
+    assert!(first.reason.len() < 2100 && !first.reason.contains('\n'));
+    // More that is open than there is room for: the newest are kept, and an end without a record harms nothing.
+    let many: Vec<Watch> = (0..50).map(|_| watch(&CREDENTIALS, &journal)).collect();
+    for watch in &many {
+        watch.met("unreachable", told("nobody there"));
+    }
+    assert_eq!(journal.recent().len(), 20);
+    for watch in &many {
+        watch.well();
+    }
+    assert!(journal.recent().iter().all(|fault| fault.ended.is_some()));
+}
+
+#[test]
+fn every_verdict_but_the_good_one_has_a_mend() {
+    let stored = Verdict::Stored {
+        status: StatusCode::OK,
+        written: Default::default(),
+    };
+    assert_eq!(remedy::of_verdict(&stored), None);
+    let said = "denied".to_owned();
+    let denied = Verdict::AccessDenied {
+        said,
+        missing: "the role needs aps:RemoteWrite".to_owned(),
+    };
+    let mend = remedy::of_verdict(&denied).unwrap();
+    assert!(mend.contains("amp-sidecar check"), "{mend}");
+}

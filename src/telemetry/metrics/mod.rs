@@ -1,0 +1,11 @@
+//! What is counted, and how scrapers read it.
+
+pub mod definitions;
+pub mod exposition;
+pub mod labels;
+pub mod process;
+pub mod queries;
+pub mod registry;
+pub mod snapshot;
+pub mod spans;
+pub mod workspace;

@@ -1,0 +1,54 @@
+//! What queries are counted with.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+
+use super::labels::{Api, Query, Reason};
+use crate::telemetry::metrics::definitions::Queries;
+
+/// What one workspace counts its queries with.
+#[derive(Debug, Clone)]
+pub struct QueryMeters {
+    workspace: Arc<str>,
+    families: Queries,
+}
+
+// === impl QueryMeters ===
+
+impl QueryMeters {
+    pub(in crate::telemetry) fn new(workspace: Arc<str>, families: Queries) -> Self {
+        Self {
+            workspace,
+            families,
+        }
+    }
+
+    /// A reader was given a status.
+    pub fn answered(&self, api: &'static str, status: StatusCode) {
+        let labels = Query {
+            workspace: Arc::clone(&self.workspace),
+            api,
+            code: status.as_u16(),
+        };
+        self.families.answered.get_or_create(&labels).inc();
+    }
+
+    /// A reader was given so many bytes more.
+    pub fn streamed(&self, api: &'static str, bytes: u64) {
+        let labels = Api {
+            workspace: Arc::clone(&self.workspace),
+            api,
+        };
+        self.families.bytes.get_or_create(&labels).inc_by(bytes);
+    }
+
+    /// An answer was not given to its end.
+    pub fn broken_off(&self, reason: &'static str) {
+        let labels = Reason {
+            workspace: Arc::clone(&self.workspace),
+            reason,
+        };
+        self.families.broken_off.get_or_create(&labels).inc();
+    }
+}

@@ -1,0 +1,185 @@
+//! A registry that keeps what it was told of each metric.
+//!
+//! In: a metric's whole name, as it is shown, its help, and what a reader does with it. Out: the metric, registered, and an
+//! [`Entry`] for the reference page; so a metric cannot be served without being in the page. The name's own ending says
+//! the unit and whether it counts, as OpenMetrics wants it, so neither is told twice.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, NativeHistogramConfig};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Metric, Registry, Unit};
+
+use super::labels::Labels;
+
+/// One metric as the reference page shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The whole name, as Prometheus' text shows it.
+    pub name: String,
+    /// Counter, gauge or histogram.
+    pub kind: &'static str,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it is.
+    pub help: String,
+    /// What to do with it.
+    pub advice: &'static str,
+}
+
+/// A histogram a set of labels.
+pub(in crate::telemetry) type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+
+#[derive(Debug)]
+pub(in crate::telemetry) struct Catalogue<'a> {
+    registry: &'a mut Registry,
+    entries: Vec<Entry>,
+}
+
+// === impl Entry ===
+
+impl Entry {
+    /// The unit that the name carries; empty where it counts things.
+    #[must_use]
+    pub fn unit(&self) -> &'static str {
+        match stem(&self.name).1 {
+            Some(Unit::Bytes) => "bytes",
+            Some(Unit::Seconds) => "seconds",
+            _ => "",
+        }
+    }
+}
+
+// === impl Catalogue ===
+
+impl<'a> Catalogue<'a> {
+    pub(in crate::telemetry) fn new(registry: &'a mut Registry) -> Self {
+        Self {
+            registry,
+            entries: Vec::new(),
+        }
+    }
+
+    pub(in crate::telemetry) fn entries(self) -> Vec<Entry> {
+        self.entries
+    }
+
+    pub(in crate::telemetry) fn counter<L: Labels + Key>(
+        &mut self,
+        name: impl Into<String>,
+        help: impl Into<String>,
+        advice: &'static str,
+    ) -> Family<L, Counter> {
+        let metric = Family::default();
+        self.add(name, "counter", L::NAMES, help, advice, metric)
+    }
+
+    pub(in crate::telemetry) fn gauge<L: Labels + Key, G>(
+        &mut self,
+        name: &str,
+        help: &str,
+        advice: &'static str,
+    ) -> Family<L, G>
+    where
+        G: Default,
+        Family<L, G>: Metric,
+    {
+        self.add(name, "gauge", L::NAMES, help, advice, Family::default())
+    }
+
+    pub(in crate::telemetry) fn histogram<L: Labels + Key>(
+        &mut self,
+        name: &str,
+        make: fn() -> Histogram,
+        help: &str,
+        advice: &'static str,
+    ) -> Histograms<L> {
+        let metric = Family::new_with_constructor(make);
+        self.add(name, "histogram", L::NAMES, help, advice, metric)
+    }
+
+    /// A metric without labels.
+    pub(in crate::telemetry) fn alone<M: Metric + Clone + Default>(
+        &mut self,
+        name: &str,
+        kind: &'static str,
+        help: &str,
+        advice: &'static str,
+    ) -> M {
+        self.add(name, kind, &[], help, advice, M::default())
+    }
+
+    /// What does not change while the program runs: a gauge that is always 1.
+    pub(in crate::telemetry) fn info(
+        &mut self,
+        name: &str,
+        label: (&'static str, &'static str),
+        help: &str,
+    ) {
+        self.registry
+            .register(name.trim_end_matches("_info"), help, Info::new([label]));
+        self.entries.push(Entry {
+            name: name.to_owned(),
+            kind: "gauge",
+            labels: &["version"],
+            help: help.to_owned(),
+            advice: "tells whether a roll-out has reached every pod",
+        });
+    }
+
+    fn add<M: Metric + Clone>(
+        &mut self,
+        name: impl Into<String>,
+        kind: &'static str,
+        labels: &'static [&'static str],
+        help: impl Into<String>,
+        advice: &'static str,
+        metric: M,
+    ) -> M {
+        let (name, help) = (name.into(), help.into());
+        let shown = metric.clone();
+        match stem(&name) {
+            (stem, Some(unit)) => self
+                .registry
+                .register_with_unit(stem, help.clone(), unit, shown),
+            (stem, None) => self.registry.register(stem, help.clone(), shown),
+        }
+        self.entries.push(Entry {
+            name,
+            kind,
+            labels,
+            help,
+            advice,
+        });
+        metric
+    }
+}
+
+/// What a family is keyed by.
+pub(in crate::telemetry) trait Key:
+    Clone + std::hash::Hash + Eq + std::fmt::Debug + Send + Sync + 'static
+{
+}
+
+impl<T: Clone + std::hash::Hash + Eq + std::fmt::Debug + Send + Sync + 'static> Key for T {}
+
+/// The name that OpenMetrics knows a family by, without its unit.
+pub(in crate::telemetry) fn stem(name: &str) -> (&str, Option<Unit>) {
+    let name = name.strip_suffix("_total").unwrap_or(name);
+    match name.rsplit_once('_') {
+        Some((stem, "bytes")) => (stem, Some(Unit::Bytes)),
+        Some((stem, "seconds")) => (stem, Some(Unit::Seconds)),
+        _ => (name, None),
+    }
+}
+
+/// Classic buckets up to these bounds, and native ones of which each is at most a tenth wider than the one before.
+pub(in crate::telemetry) fn buckets(
+    bounds: impl IntoIterator<Item = f64>,
+    nothing: f64,
+) -> Histogram {
+    let native = NativeHistogramConfig::new(1.1)
+        .zero_threshold(nothing)
+        .max_buckets(160);
+    Histogram::new_classic_and_native(bounds, native)
+}

@@ -1,0 +1,106 @@
+//! What a workspace has counted so far, to be read.
+//!
+//! In: nothing but the counters that [`Meters`](crate::telemetry::Meters) count with, by the same names and labels. Out: [`Totals`] since the
+//! program began, for whoever shows a workspace to people and must not slow its batches: they count, this reads.
+
+use std::sync::Arc;
+
+use prometheus_client::metrics::counter::Counter;
+
+use super::labels::{Of, Outcome, Reason};
+use crate::outcome::verdict::{LOSSES, OUTCOMES};
+use crate::telemetry::metrics::definitions::Families;
+
+/// Requests by outcome, in the order of [`OUTCOMES`].
+pub type ByOutcome = [u64; OUTCOMES.len()];
+
+/// Reads the counters of one workspace.
+#[derive(Debug)]
+pub struct Tally {
+    outcomes: [Counter; OUTCOMES.len()],
+    lost: [[Counter; 3]; LOSSES.len()],
+    received_samples: Counter,
+    forwarded_samples: Counter,
+    received_bytes: Counter,
+    sent_bytes: Counter,
+    took_micros: Counter,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Totals {
+    /// Requests.
+    pub outcomes: ByOutcome,
+    /// Samples, histograms and exemplars, by reason in the order of [`LOSSES`].
+    pub lost: [[u64; 3]; LOSSES.len()],
+    /// Samples of batches that were read and found whole.
+    pub received_samples: u64,
+    /// Samples that AMP stored.
+    pub stored_samples: u64,
+    /// Compressed bytes of bodies that were read and found whole.
+    pub received_bytes: u64,
+    /// Compressed bytes that were sent to AMP, tries again included.
+    pub sent_bytes: u64,
+    /// What requests took in all, from their heads to their answers.
+    pub took_micros: u64,
+}
+
+// === impl Tally ===
+
+impl Tally {
+    pub(in crate::telemetry) fn new(workspace: Arc<str>, families: &Families) -> Self {
+        let of = Of {
+            workspace: Arc::clone(&workspace),
+        };
+        let outcome = |outcome| {
+            let workspace = Arc::clone(&workspace);
+            let outcome = Outcome { workspace, outcome };
+            families.batches.get_or_create_owned(&outcome)
+        };
+        let lost = |reason| {
+            [
+                &families.lost_samples,
+                &families.lost_histograms,
+                &families.lost_exemplars,
+            ]
+            .map(|family| {
+                let workspace = Arc::clone(&workspace);
+                family.get_or_create_owned(&Reason { workspace, reason })
+            })
+        };
+        Self {
+            outcomes: OUTCOMES.map(outcome),
+            lost: LOSSES.map(lost),
+            received_samples: families.received.samples.get_or_create_owned(&of),
+            forwarded_samples: families.forwarded.samples.get_or_create_owned(&of),
+            received_bytes: families.received_bytes.get_or_create_owned(&of),
+            sent_bytes: families.sent_bytes.get_or_create_owned(&of),
+            took_micros: families.took_micros.get_or_create_owned(&of),
+        }
+    }
+
+    /// What was counted until now.
+    #[must_use]
+    pub fn read(&self) -> Totals {
+        let lost = |counters: &[Counter; 3]| counters.each_ref().map(Counter::get);
+        Totals {
+            outcomes: self.outcomes.each_ref().map(Counter::get),
+            lost: self.lost.each_ref().map(lost),
+            received_samples: self.received_samples.get(),
+            stored_samples: self.forwarded_samples.get(),
+            received_bytes: self.received_bytes.get(),
+            sent_bytes: self.sent_bytes.get(),
+            took_micros: self.took_micros.get(),
+        }
+    }
+}
+
+// === impl Totals ===
+
+impl Totals {
+    /// Samples that were lost, whatever the reason.
+    #[must_use]
+    pub fn lost_samples(&self) -> u64 {
+        self.lost.iter().map(|[samples, _, _]| samples).sum()
+    }
+}

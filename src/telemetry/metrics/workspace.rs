@@ -1,0 +1,474 @@
+//! What is counted with: handles that were looked up once.
+//!
+//! In: what happens to a batch, a connection, the credentials. Out: numbers. What every stored batch touches costs additions
+//! here, and a lock of its own a histogram, which nobody but a scrape contends for; whatever is out of the ordinary may
+//! look up its labels. The counters that alerts ask for an increase of are there from the start, at 0: a counter that
+//! first appears with a value has not increased.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use hyper::StatusCode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+
+use super::labels::{Call, Code, Denial, Exchange, Head, Listener, Of, Outcome, Phase, Reason};
+use crate::net::pool::PoolEvents;
+use crate::outcome::verdict::{self, Verdict};
+use crate::remote_write::inspect::Contents;
+use crate::telemetry::metrics::definitions::{Families, Level, Parts};
+use crate::telemetry::timings::Spent;
+use crate::telemetry::traces::Traces;
+
+/// What one workspace counts with.
+#[derive(Debug)]
+pub struct Meters {
+    workspace: Arc<str>,
+    families: Families,
+    traces: Traces,
+    received: Parts<Counter>,
+    forwarded: Parts<Counter>,
+    deduplicated: Parts<Counter>,
+    received_bytes: Counter,
+    splits: Counter,
+    split_parts: Counter,
+    stored: Counter,
+    duration: Histogram,
+    phases: Phases,
+    took_micros: Counter,
+    upstream_bytes: Histogram,
+    sent_bytes: Counter,
+    upstream_ok: Counter,
+    upstream_connections: Counter,
+    upstream_open: Gauge,
+    upstream_idle: Gauge,
+    inflight_bytes: Gauge,
+    inflight_bytes_limit: Gauge,
+    inflight_requests: Gauge,
+    inflight_requests_limit: Gauge,
+    exchange_duration: Histogram,
+    credentials_obtained: Level,
+    credentials_expire: Level,
+    token_expires: Level,
+    clock_offset: Level,
+    ready: Gauge,
+}
+
+#[derive(Debug)]
+struct Phases {
+    receive: Histogram,
+    admission: Histogram,
+    credentials: Histogram,
+    sign: Histogram,
+    upstream: Histogram,
+}
+
+/// What is only known when somebody looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Observed {
+    /// Bytes reserved, and how many may be.
+    pub bytes: (usize, usize),
+    /// Requests admitted, and how many may be.
+    pub requests: (usize, usize),
+    /// Kept connections to AMP that nobody uses.
+    pub idle_connections: usize,
+    /// How far AWS' clock is ahead.
+    pub clock_offset: f64,
+    /// Whether a batch can be signed.
+    pub ready: bool,
+}
+
+/// What requests are counted with that no workspace is found for.
+#[derive(Debug)]
+pub struct Unrouted {
+    batches: Family<Outcome, Counter>,
+    workspace: Arc<str>,
+    duration: Histogram,
+}
+
+/// What the connections of one listener are counted with.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    accepted: Counter,
+    open: Gauge,
+    too_large: Counter,
+    malformed: Counter,
+}
+
+/// A connection that counts as open for as long as this is held.
+#[derive(Debug)]
+pub struct Open(Gauge);
+
+// === impl Meters ===
+
+impl Meters {
+    pub(in crate::telemetry) fn new(
+        workspace: Arc<str>,
+        families: Families,
+        traces: Traces,
+    ) -> Self {
+        let of = Of {
+            workspace: Arc::clone(&workspace),
+        };
+        let count = |family: &Family<Of, Counter>| family.get_or_create_owned(&of);
+        let gauge = |family: &Family<Of, Gauge>| family.get_or_create_owned(&of);
+        let level = |family: &Family<Of, Level>| family.get_or_create_owned(&of);
+        let outcome = |outcome| {
+            let workspace = Arc::clone(&workspace);
+            let outcome = Outcome { workspace, outcome };
+            families.batches.get_or_create_owned(&outcome)
+        };
+        let phase = |phase| {
+            let workspace = Arc::clone(&workspace);
+            families
+                .phases
+                .get_or_create_owned(&Phase { workspace, phase })
+        };
+        for name in verdict::OUTCOMES {
+            outcome(name);
+        }
+        for reason in verdict::LOSSES {
+            for lost in [
+                &families.lost_samples,
+                &families.lost_histograms,
+                &families.lost_exemplars,
+            ] {
+                let workspace = Arc::clone(&workspace);
+                drop(lost.get_or_create(&Reason { workspace, reason }));
+            }
+        }
+        let ok = Code {
+            workspace: Arc::clone(&workspace),
+            code: StatusCode::OK.as_u16(),
+        };
+        Self {
+            received: families.received.of(&of),
+            forwarded: families.forwarded.of(&of),
+            deduplicated: families.deduplicated.of(&of),
+            received_bytes: count(&families.received_bytes),
+            splits: count(&families.splits),
+            split_parts: count(&families.split_parts),
+            stored: outcome("stored"),
+            duration: families.duration.get_or_create_owned(&of),
+            phases: Phases {
+                receive: phase("receive"),
+                admission: phase("admission"),
+                credentials: phase("credentials"),
+                sign: phase("sign"),
+                upstream: phase("upstream"),
+            },
+            took_micros: count(&families.took_micros),
+            upstream_bytes: families.upstream_bytes.get_or_create_owned(&of),
+            sent_bytes: count(&families.sent_bytes),
+            upstream_ok: families.upstream_answers.get_or_create_owned(&ok),
+            upstream_connections: count(&families.upstream_connections),
+            upstream_open: gauge(&families.upstream_open),
+            upstream_idle: gauge(&families.upstream_idle),
+            inflight_bytes: gauge(&families.inflight_bytes),
+            inflight_bytes_limit: gauge(&families.inflight_bytes_limit),
+            inflight_requests: gauge(&families.inflight_requests),
+            inflight_requests_limit: gauge(&families.inflight_requests_limit),
+            exchange_duration: families.exchange_duration.get_or_create_owned(&of),
+            credentials_obtained: level(&families.credentials_obtained),
+            credentials_expire: level(&families.credentials_expire),
+            token_expires: level(&families.token_expires),
+            clock_offset: level(&families.clock_offset),
+            ready: gauge(&families.ready),
+            workspace,
+            families,
+            traces,
+        }
+    }
+
+    /// Of which workspace.
+    #[must_use]
+    pub fn workspace(&self) -> &Arc<str> {
+        &self.workspace
+    }
+
+    /// What shows its batches as spans.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
+    /// A body was read and found whole.
+    pub fn received(&self, bytes: usize, contents: &Contents) {
+        self.received_bytes.inc_by(bytes as u64);
+        self.received.add(contents);
+    }
+
+    /// A sender was answered.
+    pub fn answered(&self, verdict: &Verdict, took: Duration, spent: &Spent) {
+        if matches!(verdict, Verdict::Stored { .. }) {
+            self.stored.inc();
+        } else {
+            let outcome = Outcome {
+                workspace: Arc::clone(&self.workspace),
+                outcome: verdict.name(),
+            };
+            self.families.batches.get_or_create(&outcome).inc();
+        }
+        self.duration.observe(took.as_secs_f64());
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.took_micros.inc_by(micros);
+        for (phase, took) in [
+            (&self.phases.receive, spent.receive),
+            (&self.phases.admission, spent.admission),
+            (&self.phases.credentials, spent.credentials),
+            (&self.phases.sign, spent.sign),
+            (&self.phases.upstream, spent.upstream),
+        ] {
+            if let Some(took) = took {
+                phase.observe(took.as_secs_f64());
+            }
+        }
+    }
+
+    /// AMP stored a payload, which is a batch or a part of one, or of a refused one this much.
+    pub fn forwarded(&self, contents: &Contents) {
+        self.forwarded.add(contents);
+    }
+
+    /// AMP has a payload from the other replica.
+    pub fn deduplicated(&self, contents: &Contents) {
+        self.deduplicated.add(contents);
+    }
+
+    /// A payload of a batch that is settled was refused for good, with this in it.
+    pub fn refused(&self, reason: &'static str, contents: &Contents) {
+        let reason = self.reason(reason);
+        let add = |family: &Family<Reason, Counter>, count| {
+            family.get_or_create(&reason).inc_by(count);
+        };
+        add(&self.families.lost_samples, contents.samples);
+        add(&self.families.lost_histograms, contents.histograms);
+        add(&self.families.lost_exemplars, contents.exemplars);
+    }
+
+    /// A batch of remote write 2.0 was written as 1.0.
+    pub fn converted(&self) {
+        let of = Of {
+            workspace: Arc::clone(&self.workspace),
+        };
+        self.families.conversions.get_or_create(&of).inc();
+    }
+
+    /// An empty write was sent, to see whether AMP takes any.
+    pub fn canary(&self, taken: bool) {
+        let reason = self.reason(if taken { "taken" } else { "refused" });
+        self.families.canaries.get_or_create(&reason).inc();
+    }
+
+    /// A batch was split.
+    pub fn split(&self, parts: usize) {
+        self.splits.inc();
+        self.split_parts.inc_by(parts as u64);
+    }
+
+    /// A request leaves for AMP.
+    pub fn upstream_request(&self, bytes: usize) {
+        self.upstream_bytes.observe(bytes as f64);
+        self.sent_bytes.inc_by(bytes as u64);
+    }
+
+    /// AMP answered.
+    pub fn upstream_answer(&self, status: StatusCode) {
+        if status == StatusCode::OK {
+            self.upstream_ok.inc();
+            return;
+        }
+        let code = Code {
+            workspace: Arc::clone(&self.workspace),
+            code: status.as_u16(),
+        };
+        self.families.upstream_answers.get_or_create(&code).inc();
+    }
+
+    /// AMP did not answer.
+    pub fn upstream_fault(&self, reason: &'static str) {
+        let reason = self.reason(reason);
+        self.families.upstream_faults.get_or_create(&reason).inc();
+    }
+
+    /// The same bytes went out once more.
+    pub fn upstream_resend(&self, reason: &'static str) {
+        let reason = self.reason(reason);
+        self.families.upstream_resends.get_or_create(&reason).inc();
+    }
+
+    /// AMP refused the role `action` on `resource`.
+    pub fn denied(&self, action: &'static str, resource: &str) {
+        let denial = Denial {
+            workspace: Arc::clone(&self.workspace),
+            action,
+            resource: resource.to_owned(),
+        };
+        self.families.denials.get_or_create(&denial).inc();
+    }
+
+    /// A token was read, which says that it expires then.
+    pub fn token_read(&self, expires: Option<u64>) {
+        self.token_expires.set(expires.unwrap_or_default() as f64);
+    }
+
+    /// STS or Entra answered a call, or did not.
+    pub fn identity_call(&self, call: &'static str, result: Result<(), &'static str>) {
+        let call = Call {
+            workspace: Arc::clone(&self.workspace),
+            call,
+            result: result.err().unwrap_or("ok"),
+        };
+        self.families.calls.get_or_create(&call).inc();
+    }
+
+    /// An exchange ended, either way.
+    pub fn exchanged(&self, took: Duration) {
+        self.exchange_duration.observe(took.as_secs_f64());
+    }
+
+    /// An exchange gave credentials.
+    pub fn credentials_obtained(&self, now: SystemTime, expires: SystemTime) {
+        self.exchange("ok");
+        self.credentials_obtained.set(since_the_epoch(now));
+        self.credentials_expire.set(since_the_epoch(expires));
+    }
+
+    /// An exchange gave none.
+    pub fn exchange_failed(&self, result: &'static str) {
+        self.exchange(result);
+    }
+
+    /// Somebody looks.
+    pub fn observe(&self, seen: Observed) {
+        let set = |gauge: &Gauge, value| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        set(&self.inflight_bytes, seen.bytes.0);
+        set(&self.inflight_bytes_limit, seen.bytes.1);
+        set(&self.inflight_requests, seen.requests.0);
+        set(&self.inflight_requests_limit, seen.requests.1);
+        set(&self.upstream_idle, seen.idle_connections);
+        self.clock_offset.set(seen.clock_offset);
+        self.ready.set(i64::from(seen.ready));
+    }
+
+    fn exchange(&self, result: &'static str) {
+        let exchange = Exchange {
+            workspace: Arc::clone(&self.workspace),
+            result,
+        };
+        self.families.exchanges.get_or_create(&exchange).inc();
+    }
+
+    fn reason(&self, reason: &'static str) -> Reason {
+        Reason {
+            workspace: Arc::clone(&self.workspace),
+            reason,
+        }
+    }
+}
+
+fn since_the_epoch(time: SystemTime) -> f64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
+}
+
+impl PoolEvents for Meters {
+    fn connected(&self) -> Box<dyn Send + Sync> {
+        self.upstream_connections.inc();
+        Box::new(Open::one_of(&self.upstream_open))
+    }
+
+    fn stale(&self) {
+        self.upstream_resend("stale_connection");
+    }
+}
+
+// === impl Unrouted ===
+
+impl Unrouted {
+    pub(in crate::telemetry) fn new(families: &Families) -> Self {
+        let workspace: Arc<str> = Arc::from("");
+        Self {
+            batches: families.batches.clone(),
+            duration: families.duration.get_or_create_owned(&Of {
+                workspace: Arc::clone(&workspace),
+            }),
+            workspace,
+        }
+    }
+
+    /// A sender was answered.
+    pub fn answered(&self, verdict: &Verdict, took: Duration) {
+        let outcome = Outcome {
+            workspace: Arc::clone(&self.workspace),
+            outcome: verdict.name(),
+        };
+        self.batches.get_or_create(&outcome).inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+}
+
+// === impl Connections ===
+
+impl Connections {
+    pub(in crate::telemetry) fn new(families: &Families, listener: &'static str) -> Self {
+        let unread = |reason| {
+            let head = Head { listener, reason };
+            families.unread_heads.get_or_create_owned(&head)
+        };
+        let listener = Listener { listener };
+        Self {
+            accepted: families.connections.get_or_create_owned(&listener),
+            open: families.open_connections.get_or_create_owned(&listener),
+            too_large: unread("too_large"),
+            malformed: unread("malformed"),
+        }
+    }
+
+    /// One was accepted.
+    #[must_use]
+    pub fn accepted(&self) -> Open {
+        self.accepted.inc();
+        Open::one_of(&self.open)
+    }
+
+    /// One ended with this error, after which hyper may have refused a request by itself.
+    pub fn broke(&self, error: &hyper::Error) {
+        if error.is_parse_too_large() {
+            self.too_large.inc();
+        } else if error.is_parse() {
+            self.malformed.inc();
+        }
+    }
+}
+
+// === impl Open ===
+
+impl Open {
+    fn one_of(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+// === impl Parts ===
+
+impl Parts<Counter> {
+    fn add(&self, contents: &Contents) {
+        self.series.inc_by(contents.series);
+        self.samples.inc_by(contents.samples);
+        self.histograms.inc_by(contents.histograms);
+        self.exemplars.inc_by(contents.exemplars);
+        self.metadata.inc_by(contents.metadata);
+    }
+}

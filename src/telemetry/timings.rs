@@ -1,0 +1,84 @@
+//! Where a request's time goes.
+//!
+//! In: the work of a stage. Out: its result, with the time that it took added to a phase of [`Spent`]. A phase that a request
+//! did not come to has no time at all, which is not the same as none; what is in no phase (unpacking, counting, splitting) is
+//! the rest of the request's duration.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::telemetry::traces::Span;
+
+/// Time by phase, over all parts and tries of one request.
+#[derive(Debug, Default)]
+pub struct Spent {
+    /// Reading the body.
+    pub receive: Option<Duration>,
+    /// Waiting for room.
+    pub admission: Option<Duration>,
+    /// Waiting for credentials.
+    pub credentials: Option<Duration>,
+    /// Signing.
+    pub sign: Option<Duration>,
+    /// Waiting for AMP.
+    pub upstream: Option<Duration>,
+    /// Where it is shown, for whoever traces the request.
+    pub span: Span,
+}
+
+// === impl Spent ===
+
+impl Spent {
+    /// None so far, of the request that this span is about.
+    #[must_use]
+    pub fn shown_in(span: Span) -> Self {
+        Self {
+            span,
+            ..Self::default()
+        }
+    }
+
+    /// Adds the phases of another part of the same request.
+    pub fn add(&mut self, part: &Self) {
+        for (phase, more) in [
+            (&mut self.receive, part.receive),
+            (&mut self.admission, part.admission),
+            (&mut self.credentials, part.credentials),
+            (&mut self.sign, part.sign),
+            (&mut self.upstream, part.upstream),
+        ] {
+            if let Some(more) = more {
+                *phase.get_or_insert_default() += more;
+            }
+        }
+    }
+}
+
+/// Does the work and adds its time. Whoever gives it a large future pins it first: given as it is, it takes its place twice,
+/// in the argument and where it is awaited.
+pub async fn timed<T>(phase: &mut Option<Duration>, work: impl Future<Output = T>) -> T {
+    let started = Instant::now();
+    let done = work.await;
+    *phase.get_or_insert_default() += started.elapsed();
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn time_is_added_up_and_a_phase_not_come_to_has_none() {
+        let mut spent = Spent::default();
+        for seconds in [2, 3] {
+            let work = tokio::time::sleep(Duration::from_secs(seconds));
+            timed(&mut spent.upstream, work).await;
+        }
+        timed(&mut spent.admission, async {}).await;
+        assert_eq!(spent.upstream, Some(Duration::from_secs(5)));
+        assert_eq!(spent.admission, Some(Duration::ZERO));
+        assert_eq!(spent.sign, None);
+    }
+}

@@ -1,0 +1,157 @@
+//! The one task that brings spans to the collector, and says when it cannot.
+//!
+//! In: the [`Queue`]. Out: exports, one after the other, each tried again while the collector may still take it and
+//! `--bsp-export-timeout` allows; what is not taken by then is dropped and counted. Trouble is one fault
+//! to the log and the journal, however many exports it met.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::transform::common::tonic::{Attributes, ResourceAttributesWithSchema};
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
+use opentelemetry_sdk::trace::SpanData;
+use prost::Message;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::collector::{Collector, SendError};
+use super::queue::Queue;
+use crate::config::Tracing;
+use crate::telemetry::SpanMeters;
+use crate::telemetry::incidents::{Told, Watch};
+
+/// Doubles from one try to the next.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+pub(super) struct Exporter {
+    collector: Collector,
+    queue: Arc<Queue>,
+    meters: SpanMeters,
+    resource: ResourceAttributesWithSchema,
+    timeout: Duration,
+    faults: Watch,
+    /// Dropped by the queue, as far as was looked.
+    seen_dropped: u64,
+}
+
+// === impl Exporter ===
+
+impl Exporter {
+    pub(super) fn new(
+        config: &Tracing,
+        collector: Collector,
+        queue: Arc<Queue>,
+        meters: SpanMeters,
+        faults: Watch,
+    ) -> Self {
+        Self {
+            collector,
+            queue,
+            meters,
+            resource: resource(config),
+            timeout: config.queue.timeout,
+            faults,
+            seen_dropped: 0,
+        }
+    }
+
+    /// Until it is told to stop, and then until nothing is left.
+    pub(super) async fn run(mut self, stop: Arc<Notify>) {
+        let mut stopping = false;
+        while !stopping {
+            tokio::select! {
+                () = self.queue.due() => {}
+                () = stop.notified() => stopping = true,
+            }
+            loop {
+                let (spans, another_is_due) = self.queue.take();
+                if spans.is_empty() {
+                    break;
+                }
+                self.export(spans).await;
+                if !another_is_due && !stopping {
+                    break;
+                }
+            }
+        }
+    }
+
+    async fn export(&mut self, spans: Vec<SpanData>) {
+        let count = spans.len() as u64;
+        let message = ExportTraceServiceRequest {
+            resource_spans: group_spans_by_resource_and_scope(spans, &self.resource),
+        };
+        let sent = self.send(message.encode_to_vec()).await;
+        let dropped = self.meters.dropped_so_far();
+        let newly = dropped - std::mem::replace(&mut self.seen_dropped, dropped);
+        match sent {
+            Ok(rejected) => {
+                let rejected = rejected.min(count);
+                self.meters.exported(count - rejected, rejected);
+                if newly + rejected == 0 {
+                    self.faults.well();
+                } else {
+                    self.lost(&"the collector takes fewer than there are");
+                }
+            }
+            Err(error) => {
+                self.meters.failed(count);
+                self.lost(&error);
+            }
+        }
+    }
+
+    /// How many the collector would not have.
+    async fn send(&self, message: Vec<u8>) -> Result<u64, SendError> {
+        let deadline = Instant::now() + self.timeout;
+        let message = self.collector.packed(message);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let sent = tokio::time::timeout_at(deadline, self.collector.send(message.clone()));
+            let error = match sent.await {
+                Ok(Ok(rejected)) => return Ok(rejected),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(SendError::TimedOut),
+            };
+            // Not all at once where many sidecars lost the same collector.
+            let jittered = pause.mul_f64(0.5 + fastrand::f64());
+            if !error.may_pass() || Instant::now() + jittered >= deadline {
+                return Err(error);
+            }
+            tokio::time::sleep(jittered).await;
+            pause *= 2;
+        }
+    }
+
+    fn lost(&self, why: &dyn std::fmt::Display) {
+        self.faults.met("spans_lost", || Told {
+            reason: why.to_string(),
+            mend: Some("see that --otlp-endpoint can be reached and takes what is sent; batches are not held up by it".to_owned()),
+            credentials_left: None,
+        });
+    }
+}
+
+fn resource(config: &Tracing) -> ResourceAttributesWithSchema {
+    let given = config
+        .resource
+        .iter()
+        .filter(|(key, _)| key != "service.name");
+    let attributes = [
+        ("service.name".to_owned(), config.service_name.clone()),
+        ("telemetry.sdk.name".to_owned(), "opentelemetry".to_owned()),
+        ("telemetry.sdk.language".to_owned(), "rust".to_owned()),
+    ];
+    let version = (
+        "service.version".to_owned(),
+        env!("CARGO_PKG_VERSION").to_owned(),
+    );
+    let version = (!given.clone().any(|(key, _)| *key == version.0)).then_some(version);
+    let all = attributes.into_iter().chain(version).chain(given.cloned());
+    ResourceAttributesWithSchema {
+        attributes: Attributes::from(all.map(|(key, value)| KeyValue::new(key, value))),
+        schema_url: None,
+    }
+}
