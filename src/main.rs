@@ -36,8 +36,8 @@ fn main() -> ExitCode {
     };
     match matches.subcommand() {
         Some(("setup", arguments)) => return print_setup(cli::misplaced(&matches), arguments),
-        Some((pages::COMPLETIONS, arguments)) => return show(&pages::completions(arguments)),
-        Some((pages::MAN, arguments)) => {
+        Some((cli::COMPLETIONS, arguments)) => return show(&pages::completions(arguments)),
+        Some((cli::MAN, arguments)) => {
             return match pages::write_man(arguments) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {

@@ -2,7 +2,8 @@
 //!
 //! Strings are taken as bytes, since the wire format does not care whether they are UTF-8.
 
-use amp_sidecar::remote_write::inspect::{Contents, Version};
+use amp_sidecar::remote_write::contents::Contents;
+use amp_sidecar::remote_write::inspect::Version;
 use prost::Message;
 use remote_write_proto::as_bytes::{v1, v2};
 

@@ -1,8 +1,7 @@
 //! A body is called malformed only where snap or prost cannot take it, and no more is unpacked than is allowed.
 
-use amp_sidecar::remote_write::inspect::{
-    self, Contents, Inspected, Inspector, Malformed, Version,
-};
+use amp_sidecar::remote_write::contents::Contents;
+use amp_sidecar::remote_write::inspect::{self, Inspected, Inspector, Malformed, Version};
 
 use super::decoded;
 

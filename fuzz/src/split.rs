@@ -4,6 +4,7 @@
 //! whether a series was cut. A batch that is refused has a reason: a series that is too large alone, descriptions that
 //! would be repeated without end.
 
+use amp_sidecar::remote_write::contents::Contents;
 use amp_sidecar::remote_write::inspect::{self, Version};
 use amp_sidecar::remote_write::split::{self, SplitError};
 use prost::Message;
@@ -42,7 +43,7 @@ pub fn holds(input: &[u8]) {
         Err(_) => return assert!(sound.is_ok()),
     };
     let mut whole = sound.unwrap();
-    let mut sum = inspect::Contents::default();
+    let mut sum = Contents::default();
     let (mut said, mut meant) = (Said::default(), Said::default());
     let mut one_by_one = Vec::new();
     for part in &parts {

@@ -5,6 +5,7 @@
 
 pub mod reload;
 pub mod sandbox;
+mod trust;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -20,14 +21,15 @@ use crate::config::{CaFile, Config, Drain};
 use crate::http::browser::Names;
 use crate::inbound::listener::{self, Accept};
 use crate::inbound::server_auth::{Door, DoorError};
-use crate::net::tls::{self, NotTrusted};
+use crate::net::tls;
 use crate::router::Router;
 use crate::router::misdirected::Strays;
 use crate::telemetry::Telemetry;
 use crate::telemetry::history::STEP;
-use crate::telemetry::incidents::{CONNECTIONS, DOOR, SPANS, STRAYS, TRUST, Told, Watch};
+use crate::telemetry::incidents::{CONNECTIONS, DOOR, SPANS, STRAYS, TRUST, Watch};
 use crate::telemetry::traces::{Exporting, Traces, TracesError};
 use crate::workspace::Externals;
+use trust::trust_incidents;
 
 /// What the caller wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -283,20 +285,6 @@ async fn follow_history(router: Arc<Router>) {
         for running in router.routes().workspaces() {
             running.flow.step();
         }
-    }
-}
-
-/// Certificates that are not trusted are an incident of this kind until they are.
-fn trust_incidents(incidents: Watch, kind: &'static str) -> impl Fn(Result<(), NotTrusted>) {
-    move |result| {
-        match result {
-        Ok(()) => incidents.well(),
-        Err(error) => incidents.met(kind, || Told {
-            reason: error.to_string(),
-            mend: Some("write a PEM file with the certificates that are to be trusted; it is read again when it changes".to_owned()),
-            credentials_left: None,
-        }),
-    }
     }
 }
 

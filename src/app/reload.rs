@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Notify;
 
+use crate::app::trust::trust_incidents;
 use crate::clock::Clock;
 use crate::config::{Config, Rejected, Workspace};
 use crate::http::browser::Names;
@@ -236,7 +237,7 @@ impl Reloader {
             }
             Ok(())
         };
-        let report = super::trust_incidents(faults, "ca_bundle");
+        let report = trust_incidents(faults, "ca_bundle");
         tls::follow(files, trust, report).await;
     }
 

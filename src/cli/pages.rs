@@ -6,37 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgMatches, Command, ValueEnum, value_parser};
+use clap::{ArgMatches, ValueEnum};
 use clap_complete::Shell;
 
-/// Prints completions.
-pub const COMPLETIONS: &str = "completions";
-/// Writes man pages.
-pub const MAN: &str = "man";
-
-const SHELL: &str = "shell";
-const FOLDER: &str = "folder";
-
-pub(super) fn commands() -> [Command; 2] {
-    [
-        Command::new(COMPLETIONS)
-            .about("Print the completions of a shell")
-            .arg(
-                Arg::new(SHELL)
-                    .required(true)
-                    .value_parser(value_parser!(Shell))
-                    .value_name("SHELL"),
-            ),
-        Command::new(MAN)
-            .about("Write a man page for each command into a folder")
-            .arg(
-                Arg::new(FOLDER)
-                    .required(true)
-                    .value_parser(value_parser!(PathBuf))
-                    .value_name("FOLDER"),
-            ),
-    ]
-}
+use crate::cli::arguments::{FOLDER, SHELL, command};
 
 /// The completions that were asked for.
 #[must_use]
@@ -44,7 +17,7 @@ pub fn completions(matches: &ArgMatches) -> String {
     let shell = matches.get_one::<Shell>(SHELL).copied();
     let mut script = Vec::new();
     if let Some(shell) = shell.or_else(|| Shell::value_variants().first().copied()) {
-        clap_complete::generate(shell, &mut super::command(), "amp-sidecar", &mut script);
+        clap_complete::generate(shell, &mut command(), "amp-sidecar", &mut script);
     }
     // clap_complete 4.6.11 takes the dash of a name for a space in half of the places of bash's script.
     String::from_utf8_lossy(&script).replace("amp__subcmd__sidecar", "amp__sidecar")
@@ -56,8 +29,5 @@ pub fn completions(matches: &ArgMatches) -> String {
 /// When the folder cannot be written.
 pub fn write_man(matches: &ArgMatches) -> std::io::Result<()> {
     let folder = matches.get_one::<PathBuf>(FOLDER);
-    clap_mangen::generate_to(
-        super::command(),
-        folder.map_or(Path::new("."), PathBuf::as_path),
-    )
+    clap_mangen::generate_to(command(), folder.map_or(Path::new("."), PathBuf::as_path))
 }

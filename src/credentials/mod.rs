@@ -12,6 +12,7 @@
 pub mod cache;
 pub mod claims;
 pub mod entra;
+mod error;
 pub mod identity_trail;
 mod redact;
 mod remedy;
@@ -25,18 +26,18 @@ use hyper::Uri;
 use sha2::{Digest, Sha256};
 
 pub use cache::{Cache, Held, Refresher, Refusal, Unavailable};
+pub use error::ExchangeError;
 
 use crate::net::client::Caller;
-use cache::{Failure, Source};
+use cache::{Failure as _, Source};
 use entra::{Entra, EntraError};
 use identity_trail::Links;
-use sts::{Obtained, Pace, Sts, StsError};
+use sts::{Obtained, Sts, StsError};
 use token::{Glance, Token, TokenError};
 
 use crate::clock::Clock;
 use crate::config::{Identity, RoleSession};
 use crate::telemetry::Meters;
-use crate::telemetry::incidents::Told;
 use crate::telemetry::traces::Span;
 
 /// The way from the token to credentials, for one identity.
@@ -64,39 +65,6 @@ pub struct Hop<'a> {
     pub before: &'a RoleSession,
     /// The role that is assumed.
     pub role: &'a RoleSession,
-}
-
-/// Why an exchange gave no credentials.
-#[derive(Debug, thiserror::Error)]
-pub enum ExchangeError {
-    /// There was no token to exchange.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// Entra gave no token for it.
-    #[error(transparent)]
-    Entra(#[from] EntraError),
-    /// STS gave nothing for the token.
-    #[error("{source}{mend}")]
-    WebIdentity {
-        /// What STS said.
-        source: StsError,
-        /// What to do, in words that go on from there; may be empty.
-        mend: String,
-    },
-    /// STS gave nothing for the credentials of the role before.
-    #[error("hop {number} of {of}, {role_arn}: {source}{mend}")]
-    Hop {
-        /// Which hop, from 1.
-        number: usize,
-        /// How many there are.
-        of: usize,
-        /// The role that was to be assumed.
-        role_arn: String,
-        /// What STS said.
-        source: StsError,
-        /// What to do, in words that go on from there; may be empty.
-        mend: String,
-    },
 }
 
 // === impl Exchange ===
@@ -286,42 +254,5 @@ impl Hop<'_> {
             mend: remedy::hop(&source, before, role),
             source,
         })
-    }
-}
-
-// === impl ExchangeError ===
-
-impl Failure for ExchangeError {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Token(error) => error.name(),
-            Self::Entra(error) => error.name(),
-            Self::WebIdentity { source, .. } => source.name(),
-            Self::Hop { source, .. } => source.hop_name(),
-        }
-    }
-
-    fn pace(&self) -> Pace {
-        match self {
-            // Kubelet writes the token when it can, and nothing tells when that is.
-            Self::Token(_) => Pace::Soon,
-            Self::Entra(error) => error.pace(),
-            Self::WebIdentity { source, .. } | Self::Hop { source, .. } => source.pace(),
-        }
-    }
-
-    fn told(&self) -> Told {
-        let whole = self.to_string();
-        let mend = remedy::of_exchange(self);
-        // Those who show the error alone need its mend in it; here it has a place of its own.
-        let reason = match &mend {
-            Some(mend) => whole.replacen(&format!("; {mend}"), "", 1),
-            None => whole,
-        };
-        Told {
-            reason,
-            mend,
-            credentials_left: None,
-        }
     }
 }

@@ -7,16 +7,8 @@
 use std::time::SystemTime;
 
 use crate::config::RoleSession;
-use crate::credentials::ExchangeError;
 use crate::credentials::claims::{Claims, quoted};
-use crate::credentials::entra::EntraError;
-use crate::credentials::sts::{Pace, StsError, is_about_the_key};
-use crate::credentials::token::TokenError;
-use crate::net::client::CallError;
-use crate::outcome::remedy::UNSIGNED;
-use crate::remedies::{STS_FOREIGN, TOKEN_EMPTY, TOKEN_MALFORMED};
-
-const UNREACHED: &str = "let this pod out to port 443 of the endpoint (DNS, network policy, firewall), or set --https-proxy";
+use crate::credentials::sts::{StsError, is_about_the_key};
 
 /// About AssumeRoleWithWebIdentity.
 pub(super) fn web_identity(
@@ -137,66 +129,6 @@ fn over(claims: Option<&Claims>, now: SystemTime) -> String {
 
 fn account(role_arn: &str) -> &str {
     role_arn.split(':').nth(4).unwrap_or_default()
-}
-
-/// About an exchange that gave no credentials, where its own error has no mend.
-pub(crate) fn of_exchange(error: &ExchangeError) -> Option<String> {
-    let mend = match error {
-        ExchangeError::Token(error) => match error {
-            TokenError::Unreadable { mend, .. } => return of_words(mend),
-            TokenError::Empty(_) => TOKEN_EMPTY.mend,
-            TokenError::TooLong(_) | TokenError::NotAToken(_) => TOKEN_MALFORMED.mend,
-            TokenError::Changing(_) => {
-                "let whoever writes the file rename a whole one into its place, as kubelet does"
-            }
-        },
-        ExchangeError::Entra(error) => match error {
-            EntraError::Refused { .. } => return of_words(&error.mend()),
-            EntraError::Silent(error) => of_call(error),
-            EntraError::Unusable { .. } if error.is_throttling() => return of_words(&error.mend()),
-            EntraError::Unusable { .. } => {
-                "check --azure-authority-host, and whether a proxy in between answers in its place"
-            }
-        },
-        ExchangeError::WebIdentity { source, mend } | ExchangeError::Hop { source, mend, .. } => {
-            match source {
-                StsError::Refused { .. } => {
-                    return of_words(mend).or_else(|| of_sts_refusal(source));
-                }
-                StsError::Silent(error) => of_call(error),
-                StsError::Unusable { .. } if source.is_throttling() => {
-                    return of_sts_refusal(source);
-                }
-                StsError::Unusable { .. } => STS_FOREIGN.mend,
-                StsError::Unsigned(_) => UNSIGNED,
-            }
-        }
-    };
-    Some(mend.to_owned())
-}
-
-fn of_sts_refusal(error: &StsError) -> Option<String> {
-    match error.pace() {
-        Pace::Soon => Some("it passes by itself: STS is asked again and again".to_owned()),
-        Pace::Slowly => None,
-    }
-}
-
-fn of_call(error: &CallError) -> &'static str {
-    match error {
-        CallError::Unreachable(_) => UNREACHED,
-        CallError::Proxy(error) => error.mistake().mend,
-        CallError::TimedOut => {
-            "it may pass by itself; where it lasts, let this pod out to the endpoint (network policy, firewall), or set --https-proxy"
-        }
-        CallError::TooLarge(_) => STS_FOREIGN.mend,
-    }
-}
-
-/// Of words that go on from an error's own.
-fn of_words(words: &str) -> Option<String> {
-    let words = words.trim_start_matches("; ");
-    (!words.is_empty()).then(|| words.to_owned())
 }
 
 #[cfg(test)]

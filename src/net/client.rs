@@ -18,7 +18,8 @@ use zeroize::Zeroizing;
 use crate::config::Network;
 use crate::http::date;
 use crate::net::connect::{DialError, Dialer, LONGEST_DIAL};
-use crate::net::tls::{HttpClient, Trust};
+use crate::net::tls::Trust;
+use crate::net::tls_client::HttpClient;
 
 /// The content type of what is sent.
 pub const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");

@@ -15,7 +15,6 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::config::{Bundle, CaFile, Unreadable};
-pub use crate::net::tls_client::HttpClient;
 
 /// How often files of certificates are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -141,6 +140,7 @@ mod tests {
 
     use crate::config::Network;
     use crate::net::connect::Dialer;
+    use crate::net::tls_client::HttpClient;
 
     /// Answers every request over TLS; its address, and what it has to be trusted by.
     async fn server() -> (String, CertificateDer<'static>) {

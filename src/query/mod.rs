@@ -1,21 +1,21 @@
 //! Reading: signed queries for one workspace, where its configuration allows them.
 //!
 //! ```text
-//! reader ─▶ api ─▶ place ─▶ ask ─▶ sign ─▶ connections ─▶ answer ─▶ stream ─▶ reader
-//!           Api    Place    Asked  Signed                 Answer    Streamed
+//! reader ─▶ api ─▶ slots ─▶ request ─▶ sign ─▶ pool ─▶ response ─▶ stream ─▶ reader
+//!           Api    Slot     Asked      Signed         Answer       Streamed
 //! ```
 //!
 //! What may be asked is a closed list, and of a request nothing goes on but its parameters: path, host and headers are made
 //! here, so nothing else of AWS can be reached. Writing is what the sidecar is for, so reading takes nothing from it: it
-//! has places and connections of its own, a few of each, and holds no byte of the batches' budget. At most
-//! [`MOST_PLACES`] queries are under way at once, some more wait in the order of arrival, and what is over that is told so
-//! at once. An answer is passed on as it comes and never held as a whole.
+//! has slots and connections of its own, a few of each, and holds no byte of the batches' budget. A few queries are under way at
+//! once, some more wait in the order of arrival, and one over that is refused at once. An answer is passed on as it comes and never held as a whole.
 
 pub mod api;
 mod error;
 pub mod request;
 mod response;
 mod sign;
+pub mod slots;
 pub mod stream;
 
 use std::sync::Arc;
@@ -25,7 +25,6 @@ use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Body;
 use hyper::{Request, Response};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
@@ -43,19 +42,13 @@ pub use error::Unanswered;
 use request::{Asked, Unread};
 use response::Answer;
 use sign::Signer;
+use slots::Slots;
 use stream::{Source, Streamed};
-
-/// Queries under way at once: a dashboard's panels are answered in a few rounds, and each costs some 200 KiB of buffers.
-const MOST_PLACES: usize = 8;
-/// Queries that wait for a place, each with a connection of the senders' port.
-const MOST_WAITING: usize = 120;
 
 /// Reads one workspace.
 #[derive(Debug)]
 pub struct Queries {
-    /// Places and those who wait for one.
-    known: Arc<Semaphore>,
-    places: Arc<Semaphore>,
+    slots: Slots,
     credentials: Cache,
     signer: Signer,
     connections: Arc<Connections>,
@@ -65,13 +58,6 @@ pub struct Queries {
     faults: Watch,
     timeout: Duration,
     workspace_arn: String,
-}
-
-/// A query's place; free again when dropped.
-#[derive(Debug)]
-pub struct Place {
-    _known: OwnedSemaphorePermit,
-    _place: OwnedSemaphorePermit,
 }
 
 // === impl Queries ===
@@ -95,8 +81,7 @@ impl Queries {
             .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
         let faults = Watch::over(&QUERIES, Some(&workspace.name), telemetry.faults(), &clock);
         Ok(Self {
-            known: Arc::new(Semaphore::new(MOST_PLACES + MOST_WAITING)),
-            places: Arc::new(Semaphore::new(MOST_PLACES)),
+            slots: Slots::default(),
             credentials,
             signer: Signer::new(workspace)?,
             connections: Arc::new(Connections::new(dialer, Arc::clone(&meters) as _)),
@@ -155,7 +140,7 @@ impl Queries {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let deadline = Instant::now() + self.timeout;
-        let place = self.place(deadline).await?;
+        let slot = self.slots.acquire(deadline).await?;
         let asked = request::read(api, request).await?;
         let answer = self.ask(&asked, deadline).await?;
         let (head, body, connection) = match answer {
@@ -175,25 +160,9 @@ impl Queries {
             deadline,
             meters: self.query_meters.clone(),
             api: asked.api.name(),
-            place,
+            slot,
         };
         Ok(head.map(|()| Either::Right(Streamed::from(source))))
-    }
-
-    /// Waits for a place, where there is room to wait.
-    async fn place(&self, deadline: Instant) -> Result<Place, Unanswered> {
-        let busy = || Unanswered::Busy {
-            limit: MOST_PLACES + MOST_WAITING,
-        };
-        let known = Arc::clone(&self.known).try_acquire_owned();
-        let known = known.map_err(|_| busy())?;
-        match timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await {
-            Ok(Ok(place)) => Ok(Place {
-                _known: known,
-                _place: place,
-            }),
-            Ok(Err(_)) | Err(_) => Err(busy()),
-        }
     }
 
     /// Asks, and once more where AMP did not take the signature and there is something to do about that.

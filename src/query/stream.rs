@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::net::pool::{Connection, Connections};
-use crate::query::Place;
+use crate::query::slots::Slot;
 use crate::telemetry::QueryMeters;
 
 /// The most that a reader is given; AMP bounds what a query may touch, not what it answers.
@@ -67,8 +67,8 @@ pub struct Source {
     pub meters: QueryMeters,
     /// Which API was asked: the metric's label.
     pub api: &'static str,
-    /// The query's place, free again when all was given or nobody takes it any more.
-    pub place: Place,
+    /// Free again when all was given or nobody takes it any more.
+    pub slot: Slot,
 }
 
 // === impl Streamed ===
@@ -125,7 +125,7 @@ impl Source {
             deadline,
             meters,
             api,
-            place,
+            slot,
         } = self;
         let given = async {
             let mut left = LARGEST_ANSWER;
@@ -155,7 +155,7 @@ impl Source {
                 meters.broken_off(why.name());
             }
         }
-        drop(place);
+        drop(slot);
     }
 }
 

@@ -14,6 +14,7 @@
 //! Values go from wire to wire as they came. prost's types were rejected, since they allocate for each label.
 
 mod family;
+mod read;
 mod sink;
 mod symbols;
 #[cfg(test)]
@@ -23,9 +24,12 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::inspect::{self, Contents, Malformed, Version};
-use super::wire::{Field, Reader};
+use super::contents::Contents;
+use super::inspect::{self, Version};
+use super::wire::Reader;
 use family::Family;
+pub use read::ConvertError;
+use read::{Series, each, v2};
 use sink::{Length, Sink};
 use symbols::Symbols;
 
@@ -36,40 +40,6 @@ pub struct Converted {
     pub message: Vec<u8>,
     /// What it holds, counted as 1.0. Series, samples, histograms and exemplars are those of the 2.0 message.
     pub contents: Contents,
-}
-
-/// Why a batch cannot be written as 1.0.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConvertError {
-    /// No decoder can take the batch.
-    #[error(transparent)]
-    Malformed(#[from] Malformed),
-    /// A series refers to a symbol that is not there.
-    #[error("series {series} refers to symbol {reference}, and the batch has {symbols} symbols")]
-    Reference {
-        /// Which series of the batch, counted from 0.
-        series: usize,
-        /// The reference.
-        reference: u32,
-        /// How many symbols there are.
-        symbols: usize,
-    },
-    /// Labels are pairs of references, and one of them is not there.
-    #[error("series {series} has {references} label references, which make no pairs")]
-    OddReferences {
-        /// Which series of the batch, counted from 0.
-        series: usize,
-        /// How many references there are, of the series or of one of its exemplars.
-        references: usize,
-    },
-    /// As 1.0 it is larger than the caller has room for.
-    #[error("as remote write 1.0 the batch has {length} bytes, over the limit of {limit}")]
-    TooLarge {
-        /// What it takes, unpacked.
-        length: usize,
-        /// The most that it may take.
-        limit: usize,
-    },
 }
 
 /// Writes an unpacked 2.0 message as a 1.0 message of at most `limit` bytes.
@@ -108,25 +78,6 @@ pub fn v1_len(message: &[u8]) -> Result<usize, ConvertError> {
 struct Batch<'a> {
     message: &'a [u8],
     symbols: Symbols<'a>,
-}
-
-/// Where a fault belongs.
-#[derive(Clone, Copy)]
-struct Series<'a> {
-    fields: Reader<'a>,
-    index: usize,
-}
-
-/// The fields of 2.0 that are read here, by their number.
-mod v2 {
-    pub(super) const SYMBOLS: u32 = 4;
-    pub(super) const SERIES: u32 = 5;
-    /// Of a series and of an exemplar.
-    pub(super) const LABELS: u32 = 1;
-    pub(super) const SAMPLES: u32 = 2;
-    pub(super) const HISTOGRAMS: u32 = 3;
-    pub(super) const EXEMPLARS: u32 = 4;
-    pub(super) const METADATA: u32 = 5;
 }
 
 /// The keys of 1.0 that are written here: a field's number, and that its value is delimited.
@@ -254,7 +205,7 @@ impl<'a> Batch<'a> {
     fn families(&self) -> Result<BTreeSet<Family<'a>>, ConvertError> {
         let mut families = BTreeSet::new();
         self.each_series(|series| {
-            families.extend(self.family(series)?);
+            families.extend(Family::of(series, &self.symbols)?);
             Ok(())
         })?;
         Ok(families)
@@ -284,19 +235,4 @@ fn write_up_to(
     let mut length = Length::default();
     copy(&mut |raw| length.put(raw))?;
     out.delimited(key, length, |out| copy(&mut |raw| out.put(raw)))
-}
-
-fn each<'a>(
-    mut message: Reader<'a>,
-    mut with: impl FnMut(Field<'a>) -> Result<(), ConvertError>,
-) -> Result<(), ConvertError> {
-    while let Some(field) = message.field().map_err(Malformed::from)? {
-        with(field)?;
-    }
-    Ok(())
-}
-
-/// The schema's references and enumerations have 32 bits, and decoders drop the others.
-fn reference(from: &mut Reader<'_>) -> Result<u32, ConvertError> {
-    Ok(from.varint().map_err(Malformed::from)? as u32)
 }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::http::body::Frames;
 use crate::remote_write::content_type::Media;
-use crate::remote_write::inspect::Contents;
+use crate::remote_write::contents::Contents;
 
 /// A message that holds nothing, as a snappy block.
 pub(crate) const EMPTY: &[u8] = &[0];

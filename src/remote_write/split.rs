@@ -31,11 +31,13 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::inspect::{self, Contents, Malformed, Version};
+use super::contents::Contents;
+use super::inspect::{self, Malformed, Version};
 use super::wire::{Field, Reader};
 pub(crate) use identity::{Identity, first_identity};
+pub use pack::Limits;
 use pack::{Packed, Packer};
-use rewrite::Rewriter;
+use rewrite::{Rewriter, Stretch};
 
 /// A batch in its own right.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,15 +51,6 @@ pub struct Part {
     pub is_indivisible: bool,
     /// Parts before it hold samples of its series, and have to be taken first.
     pub waits: bool,
-}
-
-/// The most that a part may weigh, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Once packed.
-    pub packed: usize,
-    /// Unpacked, where that counts too.
-    pub unpacked: Option<usize>,
 }
 
 /// Why a batch cannot be cut into parts that are small enough.
@@ -75,17 +68,6 @@ pub enum SplitError {
     /// Packing failed, for which there is no known cause.
     #[error("a part cannot be packed")]
     Pack(#[from] snap::Error),
-}
-
-/// A stretch of the message that may become a part.
-enum Stretch<'a> {
-    /// Whole fields of the request.
-    Fields(Reader<'a>),
-    /// Some of the samples of one series, behind the description that each of its pieces repeats.
-    Samples {
-        description: Rc<[u8]>,
-        samples: Reader<'a>,
-    },
 }
 
 // === impl Part ===

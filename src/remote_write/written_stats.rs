@@ -8,7 +8,7 @@
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
-use crate::remote_write::inspect::Contents;
+use crate::remote_write::contents::Contents;
 
 const NAMES: [HeaderName; 3] = [
     HeaderName::from_static("x-prometheus-remote-write-samples-written"),

@@ -4,7 +4,20 @@
 //! settings of the sidecar: nothing here has an environment variable, so that what is printed depends on what is written
 //! on the line alone. Values stay text; the [reader](super::reader) checks them and names all faults at once.
 
-use super::Topic::{self, Aws, Azure, Kubernetes, Prometheus};
+use Topic::{Aws, Azure, Kubernetes, Prometheus};
+
+/// Whom the text is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Topic {
+    /// IAM.
+    Aws,
+    /// AKS, and Entra ID.
+    Azure,
+    /// The pod.
+    Kubernetes,
+    /// `remote_write`.
+    Prometheus,
+}
 
 /// One argument of `setup`.
 #[derive(Debug)]

@@ -28,24 +28,11 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::config::{Expected, Fault, Rejected};
 use crate::credentials::claims::Claims;
 use crate::credentials::token;
-use arguments::Argument;
+use arguments::{Argument, Topic};
 use reader::Reader;
 
 const AFTER: &str = "\
 Nothing is changed and nothing is asked over the network. Exit code 64: an argument is invalid; every fault is named.";
-
-/// Whom the text is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Topic {
-    /// IAM.
-    Aws,
-    /// AKS, and Entra ID.
-    Azure,
-    /// The pod.
-    Kubernetes,
-    /// `remote_write`.
-    Prometheus,
-}
 
 const TOPICS: [(Topic, &str, &str); 4] = [
     (

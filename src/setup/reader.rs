@@ -6,13 +6,14 @@
 
 mod federation;
 
+use super::arguments::Topic;
 use super::arguments::{self as argument, ALL, Argument};
 use super::aws::{Aws, Form};
 use super::azure::{Azure, Entra, TokenVersion};
 use super::kubernetes::{Identity, Kubernetes, Runner};
 use super::policy::Account;
 use super::prometheus::Prometheus;
-use super::{Topic, values};
+use super::values;
 use crate::config::{self, Expected, Fault, Rejected};
 use crate::credentials::claims::Claims;
 

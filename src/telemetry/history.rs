@@ -203,7 +203,7 @@ fn short(number: f64) -> f32 {
 mod tests {
     use super::*;
     use crate::outcome::verdict::Verdict;
-    use crate::remote_write::inspect::Contents;
+    use crate::remote_write::contents::Contents;
     use crate::remote_write::written_stats::Written;
     use crate::telemetry::timings::Spent;
     use crate::telemetry::{Meters, Telemetry};

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::Moment;
+use super::moment::Moment;
 use crate::config::{Entra, Identity, RoleSession};
 use crate::credentials::cache::Standing;
 use crate::credentials::claims::Claims;

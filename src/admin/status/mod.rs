@@ -13,6 +13,7 @@
 //! outside is bounded and without control characters; that it is markup to nobody is up to the page.
 
 mod identity;
+mod moment;
 mod parts;
 mod state;
 
@@ -25,6 +26,7 @@ pub use crate::telemetry::history::Flow;
 pub use state::{Level, State};
 
 use identity::IdentityStatus;
+use moment::{Moment, rfc3339};
 use parts::{FaultStatus, FlowStatus, InFlight, Lost, Outcome, SenderStatus, Settings};
 
 use crate::config::Config;
@@ -49,13 +51,6 @@ pub struct Status {
     /// Whether what was given last as the configuration is what is served.
     configuration_is_current: bool,
     configuration: Vec<Settings>,
-}
-
-/// A time, and how far it is ahead of the present by the clock that decides; negative where it is past.
-#[derive(Debug, Clone, Serialize)]
-pub struct Moment {
-    at: String,
-    in_seconds: i64,
 }
 
 #[derive(Debug, Serialize)]
@@ -188,26 +183,4 @@ fn write_url(name: &str, config: &Config) -> String {
         [_] => format!("{scheme}://{listen}/api/v1/remote_write"),
         _ => format!("{scheme}://{listen}/workspaces/{name}/api/v1/remote_write"),
     }
-}
-
-// === impl Moment ===
-
-impl Moment {
-    fn of(time: SystemTime, now: SystemTime) -> Self {
-        Self {
-            at: rfc3339(time),
-            in_seconds: state::seconds_until(time, now),
-        }
-    }
-}
-
-/// In whole seconds.
-fn rfc3339(time: SystemTime) -> String {
-    let seconds = state::seconds_until(time, SystemTime::UNIX_EPOCH);
-    let time = time::OffsetDateTime::from_unix_timestamp(seconds).ok();
-    time.and_then(|time| {
-        let format = &time::format_description::well_known::Rfc3339;
-        time.format(format).ok()
-    })
-    .unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::Moment;
+use super::moment::Moment;
 use crate::batch::admission::Admission;
 use crate::config::{Config, Effective, Section, Value};
 use crate::outcome::docs::{Fate, MEANINGS, REASONS};

@@ -3,7 +3,7 @@
 //! In: how it stands with the credentials, what became of the requests that came last, and the last faults. Out: a [`State`]. What keeps everything from flowing goes before what keeps a part of it, and that before what will: a reader who
 //! stops after the first line has read the most important one.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -244,19 +244,12 @@ fn about(left: Duration) -> String {
     }
 }
 
-/// How long until a time, in seconds; negative where it is past.
-#[must_use]
-pub(super) fn seconds_until(time: SystemTime, now: SystemTime) -> i64 {
-    let whole = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-    match time.duration_since(now) {
-        Ok(ahead) => whole(ahead),
-        Err(behind) => -whole(behind.duration()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::SystemTime;
+
+    use crate::admin::status::moment::seconds_until;
 
     fn state(level: Level, headline: &str) -> State {
         State::new(level, headline, "why", "mend")

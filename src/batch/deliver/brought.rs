@@ -6,7 +6,7 @@
 
 use crate::batch::deliver::progress::{Failing, Record, Records};
 use crate::outcome::verdict::Verdict;
-use crate::remote_write::inspect::Contents;
+use crate::remote_write::contents::Contents;
 use crate::remote_write::written_stats::Written;
 use crate::telemetry::timings::Spent;
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::outcome::verdict::Verdict;
-use crate::remote_write::inspect::Contents;
+use crate::remote_write::contents::Contents;
 use crate::remote_write::split::Limits;
 
 /// A gateway's thousand senders with a few shards each.

@@ -1,7 +1,7 @@
 //! What AMP says it wrote of a payload, beside what the payload held.
 
 use crate::outcome::verdict::{RefusalReason, Verdict};
-use crate::remote_write::inspect::Contents;
+use crate::remote_write::contents::Contents;
 use crate::remote_write::payload::Payload;
 use crate::remote_write::written_stats::Written;
 

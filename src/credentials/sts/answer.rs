@@ -8,9 +8,20 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Obtained, StsError};
+use super::error::StsError;
 use crate::credentials::redact::quote_without;
 use crate::sanitize::quote;
+
+/// What an exchange gave.
+#[derive(Debug, Clone)]
+pub struct Obtained {
+    /// The keys and the session token; their `Debug` withholds them.
+    pub credentials: Credentials,
+    /// When AWS stops taking them.
+    pub expires: SystemTime,
+    /// Whose they are, `arn:aws:sts::…:assumed-role/…`, where STS said so.
+    pub arn: Option<String>,
+}
 
 #[derive(Deserialize)]
 struct Answer {
@@ -127,7 +138,7 @@ pub(super) fn refusal(status: StatusCode, xml: &str, secret: &str) -> StsError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credentials::sts::Pace;
+    use crate::credentials::sts::error::Pace;
 
     const NOW: u64 = 1_800_000_000;
 

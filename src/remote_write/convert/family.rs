@@ -9,7 +9,9 @@
 //! that is also a series' is found by those who look for either. What is said twice is said once, as Prometheus does: two
 //! families of one name and different help are two entries.
 
-use crate::remote_write::convert::{Batch, ConvertError, Series, Sink, each, reference, v2};
+use crate::remote_write::convert::read::{ConvertError, Series, each, reference, v2};
+use crate::remote_write::convert::sink::Sink;
+use crate::remote_write::convert::symbols::Symbols;
 
 /// An entry of metadata. Ordered, so that the same batch always becomes the same message.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,12 +49,15 @@ struct Named<'a> {
     is_quantile: bool,
 }
 
-// === impl Batch ===
+// === impl Family ===
 
-impl<'a> Batch<'a> {
+impl<'a> Family<'a> {
     /// The metadata of a series. There is none where it says nothing, as Prometheus writes it where it knows nothing, and none
     /// without a name, for which AMP would refuse the whole batch.
-    pub(super) fn family(&self, series: Series<'a>) -> Result<Option<Family<'a>>, ConvertError> {
+    pub(super) fn of(
+        series: Series<'a>,
+        symbols: &Symbols<'a>,
+    ) -> Result<Option<Self>, ConvertError> {
         let (mut kind, mut help, mut unit) = (0, 0, 0);
         let (mut named, mut has_metadata) = (Named::default(), false);
         each(series.fields, |field| {
@@ -77,28 +82,40 @@ impl<'a> Batch<'a> {
             return Ok(None);
         }
         let kind = Kind::of(kind);
-        let help = self.symbols.get(help, series)?;
-        let unit = self.symbols.get(unit, series)?;
+        let help = symbols.get(help, series)?;
+        let unit = symbols.get(unit, series)?;
         if kind == Kind::of(0) && help.is_empty() && unit.is_empty() {
             return Ok(None);
         }
-        self.symbols
-            .each_label(series.fields, series, |name, value| {
-                match name {
-                    b"__name__" => _ = named.name.get_or_insert(value),
-                    b"quantile" => named.is_quantile = true,
-                    _ => {}
-                }
-                Ok(())
-            })?;
+        symbols.each_label(series.fields, series, |name, value| {
+            match name {
+                b"__name__" => _ = named.name.get_or_insert(value),
+                b"quantile" => named.is_quantile = true,
+                _ => {}
+            }
+            Ok(())
+        })?;
         let name = kind.family(&named).unwrap_or_default();
-        let family = Family {
+        let family = Self {
             name,
             kind,
             unit,
             help,
         };
         Ok((!name.is_empty()).then_some(family))
+    }
+
+    pub(super) fn write(&self, out: &mut impl Sink) {
+        if self.kind.0 != 0 {
+            out.put(&[v1::TYPE, self.kind.0]);
+        }
+        out.text(v1::NAME, self.name);
+        if !self.help.is_empty() {
+            out.text(v1::HELP, self.help);
+        }
+        if !self.unit.is_empty() {
+            out.text(v1::UNIT, self.unit);
+        }
     }
 }
 
@@ -126,22 +143,5 @@ impl Kind {
             .iter()
             .find_map(|suffix| name.strip_suffix(*suffix));
         bare.filter(|bare| !bare.is_empty()).or(Some(name))
-    }
-}
-
-// === impl Family ===
-
-impl Family<'_> {
-    pub(super) fn write(&self, out: &mut impl Sink) {
-        if self.kind.0 != 0 {
-            out.put(&[v1::TYPE, self.kind.0]);
-        }
-        out.text(v1::NAME, self.name);
-        if !self.help.is_empty() {
-            out.text(v1::HELP, self.help);
-        }
-        if !self.unit.is_empty() {
-            out.text(v1::UNIT, self.unit);
-        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! What is nested in a message stands behind its length, which therefore is counted first, by the code that writes it.
 
-use crate::remote_write::convert::ConvertError;
+use crate::remote_write::convert::read::ConvertError;
 use crate::remote_write::wire::put_varint;
 
 /// Takes the bytes of a message one after the other.

@@ -3,7 +3,7 @@
 //! Symbols may stand behind the series that refer to them, so that the table is read first. A reference to no symbol is named with
 //! its series and the size of the table, and never guessed at: a label that is left out would make another series of it.
 
-use crate::remote_write::convert::{ConvertError, Series, each, reference, v2};
+use crate::remote_write::convert::read::{ConvertError, Series, each, reference, v2};
 use crate::remote_write::wire::{Field, Reader};
 
 /// Strings by their number.

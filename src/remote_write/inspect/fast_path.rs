@@ -10,7 +10,7 @@
 //! length says, whatever the comparisons come to. Going from series to series here, and not by that walk, takes a sample from
 //! 18 ns to 11.5.
 
-use super::Contents;
+use crate::remote_write::contents::Contents;
 
 /// Counts the leading plain fields of a message and returns what follows them.
 pub(super) type Skim = for<'a> fn(&'a [u8], &mut Contents) -> &'a [u8];

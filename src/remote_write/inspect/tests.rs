@@ -6,6 +6,7 @@ use proptest::sample::select;
 use prost::Message as _;
 use remote_write_proto::{as_bytes, v1, v2};
 
+use super::buffer_pool::Inspectors;
 use super::*;
 use crate::remote_write::wire::{Fault, random};
 

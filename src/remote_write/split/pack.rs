@@ -7,8 +7,16 @@
 
 use bytes::Bytes;
 
-use super::Limits;
 use crate::remote_write::wire::{Reader, put_varint};
+
+/// The most that a part may weigh, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Once packed.
+    pub packed: usize,
+    /// Unpacked, where that counts too.
+    pub unpacked: Option<usize>,
+}
 
 /// What snappy looks at in one go.
 const BLOCK: usize = 1 << 16;

@@ -10,13 +10,23 @@
 
 use std::rc::Rc;
 
-use super::Stretch;
 use crate::remote_write::inspect::{Malformed, Version};
 use crate::remote_write::wire::{Field, Reader, WireType, put_varint};
 
 /// A reference to no symbol stays one: what becomes of such a series is AMP's to say, and of the others in other parts too. No
 /// part has so many symbols.
 const NOWHERE: u32 = u32::MAX;
+
+/// A stretch of the message that may become a part.
+pub(super) enum Stretch<'a> {
+    /// Whole fields of the request.
+    Fields(Reader<'a>),
+    /// Some of the samples of one series, behind the description that each of its pieces repeats.
+    Samples {
+        description: Rc<[u8]>,
+        samples: Reader<'a>,
+    },
+}
 
 /// Writes one stretch after the other, reusing the memory that they take.
 pub(super) struct Rewriter<'a> {

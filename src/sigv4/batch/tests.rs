@@ -1,6 +1,7 @@
 use super::*;
 use crate::remote_write::content_type::Media;
-use crate::remote_write::inspect::{Contents, Version};
+use crate::remote_write::contents::Contents;
+use crate::remote_write::inspect::Version;
 use crate::sigv4::{Scope, sign_post};
 use aws_sigv4::http_request::SignableBody;
 use hyper::header::HeaderName;

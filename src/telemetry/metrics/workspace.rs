@@ -17,7 +17,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use super::labels::{Call, Code, Denial, Exchange, Head, Listener, Of, Outcome, Phase, Reason};
 use crate::net::pool::PoolEvents;
 use crate::outcome::verdict::{self, Verdict};
-use crate::remote_write::inspect::Contents;
+use crate::remote_write::contents::Contents;
 use crate::telemetry::metrics::definitions::{Families, Level, Parts};
 use crate::telemetry::timings::Spent;
 use crate::telemetry::traces::Traces;

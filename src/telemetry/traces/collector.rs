@@ -20,7 +20,8 @@ use super::TracesError;
 use crate::config::{Network, Tracing};
 use crate::net::client;
 use crate::net::connect::LONGEST_DIAL;
-use crate::net::tls::{HttpClient, Trust};
+use crate::net::tls::Trust;
+use crate::net::tls_client::HttpClient;
 
 const LARGEST_ANSWER: usize = 64 * 1024;
 /// Exports come every few seconds; what is idle for longer will have been closed.

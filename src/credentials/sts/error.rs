@@ -1,0 +1,160 @@
+//! Why STS gave no credentials, and how soon another try makes sense.
+
+use hyper::StatusCode;
+
+use crate::net::client::CallError;
+use crate::sigv4::SigningError;
+
+/// Why STS gave no credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum StsError {
+    /// STS answered with an error.
+    #[error("STS refused ({status}, {code}): {message}")]
+    Refused {
+        /// The HTTP status.
+        status: StatusCode,
+        /// STS' code, as `InvalidIdentityToken`.
+        code: String,
+        /// STS' words.
+        message: String,
+    },
+    /// No answer came.
+    #[error("STS {0}")]
+    Silent(#[from] CallError),
+    /// Something answered, but not as STS does.
+    #[error("the answer of STS ({status}) cannot be used: {what}")]
+    Unusable {
+        /// The HTTP status.
+        status: StatusCode,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The call could not be signed, so it was not made.
+    #[error("the call of STS could not be signed: {0}")]
+    Unsigned(#[from] SigningError),
+}
+
+/// How soon another try makes sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// It may pass by itself.
+    Soon,
+    /// Somebody has to change something first.
+    Slowly,
+}
+
+/// What an error is called in metrics: with the token, and in a hop after it.
+const NAMES: &[(&str, &str)] = &[
+    ("AccessDenied", "hop_AccessDenied"),
+    ("ExpiredToken", "hop_ExpiredToken"),
+    ("ExpiredTokenException", "hop_ExpiredTokenException"),
+    ("IDPCommunicationError", "hop_IDPCommunicationError"),
+    ("IDPRejectedClaim", "hop_IDPRejectedClaim"),
+    ("InternalFailure", "hop_InternalFailure"),
+    ("InvalidAction", "hop_InvalidAction"),
+    ("InvalidClientTokenId", "hop_InvalidClientTokenId"),
+    ("InvalidIdentityToken", "hop_InvalidIdentityToken"),
+    ("MalformedPolicyDocument", "hop_MalformedPolicyDocument"),
+    ("PackedPolicyTooLarge", "hop_PackedPolicyTooLarge"),
+    ("RegionDisabledException", "hop_RegionDisabledException"),
+    ("ServiceUnavailable", "hop_ServiceUnavailable"),
+    ("SignatureDoesNotMatch", "hop_SignatureDoesNotMatch"),
+    ("Throttling", "hop_Throttling"),
+    ("ValidationError", "hop_ValidationError"),
+    ("other_refusal", "hop_other_refusal"),
+    ("proxy", "hop_proxy"),
+    ("timed_out", "hop_timed_out"),
+    ("unreachable", "hop_unreachable"),
+    ("unsigned", "hop_unsigned"),
+    ("unusable_answer", "hop_unusable_answer"),
+];
+
+/// What AWS calls throttling, whichever service, SDK or front door words it (the SDKs' own list).
+const THROTTLING: &[&str] = &[
+    "BandwidthLimitExceeded",
+    "LimitExceededException",
+    "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "TransactionInProgressException",
+];
+
+impl StsError {
+    /// How soon another try makes sense.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        match self {
+            _ if self.is_throttling() => Pace::Soon,
+            Self::Refused {
+                status,
+                code,
+                message,
+            } => match code.as_str() {
+                "ExpiredToken"
+                | "ExpiredTokenException"
+                | "IDPCommunicationError"
+                | "InternalFailure"
+                // A signature's time is off: the clock has just learned by how much.
+                | "SignatureDoesNotMatch"
+                | "ServiceUnavailable" => Pace::Soon,
+                // AWS gives the issuer 5 s, so that the next look often succeeds.
+                "InvalidIdentityToken" if is_about_the_key(message) => Pace::Soon,
+                _ if status.is_server_error() => Pace::Soon,
+                _ => Pace::Slowly,
+            },
+            Self::Silent(_) | Self::Unusable { .. } => Pace::Soon,
+            Self::Unsigned(_) => Pace::Slowly,
+        }
+    }
+
+    /// The metric's label: STS' code where it is one that the documentation knows.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.names().0
+    }
+
+    /// The metric's label where the error is that of a hop.
+    #[must_use]
+    pub fn hop_name(&self) -> &'static str {
+        self.names().1
+    }
+
+    /// Whether it is a rate that was exceeded: by STS' code, or by the status whoever words it.
+    #[must_use]
+    pub fn is_throttling(&self) -> bool {
+        match self {
+            Self::Refused { status, code, .. } => {
+                *status == StatusCode::TOO_MANY_REQUESTS || THROTTLING.contains(&code.as_str())
+            }
+            Self::Unusable { status, .. } => *status == StatusCode::TOO_MANY_REQUESTS,
+            Self::Silent(_) | Self::Unsigned(_) => false,
+        }
+    }
+
+    fn names(&self) -> (&'static str, &'static str) {
+        let name = match self {
+            _ if self.is_throttling() => "Throttling",
+            Self::Refused { code, .. } => code.as_str(),
+            Self::Silent(error) => error.name(),
+            Self::Unusable { .. } => "unusable_answer",
+            Self::Unsigned(_) => "unsigned",
+        };
+        NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .copied()
+            .unwrap_or(("other_refusal", "hop_other_refusal"))
+    }
+}
+
+/// `Couldn't retrieve verification key from your identity provider`, in either case of its letters.
+pub(crate) fn is_about_the_key(message: &str) -> bool {
+    message.contains("erification key")
+}

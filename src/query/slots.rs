@@ -1,0 +1,57 @@
+//! How many queries of a workspace are under way at once.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use crate::query::error::Unanswered;
+
+/// Queries under way at once: a dashboard's panels are answered in a few rounds, and each costs some 200 KiB of buffers.
+const MAX_ACTIVE: usize = 8;
+/// Queries that wait for a slot, each with a connection of the senders' port.
+const MAX_WAITING: usize = 120;
+
+/// The slots of one workspace.
+#[derive(Debug)]
+pub(super) struct Slots {
+    /// Active and waiting queries.
+    accepted: Arc<Semaphore>,
+    active: Arc<Semaphore>,
+}
+
+/// A query's slot; free again when dropped.
+#[derive(Debug)]
+pub struct Slot {
+    _accepted: OwnedSemaphorePermit,
+    _active: OwnedSemaphorePermit,
+}
+
+// === impl Slots ===
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self {
+            accepted: Arc::new(Semaphore::new(MAX_ACTIVE + MAX_WAITING)),
+            active: Arc::new(Semaphore::new(MAX_ACTIVE)),
+        }
+    }
+}
+
+impl Slots {
+    /// Waits for a slot, where there is room to wait.
+    pub(super) async fn acquire(&self, deadline: Instant) -> Result<Slot, Unanswered> {
+        let busy = || Unanswered::Busy {
+            limit: MAX_ACTIVE + MAX_WAITING,
+        };
+        let accepted = Arc::clone(&self.accepted).try_acquire_owned();
+        let accepted = accepted.map_err(|_| busy())?;
+        match timeout_at(deadline, Arc::clone(&self.active).acquire_owned()).await {
+            Ok(Ok(active)) => Ok(Slot {
+                _accepted: accepted,
+                _active: active,
+            }),
+            Ok(Err(_)) | Err(_) => Err(busy()),
+        }
+    }
+}
