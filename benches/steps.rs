@@ -19,13 +19,13 @@ use amp_sidecar::config::{Network, RoleSession};
 use amp_sidecar::credentials::sts::Sts;
 use amp_sidecar::net::client::{Answer, Caller};
 use amp_sidecar::net::tls;
-use amp_sidecar::outcome::amp_response::Reply;
-use amp_sidecar::remote_write::content_type::Media;
+use amp_sidecar::outcome::amp_response::AmpResponse;
+use amp_sidecar::remote_write::content_type::WriteProtocol;
 use amp_sidecar::remote_write::contents::Contents;
 use amp_sidecar::remote_write::inspect::{self, Inspected, Inspector, Version};
 use amp_sidecar::remote_write::payload::Payload;
 use amp_sidecar::remote_write::split;
-use amp_sidecar::sigv4::batch::Signer;
+use amp_sidecar::sigv4::batch::BatchSigner;
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
@@ -104,8 +104,8 @@ fn sign_with_new_key(times: u32) -> Done {
 /// Signs again and again, each so much later than the one before.
 fn signed(times: u32, apart: Duration) -> Done {
     let url = "https://aps-workspaces.eu-central-1.amazonaws.com/workspaces/ws-0b1c1d2e-3f40-4a5b-8c6d-7e8f90a1b2c3/api/v1/remote_write";
-    let signer = Signer::new("eu-central-1", &url.parse()?)?;
-    let media = Media {
+    let signer = BatchSigner::new("eu-central-1", &url.parse()?)?;
+    let media = WriteProtocol {
         version: Version::V1,
         content_type: HeaderValue::from_static("application/x-protobuf"),
         write_version: HeaderValue::from_static("0.1.0"),
@@ -138,7 +138,7 @@ fn split_v2(times: u32) -> Done {
 
 /// As where AMP finds the body too large.
 fn halved(message: &[u8], version: Version, times: u32) -> Done {
-    let limits = split::Limits {
+    let limits = split::PartLimits {
         packed: packed(message)?.len() / 2,
         unpacked: None,
     };
@@ -192,7 +192,7 @@ fn judged(
     }
     let workspace = "arn:aws:aps:eu-central-1:111122223333:workspace/ws-1";
     for _ in 0..times {
-        let reply = Reply::new(status, black_box(&headers), black_box(body), true);
+        let reply = AmpResponse::new(status, black_box(&headers), black_box(body), true);
         let verdict = reply.class(workspace).verdict();
         if verdict.name() != expected {
             return Err(verdict.to_string().into());

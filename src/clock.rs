@@ -120,7 +120,7 @@ impl Clock {
         } else {
             tracing::warn!(
                 offset_seconds,
-                mend =
+                remedy =
                     "put the node's clock right (NTP): signatures are corrected, samples are not",
                 "this machine's clock is wrong"
             );

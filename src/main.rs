@@ -106,7 +106,7 @@ fn print_check(config: Result<Config, Rejected>, asked: &cli::Check) -> ExitCode
         Ok(config) => {
             let prometheus = asked.prometheus.as_deref();
             match runtime() {
-                Ok(runtime) => runtime.block_on(check::walk(&config, &Clock::system(), prometheus)),
+                Ok(runtime) => runtime.block_on(check::run(&config, &Clock::system(), prometheus)),
                 Err(error) => {
                     eprintln!("amp-sidecar: {error}");
                     return ExitCode::from(CANNOT_START);
@@ -172,7 +172,7 @@ async fn follow_signals(stage: &watch::Sender<Stage>, hangup: &Notify) -> std::i
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     let mut hup = signal(SignalKind::hangup())?;
-    let mut wanted = [Stage::Draining, Stage::Leaving].into_iter();
+    let mut wanted = [Stage::Draining, Stage::Stopping].into_iter();
     loop {
         tokio::select! {
             _ = term.recv() => {}

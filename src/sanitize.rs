@@ -5,13 +5,13 @@ const LONGEST: usize = 1024;
 
 /// One line of at most 1 KiB without control characters; what was cut is marked.
 #[must_use]
-pub fn quote(text: &str) -> String {
-    quote_within(text, LONGEST)
+pub fn sanitize(text: &str) -> String {
+    sanitize_within(text, LONGEST)
 }
 
 /// The same, of at most `longest` bytes.
 #[must_use]
-pub fn quote_within(text: &str, longest: usize) -> String {
+pub fn sanitize_within(text: &str, longest: usize) -> String {
     let mut line = String::with_capacity(text.len().min(longest + 4));
     for c in text.trim().chars() {
         if line.len() + c.len_utf8() > longest {
@@ -25,13 +25,13 @@ pub fn quote_within(text: &str, longest: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quote;
+    use super::sanitize;
 
     #[test]
     fn a_quotation_is_one_bounded_line() {
-        assert_eq!(quote(" a\r\nX-Evil: b\u{1b}[31m "), "a  X-Evil: b [31m");
-        assert_eq!(quote("ü\u{85}\u{7f}ü"), "ü  ü");
-        let long = quote(&"ü".repeat(2000));
+        assert_eq!(sanitize(" a\r\nX-Evil: b\u{1b}[31m "), "a  X-Evil: b [31m");
+        assert_eq!(sanitize("ü\u{85}\u{7f}ü"), "ü  ü");
+        let long = sanitize(&"ü".repeat(2000));
         assert!(long.len() <= 1024 + 3 && long.ends_with('…'));
     }
 }

@@ -1,6 +1,6 @@
 //! One workspace being served: its data path, its credentials and the task that renews them.
 //!
-//! In: a [`Workspace`] of the configuration. Out: a [`Running`] one, which shares nothing with its neighbours but the machine:
+//! In: a [`Workspace`] of the configuration. Out: a [`ActiveWorkspace`] one, which shares nothing with its neighbours but the machine:
 //! it has credentials, a byte budget, connections, meters and a learned clock offset of its own, so that a broken
 //! workspace can neither starve another nor move its clock. It lives for as long as a route or a request holds it, and
 //! its renewals end with it.
@@ -12,20 +12,20 @@ use tokio::task::JoinHandle;
 use crate::batch::Pipeline;
 use crate::clock::Clock;
 use crate::config::{Config, Workspace};
-use crate::credentials::identity_trail::Links;
+use crate::credentials::identity_trail::IdentityTrail;
 use crate::credentials::token::{Disk, TokenFiles};
 use crate::credentials::{Cache, Exchange, cache};
 use crate::net::client::ClientError;
 use crate::net::transport::{NetworkTransport, Transport};
 use crate::query::Queries;
 use crate::sigv4::SigningError;
-use crate::telemetry::history::Flow;
-use crate::telemetry::incidents::{BATCHES, CREDENTIALS, Watch};
-use crate::telemetry::{Meters, Observed, Telemetry};
+use crate::telemetry::history::History;
+use crate::telemetry::incidents::{BATCHES, CREDENTIALS, IncidentTracker};
+use crate::telemetry::{Telemetry, WorkspaceGauges, WorkspaceMetrics};
 
 /// A workspace that takes batches, and queries where they are allowed.
 #[derive(Debug)]
-pub struct Running {
+pub struct ActiveWorkspace {
     /// As it was configured.
     pub config: Workspace,
     /// Takes its batches.
@@ -33,11 +33,11 @@ pub struct Running {
     /// Reads it, where that is allowed.
     pub queries: Option<Queries>,
     /// What flowed lately.
-    pub flow: Flow,
+    pub history: History,
     credentials: Cache,
-    links: Links,
+    identity_trail: IdentityTrail,
     clock: Clock,
-    meters: Arc<Meters>,
+    metrics: Arc<WorkspaceMetrics>,
     renewals: JoinHandle<()>,
 }
 
@@ -89,7 +89,7 @@ impl Externals {
 
 // === impl Running ===
 
-impl Running {
+impl ActiveWorkspace {
     /// Wires the stages and begins to ask for credentials.
     ///
     /// # Errors
@@ -101,18 +101,20 @@ impl Running {
         telemetry: &Telemetry,
     ) -> Result<Self, WorkspaceError> {
         let clock = clock.apart();
-        let meters = Arc::new(telemetry.meters(&config.name));
+        let metrics = Arc::new(telemetry.metrics(&config.name));
         let (caller, file) = (
             externals.transport.client()?,
             externals.token_files.open(&config.identity.token_file),
         );
-        let source = Exchange::new(&config.identity, file, &caller, &clock, &meters);
-        let links = source.links();
-        let watch = |subject| Watch::over(subject, Some(&config.name), telemetry.faults(), &clock);
+        let source = Exchange::new(&config.identity, file, &caller, &clock, &metrics);
+        let identity_trail = source.identity_trail();
+        let watch = |subject| {
+            IncidentTracker::over(subject, Some(&config.name), telemetry.incidents(), &clock)
+        };
         let (credentials, refresher) = cache::cache(
             source,
             clock.clone(),
-            Arc::clone(&meters),
+            Arc::clone(&metrics),
             watch(&CREDENTIALS),
         );
         let pipeline = Pipeline::new(
@@ -120,7 +122,7 @@ impl Running {
             &*externals.transport,
             credentials.clone(),
             clock.clone(),
-            Arc::clone(&meters),
+            Arc::clone(&metrics),
             watch(&BATCHES),
         )?;
         let queries = config.reading.as_ref().map(|reading| {
@@ -131,7 +133,7 @@ impl Running {
                 &*externals.transport,
                 credentials,
                 clock,
-                Arc::clone(&meters),
+                Arc::clone(&metrics),
                 telemetry,
             )
         });
@@ -158,11 +160,11 @@ impl Running {
             config: config.clone(),
             pipeline,
             queries: queries.transpose()?,
-            flow: Flow::new(telemetry.tally(&config.name)),
+            history: History::new(telemetry.tally(&config.name)),
             credentials,
-            links,
+            identity_trail,
             clock,
-            meters,
+            metrics,
             renewals: tokio::spawn(refresher.run()),
         })
     }
@@ -182,8 +184,8 @@ impl Running {
 
     /// What was seen on the way to them.
     #[must_use]
-    pub fn links(&self) -> &Links {
-        &self.links
+    pub fn identity_trail(&self) -> &IdentityTrail {
+        &self.identity_trail
     }
 
     /// How far AWS' clock is ahead.
@@ -193,19 +195,19 @@ impl Running {
     }
 
     /// Measures what is only known when somebody looks.
-    pub fn observe(&self, leaving: bool) {
+    pub fn observe(&self, draining: bool) {
         let admission = self.pipeline.admission();
-        self.meters.observe(Observed {
+        self.metrics.observe(WorkspaceGauges {
             bytes: (admission.bytes_in_flight(), admission.budget()),
             requests: (admission.requests_in_flight(), admission.slots()),
             idle_connections: self.pipeline.idle_connections(),
             clock_offset: self.clock.offset_seconds(),
-            ready: !leaving && self.missing().is_none(),
+            ready: !draining && self.missing().is_none(),
         });
     }
 }
 
-impl Drop for Running {
+impl Drop for ActiveWorkspace {
     fn drop(&mut self) {
         self.renewals.abort();
     }

@@ -1,9 +1,9 @@
 //! A path leads to what is configured or nowhere, and a query goes on only in the one form that is signed.
 
-use amp_sidecar::query::Unanswered;
+use amp_sidecar::query::QueryError;
 use amp_sidecar::query::api::Api;
-use amp_sidecar::query::request::{self, Unread};
-use amp_sidecar::router::Wanted;
+use amp_sidecar::query::request::{self, FormError};
+use amp_sidecar::router::RequestedWorkspace;
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::{Request, Uri};
@@ -22,12 +22,12 @@ pub fn holds(input: &[u8]) {
         .split('/')
         .filter(|one| !one.is_empty())
         .collect();
-    match Wanted::by(uri.path()) {
-        Some(Wanted::TheOnly) => {
+    match RequestedWorkspace::by(uri.path()) {
+        Some(RequestedWorkspace::TheOnly) => {
             let write = |last| segments == ["api", "v1", last];
             assert!(write("remote_write") || write("write"));
         }
-        Some(Wanted::Named(key)) => {
+        Some(RequestedWorkspace::Named(key)) => {
             assert_eq!(segments, ["workspaces", key, "api", "v1", "remote_write"]);
         }
         None => {}
@@ -52,10 +52,10 @@ pub fn holds(input: &[u8]) {
             assert!(asked.query.bytes().all(canonical), "{}", asked.query);
             assert!(!pairs(&asked.query).iter().any(belongs_to_a_signature));
         }
-        Err(Unread::Unanswered(Unanswered::LongUrl { .. })) => {
+        Err(FormError::Unanswered(QueryError::LongUrl { .. })) => {
             assert!(query.len() > LONGEST / 3);
         }
-        Err(Unread::Unanswered(Unanswered::Parameter(_))) => {
+        Err(FormError::Unanswered(QueryError::Parameter(_))) => {
             let pairs = pairs(&query);
             let is_no_utf8 = |(name, value): &(String, String)| {
                 name.contains('\u{fffd}') || value.contains('\u{fffd}')

@@ -6,8 +6,8 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use amp_sidecar::outcome::amp_response::{Reply, ReplyClass};
-use amp_sidecar::outcome::verdict::{Answer, Verdict};
+use amp_sidecar::outcome::amp_response::{AmpResponse, ReplyClass};
+use amp_sidecar::outcome::verdict::{SenderResponse, Verdict};
 use http_body_util::BodyExt;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, StatusCode};
@@ -54,7 +54,7 @@ pub fn holds(input: &[u8]) {
         }
     }
     let body = lines.next().unwrap_or_default();
-    let reply = Reply::new(status, &headers, body, true);
+    let reply = AmpResponse::new(status, &headers, body, true);
     is_fit_to_be_shown(&reply.said());
     let class = reply.class(ARN);
     if let ReplyClass::Unauthenticated(_) = class {
@@ -71,7 +71,7 @@ pub fn holds(input: &[u8]) {
 }
 
 fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8], verdict: &Verdict) {
-    let Answer::Respond(response) = verdict.answer() else {
+    let SenderResponse::Respond(response) = verdict.answer() else {
         panic!("AMP's answer closes the sender's connection: {verdict}");
     };
     let heard = response.status();

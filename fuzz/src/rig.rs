@@ -123,10 +123,17 @@ async fn start(upstream: Arc<Upstream>, token: i32) -> Arc<Router> {
     });
     let config = config(&place, token);
     let externals = Externals::new(&config).unwrap();
-    let (door, telemetry) = (Arc::default(), Arc::new(Telemetry::new()));
+    let (server_auth, telemetry) = (Arc::default(), Arc::new(Telemetry::new()));
     let address = config.listen;
-    let reloader =
-        Reloader::start(config, address, externals, door, Clock::system(), telemetry).unwrap();
+    let reloader = Reloader::start(
+        config,
+        address,
+        externals,
+        server_auth,
+        Clock::system(),
+        telemetry,
+    )
+    .unwrap();
     let router = Arc::clone(reloader.router());
     while router.routes().workspaces()[0].missing().is_some() {
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -31,7 +31,7 @@ pub fn holds(input: &[u8]) {
         Version::V2
     };
     let limit = 1 + usize::from(u16::from_le_bytes([*low, *high])) % 4096;
-    let limits = split::Limits {
+    let limits = split::PartLimits {
         packed: limit,
         unpacked: (choice & 2 != 0).then_some(4 * limit),
     };

@@ -19,7 +19,7 @@ pub fn holds(input: &[u8]) {
             assert_eq!(token.expose().matches('.').count(), 2);
             withholds(&format!("{token:?}"), token.expose());
             if let Some(claims) = token.claims() {
-                let told = claims.told(SystemTime::now());
+                let told = claims.describe(SystemTime::now());
                 assert!(!told.contains(|c: char| c.is_control()), "{told:?}");
                 assert!(told.len() < 16 * 1024, "{} bytes are shown", told.len());
                 // The claims are no secret, the signature is.

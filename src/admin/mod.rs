@@ -25,16 +25,16 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::admin::status::{Sight, Status};
+use crate::admin::status::{Status, StatusInput};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::browser::{Names, Purpose};
+use crate::http::browser::{AllowedHosts, Purpose};
 use crate::http::head;
 use crate::inbound::listener::{Closed, Service};
-use crate::outcome::verdict::{Answer, Verdict};
+use crate::outcome::verdict::{SenderResponse, Verdict};
 use crate::router::Router;
-use crate::router::misdirected::{self, Strays};
-use crate::sanitize::quote;
+use crate::router::misdirected::{self, UnroutedRequests};
+use crate::sanitize::sanitize;
 use crate::telemetry::{Format, Telemetry};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -67,11 +67,11 @@ pub struct Admin {
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
     /// By which names browsers may call.
-    pub names: Names,
+    pub names: AllowedHosts,
     /// On which port.
     pub port: u16,
     /// Tells of senders that write here.
-    pub strays: Strays,
+    pub unrouted: UnroutedRequests,
     /// Whether the sidecar is about to leave.
     pub draining: watch::Receiver<bool>,
     /// When it began.
@@ -116,7 +116,7 @@ impl Admin {
     }
 
     /// Why a request is not answered, if it is not.
-    fn turned_away(&self, request: &Request<()>) -> Option<(StatusCode, String)> {
+    fn rejected(&self, request: &Request<()>) -> Option<(StatusCode, String)> {
         let host = match head::host(request) {
             Ok(host) => host,
             Err(why) => return Some((StatusCode::BAD_REQUEST, why.to_string())),
@@ -137,7 +137,7 @@ impl Admin {
         request: &Request<()>,
         head: &Parts,
         mut body: Incoming,
-    ) -> Option<Answer> {
+    ) -> Option<SenderResponse> {
         let host = head::host(request).ok()?;
         let foreign = self.names.admit(request, host.as_ref(), Purpose::Batch);
         let started = Instant::now();
@@ -151,12 +151,12 @@ impl Admin {
         let verdict = match foreign {
             Err(why) => Verdict::from(why),
             Ok(()) => Verdict::Misdirected {
-                asked: quote(&format!("{method} {path} on port {port}")),
+                asked: sanitize(&format!("{method} {path} on port {port}")),
                 right: self.router.right_url(host.as_ref().map(Authority::host)),
             },
         };
         let sender = Some((head, peer, port));
-        let answer = self.strays.answer(&verdict, sender, started.elapsed());
+        let answer = self.unrouted.answer(&verdict, sender, started.elapsed());
         misdirected::discard(body).await;
         Some(answer)
     }
@@ -188,9 +188,9 @@ impl Admin {
     }
 
     fn metrics(&self, format: Format) -> (StatusCode, &'static str, Bytes) {
-        let leaving = *self.draining.borrow();
+        let draining = *self.draining.borrow();
         for running in self.router.routes().workspaces() {
-            running.observe(leaving);
+            running.observe(draining);
         }
         match self.telemetry.encode(format) {
             Ok(metrics) => (StatusCode::OK, format.content_type(), metrics.into()),
@@ -200,14 +200,14 @@ impl Admin {
 
     fn status(&self) -> (StatusCode, &'static str, Bytes) {
         let routes = self.router.routes();
-        let status = Status::seen(&Sight {
+        let status = Status::collect(&StatusInput {
             telemetry: &self.telemetry,
             workspaces: routes.workspaces(),
             config: &self.config.load(),
-            leaving: *self.draining.borrow(),
+            draining: *self.draining.borrow(),
             started: self.started,
             now: self.clock.now(),
-            strays: &self.strays.senders().recent(),
+            unrouted: &self.unrouted.senders().recent(),
         });
         match serde_json::to_vec(&status) {
             Ok(json) => (StatusCode::OK, JSON, json.into()),
@@ -247,14 +247,14 @@ impl Service for Admin {
         let request = Request::from_parts(head.clone(), ());
         if misdirected::may_write(&head.method) {
             match self.misdirected(peer, &request, &head, body).await {
-                Some(Answer::Respond(response)) => return Ok(response),
-                Some(Answer::Close) => return Err(Closed),
+                Some(SenderResponse::Respond(response)) => return Ok(response),
+                Some(SenderResponse::Close) => return Err(Closed),
                 None => {}
             }
         } else {
-            self.strays.well();
+            self.unrouted.recover();
         }
-        Ok(match self.turned_away(&request) {
+        Ok(match self.rejected(&request) {
             None => self.answer(&head),
             Some((status, why)) => respond(status, PLAIN, format!("{why}\n").into()),
         })

@@ -18,15 +18,17 @@ use crate::admin::Admin;
 use crate::app::reload::{ReloadError, Reloader};
 use crate::clock::Clock;
 use crate::config::{CaFile, Config, Drain};
-use crate::http::browser::Names;
+use crate::http::browser::AllowedHosts;
 use crate::inbound::listener::{self, Accept};
-use crate::inbound::server_auth::{Door, DoorError};
+use crate::inbound::server_auth::{ServerAuth, ServerAuthError};
 use crate::net::tls;
 use crate::router::Router;
-use crate::router::misdirected::Strays;
+use crate::router::misdirected::UnroutedRequests;
 use crate::telemetry::Telemetry;
 use crate::telemetry::history::STEP;
-use crate::telemetry::incidents::{CONNECTIONS, DOOR, SPANS, STRAYS, TRUST, Watch};
+use crate::telemetry::incidents::{
+    CONNECTIONS, IncidentTracker, REJECTED_REQUESTS, SERVER_AUTH, SPANS, TRUST,
+};
 use crate::telemetry::traces::{Exporting, Traces, TracesError};
 use crate::workspace::Externals;
 use trust::trust_incidents;
@@ -39,7 +41,7 @@ pub enum Stage {
     /// Leave once the senders are done.
     Draining,
     /// Leave now.
-    Leaving,
+    Stopping,
 }
 
 /// Why the program could not start.
@@ -59,7 +61,7 @@ pub enum StartError {
     },
     /// What is asked of senders changed since it was checked, and cannot be used any more.
     #[error(transparent)]
-    Door(#[from] DoorError),
+    ServerAuth(#[from] ServerAuthError),
     /// Spans could not be made ready to be sent.
     #[error(transparent)]
     Traces(#[from] TracesError),
@@ -73,7 +75,7 @@ pub enum StartError {
 pub struct App<L = TcpListener> {
     listener: L,
     admin_listener: L,
-    door: Arc<Door>,
+    server_auth: Arc<ServerAuth>,
     reloader: Reloader,
     admin: Arc<Admin>,
     draining: watch::Sender<bool>,
@@ -98,7 +100,7 @@ impl App {
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             listen = bound(&listener).map(tracing::field::display),
-            senders_show = config.door.asks(),
+            client_auth = config.door.asks(),
             admin = bound(&admin_listener).map(tracing::field::display),
             config = config.file.as_ref().map(|file| file.display().to_string()),
             proxy = config.network.proxy().map(tracing::field::display),
@@ -142,9 +144,9 @@ impl<L: Accept> App<L> {
             None => None,
             Some(tracing) => {
                 let (roots, network) = (&config.extra_roots, &config.network);
-                let faults = Watch::over(&SPANS, None, telemetry.faults(), &clock);
+                let incidents = IncidentTracker::over(&SPANS, None, telemetry.incidents(), &clock);
                 let (traces, exporting) =
-                    Traces::start(tracing, roots, network, telemetry.spans(), faults)?;
+                    Traces::start(tracing, roots, network, telemetry.spans(), incidents)?;
                 telemetry.trace(traces);
                 Some(exporting)
             }
@@ -152,9 +154,9 @@ impl<L: Accept> App<L> {
         let telemetry = Arc::new(telemetry);
         let drain = config.drain.clone();
         let collector_files = config.ca_files_of_collector();
-        let door = Arc::new(Door::open(&config.door)?);
-        let (shown, shared) = (Arc::clone(&telemetry), Arc::clone(&door));
-        let names = Names {
+        let server_auth = Arc::new(ServerAuth::open(&config.door)?);
+        let (shown, shared) = (Arc::clone(&telemetry), Arc::clone(&server_auth));
+        let names = AllowedHosts {
             allowed: config.allow_host.clone(),
             certified: false,
         };
@@ -163,10 +165,10 @@ impl<L: Accept> App<L> {
         let port = admin_listener.port();
         let port = port.unwrap_or(config.admin_listen.port());
         let reloader = Reloader::start(config, address, externals, shared, clock.clone(), shown)?;
-        let strays = Strays::new(
-            Watch::over(&STRAYS, None, telemetry.faults(), &clock),
-            telemetry.unrouted(),
-            reloader.router().strays().senders().clone(),
+        let unrouted = UnroutedRequests::new(
+            IncidentTracker::over(&REJECTED_REQUESTS, None, telemetry.incidents(), &clock),
+            telemetry.unrouted_metrics(),
+            reloader.router().unrouted().senders().clone(),
             clock.clone(),
         );
         let (draining, is_draining) = watch::channel(false);
@@ -176,7 +178,7 @@ impl<L: Accept> App<L> {
             telemetry,
             names,
             port,
-            strays,
+            unrouted,
             draining: is_draining,
             started: clock.now(),
             clock: clock.clone(),
@@ -184,7 +186,7 @@ impl<L: Accept> App<L> {
         Ok(Self {
             listener,
             admin_listener,
-            door,
+            server_auth,
             reloader,
             admin: Arc::new(admin),
             draining,
@@ -206,9 +208,9 @@ impl<L: Accept> App<L> {
         let router = Arc::clone(self.reloader.router());
         let (stop, stopped) = watch::channel(false);
         let (stop_admin, admin_stopped) = watch::channel(false);
-        let journal = self.admin.telemetry.faults();
-        let watch = |subject| Watch::over(subject, None, journal, &self.clock);
-        let rotations = tokio::spawn(Arc::clone(&self.door).follow(watch(&DOOR)));
+        let recent_incidents = self.admin.telemetry.incidents();
+        let watch = |subject| IncidentTracker::over(subject, None, recent_incidents, &self.clock);
+        let rotations = tokio::spawn(Arc::clone(&self.server_auth).follow(watch(&SERVER_AUTH)));
         let roots = tokio::spawn(self.reloader.clone().follow_roots(watch(&TRUST)));
         let collector_roots = self.exporting.as_ref().map(|exporting| {
             let (files, trust) = (self.collector_files.clone(), exporting.trust().clone());
@@ -220,7 +222,7 @@ impl<L: Accept> App<L> {
         let connections = |listener| self.admin.telemetry.connections(listener);
         let senders = tokio::spawn(listener::serve(
             self.listener,
-            Arc::clone(&self.door),
+            Arc::clone(&self.server_auth),
             Arc::clone(&router),
             connections("senders"),
             watch(&CONNECTIONS),
@@ -248,17 +250,17 @@ impl<L: Accept> App<L> {
         let because = tokio::select! {
             () = router.senders.quiet(self.drain.idle) => "the senders are done",
             () = tokio::time::sleep(self.drain.timeout) => "--drain-timeout is over",
-            () = reached(&mut stage, Stage::Leaving) => "it was told so again",
+            () = reached(&mut stage, Stage::Stopping) => "it was told so again",
         };
         stop.send_replace(true);
         tokio::select! {
             _ = senders => {}
-            () = reached(&mut stage, Stage::Leaving) => {}
+            () = reached(&mut stage, Stage::Stopping) => {}
         }
         if let Some(exporting) = self.exporting {
             tokio::select! {
                 () = exporting.finish() => {}
-                () = reached(&mut stage, Stage::Leaving) => {}
+                () = reached(&mut stage, Stage::Stopping) => {}
             }
         }
         stop_admin.send_replace(true);
@@ -283,7 +285,7 @@ async fn follow_history(router: Arc<Router>) {
     loop {
         tokio::time::sleep(STEP).await;
         for running in router.routes().workspaces() {
-            running.flow.step();
+            running.history.step();
         }
     }
 }

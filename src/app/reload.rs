@@ -20,28 +20,28 @@ use tokio::sync::Notify;
 use crate::app::trust::trust_incidents;
 use crate::clock::Clock;
 use crate::config::{Config, Rejected, Workspace};
-use crate::http::browser::Names;
-use crate::inbound::server_auth::Door;
+use crate::http::browser::AllowedHosts;
+use crate::inbound::server_auth::ServerAuth;
 use crate::net::tls;
-use crate::router::misdirected::{Senders, Strays};
+use crate::router::misdirected::{MisdirectedSenders, UnroutedRequests};
 use crate::router::{Router, Routes};
 use crate::telemetry::Telemetry;
-use crate::telemetry::incidents::{CONFIGURATION, STRAYS, Told, Watch};
-use crate::workspace::{Externals, Running, WorkspaceError};
+use crate::telemetry::incidents::{CONFIGURATION, Diagnosis, IncidentTracker, REJECTED_REQUESTS};
+use crate::workspace::{ActiveWorkspace, Externals, WorkspaceError};
 
 /// How often the file is looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Puts new configurations in place; clones are the same one.
 #[derive(Debug, Clone)]
-pub struct Reloader(Arc<Shared>);
+pub struct Reloader(Arc<ReloaderState>);
 
 #[derive(Debug)]
-struct Shared {
+struct ReloaderState {
     router: Arc<Router>,
     telemetry: Arc<Telemetry>,
     clock: Clock,
-    faults: Watch,
+    incidents: IncidentTracker,
     /// What is served; replaced while `externals` is locked.
     config: Arc<ArcSwap<Config>>,
     externals: Mutex<Externals>,
@@ -76,7 +76,7 @@ impl ReloadError {
         }
     }
 
-    fn mend(&self) -> &'static str {
+    fn remedy(&self) -> &'static str {
         match self {
             Self::Rejected(_) | Self::Roots(_) => {
                 "mend what it names: the file of --config is read again when it changes, all else on SIGHUP"
@@ -98,27 +98,27 @@ impl Reloader {
         config: Config,
         address: SocketAddr,
         externals: Externals,
-        door: Arc<Door>,
+        server_auth: Arc<ServerAuth>,
         clock: Clock,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, ReloadError> {
         let workspaces = running(&config, &externals, &[], &clock, &telemetry)?;
-        let watch = |subject| Watch::over(subject, None, telemetry.faults(), &clock);
-        let (strays, faults) = (watch(&STRAYS), watch(&CONFIGURATION));
-        let (counted, senders) = (telemetry.unrouted(), Senders::default());
-        let strays = Strays::new(strays, counted, senders, clock.clone());
+        let watch = |subject| IncidentTracker::over(subject, None, telemetry.incidents(), &clock);
+        let (unrouted, incidents) = (watch(&REJECTED_REQUESTS), watch(&CONFIGURATION));
+        let (counted, senders) = (telemetry.unrouted_metrics(), MisdirectedSenders::default());
+        let unrouted = UnroutedRequests::new(unrouted, counted, senders, clock.clone());
         let routes = Routes::new(workspaces);
-        let names = Names {
+        let names = AllowedHosts {
             allowed: config.allow_host.clone(),
-            certified: door.acceptor().is_some(),
+            certified: server_auth.acceptor().is_some(),
         };
-        let router = Router::new(routes, door, names, address, &telemetry, strays);
+        let router = Router::new(routes, server_auth, names, address, &telemetry, unrouted);
         let router = Arc::new(router);
-        Ok(Self(Arc::new(Shared {
+        Ok(Self(Arc::new(ReloaderState {
             router,
             telemetry,
             clock,
-            faults,
+            incidents,
             config: Arc::new(ArcSwap::from_pointee(config)),
             externals: Mutex::new(externals),
         })))
@@ -146,10 +146,10 @@ impl Reloader {
             .and_then(|config| self.replace(config));
         self.0.telemetry.reloaded(result.is_ok());
         match &result {
-            Ok(()) => self.0.faults.well(),
-            Err(error) => self.0.faults.met(error.name(), || Told {
+            Ok(()) => self.0.incidents.recover(),
+            Err(error) => self.0.incidents.fail(error.name(), || Diagnosis {
                 reason: error.to_string(),
-                mend: Some(error.mend().to_owned()),
+                remedy: Some(error.remedy().to_owned()),
                 credentials_left: None,
             }),
         }
@@ -157,13 +157,13 @@ impl Reloader {
     }
 
     fn replace(&self, config: Config) -> Result<(), ReloadError> {
-        let Shared {
+        let ReloaderState {
             router,
             telemetry,
             clock,
             config: served,
             externals,
-            faults: _,
+            incidents: _,
         } = &*self.0;
         let mut externals = externals.lock().unwrap_or_else(PoisonError::into_inner);
         let served_before = served.load_full();
@@ -192,7 +192,7 @@ impl Reloader {
         let (kept, started) = after
             .iter()
             .partition::<Vec<_>, _>(|one| before.iter().any(|other| Arc::ptr_eq(one, other)));
-        let names = |all: &[&Arc<Running>]| {
+        let names = |all: &[&Arc<ActiveWorkspace>]| {
             let names: Vec<&str> = all.iter().map(|one| one.config.name.as_str()).collect();
             names.join(", ")
         };
@@ -222,10 +222,10 @@ impl Reloader {
     }
 
     /// Trusts what the file of `--ca-bundle` holds, whenever that changes.
-    pub async fn follow_roots(self, faults: Watch) {
+    pub async fn follow_roots(self, incidents: IncidentTracker) {
         let files = || self.0.config.load().ca_files();
         let trust = |roots: &[CertificateDer<'static>]| {
-            let Shared {
+            let ReloaderState {
                 config, externals, ..
             } = &*self.0;
             let externals = externals.lock().unwrap_or_else(PoisonError::into_inner);
@@ -237,7 +237,7 @@ impl Reloader {
             }
             Ok(())
         };
-        let report = trust_incidents(faults, "ca_bundle");
+        let report = trust_incidents(incidents, "ca_bundle");
         tls::follow(files, trust, report).await;
     }
 
@@ -269,14 +269,14 @@ impl Reloader {
 fn running(
     config: &Config,
     externals: &Externals,
-    before: &[Arc<Running>],
+    before: &[Arc<ActiveWorkspace>],
     clock: &Clock,
     telemetry: &Telemetry,
-) -> Result<Vec<Arc<Running>>, WorkspaceError> {
+) -> Result<Vec<Arc<ActiveWorkspace>>, WorkspaceError> {
     let one =
         |workspace: &Workspace| match before.iter().find(|running| running.config == *workspace) {
             Some(same) => Ok(Arc::clone(same)),
-            None => Running::start(workspace, externals, clock, telemetry).map(Arc::new),
+            None => ActiveWorkspace::start(workspace, externals, clock, telemetry).map(Arc::new),
         };
     config.workspaces.iter().map(one).collect()
 }

@@ -1,6 +1,6 @@
 //! What the process gives up before it hears from anybody.
 //!
-//! In: a [`Config`], on the one thread that there is yet. Out: what [`Held`] says, for the log. From then on the process writes
+//! In: a [`Config`], on the one thread that there is yet. Out: what [`SandboxStatus`] says, for the log. From then on the process writes
 //! to no file and starts no program, can neither trace others nor be read by them, and, where its settings cannot change, reads
 //! nothing but what it is there for. It needs none of that, so an intruder shall not have it either.
 //!
@@ -76,7 +76,7 @@ const REFUSED: [i64; 29] = [
 
 /// What holds from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct SandboxStatus {
     /// Of files.
     pub landlock: Fence,
     /// Of system calls.
@@ -100,7 +100,7 @@ pub enum Fence {
 
 // === impl Held ===
 
-impl Held {
+impl SandboxStatus {
     /// Whether every fence holds to its end.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -140,10 +140,10 @@ impl fmt::Display for Fence {
 
 /// Gives it all up, for this thread and all that it will start.
 #[must_use]
-pub fn enter(config: &Config) -> Held {
+pub fn enter(config: &Config) -> SandboxStatus {
     let reads = readable(config);
     let lacking = |why: &dyn fmt::Display| Fence::Lacking(why.to_string());
-    Held {
+    SandboxStatus {
         reads: reads.is_some(),
         memory: set_dumpable_behavior(DumpableBehavior::NotDumpable)
             .map_or_else(|why| lacking(&why), |()| Fence::Whole),
@@ -157,8 +157,13 @@ fn readable(config: &Config) -> Option<Vec<PathBuf>> {
     if config.file.is_some() {
         return None;
     }
-    let door = &config.door;
-    let files = [&door.chain, &door.key, &door.client_ca, &door.tokens];
+    let server_auth = &config.door;
+    let files = [
+        &server_auth.chain,
+        &server_auth.key,
+        &server_auth.client_ca,
+        &server_auth.tokens,
+    ];
     let tokens = config.workspaces.iter().map(|one| &one.identity.token_file);
     let collector = config.tracing.as_ref();
     let collector = collector.and_then(|tracing| tracing.certificate.as_ref());

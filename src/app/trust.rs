@@ -1,19 +1,19 @@
 //! Trusted certificates that cannot be read, in log and incidents.
 
 use crate::net::tls::NotTrusted;
-use crate::telemetry::incidents::{Told, Watch};
+use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
 /// Certificates that are not trusted are an incident of this kind until they are.
 pub(super) fn trust_incidents(
-    incidents: Watch,
+    incidents: IncidentTracker,
     kind: &'static str,
 ) -> impl Fn(Result<(), NotTrusted>) {
     move |result| {
         match result {
-        Ok(()) => incidents.well(),
-        Err(error) => incidents.met(kind, || Told {
+        Ok(()) => incidents.recover(),
+        Err(error) => incidents.fail(kind, || Diagnosis {
             reason: error.to_string(),
-            mend: Some("write a PEM file with the certificates that are to be trusted; it is read again when it changes".to_owned()),
+            remedy: Some("write a PEM file with the certificates that are to be trusted; it is read again when it changes".to_owned()),
             credentials_left: None,
         }),
     }

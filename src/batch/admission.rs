@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::batch::client_quota::{Share, Shares};
-use crate::inbound::server_auth::Client;
+use crate::batch::client_quota::{ClientQuota, ClientQuotas};
+use crate::inbound::server_auth::ClientId;
 use crate::outcome::verdict::Verdict;
 
 /// Longer would only make the sender's own shards wait.
@@ -31,7 +31,7 @@ const STEP: usize = 64 * 1024;
 pub struct Admission {
     bytes: Arc<Semaphore>,
     slots: Arc<Semaphore>,
-    shares: Arc<Shares>,
+    shares: Arc<ClientQuotas>,
     all_slots: usize,
     budget: usize,
 }
@@ -44,7 +44,7 @@ pub struct Admitted {
     room: usize,
     budget: usize,
     /// Of a client from elsewhere.
-    share: Option<Share>,
+    share: Option<ClientQuota>,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -59,7 +59,7 @@ impl Admission {
         Self {
             bytes: Arc::new(Semaphore::new(budget)),
             slots: Arc::new(Semaphore::new(slots)),
-            shares: Arc::new(Shares::new(client_share_percent, budget, slots)),
+            shares: Arc::new(ClientQuotas::new(client_share_percent, budget, slots)),
             all_slots: slots,
             budget,
         }
@@ -72,7 +72,7 @@ impl Admission {
     pub async fn admit(
         &self,
         declared: Option<usize>,
-        client: Option<&Client>,
+        client: Option<&ClientId>,
     ) -> Result<Admitted, Verdict> {
         let share = client.map(|client| self.shares.take(client)).transpose();
         let share = share.map_err(|_| Verdict::Overloaded)?;

@@ -1,32 +1,32 @@
 //! How much of a workspace's room one client may hold.
 //!
-//! In: who reserves how much. Out: a [`Share`] that gives all of it back when dropped, or word that the client holds as much as
+//! In: who reserves how much. Out: a [`ClientQuota`] that gives all of it back when dropped, or word that the client holds as much as
 //! it may. Senders of the own pod, on loopback, have no bound but the whole.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::inbound::server_auth::Client;
+use crate::inbound::server_auth::ClientId;
 
 /// Who holds how much.
 #[derive(Debug)]
-pub struct Shares {
-    most: Held,
-    clients: Mutex<HashMap<Client, Held>>,
+pub struct ClientQuotas {
+    most: QuotaUse,
+    clients: Mutex<HashMap<ClientId, QuotaUse>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Held {
+struct QuotaUse {
     bytes: usize,
     requests: usize,
 }
 
 /// What one request holds of its client's share.
 #[derive(Debug)]
-pub struct Share {
-    shares: Arc<Shares>,
-    client: Client,
+pub struct ClientQuota {
+    shares: Arc<ClientQuotas>,
+    client: ClientId,
     bytes: usize,
 }
 
@@ -36,13 +36,13 @@ pub struct Exhausted;
 
 // === impl Shares ===
 
-impl Shares {
+impl ClientQuotas {
     /// Each client may hold `percent` of the bytes and of the requests.
     #[must_use]
     pub fn new(percent: u8, bytes: usize, requests: usize) -> Self {
         let part = |whole: usize| (whole / 100).saturating_mul(usize::from(percent)).max(1);
         Self {
-            most: Held {
+            most: QuotaUse {
                 bytes: part(bytes),
                 requests: (requests * usize::from(percent) / 100).max(1),
             },
@@ -54,28 +54,28 @@ impl Shares {
     ///
     /// # Errors
     /// [`Exhausted`].
-    pub fn take(self: &Arc<Self>, client: &Client) -> Result<Share, Exhausted> {
+    pub fn take(self: &Arc<Self>, client: &ClientId) -> Result<ClientQuota, Exhausted> {
         let mut clients = self.lock();
         let held = clients.entry(client.clone()).or_default();
         if held.requests >= self.most.requests {
             return Err(Exhausted);
         }
         held.requests += 1;
-        Ok(Share {
+        Ok(ClientQuota {
             shares: Arc::clone(self),
             client: client.clone(),
             bytes: 0,
         })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Client, Held>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ClientId, QuotaUse>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 // === impl Share ===
 
-impl Share {
+impl ClientQuota {
     /// So many bytes more.
     ///
     /// # Errors
@@ -94,7 +94,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for ClientQuota {
     fn drop(&mut self) {
         if let Entry::Occupied(mut entry) = self.shares.lock().entry(self.client.clone()) {
             let held = entry.get_mut();
@@ -111,13 +111,13 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
-    fn client(n: u8) -> Client {
-        Client::of([10, 0, 0, n].into(), None)
+    fn client(n: u8) -> ClientId {
+        ClientId::of([10, 0, 0, n].into(), None)
     }
 
     #[test]
     fn one_client_leaves_room_for_another() {
-        let shares = Arc::new(Shares::new(50, 1000, 4));
+        let shares = Arc::new(ClientQuotas::new(50, 1000, 4));
         let mut first = shares.take(&client(1)).unwrap();
         first.grow(400).unwrap();
         let mut second = shares.take(&client(1)).unwrap();
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_batch_larger_than_the_share_comes_in_alone() {
-        let shares = Arc::new(Shares::new(10, 1000, 10));
+        let shares = Arc::new(ClientQuotas::new(10, 1000, 10));
         let mut large = shares.take(&client(1)).unwrap();
         large.grow(300).unwrap();
         large.grow(300).unwrap();

@@ -1,6 +1,6 @@
 //! One attempt at AMP: one deadline, a bounded answer.
 //!
-//! In: a [`Signed`]. Out: AMP's [`Reply`], or the [`TransportFault`] that stood in its place. A redirect is an answer like any
+//! In: a [`Signed`]. Out: AMP's [`AmpResponse`], or the [`TransportFault`] that stood in its place. A redirect is an answer like any
 //! other. Whatever times out takes all idle connections with it, since the path that swallowed one will have swallowed
 //! the others.
 
@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use crate::net::connect::Dial;
 use crate::net::pool::{Beginning, Connection, Connections, Signed, TransportFault};
-use crate::outcome::amp_response::Reply;
-use crate::telemetry::Meters;
+use crate::outcome::amp_response::AmpResponse;
+use crate::telemetry::WorkspaceMetrics;
 use crate::telemetry::traces::Span;
 
 /// Sends to one endpoint.
@@ -21,7 +21,7 @@ use crate::telemetry::traces::Span;
 pub struct Forwarder {
     connections: Connections,
     url: Uri,
-    meters: Arc<Meters>,
+    metrics: Arc<WorkspaceMetrics>,
 }
 
 // === impl Forwarder ===
@@ -29,11 +29,11 @@ pub struct Forwarder {
 impl Forwarder {
     /// Sends to where `dialer` leads, which is the host of `url`.
     #[must_use]
-    pub fn new(dialer: Box<dyn Dial>, url: Uri, meters: Arc<Meters>) -> Self {
+    pub fn new(dialer: Box<dyn Dial>, url: Uri, metrics: Arc<WorkspaceMetrics>) -> Self {
         Self {
             url,
-            connections: Connections::new(dialer, Arc::clone(&meters) as _),
-            meters,
+            connections: Connections::new(dialer, Arc::clone(&metrics) as _),
+            metrics,
         }
     }
 
@@ -46,12 +46,12 @@ impl Forwarder {
         signed: &Signed,
         deadline: Instant,
         batch: &Span,
-    ) -> Result<Reply, TransportFault> {
+    ) -> Result<AmpResponse, TransportFault> {
         let mut span = self.span(batch, signed);
         let mut before = 0;
         let result = tokio::time::timeout_at(deadline, async {
             let leaves = || {
-                self.meters.upstream_request(signed.frames.len());
+                self.metrics.upstream_request(signed.chunks.len());
                 if before > 0 {
                     // A kept connection had been closed, and the request leaves once more.
                     span.failed("stale_connection");
@@ -92,7 +92,7 @@ impl Forwarder {
         span.describe(|span| {
             span.set("http.request.method", "POST");
             span.at(&self.url);
-            span.count("http.request.body.size", signed.frames.len() as u64);
+            span.count("http.request.body.size", signed.chunks.len() as u64);
         });
         span
     }
@@ -102,7 +102,7 @@ impl Forwarder {
         &self,
         response: Response<Incoming>,
         connection: Connection,
-    ) -> Result<Reply, TransportFault> {
+    ) -> Result<AmpResponse, TransportFault> {
         let (head, body) = response.into_parts();
         // A success counts once it is whole: what breaks off may be a proxy's, and AMP takes the same batch twice.
         let body = Beginning::read(body)
@@ -113,7 +113,7 @@ impl Forwarder {
         } else if head.status.is_success() {
             return Err(TransportFault::Endless);
         }
-        Ok(Reply::new(
+        Ok(AmpResponse::new(
             head.status,
             &head.headers,
             &body.bytes,

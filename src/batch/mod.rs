@@ -25,19 +25,19 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::Workspace;
 use crate::credentials::Cache;
-use crate::http::body::Frames;
+use crate::http::body::ChunkedBody;
 use crate::net::stream;
 use crate::net::transport::Transport;
-use crate::outcome::verdict::{Answer, Verdict};
-use crate::remote_write::content_type::{self, Media};
+use crate::outcome::verdict::{SenderResponse, Verdict};
+use crate::remote_write::content_type::{self, WriteProtocol};
 use crate::remote_write::contents::Contents;
-use crate::remote_write::inspect::buffer_pool::Inspectors;
+use crate::remote_write::inspect::buffer_pool::InspectorPool;
 use crate::remote_write::inspect::{self, Version};
 use crate::remote_write::payload::Payload;
 use crate::sigv4::SigningError;
-use crate::telemetry::Meters;
-use crate::telemetry::incidents::{Told, Watch};
-use crate::telemetry::timings::{Spent, timed};
+use crate::telemetry::WorkspaceMetrics;
+use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
+use crate::telemetry::timings::{PhaseTimings, time};
 use admission::{Admission, Admitted};
 use deliver::{Delivery, Prepared};
 use receive::Received;
@@ -49,10 +49,10 @@ const UNASKED: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Pipeline {
     admission: Admission,
-    inspectors: Inspectors,
+    inspectors: InspectorPool,
     delivery: Delivery,
-    meters: Arc<Meters>,
-    faults: Watch,
+    metrics: Arc<WorkspaceMetrics>,
+    incidents: IncidentTracker,
     max_body_bytes: usize,
     inspects: bool,
 }
@@ -69,24 +69,24 @@ impl Pipeline {
         transport: &dyn Transport,
         credentials: Cache,
         clock: Clock,
-        meters: Arc<Meters>,
-        faults: Watch,
+        metrics: Arc<WorkspaceMetrics>,
+        incidents: IncidentTracker,
     ) -> Result<Self, SigningError> {
         Ok(Self {
             admission: Admission::new(
                 workspace.limits.max_inflight_bytes,
                 workspace.limits.client_share_percent,
             ),
-            inspectors: Inspectors::default(),
+            inspectors: InspectorPool::default(),
             delivery: Delivery::new(
                 workspace,
                 transport,
                 credentials,
                 clock,
-                Arc::clone(&meters),
+                Arc::clone(&metrics),
             )?,
-            meters,
-            faults,
+            metrics,
+            incidents,
             max_body_bytes: workspace.limits.max_body_bytes,
             inspects: workspace.limits.inspect,
         })
@@ -98,20 +98,20 @@ impl Pipeline {
         B: Body<Data = Bytes> + Unpin,
     {
         let started = Instant::now();
-        let mut spent = Spent::shown_in(self.meters.traces().batch(request.headers()));
-        let verdict = match self.admit(request, &mut spent).await {
+        let mut timings = PhaseTimings::shown_in(self.metrics.traces().batch(request.headers()));
+        let verdict = match self.admit(request, &mut timings).await {
             // In a box, so that a crowd that waits for room holds none for what comes after.
-            Ok(admitted) => Box::pin(self.bring(admitted, &mut spent)).await,
+            Ok(admitted) => Box::pin(self.bring(admitted, &mut timings)).await,
             Err(verdict) => verdict,
         };
-        self.meters.answered(&verdict, started.elapsed(), &spent);
+        self.metrics.answered(&verdict, started.elapsed(), &timings);
         if verdict.is_stored() {
-            self.faults.well();
+            self.incidents.recover();
         } else {
-            self.faults
-                .met(verdict.name(), || Told::of_verdict(&verdict));
+            self.incidents
+                .fail(verdict.name(), || Diagnosis::of_verdict(&verdict));
         }
-        self.shown(&verdict, &mut spent);
+        self.shown(&verdict, &mut timings);
         verdict
     }
 
@@ -119,8 +119,8 @@ impl Pipeline {
     async fn admit<B>(
         &self,
         request: Request<B>,
-        spent: &mut Spent,
-    ) -> Result<(Media, Admitted, B), Verdict> {
+        timings: &mut PhaseTimings,
+    ) -> Result<(WriteProtocol, Admitted, B), Verdict> {
         let (head, body) = request.into_parts();
         let media = content_type::accept(&head)?;
         let declared = content_type::declared_length(&head.headers);
@@ -131,26 +131,26 @@ impl Pipeline {
         }
         let room = declared.map(|len| self.room(len));
         let admitting = pin!(self.admission.admit(room, head.extensions.get()));
-        let admitted = timed(&mut spent.admission, admitting).await?;
+        let admitted = time(&mut timings.admission, admitting).await?;
         Ok((media, admitted, body))
     }
 
     /// From the body to AMP's word.
     async fn bring<B>(
         &self,
-        (media, admitted, body): (Media, Admitted, B),
-        spent: &mut Spent,
+        (media, admitted, body): (WriteProtocol, Admitted, B),
+        timings: &mut PhaseTimings,
     ) -> Verdict
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let reading = pin!(receive::receive(admitted, body, self.max_body_bytes));
-        let prepared = match timed(&mut spent.receive, reading).await {
-            Ok(received) => self.inspect(received, media, spent).await,
+        let prepared = match time(&mut timings.receive, reading).await {
+            Ok(received) => self.inspect(received, media, timings).await,
             Err(verdict) => Err(verdict),
         };
         match prepared {
-            Ok(batch) => self.delivery.deliver(batch, spent).await,
+            Ok(batch) => self.delivery.deliver(batch, timings).await,
             Err(verdict) => verdict,
         }
     }
@@ -164,39 +164,39 @@ impl Pipeline {
     async fn inspect(
         &self,
         received: Received,
-        media: Media,
-        spent: &mut Spent,
+        media: WriteProtocol,
+        timings: &mut PhaseTimings,
     ) -> Result<Prepared, Verdict> {
         let Received {
-            frames,
+            chunks,
             payload_hash,
             mut admitted,
         } = received;
         {
-            let growing = pin!(admitted.grow_to(self.room(frames.len())));
-            timed(&mut spent.admission, growing).await?;
+            let growing = pin!(admitted.grow_to(self.room(chunks.len())));
+            time(&mut timings.admission, growing).await?;
         }
         let contents = if self.inspects {
-            let mut span = spent.span.child("inspect");
-            let counting = self.count(&frames, media.version, &mut admitted, spent);
+            let mut span = timings.span.child("inspect");
+            let counting = self.count(&chunks, media.version, &mut admitted, timings);
             counting
                 .await
                 .inspect_err(|verdict| span.failed(verdict.name()))?
         } else {
             Contents::default()
         };
-        self.meters.received(frames.len(), &contents);
-        spent
+        self.metrics.received(chunks.len(), &contents);
+        timings
             .span
-            .count("http.request.body.size", frames.len() as u64);
-        spent.span.count("amp_sidecar.series", contents.series);
-        spent.span.count("amp_sidecar.samples", contents.samples);
-        spent
+            .count("http.request.body.size", chunks.len() as u64);
+        timings.span.count("amp_sidecar.series", contents.series);
+        timings.span.count("amp_sidecar.samples", contents.samples);
+        timings
             .span
             .count("amp_sidecar.histograms", contents.histograms);
         let payload = Payload {
             media,
-            frames,
+            chunks,
             payload_hash,
             contents,
             is_converted: false,
@@ -207,19 +207,22 @@ impl Pipeline {
     }
 
     /// What became of the batch, and where its time went that is in no span of its own.
-    fn shown(&self, verdict: &Verdict, spent: &mut Spent) {
-        let Spent {
+    fn shown(&self, verdict: &Verdict, timings: &mut PhaseTimings) {
+        let PhaseTimings {
             receive,
             admission,
             credentials,
             span,
             ..
-        } = spent;
+        } = timings;
         span.describe(|span| {
-            span.set("amp_sidecar.workspace", Arc::clone(self.meters.workspace()));
+            span.set(
+                "amp_sidecar.workspace",
+                Arc::clone(self.metrics.workspace()),
+            );
             span.set("amp_sidecar.outcome", verdict.name());
             span.set("http.request.method", "POST");
-            if let Answer::Respond(answer) = verdict.answer() {
+            if let SenderResponse::Respond(answer) = verdict.answer() {
                 span.set(
                     "http.response.status_code",
                     i64::from(answer.status().as_u16()),
@@ -243,14 +246,14 @@ impl Pipeline {
     /// What the body holds, or that it is nonsense.
     async fn count(
         &self,
-        frames: &Frames,
+        chunks: &ChunkedBody,
         version: Version,
         admitted: &mut Admitted,
-        spent: &mut Spent,
+        timings: &mut PhaseTimings,
     ) -> Result<Contents, Verdict> {
-        let body = frames.contiguous();
+        let body = chunks.contiguous();
         let asking = pin!(self.room_to_unpack(&body, admitted));
-        let room = timed(&mut spent.admission, asking).await?;
+        let room = time(&mut timings.admission, asking).await?;
         let mut inspector = self.inspectors.take();
         let inspected = inspector.inspect(&body, version, room);
         self.inspectors.keep(inspector);

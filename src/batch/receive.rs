@@ -12,7 +12,7 @@ use hyper::body::Body;
 use sha2::{Digest, Sha256};
 
 use crate::batch::admission::Admitted;
-use crate::http::body::Frames;
+use crate::http::body::ChunkedBody;
 use crate::outcome::verdict::Verdict;
 
 /// From head to last byte.
@@ -22,7 +22,7 @@ const LONGEST_READ: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Received {
     /// The chunks.
-    pub frames: Frames,
+    pub chunks: ChunkedBody,
     /// SHA-256 of the body, in lower-case hexadecimal, as a signature needs it.
     pub payload_hash: String,
     /// The room it takes.
@@ -64,7 +64,7 @@ where
         chunks.push(chunk);
     }
     Ok(Received {
-        frames: Frames::new(chunks),
+        chunks: ChunkedBody::new(chunks),
         payload_hash: hex::encode(hash.finalize()),
         admitted,
     })
@@ -115,15 +115,15 @@ mod tests {
     #[tokio::test]
     async fn the_hash_is_that_of_the_whole_body_however_it_came() {
         let chunks = [&b"a body"[..], b"", b" of some", b" bytes"];
-        let frames =
+        let chunks =
             chunks.map(|chunk| Ok::<_, Infallible>(Frame::data(Bytes::from_static(chunk))));
-        let body = StreamBody::new(futures_util::stream::iter(frames));
+        let body = StreamBody::new(futures_util::stream::iter(chunks));
         let admitted = Admission::new(1000, 50)
             .admit(Some(20), None)
             .await
             .unwrap();
         let received = receive(admitted, body, 1000).await.unwrap();
-        assert_eq!(received.frames.contiguous(), &b"a body of some bytes"[..]);
+        assert_eq!(received.chunks.contiguous(), &b"a body of some bytes"[..]);
         assert_eq!(
             received.payload_hash,
             hex::encode(Sha256::digest(b"a body of some bytes"))

@@ -13,12 +13,12 @@ use hyper::Request;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use super::reach;
-use super::step::Outcome;
+use super::step::StepOutcome;
 use crate::batch::Pipeline;
 use crate::clock::Clock;
 use crate::config::{RoleSession, Workspace};
-use crate::credentials::cache::{self, Failure, Source};
-use crate::credentials::sts::{Obtained, Pace};
+use crate::credentials::cache::{self, CredentialSource, Failure};
+use crate::credentials::sts::{Pace, SessionCredentials};
 use crate::net::pool::TransportFault;
 use crate::net::transport::NetworkTransport;
 use crate::outcome::verdict::Verdict;
@@ -28,16 +28,18 @@ use crate::remedies::{
 };
 use crate::remote_write::payload::EMPTY;
 use crate::setup::policy::Account;
-use crate::telemetry::Meters;
-use crate::telemetry::incidents::{BATCHES, CREDENTIALS, Journal, Told, Watch};
+use crate::telemetry::WorkspaceMetrics;
+use crate::telemetry::incidents::{
+    BATCHES, CREDENTIALS, Diagnosis, IncidentTracker, RecentIncidents,
+};
 
 /// The session at hand, whenever one is asked for.
-struct AtHand(Obtained);
+struct AtHand(SessionCredentials);
 
-impl Source for AtHand {
+impl CredentialSource for AtHand {
     type Error = Infallible;
 
-    async fn obtain(&self) -> Result<Obtained, Infallible> {
+    async fn obtain(&self) -> Result<SessionCredentials, Infallible> {
         Ok(self.0.clone())
     }
 
@@ -55,7 +57,7 @@ impl Failure for Infallible {
         match *self {}
     }
 
-    fn told(&self) -> Told {
+    fn diagnosis(&self) -> Diagnosis {
         match *self {}
     }
 }
@@ -64,22 +66,29 @@ impl Failure for Infallible {
 pub(super) async fn empty_write(
     workspace: &Workspace,
     way: &NetworkTransport,
-    session: Obtained,
+    session: SessionCredentials,
     clock: &Clock,
-    meters: Arc<Meters>,
-) -> (Outcome, Option<()>) {
-    let watch = |subject| Watch::over(subject, Some(&workspace.name), &Journal::default(), clock);
+    metrics: Arc<WorkspaceMetrics>,
+) -> (StepOutcome, Option<()>) {
+    let watch = |subject| {
+        IncidentTracker::over(
+            subject,
+            Some(&workspace.name),
+            &RecentIncidents::default(),
+            clock,
+        )
+    };
     let (credentials, refresher) = cache::cache(
         AtHand(session),
         clock.clone(),
-        Arc::clone(&meters),
+        Arc::clone(&metrics),
         watch(&CREDENTIALS),
     );
     let batches = watch(&BATCHES);
-    let pipeline = Pipeline::new(workspace, way, credentials, clock.clone(), meters, batches);
+    let pipeline = Pipeline::new(workspace, way, credentials, clock.clone(), metrics, batches);
     let pipeline = match pipeline {
         Ok(pipeline) => pipeline,
-        Err(error) => return (Outcome::broken(error.to_string()), None),
+        Err(error) => return (StepOutcome::broken(error.to_string()), None),
     };
     let mut request = Request::new(Full::new(Bytes::from_static(EMPTY)));
     *request.method_mut() = hyper::Method::POST;
@@ -101,40 +110,40 @@ pub(super) async fn empty_write(
     }
 }
 
-fn meaning(verdict: &Verdict, workspace: &Workspace) -> Result<Outcome, Outcome> {
-    let broken = Outcome::broken(verdict.to_string());
+fn meaning(verdict: &Verdict, workspace: &Workspace) -> Result<StepOutcome, StepOutcome> {
+    let broken = StepOutcome::broken(verdict.to_string());
     Err(match verdict {
         Verdict::Stored { status, .. } | Verdict::Deduplicated { status, .. } => {
-            return Ok(Outcome::ok(format!(
+            return Ok(StepOutcome::ok(format!(
                 "AMP took a signed, empty batch for {} ({status})",
                 workspace.id
             )));
         }
         // Whoever is told that the samples are bad was let in.
         Verdict::Refused { said, .. } => {
-            return Ok(Outcome::ok(format!(
+            return Ok(StepOutcome::ok(format!(
                 "AMP took the signature and the permission, and would not have an empty batch: {said}"
             )));
         }
         Verdict::Throttled { .. } | Verdict::AmpFailing { .. } | Verdict::SeriesLimit { .. } => {
-            broken.mend(AMP_TROUBLE)
+            broken.remedy(AMP_TROUBLE)
         }
-        Verdict::AccessDenied { .. } => broken.mend(ROLE_PERMISSION).paste({
+        Verdict::AccessDenied { .. } => broken.remedy(ROLE_PERMISSION).paste({
             let account = Account::of(&workspace.identity.signing().role_arn);
             account.permission_policy(&workspace.region, &workspace.id, false)
         }),
-        Verdict::WorkspaceNotFound { .. } => broken.mend_with(
+        Verdict::WorkspaceNotFound { .. } => broken.remedy_with(
             WORKSPACE_UNKNOWN,
             format!("{} in {}", workspace.id, workspace.region),
         ),
         Verdict::Unauthenticated { said } if said.contains("scoped") => {
-            broken.mend_with(REGION_WRONG, format!("signed for {}", workspace.region))
+            broken.remedy_with(REGION_WRONG, format!("signed for {}", workspace.region))
         }
         Verdict::Unauthenticated { .. } | Verdict::NoCredentials { .. } => {
-            broken.mend(AMP_CREDENTIALS)
+            broken.remedy(AMP_CREDENTIALS)
         }
         Verdict::Unreachable(TransportFault::Dial(error)) => reach::unreached(error),
-        Verdict::Unreachable(_) => broken.mend(CONNECTION_SILENT),
-        _ => broken.mend(AMP_REFUSAL),
+        Verdict::Unreachable(_) => broken.remedy(CONNECTION_SILENT),
+        _ => broken.remedy(AMP_REFUSAL),
     })
 }

@@ -9,7 +9,7 @@ use hyper::Uri;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::step::Outcome;
+use super::step::StepOutcome;
 use crate::credentials::claims::{Claims, quoted};
 use crate::credentials::token::Token;
 use crate::net::client::Caller;
@@ -22,12 +22,12 @@ struct Discovery {
 }
 
 #[derive(Deserialize)]
-struct Keys {
-    keys: Vec<Key>,
+struct Jwks {
+    keys: Vec<Jwk>,
 }
 
 #[derive(Deserialize)]
-struct Key {
+struct Jwk {
     #[serde(default)]
     kid: String,
 }
@@ -43,7 +43,7 @@ pub(super) async fn published(
     token: &Token,
     claims: &Claims,
     caller: &Caller,
-) -> (Outcome, Option<()>) {
+) -> (StepOutcome, Option<()>) {
     (
         look(token, claims, caller)
             .await
@@ -52,13 +52,13 @@ pub(super) async fn published(
     )
 }
 
-async fn look(token: &Token, claims: &Claims, caller: &Caller) -> Result<Outcome, Outcome> {
+async fn look(token: &Token, claims: &Claims, caller: &Caller) -> Result<StepOutcome, StepOutcome> {
     let iss = quoted(&[&claims.iss]);
     if is_internal(&claims.iss) {
-        return Err(Outcome::broken(format!(
+        return Err(StepOutcome::broken(format!(
             "{iss} is inside the cluster, where AWS cannot read it"
         ))
-        .mend(ISSUER_INTERNAL));
+        .remedy(ISSUER_INTERNAL));
     }
     let place = format!(
         "{}/.well-known/openid-configuration",
@@ -70,9 +70,9 @@ async fn look(token: &Token, claims: &Claims, caller: &Caller) -> Result<Outcome
             "the token says iss {iss}, and the discovery document there names another issuer: {}",
             quoted(&[&discovery.issuer])
         );
-        return Err(Outcome::broken(told).mend(ISSUER_LETTER));
+        return Err(StepOutcome::broken(told).remedy(ISSUER_LETTER));
     }
-    let keys: Keys = get(caller, &discovery.jwks_uri).await?;
+    let keys: Jwks = get(caller, &discovery.jwks_uri).await?;
     let count = keys.keys.len();
     match key_id(token) {
         Some(kid) if keys.keys.iter().all(|key| key.kid != kid) => {
@@ -80,21 +80,21 @@ async fn look(token: &Token, claims: &Claims, caller: &Caller) -> Result<Outcome
                 "{iss} publishes {count} of its keys, and no key {}, which the token is signed with",
                 quoted(&[&kid])
             );
-            Err(Outcome::broken(told).mend(KEY_UNKNOWN))
+            Err(StepOutcome::broken(told).remedy(KEY_UNKNOWN))
         }
-        _ => Ok(Outcome::ok(format!(
+        _ => Ok(StepOutcome::ok(format!(
             "{iss} can be read from here, names itself so, and publishes the token's key among {count}"
         ))),
     }
 }
 
-async fn get<T: DeserializeOwned>(caller: &Caller, url: &str) -> Result<T, Outcome> {
+async fn get<T: DeserializeOwned>(caller: &Caller, url: &str) -> Result<T, StepOutcome> {
     let unread = |what: &str| {
-        Outcome::warning(format!(
+        StepOutcome::warning(format!(
             "{} could not be read from here: {what}",
             quoted(&[url])
         ))
-        .mend(ISSUER_UNREACHABLE)
+        .remedy(ISSUER_UNREACHABLE)
     };
     let url: Uri = url.parse().map_err(|_| unread("it is no URL"))?;
     let answer = caller

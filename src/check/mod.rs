@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 pub use report::Report;
 pub use settings::invalid;
-pub use step::{Mend, Outcome, State, Step};
+pub use step::{Step, StepOutcome, StepRemedy, StepState};
 
 use crate::clock::Clock;
 use crate::config::{Config, Workspace};
@@ -33,7 +33,7 @@ use crate::remedies;
 use crate::telemetry::Telemetry;
 
 /// Walks the way of every workspace, and looks at Prometheus' own file where one is named.
-pub async fn walk(config: &Config, clock: &Clock, prometheus: Option<&Path>) -> Report {
+pub async fn run(config: &Config, clock: &Clock, prometheus: Option<&Path>) -> Report {
     let mut report = Report::default();
     report.add("settings", settings::valid(config));
     for outcome in settings::warnings(&config.warnings) {
@@ -42,13 +42,13 @@ pub async fn walk(config: &Config, clock: &Clock, prometheus: Option<&Path>) -> 
     match NetworkTransport::new(config) {
         Ok(way) => {
             for workspace in &config.workspaces {
-                let walk = Walk::through(workspace, &way, clock.apart()).await;
+                let walk = CheckRun::through(workspace, &way, clock.apart()).await;
                 report.steps.extend(walk.steps);
             }
         }
         Err(error) => report.add(
             "certificates",
-            Outcome::broken(format!("--ca-bundle: {error}")).mend(remedies::SETTING),
+            StepOutcome::broken(format!("--ca-bundle: {error}")).remedy(remedies::SETTING),
         ),
     }
     if let Some(tracing) = &config.tracing {
@@ -63,12 +63,12 @@ pub async fn walk(config: &Config, clock: &Clock, prometheus: Option<&Path>) -> 
 }
 
 /// The steps of one workspace.
-struct Walk<'a> {
+struct CheckRun<'a> {
     workspace: &'a Workspace,
     steps: Vec<Step>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> CheckRun<'a> {
     async fn through(workspace: &'a Workspace, way: &NetworkTransport, clock: Clock) -> Self {
         let mut walk = Self {
             workspace,
@@ -86,42 +86,42 @@ impl<'a> Walk<'a> {
         let caller = match way.client() {
             Ok(caller) => caller,
             Err(error) => {
-                return self.take(STS_ENDPOINT, (Outcome::broken(error.to_string()), None));
+                return self.record(STS_ENDPOINT, (StepOutcome::broken(error.to_string()), None));
             }
         };
-        let meters = Arc::new(Telemetry::new().meters(&self.workspace.name));
+        let metrics = Arc::new(Telemetry::new().metrics(&self.workspace.name));
         let exchange = Exchange::new(
             identity,
             Box::new(identity.token_file.clone()),
             &caller,
             clock,
-            &meters,
+            &metrics,
         );
 
-        let sts = self.take(
+        let sts = self.record(
             STS_ENDPOINT,
             reach::sts(identity, way, &caller, clock).await,
         );
-        self.take(AMP_ENDPOINT, reach::amp(self.workspace, way).await);
-        let token = self.take(TOKEN_FILE, token::file(&exchange, identity).await)?;
-        if let Some(claims) = self.take(TOKEN, token::claims(&token, clock.now())) {
-            self.take(ISSUER, issuer::published(&token, &claims, &caller).await);
+        self.record(AMP_ENDPOINT, reach::amp(self.workspace, way).await);
+        let token = self.record(TOKEN_FILE, token::file(&exchange, identity).await)?;
+        if let Some(claims) = self.record(TOKEN, token::claims(&token, clock.now())) {
+            self.record(ISSUER, issuer::published(&token, &claims, &caller).await);
         }
         let token = match &identity.entra {
-            Some(_) => self.take(ENTRA, token::through_entra(&exchange, token).await)?,
+            Some(_) => self.record(ENTRA, token::through_entra(&exchange, token).await)?,
             None => token,
         };
         sts?;
         let session = sts::web_identity(&exchange, identity, &token, clock).await;
-        let mut session = self.take(WEB_IDENTITY, session)?;
+        let mut session = self.record(WEB_IDENTITY, session)?;
         for (index, hop) in exchange.hops().enumerate() {
-            session = self.take(&hop_name(index), sts::hop(hop, &session, clock).await)?;
+            session = self.record(&hop_name(index), sts::hop(hop, &session, clock).await)?;
         }
-        let written = amp::empty_write(self.workspace, way, session, clock, meters).await;
-        self.take(WRITE, written)
+        let written = amp::empty_write(self.workspace, way, session, clock, metrics).await;
+        self.record(WRITE, written)
     }
 
-    fn take<T>(&mut self, step: &str, (outcome, value): (Outcome, Option<T>)) -> Option<T> {
+    fn record<T>(&mut self, step: &str, (outcome, value): (StepOutcome, Option<T>)) -> Option<T> {
         self.steps.push(Step {
             workspace: Some(self.workspace.name.clone()),
             step: step.to_owned(),
@@ -139,7 +139,7 @@ impl<'a> Walk<'a> {
         plan.push(WRITE.to_owned());
         for name in plan {
             if self.steps.iter().all(|step| step.step != name) {
-                self.take(&name, (Outcome::untried(), None::<()>));
+                self.record(&name, (StepOutcome::skipped(), None::<()>));
             }
         }
     }

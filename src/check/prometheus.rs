@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use hyper::Uri;
 
-use super::step::Outcome;
+use super::step::StepOutcome;
 use crate::config::yaml::{self, Node};
 use crate::config::{Config, Workspace, duration};
 use crate::remedies::{
     PROMETHEUS_DIRECT, PROMETHEUS_ELSEWHERE, PROMETHEUS_FILE, PROMETHEUS_PATH, PROMETHEUS_QUEUE,
     PROMETHEUS_SIGV4, PROMETHEUS_TIMEOUT,
 };
-use crate::router::Wanted;
+use crate::router::RequestedWorkspace;
 
 /// A larger file is none that a person wrote.
 const LARGEST: u64 = 16 << 20;
@@ -32,12 +32,15 @@ const CAPACITY: u64 = 10_000;
 const SAMPLES_PER_SEND: u64 = 500;
 
 /// Looks at the file.
-pub(super) fn look(path: &Path, config: &Config) -> Vec<(String, Outcome)> {
+pub(super) fn look(path: &Path, config: &Config) -> Vec<(String, StepOutcome)> {
     match entries(path) {
         Ok(node) => judged(node.items(), config),
         Err(what) => {
             let told = format!("prometheus configuration {}: {what}", path.display());
-            vec![(name(None), Outcome::broken(told).mend(PROMETHEUS_FILE))]
+            vec![(
+                name(None),
+                StepOutcome::broken(told).remedy(PROMETHEUS_FILE),
+            )]
         }
     }
 }
@@ -68,7 +71,7 @@ fn entries(path: &Path) -> Result<Node, String> {
         .ok_or_else(|| "it has no remote_write".to_owned())
 }
 
-fn judged(entries: &[Node], config: &Config) -> Vec<(String, Outcome)> {
+fn judged(entries: &[Node], config: &Config) -> Vec<(String, StepOutcome)> {
     let mut outcomes = Vec::new();
     let mut written: Vec<&str> = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
@@ -85,7 +88,7 @@ fn judged(entries: &[Node], config: &Config) -> Vec<(String, Outcome)> {
             let told = format!("{place}: leads to AMP itself");
             outcomes.push((
                 name,
-                Outcome::broken(told).mend_with(PROMETHEUS_DIRECT, ours(config)),
+                StepOutcome::broken(told).remedy_with(PROMETHEUS_DIRECT, ours(config)),
             ));
         } else if leads_here(&uri, config) {
             match workspace(&uri, config) {
@@ -98,7 +101,7 @@ fn judged(entries: &[Node], config: &Config) -> Vec<(String, Outcome)> {
                     let told = format!("{place}: the path {} is not served{what}", uri.path());
                     outcomes.push((
                         name,
-                        Outcome::broken(told).mend_with(PROMETHEUS_PATH, ours(config)),
+                        StepOutcome::broken(told).remedy_with(PROMETHEUS_PATH, ours(config)),
                     ));
                 }
             }
@@ -112,7 +115,7 @@ fn judged(entries: &[Node], config: &Config) -> Vec<(String, Outcome)> {
         );
         return vec![(
             name(None),
-            Outcome::broken(told).mend_with(PROMETHEUS_ELSEWHERE, ours(config)),
+            StepOutcome::broken(told).remedy_with(PROMETHEUS_ELSEWHERE, ours(config)),
         )];
     }
     let several = config.workspaces.len() > 1;
@@ -124,7 +127,7 @@ fn judged(entries: &[Node], config: &Config) -> Vec<(String, Outcome)> {
             );
             outcomes.push((
                 name(None),
-                Outcome::warning(told).mend_with(PROMETHEUS_ELSEWHERE, ours(config)),
+                StepOutcome::warning(told).remedy_with(PROMETHEUS_ELSEWHERE, ours(config)),
             ));
         }
     }
@@ -132,10 +135,10 @@ fn judged(entries: &[Node], config: &Config) -> Vec<(String, Outcome)> {
 }
 
 /// An entry that leads to a workspace.
-fn fit(entry: &Node, place: &str, workspace: &Workspace) -> Outcome {
+fn fit(entry: &Node, place: &str, workspace: &Workspace) -> StepOutcome {
     if let Some(signer) = SIGNERS.iter().find(|signer| entry.get(signer).is_some()) {
-        return Outcome::broken(format!("{place}: {signer} stands beside the sidecar's url"))
-            .mend(PROMETHEUS_SIGV4);
+        return StepOutcome::broken(format!("{place}: {signer} stands beside the sidecar's url"))
+            .remedy(PROMETHEUS_SIGV4);
     }
     let timeout = entry.get("remote_timeout").and_then(Node::text);
     let timeout = timeout
@@ -148,7 +151,7 @@ fn fit(entry: &Node, place: &str, workspace: &Workspace) -> Outcome {
             timeout.as_secs(),
             ours.as_secs()
         );
-        return Outcome::warning(told).mend(PROMETHEUS_TIMEOUT);
+        return StepOutcome::warning(told).remedy(PROMETHEUS_TIMEOUT);
     }
     let number = |key: &str| entry.get("queue_config")?.get(key)?.text()?.parse().ok();
     let capacity = number("capacity").unwrap_or(CAPACITY);
@@ -157,9 +160,9 @@ fn fit(entry: &Node, place: &str, workspace: &Workspace) -> Outcome {
         let told = format!(
             "{place}: capacity {capacity} of a shard is less than max_samples_per_send, {per_send}"
         );
-        return Outcome::warning(told).mend(PROMETHEUS_QUEUE);
+        return StepOutcome::warning(told).remedy(PROMETHEUS_QUEUE);
     }
-    Outcome::ok(format!(
+    StepOutcome::ok(format!(
         "{place}: leads to workspace {}, waits {} s",
         workspace.name,
         timeout.as_secs()
@@ -181,12 +184,15 @@ fn workspace<'a>(url: &Uri, config: &'a Config) -> Result<&'a Workspace, String>
     if url.scheme_str() != Some("http") {
         return Err(": the sidecar speaks http".to_owned());
     }
-    match (Wanted::by(url.path()), config.workspaces.as_slice()) {
-        (Some(Wanted::TheOnly), [only]) => Ok(only),
-        (Some(Wanted::TheOnly), _) => {
+    match (
+        RequestedWorkspace::by(url.path()),
+        config.workspaces.as_slice(),
+    ) {
+        (Some(RequestedWorkspace::TheOnly), [only]) => Ok(only),
+        (Some(RequestedWorkspace::TheOnly), _) => {
             Err(", because it names none of several workspaces".to_owned())
         }
-        (Some(Wanted::Named(key)), workspaces) => workspaces
+        (Some(RequestedWorkspace::Named(key)), workspaces) => workspaces
             .iter()
             .find(|workspace| workspace.name == key || workspace.id == key)
             .ok_or_else(|| ", because it names no configured workspace".to_owned()),
@@ -218,7 +224,7 @@ fn ours(config: &Config) -> String {
 fn shown(url: &Uri) -> String {
     let authority = url.authority().map_or("", |authority| authority.as_str());
     let host = authority.rsplit('@').next().unwrap_or_default();
-    crate::sanitize::quote(&format!(
+    crate::sanitize::sanitize(&format!(
         "{}://{host}{}",
         url.scheme_str().unwrap_or("http"),
         url.path()

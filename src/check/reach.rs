@@ -2,7 +2,7 @@
 
 use hyper::{HeaderMap, Uri};
 
-use super::step::Outcome;
+use super::step::StepOutcome;
 use crate::clock::Clock;
 use crate::config::{Identity, Workspace};
 use crate::net::client::{CallError, Caller};
@@ -16,7 +16,7 @@ pub(super) async fn sts(
     way: &NetworkTransport,
     caller: &Caller,
     clock: &Clock,
-) -> (Outcome, Option<()>) {
+) -> (StepOutcome, Option<()>) {
     let url = &identity.sts_endpoint;
     if let Err(broken) = dialled(url, way).await {
         return (broken, None);
@@ -29,44 +29,50 @@ pub(super) async fn sts(
                 CallError::TimedOut => STS_TROUBLE,
                 _ => STS_FOREIGN,
             };
-            let broken = Outcome::broken(format!("STS {error}"));
-            return (broken.mend(mistake), None);
+            let broken = StepOutcome::broken(format!("STS {error}"));
+            return (broken.remedy(mistake), None);
         }
     };
     let Some(date) = answer.verified_date else {
         let told =
             format!("{url} answers; it does not prove who it is, so that its clock says nothing");
-        return (Outcome::ok(told), Some(()));
+        return (StepOutcome::ok(told), Some(()));
     };
     clock.learn(date);
     let offset = clock.offset_seconds();
     let outcome = if offset == 0.0 {
-        Outcome::ok(format!(
+        StepOutcome::ok(format!(
             "{url} answers, and the clock agrees with this machine's to 30 s"
         ))
     } else {
         let side = if offset > 0.0 { "behind" } else { "ahead of" };
-        Outcome::warning(format!(
+        StepOutcome::warning(format!(
             "{url} answers, but this machine's clock is {:.0} s {side} AWS'",
             offset.abs()
         ))
-        .mend(CLOCK)
+        .remedy(CLOCK)
     };
     (outcome, Some(()))
 }
 
 /// AMP.
-pub(super) async fn amp(workspace: &Workspace, way: &NetworkTransport) -> (Outcome, Option<()>) {
+pub(super) async fn amp(
+    workspace: &Workspace,
+    way: &NetworkTransport,
+) -> (StepOutcome, Option<()>) {
     let url = &workspace.remote_write_url;
     match dialled(url, way).await {
-        Ok(()) => (Outcome::ok(format!("{url} takes the connection")), Some(())),
+        Ok(()) => (
+            StepOutcome::ok(format!("{url} takes the connection")),
+            Some(()),
+        ),
         Err(broken) => (broken, None),
     }
 }
 
-async fn dialled(url: &Uri, way: &NetworkTransport) -> Result<(), Outcome> {
+async fn dialled(url: &Uri, way: &NetworkTransport) -> Result<(), StepOutcome> {
     let Some(dialer) = Dialer::new(url, &way.network, &way.trust) else {
-        return Err(Outcome::broken(format!("{url} names no host")));
+        return Err(StepOutcome::broken(format!("{url} names no host")));
     };
     match dialer.dial().await {
         Ok(_connection) => Ok(()),
@@ -75,6 +81,6 @@ async fn dialled(url: &Uri, way: &NetworkTransport) -> Result<(), Outcome> {
 }
 
 /// What a failed connection means.
-pub(super) fn unreached(error: &DialError) -> Outcome {
-    Outcome::broken(error.to_string()).mend(error.mistake())
+pub(super) fn unreached(error: &DialError) -> StepOutcome {
+    StepOutcome::broken(error.to_string()).remedy(error.mistake())
 }

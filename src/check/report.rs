@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::step::{Outcome, State, Step};
+use super::step::{Step, StepOutcome, StepState};
 
 /// Everything that was found.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -23,7 +23,7 @@ struct Paint(bool);
 // === impl Report ===
 
 impl Report {
-    pub(super) fn add(&mut self, step: &str, outcome: Outcome) {
+    pub(super) fn add(&mut self, step: &str, outcome: StepOutcome) {
         self.steps.push(Step {
             workspace: None,
             step: step.to_owned(),
@@ -37,7 +37,7 @@ impl Report {
         !self
             .steps
             .iter()
-            .any(|step| step.outcome.state == State::Broken)
+            .any(|step| step.outcome.state == StepState::Broken)
     }
 
     /// For machines: one object.
@@ -71,11 +71,14 @@ impl Report {
             let steps = self.steps.iter();
             steps.filter(|step| step.outcome.state == state).count()
         };
-        let verdict = match (count(State::Broken), count(State::Warning)) {
-            (0, 0) => paint.of(State::Ok, "all is well"),
-            (0, warnings) => paint.of(State::Warning, &format!("data flows; warnings: {warnings}")),
+        let verdict = match (count(StepState::Broken), count(StepState::Warning)) {
+            (0, 0) => paint.of(StepState::Ok, "all is well"),
+            (0, warnings) => paint.of(
+                StepState::Warning,
+                &format!("data flows; warnings: {warnings}"),
+            ),
             (broken, warnings) => paint.of(
-                State::Broken,
+                StepState::Broken,
                 &format!("data does not flow; broken: {broken}, warnings: {warnings}"),
             ),
         };
@@ -90,34 +93,34 @@ fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
 }
 
 fn tell(text: &mut String, paint: Paint, step: &Step) {
-    let Outcome {
+    let StepOutcome {
         state,
         evidence,
-        mends,
+        remedies,
         paste,
     } = &step.outcome;
     let word = match state {
-        State::Ok => "ok",
-        State::Warning => "warning",
-        State::Broken => "broken",
-        State::Untried => "untried",
+        StepState::Ok => "ok",
+        StepState::Warning => "warning",
+        StepState::Broken => "broken",
+        StepState::Skipped => "untried",
     };
     let word = paint.of(*state, &format!("{word:8}"));
     line(
         text,
         format_args!("{word}{}: {evidence}", paint.bold(&step.step)),
     );
-    if mends.len() > 1 {
+    if remedies.len() > 1 {
         line(text, format_args!("        one of these:"));
     }
-    for mend in mends {
+    for remedy in remedies {
         line(
             text,
-            format_args!("        - {} [{}]", mend.wrong, mend.mistake),
+            format_args!("        - {} [{}]", remedy.wrong, remedy.mistake),
         );
-        line(text, format_args!("          mend: {}", mend.mend));
-        if !mend.detail.is_empty() {
-            line(text, format_args!("          here: {}", mend.detail));
+        line(text, format_args!("          mend: {}", remedy.remedy));
+        if !remedy.detail.is_empty() {
+            line(text, format_args!("          here: {}", remedy.detail));
         }
     }
     if let Some(paste) = paste {
@@ -131,14 +134,14 @@ fn tell(text: &mut String, paint: Paint, step: &Step) {
 // === impl Paint ===
 
 impl Paint {
-    fn of(self, state: State, word: &str) -> String {
+    fn of(self, state: StepState, word: &str) -> String {
         self.escaped(
             word,
             match state {
-                State::Ok => "32",
-                State::Warning => "33",
-                State::Broken => "31;1",
-                State::Untried => "2",
+                StepState::Ok => "32",
+                StepState::Warning => "33",
+                StepState::Broken => "31;1",
+                StepState::Skipped => "2",
             },
         )
     }

@@ -1,16 +1,16 @@
 //! The settings: whether there is a configuration, and what counts of it.
 
 use super::report::Report;
-use super::step::Outcome;
+use super::step::StepOutcome;
 use crate::config::{Config, Fault, Rejected};
-use crate::remedies::{ENTRA_SCOPE, Mistake, SETTING, TOKEN_PASTED, WRITE_URL_SLASH};
+use crate::remedies::{ENTRA_SCOPE, Remedy, SETTING, TOKEN_PASTED, WRITE_URL_SLASH};
 
 /// The report where the configuration is invalid: nothing else can be tried.
 #[must_use]
 pub fn invalid(rejected: &Rejected) -> Report {
     let mut report = Report::default();
     for fault in &rejected.faults {
-        let outcome = Outcome::broken(fault.to_string()).mend(mistake(fault));
+        let outcome = StepOutcome::broken(fault.to_string()).remedy(mistake(fault));
         report.add("settings", outcome);
     }
     for outcome in warnings(&rejected.warnings) {
@@ -20,12 +20,12 @@ pub fn invalid(rejected: &Rejected) -> Report {
 }
 
 /// What is no fault, in the words that the start and `config` show.
-pub(super) fn warnings(warnings: &[String]) -> impl Iterator<Item = Outcome> {
-    warnings.iter().map(Outcome::warning)
+pub(super) fn warnings(warnings: &[String]) -> impl Iterator<Item = StepOutcome> {
+    warnings.iter().map(StepOutcome::warning)
 }
 
 /// The outcome where it is valid.
-pub(super) fn valid(config: &Config) -> Outcome {
+pub(super) fn valid(config: &Config) -> StepOutcome {
     let workspaces: Vec<String> = config
         .workspaces
         .iter()
@@ -40,15 +40,15 @@ pub(super) fn valid(config: &Config) -> Outcome {
         .collect();
     let proxy = config.network.proxy();
     let proxy = proxy.map(|proxy| format!("; through proxy {proxy}"));
-    Outcome::ok(format!(
+    StepOutcome::ok(format!(
         "{}{}",
         workspaces.join("; "),
         proxy.unwrap_or_default()
     ))
 }
 
-fn mistake(fault: &Fault) -> Mistake {
-    let says = |mistake: Mistake| fault.expected.contains(mistake.sees);
+fn mistake(fault: &Fault) -> Remedy {
+    let says = |mistake: Remedy| fault.expected.contains(mistake.sees);
     if says(WRITE_URL_SLASH) && fault.value.ends_with('/') {
         WRITE_URL_SLASH
     } else if says(TOKEN_PASTED) {

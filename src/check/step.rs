@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use crate::remedies::Mistake;
+use crate::remedies::Remedy;
 
 /// How a step went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum StepState {
     /// As it should.
     Ok,
     /// Data flows, but something is wrong or cannot be told from here.
@@ -15,7 +15,7 @@ pub enum State {
     /// Data does not flow.
     Broken,
     /// It comes after a step that is broken.
-    Untried,
+    Skipped,
 }
 
 /// A step of the walk, done or untried.
@@ -28,19 +28,19 @@ pub struct Step {
     pub step: String,
     /// What came of it.
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub outcome: StepOutcome,
 }
 
 /// What came of a step. Nothing in it is secret.
 #[derive(Debug, Clone, Serialize)]
-pub struct Outcome {
+pub struct StepOutcome {
     /// How it went.
-    pub state: State,
+    pub state: StepState,
     /// What was seen.
     pub evidence: String,
     /// What to do: one of these, where it cannot be told which.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub mends: Vec<Mend>,
+    pub remedies: Vec<StepRemedy>,
     /// Ready to paste, where a policy is what is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paste: Option<String>,
@@ -48,13 +48,13 @@ pub struct Outcome {
 
 /// What to do about a mistake.
 #[derive(Debug, Clone, Serialize)]
-pub struct Mend {
+pub struct StepRemedy {
     /// Its row in the table.
     pub mistake: &'static str,
     /// What was probably done.
     pub wrong: &'static str,
     /// What to do.
-    pub mend: &'static str,
+    pub remedy: &'static str,
     /// The values that count here; may be empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
@@ -62,54 +62,54 @@ pub struct Mend {
 
 // === impl Outcome ===
 
-impl Outcome {
+impl StepOutcome {
     /// As it should be.
     #[must_use]
     pub fn ok(evidence: impl Into<String>) -> Self {
-        Self::new(State::Ok, evidence.into())
+        Self::new(StepState::Ok, evidence.into())
     }
 
     /// Wrong, but data flows.
     #[must_use]
     pub fn warning(evidence: impl Into<String>) -> Self {
-        Self::new(State::Warning, evidence.into())
+        Self::new(StepState::Warning, evidence.into())
     }
 
     /// Data does not flow.
     #[must_use]
     pub fn broken(evidence: impl Into<String>) -> Self {
-        Self::new(State::Broken, evidence.into())
+        Self::new(StepState::Broken, evidence.into())
     }
 
-    pub(super) fn untried() -> Self {
+    pub(super) fn skipped() -> Self {
         Self::new(
-            State::Untried,
+            StepState::Skipped,
             "comes after a step that is broken".to_owned(),
         )
     }
 
-    fn new(state: State, evidence: String) -> Self {
+    fn new(state: StepState, evidence: String) -> Self {
         Self {
             state,
             evidence,
-            mends: Vec::new(),
+            remedies: Vec::new(),
             paste: None,
         }
     }
 
     /// With the mend of a mistake that it may be.
     #[must_use]
-    pub fn mend(self, mistake: Mistake) -> Self {
-        self.mend_with(mistake, "")
+    pub fn remedy(self, mistake: Remedy) -> Self {
+        self.remedy_with(mistake, "")
     }
 
     /// The same, with the values that count here.
     #[must_use]
-    pub fn mend_with(mut self, mistake: Mistake, detail: impl Into<String>) -> Self {
-        self.mends.push(Mend {
+    pub fn remedy_with(mut self, mistake: Remedy, detail: impl Into<String>) -> Self {
+        self.remedies.push(StepRemedy {
             mistake: mistake.id,
             wrong: mistake.wrong,
-            mend: mistake.mend,
+            remedy: mistake.remedy,
             detail: detail.into(),
         });
         self

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::step::Outcome;
+use super::step::StepOutcome;
 use crate::clock::Clock;
 use crate::config::{Identity, RoleSession};
 use crate::credentials::claims::{Claims, quoted};
-use crate::credentials::sts::{Obtained, Pace, StsError, is_about_the_key};
+use crate::credentials::sts::{Pace, SessionCredentials, StsError, is_about_the_key};
 use crate::credentials::token::Token;
-use crate::credentials::{Exchange, ExchangeError, Hop};
+use crate::credentials::{Exchange, ExchangeError, RoleHop};
 use crate::remedies::{
     HOP_EXTERNAL_ID, HOP_MISSING, HOP_PERMISSION, HOP_TRUST, ISSUER_SILENT, ISSUER_UNREACHABLE,
     KEY_UNKNOWN, PROVIDER_AUDIENCE, PROVIDER_MISSING, PROVIDER_SLASH, REGION_DISABLED,
@@ -23,36 +23,36 @@ pub(super) async fn web_identity(
     identity: &Identity,
     token: &Token,
     clock: &Clock,
-) -> (Outcome, Option<Obtained>) {
+) -> (StepOutcome, Option<SessionCredentials>) {
     match exchange.session(token).await {
         Ok(obtained) => (given(&identity.role, &obtained, clock), Some(obtained)),
-        Err(ExchangeError::WebIdentity { source, mend }) => {
-            let mend = mend.trim_start_matches("; ");
-            (refused(&source, mend, token.claims(), identity), None)
+        Err(ExchangeError::WebIdentity { source, remedy }) => {
+            let remedy = remedy.trim_start_matches("; ");
+            (refused(&source, remedy, token.claims(), identity), None)
         }
-        Err(other) => (Outcome::broken(other.to_string()), None),
+        Err(other) => (StepOutcome::broken(other.to_string()), None),
     }
 }
 
 /// Assumes the next role with the session of the one before.
 pub(super) async fn hop(
-    hop: Hop<'_>,
-    before: &Obtained,
+    hop: RoleHop<'_>,
+    before: &SessionCredentials,
     clock: &Clock,
-) -> (Outcome, Option<Obtained>) {
+) -> (StepOutcome, Option<SessionCredentials>) {
     match hop.assume(before).await {
         Ok(obtained) => (given(hop.role, &obtained, clock), Some(obtained)),
-        Err(ExchangeError::Hop { source, mend, .. }) => {
-            let mend = mend.trim_start_matches("; ");
-            (hop_refused(&source, mend, hop), None)
+        Err(ExchangeError::Hop { source, remedy, .. }) => {
+            let remedy = remedy.trim_start_matches("; ");
+            (hop_refused(&source, remedy, hop), None)
         }
-        Err(other) => (Outcome::broken(other.to_string()), None),
+        Err(other) => (StepOutcome::broken(other.to_string()), None),
     }
 }
 
-fn given(role: &RoleSession, obtained: &Obtained, clock: &Clock) -> Outcome {
+fn given(role: &RoleSession, obtained: &SessionCredentials, clock: &Clock) -> StepOutcome {
     let life = obtained.expires.duration_since(clock.now());
-    Outcome::ok(format!(
+    StepOutcome::ok(format!(
         "{} gave a session {:?} for {} s",
         role.role_arn,
         role.name,
@@ -60,8 +60,13 @@ fn given(role: &RoleSession, obtained: &Obtained, clock: &Clock) -> Outcome {
     ))
 }
 
-fn refused(error: &StsError, mend: &str, claims: Option<&Claims>, identity: &Identity) -> Outcome {
-    let outcome = Outcome::broken(error.to_string());
+fn refused(
+    error: &StsError,
+    remedy: &str,
+    claims: Option<&Claims>,
+    identity: &Identity,
+) -> StepOutcome {
+    let outcome = StepOutcome::broken(error.to_string());
     let (code, message) = match error {
         StsError::Refused { code, message, .. } => (code.as_str(), message.as_str()),
         other => return without_refusal(outcome, other),
@@ -69,72 +74,78 @@ fn refused(error: &StsError, mend: &str, claims: Option<&Claims>, identity: &Ide
     let role_arn = &identity.role.role_arn;
     match (code, claims) {
         ("InvalidIdentityToken", _) if message.contains("claim: aud") => {
-            outcome.mend(TOKEN_NO_AUDIENCE)
+            outcome.remedy(TOKEN_NO_AUDIENCE)
         }
         ("InvalidIdentityToken", _) if message.contains("audience") => outcome
-            .mend(TOKEN_AUDIENCE)
-            .mend_with(PROVIDER_AUDIENCE, mend),
+            .remedy(TOKEN_AUDIENCE)
+            .remedy_with(PROVIDER_AUDIENCE, remedy),
         ("InvalidIdentityToken", Some(claims)) if message.contains("OpenIDConnect provider") => {
-            let outcome = outcome.mend_with(PROVIDER_MISSING, mend);
+            let outcome = outcome.remedy_with(PROVIDER_MISSING, remedy);
             if claims.iss.ends_with('/') {
-                outcome.mend(PROVIDER_SLASH)
+                outcome.remedy(PROVIDER_SLASH)
             } else {
                 outcome
             }
         }
         ("InvalidIdentityToken", _) if is_about_the_key(message) => outcome
-            .mend_with(ISSUER_UNREACHABLE, mend)
-            .mend(KEY_UNKNOWN),
-        ("IDPCommunicationError", _) => outcome.mend_with(ISSUER_SILENT, mend),
+            .remedy_with(ISSUER_UNREACHABLE, remedy)
+            .remedy(KEY_UNKNOWN),
+        ("IDPCommunicationError", _) => outcome.remedy_with(ISSUER_SILENT, remedy),
         ("AccessDenied", Some(claims)) => {
             let outcome = outcome
-                .mend_with(ROLE_MISSING, role_arn)
-                .mend_with(TRUST_SUBJECT, quoted(&[&claims.sub]))
-                .mend_with(TRUST_AUDIENCE, quoted(&claims.audiences()));
+                .remedy_with(ROLE_MISSING, role_arn)
+                .remedy_with(TRUST_SUBJECT, quoted(&[&claims.sub]))
+                .remedy_with(TRUST_AUDIENCE, quoted(&claims.audiences()));
             let outcome = if claims.iss.ends_with('/') {
-                outcome.mend(TRUST_ISSUER)
+                outcome.remedy(TRUST_ISSUER)
             } else {
                 outcome
             };
             outcome.paste(trust(claims, role_arn))
         }
-        ("ExpiredTokenException", _) => outcome.mend_with(TOKEN_EXPIRED, mend),
-        _ => common(outcome, error, code, message, mend),
+        ("ExpiredTokenException", _) => outcome.remedy_with(TOKEN_EXPIRED, remedy),
+        _ => common(outcome, error, code, message, remedy),
     }
 }
 
-fn hop_refused(error: &StsError, mend: &str, hop: Hop<'_>) -> Outcome {
-    let outcome = Outcome::broken(error.to_string());
+fn hop_refused(error: &StsError, remedy: &str, hop: RoleHop<'_>) -> StepOutcome {
+    let outcome = StepOutcome::broken(error.to_string());
     match error {
         StsError::Refused { code, .. } if code == "AccessDenied" => outcome
-            .mend_with(HOP_TRUST, mend)
-            .mend(HOP_PERMISSION)
-            .mend(HOP_EXTERNAL_ID)
-            .mend(HOP_MISSING)
+            .remedy_with(HOP_TRUST, remedy)
+            .remedy(HOP_PERMISSION)
+            .remedy(HOP_EXTERNAL_ID)
+            .remedy(HOP_MISSING)
             .paste(trust_of_hop(hop)),
-        StsError::Refused { code, message, .. } => common(outcome, error, code, message, mend),
+        StsError::Refused { code, message, .. } => common(outcome, error, code, message, remedy),
         other => without_refusal(outcome, other),
     }
 }
 
 /// What means the same of every session.
-fn common(outcome: Outcome, error: &StsError, code: &str, message: &str, mend: &str) -> Outcome {
+fn common(
+    outcome: StepOutcome,
+    error: &StsError,
+    code: &str,
+    message: &str,
+    remedy: &str,
+) -> StepOutcome {
     match code {
-        "RegionDisabledException" => outcome.mend_with(REGION_DISABLED, mend),
+        "RegionDisabledException" => outcome.remedy_with(REGION_DISABLED, remedy),
         "ValidationError"
             if message.contains("DurationSeconds") || message.contains("MaxSessionDuration") =>
         {
-            outcome.mend_with(SESSION_TOO_LONG, mend)
+            outcome.remedy_with(SESSION_TOO_LONG, remedy)
         }
-        _ if error.pace() == Pace::Soon => outcome.mend(STS_TROUBLE),
-        _ => outcome.mend_with(STS_REFUSAL, mend),
+        _ if error.pace() == Pace::Soon => outcome.remedy(STS_TROUBLE),
+        _ => outcome.remedy_with(STS_REFUSAL, remedy),
     }
 }
 
-fn without_refusal(outcome: Outcome, error: &StsError) -> Outcome {
+fn without_refusal(outcome: StepOutcome, error: &StsError) -> StepOutcome {
     match error {
-        StsError::Unusable { .. } if !error.is_throttling() => outcome.mend(STS_FOREIGN),
-        _ => outcome.mend(STS_TROUBLE),
+        StsError::Unusable { .. } if !error.is_throttling() => outcome.remedy(STS_FOREIGN),
+        _ => outcome.remedy(STS_TROUBLE),
     }
 }
 
@@ -156,7 +167,7 @@ fn trust(claims: &Claims, role_arn: &str) -> String {
 }
 
 /// The trust policy that lets the role before assume this one; the external id is between the two parties.
-fn trust_of_hop(hop: Hop<'_>) -> String {
+fn trust_of_hop(hop: RoleHop<'_>) -> String {
     let mut statement = json!({
         "Effect": "Allow",
         "Principal": {"AWS": hop.before.role_arn},

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::step::Outcome;
+use super::step::StepOutcome;
 use crate::config::Identity;
 use crate::credentials::Exchange;
 use crate::credentials::claims::Claims;
@@ -17,7 +17,7 @@ use crate::remedies::{
 };
 
 /// Reads the file.
-pub(super) async fn file(exchange: &Exchange, identity: &Identity) -> (Outcome, Option<Token>) {
+pub(super) async fn file(exchange: &Exchange, identity: &Identity) -> (StepOutcome, Option<Token>) {
     match exchange.token().await {
         Ok(token) => (there(&identity.token_file), Some(token)),
         Err(error) => (unread(&error), None),
@@ -25,23 +25,23 @@ pub(super) async fn file(exchange: &Exchange, identity: &Identity) -> (Outcome, 
 }
 
 /// Kubelet's file is a link into a folder that it swaps; any other stays as it is.
-fn there(path: &Path) -> Outcome {
+fn there(path: &Path) -> StepOutcome {
     let shown = path.display();
     let mode =
         fs::metadata(path).map(|file| format!(", mode {:04o}", file.permissions().mode() & 0o7777));
     let mode = mode.unwrap_or_default();
     let swapped = fs::read_link(path).is_ok_and(|target| target.starts_with("..data"));
     if swapped {
-        Outcome::ok(format!("{shown} is kubelet's{mode}"))
+        StepOutcome::ok(format!("{shown} is kubelet's{mode}"))
     } else {
-        Outcome::warning(format!(
+        StepOutcome::warning(format!(
             "{shown} can be read{mode}, but is no link into ..data: nobody renews it"
         ))
-        .mend(TOKEN_NOT_RENEWED)
+        .remedy(TOKEN_NOT_RENEWED)
     }
 }
 
-fn unread(error: &TokenError) -> Outcome {
+fn unread(error: &TokenError) -> StepOutcome {
     use std::io::ErrorKind;
     let mistake = match error {
         TokenError::Unreadable { source, .. } => match source.kind() {
@@ -55,46 +55,50 @@ fn unread(error: &TokenError) -> Outcome {
             TOKEN_MALFORMED
         }
     };
-    Outcome::broken(error.to_string()).mend(mistake)
+    StepOutcome::broken(error.to_string()).remedy(mistake)
 }
 
 /// What the token says of itself, held against the clock alone: whom AWS trusts only AWS can say.
-pub(super) fn claims(token: &Token, now: SystemTime) -> (Outcome, Option<Claims>) {
+pub(super) fn claims(token: &Token, now: SystemTime) -> (StepOutcome, Option<Claims>) {
     let Some(claims) = token.claims() else {
-        let outcome = Outcome::broken("the file does not hold a JSON web token with iss and sub");
-        return (outcome.mend(TOKEN_MALFORMED), None);
+        let outcome =
+            StepOutcome::broken("the file does not hold a JSON web token with iss and sub");
+        return (outcome.remedy(TOKEN_MALFORMED), None);
     };
     let at = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
     let until = |then: Option<SystemTime>| then.and_then(|then| then.duration_since(now).ok());
-    let told = claims.told(now);
+    let told = claims.describe(now);
     let outcome = if claims.over_since(now).is_some() {
-        Outcome::broken(told).mend(TOKEN_EXPIRED)
+        StepOutcome::broken(told).remedy(TOKEN_EXPIRED)
     } else if let Some(early) = until(claims.nbf.and_then(at)).filter(|early| !early.is_zero()) {
-        Outcome::broken(format!(
+        StepOutcome::broken(format!(
             "{told}; it is not valid before {} s from now",
             early.as_secs()
         ))
-        .mend(TOKEN_EARLY)
+        .remedy(TOKEN_EARLY)
     } else if claims.aud.is_empty() {
-        Outcome::broken(format!("{told}: no aud")).mend(TOKEN_NO_AUDIENCE)
+        StepOutcome::broken(format!("{told}: no aud")).remedy(TOKEN_NO_AUDIENCE)
     } else {
         let left =
             until(claims.exp.and_then(at)).map(|left| format!(", valid for {} s", left.as_secs()));
-        Outcome::ok(format!("{told}{}", left.unwrap_or_default()))
+        StepOutcome::ok(format!("{told}{}", left.unwrap_or_default()))
     };
     (outcome, Some(claims.clone()))
 }
 
 /// Exchanges it for the token that AWS is to see.
-pub(super) async fn through_entra(exchange: &Exchange, token: Token) -> (Outcome, Option<Token>) {
+pub(super) async fn through_entra(
+    exchange: &Exchange,
+    token: Token,
+) -> (StepOutcome, Option<Token>) {
     match exchange.for_aws(token).await {
         Ok(token) => {
             let told = token
                 .claims()
-                .map(|claims| claims.told(SystemTime::UNIX_EPOCH));
+                .map(|claims| claims.describe(SystemTime::UNIX_EPOCH));
             let told = told.unwrap_or_else(|| "a token whose claims cannot be read".to_owned());
             (
-                Outcome::ok(format!("it gave a token for AWS: {told}")),
+                StepOutcome::ok(format!("it gave a token for AWS: {told}")),
                 Some(token),
             )
         }
@@ -102,12 +106,12 @@ pub(super) async fn through_entra(exchange: &Exchange, token: Token) -> (Outcome
     }
 }
 
-fn refused_by_entra(error: &EntraError) -> Outcome {
-    let outcome = Outcome::broken(error.to_string());
+fn refused_by_entra(error: &EntraError) -> StepOutcome {
+    let outcome = StepOutcome::broken(error.to_string());
     match remedies::of_entra(error.name()) {
-        Some(mistake) => outcome.mend(mistake),
+        Some(mistake) => outcome.remedy(mistake),
         // Its own words say that it passes.
         None if error.is_throttling() => outcome,
-        None => outcome.mend(remedies::ENTRA_UNREACHED),
+        None => outcome.remedy(remedies::ENTRA_UNREACHED),
     }
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::settings::{self, ALL, Setting};
 use super::yaml::{Entry, Kind, Node};
 use super::{Fault, Rejected, yaml};
-use crate::sanitize::quote;
+use crate::sanitize::sanitize;
 
 /// Deeper than any valid file.
 const DEEPEST: usize = 9;
@@ -148,7 +148,7 @@ impl File {
             .map(|line| format!(", line {line}"))
             .unwrap_or_default();
         // A key may be anything that YAML can hold, line breaks and a megabyte included.
-        let path = quote(path);
+        let path = sanitize(path);
         let space = if path.is_empty() { "" } else { " " };
         format!("{path}{space}({}{line})", self.path)
     }

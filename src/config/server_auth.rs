@@ -15,7 +15,7 @@ use super::certificates::{Bundle, Unreadable};
 use super::values::{self, Expected};
 use super::{Setting, settings};
 use crate::config::loader::Reader;
-use crate::inbound::server_auth::{Door, DoorError};
+use crate::inbound::server_auth::{ServerAuth, ServerAuthError};
 
 /// Shorter ones can be guessed.
 const SHORTEST_TOKEN: usize = 16;
@@ -215,20 +215,20 @@ impl Reader<'_> {
                 );
             }
         }
-        match Door::open(&files) {
+        match ServerAuth::open(&files) {
             Ok(_) => {
                 let readable = files.read().ok();
                 for words in readable.iter().flat_map(Readable::skipped) {
                     self.warn(&settings::LISTEN_CLIENT_CA, words);
                 }
             }
-            Err(DoorError::Tls(error)) => {
+            Err(ServerAuthError::Tls(error)) => {
                 let expected = format!(
                     "a key that fits the certificate, and authorities that are some ({error})"
                 );
                 self.fault(&settings::LISTEN_TLS_KEY, &expected);
             }
-            Err(DoorError::Unreadable(unreadable)) => {
+            Err(ServerAuthError::Unreadable(unreadable)) => {
                 for Unreadable { setting, expected } in unreadable {
                     self.fault(setting, &expected);
                 }

@@ -11,7 +11,7 @@ use super::values::{self, Expected};
 use super::yaml::Entry;
 use super::{Fault, Setting, settings, traces};
 use crate::config::loader::Reader;
-use crate::sanitize::quote;
+use crate::sanitize::sanitize;
 
 impl Reader<'_> {
     /// What was given, wherever.
@@ -144,7 +144,7 @@ impl Reader<'_> {
     /// Notes what is no fault, and is shown at the start, by `config` and by `check`.
     pub(super) fn warn(&mut self, setting: &Setting, words: &str) {
         let place = self.origin(setting).unwrap_or_else(|| self.place(setting));
-        let warning = format!("{place}: {}", quote(words));
+        let warning = format!("{place}: {}", sanitize(words));
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }

@@ -31,7 +31,7 @@ fn warning(name: &str) -> String {
         Some(meant) => format!("is {meant} meant?"),
         None => "`amp-sidecar --help` lists the variables that are read".to_owned(),
     };
-    let name = crate::sanitize::quote(name);
+    let name = crate::sanitize::sanitize(name);
     format!("{name} is not a setting and is ignored: {hint}")
 }
 

@@ -21,9 +21,9 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::config::RoleSession;
-use crate::credentials::sts::{Obtained, Pace};
-use crate::telemetry::Meters;
-use crate::telemetry::incidents::{Told, Watch};
+use crate::credentials::sts::{Pace, SessionCredentials};
+use crate::telemetry::WorkspaceMetrics;
+use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
 /// How long a batch waits for an exchange that is under way.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -43,11 +43,11 @@ const TOKEN_GAP: Duration = Duration::from_secs(5);
 const LINE_GAP: Duration = Duration::from_secs(300);
 
 /// Where credentials come from.
-pub trait Source: Send + Sync + 'static {
+pub trait CredentialSource: Send + Sync + 'static {
     /// Why it may give none.
     type Error: Failure;
     /// One exchange.
-    fn obtain(&self) -> impl Future<Output = Result<Obtained, Self::Error>> + Send;
+    fn obtain(&self) -> impl Future<Output = Result<SessionCredentials, Self::Error>> + Send;
     /// Whether the next exchange would show something else than the last one did.
     fn changed(&self) -> impl Future<Output = bool> + Send {
         std::future::ready(false)
@@ -63,12 +63,12 @@ pub trait Failure: std::error::Error + Send + Sync + 'static {
     /// How soon another try makes sense.
     fn pace(&self) -> Pace;
     /// What is wrong and what to do, for log and status page.
-    fn told(&self) -> Told;
+    fn diagnosis(&self) -> Diagnosis;
 }
 
 /// Credentials in use.
 #[derive(Debug)]
-pub struct Held {
+pub struct ActiveCredentials {
     /// What is signed with; its `Debug` withholds the keys.
     pub identity: Identity,
     /// When AWS stops taking them.
@@ -80,7 +80,7 @@ pub struct Held {
 
 /// Why AMP did not take a request's signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum RejectionCause {
     /// The time that was signed; the answer has set the clock.
     Clock,
     /// The credentials.
@@ -105,11 +105,11 @@ pub enum Unavailable {
 
 /// How it stands with the credentials.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct CredentialStatus {
     /// The time by the clock that expiry is held against.
     pub now: SystemTime,
     /// When those held were obtained, and when AWS stops taking them; they may be over.
-    pub held: Option<(SystemTime, SystemTime)>,
+    pub active: Option<(SystemTime, SystemTime)>,
     /// Whether an exchange is under way.
     pub exchanging: bool,
     /// When the next exchange is due.
@@ -119,8 +119,8 @@ pub struct Standing {
 }
 
 #[derive(Debug, Clone)]
-struct State {
-    held: Option<Arc<Held>>,
+struct RefreshState {
+    active: Option<Arc<ActiveCredentials>>,
     exchanging: bool,
     /// When the next exchange is due.
     due: Option<SystemTime>,
@@ -130,8 +130,8 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Shared {
-    state: RwLock<State>,
+struct CacheState {
+    state: RwLock<RefreshState>,
     /// Whoever waits goes on in the order of arrival.
     changed: Notify,
     forced: Mutex<Option<Instant>>,
@@ -140,35 +140,35 @@ struct Shared {
 
 /// What batches and probes read.
 #[derive(Debug, Clone)]
-pub struct Cache(Arc<Shared>);
+pub struct Cache(Arc<CacheState>);
 
 /// The task that makes every exchange.
 #[derive(Debug)]
 pub struct Refresher<S> {
     source: S,
-    shared: Arc<Shared>,
-    meters: Arc<Meters>,
-    faults: Watch,
+    shared: Arc<CacheState>,
+    metrics: Arc<WorkspaceMetrics>,
+    incidents: IncidentTracker,
     /// When renewals were logged last, and how many came since.
     said: Mutex<(Option<Instant>, u32)>,
 }
 
 /// A cache and the task that fills it.
-pub fn cache<S: Source>(
+pub fn cache<S: CredentialSource>(
     source: S,
     clock: Clock,
-    meters: Arc<Meters>,
-    faults: Watch,
+    metrics: Arc<WorkspaceMetrics>,
+    incidents: IncidentTracker,
 ) -> (Cache, Refresher<S>) {
     // The first exchange begins with the task, so an early batch may wait for it.
-    let state = State {
-        held: None,
+    let state = RefreshState {
+        active: None,
         exchanging: true,
         due: None,
         fault: None,
         generation: 0,
     };
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(CacheState {
         state: RwLock::new(state),
         changed: Notify::new(),
         forced: Mutex::new(None),
@@ -179,8 +179,8 @@ pub fn cache<S: Source>(
         Refresher {
             source,
             shared,
-            meters,
-            faults,
+            metrics,
+            incidents,
             said: Mutex::default(),
         },
     )
@@ -188,10 +188,10 @@ pub fn cache<S: Source>(
 
 // === impl Refusal ===
 
-impl Refusal {
+impl RejectionCause {
     /// What is done about it: the metric's label.
     #[must_use]
-    pub fn mend(self) -> &'static str {
+    pub fn remedy(self) -> &'static str {
         match self {
             Self::Clock => "clock",
             Self::Credentials | Self::Denied => "credentials",
@@ -201,12 +201,12 @@ impl Refusal {
 
 // === impl Shared ===
 
-impl Shared {
-    fn state(&self) -> RwLockReadGuard<'_, State> {
+impl CacheState {
+    fn state(&self) -> RwLockReadGuard<'_, RefreshState> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut RefreshState)) {
         change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_waiters();
     }
@@ -219,9 +219,9 @@ impl Cache {
     ///
     /// # Errors
     /// [`Unavailable`], at once where no exchange is under way.
-    pub async fn get(&self, deadline: Instant) -> Result<Arc<Held>, Unavailable> {
-        if let Some(held) = self.usable(&self.0.state()) {
-            return Ok(held);
+    pub async fn get(&self, deadline: Instant) -> Result<Arc<ActiveCredentials>, Unavailable> {
+        if let Some(active) = self.usable(&self.0.state()) {
+            return Ok(active);
         }
         self.wait(deadline, |state| self.usable(state)).await
     }
@@ -233,16 +233,16 @@ impl Cache {
     /// [`Unavailable`] where the exchange fails, takes long, or one was asked for a moment ago.
     pub async fn renewed(
         &self,
-        refused: &Held,
+        refused: &ActiveCredentials,
         gap: Duration,
         deadline: Instant,
-    ) -> Result<Arc<Held>, Unavailable> {
-        let newer = |state: &State| {
+    ) -> Result<Arc<ActiveCredentials>, Unavailable> {
+        let newer = |state: &RefreshState| {
             self.usable(state)
-                .filter(|held| held.generation > refused.generation)
+                .filter(|active| active.generation > refused.generation)
         };
-        if let Some(held) = newer(&self.0.state()) {
-            return Ok(held);
+        if let Some(active) = newer(&self.0.state()) {
+            return Ok(active);
         }
         self.force(gap)?;
         self.wait(deadline, newer).await
@@ -251,15 +251,15 @@ impl Cache {
     /// What the same request may be signed with once more before `deadline`, where there is something to do about the refusal.
     pub async fn again(
         &self,
-        refused: Arc<Held>,
-        refusal: Refusal,
+        refused: Arc<ActiveCredentials>,
+        refusal: RejectionCause,
         deadline: Instant,
-    ) -> Option<Arc<Held>> {
+    ) -> Option<Arc<ActiveCredentials>> {
         let gap = match refusal {
-            Refusal::Clock if self.is_usable(&refused) => return Some(refused),
+            RejectionCause::Clock if self.is_usable(&refused) => return Some(refused),
             // By the time that was learned they are over.
-            Refusal::Clock | Refusal::Credentials => REFUSAL_GAP,
-            Refusal::Denied => DENIAL_GAP,
+            RejectionCause::Clock | RejectionCause::Credentials => REFUSAL_GAP,
+            RejectionCause::Denied => DENIAL_GAP,
         };
         self.renewed(&refused, gap, deadline).await.ok()
     }
@@ -277,26 +277,26 @@ impl Cache {
 
     /// How it stands, for whoever looks.
     #[must_use]
-    pub fn standing(&self) -> Standing {
+    pub fn status(&self) -> CredentialStatus {
         let state = self.0.state();
-        Standing {
+        CredentialStatus {
             now: self.0.clock.now(),
-            held: state
-                .held
+            active: state
+                .active
                 .as_ref()
-                .map(|held| (held.obtained, held.expires)),
+                .map(|active| (active.obtained, active.expires)),
             exchanging: state.exchanging,
             due: state.due,
             fault: state.fault.clone(),
         }
     }
 
-    fn usable(&self, state: &State) -> Option<Arc<Held>> {
-        state.held.clone().filter(|held| self.is_usable(held))
+    fn usable(&self, state: &RefreshState) -> Option<Arc<ActiveCredentials>> {
+        state.active.clone().filter(|active| self.is_usable(active))
     }
 
-    fn is_usable(&self, held: &Held) -> bool {
-        held.expires > self.0.clock.now()
+    fn is_usable(&self, active: &ActiveCredentials) -> bool {
+        active.expires > self.0.clock.now()
     }
 
     /// Starts an exchange unless one is under way; refuses where the last forced one is too fresh.
@@ -317,15 +317,15 @@ impl Cache {
     async fn wait(
         &self,
         deadline: Instant,
-        found: impl Fn(&State) -> Option<Arc<Held>>,
-    ) -> Result<Arc<Held>, Unavailable> {
+        found: impl Fn(&RefreshState) -> Option<Arc<ActiveCredentials>>,
+    ) -> Result<Arc<ActiveCredentials>, Unavailable> {
         let deadline = deadline.min(Instant::now() + LONGEST_WAIT);
         loop {
             let changed = self.0.changed.notified();
             {
                 let state = self.0.state();
-                if let Some(held) = found(&state) {
-                    return Ok(held);
+                if let Some(active) = found(&state) {
+                    return Ok(active);
                 }
                 if !state.exchanging {
                     return Err(state.unavailable());
@@ -338,7 +338,7 @@ impl Cache {
     }
 }
 
-impl State {
+impl RefreshState {
     fn unavailable(&self) -> Unavailable {
         self.fault
             .clone()
@@ -348,7 +348,7 @@ impl State {
 
 // === impl Refresher ===
 
-impl<S: Source> Refresher<S> {
+impl<S: CredentialSource> Refresher<S> {
     /// Exchanges for ever; stops where it is dropped.
     pub async fn run(self) {
         let mut failures = 0;
@@ -356,12 +356,12 @@ impl<S: Source> Refresher<S> {
             self.shared.change(|state| state.exchanging = true);
             let asked = Instant::now();
             let obtained = self.source.obtain().await;
-            self.meters.exchanged(asked.elapsed());
+            self.metrics.exchanged(asked.elapsed());
             match obtained {
                 Ok(obtained) => {
                     failures = 0;
                     let (pause, due) = self.publish(obtained);
-                    self.faults.well();
+                    self.incidents.recover();
                     self.rest(pause, due).await;
                 }
                 Err(error) => {
@@ -375,12 +375,12 @@ impl<S: Source> Refresher<S> {
     }
 
     /// Returns when the next exchange is due, at half of the life, give or take a tenth of it: in how long, and by the clock.
-    fn publish(&self, obtained: Obtained) -> (Duration, SystemTime) {
+    fn publish(&self, obtained: SessionCredentials) -> (Duration, SystemTime) {
         let now = self.shared.clock.now();
         let life = obtained.expires.duration_since(now).unwrap_or_default();
         let pause = life.mul_f64(0.45 + 0.1 * fastrand::f64()).max(LEAST_GAP);
         let due = now + pause;
-        self.meters.credentials_obtained(now, obtained.expires);
+        self.metrics.credentials_obtained(now, obtained.expires);
         self.say(&obtained, life);
         self.shared.change(|state| {
             state.generation += 1;
@@ -388,7 +388,7 @@ impl<S: Source> Refresher<S> {
             state.fault = None;
             let identity = Identity::from(obtained.credentials);
             state.due = Some(due);
-            state.held = Some(Arc::new(Held {
+            state.active = Some(Arc::new(ActiveCredentials {
                 identity,
                 expires: obtained.expires,
                 obtained: now,
@@ -399,7 +399,7 @@ impl<S: Source> Refresher<S> {
     }
 
     /// What AMP's refusals ask for, or STS gives for seconds only, is renewed too often for a line each.
-    fn say(&self, obtained: &Obtained, life: Duration) {
+    fn say(&self, obtained: &SessionCredentials, life: Duration) {
         let now = Instant::now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, unsaid) = *said;
@@ -410,26 +410,26 @@ impl<S: Source> Refresher<S> {
         *said = (Some(now), 0);
         let session = self.source.session();
         tracing::info!(
-            workspace = self.faults.workspace(),
+            workspace = self.incidents.workspace(),
             role_arn = session.map(|session| &session.role_arn),
             role_session_name = session.map(|session| &session.name),
             access_key_id = obtained.credentials.access_key_id(),
             valid_for_seconds = life.as_secs(),
-            more_since_the_last_line = (unsaid > 0).then_some(unsaid),
+            suppressed = (unsaid > 0).then_some(unsaid),
             "credentials renewed"
         );
     }
 
     fn fail(&self, error: &S::Error, pause: Duration) {
         let now = self.shared.clock.now();
-        let held = self.shared.state().held.clone();
-        let left = held.map_or(Duration::ZERO, |held| {
-            held.expires.duration_since(now).unwrap_or_default()
+        let active = self.shared.state().active.clone();
+        let left = active.map_or(Duration::ZERO, |active| {
+            active.expires.duration_since(now).unwrap_or_default()
         });
-        self.meters.exchange_failed(error.name());
-        self.faults.met(error.name(), || Told {
+        self.metrics.exchange_failed(error.name());
+        self.incidents.fail(error.name(), || Diagnosis {
             credentials_left: Some(left),
-            ..error.told()
+            ..error.diagnosis()
         });
         tracing::debug!(fault = error.name(), %error, credentials_left_seconds = left.as_secs(), next_try_seconds = pause.as_secs_f32(), "an exchange failed");
         let fault = error.to_string();
@@ -443,7 +443,7 @@ impl<S: Source> Refresher<S> {
     /// A fault that keeps coming back is over some time after the last good exchange, not with it.
     fn still_well(&self) {
         if self.shared.state().fault.is_none() {
-            self.faults.well();
+            self.incidents.recover();
         }
     }
 

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-use crate::sanitize::quote;
+use crate::sanitize::sanitize;
 
 /// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -69,7 +69,7 @@ impl Claims {
 
     /// All of them in one line, each as it stands in the token.
     #[must_use]
-    pub fn told(&self, now: SystemTime) -> String {
+    pub fn describe(&self, now: SystemTime) -> String {
         let mut line = format!(
             "the token says iss {}, sub {}, aud {}",
             quoted(&[&self.iss]),
@@ -92,7 +92,7 @@ pub fn quoted(values: &[impl AsRef<str>]) -> String {
     let values: Vec<String> = values
         .iter()
         .take(8)
-        .map(|value| format!("{:?}", quote(value.as_ref())))
+        .map(|value| format!("{:?}", sanitize(value.as_ref())))
         .collect();
     match values.as_slice() {
         [] => "none".to_owned(),
@@ -189,10 +189,10 @@ mod tests {
         let mut claims = Claims::of(&token(json)).unwrap();
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         assert_eq!(
-            claims.told(at(99)),
+            claims.describe(at(99)),
             r#"the token says iss "https://i/ ", sub "s", aud "a" and "b""#
         );
-        assert!(claims.told(at(160)).ends_with("expired 60 s ago"));
+        assert!(claims.describe(at(160)).ends_with("expired 60 s ago"));
         assert_eq!(claims.audiences(), ["a", "b"]);
         claims.azp = Some("client".to_owned());
         assert_eq!(claims.audiences(), ["client"]);

@@ -15,11 +15,11 @@ use serde::Deserialize;
 
 use crate::clock::Clock;
 use crate::config;
-use crate::credentials::redact::quote_without;
+use crate::credentials::redact::sanitize_without;
 use crate::credentials::sts::Pace;
 use crate::credentials::token::Token;
 use crate::net::client::{Answer, CallError, Caller};
-use crate::remedies::entra::Known;
+use crate::remedies::entra::EntraRefusal;
 
 /// `AADSTS90055`: too many requests come in for the tenant.
 const TENANT_THROTTLED: u32 = 90055;
@@ -38,7 +38,7 @@ pub struct Entra {
 #[derive(Debug, thiserror::Error)]
 pub enum EntraError {
     /// Entra answered with an error.
-    #[error("Entra refused ({status}, {error}): {message}{}{}", self.mend(), support(.trace_id, .correlation_id))]
+    #[error("Entra refused ({status}, {error}): {message}{}{}", self.remedy(), support(.trace_id, .correlation_id))]
     Refused {
         /// The HTTP status.
         status: StatusCode,
@@ -59,7 +59,7 @@ pub enum EntraError {
     #[error("Entra {0}")]
     Silent(#[from] CallError),
     /// Something answered, but not as Entra does.
-    #[error("the answer of Entra ({status}) cannot be used: {what}{}", self.mend())]
+    #[error("the answer of Entra ({status}) cannot be used: {what}{}", self.remedy())]
     Unusable {
         /// The HTTP status.
         status: StatusCode,
@@ -74,7 +74,7 @@ struct Granted {
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct EntraRejection {
     error: String,
     #[serde(default)]
     error_description: String,
@@ -148,8 +148,13 @@ impl Entra {
             .ok_or_else(|| unusable("its access_token is no JSON web token, which AWS needs"))
     }
 
-    fn refused(&self, status: StatusCode, refusal: Refusal, assertion: &Token) -> EntraError {
-        let said = |words: &str| quote_without(words, &[assertion.expose()]);
+    fn refused(
+        &self,
+        status: StatusCode,
+        refusal: EntraRejection,
+        assertion: &Token,
+    ) -> EntraError {
+        let said = |words: &str| sanitize_without(words, &[assertion.expose()]);
         // What follows are the numbers, which have fields of their own.
         let words = refusal.error_description.split("Trace ID:").next();
         let message = said(words.unwrap_or_default());
@@ -163,7 +168,7 @@ impl Entra {
             code: refusal.error_codes.first().copied().or_else(in_words),
             assertion: assertion
                 .claims()
-                .map(|claims| claims.told(self.clock.now()))
+                .map(|claims| claims.describe(self.clock.now()))
                 .unwrap_or_default()
                 .into(),
             trace_id: said(&refusal.trace_id).into(),
@@ -223,15 +228,15 @@ impl EntraError {
         }
     }
 
-    fn known(&self) -> Option<&'static Known> {
+    fn known(&self) -> Option<&'static EntraRefusal> {
         match self {
-            Self::Refused { code, .. } => Known::of((*code)?),
+            Self::Refused { code, .. } => EntraRefusal::of((*code)?),
             Self::Silent(_) | Self::Unusable { .. } => None,
         }
     }
 
     /// What is wrong and what to do, and the claims where they decide.
-    pub(crate) fn mend(&self) -> String {
+    pub(crate) fn remedy(&self) -> String {
         match (self, self.known()) {
             _ if self.is_throttling() => {
                 "; Entra throttles: it passes by itself, the token is exchanged again and again"
@@ -243,7 +248,7 @@ impl EntraError {
                 } else {
                     String::new()
                 };
-                format!("; {}: {}{claims}", known.wrong, known.mend)
+                format!("; {}: {}{claims}", known.wrong, known.remedy)
             }
             _ => String::new(),
         }

@@ -7,7 +7,7 @@ use crate::credentials::token::TokenError;
 use crate::net::client::CallError;
 use crate::outcome::remedy::UNSIGNED;
 use crate::remedies::{STS_FOREIGN, TOKEN_EMPTY, TOKEN_MALFORMED};
-use crate::telemetry::incidents::Told;
+use crate::telemetry::incidents::Diagnosis;
 
 /// Why an exchange gave no credentials.
 #[derive(Debug, thiserror::Error)]
@@ -19,15 +19,15 @@ pub enum ExchangeError {
     #[error(transparent)]
     Entra(#[from] EntraError),
     /// STS gave nothing for the token.
-    #[error("{source}{mend}")]
+    #[error("{source}{remedy}")]
     WebIdentity {
         /// What STS said.
         source: StsError,
         /// What to do, in words that go on from there; may be empty.
-        mend: String,
+        remedy: String,
     },
     /// STS gave nothing for the credentials of the role before.
-    #[error("hop {number} of {of}, {role_arn}: {source}{mend}")]
+    #[error("hop {number} of {of}, {role_arn}: {source}{remedy}")]
     Hop {
         /// Which hop, from 1.
         number: usize,
@@ -38,7 +38,7 @@ pub enum ExchangeError {
         /// What STS said.
         source: StsError,
         /// What to do, in words that go on from there; may be empty.
-        mend: String,
+        remedy: String,
     },
 }
 
@@ -61,17 +61,17 @@ impl Failure for ExchangeError {
         }
     }
 
-    fn told(&self) -> Told {
+    fn diagnosis(&self) -> Diagnosis {
         let whole = self.to_string();
-        let mend = of_exchange(self);
+        let remedy = of_exchange(self);
         // Those who show the error alone need its mend in it; here it has a place of its own.
-        let reason = match &mend {
-            Some(mend) => whole.replacen(&format!("; {mend}"), "", 1),
+        let reason = match &remedy {
+            Some(remedy) => whole.replacen(&format!("; {remedy}"), "", 1),
             None => whole,
         };
-        Told {
+        Diagnosis {
             reason,
-            mend,
+            remedy,
             credentials_left: None,
         }
     }
@@ -81,38 +81,39 @@ const UNREACHED: &str = "let this pod out to port 443 of the endpoint (DNS, netw
 
 /// About an exchange that gave no credentials, where its own error has no mend.
 fn of_exchange(error: &ExchangeError) -> Option<String> {
-    let mend = match error {
+    let remedy = match error {
         ExchangeError::Token(error) => match error {
-            TokenError::Unreadable { mend, .. } => return of_words(mend),
-            TokenError::Empty(_) => TOKEN_EMPTY.mend,
-            TokenError::TooLong(_) | TokenError::NotAToken(_) => TOKEN_MALFORMED.mend,
+            TokenError::Unreadable { remedy, .. } => return of_words(remedy),
+            TokenError::Empty(_) => TOKEN_EMPTY.remedy,
+            TokenError::TooLong(_) | TokenError::NotAToken(_) => TOKEN_MALFORMED.remedy,
             TokenError::Changing(_) => {
                 "let whoever writes the file rename a whole one into its place, as kubelet does"
             }
         },
         ExchangeError::Entra(error) => match error {
-            EntraError::Refused { .. } => return of_words(&error.mend()),
+            EntraError::Refused { .. } => return of_words(&error.remedy()),
             EntraError::Silent(error) => of_call(error),
-            EntraError::Unusable { .. } if error.is_throttling() => return of_words(&error.mend()),
+            EntraError::Unusable { .. } if error.is_throttling() => {
+                return of_words(&error.remedy());
+            }
             EntraError::Unusable { .. } => {
                 "check --azure-authority-host, and whether a proxy in between answers in its place"
             }
         },
-        ExchangeError::WebIdentity { source, mend } | ExchangeError::Hop { source, mend, .. } => {
-            match source {
-                StsError::Refused { .. } => {
-                    return of_words(mend).or_else(|| of_sts_refusal(source));
-                }
-                StsError::Silent(error) => of_call(error),
-                StsError::Unusable { .. } if source.is_throttling() => {
-                    return of_sts_refusal(source);
-                }
-                StsError::Unusable { .. } => STS_FOREIGN.mend,
-                StsError::Unsigned(_) => UNSIGNED,
+        ExchangeError::WebIdentity { source, remedy }
+        | ExchangeError::Hop { source, remedy, .. } => match source {
+            StsError::Refused { .. } => {
+                return of_words(remedy).or_else(|| of_sts_refusal(source));
             }
-        }
+            StsError::Silent(error) => of_call(error),
+            StsError::Unusable { .. } if source.is_throttling() => {
+                return of_sts_refusal(source);
+            }
+            StsError::Unusable { .. } => STS_FOREIGN.remedy,
+            StsError::Unsigned(_) => UNSIGNED,
+        },
     };
-    Some(mend.to_owned())
+    Some(remedy.to_owned())
 }
 
 fn of_sts_refusal(error: &StsError) -> Option<String> {
@@ -125,11 +126,11 @@ fn of_sts_refusal(error: &StsError) -> Option<String> {
 fn of_call(error: &CallError) -> &'static str {
     match error {
         CallError::Unreachable(_) => UNREACHED,
-        CallError::Proxy(error) => error.mistake().mend,
+        CallError::Proxy(error) => error.mistake().remedy,
         CallError::TimedOut => {
             "it may pass by itself; where it lasts, let this pod out to the endpoint (network policy, firewall), or set --https-proxy"
         }
-        CallError::TooLarge(_) => STS_FOREIGN.mend,
+        CallError::TooLarge(_) => STS_FOREIGN.remedy,
     }
 }
 

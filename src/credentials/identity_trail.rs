@@ -1,22 +1,22 @@
 //! What every link of the way to credentials was last seen to hold, for whoever asks who this is to AWS.
 //!
-//! In: each token that is read and each session that is given. Out: a [`Chain`] of claims, names and times; the tokens and keys
+//! In: each token that is read and each session that is given. Out: a [`RoleChain`] of claims, names and times; the tokens and keys
 //! themselves never come here. A link stays as it was last seen, so that a chain that broke shows how far it still holds.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::claims::Claims;
-use super::sts::Obtained;
+use super::sts::SessionCredentials;
 use super::token::Token;
 
 /// Takes note; clones share what was seen.
 #[derive(Debug, Clone, Default)]
-pub struct Links(Arc<Mutex<Chain>>);
+pub struct IdentityTrail(Arc<Mutex<RoleChain>>);
 
 /// What was seen last.
 #[derive(Debug, Clone, Default)]
-pub struct Chain {
+pub struct RoleChain {
     /// The projected token; none where there was none, or its claims cannot be read.
     pub token: Option<Claims>,
     /// The token that Entra ID gave for it.
@@ -36,10 +36,10 @@ pub struct Session {
 
 // === impl Links ===
 
-impl Links {
+impl IdentityTrail {
     /// What was seen so far.
     #[must_use]
-    pub fn seen(&self) -> Chain {
+    pub fn seen(&self) -> RoleChain {
         self.lock().clone()
     }
 
@@ -52,7 +52,7 @@ impl Links {
     }
 
     /// The session of a role, which is the one of this number.
-    pub(super) fn session(&self, number: usize, obtained: &Obtained) {
+    pub(super) fn session(&self, number: usize, obtained: &SessionCredentials) {
         let session = Session {
             arn: obtained.arn.clone(),
             expires: obtained.expires,
@@ -64,7 +64,7 @@ impl Links {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Chain> {
+    fn lock(&self) -> MutexGuard<'_, RoleChain> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

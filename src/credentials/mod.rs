@@ -7,7 +7,7 @@
 //!                                  proves it    role before
 //! ```
 //!
-//! [`Exchange`] is all that stands before the cache, as one [`Source`] for it: whatever of it fails, the whole is made again.
+//! [`Exchange`] is all that stands before the cache, as one [`CredentialSource`] for it: whatever of it fails, the whole is made again.
 
 pub mod cache;
 pub mod claims;
@@ -25,25 +25,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hyper::Uri;
 use sha2::{Digest, Sha256};
 
-pub use cache::{Cache, Held, Refresher, Refusal, Unavailable};
+pub use cache::{ActiveCredentials, Cache, Refresher, RejectionCause, Unavailable};
 pub use error::ExchangeError;
 
 use crate::net::client::Caller;
-use cache::{Failure as _, Source};
+use cache::{CredentialSource, Failure as _};
 use entra::{Entra, EntraError};
-use identity_trail::Links;
-use sts::{Obtained, Sts, StsError};
-use token::{Glance, Token, TokenError};
+use identity_trail::IdentityTrail;
+use sts::{SessionCredentials, Sts, StsError};
+use token::{ReadToken, Token, TokenError};
 
 use crate::clock::Clock;
 use crate::config::{Identity, RoleSession};
-use crate::telemetry::Meters;
+use crate::telemetry::WorkspaceMetrics;
 use crate::telemetry::traces::Span;
 
 /// The way from the token to credentials, for one identity.
 #[derive(Debug)]
 pub struct Exchange {
-    token_file: Box<dyn Glance>,
+    token_file: Box<dyn ReadToken>,
     /// The SHA-256 of the token that the last exchange read.
     read: Mutex<Option<[u8; 32]>>,
     entra: Option<Entra>,
@@ -51,14 +51,14 @@ pub struct Exchange {
     role: RoleSession,
     hops: Vec<RoleSession>,
     clock: Clock,
-    meters: Arc<Meters>,
+    metrics: Arc<WorkspaceMetrics>,
     sts_endpoint: Uri,
-    links: Links,
+    identity_trail: IdentityTrail,
 }
 
 /// A role on the way, and the one before it.
 #[derive(Debug, Clone, Copy)]
-pub struct Hop<'a> {
+pub struct RoleHop<'a> {
     exchange: &'a Exchange,
     index: usize,
     /// The role that assumes it.
@@ -74,10 +74,10 @@ impl Exchange {
     #[must_use]
     pub fn new(
         identity: &Identity,
-        token_file: Box<dyn Glance>,
+        token_file: Box<dyn ReadToken>,
         caller: &Caller,
         clock: &Clock,
-        meters: &Arc<Meters>,
+        metrics: &Arc<WorkspaceMetrics>,
     ) -> Self {
         let entra = identity
             .entra
@@ -96,16 +96,16 @@ impl Exchange {
             role: identity.role.clone(),
             hops: identity.hops.clone(),
             clock: clock.clone(),
-            meters: Arc::clone(meters),
+            metrics: Arc::clone(metrics),
             sts_endpoint: identity.sts_endpoint.clone(),
-            links: Links::default(),
+            identity_trail: IdentityTrail::default(),
         }
     }
 
     /// What is seen on the way, from now on.
     #[must_use]
-    pub fn links(&self) -> Links {
-        self.links.clone()
+    pub fn identity_trail(&self) -> IdentityTrail {
+        self.identity_trail.clone()
     }
 
     /// Reads the token.
@@ -113,10 +113,10 @@ impl Exchange {
     /// # Errors
     /// Where there is none.
     pub async fn token(&self) -> Result<Token, TokenError> {
-        let read = token::patiently(&*self.token_file).await;
-        self.links.token(read.as_ref().ok());
+        let read = token::read_with_retries(&*self.token_file).await;
+        self.identity_trail.token(read.as_ref().ok());
         let token = read?;
-        self.meters
+        self.metrics
             .token_read(token.claims().and_then(|claims| claims.exp));
         Ok(token)
     }
@@ -131,30 +131,31 @@ impl Exchange {
         };
         let exchanged = entra.exchange(&token).await;
         self.count("Entra", &exchanged, EntraError::name);
-        exchanged.inspect(|token| self.links.entra(token))
+        exchanged.inspect(|token| self.identity_trail.entra(token))
     }
 
     /// The first session.
     ///
     /// # Errors
     /// [`ExchangeError::WebIdentity`] where STS gives none.
-    pub async fn session(&self, token: &Token) -> Result<Obtained, ExchangeError> {
+    pub async fn session(&self, token: &Token) -> Result<SessionCredentials, ExchangeError> {
         let obtained = self.sts.assume_role_with_web_identity(&self.role, token);
         let obtained = obtained.await;
         self.count("AssumeRoleWithWebIdentity", &obtained, StsError::name);
-        let obtained = obtained.inspect(|obtained| self.links.session(0, obtained));
+        let obtained = obtained.inspect(|obtained| self.identity_trail.session(0, obtained));
         obtained.map_err(|source| {
             // The clock may have learned from the refusal whether the token is really over.
-            let mend = remedy::web_identity(&source, &self.role, token.claims(), self.clock.now());
-            ExchangeError::WebIdentity { source, mend }
+            let remedy =
+                remedy::web_identity(&source, &self.role, token.claims(), self.clock.now());
+            ExchangeError::WebIdentity { source, remedy }
         })
     }
 
     /// The roles after it, in order; each is assumed with the session of the one before.
-    pub fn hops(&self) -> impl Iterator<Item = Hop<'_>> {
+    pub fn hops(&self) -> impl Iterator<Item = RoleHop<'_>> {
         let before = std::iter::once(&self.role).chain(&self.hops);
         let hops = before.zip(&self.hops).enumerate();
-        hops.map(|(index, (before, role))| Hop {
+        hops.map(|(index, (before, role))| RoleHop {
             exchange: self,
             index,
             before,
@@ -167,7 +168,7 @@ impl Exchange {
     }
 
     /// The whole way, each call of it a span.
-    async fn obtain_within(&self, span: &Span) -> Result<Obtained, ExchangeError> {
+    async fn obtain_within(&self, span: &Span) -> Result<SessionCredentials, ExchangeError> {
         *self.last_read() = None;
         let token = self.token().await?;
         *self.last_read() = Some(digest(&token));
@@ -187,7 +188,7 @@ impl Exchange {
     }
 
     fn count<T, E>(&self, call: &'static str, answer: &Result<T, E>, name: fn(&E) -> &'static str) {
-        self.meters
+        self.metrics
             .identity_call(call, answer.as_ref().map(|_| ()).map_err(name));
     }
 }
@@ -204,12 +205,15 @@ where
     answer.inspect_err(|error| span.failed(error.name()))
 }
 
-impl Source for Exchange {
+impl CredentialSource for Exchange {
     type Error = ExchangeError;
 
-    async fn obtain(&self) -> Result<Obtained, ExchangeError> {
-        let mut span = self.meters.traces().exchange();
-        span.set("amp_sidecar.workspace", Arc::clone(self.meters.workspace()));
+    async fn obtain(&self) -> Result<SessionCredentials, ExchangeError> {
+        let mut span = self.metrics.traces().exchange();
+        span.set(
+            "amp_sidecar.workspace",
+            Arc::clone(self.metrics.workspace()),
+        );
         let obtained = self.obtain_within(&span).await;
         obtained.inspect_err(|error| span.failed(error.name()))
     }
@@ -219,7 +223,7 @@ impl Source for Exchange {
     }
 
     async fn changed(&self) -> bool {
-        match self.token_file.glance().await {
+        match self.token_file.read().await {
             Ok(token) => *self.last_read() != Some(digest(&token)),
             Err(_) => false,
         }
@@ -232,12 +236,15 @@ fn digest(token: &Token) -> [u8; 32] {
 
 // === impl Hop ===
 
-impl Hop<'_> {
+impl RoleHop<'_> {
     /// Assumes the role with the session of the one before.
     ///
     /// # Errors
-    /// [`ExchangeError::Hop`] where STS gives nothing.
-    pub async fn assume(&self, by: &Obtained) -> Result<Obtained, ExchangeError> {
+    /// [`ExchangeError::RoleHop`] where STS gives nothing.
+    pub async fn assume(
+        &self,
+        by: &SessionCredentials,
+    ) -> Result<SessionCredentials, ExchangeError> {
         let Self {
             exchange,
             index,
@@ -246,12 +253,12 @@ impl Hop<'_> {
         } = self;
         let next = exchange.sts.assume_role(role, &by.credentials).await;
         exchange.count("AssumeRole", &next, StsError::name);
-        let next = next.inspect(|next| exchange.links.session(index + 1, next));
+        let next = next.inspect(|next| exchange.identity_trail.session(index + 1, next));
         next.map_err(|source| ExchangeError::Hop {
             number: index + 1,
             of: exchange.hops.len(),
             role_arn: role.role_arn.clone(),
-            mend: remedy::hop(&source, before, role),
+            remedy: remedy::hop(&source, before, role),
             source,
         })
     }

@@ -7,13 +7,13 @@
 
 use std::collections::HashSet;
 
-use crate::sanitize::quote;
+use crate::sanitize::sanitize;
 
 /// A shorter piece gives nothing away that could be guessed up to a whole.
 const SHORTEST: usize = 12;
 
 /// The words as they may be shown.
-pub(super) fn quote_without(words: &str, secrets: &[&str]) -> String {
+pub(super) fn sanitize_without(words: &str, secrets: &[&str]) -> String {
     let pieces: HashSet<&[u8]> = secrets
         .iter()
         .flat_map(|secret| secret.as_bytes().windows(SHORTEST))
@@ -35,12 +35,12 @@ pub(super) fn quote_without(words: &str, secrets: &[&str]) -> String {
             kept.push(c);
         }
     }
-    quote(&kept)
+    sanitize(&kept)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::quote_without;
+    use super::sanitize_without;
 
     #[test]
     fn no_long_piece_of_a_secret_is_left() {
@@ -52,7 +52,7 @@ mod tests {
             token.replace('+', "%2B")
         );
         assert_eq!(
-            quote_without(&said, &["", token]),
+            sanitize_without(&said, &["", token]),
             "Value '[withheld]' at 'webIdentityToken' failed; also é[withheld], [withheld]  and x=[withheld]%2B/w==."
         );
     }
@@ -61,7 +61,7 @@ mod tests {
     fn other_words_stay() {
         let said = "Not authorized to perform sts:AssumeRole on arn:aws:iam::111122223333:role/ämp";
         assert_eq!(
-            quote_without(said, &["a-secret-of-some-length", "short"]),
+            sanitize_without(said, &["a-secret-of-some-length", "short"]),
             said
         );
     }

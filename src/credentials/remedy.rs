@@ -23,7 +23,7 @@ pub(super) fn web_identity(
     let Some(claims) = claims else {
         return "; the token's claims cannot be read: it is none that STS can know".to_owned();
     };
-    let mend = match code.as_str() {
+    let remedy = match code.as_str() {
         "InvalidIdentityToken" if message.contains("audience") => format!(
             "the token's {} {}, which the IAM OIDC provider for {} must list among its audiences",
             if claims.azp.is_some() { "azp (which AWS takes for its audience) is" } else { "aud is" },
@@ -54,10 +54,10 @@ pub(super) fn web_identity(
         ),
         _ => String::new(),
     };
-    if mend.is_empty() {
+    if remedy.is_empty() {
         over(Some(claims), now)
     } else {
-        format!("; {mend}{}", over(Some(claims), now))
+        format!("; {remedy}{}", over(Some(claims), now))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In: a [`RoleSession`] to ask for, and what entitles to it: a web identity token (AssumeRoleWithWebIdentity, unsigned,
 //! because the token is the proof) or the credentials of another role (AssumeRole, signed with them). Out: temporary
-//! credentials ([`Obtained`]), or an [`StsError`] that keeps STS' code and message and knows how soon another try makes
+//! credentials ([`SessionCredentials`]), or an [`StsError`] that keeps STS' code and message and knows how soon another try makes
 //! sense. An answer that does not hold usable credentials is an error like any other, so that the last good ones stay. The
 //! `Date` of an answer over verified TLS teaches the clock.
 
@@ -16,7 +16,7 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{HeaderMap, Uri};
 
-pub use answer::Obtained;
+pub use answer::SessionCredentials;
 pub(crate) use error::is_about_the_key;
 pub use error::{Pace, StsError};
 
@@ -57,7 +57,7 @@ impl Sts {
         &self,
         session: &RoleSession,
         token: &Token,
-    ) -> Result<Obtained, StsError> {
+    ) -> Result<SessionCredentials, StsError> {
         let form = form::web_identity(session, token.expose());
         let answer = self.caller.post(&self.endpoint, HeaderMap::new(), form);
         self.read(&answer.await?, session, token.expose())
@@ -71,7 +71,7 @@ impl Sts {
         &self,
         session: &RoleSession,
         by: &Credentials,
-    ) -> Result<Obtained, StsError> {
+    ) -> Result<SessionCredentials, StsError> {
         let form = form::role(session);
         let headers = self.signed(&form, by)?;
         let answer = self.caller.post(&self.endpoint, headers, form);
@@ -109,7 +109,7 @@ impl Sts {
         answer: &Answer,
         session: &RoleSession,
         secret: &str,
-    ) -> Result<Obtained, StsError> {
+    ) -> Result<SessionCredentials, StsError> {
         if let Some(date) = answer.verified_date {
             self.clock.learn(date);
         }

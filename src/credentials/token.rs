@@ -31,15 +31,15 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 
 /// Where a token is read.
-pub trait Glance: fmt::Debug + Send + Sync {
+pub trait ReadToken: fmt::Debug + Send + Sync {
     /// One look, which may fall into the middle of a rotation.
-    fn glance(&self) -> Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send + '_>>;
+    fn read(&self) -> Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send + '_>>;
 }
 
 /// Where the files of tokens are.
 pub trait TokenFiles: fmt::Debug + Send + Sync {
     /// The one at this path.
-    fn open(&self, path: &Path) -> Box<dyn Glance>;
+    fn open(&self, path: &Path) -> Box<dyn ReadToken>;
 }
 
 /// On this machine's disks.
@@ -47,7 +47,7 @@ pub trait TokenFiles: fmt::Debug + Send + Sync {
 pub struct Disk;
 
 impl TokenFiles for Disk {
-    fn open(&self, path: &Path) -> Box<dyn Glance> {
+    fn open(&self, path: &Path) -> Box<dyn ReadToken> {
         Box::new(path.to_owned())
     }
 }
@@ -62,14 +62,14 @@ pub struct Token {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The file could not be opened or read.
-    #[error("token file {}: {source}{mend}", .path.display())]
+    #[error("token file {}: {source}{remedy}", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
         /// Who may read it and what to set, in words that go on from there; may be empty.
-        mend: String,
+        remedy: String,
     },
     /// The file holds nothing but white space.
     #[error("token file {} is empty", .0.display())]
@@ -134,7 +134,7 @@ impl TokenError {
     fn unreadable(path: &Path, source: io::Error) -> Self {
         Self::Unreadable {
             path: path.to_owned(),
-            mend: access::mend(path, &source),
+            remedy: access::remedy(path, &source),
             source,
         }
     }
@@ -154,17 +154,17 @@ impl TokenError {
 /// # Errors
 /// [`TokenError`] where there is none.
 pub async fn read(path: &Path) -> Result<Token, TokenError> {
-    patiently(&path.to_owned()).await
+    read_with_retries(&path.to_owned()).await
 }
 
 /// Reads the token there; what may pass is looked at again for a moment.
 ///
 /// # Errors
 /// [`TokenError`] where there is none.
-pub async fn patiently(file: &dyn Glance) -> Result<Token, TokenError> {
+pub async fn read_with_retries(file: &dyn ReadToken) -> Result<Token, TokenError> {
     let mut pause = FIRST_PAUSE;
     loop {
-        match file.glance().await {
+        match file.read().await {
             Err(error) if error.may_pass() && pause <= LONGEST_PAUSE => {
                 tokio::time::sleep(pause).await;
                 pause *= 2;
@@ -174,8 +174,8 @@ pub async fn patiently(file: &dyn Glance) -> Result<Token, TokenError> {
     }
 }
 
-impl Glance for PathBuf {
-    fn glance(&self) -> Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send + '_>> {
+impl ReadToken for PathBuf {
+    fn read(&self) -> Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send + '_>> {
         Box::pin(async {
             let path = self.clone();
             let reading = tokio::task::spawn_blocking(move || at_once(&path));

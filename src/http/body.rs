@@ -16,7 +16,7 @@ use hyper::body::{Body, Frame, SizeHint};
 
 /// Shared chunks, none of them empty.
 #[derive(Debug, Clone)]
-pub struct Frames {
+pub struct ChunkedBody {
     chunks: Arc<[Bytes]>,
     /// All bytes before the body was sent, and none after.
     left: usize,
@@ -24,7 +24,7 @@ pub struct Frames {
 
 /// What is left of the chunks while they are sent.
 #[derive(Debug)]
-pub struct Rest {
+pub struct Cursor {
     chunks: Arc<[Bytes]>,
     /// Chunks that were sent, and bytes of the one behind them.
     sent: (usize, usize),
@@ -33,7 +33,7 @@ pub struct Rest {
 
 // === impl Frames ===
 
-impl Frames {
+impl ChunkedBody {
     /// A body of these chunks.
     #[must_use]
     pub fn new(mut chunks: Vec<Bytes>) -> Self {
@@ -74,17 +74,17 @@ impl Frames {
     }
 }
 
-impl Body for Frames {
-    type Data = Rest;
+impl Body for ChunkedBody {
+    type Data = Cursor;
     type Error = Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Rest>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Cursor>, Infallible>>> {
         let left = std::mem::take(&mut self.left);
         Poll::Ready((left > 0).then(|| {
-            Ok(Frame::data(Rest {
+            Ok(Frame::data(Cursor {
                 chunks: Arc::clone(&self.chunks),
                 sent: (0, 0),
                 left,
@@ -103,7 +103,7 @@ impl Body for Frames {
 
 // === impl Rest ===
 
-impl Rest {
+impl Cursor {
     fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let (chunks, bytes) = self.sent;
         let mut rest = self.chunks.iter().skip(chunks);
@@ -112,7 +112,7 @@ impl Rest {
     }
 }
 
-impl Buf for Rest {
+impl Buf for Cursor {
     fn remaining(&self) -> usize {
         self.left
     }
@@ -150,14 +150,14 @@ mod tests {
     #[tokio::test]
     async fn it_is_sent_whole_whatever_was_taken_at_a_time() {
         let chunks = ["a body", "", " of", " ", "some bytes"];
-        let frames = Frames::new(
+        let chunks = ChunkedBody::new(
             chunks
                 .map(|chunk| Bytes::from_static(chunk.as_bytes()))
                 .into(),
         );
-        let whole = frames.contiguous().into_owned();
+        let whole = chunks.contiguous().into_owned();
         for step in 1..=whole.len() {
-            let mut body = frames.clone();
+            let mut body = chunks.clone();
             assert_eq!(body.size_hint().exact(), Some(whole.len() as u64));
             let mut rest = body.frame().await.unwrap().unwrap().into_data().unwrap();
             assert!(body.is_end_stream() && body.frame().await.is_none());

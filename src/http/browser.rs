@@ -1,6 +1,6 @@
 //! What a browser on the same machine may ask for: what a person opens, and nothing that another page has it ask.
 //!
-//! In: a request, the host that it is for and its [`Purpose`]. Out: nothing, or a [`Foreign`] that says why not. A page
+//! In: a request, the host that it is for and its [`Purpose`]. Out: nothing, or a [`CrossOrigin`] that says why not. A page
 //! of another site can make a browser send here in two ways:
 //!
 //! - *Across origins.* Browsers then say so, by `Sec-Fetch-Site` or `Origin`. Who says so is refused, but for a link that a
@@ -21,7 +21,7 @@ use hyper::header::{
 use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Method, Request};
 
-use crate::sanitize::quote;
+use crate::sanitize::sanitize;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -29,7 +29,7 @@ const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// By which names a listener may be called, beside addresses and localhost.
 #[derive(Debug, Clone, Default)]
-pub struct Names {
+pub struct AllowedHosts {
     /// In lower case.
     pub allowed: Vec<String>,
     /// Whether the certificate has said which name this is.
@@ -51,7 +51,7 @@ pub enum Purpose {
 
 /// A request that a page of another site may be behind.
 #[derive(Debug, thiserror::Error)]
-pub enum Foreign {
+pub enum CrossOrigin {
     /// The browser says so.
     #[error(
         "a page of another origin had a browser ask for this ({said}), and nothing is given to those; a sender must not send Origin or Sec-Fetch-Site"
@@ -72,29 +72,29 @@ pub enum Foreign {
 
 // === impl Names ===
 
-impl Names {
+impl AllowedHosts {
     /// Whether a request for `host` may have what it asks for.
     ///
     /// # Errors
-    /// [`Foreign`].
+    /// [`CrossOrigin`].
     pub fn admit<B>(
         &self,
         request: &Request<B>,
         host: Option<&Authority>,
         purpose: Purpose,
-    ) -> Result<(), Foreign> {
+    ) -> Result<(), CrossOrigin> {
         let headers = request.headers();
         if let Some(said) = crosses(headers, host)
             && !(purpose.is_linked() && is_followed(request))
         {
-            return Err(Foreign::Page { said });
+            return Err(CrossOrigin::Page { said });
         }
         let name = host.map(Authority::host).unwrap_or_default();
         if self.certified || self.has(name) || !(purpose.is_read() || is_browser(headers)) {
             return Ok(());
         }
-        let name = quote(name);
-        Err(Foreign::Name { name })
+        let name = sanitize(name);
+        Err(CrossOrigin::Name { name })
     }
 
     /// Addresses cannot be led elsewhere, and nobody else is called localhost.
@@ -142,7 +142,7 @@ fn crosses(headers: &HeaderMap, host: Option<&Authority>) -> Option<String> {
         .map(|value| ("Origin", value, own(value.as_bytes())))
         .find(|(_, _, same)| !same);
     let (name, value, _) = site.or(origin)?;
-    let value = quote(&String::from_utf8_lossy(value.as_bytes()));
+    let value = sanitize(&String::from_utf8_lossy(value.as_bytes()));
     Some(format!("{name} is {value}"))
 }
 

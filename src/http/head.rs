@@ -1,7 +1,7 @@
 //! Whether a request's head can be read in one way only.
 //!
 //! In: a request as hyper parsed it, which has refused all that is no HTTP/1.1 already. Out: the host that it is for, or an
-//! [`Ambiguous`] that says what somebody between the sender and us may have read otherwise: an encoding of the body that
+//! [`AmbiguousHead`] that says what somebody between the sender and us may have read otherwise: an encoding of the body that
 //! only ends in `chunked`, no host or several, a target at another host. [`is_last`] says after which requests nothing more
 //! may be read from a connection, because where their body ends is the very thing that two readers have disagreed about: with
 //! that, a second request that one of them does not see has nowhere to hide. `docs/http-framing.md` has every case beside
@@ -13,11 +13,11 @@ use hyper::header::{HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, Version};
 
-use crate::sanitize::quote;
+use crate::sanitize::sanitize;
 
 /// A head that can be read in two ways.
 #[derive(Debug, thiserror::Error)]
-pub enum Ambiguous {
+pub enum AmbiguousHead {
     /// Where the body ends depends on who reads it.
     #[error("Transfer-Encoding is {0}: expected a Content-Length, or chunked alone")]
     Encoding(String),
@@ -37,26 +37,26 @@ pub enum Ambiguous {
 /// The host that a request is for; `None` where it names none, as HTTP/1.0 may.
 ///
 /// # Errors
-/// [`Ambiguous`].
-pub fn host<B>(request: &Request<B>) -> Result<Option<Authority>, Ambiguous> {
+/// [`AmbiguousHead`].
+pub fn host<B>(request: &Request<B>) -> Result<Option<Authority>, AmbiguousHead> {
     let mut encodings = request.headers().get_all(TRANSFER_ENCODING).iter();
     match (encodings.next(), encodings.next()) {
         (None, _) => {}
         (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => {}
-        (Some(one), None) => return Err(Ambiguous::Encoding(words(one))),
-        (Some(_), Some(_)) => return Err(Ambiguous::Encoding("given twice".to_owned())),
+        (Some(one), None) => return Err(AmbiguousHead::Encoding(words(one))),
+        (Some(_), Some(_)) => return Err(AmbiguousHead::Encoding("given twice".to_owned())),
     }
     let mut hosts = request.headers().get_all(HOST).iter();
     let named = match (hosts.next(), hosts.next()) {
         (Some(one), None) => Some(authority(one)?),
         (None, _) if request.version() == Version::HTTP_10 => None,
-        (None, _) => return Err(Ambiguous::Host("Host is missing".to_owned())),
-        (Some(_), Some(_)) => return Err(Ambiguous::Host("Host is given twice".to_owned())),
+        (None, _) => return Err(AmbiguousHead::Host("Host is missing".to_owned())),
+        (Some(_), Some(_)) => return Err(AmbiguousHead::Host("Host is given twice".to_owned())),
     };
     match (request.uri().authority(), named) {
-        (Some(target), Some(named)) if *target != named => Err(Ambiguous::TwoHosts {
-            named: quote(named.as_str()),
-            target: quote(target.as_str()),
+        (Some(target), Some(named)) if *target != named => Err(AmbiguousHead::TwoHosts {
+            named: sanitize(named.as_str()),
+            target: sanitize(target.as_str()),
         }),
         (Some(target), None) => Ok(Some(target.clone())),
         (_, named) => Ok(named),
@@ -73,8 +73,8 @@ pub fn is_last<B>(request: &Request<B>) -> bool {
 }
 
 /// A name or an address, and perhaps a port; nobody's user name.
-fn authority(value: &HeaderValue) -> Result<Authority, Ambiguous> {
-    let fault = || Ambiguous::Host(format!("Host is {}", words(value)));
+fn authority(value: &HeaderValue) -> Result<Authority, AmbiguousHead> {
+    let fault = || AmbiguousHead::Host(format!("Host is {}", words(value)));
     let authority = Authority::try_from(value.as_bytes()).map_err(|_| fault())?;
     let port = authority.as_str().strip_prefix(authority.host());
     let port = port.ok_or_else(fault)?.trim_start_matches(':');
@@ -88,7 +88,7 @@ fn authority(value: &HeaderValue) -> Result<Authority, Ambiguous> {
 }
 
 fn words(value: &HeaderValue) -> String {
-    format!("{:?}", quote(&String::from_utf8_lossy(value.as_bytes())))
+    format!("{:?}", sanitize(&String::from_utf8_lossy(value.as_bytes())))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Whether the senders are done.
 //!
-//! In: when each request began and how it was answered. Out: [`Senders::quiet`], which returns once no request has come for
+//! In: when each request began and how it was answered. Out: [`SenderActivity::quiet`], which returns once no request has come for
 //! a while, none is in flight, and no sender that was told to come again is due: Prometheus pauses up to 5 s between two
 //! tries, so such a one is given [`PAUSES`] times as long. A count of connections would not do: senders keep them open.
 
@@ -14,10 +14,10 @@ const PAUSES: u32 = 3;
 
 /// All senders, as far as leaving is concerned.
 #[derive(Debug)]
-pub struct Senders(Mutex<Heard>);
+pub struct SenderActivity(Mutex<LastRequest>);
 
 #[derive(Debug)]
-struct Heard {
+struct LastRequest {
     in_flight: usize,
     begun: u64,
     /// The last request began or was answered.
@@ -29,15 +29,15 @@ struct Heard {
 /// A request in flight.
 #[derive(Debug)]
 pub struct InFlight<'a> {
-    senders: &'a Senders,
+    senders: &'a SenderActivity,
     comes_again: bool,
 }
 
 // === impl Senders ===
 
-impl Default for Senders {
+impl Default for SenderActivity {
     fn default() -> Self {
-        Self(Mutex::new(Heard {
+        Self(Mutex::new(LastRequest {
             in_flight: 0,
             begun: 0,
             last: Instant::now(),
@@ -46,7 +46,7 @@ impl Default for Senders {
     }
 }
 
-impl Senders {
+impl SenderActivity {
     /// A request begins; it is in flight until what this gives is dropped.
     pub fn begin(&self) -> InFlight<'_> {
         let mut heard = self.heard();
@@ -84,7 +84,7 @@ impl Senders {
         }
     }
 
-    fn heard(&self) -> std::sync::MutexGuard<'_, Heard> {
+    fn heard(&self) -> std::sync::MutexGuard<'_, LastRequest> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -114,7 +114,7 @@ impl Drop for InFlight<'_> {
 mod tests {
     use super::*;
 
-    async fn quiet_after(senders: &Senders) -> Duration {
+    async fn quiet_after(senders: &SenderActivity) -> Duration {
         let started = Instant::now();
         senders.quiet(Duration::from_secs(5)).await;
         started.elapsed()
@@ -122,7 +122,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_sender_that_was_told_to_come_again_is_waited_for_longer() {
-        let senders = Senders::default();
+        let senders = SenderActivity::default();
         senders.begin().done();
         assert_eq!(quiet_after(&senders).await, Duration::from_secs(5));
         drop(senders.begin());
@@ -131,7 +131,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_in_flight_is_waited_for() {
-        let senders = Senders::default();
+        let senders = SenderActivity::default();
         let request = senders.begin();
         let waited = async {
             tokio::time::sleep(Duration::from_secs(60)).await;

@@ -1,6 +1,6 @@
 //! Accepts connections and serves HTTP/1.1 on them.
 //!
-//! In: a bound socket, the [`Door`] before it, a [`Service`] and the moment to stop. Out: when [`serve`] returns, nothing is in flight any more or the
+//! In: a bound socket, the [`ServerAuth`] before it, a [`Service`] and the moment to stop. Out: when [`serve`] returns, nothing is in flight any more or the
 //! grace is over. The number of connections is capped; over it new ones wait in the kernel's backlog. A head that comes
 //! slowly is closed and never answered 408, which Prometheus takes as "drop the batch"; a connection on which none is begun stays
 //! open for longer ([`timeouts`]), since a sender that sends every 30 s would find it closed as often as not. A sender that shuts its side
@@ -32,9 +32,9 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::http::head;
-use crate::inbound::server_auth::{self, Client, Door};
-use crate::telemetry::Connections;
-use crate::telemetry::incidents::{Told, Watch};
+use crate::inbound::server_auth::{self, ClientId, ServerAuth};
+use crate::telemetry::ConnectionMetrics;
+use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
 use timeouts::{Phase, TIMEOUTS, Timed};
 
@@ -79,30 +79,31 @@ pub trait Service: Send + Sync + 'static {
 /// Serves until `stop` turns true, then finishes what is in flight.
 pub async fn serve<S: Service>(
     listener: impl Accept,
-    door: Arc<Door>,
+    server_auth: Arc<ServerAuth>,
     service: Arc<S>,
-    counted: Connections,
-    faults: Watch,
+    counted: ConnectionMetrics,
+    incidents: IncidentTracker,
     mut stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let faults = Arc::new(faults);
+    let incidents = Arc::new(incidents);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
             () = told(&mut stop) => break,
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &room, &faults) => accepted,
+            accepted = accept(&listener, &room, &incidents) => accepted,
         };
         let Some((stream, peer, place)) = accepted else {
             continue;
         };
-        let (door, service, stop) = (Arc::clone(&door), Arc::clone(&service), stop.clone());
-        let (open, faults) = (counted.accepted(), Arc::clone(&faults));
+        let (server_auth, service, stop) =
+            (Arc::clone(&server_auth), Arc::clone(&service), stop.clone());
+        let (open, incidents) = (counted.accepted(), Arc::clone(&incidents));
         let counted = counted.clone();
         connections.spawn(async move {
-            if let Err(error) = enter(stream, peer, &door, &faults, service, stop).await {
+            if let Err(error) = enter(stream, peer, &server_auth, &incidents, service, stop).await {
                 counted.broke(&error);
                 tracing::debug!(%error, "connection ended");
             }
@@ -142,16 +143,16 @@ impl Accept for TcpListener {
 async fn accept<L: Accept>(
     listener: &L,
     room: &Arc<Semaphore>,
-    faults: &Watch,
+    incidents: &IncidentTracker,
 ) -> Option<(L::Stream, IpAddr, tokio::sync::OwnedSemaphorePermit)> {
     let place = Arc::clone(room).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => Some((stream, peer, place)),
         Err(error) => {
             // Out of descriptors, most likely: trying again at once would spin.
-            faults.met("accept", || Told {
+            incidents.fail("accept", || Diagnosis {
                 reason: error.to_string(),
-                mend: Some(
+                remedy: Some(
                     "raise the limit of open files, or let fewer senders connect".to_owned(),
                 ),
                 credentials_left: None,
@@ -166,21 +167,23 @@ async fn accept<L: Accept>(
 async fn enter<S: Service, C>(
     stream: C,
     peer: IpAddr,
-    door: &Door,
-    faults: &Watch,
+    server_auth: &ServerAuth,
+    incidents: &IncidentTracker,
     service: Arc<S>,
     stop: watch::Receiver<bool>,
 ) -> hyper::Result<()>
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
-    match door.acceptor() {
+    match server_auth.acceptor() {
         None => {
-            let client = elsewhere(peer).map(|address| Client::of(address, None));
+            let client = elsewhere(peer).map(|address| ClientId::of(address, None));
             connection(stream, peer, client, service, stop).await
         }
         // In a box, so that connections without TLS, of which there may be a thousand, hold no room for it.
-        Some(acceptor) => Box::pin(encrypted(stream, peer, acceptor, faults, service, stop)).await,
+        Some(acceptor) => {
+            Box::pin(encrypted(stream, peer, acceptor, incidents, service, stop)).await
+        }
     }
 }
 
@@ -188,25 +191,25 @@ async fn encrypted<S: Service, C>(
     stream: C,
     peer: IpAddr,
     acceptor: TlsAcceptor,
-    faults: &Watch,
+    incidents: &IncidentTracker,
     service: Arc<S>,
     stop: watch::Receiver<bool>,
 ) -> hyper::Result<()>
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
-    match server_auth::shake(&acceptor, stream).await {
+    match server_auth::handshake(&acceptor, stream).await {
         Ok(tls) => {
-            let client = elsewhere(peer).map(|address| Client::of(address, Some(tls.get_ref().1)));
+            let client = elsewhere(peer).map(|address| ClientId::of(address, Some(tls.get_ref().1)));
             return connection(tls, peer, client, service, stop).await;
         }
         // A probe of a load balancer opens a connection and says nothing.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             tracing::debug!(%error, "a connection ended before its handshake");
         }
-        Err(error) => faults.met("handshake", || Told {
+        Err(error) => incidents.fail("handshake", || Diagnosis {
             reason: format!("TLS with a sender: {error}"),
-            mend: Some("let the sender trust --listen-tls-cert and, where --listen-client-ca is given, show a certificate of it".to_owned()),
+            remedy: Some("let the sender trust --listen-tls-cert and, where --listen-client-ca is given, show a certificate of it".to_owned()),
             credentials_left: None,
         }),
     }
@@ -225,7 +228,7 @@ fn elsewhere(peer: IpAddr) -> Option<IpAddr> {
 pub async fn connection<S: Service, C>(
     stream: C,
     peer: IpAddr,
-    client: Option<Client>,
+    client: Option<ClientId>,
     service: Arc<S>,
     mut stop: watch::Receiver<bool>,
 ) -> hyper::Result<()>

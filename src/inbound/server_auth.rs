@@ -1,6 +1,6 @@
 //! Who may come in, where others than the own pod can knock.
 //!
-//! In: the files that the configuration names. Out: a [`Door`]: connections pass it by TLS, with a client certificate where an
+//! In: the files that the configuration names. Out: a [`ServerAuth`]: connections pass it by TLS, with a client certificate where an
 //! authority for them is named; requests pass it by a bearer token where a file of tokens is named (one a line, so that an
 //! old and a new one can be in use at once). On loopback without any of these it stands open.
 //!
@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::config::{DoorFiles, Keys, Readable, Unreadable};
-use crate::telemetry::incidents::{Told, Watch};
+use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -31,7 +31,7 @@ const LONGEST_HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Lets connections and requests in.
 #[derive(Debug, Default)]
-pub struct Door {
+pub struct ServerAuth {
     files: DoorFiles,
     tls: Option<ArcSwap<ServerConfig>>,
     tokens: Option<ArcSwap<Tokens>>,
@@ -39,7 +39,7 @@ pub struct Door {
 
 /// Why a door cannot be made of its files.
 #[derive(Debug, thiserror::Error)]
-pub enum DoorError {
+pub enum ServerAuthError {
     /// Some of them do not hold what they should.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Unreadable(Vec<Unreadable>),
@@ -56,7 +56,7 @@ struct Tokens(Vec<[u8; 32]>);
 
 /// A sender from elsewhere, as far as its share of the room is concerned.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Client(Arc<str>);
+pub struct ClientId(Arc<str>);
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -66,13 +66,13 @@ impl std::fmt::Debug for Tokens {
 
 // === impl Door ===
 
-impl Door {
+impl ServerAuth {
     /// A door with the locks that `files` names.
     ///
     /// # Errors
-    /// [`DoorError`].
-    pub fn open(files: &DoorFiles) -> Result<Self, DoorError> {
-        let readable = files.read().map_err(DoorError::Unreadable)?;
+    /// [`ServerAuthError`].
+    pub fn open(files: &DoorFiles) -> Result<Self, ServerAuthError> {
+        let readable = files.read().map_err(ServerAuthError::Unreadable)?;
         let keys = readable.keys.as_ref();
         let tls = keys.map(server).transpose()?.map(ArcSwap::from_pointee);
         let tokens = readable.tokens.as_deref().map(|text| Tokens::of(text));
@@ -93,7 +93,7 @@ impl Door {
 
     /// Whether a request with these headers is let in.
     #[must_use]
-    pub fn lets_in(&self, headers: &HeaderMap) -> bool {
+    pub fn authenticates(&self, headers: &HeaderMap) -> bool {
         let Some(tokens) = &self.tokens else {
             return true;
         };
@@ -106,16 +106,16 @@ impl Door {
     }
 
     /// Takes what the files hold, whenever that changes.
-    pub async fn follow(self: Arc<Self>, faults: Watch) {
+    pub async fn follow(self: Arc<Self>, incidents: IncidentTracker) {
         if self.files == DoorFiles::default() {
             return;
         }
         let mut before = self.files.read().ok();
         loop {
             tokio::time::sleep(LOOK).await;
-            let read = self.files.read().map_err(DoorError::Unreadable);
+            let read = self.files.read().map_err(ServerAuthError::Unreadable);
             if matches!((&read, &before), (Ok(now), Some(before)) if now == before) {
-                faults.well();
+                incidents.recover();
                 continue;
             }
             match read.and_then(|now| self.take(&now).map(|()| now)) {
@@ -125,18 +125,18 @@ impl Door {
                         tracing::warn!(reason = skipped, "certificate skipped");
                     }
                     before = Some(now);
-                    faults.well();
+                    incidents.recover();
                 }
-                Err(error) => faults.met("door_files", || Told {
+                Err(error) => incidents.fail("door_files", || Diagnosis {
                     reason: error.to_string(),
-                    mend: Some("write files that are whole and fit each other; they are read again when they change".to_owned()),
+                    remedy: Some("write files that are whole and fit each other; they are read again when they change".to_owned()),
                     credentials_left: None,
                 }),
             }
         }
     }
 
-    fn take(&self, readable: &Readable) -> Result<(), DoorError> {
+    fn take(&self, readable: &Readable) -> Result<(), ServerAuthError> {
         if let (Some(tls), Some(keys)) = (&self.tls, &readable.keys) {
             tls.store(Arc::new(server(keys)?));
         }
@@ -151,7 +151,7 @@ impl Door {
 ///
 /// # Errors
 /// What went wrong with it.
-pub async fn shake<C>(acceptor: &TlsAcceptor, stream: C) -> io::Result<TlsStream<C>>
+pub async fn handshake<C>(acceptor: &TlsAcceptor, stream: C) -> io::Result<TlsStream<C>>
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
@@ -198,7 +198,7 @@ impl Tokens {
 
 // === impl Client ===
 
-impl Client {
+impl ClientId {
     /// Who is at the other end: by its certificate where it showed one, else by its address.
     #[must_use]
     pub fn of(address: std::net::IpAddr, tls: Option<&rustls::ServerConnection>) -> Self {
@@ -218,18 +218,18 @@ mod tests {
 
     #[test]
     fn a_token_opens_and_nothing_that_looks_like_one() {
-        let door = Door {
+        let server_auth = ServerAuth {
             tokens: Some(ArcSwap::from_pointee(Tokens::of(
                 "old-token\n new-token \n\n",
             ))),
-            ..Door::default()
+            ..ServerAuth::default()
         };
-        let lets_in = |value: &str| {
+        let authenticates = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, value.parse().unwrap());
-            door.lets_in(&headers)
+            server_auth.authenticates(&headers)
         };
-        assert!(lets_in("Bearer old-token") && lets_in("bearer new-token"));
+        assert!(authenticates("Bearer old-token") && authenticates("bearer new-token"));
         for wrong in [
             "",
             "Bearer",
@@ -239,10 +239,10 @@ mod tests {
             "Basic old-token",
             "Bearer old-token new-token",
         ] {
-            assert!(!lets_in(wrong), "{wrong:?}");
+            assert!(!authenticates(wrong), "{wrong:?}");
         }
-        assert!(!door.lets_in(&HeaderMap::new()));
-        assert!(Door::default().lets_in(&HeaderMap::new()));
-        assert!(!format!("{door:?}").contains("token\""));
+        assert!(!server_auth.authenticates(&HeaderMap::new()));
+        assert!(ServerAuth::default().authenticates(&HeaderMap::new()));
+        assert!(!format!("{server_auth:?}").contains("token\""));
     }
 }

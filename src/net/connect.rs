@@ -31,7 +31,7 @@ pub use crate::net::stream::{Meter, Stream, unsent};
 use crate::net::tls::Trust;
 use crate::net::{happy_eyeballs, proxy_tunnel};
 use crate::remedies::{
-    CONNECTION_REFUSED, CONNECTION_SILENT, Mistake, NAME_UNRESOLVED, PROXY, TLS_AUTHORITY,
+    CONNECTION_REFUSED, CONNECTION_SILENT, NAME_UNRESOLVED, PROXY, Remedy, TLS_AUTHORITY,
     TLS_EXPIRED, TLS_FOREIGN, TLS_NAME,
 };
 
@@ -243,7 +243,7 @@ impl Place {
 
 impl DialError {
     /// Its row of the remedies.
-    pub(crate) fn mistake(&self) -> Mistake {
+    pub(crate) fn mistake(&self) -> Remedy {
         match self {
             Self::Resolve { .. } => NAME_UNRESOLVED,
             Self::Connect { .. } => CONNECTION_REFUSED,
@@ -254,7 +254,7 @@ impl DialError {
     }
 }
 
-fn of_tls(error: &std::io::Error) -> Mistake {
+fn of_tls(error: &std::io::Error) -> Remedy {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     match inner {
         Some(rustls::Error::InvalidCertificate(why)) => match why {

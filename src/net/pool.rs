@@ -19,7 +19,7 @@ use hyper::{HeaderMap, Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use crate::http::body::Frames;
+use crate::http::body::ChunkedBody;
 use crate::net::connect::{Dial, DialError, Meter};
 
 /// More of an answer is never held for its reader.
@@ -39,7 +39,7 @@ pub struct Signed {
     /// Every header but Content-Length, which follows from the body.
     pub headers: HeaderMap,
     /// The body.
-    pub frames: Frames,
+    pub chunks: ChunkedBody,
 }
 
 /// What a pool tells of its connections.
@@ -67,7 +67,7 @@ struct Idle(Arc<Mutex<Vec<Connection>>>);
 /// A connection, idle or in use.
 #[derive(Debug)]
 pub struct Connection {
-    sender: SendRequest<Frames>,
+    sender: SendRequest<ChunkedBody>,
     meter: Meter,
     idle_since: Instant,
 }
@@ -286,12 +286,12 @@ async fn attempt(
     mut connection: Connection,
     signed: &Signed,
 ) -> Result<(Response<Incoming>, Connection), Attempt> {
-    let mut request = Request::new(signed.frames.clone());
+    let mut request = Request::new(signed.chunks.clone());
     request.method_mut().clone_from(&signed.method);
     request.uri_mut().clone_from(&signed.path);
     request.headers_mut().clone_from(&signed.headers);
 
-    connection.meter.leaves(signed.frames.len());
+    connection.meter.leaves(signed.chunks.len());
     let answered = connection.meter.read();
     let response = connection.sender.send_request(request).await;
     match response {
@@ -359,7 +359,7 @@ mod tests {
             method: Method::POST,
             path: Uri::from_static("/"),
             headers: HeaderMap::new(),
-            frames: Frames::new(Vec::new()),
+            chunks: ChunkedBody::new(Vec::new()),
         };
         let (response, connection) = connections.send(&request, || {}).await.unwrap();
         Beginning::read(response.into_body()).await.unwrap();

@@ -16,9 +16,9 @@ use hyper::{HeaderMap, StatusCode};
 
 use crate::http::date;
 use crate::outcome::verdict::{RefusalReason, Verdict};
-use crate::remote_write::written_stats::Written;
+use crate::remote_write::written_stats::WrittenStats;
 
-use speaker::Speaker;
+use speaker::Responder;
 pub use store::ShownLimit;
 use store::StoreText;
 
@@ -27,11 +27,11 @@ pub const ACTION: &str = "aps:RemoteWrite";
 
 /// AMP's answer.
 #[derive(Debug)]
-pub struct Reply {
+pub struct AmpResponse {
     status: StatusCode,
     /// None of a success that says nothing.
-    speaker: Option<Speaker>,
-    written: Written,
+    speaker: Option<Responder>,
+    written: WrittenStats,
     pause: Option<Duration>,
     /// The time at AMP: of refusals only, and only where they came over verified TLS.
     pub date: Option<SystemTime>,
@@ -70,7 +70,7 @@ impl ReplyClass {
 
 // === impl Reply ===
 
-impl Reply {
+impl AmpResponse {
     /// Takes from an answer what matters, and bounds it.
     #[must_use]
     pub fn new(status: StatusCode, headers: &HeaderMap, body: &[u8], verified: bool) -> Self {
@@ -81,8 +81,8 @@ impl Reply {
         };
         Self {
             status,
-            speaker: (!plain_success).then(|| Speaker::of(headers, body)),
-            written: Written::of(headers),
+            speaker: (!plain_success).then(|| Responder::of(headers, body)),
+            written: WrittenStats::of(headers),
             pause: if status.is_success() { None } else { pause() },
             date: (verified && !status.is_success())
                 .then(|| date::of(headers))
@@ -99,7 +99,7 @@ impl Reply {
     /// The answer's words, made fit to be shown.
     #[must_use]
     pub fn said(&self) -> String {
-        let said = self.speaker.as_ref().map_or("", Speaker::said);
+        let said = self.speaker.as_ref().map_or("", Responder::said);
         if said.is_empty() {
             self.status.to_string()
         } else {
@@ -111,11 +111,11 @@ impl Reply {
     #[must_use]
     pub fn is_unauthenticated(&self) -> bool {
         match (self.status.as_u16(), &self.speaker) {
-            (_, Some(Speaker::InBetween { html: true, .. })) => false,
+            (_, Some(Responder::InBetween { html: true, .. })) => false,
             (401 | 403, _) => true,
             (
                 400 | 402 | 415 | 422,
-                Some(Speaker::FrontDoor {
+                Some(Responder::FrontDoor {
                     error_type, said, ..
                 }),
             ) => is_authentication(error_type, said),
@@ -126,7 +126,7 @@ impl Reply {
     /// Whether the role may not do what was asked.
     #[must_use]
     pub fn is_denied(&self) -> bool {
-        matches!(&self.speaker, Some(Speaker::FrontDoor { error_type, said, .. })
+        matches!(&self.speaker, Some(Responder::FrontDoor { error_type, said, .. })
             if error_type.starts_with("AccessDenied") || says(said, &["not authorized to perform"]))
     }
 
@@ -138,7 +138,7 @@ impl Reply {
         }
         match (self.status.as_u16(), &self.speaker) {
             (413, speaker) => {
-                let is_amp = speaker.as_ref().is_some_and(Speaker::is_amp);
+                let is_amp = speaker.as_ref().is_some_and(Responder::is_amp);
                 let verdict = if is_amp || self.said_nothing() {
                     self.too_large_for_amp()
                 } else {
@@ -146,12 +146,12 @@ impl Reply {
                 };
                 ReplyClass::TooLarge(verdict, ShownLimit::default())
             }
-            (_, Some(Speaker::InBetween { html: true, .. })) => {
+            (_, Some(Responder::InBetween { html: true, .. })) => {
                 ReplyClass::Final(self.unexpected())
             }
             (
                 202,
-                Some(Speaker::Store {
+                Some(Responder::Store {
                     text: Some(StoreText::OtherReplica),
                     ..
                 }),
@@ -162,13 +162,13 @@ impl Reply {
             (200..=299, _) => ReplyClass::Final(self.stored()),
             (
                 400 | 402 | 415 | 422,
-                Some(Speaker::FrontDoor {
+                Some(Responder::FrontDoor {
                     error_type, said, ..
                 }),
             ) if is_throttling(error_type, said) => ReplyClass::Final(self.throttled()),
             (
                 400 | 429,
-                Some(Speaker::Store {
+                Some(Responder::Store {
                     text: Some(text), ..
                 }),
             ) => {
@@ -177,7 +177,7 @@ impl Reply {
             }
             (
                 500,
-                Some(Speaker::Store {
+                Some(Responder::Store {
                     text: Some(StoreText::TooLarge(limit)),
                     ..
                 }),
@@ -189,11 +189,11 @@ impl Reply {
                 ReplyClass::Final(self.refused(RefusalReason::Invalid))
             }
             (429, _) => ReplyClass::Final(self.throttled()),
-            (404, Some(Speaker::FrontDoor { .. })) => {
+            (404, Some(Responder::FrontDoor { .. })) => {
                 ReplyClass::Final(Verdict::WorkspaceNotFound { said: self.said() })
             }
             (415, speaker) => {
-                let is_amp = speaker.as_ref().is_some_and(Speaker::is_amp);
+                let is_amp = speaker.as_ref().is_some_and(Responder::is_amp);
                 ReplyClass::NotAsV2(if is_amp {
                     self.refused_other()
                 } else {
@@ -287,7 +287,7 @@ impl Reply {
     fn too_large_for_amp(&self) -> Verdict {
         Verdict::TooLargeForAmp {
             said: self.said(),
-            written: Written::default(),
+            written: WrittenStats::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What each outcome and each reason of a loss means, in words.
 //!
 //! For pages that people read; the README's table of verdicts says the same of each outcome, which a test holds. What to do about
-//! one is for [`faults::mend`](crate::outcome::remedy), which knows more than the name.
+//! one is for [`faults::remedy`](crate::outcome::remedy), which knows more than the name.
 
 /// What becomes of the samples of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -10,16 +10,16 @@ pub enum Fate {
     /// AMP has them.
     Stored,
     /// The sender keeps them and sends them again.
-    Kept,
+    Retried,
     /// The sender drops them for good.
     Lost,
     /// It was no batch for a workspace of ours.
-    NotOurs,
+    Other,
 }
 
 /// An outcome in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Meaning {
+pub struct OutcomeDoc {
     /// Its name.
     pub outcome: &'static str,
     /// What becomes of its samples.
@@ -33,7 +33,7 @@ pub struct Meaning {
 macro_rules! meanings {
     ($($outcome:literal, $fate:ident, $happened:literal, $hears:literal;)*) => {
         /// In the order of [`OUTCOMES`](crate::outcome::verdict::OUTCOMES).
-        pub const MEANINGS: [Meaning; crate::outcome::verdict::OUTCOMES.len()] = [$(Meaning {
+        pub const OUTCOME_DOCS: [OutcomeDoc; crate::outcome::verdict::OUTCOMES.len()] = [$(OutcomeDoc {
             outcome: $outcome, fate: Fate::$fate, happened: $happened, hears: $hears,
         }),*];
     };
@@ -42,16 +42,16 @@ macro_rules! meanings {
 meanings! {
     "stored", Stored, "AMP took it", "AMP's 2xx, with what AMP says it wrote";
     "deduplicated", Stored, "AMP 202: it has these samples from the other replica of a pair", "AMP's 202";
-    "no_credentials", Kept, "no token, STS refuses or is out, and the last credentials expired", "503";
-    "unauthenticated", Kept, "AMP 401, 403 or a 400 about signature or token, also after the clock was corrected or credentials were renewed", "503";
-    "access_denied", Kept, "the role may not `aps:RemoteWrite`; the answer names action and workspace", "503";
-    "workspace_not_found", Kept, "AMP 404", "503";
-    "throttled", Kept, "AMP 429 or 400 about a rate", "503, `Retry-After` of 1 to 5 s";
-    "amp_failing", Kept, "AMP 500, 502, 503, 504", "the same, `Retry-After` at most 5 s";
-    "unexpected", Kept, "HTML with any status, 1xx, 3xx, any other 4xx or 5xx, words of neither AWS nor the store: something in between; a redirect is never followed", "503";
-    "unreachable", Kept, "DNS, connection, TLS, reset, time-out, no HTTP, an answer that breaks off", "503";
-    "overloaded", Kept, "over `--max-inflight-bytes` for 0.8 s", "503";
-    "unsigned", Kept, "the request could not be signed, so it was not sent", "503";
+    "no_credentials", Retried, "no token, STS refuses or is out, and the last credentials expired", "503";
+    "unauthenticated", Retried, "AMP 401, 403 or a 400 about signature or token, also after the clock was corrected or credentials were renewed", "503";
+    "access_denied", Retried, "the role may not `aps:RemoteWrite`; the answer names action and workspace", "503";
+    "workspace_not_found", Retried, "AMP 404", "503";
+    "throttled", Retried, "AMP 429 or 400 about a rate", "503, `Retry-After` of 1 to 5 s";
+    "amp_failing", Retried, "AMP 500, 502, 503, 504", "the same, `Retry-After` at most 5 s";
+    "unexpected", Retried, "HTML with any status, 1xx, 3xx, any other 4xx or 5xx, words of neither AWS nor the store: something in between; a redirect is never followed", "503";
+    "unreachable", Retried, "DNS, connection, TLS, reset, time-out, no HTTP, an answer that breaks off", "503";
+    "overloaded", Retried, "over `--max-inflight-bytes` for 0.8 s", "503";
+    "unsigned", Retried, "the request could not be signed, so it was not sent", "503";
     "refused", Lost, "AMP 400 about the samples: out of order, too old, duplicate, labels, invalid", "400";
     "series_limit", Lost, "AMP 400 or 429: the workspace is full; holding the batch would block its shard", "400";
     "refused_other", Lost, "AMP 402, 415, 422", "AMP's status";
@@ -60,16 +60,16 @@ meanings! {
     "malformed", Lost, "not snappy, not protobuf, absurd size", "400";
     "too_large", Lost, "over `--max-body-bytes`", "413";
     "unsupported_media", Lost, "not `snappy`, not `application/x-protobuf`, or of the other version than its `Content-Type` says", "415";
-    "not_let_in", NotOurs, "no valid bearer token, where one is asked for; a 401 would make Prometheus drop the batch while tokens rotate", "503";
-    "from_a_browser", NotOurs, "a page of another origin, or a browser that was led here by another name than those of `--allow-host`", "503";
-    "ambiguous_path", NotOurs, "a path without a workspace where several are configured", "503";
-    "misdirected", Kept, "remote write by another path, method or port than it is taken at; the answer names the right URL", "503";
-    "protocol_probe", NotOurs, "vmagent asks whether VictoriaMetrics' protocol is spoken, and then sends the same as remote write", "415";
-    "no_such_path", NotOurs, "another path", "404";
-    "method_not_allowed", NotOurs, "another method than POST", "405";
-    "ambiguous_head", NotOurs, "no `Host` or several, an encoding other than `chunked`: two readers could differ", "400, closed";
-    "slow_sender", Kept, "the body took over 30 s", "closed";
-    "sender_gone", Kept, "the connection broke inside the body; nothing is forwarded", "closed";
+    "not_let_in", Other, "no valid bearer token, where one is asked for; a 401 would make Prometheus drop the batch while tokens rotate", "503";
+    "from_a_browser", Other, "a page of another origin, or a browser that was led here by another name than those of `--allow-host`", "503";
+    "ambiguous_path", Other, "a path without a workspace where several are configured", "503";
+    "misdirected", Retried, "remote write by another path, method or port than it is taken at; the answer names the right URL", "503";
+    "protocol_probe", Other, "vmagent asks whether VictoriaMetrics' protocol is spoken, and then sends the same as remote write", "415";
+    "no_such_path", Other, "another path", "404";
+    "method_not_allowed", Other, "another method than POST", "405";
+    "ambiguous_head", Other, "no `Host` or several, an encoding other than `chunked`: two readers could differ", "400, closed";
+    "slow_sender", Retried, "the body took over 30 s", "closed";
+    "sender_gone", Retried, "the connection broke inside the body; nothing is forwarded", "closed";
 }
 
 /// A reason why a batch was refused, in words that go on from "they were".

@@ -18,18 +18,18 @@ pub(crate) const UNSIGNED: &str = "this is a fault of amp-sidecar: please report
 /// About a batch that was not stored.
 #[must_use]
 pub fn of_verdict(verdict: &Verdict) -> Option<String> {
-    let mend = match verdict {
+    let remedy = match verdict {
         Verdict::Stored { .. } | Verdict::Deduplicated { .. } => return None,
         Verdict::Unfinished { why, .. } => return of_verdict(why),
         Verdict::NoCredentials { .. } => {
             "mend what keeps credentials from being renewed; nothing is lost while senders keep their samples"
         }
-        Verdict::Unauthenticated { said } if said.contains("scoped") => REGION_WRONG.mend,
-        Verdict::Unauthenticated { .. } => AMP_CREDENTIALS.mend,
+        Verdict::Unauthenticated { said } if said.contains("scoped") => REGION_WRONG.remedy,
+        Verdict::Unauthenticated { .. } => AMP_CREDENTIALS.remedy,
         Verdict::AccessDenied { .. } => {
             "give the role a policy that allows it, as `amp-sidecar check` prints one, or AWS' AmazonPrometheusRemoteWriteAccess; check the workspace id, since a policy hides a wrong one"
         }
-        Verdict::WorkspaceNotFound { .. } => WORKSPACE_UNKNOWN.mend,
+        Verdict::WorkspaceNotFound { .. } => WORKSPACE_UNKNOWN.remedy,
         Verdict::Throttled { .. } => {
             "it passes by itself; where it lasts, ask AWS for a higher ingestion rate of the workspace"
         }
@@ -57,15 +57,15 @@ pub fn of_verdict(verdict: &Verdict) -> Option<String> {
         Verdict::TooLarge { .. } => {
             "this batch is lost: lower max_samples_per_send of the sender, or raise --max-body-bytes"
         }
-        Verdict::NotLetIn => "give the sender a token of --listen-bearer-token-file",
+        Verdict::ClientUnauthenticated => "give the sender a token of --listen-bearer-token-file",
         Verdict::AmbiguousPath { .. } => "let the sender's url name the workspace",
         Verdict::Misdirected { right, .. } => {
             return Some(format!("let the sender's remote_write name {right}"));
         }
         Verdict::ProtocolProbe => return None,
-        Verdict::NoSuchPath => PROMETHEUS_PATH.mend,
+        Verdict::NoSuchPath => PROMETHEUS_PATH.remedy,
         Verdict::MethodNotAllowed => "let nothing but remote write be sent here",
-        Verdict::FromABrowser(_) => {
+        Verdict::CrossOrigin(_) => {
             "where this is a sender, let it send no Origin and no Sec-Fetch-Site (remote_write.headers); where it is you, use an address, localhost or a name of --allow-host"
         }
         Verdict::AmbiguousHead(_) => {
@@ -74,7 +74,7 @@ pub fn of_verdict(verdict: &Verdict) -> Option<String> {
         Verdict::SlowSender => "see what slows the sender or the way from it down; it sends again",
         Verdict::SenderGone => "a sender that restarts breaks off; it sends again",
     };
-    Some(mend.to_owned())
+    Some(remedy.to_owned())
 }
 
 /// About samples that AMP refuses.
@@ -121,7 +121,7 @@ fn of_refusal(reason: RefusalReason) -> &'static str {
 #[must_use]
 pub fn of_transport(fault: &TransportFault) -> &'static str {
     match fault {
-        TransportFault::Dial(error) => error.mistake().mend,
+        TransportFault::Dial(error) => error.mistake().remedy,
         TransportFault::Broken(_) | TransportFault::TimedOut => PASSES,
         TransportFault::Garbage(_) | TransportFault::Endless => FOREIGN,
     }

@@ -1,6 +1,6 @@
 //! All that a sender can ever be told.
 //!
-//! In: what became of a batch. Out: the one [`Answer`] to it. Prometheus keeps a batch and sends it again only after a
+//! In: what became of a batch. Out: the one [`SenderResponse`] to it. Prometheus keeps a batch and sends it again only after a
 //! transport error or a 5xx, and drops it for good, silently even, on anything else: so a sample that it could still keep
 //! is never answered with a 4xx, and AMP's answers are translated, not relayed.
 //!
@@ -20,11 +20,11 @@ use http_body_util::Full;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
 
-use crate::http::browser::Foreign;
-use crate::http::head::Ambiguous;
+use crate::http::browser::CrossOrigin;
+use crate::http::head::AmbiguousHead;
 use crate::net::pool::TransportFault;
 use crate::remote_write::inspect::Malformed;
-use crate::remote_write::written_stats::Written;
+use crate::remote_write::written_stats::WrittenStats;
 
 /// A longer pause silences newer Prometheus past the end of an outage.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -103,14 +103,14 @@ pub enum Verdict {
         /// AMP's own 2xx.
         status: StatusCode,
         /// What AMP says it wrote (remote write 2.0), verbatim; never invented.
-        written: Written,
+        written: WrittenStats,
     },
     /// AMP has it from the other replica of a highly available pair, and dropped this one's.
     Deduplicated {
         /// AMP's own 202.
         status: StatusCode,
         /// What AMP says it wrote (remote write 2.0), verbatim; never invented.
-        written: Written,
+        written: WrittenStats,
     },
     /// Some parts of a split batch are settled, and the others have to be sent again.
     Unfinished {
@@ -155,7 +155,7 @@ pub enum Verdict {
         /// AMP's words.
         said: String,
         /// What AMP says it wrote all the same.
-        written: Written,
+        written: WrittenStats,
     },
     /// AMP finds the samples bad: they can never be stored.
     Refused {
@@ -164,7 +164,7 @@ pub enum Verdict {
         /// AMP's words.
         said: String,
         /// What AMP says it wrote all the same.
-        written: Written,
+        written: WrittenStats,
     },
     /// AMP says that the request can never succeed, with another 4xx.
     RefusedOther {
@@ -173,7 +173,7 @@ pub enum Verdict {
         /// AMP's words.
         said: String,
         /// What AMP says it wrote all the same.
-        written: Written,
+        written: WrittenStats,
     },
     /// A series that is refused whenever it is sent, while AMP takes other writes.
     Poison {
@@ -182,14 +182,14 @@ pub enum Verdict {
         /// The answer's words.
         said: String,
         /// What AMP says it wrote of the other series.
-        written: Written,
+        written: WrittenStats,
     },
     /// AMP finds the batch too large, and it cannot be made smaller.
     TooLargeForAmp {
         /// AMP's words.
         said: String,
         /// What AMP says it wrote of the other parts.
-        written: Written,
+        written: WrittenStats,
     },
     /// AMP is failing.
     AmpFailing {
@@ -229,9 +229,9 @@ pub enum Verdict {
         what: String,
     },
     /// The request shows no valid bearer token. Tokens rotate on both sides, seldom at the same moment.
-    NotLetIn,
+    ClientUnauthenticated,
     /// A page of another site may be behind the request. A sender that says by mistake what browsers say keeps its samples.
-    FromABrowser(Foreign),
+    CrossOrigin(CrossOrigin),
     /// The path names no workspace, and there are several.
     AmbiguousPath {
         /// Of the workspaces that it could mean.
@@ -251,7 +251,7 @@ pub enum Verdict {
     /// The path takes another method.
     MethodNotAllowed,
     /// The request can be read in two ways, which none of a real sender can.
-    AmbiguousHead(Ambiguous),
+    AmbiguousHead(AmbiguousHead),
     /// The body came too slowly.
     SlowSender,
     /// The connection broke before the body was complete.
@@ -301,7 +301,7 @@ pub enum RefusalReason {
 
 /// What is done with the sender.
 #[derive(Debug)]
-pub enum Answer {
+pub enum SenderResponse {
     /// It hears this.
     Respond(Response<Full<Bytes>>),
     /// Its connection is closed without a word, which every sender takes as "send again".
@@ -336,8 +336,8 @@ impl Verdict {
             Self::Malformed(_) => "malformed",
             Self::TooLarge { .. } => "too_large",
             Self::UnsupportedMedia { .. } => "unsupported_media",
-            Self::NotLetIn => "not_let_in",
-            Self::FromABrowser(_) => "from_a_browser",
+            Self::ClientUnauthenticated => "not_let_in",
+            Self::CrossOrigin(_) => "from_a_browser",
             Self::AmbiguousPath { .. } => "ambiguous_path",
             Self::Misdirected { .. } => "misdirected",
             Self::ProtocolProbe => "protocol_probe",
@@ -380,8 +380,8 @@ impl Verdict {
             | Self::Unreachable(_)
             | Self::Unsigned { .. }
             | Self::Overloaded
-            | Self::NotLetIn
-            | Self::FromABrowser(_)
+            | Self::ClientUnauthenticated
+            | Self::CrossOrigin(_)
             | Self::AmbiguousPath { .. }
             | Self::Misdirected { .. }
             | Self::ProtocolProbe
@@ -395,7 +395,7 @@ impl Verdict {
 
     /// What AMP says it wrote of a batch that is settled.
     #[must_use]
-    pub fn written(&self) -> Option<&Written> {
+    pub fn written(&self) -> Option<&WrittenStats> {
         match self {
             Self::Stored { written, .. }
             | Self::Deduplicated { written, .. }
@@ -418,8 +418,8 @@ impl Verdict {
             | Self::Malformed(_)
             | Self::TooLarge { .. }
             | Self::UnsupportedMedia { .. }
-            | Self::NotLetIn
-            | Self::FromABrowser(_)
+            | Self::ClientUnauthenticated
+            | Self::CrossOrigin(_)
             | Self::AmbiguousPath { .. }
             | Self::NoSuchPath
             | Self::MethodNotAllowed
@@ -442,7 +442,7 @@ impl Verdict {
 
     /// The same, where AMP says that it wrote this over all parts.
     #[must_use]
-    pub fn with_written(mut self, all: Written) -> Self {
+    pub fn with_written(mut self, all: WrittenStats) -> Self {
         if let Self::Stored { written, .. }
         | Self::Deduplicated { written, .. }
         | Self::SeriesLimit { written, .. }
@@ -458,9 +458,9 @@ impl Verdict {
 
     /// What the sender hears.
     #[must_use]
-    pub fn answer(&self) -> Answer {
+    pub fn answer(&self) -> SenderResponse {
         let Some((status, pause)) = self.status() else {
-            return Answer::Close;
+            return SenderResponse::Close;
         };
         let mut response = if self.is_stored() {
             Response::new(Full::default())
@@ -473,7 +473,7 @@ impl Verdict {
             let named = named.map(|(name, value)| (name.clone(), value.clone()));
             response.headers_mut().extend(named);
         }
-        Answer::Respond(response)
+        SenderResponse::Respond(response)
     }
 
     /// The status that the sender hears, and the pause that it is asked for; none where its connection is closed.
@@ -492,8 +492,8 @@ impl Verdict {
             | Self::Unreachable(_)
             | Self::Unsigned { .. }
             | Self::Overloaded
-            | Self::NotLetIn
-            | Self::FromABrowser(_)
+            | Self::ClientUnauthenticated
+            | Self::CrossOrigin(_)
             | Self::AmbiguousPath { .. }
             | Self::Misdirected { .. } => (again, None),
             Self::Throttled { pause, .. } => (again, Some(pause.unwrap_or(Duration::from_secs(1)))),
@@ -517,14 +517,14 @@ impl Verdict {
     }
 }
 
-impl From<Foreign> for Verdict {
-    fn from(why: Foreign) -> Self {
-        Self::FromABrowser(why)
+impl From<CrossOrigin> for Verdict {
+    fn from(why: CrossOrigin) -> Self {
+        Self::CrossOrigin(why)
     }
 }
 
-impl From<Ambiguous> for Verdict {
-    fn from(why: Ambiguous) -> Self {
+impl From<AmbiguousHead> for Verdict {
+    fn from(why: AmbiguousHead) -> Self {
         Self::AmbiguousHead(why)
     }
 }
@@ -577,10 +577,10 @@ impl fmt::Display for Verdict {
                     "{what}; expected Content-Encoding: snappy and Content-Type: application/x-protobuf, for remote write 2.0 with ;proto=io.prometheus.write.v2.Request"
                 )
             }
-            Self::NotLetIn => f.write_str(
+            Self::ClientUnauthenticated => f.write_str(
                 "not let in: the request needs `Authorization: Bearer` with a token of --listen-bearer-token-file",
             ),
-            Self::FromABrowser(why) => why.fmt(f),
+            Self::CrossOrigin(why) => why.fmt(f),
             Self::AmbiguousHead(why) => why.fmt(f),
             Self::AmbiguousPath { names } => write!(
                 f,

@@ -16,8 +16,8 @@ use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
 
 use crate::credentials::Unavailable;
-use crate::http::browser::Foreign;
-use crate::http::head::Ambiguous;
+use crate::http::browser::CrossOrigin;
+use crate::http::head::AmbiguousHead;
 use crate::net::pool::TransportFault;
 use crate::outcome::remedy;
 use crate::remedies::AMP_CREDENTIALS;
@@ -25,18 +25,18 @@ use crate::sigv4::SigningError;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum Unanswered {
+pub enum QueryError {
     /// The request can be read in two ways.
     #[error(transparent)]
-    AmbiguousHead(#[from] Ambiguous),
+    AmbiguousHead(#[from] AmbiguousHead),
     /// A page of another site may be behind it.
     #[error(transparent)]
-    Foreign(#[from] Foreign),
+    Foreign(#[from] CrossOrigin),
     /// The reader has no token that is taken here.
     #[error(
         "not let in: the request needs `Authorization: Bearer` with a token of --listen-bearer-token-file"
     )]
-    NotLetIn,
+    ClientUnauthenticated,
     /// Reading is not allowed.
     #[error(
         "reading is off here: --allow-query (AMP_SIDECAR_ALLOW_QUERY=true) lets whoever reaches this port read the workspace"
@@ -152,7 +152,7 @@ struct ApiError<'a> {
 
 // === impl Unanswered ===
 
-impl Unanswered {
+impl QueryError {
     /// What the reader hears.
     #[must_use]
     pub fn respond(&self) -> Response<Full<Bytes>> {
@@ -165,7 +165,7 @@ impl Unanswered {
         // Three strings can always be written.
         let body = serde_json::to_vec(&error).unwrap_or_default();
         let mut response = json(status, Full::from(body));
-        if matches!(self, Self::NotLetIn) {
+        if matches!(self, Self::ClientUnauthenticated) {
             let scheme = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
         }
@@ -195,7 +195,7 @@ impl Unanswered {
             }
             Self::AmbiguousHead(_)
             | Self::Foreign(_)
-            | Self::NotLetIn
+            | Self::ClientUnauthenticated
             | Self::Off
             | Self::Ambiguous { .. }
             | Self::NoSuchWorkspace
@@ -212,7 +212,7 @@ impl Unanswered {
 
     /// What to do about it, where that is known.
     #[must_use]
-    pub fn mend(&self) -> Option<String> {
+    pub fn remedy(&self) -> Option<String> {
         match self {
             Self::Denied { action, .. } => Some(format!(
                 "give the role a policy that allows {action}, or AWS' AmazonPrometheusQueryAccess"
@@ -221,12 +221,12 @@ impl Unanswered {
             Self::NoCredentials(_) => {
                 Some("mend what keeps credentials from being renewed".to_owned())
             }
-            Self::NotTaken { .. } => Some(AMP_CREDENTIALS.mend.to_owned()),
+            Self::NotTaken { .. } => Some(AMP_CREDENTIALS.remedy.to_owned()),
             Self::Busy { .. } => Some("let readers ask less at once".to_owned()),
             Self::TimedOut => Some("ask for less, or raise --query-timeout".to_owned()),
             Self::AmbiguousHead(_)
             | Self::Foreign(_)
-            | Self::NotLetIn
+            | Self::ClientUnauthenticated
             | Self::Off
             | Self::Ambiguous { .. }
             | Self::NoSuchWorkspace
@@ -246,7 +246,7 @@ impl Unanswered {
     /// The status, and the `errorType` that Prometheus has for it, where it has one.
     fn status(&self) -> (StatusCode, &'static str) {
         match self {
-            Self::NotLetIn => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Self::ClientUnauthenticated => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::Off | Self::Ambiguous { .. } | Self::NoSuchWorkspace => {
                 (StatusCode::NOT_FOUND, "not_found")
             }

@@ -29,33 +29,33 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
 use crate::config::{Reading, Workspace};
-use crate::credentials::{Cache, Held, Refusal};
+use crate::credentials::{ActiveCredentials, Cache, RejectionCause};
 use crate::inbound::listener::Closed;
 use crate::net::pool::Connections;
 use crate::net::transport::Transport;
 use crate::sigv4::SigningError;
-use crate::telemetry::incidents::{QUERIES, Told, Watch};
-use crate::telemetry::{Meters, QueryMeters, Telemetry};
+use crate::telemetry::incidents::{Diagnosis, IncidentTracker, QUERIES};
+use crate::telemetry::{QueryMetrics, Telemetry, WorkspaceMetrics};
 
 use api::Api;
-pub use error::Unanswered;
-use request::{Asked, Unread};
-use response::Answer;
-use sign::Signer;
+pub use error::QueryError;
+use request::{FormError, QueryRequest};
+use response::QueryResponse;
+use sign::QuerySigner;
 use slots::Slots;
-use stream::{Source, Streamed};
+use stream::{StreamSource, Streamed};
 
 /// Reads one workspace.
 #[derive(Debug)]
 pub struct Queries {
     slots: Slots,
     credentials: Cache,
-    signer: Signer,
+    signer: QuerySigner,
     connections: Arc<Connections>,
     clock: Clock,
-    meters: Arc<Meters>,
-    query_meters: QueryMeters,
-    faults: Watch,
+    metrics: Arc<WorkspaceMetrics>,
+    query_metrics: QueryMetrics,
+    incidents: IncidentTracker,
     timeout: Duration,
     workspace_arn: String,
 }
@@ -73,22 +73,27 @@ impl Queries {
         transport: &dyn Transport,
         credentials: Cache,
         clock: Clock,
-        meters: Arc<Meters>,
+        metrics: Arc<WorkspaceMetrics>,
         telemetry: &Telemetry,
     ) -> Result<Self, SigningError> {
         let dialer = transport
             .connector(&workspace.remote_write_url)
             .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
-        let faults = Watch::over(&QUERIES, Some(&workspace.name), telemetry.faults(), &clock);
+        let incidents = IncidentTracker::over(
+            &QUERIES,
+            Some(&workspace.name),
+            telemetry.incidents(),
+            &clock,
+        );
         Ok(Self {
             slots: Slots::default(),
             credentials,
-            signer: Signer::new(workspace)?,
-            connections: Arc::new(Connections::new(dialer, Arc::clone(&meters) as _)),
+            signer: QuerySigner::new(workspace)?,
+            connections: Arc::new(Connections::new(dialer, Arc::clone(&metrics) as _)),
             clock,
-            query_meters: telemetry.queries(&workspace.name),
-            meters,
-            faults,
+            query_metrics: telemetry.queries(&workspace.name),
+            metrics,
+            incidents,
             timeout: reading.timeout,
             workspace_arn: workspace.arn(),
         })
@@ -110,15 +115,15 @@ impl Queries {
         let name = api.name();
         let response = match self.try_answer(api, request).await {
             Ok(response) => {
-                self.faults.well();
+                self.incidents.recover();
                 response
             }
-            Err(Unread::Gone) => return Err(Closed),
-            Err(Unread::Unanswered(why)) => {
+            Err(FormError::Gone) => return Err(Closed),
+            Err(FormError::Unanswered(why)) => {
                 match why.fault() {
-                    Some(fault) => self.faults.met(fault, || Told {
+                    Some(fault) => self.incidents.fail(fault, || Diagnosis {
                         reason: why.to_string(),
-                        mend: why.mend(),
+                        remedy: why.remedy(),
                         credentials_left: None,
                     }),
                     None => tracing::debug!(api = name, reason = %why, "a query was refused"),
@@ -126,7 +131,7 @@ impl Queries {
                 why.respond().map(Either::Left)
             }
         };
-        self.query_meters.answered(name, response.status());
+        self.query_metrics.answered(name, response.status());
         Ok(response)
     }
 
@@ -134,7 +139,7 @@ impl Queries {
         &self,
         api: Api,
         request: Request<B>,
-    ) -> Result<Response<Either<Full<Bytes>, Streamed>>, Unread>
+    ) -> Result<Response<Either<Full<Bytes>, Streamed>>, FormError>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -144,21 +149,21 @@ impl Queries {
         let asked = request::read(api, request).await?;
         let answer = self.ask(&asked, deadline).await?;
         let (head, body, connection) = match answer {
-            Answer::Good(head, body, connection) => (head, body, connection),
-            Answer::Bad(bad) => {
-                if bad.refusal() == Some(Refusal::Denied) {
-                    self.meters.denied(asked.api.action(), &self.workspace_arn);
+            QueryResponse::Good(head, body, connection) => (head, body, connection),
+            QueryResponse::Bad(bad) => {
+                if bad.refusal() == Some(RejectionCause::Denied) {
+                    self.metrics.denied(asked.api.action(), &self.workspace_arn);
                 }
                 return Ok(bad.respond(&asked.api, &self.workspace_arn)?);
             }
         };
         let head = response::fit(head, &body, asked.gzip)?;
-        let source = Source {
+        let source = StreamSource {
             body,
             connection,
             connections: Arc::clone(&self.connections),
             deadline,
-            meters: self.query_meters.clone(),
+            metrics: self.query_metrics.clone(),
             api: asked.api.name(),
             slot,
         };
@@ -166,47 +171,51 @@ impl Queries {
     }
 
     /// Asks, and once more where AMP did not take the signature and there is something to do about that.
-    async fn ask(&self, asked: &Asked, deadline: Instant) -> Result<Answer, Unanswered> {
-        let held = self.credentials.get(deadline).await;
-        let held = held.map_err(Unanswered::NoCredentials)?;
-        let answer = self.attempt(asked, &held, deadline).await?;
+    async fn ask(
+        &self,
+        asked: &QueryRequest,
+        deadline: Instant,
+    ) -> Result<QueryResponse, QueryError> {
+        let active = self.credentials.get(deadline).await;
+        let active = active.map_err(QueryError::NoCredentials)?;
+        let answer = self.attempt(asked, &active, deadline).await?;
         let Some(refusal) = self.refusal(&answer) else {
             return Ok(answer);
         };
-        let Some(held) = self.credentials.again(held, refusal, deadline).await else {
+        let Some(active) = self.credentials.again(active, refusal, deadline).await else {
             return Ok(answer);
         };
-        self.meters.upstream_resend(refusal.mend());
-        self.attempt(asked, &held, deadline).await
+        self.metrics.upstream_retry(refusal.remedy());
+        self.attempt(asked, &active, deadline).await
     }
 
     /// Whether the signature was not taken; sets the clock by what AMP says of the time.
-    fn refusal(&self, answer: &Answer) -> Option<Refusal> {
-        let Answer::Bad(bad) = answer else {
+    fn refusal(&self, answer: &QueryResponse) -> Option<RejectionCause> {
+        let QueryResponse::Bad(bad) = answer else {
             return None;
         };
         let clock_was_wrong = bad.reply.date.is_some_and(|date| self.clock.learn(date));
         match bad.refusal()? {
-            _ if clock_was_wrong => Some(Refusal::Clock),
+            _ if clock_was_wrong => Some(RejectionCause::Clock),
             refusal => Some(refusal),
         }
     }
 
     async fn attempt(
         &self,
-        asked: &Asked,
-        held: &Held,
+        asked: &QueryRequest,
+        active: &ActiveCredentials,
         deadline: Instant,
-    ) -> Result<Answer, Unanswered> {
-        let signed = self.signer.sign(asked, &held.identity, self.clock.now());
-        let signed = signed.map_err(Unanswered::Unsigned)?;
+    ) -> Result<QueryResponse, QueryError> {
+        let signed = self.signer.sign(asked, &active.identity, self.clock.now());
+        let signed = signed.map_err(QueryError::Unsigned)?;
         let answer = async {
             let (response, connection) = self.connections.send(&signed, || {}).await?;
-            Answer::read(response, connection, &self.connections).await
+            QueryResponse::read(response, connection, &self.connections).await
         };
         match timeout_at(deadline, answer).await {
-            Ok(answer) => answer.map_err(Unanswered::Unreachable),
-            Err(_) => Err(Unanswered::TimedOut),
+            Ok(answer) => answer.map_err(QueryError::Unreachable),
+            Err(_) => Err(QueryError::TimedOut),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A question, read and bounded.
 //!
-//! In: an [`Api`] and a reader's request for it. Out: an [`Asked`], or word of what is wrong with it. The URL's parameters are
+//! In: an [`Api`] and a reader's request for it. Out: an [`QueryRequest`], or word of what is wrong with it. The URL's parameters are
 //! taken apart and written again in the one form that AWS signs: `+` and `%20`, raw and escaped brackets, upper and lower
 //! case escapes mean the same to a server and would not mean the same to a signature. Their order stays, since the
 //! first of two with one name is the one that counts. A form is passed on byte for byte, as what is signed of it is its
@@ -15,10 +15,10 @@ use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use hyper::{HeaderMap, Method, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::http::body::Frames;
+use crate::http::body::ChunkedBody;
 use crate::query::api::Api;
-use crate::query::error::Unanswered;
-use crate::sanitize::quote;
+use crate::query::error::QueryError;
+use crate::sanitize::sanitize;
 
 /// All but the unreserved characters of RFC 3986, as Signature Version 4 has it.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
@@ -35,7 +35,7 @@ const LONGEST_READ: Duration = Duration::from_secs(30);
 
 /// What AMP is to be asked.
 #[derive(Debug)]
-pub struct Asked {
+pub struct QueryRequest {
     /// Which API.
     pub api: Api,
     /// One that the API takes.
@@ -43,22 +43,22 @@ pub struct Asked {
     /// The URL's parameters in canonical form; empty where there are none.
     pub query: String,
     /// The form; empty where there is none.
-    pub form: Frames,
+    pub form: ChunkedBody,
     /// Whether the reader takes a compressed answer.
     pub gzip: bool,
 }
 
 /// Why there is nothing to ask.
 #[derive(Debug)]
-pub enum Unread {
+pub enum FormError {
     /// The reader is told.
-    Unanswered(Unanswered),
+    Unanswered(QueryError),
     /// The reader is gone.
     Gone,
 }
 
-impl From<Unanswered> for Unread {
-    fn from(why: Unanswered) -> Self {
+impl From<QueryError> for FormError {
+    fn from(why: QueryError) -> Self {
         Self::Unanswered(why)
     }
 }
@@ -66,8 +66,8 @@ impl From<Unanswered> for Unread {
 /// Reads a request.
 ///
 /// # Errors
-/// [`Unread`].
-pub async fn read<B>(api: Api, request: Request<B>) -> Result<Asked, Unread>
+/// [`FormError`].
+pub async fn read<B>(api: Api, request: Request<B>) -> Result<QueryRequest, FormError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -75,27 +75,27 @@ where
     let (head, body) = request.into_parts();
     let allowed = api.methods();
     if !allowed.contains(&head.method) {
-        return Err(Unanswered::Method { allowed }.into());
+        return Err(QueryError::Method { allowed }.into());
     }
     let query = canonical(head.uri.query().unwrap_or_default())?;
     let chunks = if head.method == Method::POST {
         if !is_form(&head.headers) {
-            return Err(Unanswered::NoForm.into());
+            return Err(QueryError::NoForm.into());
         }
         vec![form(body).await?]
     } else {
         Vec::new()
     };
-    Ok(Asked {
+    Ok(QueryRequest {
         api,
         method: head.method,
         query,
-        form: Frames::new(chunks),
+        form: ChunkedBody::new(chunks),
         gzip: takes_gzip(&head.headers),
     })
 }
 
-async fn form<B>(body: B) -> Result<Bytes, Unread>
+async fn form<B>(body: B) -> Result<Bytes, FormError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -103,12 +103,12 @@ where
     let whole = Limited::new(body, LARGEST_FORM).collect();
     match tokio::time::timeout(LONGEST_READ, whole).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Unanswered::LargeForm {
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(QueryError::LargeForm {
             limit: LARGEST_FORM,
         }
         .into()),
-        Ok(Err(_)) => Err(Unread::Gone),
-        Err(_) => Err(Unanswered::SlowForm {
+        Ok(Err(_)) => Err(FormError::Gone),
+        Err(_) => Err(QueryError::SlowForm {
             seconds: LONGEST_READ.as_secs(),
         }
         .into()),
@@ -116,15 +116,15 @@ where
 }
 
 /// Every name and value decoded and encoded again in the one canonical way.
-fn canonical(query: &str) -> Result<String, Unanswered> {
+fn canonical(query: &str) -> Result<String, QueryError> {
     let mut written = String::with_capacity(query.len() + query.len() / 4);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decoded(name)?, decoded(value)?);
         // AWS would take these for a signature in the URL.
         if name.to_ascii_lowercase().starts_with("x-amz-") {
-            let what = format!("parameter {} belongs to a signature", quote(&name));
-            return Err(Unanswered::Parameter(what));
+            let what = format!("parameter {} belongs to a signature", sanitize(&name));
+            return Err(QueryError::Parameter(what));
         }
         if !written.is_empty() {
             written.push('&');
@@ -133,7 +133,7 @@ fn canonical(query: &str) -> Result<String, Unanswered> {
         written.push('=');
         written.extend(utf8_percent_encode(&value, ESCAPED));
         if written.len() > LONGEST_URL_QUERY {
-            return Err(Unanswered::LongUrl {
+            return Err(QueryError::LongUrl {
                 limit: LONGEST_URL_QUERY,
             });
         }
@@ -141,11 +141,11 @@ fn canonical(query: &str) -> Result<String, Unanswered> {
     Ok(written)
 }
 
-fn decoded(text: &str) -> Result<String, Unanswered> {
+fn decoded(text: &str) -> Result<String, QueryError> {
     let spaced = text.replace('+', " ");
     let decoded = percent_decode_str(&spaced).decode_utf8();
     let decoded = decoded
-        .map_err(|_| Unanswered::Parameter(format!("parameter {} is not UTF-8", quote(text))))?;
+        .map_err(|_| QueryError::Parameter(format!("parameter {} is not UTF-8", sanitize(text))))?;
     Ok(decoded.into_owned())
 }
 

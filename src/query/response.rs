@@ -1,7 +1,7 @@
 //! What AMP answered a query, and what of it the reader is given.
 //!
-//! In: the head of an answer. Out: [`Answer::Good`], whose body is streamed once [`fit`] has found it to be JSON; or
-//! [`Answer::Bad`], read whole and bounded. An error of the store behind AMP's front door is already in the form of
+//! In: the head of an answer. Out: [`QueryResponse::Good`], whose body is streamed once [`fit`] has found it to be JSON; or
+//! [`QueryResponse::QueryFailure`], read whole and bounded. An error of the store behind AMP's front door is already in the form of
 //! Prometheus' API and is passed on as it is, status included; whatever else comes, from the front door or from nowhere that is
 //! known, is put into that form with AMP's words in it. Of AMP's headers only content type and encoding are passed on.
 
@@ -16,30 +16,30 @@ use hyper::http::response::Parts;
 use hyper::{Response, StatusCode};
 use serde::Deserialize;
 
-use crate::credentials::Refusal;
+use crate::credentials::RejectionCause;
 use crate::net::pool::{Beginning, Connection, Connections, TransportFault};
-use crate::outcome::amp_response::Reply;
+use crate::outcome::amp_response::AmpResponse;
 use crate::query::api::Api;
-use crate::query::error::{Unanswered, json};
+use crate::query::error::{QueryError, json};
 use crate::query::stream::{LARGEST_ANSWER, Streamed};
-use crate::sanitize::quote;
+use crate::sanitize::sanitize;
 
 /// As much as is read of an error that is not compressed.
 const LARGEST_ERROR: u64 = 64 * 1024;
 
 /// AMP's answer.
-pub(super) enum Answer {
+pub(super) enum QueryResponse {
     /// A 2xx, of which only the head was read.
     Good(Parts, Incoming, Connection),
     /// Anything else.
-    Bad(Bad),
+    Bad(QueryFailure),
 }
 
 /// An answer that is no 2xx.
-pub(super) struct Bad {
+pub(super) struct QueryFailure {
     status: StatusCode,
     /// What AMP's front door says by it.
-    pub(super) reply: Reply,
+    pub(super) reply: AmpResponse,
     /// Where it is an error of the API.
     api_error: Option<Bytes>,
 }
@@ -56,7 +56,7 @@ struct ApiError {
 
 // === impl Answer ===
 
-impl Answer {
+impl QueryResponse {
     pub(super) async fn read(
         response: Response<Incoming>,
         connection: Connection,
@@ -73,10 +73,10 @@ impl Answer {
         }
         let bytes = unpacked(body.bytes, head.headers.get(CONTENT_ENCODING));
         let verified = connections.is_verified();
-        let reply = Reply::new(head.status, &head.headers, &bytes, verified);
+        let reply = AmpResponse::new(head.status, &head.headers, &bytes, verified);
         let is_api_error =
             serde_json::from_slice::<ApiError>(&bytes).is_ok_and(|error| error.status == "error");
-        Ok(Self::Bad(Bad {
+        Ok(Self::Bad(QueryFailure {
             status: head.status,
             reply,
             api_error: is_api_error.then(|| bytes.into()),
@@ -86,15 +86,15 @@ impl Answer {
 
 // === impl Bad ===
 
-impl Bad {
+impl QueryFailure {
     /// Whether AMP did not take the signature. The store never says so, but its words may hold anything a query holds.
-    pub(super) fn refusal(&self) -> Option<Refusal> {
+    pub(super) fn refusal(&self) -> Option<RejectionCause> {
         if self.api_error.is_some() || !self.reply.is_unauthenticated() {
             None
         } else if self.reply.is_denied() {
-            Some(Refusal::Denied)
+            Some(RejectionCause::Denied)
         } else {
-            Some(Refusal::Credentials)
+            Some(RejectionCause::Credentials)
         }
     }
 
@@ -102,26 +102,28 @@ impl Bad {
         self,
         api: &Api,
         workspace_arn: &str,
-    ) -> Result<Response<Either<Full<Bytes>, Streamed>>, Unanswered> {
+    ) -> Result<Response<Either<Full<Bytes>, Streamed>>, QueryError> {
         let refusal = self.refusal();
         let said = self.reply.said().to_owned();
         if let Some(body) = self.api_error {
             return Ok(json(self.status, Either::Left(Full::from(body))));
         }
         Err(match refusal {
-            Some(Refusal::Denied) => Unanswered::Denied {
+            Some(RejectionCause::Denied) => QueryError::Denied {
                 action: api.action(),
                 workspace_arn: workspace_arn.to_owned(),
                 said,
             },
-            Some(Refusal::Clock | Refusal::Credentials) => Unanswered::NotTaken { said },
+            Some(RejectionCause::Clock | RejectionCause::Credentials) => {
+                QueryError::NotTaken { said }
+            }
             None if self.status.is_client_error() || self.status.is_server_error() => {
-                Unanswered::Said {
+                QueryError::Said {
                     status: self.status,
                     said,
                 }
             }
-            None => Unanswered::Unfit {
+            None => QueryError::Unfit {
                 status: self.status,
                 said,
             },
@@ -143,16 +145,16 @@ fn unpacked(body: Vec<u8>, encoding: Option<&HeaderValue>) -> Vec<u8> {
 }
 
 /// The head that the reader is given, where the answer is JSON and not too large.
-pub(super) fn fit(head: Parts, body: &Incoming, gzip: bool) -> Result<Response<()>, Unanswered> {
-    let unfit = |what: &str, value: &HeaderValue| Unanswered::Unfit {
+pub(super) fn fit(head: Parts, body: &Incoming, gzip: bool) -> Result<Response<()>, QueryError> {
+    let unfit = |what: &str, value: &HeaderValue| QueryError::Unfit {
         status: head.status,
         said: format!(
             "{what} {}",
-            quote(&String::from_utf8_lossy(value.as_bytes()))
+            sanitize(&String::from_utf8_lossy(value.as_bytes()))
         ),
     };
     if body.size_hint().lower() > LARGEST_ANSWER {
-        return Err(Unanswered::LargeAnswer {
+        return Err(QueryError::LargeAnswer {
             limit: LARGEST_ANSWER,
         });
     }

@@ -1,6 +1,6 @@
 //! The fixed header set of a query and its SigV4 signature; pure.
 //!
-//! In: an [`Asked`], credentials and the time. Out: a [`Signed`] for the workspace that this [`Signer`] was made for: scheme, host
+//! In: an [`QueryRequest`], credentials and the time. Out: a [`Signed`] for the workspace that this [`QuerySigner`] was made for: scheme, host
 //! and workspace come from the configuration, the rest of the path from the closed list, and none of the reader's headers
 //! is among those that are sent. `user-agent` and `accept-encoding` are added unsigned, since proxies may touch them.
 
@@ -13,12 +13,12 @@ use hyper::{HeaderMap, Method, Uri};
 
 use crate::config::Workspace;
 use crate::net::pool::Signed;
-use crate::query::request::Asked;
+use crate::query::request::QueryRequest;
 use crate::sigv4::{self, Scope, SigningError};
 
 /// Signs for one workspace.
 #[derive(Debug)]
-pub(super) struct Signer {
+pub(super) struct QuerySigner {
     region: String,
     origin: String,
     /// `/workspaces/<id>/api/v1/`
@@ -28,7 +28,7 @@ pub(super) struct Signer {
 
 // === impl Signer ===
 
-impl Signer {
+impl QuerySigner {
     /// Signs for a workspace, whose query API stands beside its remote-write URL.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Signer {
     /// [`SigningError`]; the request must then not be sent.
     pub(super) fn sign(
         &self,
-        asked: &Asked,
+        asked: &QueryRequest,
         identity: &Identity,
         now: SystemTime,
     ) -> Result<Signed, SigningError> {
@@ -91,7 +91,7 @@ impl Signer {
             method: asked.method.clone(),
             path,
             headers,
-            frames: asked.form.clone(),
+            chunks: asked.form.clone(),
         })
     }
 }

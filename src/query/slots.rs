@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::query::error::Unanswered;
+use crate::query::error::QueryError;
 
 /// Queries under way at once: a dashboard's panels are answered in a few rounds, and each costs some 200 KiB of buffers.
 const MAX_ACTIVE: usize = 8;
@@ -40,8 +40,8 @@ impl Default for Slots {
 
 impl Slots {
     /// Waits for a slot, where there is room to wait.
-    pub(super) async fn acquire(&self, deadline: Instant) -> Result<Slot, Unanswered> {
-        let busy = || Unanswered::Busy {
+    pub(super) async fn acquire(&self, deadline: Instant) -> Result<Slot, QueryError> {
+        let busy = || QueryError::Busy {
             limit: MAX_ACTIVE + MAX_WAITING,
         };
         let accepted = Arc::clone(&self.accepted).try_acquire_owned();

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use crate::net::pool::{Connection, Connections};
 use crate::query::slots::Slot;
-use crate::telemetry::QueryMeters;
+use crate::telemetry::QueryMetrics;
 
 /// The most that a reader is given; AMP bounds what a query may touch, not what it answers.
 pub const LARGEST_ANSWER: u64 = 64 << 20;
@@ -54,7 +54,7 @@ enum Break {
 
 /// What an answer holds on to while it is on its way.
 #[derive(Debug)]
-pub struct Source {
+pub struct StreamSource {
     /// The body.
     pub body: Incoming,
     /// What it comes from, to be kept once it was read to its end.
@@ -64,7 +64,7 @@ pub struct Source {
     /// By when the last byte must have come.
     pub deadline: Instant,
     /// Counts the bytes.
-    pub meters: QueryMeters,
+    pub metrics: QueryMetrics,
     /// Which API was asked: the metric's label.
     pub api: &'static str,
     /// Free again when all was given or nobody takes it any more.
@@ -76,7 +76,7 @@ pub struct Source {
 impl Streamed {
     /// Begins to read.
     #[must_use]
-    pub fn from(source: Source) -> Self {
+    pub fn from(source: StreamSource) -> Self {
         // One chunk waits while the one before it is written.
         let (sender, parts) = mpsc::channel(1);
         tokio::spawn(source.pump(sender));
@@ -116,14 +116,14 @@ impl Body for Streamed {
 
 // === impl Source ===
 
-impl Source {
+impl StreamSource {
     async fn pump(self, sender: mpsc::Sender<Part>) {
         let Self {
             mut body,
             connection,
             connections,
             deadline,
-            meters,
+            metrics,
             api,
             slot,
         } = self;
@@ -138,7 +138,7 @@ impl Source {
                 left = left.checked_sub(len).ok_or(Break::TooLarge)?;
                 let sent = sender.send(Part::Chunk(chunk)).await;
                 sent.map_err(|_| Break::Reader)?;
-                meters.streamed(api, len);
+                metrics.streamed(api, len);
             }
             sender.send(Part::End).await.map_err(|_| Break::Reader)
         };
@@ -152,7 +152,7 @@ impl Source {
             Ok(()) => connections.keep(connection),
             Err(why) => {
                 tracing::debug!(api, reason = why.name(), "an answer broke off");
-                meters.broken_off(why.name());
+                metrics.broken_off(why.name());
             }
         }
         drop(slot);

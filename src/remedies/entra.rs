@@ -5,7 +5,7 @@
 
 /// A refusal that we know.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct EntraRefusal {
     /// The numbers behind `AADSTS`; of several, all but the first are finer kinds of it.
     codes: &'static [u32],
     /// The metric's label.
@@ -13,7 +13,7 @@ pub(crate) struct Known {
     /// What is wrong.
     pub(crate) wrong: &'static str,
     /// What to do.
-    pub(crate) mend: &'static str,
+    pub(crate) remedy: &'static str,
     /// Whether the assertion's claims are what it is about.
     pub(crate) by_claims: bool,
     /// Whether it may pass by itself.
@@ -24,20 +24,20 @@ const fn known(
     codes: &'static [u32],
     label: &'static str,
     wrong: &'static str,
-    mend: &'static str,
-) -> Known {
-    Known {
+    remedy: &'static str,
+) -> EntraRefusal {
+    EntraRefusal {
         codes,
         label,
         wrong,
-        mend,
+        remedy,
         by_claims: false,
         passes: false,
     }
 }
 
-pub(super) const TABLE: &[Known] = &[
-    Known {
+pub(super) const TABLE: &[EntraRefusal] = &[
+    EntraRefusal {
         by_claims: true,
         ..known(
             &[70021],
@@ -46,7 +46,7 @@ pub(super) const TABLE: &[Known] = &[
             "give it one with the token's issuer, subject and audience to the letter; a new one takes some minutes to be known",
         )
     },
-    Known {
+    EntraRefusal {
         by_claims: true,
         ..known(
             &[700_211],
@@ -55,7 +55,7 @@ pub(super) const TABLE: &[Known] = &[
             "set its issuer to the token's iss to the letter, the slash at its end included",
         )
     },
-    Known {
+    EntraRefusal {
         by_claims: true,
         ..known(
             &[700_212, 7_002_121],
@@ -64,7 +64,7 @@ pub(super) const TABLE: &[Known] = &[
             "project the token for the credential's audience, api://AzureADTokenExchange if nobody chose another",
         )
     },
-    Known {
+    EntraRefusal {
         by_claims: true,
         ..known(
             &[700_213, 7_002_137, 7_002_138],
@@ -73,7 +73,7 @@ pub(super) const TABLE: &[Known] = &[
             "set its subject to system:serviceaccount:NAMESPACE:NAME of this pod's service account; case counts",
         )
     },
-    Known {
+    EntraRefusal {
         by_claims: true,
         passes: true,
         ..known(
@@ -83,7 +83,7 @@ pub(super) const TABLE: &[Known] = &[
             "see that kubelet renews the file and that this pod reads the one that it renews (no subPath), and that the node's clock is right",
         )
     },
-    Known {
+    EntraRefusal {
         by_claims: true,
         ..known(
             &[70025],
@@ -92,7 +92,7 @@ pub(super) const TABLE: &[Known] = &[
             "give it one with the token's issuer, subject and audience to the letter",
         )
     },
-    Known {
+    EntraRefusal {
         by_claims: true,
         ..known(
             &[700_027],
@@ -167,7 +167,7 @@ pub(super) const TABLE: &[Known] = &[
         "a Conditional Access policy blocks this workload",
         "let it in from where the cluster leaves to the internet",
     ),
-    Known {
+    EntraRefusal {
         passes: true,
         ..known(
             &[50166, 501_661],
@@ -176,7 +176,7 @@ pub(super) const TABLE: &[Known] = &[
             "see that the issuer's discovery document can be read from the internet; it often passes",
         )
     },
-    Known {
+    EntraRefusal {
         passes: true,
         ..known(
             &[90033, 90024],
@@ -187,7 +187,7 @@ pub(super) const TABLE: &[Known] = &[
     },
 ];
 
-impl Known {
+impl EntraRefusal {
     pub(crate) fn of(code: u32) -> Option<&'static Self> {
         TABLE.iter().find(|known| known.codes.contains(&code))
     }
@@ -209,7 +209,7 @@ mod tests {
             );
             let first = known.codes.first().unwrap();
             assert_eq!(known.label, format!("entra_AADSTS{first}"));
-            assert!(!known.wrong.is_empty() && !known.mend.is_empty());
+            assert!(!known.wrong.is_empty() && !known.remedy.is_empty());
         }
     }
 }

@@ -10,7 +10,7 @@ pub(crate) mod entra;
 
 /// One mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mistake {
+pub struct Remedy {
     /// Its name, for scripts.
     pub id: &'static str,
     /// What was done.
@@ -18,13 +18,13 @@ pub struct Mistake {
     /// A piece of what the step says then, to the letter.
     pub sees: &'static str,
     /// What to do.
-    pub mend: &'static str,
+    pub remedy: &'static str,
 }
 
 macro_rules! mistakes {
-    ($($name:ident: $id:literal, $wrong:literal, $sees:literal, $mend:literal;)*) => {
-        $(#[doc = $wrong] pub const $name: Mistake = Mistake { id: $id, wrong: $wrong, sees: $sees, mend: $mend };)*
-        const TABLE: &[Mistake] = &[$($name),*];
+    ($($name:ident: $id:literal, $wrong:literal, $sees:literal, $remedy:literal;)*) => {
+        $(#[doc = $wrong] pub const $name: Remedy = Remedy { id: $id, wrong: $wrong, sees: $sees, remedy: $remedy };)*
+        const TABLE: &[Remedy] = &[$($name),*];
     };
 }
 
@@ -155,22 +155,22 @@ mistakes! {
 }
 
 /// The whole table, what Entra ID refuses included.
-pub fn all() -> impl Iterator<Item = Mistake> {
+pub fn all() -> impl Iterator<Item = Remedy> {
     TABLE.iter().copied().chain(entra_refusals())
 }
 
 /// What Entra ID refuses, by the names that metrics have.
-fn entra_refusals() -> impl Iterator<Item = Mistake> {
-    entra::TABLE.iter().map(|known| Mistake {
+fn entra_refusals() -> impl Iterator<Item = Remedy> {
+    entra::TABLE.iter().map(|known| Remedy {
         id: known.label,
         wrong: known.wrong,
         sees: known.wrong,
-        mend: known.mend,
+        remedy: known.remedy,
     })
 }
 
 /// The row of a refusal of Entra ID, by its name.
-pub(crate) fn of_entra(name: &str) -> Option<Mistake> {
+pub(crate) fn of_entra(name: &str) -> Option<Remedy> {
     entra_refusals().find(|mistake| mistake.id == name)
 }
 
@@ -184,14 +184,14 @@ pub fn page() -> String {
          have the same words: `check` then names them all, with the trust policy that the token at hand needs.\n\n\
          | name | mistake | what one sees | mend |\n|---|---|---|---|\n",
     );
-    for Mistake {
+    for Remedy {
         id,
         wrong,
         sees,
-        mend,
+        remedy,
     } in all()
     {
-        page.push_str(&format!("| `{id}` | {wrong} | {sees} | {mend} |\n"));
+        page.push_str(&format!("| `{id}` | {wrong} | {sees} | {remedy} |\n"));
     }
     page
 }

@@ -1,6 +1,6 @@
 //! Whether a request to a write path is a batch at all.
 //!
-//! In: a request's head. Out: the [`Media`] that it carries, or a verdict. A query is ignored. What a head leaves out, or gives an
+//! In: a request's head. Out: the [`WriteProtocol`] that it carries, or a verdict. A query is ignored. What a head leaves out, or gives an
 //! empty value, is read as Prometheus and Cortex read it: no `Content-Encoding` is snappy, no `Content-Type` is remote write 1.0.
 //! What AMP hears is made here in one spelling for each version: Cortex compares a content type byte by byte, and takes
 //! `application/x-protobuf; proto=…`, with a blank, for version 1.0.
@@ -11,7 +11,7 @@ use hyper::{HeaderMap, Method, Request};
 
 use crate::outcome::verdict::Verdict;
 use crate::remote_write::inspect::Version;
-use crate::sanitize::quote;
+use crate::sanitize::sanitize;
 
 /// Names the protocol's version beside the content type.
 pub const WRITE_VERSION: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
@@ -21,7 +21,7 @@ pub const VICTORIA_VERSION: HeaderName =
 
 /// What a body says it is.
 #[derive(Debug, Clone)]
-pub struct Media {
+pub struct WriteProtocol {
     /// Which schema it is of.
     pub version: Version,
     /// As AMP is told it.
@@ -32,7 +32,7 @@ pub struct Media {
 
 // === impl Media ===
 
-impl Media {
+impl WriteProtocol {
     /// Of a remote write 1.0 body.
     #[must_use]
     pub fn v1() -> Self {
@@ -48,7 +48,7 @@ impl Media {
 ///
 /// # Errors
 /// The [`Verdict`] on a request that is not.
-pub fn accept(head: &Parts) -> Result<Media, Verdict> {
+pub fn accept(head: &Parts) -> Result<WriteProtocol, Verdict> {
     if head.method != Method::POST {
         return Err(Verdict::MethodNotAllowed);
     }
@@ -87,9 +87,9 @@ pub fn is_protocol_probe<B>(request: &Request<B>) -> bool {
             .any(|pair| pair.starts_with("get_vm_proto_version="))
 }
 
-fn media(headers: &HeaderMap) -> Result<Media, Verdict> {
+fn media(headers: &HeaderMap) -> Result<WriteProtocol, Verdict> {
     let unsupported = |name: HeaderName, value: &[u8]| Verdict::UnsupportedMedia {
-        what: format!("{name} is {}", quote(&String::from_utf8_lossy(value))),
+        what: format!("{name} is {}", sanitize(&String::from_utf8_lossy(value))),
     };
     if let Some(encoding) = said(headers, &CONTENT_ENCODING)
         && !encoding.eq_ignore_ascii_case(b"snappy")
@@ -118,7 +118,7 @@ fn media(headers: &HeaderMap) -> Result<Media, Verdict> {
         .filter(short)
         .cloned()
         .unwrap_or(HeaderValue::from_static(implied));
-    Ok(Media {
+    Ok(WriteProtocol {
         version,
         content_type: HeaderValue::from_static(content_type),
         write_version,
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use hyper::Request;
 
-    fn accepted(method: &str, headers: &[(&str, &str)]) -> Result<Media, &'static str> {
+    fn accepted(method: &str, headers: &[(&str, &str)]) -> Result<WriteProtocol, &'static str> {
         let mut request = Request::builder().method(method).uri("/api/v1/write");
         for (name, value) in headers {
             request = request.header(*name, *value);

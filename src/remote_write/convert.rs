@@ -29,7 +29,7 @@ use super::inspect::{self, Version};
 use super::wire::Reader;
 use family::Family;
 pub use read::ConvertError;
-use read::{Series, each, v2};
+use read::{SeriesFields, each, v2};
 use sink::{Length, Sink};
 use symbols::Symbols;
 
@@ -48,7 +48,7 @@ pub struct Converted {
 /// [`ConvertError`]: the message is malformed, refers to symbols that it does not hold, or is over the limit as 1.0.
 pub fn to_v1(message: &[u8], limit: usize) -> Result<Converted, ConvertError> {
     let mut contents = inspect::count(message, Version::V2)?;
-    let batch = Batch::new(message)?;
+    let batch = V2Message::new(message)?;
     let families = batch.families()?;
     contents.metadata = families.len() as u64;
     let mut length = Length::default();
@@ -68,14 +68,14 @@ pub fn to_v1(message: &[u8], limit: usize) -> Result<Converted, ConvertError> {
 /// Those of [`to_v1`], but for the limit.
 pub fn v1_len(message: &[u8]) -> Result<usize, ConvertError> {
     inspect::count(message, Version::V2)?;
-    let batch = Batch::new(message)?;
+    let batch = V2Message::new(message)?;
     let mut length = Length::default();
     batch.write(&batch.families()?, &mut length)?;
     Ok(length.0)
 }
 
 /// A 2.0 message that was found sound.
-struct Batch<'a> {
+struct V2Message<'a> {
     message: &'a [u8],
     symbols: Symbols<'a>,
 }
@@ -107,7 +107,7 @@ impl Converted {
 
 // === impl Batch ===
 
-impl<'a> Batch<'a> {
+impl<'a> V2Message<'a> {
     /// `message` must have been walked over and found sound.
     fn new(message: &'a [u8]) -> Result<Self, ConvertError> {
         let symbols = Symbols::of(message)?;
@@ -137,7 +137,7 @@ impl<'a> Batch<'a> {
 
     fn each_series(
         &self,
-        mut with: impl FnMut(Series<'a>) -> Result<(), ConvertError>,
+        mut with: impl FnMut(SeriesFields<'a>) -> Result<(), ConvertError>,
     ) -> Result<(), ConvertError> {
         let mut index = 0;
         each(Reader::new(self.message), |field| {
@@ -145,13 +145,17 @@ impl<'a> Batch<'a> {
                 return Ok(());
             }
             let fields = field.value;
-            with(Series { fields, index })?;
+            with(SeriesFields { fields, index })?;
             index += 1;
             Ok(())
         })
     }
 
-    fn write_series(&self, series: Series<'a>, out: &mut impl Sink) -> Result<(), ConvertError> {
+    fn write_series(
+        &self,
+        series: SeriesFields<'a>,
+        out: &mut impl Sink,
+    ) -> Result<(), ConvertError> {
         self.write_labels(series.fields, series, out)?;
         each(series.fields, |field| match field.key.number {
             // Behind value and timestamp stands the start timestamp, which 1.0 does not have.
@@ -173,7 +177,7 @@ impl<'a> Batch<'a> {
     fn write_exemplar(
         &self,
         exemplar: Reader<'a>,
-        of: Series<'a>,
+        of: SeriesFields<'a>,
         out: &mut impl Sink,
     ) -> Result<(), ConvertError> {
         self.write_labels(exemplar, of, out)?;
@@ -189,7 +193,7 @@ impl<'a> Batch<'a> {
     fn write_labels(
         &self,
         holder: Reader<'a>,
-        of: Series<'a>,
+        of: SeriesFields<'a>,
         out: &mut impl Sink,
     ) -> Result<(), ConvertError> {
         self.symbols.each_label(holder, of, |name, value| {

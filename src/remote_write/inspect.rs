@@ -22,7 +22,7 @@ mod tests;
 
 use super::wire::{self, Reader, WireType};
 use crate::remote_write::contents::Contents;
-use schema::{Field, Message, Tally};
+use schema::{Counted, FieldKind, Message};
 
 /// The most that a snappy block can grow by, as output over input: an element of three bytes (a copy with
 /// an offset of two bytes) yields 64 bytes at most. The others yield less: a copy of two bytes 11, one of
@@ -73,7 +73,7 @@ pub enum Malformed {
     Snappy(#[source] snap::Error),
     /// The block's contents are not protobuf's.
     #[error("the body is not a protobuf message: {0}")]
-    Wire(#[from] wire::Fault),
+    Wire(#[from] wire::WireError),
 }
 
 /// Looks into one batch after the other, reusing the memory that it takes.
@@ -213,7 +213,7 @@ fn walk(
     message: &Message,
     depth: u32,
     contents: &mut Contents,
-) -> Result<(), wire::Fault> {
+) -> Result<(), wire::WireError> {
     let mut metadata = 0;
     loop {
         if let Some(skim) = message.skim {
@@ -227,38 +227,38 @@ fn walk(
         let field = usize::try_from(key.number)
             .ok()
             .and_then(|number| message.fields.get(number))
-            .unwrap_or(&Field::Unknown);
+            .unwrap_or(&FieldKind::Unknown);
         match (field, key.wire_type) {
-            (Field::Unknown, _) => reader.skip(key, depth)?,
-            (Field::Varint | Field::Varints, WireType::Varint) => drop(reader.varint()?),
-            (Field::Fixed64 | Field::Fixed64s, WireType::Fixed64) => drop(reader.take(8)?),
-            (Field::Text, WireType::Delimited) => drop(reader.delimited()?),
-            (Field::Varints, WireType::Delimited) => {
+            (FieldKind::Unknown, _) => reader.skip(key, depth)?,
+            (FieldKind::Varint | FieldKind::Varints, WireType::Varint) => drop(reader.varint()?),
+            (FieldKind::Fixed64 | FieldKind::Fixed64s, WireType::Fixed64) => drop(reader.take(8)?),
+            (FieldKind::Text, WireType::Delimited) => drop(reader.delimited()?),
+            (FieldKind::Varints, WireType::Delimited) => {
                 let mut packed = reader.delimited()?;
                 while !packed.is_empty() {
                     packed.varint()?;
                 }
             }
-            (Field::Fixed64s, WireType::Delimited) => {
+            (FieldKind::Fixed64s, WireType::Delimited) => {
                 let mut packed = reader.delimited()?;
                 while !packed.is_empty() {
                     packed.take(8)?;
                 }
             }
-            (Field::Message(message, tally), WireType::Delimited) => {
+            (FieldKind::Message(message, tally), WireType::Delimited) => {
                 walk(reader.delimited()?, message, depth - 1, contents)?;
                 match tally {
-                    Tally::Nothing => {}
-                    Tally::Series => contents.series += 1,
-                    Tally::Samples => contents.samples += 1,
-                    Tally::Histograms => contents.histograms += 1,
-                    Tally::Exemplars => contents.exemplars += 1,
-                    Tally::Metadata => contents.metadata += 1,
-                    Tally::MetadataOnce => metadata = 1,
+                    Counted::Nothing => {}
+                    Counted::Series => contents.series += 1,
+                    Counted::Samples => contents.samples += 1,
+                    Counted::Histograms => contents.histograms += 1,
+                    Counted::Exemplars => contents.exemplars += 1,
+                    Counted::Metadata => contents.metadata += 1,
+                    Counted::MetadataOnce => metadata = 1,
                 }
             }
             _ => {
-                return Err(wire::Fault::WrongWireType {
+                return Err(wire::WireError::WrongWireType {
                     offset: reader.offset(),
                     number: key.number,
                 });

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::http::body::Frames;
-use crate::remote_write::content_type::Media;
+use crate::http::body::ChunkedBody;
+use crate::remote_write::content_type::WriteProtocol;
 use crate::remote_write::contents::Contents;
 
 /// A message that holds nothing, as a snappy block.
@@ -15,8 +15,8 @@ pub(crate) const EMPTY: &[u8] = &[0];
 /// What one request to AMP carries: a batch, or a part of one.
 #[derive(Debug)]
 pub struct Payload {
-    pub(crate) media: Media,
-    pub(crate) frames: Frames,
+    pub(crate) media: WriteProtocol,
+    pub(crate) chunks: ChunkedBody,
     /// SHA-256 of the body, in lower-case hexadecimal.
     pub(crate) payload_hash: String,
     pub(crate) contents: Contents,
@@ -33,11 +33,11 @@ pub struct Payload {
 impl Payload {
     /// A payload whose body nobody has hashed yet.
     #[must_use]
-    pub fn new(media: Media, body: Bytes, contents: Contents) -> Self {
+    pub fn new(media: WriteProtocol, body: Bytes, contents: Contents) -> Self {
         Self {
             media,
             payload_hash: hex::encode(Sha256::digest(&body)),
-            frames: Frames::new(vec![body]),
+            chunks: ChunkedBody::new(vec![body]),
             contents,
             is_converted: false,
             is_indivisible: false,
@@ -47,7 +47,7 @@ impl Payload {
 
     /// The size that the body declares to have unpacked.
     pub(crate) fn unpacked_len(&self) -> Option<usize> {
-        snap::raw::decompress_len(self.frames.beginning()).ok()
+        snap::raw::decompress_len(self.chunks.beginning()).ok()
     }
 
     /// What it is remembered by. What cannot be cut may have the very bytes of what was to be cut.
@@ -69,6 +69,10 @@ impl Payload {
     /// A batch that holds nothing: an empty message, packed.
     #[must_use]
     pub fn empty() -> Self {
-        Self::new(Media::v1(), Bytes::from_static(EMPTY), Contents::default())
+        Self::new(
+            WriteProtocol::v1(),
+            Bytes::from_static(EMPTY),
+            Contents::default(),
+        )
     }
 }

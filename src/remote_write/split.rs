@@ -34,8 +34,8 @@ use bytes::Bytes;
 use super::contents::Contents;
 use super::inspect::{self, Malformed, Version};
 use super::wire::{Field, Reader};
-pub(crate) use identity::{Identity, first_identity};
-pub use pack::Limits;
+pub(crate) use identity::{SeriesIdentity, first_identity};
+pub use pack::PartLimits;
 use pack::{Packed, Packer};
 use rewrite::{Rewriter, Stretch};
 
@@ -86,11 +86,15 @@ impl fmt::Debug for Part {
 ///
 /// # Errors
 /// [`SplitError`].
-pub fn split(message: &[u8], version: Version, limits: Limits) -> Result<Vec<Part>, SplitError> {
+pub fn split(
+    message: &[u8],
+    version: Version,
+    limits: PartLimits,
+) -> Result<Vec<Part>, SplitError> {
     inspect::count(message, version)?;
     let limit = limits.packed;
     let most = message.len().saturating_mul(2).saturating_add(limit);
-    let mut parts = Parts::of(message, version)?;
+    let mut parts = PartBuilder::of(message, version)?;
     // The last one is the next one, so that the message's order is kept.
     let mut ahead = vec![Stretch::Fields(Reader::new(message))];
     while let Some(stretch) = ahead.pop() {
@@ -119,9 +123,9 @@ pub fn halve(message: &[u8], version: Version) -> Result<Option<Vec<Part>>, Spli
     if halves.len() < 2 {
         return Ok(None);
     }
-    let mut parts = Parts::of(message, version)?;
+    let mut parts = PartBuilder::of(message, version)?;
     for half in halves {
-        let unlimited = Limits {
+        let unlimited = PartLimits {
             packed: usize::MAX,
             unpacked: None,
         };
@@ -131,7 +135,7 @@ pub fn halve(message: &[u8], version: Version) -> Result<Option<Vec<Part>>, Spli
 }
 
 /// Parts in the making.
-struct Parts<'a> {
+struct PartBuilder<'a> {
     version: Version,
     rewriter: Rewriter<'a>,
     packer: Packer,
@@ -144,7 +148,7 @@ struct Parts<'a> {
 
 // === impl Parts ===
 
-impl<'a> Parts<'a> {
+impl<'a> PartBuilder<'a> {
     fn of(message: &'a [u8], version: Version) -> Result<Self, SplitError> {
         Ok(Self {
             version,
@@ -160,7 +164,7 @@ impl<'a> Parts<'a> {
     fn pack(
         &mut self,
         stretch: &Stretch<'a>,
-        limits: Option<Limits>,
+        limits: Option<PartLimits>,
     ) -> Result<Packed, SplitError> {
         let message = self.rewriter.write(stretch)?;
         let packed = self.packer.pack(message, limits)?;

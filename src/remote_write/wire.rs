@@ -1,6 +1,6 @@
 //! Reads protobuf's wire format, one field at a time, without building anything.
 //!
-//! In: bytes that a sender controls. Out: keys and values in turn, or the [`Fault`] with the byte it lies
+//! In: bytes that a sender controls. Out: keys and values in turn, or the [`WireError`] with the byte it lies
 //! at. The reader is a slice that gets shorter: it never allocates and cannot read outside of its message.
 //!
 //! It takes exactly what prost takes (varints of up to ten bytes that need not be minimal, groups down to
@@ -16,7 +16,7 @@ pub(super) const MAX_DEPTH: u32 = 100;
 
 /// What is wrong with bytes that claim to be protobuf. Offsets count from the start of the whole message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum WireError {
     /// A varint is cut short, or does not end within 64 bits.
     #[error("the varint at byte {offset} is cut short or longer than 64 bits")]
     Varint {
@@ -78,7 +78,7 @@ pub(super) enum WireType {
 
 /// What stands before each value.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Key {
+pub(super) struct FieldKey {
     pub(super) number: u32,
     pub(super) wire_type: WireType,
 }
@@ -86,7 +86,7 @@ pub(super) struct Key {
 /// One field, key and value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field<'a> {
-    pub(super) key: Key,
+    pub(super) key: FieldKey,
     /// All of it as it came, key included.
     pub(super) raw: &'a [u8],
     /// What stands behind the key, or behind the length where there is one.
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    pub(super) fn varint(&mut self) -> Result<u64, Fault> {
+    pub(super) fn varint(&mut self) -> Result<u64, WireError> {
         match self.rest {
             [byte, rest @ ..] if *byte < 0x80 => {
                 self.rest = rest;
@@ -153,7 +153,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn long_varint(&mut self) -> Result<u64, Fault> {
+    fn long_varint(&mut self) -> Result<u64, WireError> {
         let mut value = 0;
         let mut bytes = self.rest.iter();
         for (place, byte) in bytes.by_ref().take(10).enumerate() {
@@ -166,13 +166,13 @@ impl<'a> Reader<'a> {
                 return Ok(value);
             }
         }
-        Err(Fault::Varint {
+        Err(WireError::Varint {
             offset: self.offset(),
         })
     }
 
     #[inline]
-    pub(super) fn key(&mut self) -> Result<Key, Fault> {
+    pub(super) fn key(&mut self) -> Result<FieldKey, WireError> {
         let offset = self.offset();
         let key = self.varint()?;
         let wire_type = match key & 7 {
@@ -182,19 +182,19 @@ impl<'a> Reader<'a> {
             3 => WireType::GroupStart,
             4 => WireType::GroupEnd,
             5 => WireType::Fixed32,
-            wire_type => return Err(Fault::UndefinedWireType { offset, wire_type }),
+            wire_type => return Err(WireError::UndefinedWireType { offset, wire_type }),
         };
         match u32::try_from(key) {
-            Ok(key) if key >> 3 != 0 => Ok(Key {
+            Ok(key) if key >> 3 != 0 => Ok(FieldKey {
                 number: key >> 3,
                 wire_type,
             }),
-            _ => Err(Fault::FieldNumber { offset }),
+            _ => Err(WireError::FieldNumber { offset }),
         }
     }
 
     #[inline]
-    pub(super) fn take(&mut self, length: u64) -> Result<&'a [u8], Fault> {
+    pub(super) fn take(&mut self, length: u64) -> Result<&'a [u8], WireError> {
         let split = usize::try_from(length)
             .ok()
             .and_then(|length| self.rest.split_at_checked(length));
@@ -203,7 +203,7 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
                 Ok(value)
             }
-            None => Err(Fault::Truncated {
+            None => Err(WireError::Truncated {
                 offset: self.offset(),
             }),
         }
@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
 
     /// A value that stands behind its length: a string, a message, packed numbers.
     #[inline]
-    pub(super) fn delimited(&mut self) -> Result<Reader<'a>, Fault> {
+    pub(super) fn delimited(&mut self) -> Result<Reader<'a>, WireError> {
         let length = self.varint()?;
         let rest = self.take(length)?;
         Ok(Reader {
@@ -221,7 +221,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next field, whatever it holds.
-    pub(super) fn field(&mut self) -> Result<Option<Field<'a>>, Fault> {
+    pub(super) fn field(&mut self) -> Result<Option<Field<'a>>, WireError> {
         if self.is_empty() {
             return Ok(None);
         }
@@ -251,10 +251,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes over a value that the schema does not know. `depth` is what is left of [`MAX_DEPTH`].
-    pub(super) fn skip(&mut self, key: Key, depth: u32) -> Result<(), Fault> {
+    pub(super) fn skip(&mut self, key: FieldKey, depth: u32) -> Result<(), WireError> {
         let offset = self.offset();
         let Some(below) = depth.checked_sub(1) else {
-            return Err(Fault::TooDeep { offset });
+            return Err(WireError::TooDeep { offset });
         };
         match key.wire_type {
             WireType::Varint => self.varint().map(drop),
@@ -268,12 +268,12 @@ impl<'a> Reader<'a> {
                 } else if inner.number == key.number {
                     return Ok(());
                 } else {
-                    return Err(Fault::GroupEnd {
+                    return Err(WireError::GroupEnd {
                         offset: self.offset(),
                     });
                 }
             },
-            WireType::GroupEnd => Err(Fault::GroupEnd { offset }),
+            WireType::GroupEnd => Err(WireError::GroupEnd { offset }),
         }
     }
 }

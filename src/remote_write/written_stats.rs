@@ -21,9 +21,9 @@ const LONGEST: usize = 20;
 
 /// Those of the headers that AMP sent. In a box, since nearly every answer has none.
 #[derive(Debug, Clone, Default)]
-pub struct Written(Option<Box<HeaderMap>>);
+pub struct WrittenStats(Option<Box<HeaderMap>>);
 
-impl FromIterator<(HeaderName, HeaderValue)> for Written {
+impl FromIterator<(HeaderName, HeaderValue)> for WrittenStats {
     fn from_iter<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(named: I) -> Self {
         let mut named = named.into_iter().peekable();
         let is_some = named.peek().is_some();
@@ -33,7 +33,7 @@ impl FromIterator<(HeaderName, HeaderValue)> for Written {
 
 // === impl Written ===
 
-impl Written {
+impl WrittenStats {
     /// Takes them from an answer of AMP; what is no number says nothing.
     #[must_use]
     pub fn of(answer: &HeaderMap) -> Self {
@@ -92,7 +92,7 @@ impl Written {
 mod tests {
     use super::*;
 
-    fn written(numbers: [Option<&str>; 3]) -> Written {
+    fn written(numbers: [Option<&str>; 3]) -> WrittenStats {
         let named = NAMES.into_iter().zip(numbers);
         named
             .filter_map(|(name, number)| Some((name, number?.parse().unwrap())))

@@ -1,7 +1,7 @@
 //! Remote write that comes to where none is taken: another path, another method, the admin port.
 //!
 //! In: a request that is answered 404 or 405 otherwise. Out: whether it is remote write all the same, by its headers or, where they
-//! are silent, by the beginning of its body; and [`Strays`], which says in log, metrics and on the status page who writes where. A
+//! are silent, by the beginning of its body; and [`UnroutedRequests`], which says in log, metrics and on the status page who writes where. A
 //! Prometheus that hears 404 drops the batch for good, and one that hears 503 keeps it until somebody has put its URL right.
 //!
 //! Whatever a sender says of itself is quoted and bounded, and so is the number of senders that are remembered. A client that only says
@@ -22,11 +22,11 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::outcome::remedy;
-use crate::outcome::verdict::{Answer, Verdict};
+use crate::outcome::verdict::{SenderResponse, Verdict};
 use crate::remote_write::content_type::{VICTORIA_VERSION, WRITE_VERSION, said};
-use crate::sanitize::quote_within;
-use crate::telemetry::Unrouted;
-use crate::telemetry::incidents::{Told, Watch};
+use crate::sanitize::sanitize_within;
+use crate::telemetry::UnroutedMetrics;
+use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
 pub use body::{discard, is_batch};
 
@@ -53,7 +53,7 @@ const AGENTS: [&[u8]; 10] = [
 
 /// A sender whose batches are not taken.
 #[derive(Debug, Clone)]
-pub struct Sender {
+pub struct MisdirectedSender {
     /// Where it is.
     pub peer: IpAddr,
     /// What it calls itself; empty where it does not.
@@ -73,14 +73,14 @@ pub struct Sender {
 
 /// The senders of both ports; clones are the same list.
 #[derive(Debug, Clone, Default)]
-pub struct Senders(Arc<Mutex<VecDeque<Sender>>>);
+pub struct MisdirectedSenders(Arc<Mutex<VecDeque<MisdirectedSender>>>);
 
 /// Tells of the requests to one port that are for no workspace.
 #[derive(Debug)]
-pub struct Strays {
-    watch: Watch,
-    counted: Unrouted,
-    senders: Senders,
+pub struct UnroutedRequests {
+    watch: IncidentTracker,
+    counted: UnroutedMetrics,
+    senders: MisdirectedSenders,
     clock: Clock,
 }
 
@@ -125,15 +125,15 @@ pub fn by_headers(headers: &HeaderMap) -> bool {
 
 // === impl Sender ===
 
-impl Sender {
+impl MisdirectedSender {
     /// Who sent a request with this head to `port`, which came to `outcome`.
     fn of(head: &Parts, peer: IpAddr, port: u16, outcome: &'static str, clock: &Clock) -> Self {
         let agent = said(&head.headers, &USER_AGENT).unwrap_or_default();
         Self {
             peer: peer.to_canonical(),
-            agent: quote_within(&String::from_utf8_lossy(agent), LONGEST),
+            agent: sanitize_within(&String::from_utf8_lossy(agent), LONGEST),
             port,
-            path: quote_within(head.uri.path(), LONGEST),
+            path: sanitize_within(head.uri.path(), LONGEST),
             outcome,
             count: 1,
             last: clock.now(),
@@ -149,7 +149,7 @@ impl Sender {
 }
 
 /// In words, for log and page.
-impl fmt::Display for Sender {
+impl fmt::Display for MisdirectedSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             peer, port, path, ..
@@ -167,10 +167,10 @@ impl fmt::Display for Sender {
 
 // === impl Senders ===
 
-impl Senders {
+impl MisdirectedSenders {
     /// Those that wrote lately, the last one first.
     #[must_use]
-    pub fn recent(&self) -> Vec<Sender> {
+    pub fn recent(&self) -> Vec<MisdirectedSender> {
         let senders = self.lock();
         let recent = senders
             .iter()
@@ -179,7 +179,7 @@ impl Senders {
     }
 
     /// One more batch of a sender; where there is no room for it, the one that was silent for longest goes.
-    fn note(&self, mut sender: Sender) {
+    fn note(&self, mut sender: MisdirectedSender) {
         let mut senders = self.lock();
         if let Some(known) = senders.iter().position(|known| known.is(&sender)) {
             let known = senders.remove(known);
@@ -190,17 +190,22 @@ impl Senders {
         senders.push_back(sender);
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Sender>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<MisdirectedSender>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 // === impl Strays ===
 
-impl Strays {
+impl UnroutedRequests {
     /// Logs by `watch` and counts by `counted`; senders go into the list of both ports.
     #[must_use]
-    pub fn new(watch: Watch, counted: Unrouted, senders: Senders, clock: Clock) -> Self {
+    pub fn new(
+        watch: IncidentTracker,
+        counted: UnroutedMetrics,
+        senders: MisdirectedSenders,
+        clock: Clock,
+    ) -> Self {
         Self {
             watch,
             counted,
@@ -211,17 +216,17 @@ impl Strays {
 
     /// The senders of both ports.
     #[must_use]
-    pub fn senders(&self) -> &Senders {
+    pub fn senders(&self) -> &MisdirectedSenders {
         &self.senders
     }
 
     /// A request was none of these.
-    pub fn well(&self) {
-        self.watch.well();
+    pub fn recover(&self) {
+        self.watch.recover();
     }
 
     /// A question that costs nobody anything is only counted.
-    pub fn asked(&self, verdict: &Verdict, took: Duration) -> Answer {
+    pub fn asked(&self, verdict: &Verdict, took: Duration) -> SenderResponse {
         self.counted.answered(verdict, took);
         verdict.answer()
     }
@@ -232,17 +237,19 @@ impl Strays {
         verdict: &Verdict,
         sender: Option<(&Parts, IpAddr, u16)>,
         took: Duration,
-    ) -> Answer {
-        let sender = sender
-            .map(|(head, peer, port)| Sender::of(head, peer, port, verdict.name(), &self.clock));
-        self.watch.met(verdict.name(), || match (&sender, verdict) {
-            (Some(sender), Verdict::Misdirected { .. }) => Told {
-                reason: sender.to_string(),
-                mend: remedy::of_verdict(verdict),
-                credentials_left: None,
-            },
-            _ => Told::of_verdict(verdict),
+    ) -> SenderResponse {
+        let sender = sender.map(|(head, peer, port)| {
+            MisdirectedSender::of(head, peer, port, verdict.name(), &self.clock)
         });
+        self.watch
+            .fail(verdict.name(), || match (&sender, verdict) {
+                (Some(sender), Verdict::Misdirected { .. }) => Diagnosis {
+                    reason: sender.to_string(),
+                    remedy: remedy::of_verdict(verdict),
+                    credentials_left: None,
+                },
+                _ => Diagnosis::of_verdict(verdict),
+            });
         if let Some(sender) = sender {
             self.senders.note(sender);
         }

@@ -29,36 +29,36 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 use tokio::time::Instant;
 
-use crate::http::browser::{Names, Purpose};
+use crate::http::browser::{AllowedHosts, Purpose};
 use crate::http::head;
-use crate::inbound::drain::Senders;
+use crate::inbound::drain::SenderActivity;
 use crate::inbound::listener::{Closed, Service};
-use crate::inbound::server_auth::Door;
-use crate::outcome::verdict::{Answer, Verdict};
+use crate::inbound::server_auth::ServerAuth;
+use crate::outcome::verdict::{SenderResponse, Verdict};
 use crate::query::api::Api;
 use crate::query::stream::Streamed;
-use crate::query::{Unanswered, request};
+use crate::query::{QueryError, request};
 use crate::remote_write::content_type;
-use crate::sanitize::quote;
-use crate::telemetry::{QueryMeters, Telemetry};
-use crate::workspace::Running;
-use misdirected::Strays;
+use crate::sanitize::sanitize;
+use crate::telemetry::{QueryMetrics, Telemetry};
+use crate::workspace::ActiveWorkspace;
+use misdirected::UnroutedRequests;
 
-pub use routes::{Routes, Wanted};
+pub use routes::{RequestedWorkspace, Routes};
 
 /// Answers senders.
 #[derive(Debug)]
 pub struct Router {
     routes: ArcSwap<Routes>,
-    nowhere_queries: QueryMeters,
+    unrouted_queries: QueryMetrics,
     /// Requests for no workspace.
-    strays: Strays,
+    unrouted: UnroutedRequests,
     /// Where it listens.
     address: SocketAddr,
-    door: Arc<Door>,
-    names: Names,
+    server_auth: Arc<ServerAuth>,
+    names: AllowedHosts,
     /// For leaving.
-    pub senders: Senders,
+    pub senders: SenderActivity,
 }
 
 /// The workspace that a reader's path names, and what comes below `/api/v1/`. A reader loses nothing by a slash too many, so that
@@ -78,20 +78,20 @@ impl Router {
     #[must_use]
     pub fn new(
         routes: Routes,
-        door: Arc<Door>,
-        names: Names,
+        server_auth: Arc<ServerAuth>,
+        names: AllowedHosts,
         address: SocketAddr,
         telemetry: &Telemetry,
-        strays: Strays,
+        unrouted: UnroutedRequests,
     ) -> Self {
         Self {
             routes: ArcSwap::from_pointee(routes),
-            nowhere_queries: telemetry.queries(""),
-            strays,
+            unrouted_queries: telemetry.queries(""),
+            unrouted,
             address,
-            door,
+            server_auth,
             names,
-            senders: Senders::default(),
+            senders: SenderActivity::default(),
         }
     }
 
@@ -108,8 +108,8 @@ impl Router {
 
     /// Who wrote to where nothing is taken, on this port and the other.
     #[must_use]
-    pub fn strays(&self) -> &Strays {
-        &self.strays
+    pub fn unrouted(&self) -> &UnroutedRequests {
+        &self.unrouted
     }
 
     /// Where remote write is taken, for a sender that reached the sidecar, though perhaps not this port, by the name `host`.
@@ -124,7 +124,7 @@ impl Router {
     }
 
     fn url_at(&self, at: &str) -> String {
-        let scheme = match self.door.acceptor() {
+        let scheme = match self.server_auth.acceptor() {
             Some(_) => "https",
             None => "http",
         };
@@ -144,7 +144,7 @@ impl Router {
     /// Readers are not waited for on leaving: they keep nothing that could be lost.
     async fn query(
         &self,
-        found: Result<Arc<Running>, Unanswered>,
+        found: Result<Arc<ActiveWorkspace>, QueryError>,
         api: Api,
         peer: IpAddr,
         request: Request<Incoming>,
@@ -157,7 +157,7 @@ impl Router {
                     || !api.methods().contains(&head.method)
                     || !request::is_form(&head.headers)
             }
-            Err(Unanswered::NoSuchWorkspace | Unanswered::Ambiguous { .. }) => true,
+            Err(QueryError::NoSuchWorkspace | QueryError::Ambiguous { .. }) => true,
             Err(_) => false,
         };
         if refused && misdirected::may_write(&head.method) && misdirected::is_batch(&mut body).await
@@ -166,28 +166,29 @@ impl Router {
             let answer = self.keep(Verdict::NoSuchPath, peer, &head, true, started);
             misdirected::discard(body).await;
             return match answer {
-                Answer::Respond(response) => Ok(response.map(Either::Left)),
-                Answer::Close => Err(Closed),
+                SenderResponse::Respond(response) => Ok(response.map(Either::Left)),
+                SenderResponse::Close => Err(Closed),
             };
         }
         let request = Request::from_parts(head, body);
         let why = match found {
             Ok(running) => match &running.queries {
                 Some(queries) => return queries.answer(api, request).await,
-                None => Unanswered::Off,
+                None => QueryError::Off,
             },
             Err(why) => why,
         };
         let response = why.respond();
-        self.nowhere_queries.answered(api.name(), response.status());
+        self.unrouted_queries
+            .answered(api.name(), response.status());
         Ok(response.map(Either::Left))
     }
 
-    fn find(&self, request: &Request<Incoming>) -> Result<Arc<Running>, Verdict> {
+    fn find(&self, request: &Request<Incoming>) -> Result<Arc<ActiveWorkspace>, Verdict> {
         let host = head::host(request)?;
         self.names.admit(request, host.as_ref(), Purpose::Batch)?;
-        if !self.door.lets_in(request.headers()) {
-            return Err(Verdict::NotLetIn);
+        if !self.server_auth.authenticates(request.headers()) {
+            return Err(Verdict::ClientUnauthenticated);
         }
         self.routes().find(request.uri().path()).map(Arc::clone)
     }
@@ -196,43 +197,44 @@ impl Router {
         &self,
         request: &Request<Incoming>,
         key: Option<&str>,
-    ) -> Result<Arc<Running>, Unanswered> {
+    ) -> Result<Arc<ActiveWorkspace>, QueryError> {
         let host = head::host(request)?;
         self.names.admit(request, host.as_ref(), Purpose::Query)?;
-        if !self.door.lets_in(request.headers()) {
-            return Err(Unanswered::NotLetIn);
+        if !self.server_auth.authenticates(request.headers()) {
+            return Err(QueryError::ClientUnauthenticated);
         }
         self.routes().find_queries(key).map(Arc::clone)
     }
 
-    async fn answer(&self, peer: IpAddr, request: Request<Incoming>) -> Answer {
+    async fn answer(&self, peer: IpAddr, request: Request<Incoming>) -> SenderResponse {
         let started = Instant::now();
         match self.find(&request) {
             Ok(_) if content_type::is_protocol_probe(&request) => {
                 misdirected::discard(request.into_body()).await;
-                self.strays
+                self.unrouted
                     .asked(&Verdict::ProtocolProbe, started.elapsed())
             }
             Ok(_) if request.method() == Method::PUT => {
                 // In a box, as below: whoever writes as it should holds no room for it.
-                Box::pin(self.astray(Verdict::MethodNotAllowed, peer, request, started)).await
+                Box::pin(self.misdirected_write(Verdict::MethodNotAllowed, peer, request, started))
+                    .await
             }
             Ok(running) => {
-                self.strays.well();
+                self.unrouted.recover();
                 running.pipeline.answer(request).await.answer()
             }
-            Err(verdict) => Box::pin(self.astray(verdict, peer, request, started)).await,
+            Err(verdict) => Box::pin(self.misdirected_write(verdict, peer, request, started)).await,
         }
     }
 
     /// A request for no workspace, of which is not known yet whether it is remote write.
-    async fn astray(
+    async fn misdirected_write(
         &self,
         verdict: Verdict,
         peer: IpAddr,
         request: Request<Incoming>,
         started: Instant,
-    ) -> Answer {
+    ) -> SenderResponse {
         let (head, mut body) = request.into_parts();
         let told_by_body = misdirected::may_write(&head.method)
             && matches!(verdict, Verdict::NoSuchPath | Verdict::MethodNotAllowed);
@@ -253,7 +255,7 @@ impl Router {
         head: &Parts,
         writes: bool,
         started: Instant,
-    ) -> Answer {
+    ) -> SenderResponse {
         let port = self.address.port();
         if writes && matches!(verdict, Verdict::NoSuchPath | Verdict::MethodNotAllowed) {
             let (method, path) = (&head.method, head.uri.path());
@@ -261,7 +263,7 @@ impl Router {
             // By whichever name it came, it comes to the right path too.
             let at = named.map_or_else(|| self.address.to_string(), str::to_owned);
             verdict = Verdict::Misdirected {
-                asked: quote(&format!("{method} {path} on port {port}")),
+                asked: sanitize(&format!("{method} {path} on port {port}")),
                 right: self.url_at(&at),
             };
         }
@@ -269,11 +271,11 @@ impl Router {
             verdict,
             Verdict::Misdirected { .. }
                 | Verdict::AmbiguousPath { .. }
-                | Verdict::NotLetIn
-                | Verdict::FromABrowser(_)
+                | Verdict::ClientUnauthenticated
+                | Verdict::CrossOrigin(_)
         );
         let sender = (kept && writes).then_some((head, peer, port));
-        self.strays.answer(&verdict, sender, started.elapsed())
+        self.unrouted.answer(&verdict, sender, started.elapsed())
     }
 }
 
@@ -296,13 +298,13 @@ impl Service for Router {
         }
         let in_flight = self.senders.begin();
         match self.answer(peer, request).await {
-            Answer::Respond(response) => {
+            SenderResponse::Respond(response) => {
                 if !response.status().is_server_error() {
                     in_flight.done();
                 }
                 Ok(response.map(Either::Left))
             }
-            Answer::Close => Err(Closed),
+            SenderResponse::Close => Err(Closed),
         }
     }
 }

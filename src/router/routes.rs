@@ -7,20 +7,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::outcome::verdict::Verdict;
-use crate::query::Unanswered;
-use crate::workspace::Running;
+use crate::query::QueryError;
+use crate::workspace::ActiveWorkspace;
 
 /// What is served.
 #[derive(Debug, Default)]
 pub struct Routes {
-    workspaces: Vec<Arc<Running>>,
+    workspaces: Vec<Arc<ActiveWorkspace>>,
     /// By id and by name.
     index: HashMap<String, usize>,
 }
 
 /// The workspace that a path asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted<'a> {
+pub enum RequestedWorkspace<'a> {
     /// Whichever is the only one.
     TheOnly,
     /// The one of this id or name.
@@ -32,8 +32,8 @@ pub enum Wanted<'a> {
 impl Routes {
     /// Routes to these workspaces, whose names and ids are distinct.
     #[must_use]
-    pub fn new(workspaces: Vec<Arc<Running>>) -> Self {
-        let keys = |(n, running): (usize, &Arc<Running>)| {
+    pub fn new(workspaces: Vec<Arc<ActiveWorkspace>>) -> Self {
+        let keys = |(n, running): (usize, &Arc<ActiveWorkspace>)| {
             let config = &running.config;
             [(config.id.clone(), n), (config.name.clone(), n)]
         };
@@ -43,34 +43,39 @@ impl Routes {
 
     /// In the order of the configuration.
     #[must_use]
-    pub fn workspaces(&self) -> &[Arc<Running>] {
+    pub fn workspaces(&self) -> &[Arc<ActiveWorkspace>] {
         &self.workspaces
     }
 
-    pub(super) fn find(&self, path: &str) -> Result<&Arc<Running>, Verdict> {
-        match Wanted::by(path) {
-            Some(Wanted::TheOnly) => self.only().ok_or_else(|| Verdict::AmbiguousPath {
-                names: self.names(),
-            }),
-            Some(Wanted::Named(key)) => self.named(key).ok_or(Verdict::NoSuchPath),
+    pub(super) fn find(&self, path: &str) -> Result<&Arc<ActiveWorkspace>, Verdict> {
+        match RequestedWorkspace::by(path) {
+            Some(RequestedWorkspace::TheOnly) => {
+                self.only().ok_or_else(|| Verdict::AmbiguousPath {
+                    names: self.names(),
+                })
+            }
+            Some(RequestedWorkspace::Named(key)) => self.named(key).ok_or(Verdict::NoSuchPath),
             None => Err(Verdict::NoSuchPath),
         }
     }
 
-    pub(super) fn find_queries(&self, key: Option<&str>) -> Result<&Arc<Running>, Unanswered> {
+    pub(super) fn find_queries(
+        &self,
+        key: Option<&str>,
+    ) -> Result<&Arc<ActiveWorkspace>, QueryError> {
         match key {
-            Some(key) => self.named(key).ok_or(Unanswered::NoSuchWorkspace),
-            None => self.only().ok_or_else(|| Unanswered::Ambiguous {
+            Some(key) => self.named(key).ok_or(QueryError::NoSuchWorkspace),
+            None => self.only().ok_or_else(|| QueryError::Ambiguous {
                 names: self.names(),
             }),
         }
     }
 
-    fn named(&self, key: &str) -> Option<&Arc<Running>> {
+    fn named(&self, key: &str) -> Option<&Arc<ActiveWorkspace>> {
         self.workspaces.get(*self.index.get(key)?)
     }
 
-    pub(super) fn only(&self) -> Option<&Arc<Running>> {
+    pub(super) fn only(&self) -> Option<&Arc<ActiveWorkspace>> {
         match self.workspaces.as_slice() {
             [only] => Some(only),
             _ => None,
@@ -78,14 +83,14 @@ impl Routes {
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        let name = |running: &Arc<Running>| running.config.name.clone();
+        let name = |running: &Arc<ActiveWorkspace>| running.config.name.clone();
         self.workspaces.iter().map(name).collect()
     }
 }
 
 // === impl Wanted ===
 
-impl<'a> Wanted<'a> {
+impl<'a> RequestedWorkspace<'a> {
     /// What this path asks for; `None` where no such path is served.
     #[must_use]
     pub fn by(path: &'a str) -> Option<Self> {

@@ -241,7 +241,7 @@ impl<'a> Reader<'a> {
         };
         self.faults.push(Fault {
             setting: format!("{name} of the --token"),
-            value: crate::sanitize::quote(claim),
+            value: crate::sanitize::sanitize(claim),
             expected: expected.0,
         });
         None

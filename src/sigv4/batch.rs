@@ -36,21 +36,21 @@ const SERVICE: &str = "aps";
 
 /// Signs for one workspace.
 #[derive(Debug)]
-pub struct Signer {
+pub struct BatchSigner {
     region: String,
     path: Uri,
     host: HeaderValue,
-    key: Mutex<Option<Arc<Key>>>,
+    key: Mutex<Option<Arc<SigningKey>>>,
 }
 
 /// What is signed with for a day.
-struct Key {
+struct SigningKey {
     access_key_id: String,
     day: String,
     bytes: Zeroizing<Vec<u8>>,
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key").finish_non_exhaustive()
     }
@@ -58,7 +58,7 @@ impl fmt::Debug for Key {
 
 // === impl Signer ===
 
-impl Signer {
+impl BatchSigner {
     /// Signs for the workspace that is written to at `url`.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl Signer {
             method: Method::POST,
             path: self.path.clone(),
             headers,
-            frames: batch.frames.clone(),
+            chunks: batch.chunks.clone(),
         })
     }
 
@@ -172,7 +172,7 @@ impl Signer {
     }
 
     /// The day's key of these credentials, derived where another was used last.
-    fn key(&self, keys: &Credentials, day: &str, now: SystemTime) -> Arc<Key> {
+    fn key(&self, keys: &Credentials, day: &str, now: SystemTime) -> Arc<SigningKey> {
         let mut kept = self.key.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = kept.as_ref()
             && key.day == day
@@ -182,7 +182,7 @@ impl Signer {
         }
         let secret = keys.secret_access_key();
         let bytes = generate_signing_key(secret, now, &self.region, SERVICE);
-        let key = Arc::new(Key {
+        let key = Arc::new(SigningKey {
             access_key_id: keys.access_key_id().to_owned(),
             day: day.to_owned(),
             bytes: Zeroizing::new(bytes.as_ref().to_vec()),

@@ -1,6 +1,6 @@
 //! What flowed in the last quarter of an hour, in steps of ten seconds.
 //!
-//! In: a workspace's counters, read by a timer, never from the path of a batch. Out: a [`View`] of the rates in each step and of
+//! In: a workspace's counters, read by a timer, never from the path of a batch. Out: a [`HistoryView`] of the rates in each step and of
 //! the outcomes that came last. The ring is bounded: [`STEPS`] steps of 32 bytes a workspace. It is here and not left to the
 //! Prometheus that scrapes the same counters, because that one may be what has no data.
 
@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::outcome::docs::{Fate, MEANINGS};
-use crate::telemetry::{ByOutcome, Tally, Totals};
+use crate::outcome::docs::{Fate, OUTCOME_DOCS};
+use crate::telemetry::{ByOutcome, Snapshots, Totals};
 
 /// One step.
 pub const STEP: Duration = Duration::from_secs(10);
@@ -26,14 +26,14 @@ const RECENT: Duration = Duration::from_secs(300);
 
 /// The recent past of one workspace.
 #[derive(Debug)]
-pub struct Flow {
-    tally: Tally,
+pub struct History {
+    tally: Snapshots,
     ring: Mutex<Ring>,
 }
 
 #[derive(Debug)]
 struct Ring {
-    steps: VecDeque<Step>,
+    steps: VecDeque<HistoryStep>,
     /// When the running step began, and what was counted by then.
     began: Instant,
     counted: Totals,
@@ -43,7 +43,7 @@ struct Ring {
 
 /// Rates of one step, a second each.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Step {
+pub struct HistoryStep {
     /// Batches that AMP stored.
     pub stored: f32,
     /// Batches that the sender was asked to send again.
@@ -64,21 +64,21 @@ pub struct Step {
 
 /// What was seen.
 #[derive(Debug)]
-pub struct View {
+pub struct HistoryView {
     /// Since the program began.
     pub totals: Totals,
     /// From the oldest to the one that is running.
-    pub steps: Vec<Step>,
+    pub steps: Vec<HistoryStep>,
     /// The outcomes that came last, and how long ago that was at most.
     pub last: Option<(ByOutcome, Duration)>,
 }
 
 // === impl Flow ===
 
-impl Flow {
+impl History {
     /// From now on.
     #[must_use]
-    pub fn new(tally: Tally) -> Self {
+    pub fn new(tally: Snapshots) -> Self {
         let ring = Ring {
             steps: VecDeque::with_capacity(STEPS),
             began: Instant::now(),
@@ -96,7 +96,7 @@ impl Flow {
         let (now, totals) = (Instant::now(), self.tally.read());
         let mut ring = self.lock();
         let took = now.duration_since(ring.began);
-        let step = Step::between(&ring.counted, &totals, took);
+        let step = HistoryStep::between(&ring.counted, &totals, took);
         // A machine that slept missed some: they are given the mean.
         let missed = (took.as_secs_f64() / STEP.as_secs_f64()).round() as usize;
         for _ in 0..missed.clamp(1, STEPS) {
@@ -115,13 +115,13 @@ impl Flow {
 
     /// What was seen until now.
     #[must_use]
-    pub fn view(&self) -> View {
+    pub fn view(&self) -> HistoryView {
         let (now, totals) = (Instant::now(), self.tally.read());
         let ring = self.lock();
         let took = now.duration_since(ring.began);
-        let mut steps: Vec<Step> = ring.steps.iter().copied().collect();
+        let mut steps: Vec<HistoryStep> = ring.steps.iter().copied().collect();
         if took >= LEAST {
-            steps.push(Step::between(&ring.counted, &totals, took));
+            steps.push(HistoryStep::between(&ring.counted, &totals, took));
         }
         let running = since(&ring.counted.outcomes, &totals.outcomes);
         let busy = ring.busy.filter(|(at, _)| now.duration_since(*at) < RECENT);
@@ -132,7 +132,7 @@ impl Flow {
             (true, _) => Some((running, Duration::ZERO)),
             (false, busy) => busy.map(|(at, came)| (came, now.duration_since(at))),
         };
-        View {
+        HistoryView {
             totals,
             steps,
             last,
@@ -146,18 +146,18 @@ impl Flow {
 
 // === impl Step ===
 
-impl Step {
+impl HistoryStep {
     fn between(before: &Totals, after: &Totals, took: Duration) -> Self {
         let seconds = took.as_secs_f64().max(0.001);
         let rate = |count: f64| short(count / seconds);
         let counted = |before: u64, after: u64| rate(after.saturating_sub(before) as f64);
         let came = since(&before.outcomes, &after.outcomes);
-        let of = |fate| rate(of_fate(&came, fate) as f64);
+        let of = |fate| rate(count_of(&came, fate) as f64);
         let answered: u64 = came.iter().sum();
         let micros = after.took_micros.saturating_sub(before.took_micros);
         Self {
             stored: of(Fate::Stored),
-            kept: of(Fate::Kept),
+            kept: of(Fate::Retried),
             lost: of(Fate::Lost),
             stored_samples: counted(before.stored_samples, after.stored_samples),
             lost_samples: counted(before.lost_samples(), after.lost_samples()),
@@ -170,8 +170,8 @@ impl Step {
 
 /// How many requests had this fate.
 #[must_use]
-pub fn of_fate(outcomes: &ByOutcome, fate: Fate) -> u64 {
-    let counts = outcomes.iter().zip(&MEANINGS);
+pub fn count_of(outcomes: &ByOutcome, fate: Fate) -> u64 {
+    let counts = outcomes.iter().zip(&OUTCOME_DOCS);
     counts
         .filter(|(_, meaning)| meaning.fate == fate)
         .map(|(count, _)| count)
@@ -204,46 +204,46 @@ mod tests {
     use super::*;
     use crate::outcome::verdict::Verdict;
     use crate::remote_write::contents::Contents;
-    use crate::remote_write::written_stats::Written;
-    use crate::telemetry::timings::Spent;
-    use crate::telemetry::{Meters, Telemetry};
+    use crate::remote_write::written_stats::WrittenStats;
+    use crate::telemetry::timings::PhaseTimings;
+    use crate::telemetry::{Telemetry, WorkspaceMetrics};
     use hyper::StatusCode;
 
     fn stored() -> Verdict {
         Verdict::Stored {
             status: StatusCode::OK,
-            written: Written::default(),
+            written: WrittenStats::default(),
         }
     }
 
-    fn answer(meters: &Meters, verdict: &Verdict, samples: u64) {
+    fn answer(metrics: &WorkspaceMetrics, verdict: &Verdict, samples: u64) {
         let contents = Contents {
             samples,
             ..Contents::default()
         };
-        meters.received(100, &contents);
+        metrics.received(100, &contents);
         match verdict.lost() {
-            Some(reason) => meters.refused(reason, &contents),
-            None if verdict.is_stored() => meters.forwarded(&contents),
+            Some(reason) => metrics.refused(reason, &contents),
+            None if verdict.is_stored() => metrics.forwarded(&contents),
             None => {}
         }
-        meters.answered(verdict, Duration::from_millis(20), &Spent::default());
+        metrics.answered(verdict, Duration::from_millis(20), &PhaseTimings::default());
     }
 
     #[tokio::test(start_paused = true)]
     async fn rates_follow_the_counters_and_the_ring_is_bounded() {
         let telemetry = Telemetry::new();
-        let meters = telemetry.meters("w");
-        answer(&meters, &stored(), 1000);
+        let metrics = telemetry.metrics("w");
+        answer(&metrics, &stored(), 1000);
         // What was before is no part of the flow.
-        let flow = Flow::new(telemetry.tally("w"));
+        let flow = History::new(telemetry.tally("w"));
         assert!(flow.view().steps.is_empty() && flow.view().last.is_none());
 
         for _ in 0..20 {
-            answer(&meters, &stored(), 50);
+            answer(&metrics, &stored(), 50);
         }
-        answer(&meters, &Verdict::Overloaded, 50);
-        answer(&meters, &Verdict::TooLarge { limit: 1 }, 7);
+        answer(&metrics, &Verdict::Overloaded, 50);
+        answer(&metrics, &Verdict::TooLarge { limit: 1 }, 7);
         tokio::time::advance(STEP).await;
         flow.step();
         let step = flow.view().steps[0];
@@ -266,18 +266,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_came_last_counts_for_five_minutes() {
         let telemetry = Telemetry::new();
-        let meters = telemetry.meters("w");
-        let flow = Flow::new(telemetry.tally("w"));
-        let last = |flow: &Flow| {
+        let metrics = telemetry.metrics("w");
+        let flow = History::new(telemetry.tally("w"));
+        let last = |flow: &History| {
             let (outcomes, ago) = flow.view().last?;
-            let of = |fate| of_fate(&outcomes, fate);
-            Some((of(Fate::Stored), of(Fate::Kept), ago.as_secs()))
+            let of = |fate| count_of(&outcomes, fate);
+            Some((of(Fate::Stored), of(Fate::Retried), ago.as_secs()))
         };
-        answer(&meters, &Verdict::Overloaded, 1);
+        answer(&metrics, &Verdict::Overloaded, 1);
         assert_eq!(last(&flow), Some((0, 1, 0)));
         tokio::time::advance(STEP).await;
         flow.step();
-        answer(&meters, &stored(), 1);
+        answer(&metrics, &stored(), 1);
         assert_eq!(last(&flow), Some((1, 1, 0)), "just after the step");
         tokio::time::advance(ENOUGH).await;
         assert_eq!(last(&flow), Some((1, 0, 0)), "well into the next");

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! - `families` has each metric in one place: name, labels, help, and what to do with it. The page `docs/metrics.md` is made of that.
-//! - [`Meters`] are what one workspace counts with: the handles of whatever every batch touches are made once, so that
-//!   counting is a few additions. [`Unrouted`] and [`Connections`] are the same for what belongs to no workspace.
+//! - [`WorkspaceMetrics`] are what one workspace counts with: the handles of whatever every batch touches are made once, so that
+//!   counting is a few additions. [`UnroutedMetrics`] and [`ConnectionMetrics`] are the same for what belongs to no workspace.
 //! - [`Traces`] go with the meters, so that whoever counts a batch can show it as a span.
 //! - [`Format`] is chosen by the scraper; native histograms are shown where it takes protobuf.
 //!
@@ -27,29 +27,31 @@ use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
 
 pub use metrics::exposition::Format;
-pub use metrics::queries::QueryMeters;
-pub use metrics::registry::Entry;
-pub use metrics::snapshot::{ByOutcome, Tally, Totals};
-pub use metrics::spans::SpanMeters;
-pub use metrics::workspace::{Connections, Meters, Observed, Open, Unrouted};
+pub use metrics::queries::QueryMetrics;
+pub use metrics::registry::MetricEntry;
+pub use metrics::snapshot::{ByOutcome, Snapshots, Totals};
+pub use metrics::spans::SpanMetrics;
+pub use metrics::workspace::{
+    ConnectionMetrics, OpenConnection, UnroutedMetrics, WorkspaceGauges, WorkspaceMetrics,
+};
 
-use metrics::definitions::Families;
-use metrics::labels::{Outcome, Reload};
+use metrics::definitions::Definitions;
+use metrics::labels::{OutcomeLabels, ReloadLabels};
 use metrics::process::Process;
-use metrics::registry::Catalogue;
+use metrics::registry::MetricRegistry;
 
 use crate::outcome::verdict::OUTCOMES;
-use crate::telemetry::incidents::Journal;
+use crate::telemetry::incidents::RecentIncidents;
 use crate::telemetry::traces::Traces;
 
 /// All metrics, the last faults, and what makes spans.
 #[derive(Debug)]
 pub struct Telemetry {
     registry: Registry,
-    families: Families,
-    entries: Vec<Entry>,
+    families: Definitions,
+    entries: Vec<MetricEntry>,
     traces: Traces,
-    faults: Journal,
+    incidents: RecentIncidents,
 }
 
 // === impl Telemetry ===
@@ -65,8 +67,8 @@ impl Telemetry {
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::default();
-        let mut catalogue = Catalogue::new(&mut registry);
-        let families = Families::new(&mut catalogue);
+        let mut catalogue = MetricRegistry::new(&mut registry);
+        let families = Definitions::new(&mut catalogue);
         families.last_reload_successful.set(1);
         let mut entries = catalogue.entries();
         entries.extend(Process::entries());
@@ -76,7 +78,7 @@ impl Telemetry {
             families,
             entries,
             traces: Traces::default(),
-            faults: Journal::default(),
+            incidents: RecentIncidents::default(),
         }
     }
 
@@ -87,26 +89,26 @@ impl Telemetry {
 
     /// What spans are counted with.
     #[must_use]
-    pub fn spans(&self) -> SpanMeters {
-        SpanMeters::new(&self.families)
+    pub fn spans(&self) -> SpanMetrics {
+        SpanMetrics::new(&self.families)
     }
 
     /// Every metric there is, for the reference page.
     #[must_use]
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[MetricEntry] {
         &self.entries
     }
 
     /// The last faults of all workspaces, and of the process.
     #[must_use]
-    pub fn faults(&self) -> &Journal {
-        &self.faults
+    pub fn incidents(&self) -> &RecentIncidents {
+        &self.incidents
     }
 
     /// What the workspace of this name counts with, from where it left off.
     #[must_use]
-    pub fn meters(&self, workspace: &str) -> Meters {
-        Meters::new(
+    pub fn metrics(&self, workspace: &str) -> WorkspaceMetrics {
+        WorkspaceMetrics::new(
             Arc::from(workspace),
             self.families.clone(),
             self.traces.clone(),
@@ -115,17 +117,20 @@ impl Telemetry {
 
     /// What the workspace of this name has counted so far.
     #[must_use]
-    pub fn tally(&self, workspace: &str) -> Tally {
-        Tally::new(Arc::from(workspace), &self.families)
+    pub fn tally(&self, workspace: &str) -> Snapshots {
+        Snapshots::new(Arc::from(workspace), &self.families)
     }
 
     /// Requests that were for no workspace, by outcome; none of an outcome that there was none of.
     #[must_use]
-    pub fn for_no_workspace(&self) -> Vec<(&'static str, u64)> {
+    pub fn unrouted(&self) -> Vec<(&'static str, u64)> {
         let workspace: Arc<str> = Arc::from("");
         let count = |outcome| {
             let workspace = Arc::clone(&workspace);
-            let counter = self.families.batches.get(&Outcome { workspace, outcome })?;
+            let counter = self
+                .families
+                .batches
+                .get(&OutcomeLabels { workspace, outcome })?;
             Some((outcome, counter.get()))
         };
         OUTCOMES.into_iter().filter_map(count).collect()
@@ -133,20 +138,20 @@ impl Telemetry {
 
     /// What requests are counted with that are for no workspace.
     #[must_use]
-    pub fn unrouted(&self) -> Unrouted {
-        Unrouted::new(&self.families)
+    pub fn unrouted_metrics(&self) -> UnroutedMetrics {
+        UnroutedMetrics::new(&self.families)
     }
 
     /// What the workspace of this name counts its queries with.
     #[must_use]
-    pub fn queries(&self, workspace: &str) -> QueryMeters {
-        QueryMeters::new(Arc::from(workspace), self.families.queries.clone())
+    pub fn queries(&self, workspace: &str) -> QueryMetrics {
+        QueryMetrics::new(Arc::from(workspace), self.families.queries.clone())
     }
 
     /// What the connections of a listener are counted with.
     #[must_use]
-    pub fn connections(&self, listener: &'static str) -> Connections {
-        Connections::new(&self.families, listener)
+    pub fn connections(&self, listener: &'static str) -> ConnectionMetrics {
+        ConnectionMetrics::new(&self.families, listener)
     }
 
     /// The workspace of this name is served no more: its counters stay, its state is not shown any longer.
@@ -163,7 +168,7 @@ impl Telemetry {
     /// A new configuration was put in place, or refused.
     pub fn reloaded(&self, successful: bool) {
         let result = if successful { "ok" } else { "refused" };
-        let reload = Reload { result };
+        let reload = ReloadLabels { result };
         self.families.reloads.get_or_create(&reload).inc();
         let successful = i64::from(successful);
         self.families.last_reload_successful.set(successful);

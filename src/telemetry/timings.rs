@@ -1,6 +1,6 @@
 //! Where a request's time goes.
 //!
-//! In: the work of a stage. Out: its result, with the time that it took added to a phase of [`Spent`]. A phase that a request
+//! In: the work of a stage. Out: its result, with the time that it took added to a phase of [`PhaseTimings`]. A phase that a request
 //! did not come to has no time at all, which is not the same as none; what is in no phase (unpacking, counting, splitting) is
 //! the rest of the request's duration.
 
@@ -13,7 +13,7 @@ use crate::telemetry::traces::Span;
 
 /// Time by phase, over all parts and tries of one request.
 #[derive(Debug, Default)]
-pub struct Spent {
+pub struct PhaseTimings {
     /// Reading the body.
     pub receive: Option<Duration>,
     /// Waiting for room.
@@ -30,7 +30,7 @@ pub struct Spent {
 
 // === impl Spent ===
 
-impl Spent {
+impl PhaseTimings {
     /// None so far, of the request that this span is about.
     #[must_use]
     pub fn shown_in(span: Span) -> Self {
@@ -58,7 +58,7 @@ impl Spent {
 
 /// Does the work and adds its time. Whoever gives it a large future pins it first: given as it is, it takes its place twice,
 /// in the argument and where it is awaited.
-pub async fn timed<T>(phase: &mut Option<Duration>, work: impl Future<Output = T>) -> T {
+pub async fn time<T>(phase: &mut Option<Duration>, work: impl Future<Output = T>) -> T {
     let started = Instant::now();
     let done = work.await;
     *phase.get_or_insert_default() += started.elapsed();
@@ -71,14 +71,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn time_is_added_up_and_a_phase_not_come_to_has_none() {
-        let mut spent = Spent::default();
+        let mut timings = PhaseTimings::default();
         for seconds in [2, 3] {
             let work = tokio::time::sleep(Duration::from_secs(seconds));
-            timed(&mut spent.upstream, work).await;
+            time(&mut timings.upstream, work).await;
         }
-        timed(&mut spent.admission, async {}).await;
-        assert_eq!(spent.upstream, Some(Duration::from_secs(5)));
-        assert_eq!(spent.admission, Some(Duration::ZERO));
-        assert_eq!(spent.sign, None);
+        time(&mut timings.admission, async {}).await;
+        assert_eq!(timings.upstream, Some(Duration::from_secs(5)));
+        assert_eq!(timings.admission, Some(Duration::ZERO));
+        assert_eq!(timings.sign, None);
     }
 }

@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use amp_sidecar::check::{self, Report, State, Step};
+use amp_sidecar::check::{self, Report, Step, StepState};
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Config, Surroundings};
-use amp_sidecar::remedies::{self, Mistake};
+use amp_sidecar::remedies::{self, Remedy};
 use emulator::entra::{EntraConfig, TokenVersion};
 use emulator::fault::{Fault, FaultKind};
 use emulator::issuer::BrokenToken;
@@ -28,7 +28,7 @@ struct Case {
     arrange: Box<dyn Fn(&World)>,
     settings: Box<dyn Fn(&World) -> Settings>,
     prometheus: Option<&'static str>,
-    state: State,
+    state: StepState,
 }
 
 fn case(name: &'static str) -> Case {
@@ -38,7 +38,7 @@ fn case(name: &'static str) -> Case {
         arrange: Box::new(|_| {}),
         settings: Box::new(|_| Vec::new()),
         prometheus: None,
-        state: State::Broken,
+        state: StepState::Broken,
     }
 }
 
@@ -99,13 +99,13 @@ impl Case {
     }
 
     fn warns(mut self) -> Self {
-        self.state = State::Warning;
+        self.state = StepState::Warning;
         self
     }
 }
 
 /// What `check` finds in a world.
-async fn walk(world: &World, more: &[(&str, String)], prometheus: Option<&str>) -> Report {
+async fn run(world: &World, more: &[(&str, String)], prometheus: Option<&str>) -> Report {
     let env: HashMap<_, _> = world.environment().into_iter().collect();
     let around = Surroundings {
         env: &|name| env.get(name).cloned(),
@@ -125,7 +125,7 @@ async fn walk(world: &World, more: &[(&str, String)], prometheus: Option<&str>) 
                 std::fs::write(&file, text).unwrap();
             }
             let file = prometheus.map(|_| file.as_path());
-            check::walk(&config, &Clock::system(), file).await
+            check::run(&config, &Clock::system(), file).await
         }
         Err(rejected) => check::invalid(&rejected),
     };
@@ -305,23 +305,30 @@ fn cases(issuer_path: &str) -> Vec<Case> {
 
 fn named<'a>(report: &'a Report, name: &str) -> Option<&'a Step> {
     let mut steps = report.steps.iter();
-    steps.find(|step| step.outcome.mends.iter().any(|mend| mend.mistake == name))
+    steps.find(|step| {
+        step.outcome
+            .remedies
+            .iter()
+            .any(|remedy| remedy.mistake == name)
+    })
 }
 
 /// What is wrong with the report on a mistake, if anything is.
 async fn judged(case: &Case) -> Result<(), String> {
     let world = World::start(case.world.clone()).await.unwrap();
     (case.arrange)(&world);
-    let report = walk(&world, &(case.settings)(&world), case.prometheus).await;
+    let report = run(&world, &(case.settings)(&world), case.prometheus).await;
     let text = report.text(false);
     let fail = |what: &str| Err(format!("{}: {what}\n{text}", case.name));
     let Some(row) = remedies::all().find(|row| row.id == case.name) else {
         return fail("it is no row of the table");
     };
-    let about = report
-        .steps
-        .iter()
-        .filter(|step| step.outcome.mends.iter().any(|mend| mend.mistake == row.id));
+    let about = report.steps.iter().filter(|step| {
+        step.outcome
+            .remedies
+            .iter()
+            .any(|remedy| remedy.mistake == row.id)
+    });
     let seen = about
         .clone()
         .find(|step| step.outcome.evidence.contains(row.sees));
@@ -331,10 +338,10 @@ async fn judged(case: &Case) -> Result<(), String> {
             _ => "the evidence is not what the table says",
         });
     };
-    if step.outcome.state != case.state || report.is_whole() != (case.state == State::Warning) {
+    if step.outcome.state != case.state || report.is_whole() != (case.state == StepState::Warning) {
         return fail("the state is another");
     }
-    if !text.contains(row.mend) {
+    if !text.contains(row.remedy) {
         return fail("the mend is not printed");
     }
     if text.contains("planted") {
@@ -369,8 +376,8 @@ async fn each_mistake_is_named_with_its_mend() {
         .map(|case| case.name)
         .chain(["token-denied"])
         .collect();
-    let own = |row: &Mistake| !row.id.starts_with("entra_AADSTS");
-    let missed: Vec<Mistake> = remedies::all()
+    let own = |row: &Remedy| !row.id.starts_with("entra_AADSTS");
+    let missed: Vec<Remedy> = remedies::all()
         .filter(own)
         .filter(|row| !made.contains(row.id))
         .collect();
@@ -387,11 +394,11 @@ async fn nothing_is_found_where_nothing_is_wrong() {
         entra.two_hops("tenant-42"),
     ] {
         let world = World::start(config).await.unwrap();
-        let report = walk(&world, &[], Some(remote_write)).await;
+        let report = run(&world, &[], Some(remote_write)).await;
         let fine = report
             .steps
             .iter()
-            .all(|step| step.outcome.state == State::Ok);
+            .all(|step| step.outcome.state == StepState::Ok);
         assert!(fine, "{}", report.text(false));
         assert_eq!(world.store().stats().samples, 0, "something was written");
     }
@@ -401,7 +408,7 @@ async fn nothing_is_found_where_nothing_is_wrong() {
 async fn the_trust_policy_that_is_pasted_lets_the_token_in() {
     let world = World::start(WorldConfig::default()).await.unwrap();
     world.break_token(BrokenToken::WrongSubject).unwrap();
-    let report = walk(&world, &[], None).await;
+    let report = run(&world, &[], None).await;
     let paste = named(&report, "trust-subject")
         .unwrap()
         .outcome
@@ -416,7 +423,7 @@ async fn the_trust_policy_that_is_pasted_lets_the_token_in() {
     };
     let world = World::start(config).await.unwrap();
     world.break_token(BrokenToken::WrongSubject).unwrap();
-    let report = walk(&world, &[], None).await;
+    let report = run(&world, &[], None).await;
     assert!(report.is_whole(), "{}", report.text(false));
 }
 
@@ -456,11 +463,11 @@ async fn of_several_workspaces_only_the_broken_one_is_named() {
         "remote_write:\n  - url: http://127.0.0.1:8005/api/v1/write\n  - url: http://127.0.0.1:8005/workspaces/fine/api/v1/remote_write\n",
     )
     .unwrap();
-    let report = check::walk(&config, &Clock::system(), Some(&prometheus)).await;
+    let report = check::run(&config, &Clock::system(), Some(&prometheus)).await;
     let broken: Vec<(Option<&str>, &str)> = report
         .steps
         .iter()
-        .filter(|step| step.outcome.state == State::Broken)
+        .filter(|step| step.outcome.state == StepState::Broken)
         .map(|step| (step.workspace.as_deref(), step.step.as_str()))
         .collect();
     let text = report.text(false);
@@ -475,7 +482,7 @@ async fn of_several_workspaces_only_the_broken_one_is_named() {
     assert!(text.contains("names none of several workspaces"), "{text}");
     assert!(text.contains("workspace denied"), "{text}");
     let unwritten = named(&report, "prometheus-elsewhere").unwrap();
-    assert_eq!(unwritten.outcome.state, State::Warning);
+    assert_eq!(unwritten.outcome.state, StepState::Warning);
 }
 
 fn program(world: &World, arguments: &[&str]) -> Command {
@@ -601,5 +608,8 @@ async fn a_token_that_may_not_be_read_is_named_with_its_mend() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
     let row = remedies::TOKEN_DENIED;
-    assert!(text.contains(row.sees) && text.contains(row.mend), "{text}");
+    assert!(
+        text.contains(row.sees) && text.contains(row.remedy),
+        "{text}"
+    );
 }

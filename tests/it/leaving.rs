@@ -88,7 +88,7 @@ async fn a_second_signal_leaves_now() {
     rig.stage.send_replace(Stage::Draining);
     tokio::time::sleep(Duration::from_millis(100)).await;
     let started = Instant::now();
-    rig.stage.send_replace(Stage::Leaving);
+    rig.stage.send_replace(Stage::Stopping);
     (&mut rig.sidecar).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(4));
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use amp_sidecar::telemetry::{Entry, Telemetry};
+use amp_sidecar::telemetry::{MetricEntry, Telemetry};
 use emulator::fault::{Fault, FaultKind};
 use emulator::peers::metrics::Metrics;
 use emulator::world::{Target, WorldConfig};
@@ -246,7 +246,7 @@ async fn what_is_held_and_open_is_shown() {
 #[test]
 fn the_page_is_what_the_code_says() {
     let telemetry = Telemetry::new();
-    let row = |entry: &Entry| {
+    let row = |entry: &MetricEntry| {
         let labels: Vec<String> = entry
             .labels
             .iter()

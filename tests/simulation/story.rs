@@ -147,7 +147,7 @@ async fn played(mut plan: Plan) -> Told {
             }
             Event::Leave => {
                 world.watch().leave_now();
-                stage.send_replace(Stage::Leaving);
+                stage.send_replace(Stage::Stopping);
             }
         }
     }
@@ -275,7 +275,9 @@ fn check_the_counts(world: &World, metrics: &Metrics) {
 
 fn rooms(reloader: &Reloader) -> Vec<Admission> {
     let routes = reloader.router().routes();
-    let of = |running: &Arc<amp_sidecar::workspace::Running>| running.pipeline.admission().clone();
+    let of = |running: &Arc<amp_sidecar::workspace::ActiveWorkspace>| {
+        running.pipeline.admission().clone()
+    };
     routes.workspaces().iter().map(of).collect()
 }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Config, Network};
-use amp_sidecar::credentials::token::{self, Glance, Token, TokenError, TokenFiles};
+use amp_sidecar::credentials::token::{self, ReadToken, Token, TokenError, TokenFiles};
 use amp_sidecar::inbound::listener::Accept;
 use amp_sidecar::net::client::{Caller, ClientError};
 use amp_sidecar::net::connect::Dial;
@@ -287,20 +287,20 @@ impl Transport for Ends {
 }
 
 impl TokenFiles for Ends {
-    fn open(&self, _: &Path) -> Box<dyn Glance> {
+    fn open(&self, _: &Path) -> Box<dyn ReadToken> {
         Box::new(self.clone())
     }
 }
 
-impl Glance for Ends {
-    fn glance(&self) -> Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send + '_>> {
+impl ReadToken for Ends {
+    fn read(&self) -> Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send + '_>> {
         let path = Path::new("/token");
         let read = match &self.0.file.lock().unwrap().bytes {
             Some(bytes) => token::held(path, bytes),
             None => Err(TokenError::Unreadable {
                 path: path.to_owned(),
                 source: io::ErrorKind::NotFound.into(),
-                mend: String::new(),
+                remedy: String::new(),
             }),
         };
         Box::pin(std::future::ready(read))

@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::moment::Moment;
 use crate::config::{Entra, Identity, RoleSession};
-use crate::credentials::cache::Standing;
+use crate::credentials::cache::CredentialStatus;
 use crate::credentials::claims::Claims;
-use crate::credentials::identity_trail::{Chain, Session};
-use crate::sanitize::quote;
+use crate::credentials::identity_trail::{RoleChain, Session};
+use crate::sanitize::sanitize;
 
 /// The way from the token to credentials.
 #[derive(Debug, Serialize)]
@@ -63,15 +63,15 @@ struct CredentialsStatus {
 #[derive(Debug, Serialize)]
 struct Renewal {
     due: Option<Moment>,
-    under_way: bool,
+    in_progress: bool,
     fault: Option<String>,
 }
 
 // === impl IdentityStatus ===
 
 impl IdentityStatus {
-    pub(super) fn of(identity: &Identity, standing: &Standing, chain: &Chain) -> Self {
-        let now = standing.now;
+    pub(super) fn of(identity: &Identity, status: &CredentialStatus, chain: &RoleChain) -> Self {
+        let now = status.now;
         let token = |claims: &Option<Claims>| {
             let claims = claims.as_ref()?;
             Some(TokenStatus::of(claims, now))
@@ -89,7 +89,7 @@ impl IdentityStatus {
                 .enumerate()
                 .map(|(n, role)| RoleStatus::of(role, chain.sessions.get(n), now))
                 .collect(),
-            credentials: CredentialsStatus::of(standing),
+            credentials: CredentialsStatus::of(status),
         }
     }
 }
@@ -99,10 +99,10 @@ impl TokenStatus {
         let exp = claims.exp.map(Duration::from_secs);
         let expires = exp.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
         Self {
-            issuer: quote(&claims.iss),
-            subject: quote(&claims.sub),
-            audiences: claims.aud.iter().take(8).map(|aud| quote(aud)).collect(),
-            authorised_party: claims.azp.as_deref().map(quote),
+            issuer: sanitize(&claims.iss),
+            subject: sanitize(&claims.sub),
+            audiences: claims.aud.iter().take(8).map(|aud| sanitize(aud)).collect(),
+            authorised_party: claims.azp.as_deref().map(sanitize),
             expires: expires.map(|expires| Moment::of(expires, now)),
         }
     }
@@ -132,22 +132,22 @@ impl RoleStatus {
 }
 
 impl CredentialsStatus {
-    fn of(standing: &Standing) -> Self {
-        let Standing {
+    fn of(status: &CredentialStatus) -> Self {
+        let CredentialStatus {
             now,
-            held,
+            active,
             exchanging,
             due,
             fault,
-        } = standing;
+        } = status;
         let moment = |time| Moment::of(time, *now);
         Self {
-            usable: held.is_some_and(|(_, expires)| expires > *now),
-            obtained: held.map(|(obtained, _)| moment(obtained)),
-            expires: held.map(|(_, expires)| moment(expires)),
+            usable: active.is_some_and(|(_, expires)| expires > *now),
+            obtained: active.map(|(obtained, _)| moment(obtained)),
+            expires: active.map(|(_, expires)| moment(expires)),
             renewal: Renewal {
                 due: due.filter(|_| !exchanging).map(moment),
-                under_way: *exchanging,
+                in_progress: *exchanging,
                 fault: fault.clone(),
             },
         }

@@ -22,18 +22,20 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-pub use crate::telemetry::history::Flow;
-pub use state::{Level, State};
+pub use crate::telemetry::history::History;
+pub use state::{Health, HealthLevel};
 
 use identity::IdentityStatus;
 use moment::{Moment, rfc3339};
-use parts::{FaultStatus, FlowStatus, InFlight, Lost, Outcome, SenderStatus, Settings};
+use parts::{
+    FlowStatus, InFlightStatus, IncidentStatus, LostStatus, OutcomeStatus, SenderStatus, Settings,
+};
 
 use crate::config::Config;
-use crate::router::misdirected::Sender;
+use crate::router::misdirected::MisdirectedSender;
 use crate::telemetry::Telemetry;
-use crate::telemetry::incidents::Fault;
-use crate::workspace::Running;
+use crate::telemetry::incidents::Incident;
+use crate::workspace::ActiveWorkspace;
 
 /// What the sidecar is like now.
 #[derive(Debug, Serialize)]
@@ -41,15 +43,15 @@ pub struct Status {
     version: &'static str,
     now: String,
     started: Moment,
-    state: State,
+    state: Health,
     workspaces: Vec<WorkspaceStatus>,
     /// Requests that were for no workspace.
-    for_no_workspace: Vec<Outcome>,
+    unrouted: Vec<OutcomeStatus>,
     /// Senders of which nothing is stored, because of where or how they write.
     misdirected: Vec<SenderStatus>,
-    faults: Vec<FaultStatus>,
+    incidents: Vec<IncidentStatus>,
     /// Whether what was given last as the configuration is what is served.
-    configuration_is_current: bool,
+    configuration_current: bool,
     configuration: Vec<Settings>,
 }
 
@@ -61,32 +63,32 @@ struct WorkspaceStatus {
     arn: String,
     remote_write_url: String,
     write_url: String,
-    state: State,
+    state: Health,
     identity: IdentityStatus,
     clock_offset_seconds: f64,
     flow: FlowStatus,
-    in_flight: InFlight,
-    outcomes: Vec<Outcome>,
-    lost: Vec<Lost>,
+    in_flight: InFlightStatus,
+    outcomes: Vec<OutcomeStatus>,
+    lost: Vec<LostStatus>,
 }
 
 /// What is looked at.
 #[derive(Debug)]
-pub struct Sight<'a> {
+pub struct StatusInput<'a> {
     /// What is counted.
     pub telemetry: &'a Telemetry,
     /// What is served, in the order of the configuration.
-    pub workspaces: &'a [Arc<Running>],
+    pub workspaces: &'a [Arc<ActiveWorkspace>],
     /// By what it is served.
     pub config: &'a Config,
     /// Whether the sidecar is about to leave.
-    pub leaving: bool,
+    pub draining: bool,
     /// When the program began.
     pub started: SystemTime,
     /// The present.
     pub now: SystemTime,
     /// Who wrote lately to where nothing is taken, the last one first.
-    pub strays: &'a [Sender],
+    pub unrouted: &'a [MisdirectedSender],
 }
 
 // === impl Status ===
@@ -94,16 +96,17 @@ pub struct Sight<'a> {
 impl Status {
     /// Looks.
     #[must_use]
-    pub fn seen(sight: &Sight<'_>) -> Self {
-        let faults = sight.telemetry.faults().recent();
-        let workspace = |running: &Arc<Running>| WorkspaceStatus::seen(running, sight, &faults);
+    pub fn collect(sight: &StatusInput<'_>) -> Self {
+        let incidents = sight.telemetry.incidents().recent();
+        let workspace =
+            |running: &Arc<ActiveWorkspace>| WorkspaceStatus::collect(running, sight, &incidents);
         let workspaces: Vec<_> = sight.workspaces.iter().map(workspace).collect();
         // Each by the clock that it was noted by.
-        let now = |fault: &Fault| {
+        let now = |fault: &Incident| {
             let name = fault.workspace.as_deref();
-            let whose = |running: &&Arc<Running>| name == Some(&running.config.name);
+            let whose = |running: &&Arc<ActiveWorkspace>| name == Some(&running.config.name);
             let running = sight.workspaces.iter().find(whose);
-            running.map_or(sight.now, |running| running.credentials().standing().now)
+            running.map_or(sight.now, |running| running.credentials().status().now)
         };
         let states: Vec<_> = workspaces
             .iter()
@@ -113,18 +116,18 @@ impl Status {
             version: env!("CARGO_PKG_VERSION"),
             now: rfc3339(sight.now),
             started: Moment::of(sight.started, sight.now),
-            state: State::of_all(&states).beside(sight.strays, &astray_url(sight)),
+            state: Health::of_all(&states).beside(sight.unrouted, &write_url_of_any(sight)),
             misdirected: sight
-                .strays
+                .unrouted
                 .iter()
                 .map(|sender| SenderStatus::of(sender, sight.now))
                 .collect(),
-            for_no_workspace: Outcome::of(sight.telemetry.for_no_workspace()),
-            faults: faults
+            unrouted: OutcomeStatus::of(sight.telemetry.unrouted()),
+            incidents: incidents
                 .iter()
-                .map(|fault| FaultStatus::of(fault, now(fault)))
+                .map(|fault| IncidentStatus::of(fault, now(fault)))
                 .collect(),
-            configuration_is_current: sight.telemetry.last_reload_was_successful(),
+            configuration_current: sight.telemetry.last_reload_was_successful(),
             configuration: Settings::of(sight.config),
             workspaces,
         }
@@ -134,24 +137,28 @@ impl Status {
 // === impl WorkspaceStatus ===
 
 impl WorkspaceStatus {
-    fn seen(running: &Running, sight: &Sight<'_>, faults: &[Fault]) -> Self {
+    fn collect(running: &ActiveWorkspace, sight: &StatusInput<'_>, incidents: &[Incident]) -> Self {
         let workspace = &running.config;
-        let standing = running.credentials().standing();
-        let view = running.flow.view();
+        let status = running.credentials().status();
+        let view = running.history.view();
         let write_url = write_url(&workspace.name, sight.config);
-        let ours = |fault: &&Fault| fault.workspace.as_deref() == Some(&workspace.name);
-        let faults: Vec<_> = faults.iter().filter(ours).collect();
-        let state = match sight.leaving {
-            true => State::leaving(),
-            false => State::of(&standing, &view, &faults, &write_url, sight.strays),
+        let ours = |fault: &&Incident| fault.workspace.as_deref() == Some(&workspace.name);
+        let incidents: Vec<_> = incidents.iter().filter(ours).collect();
+        let state = match sight.draining {
+            true => Health::draining(),
+            false => Health::of(&status, &view, &incidents, &write_url, sight.unrouted),
         };
         Self {
             state,
-            identity: IdentityStatus::of(&workspace.identity, &standing, &running.links().seen()),
+            identity: IdentityStatus::of(
+                &workspace.identity,
+                &status,
+                &running.identity_trail().seen(),
+            ),
             clock_offset_seconds: running.clock_offset_seconds(),
-            in_flight: InFlight::of(running.pipeline.admission()),
-            outcomes: Outcome::all(&view.totals.outcomes),
-            lost: Lost::all(&view.totals.lost),
+            in_flight: InFlightStatus::of(running.pipeline.admission()),
+            outcomes: OutcomeStatus::all(&view.totals.outcomes),
+            lost: LostStatus::all(&view.totals.lost),
             flow: FlowStatus::of(&view, workspace.limits.inspect),
             name: workspace.name.clone(),
             id: workspace.id.clone(),
@@ -164,7 +171,7 @@ impl WorkspaceStatus {
 }
 
 /// Where a sender that names no workspace writes to, in words.
-fn astray_url(sight: &Sight<'_>) -> String {
+fn write_url_of_any(sight: &StatusInput<'_>) -> String {
     let name = match sight.workspaces {
         [only] => only.config.name.as_str(),
         _ => "<name>",

@@ -7,12 +7,12 @@ use serde::Serialize;
 use super::moment::Moment;
 use crate::batch::admission::Admission;
 use crate::config::{Config, Effective, Section, Value};
-use crate::outcome::docs::{Fate, MEANINGS, REASONS};
+use crate::outcome::docs::{Fate, OUTCOME_DOCS, REASONS};
 use crate::outcome::verdict::LOSSES;
-use crate::router::misdirected::Sender;
+use crate::router::misdirected::MisdirectedSender;
 use crate::telemetry::ByOutcome;
-use crate::telemetry::history::{STEP, Step, View};
-use crate::telemetry::incidents::Fault;
+use crate::telemetry::history::{HistoryStep, HistoryView, STEP};
+use crate::telemetry::incidents::Incident;
 
 /// Rates of the last quarter of an hour, a second each; the steps go from the oldest to the one that is running.
 #[derive(Debug, Serialize)]
@@ -24,7 +24,7 @@ pub(super) struct FlowStatus {
     lost_samples: u64,
     step_seconds: u64,
     stored_batches_per_second: Vec<f32>,
-    kept_batches_per_second: Vec<f32>,
+    retried_batches_per_second: Vec<f32>,
     lost_batches_per_second: Vec<f32>,
     stored_samples_per_second: Vec<f32>,
     lost_samples_per_second: Vec<f32>,
@@ -35,7 +35,7 @@ pub(super) struct FlowStatus {
 
 /// What is held at this moment, and how much may be.
 #[derive(Debug, Serialize)]
-pub(super) struct InFlight {
+pub(super) struct InFlightStatus {
     requests: usize,
     requests_limit: usize,
     bytes: usize,
@@ -44,31 +44,31 @@ pub(super) struct InFlight {
 
 /// What became of requests, and what that means.
 #[derive(Debug, Serialize)]
-pub(super) struct Outcome {
+pub(super) struct OutcomeStatus {
     outcome: &'static str,
     batches: u64,
     fate: Fate,
-    means: String,
-    sender_hears: String,
+    meaning: String,
+    response: String,
 }
 
 /// What was lost for one reason.
 #[derive(Debug, Serialize)]
-pub(super) struct Lost {
+pub(super) struct LostStatus {
     reason: &'static str,
     samples: u64,
     histograms: u64,
     exemplars: u64,
-    means: &'static str,
+    meaning: &'static str,
 }
 
 /// What went wrong, from when it was first met until it was over.
 #[derive(Debug, Serialize)]
-pub(super) struct FaultStatus {
+pub(super) struct IncidentStatus {
     workspace: Option<String>,
     kind: &'static str,
     reason: String,
-    mend: Option<String>,
+    remedy: Option<String>,
     began: Moment,
     last: Moment,
     count: u64,
@@ -104,8 +104,8 @@ struct SettingStatus {
 // === impl FlowStatus ===
 
 impl FlowStatus {
-    pub(super) fn of(view: &View, counts_samples: bool) -> Self {
-        let each = |rate: fn(&Step) -> f32| view.steps.iter().map(rate).collect();
+    pub(super) fn of(view: &HistoryView, counts_samples: bool) -> Self {
+        let each = |rate: fn(&HistoryStep) -> f32| view.steps.iter().map(rate).collect();
         Self {
             counts_samples,
             last_request_seconds_ago: view.last.map(|(_, ago)| ago.as_secs()),
@@ -114,7 +114,7 @@ impl FlowStatus {
             lost_samples: view.totals.lost_samples(),
             step_seconds: STEP.as_secs(),
             stored_batches_per_second: each(|step| step.stored),
-            kept_batches_per_second: each(|step| step.kept),
+            retried_batches_per_second: each(|step| step.kept),
             lost_batches_per_second: each(|step| step.lost),
             stored_samples_per_second: each(|step| step.stored_samples),
             lost_samples_per_second: each(|step| step.lost_samples),
@@ -127,7 +127,7 @@ impl FlowStatus {
 
 // === impl InFlight ===
 
-impl InFlight {
+impl InFlightStatus {
     pub(super) fn of(admission: &Admission) -> Self {
         Self {
             requests: admission.requests_in_flight(),
@@ -140,10 +140,10 @@ impl InFlight {
 
 // === impl Outcome ===
 
-impl Outcome {
+impl OutcomeStatus {
     /// Those of a workspace that there were any of.
     pub(super) fn all(counts: &ByOutcome) -> Vec<Self> {
-        let names = MEANINGS.iter().map(|meaning| meaning.outcome);
+        let names = OUTCOME_DOCS.iter().map(|meaning| meaning.outcome);
         Self::of(names.zip(*counts))
     }
 
@@ -151,13 +151,13 @@ impl Outcome {
         let counts = counts.into_iter().filter(|(_, batches)| *batches > 0);
         counts
             .filter_map(|(outcome, batches)| {
-                let meaning = MEANINGS.iter().find(|known| known.outcome == outcome)?;
+                let meaning = OUTCOME_DOCS.iter().find(|known| known.outcome == outcome)?;
                 Some(Self {
                     outcome,
                     batches,
                     fate: meaning.fate,
-                    means: meaning.happened.replace('`', ""),
-                    sender_hears: meaning.hears.replace('`', ""),
+                    meaning: meaning.happened.replace('`', ""),
+                    response: meaning.hears.replace('`', ""),
                 })
             })
             .collect()
@@ -166,33 +166,35 @@ impl Outcome {
 
 // === impl Lost ===
 
-impl Lost {
+impl LostStatus {
     /// The reasons that anything was lost for.
     pub(super) fn all(counts: &[[u64; 3]; LOSSES.len()]) -> Vec<Self> {
         let counts = REASONS.iter().zip(counts);
         counts
             .filter(|(_, lost)| lost.iter().any(|count| *count > 0))
-            .map(|((reason, means), [samples, histograms, exemplars])| Self {
-                reason,
-                samples: *samples,
-                histograms: *histograms,
-                exemplars: *exemplars,
-                means,
-            })
+            .map(
+                |((reason, meaning), [samples, histograms, exemplars])| Self {
+                    reason,
+                    samples: *samples,
+                    histograms: *histograms,
+                    exemplars: *exemplars,
+                    meaning,
+                },
+            )
             .collect()
     }
 }
 
 // === impl FaultStatus ===
 
-impl FaultStatus {
-    pub(super) fn of(fault: &Fault, now: SystemTime) -> Self {
+impl IncidentStatus {
+    pub(super) fn of(fault: &Incident, now: SystemTime) -> Self {
         let moment = |time| Moment::of(time, now);
         Self {
             workspace: fault.workspace.as_deref().map(str::to_owned),
             kind: fault.kind,
             reason: fault.reason.clone(),
-            mend: fault.mend.clone(),
+            remedy: fault.remedy.clone(),
             began: moment(fault.began),
             last: moment(fault.last),
             count: fault.count,
@@ -204,7 +206,7 @@ impl FaultStatus {
 // === impl SenderStatus ===
 
 impl SenderStatus {
-    pub(super) fn of(sender: &Sender, now: SystemTime) -> Self {
+    pub(super) fn of(sender: &MisdirectedSender, now: SystemTime) -> Self {
         Self {
             outcome: sender.outcome,
             peer: sender.peer.to_string(),

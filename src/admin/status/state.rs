@@ -1,23 +1,23 @@
 //! Is data flowing? One headline for a workspace, with why not and what to do.
 //!
-//! In: how it stands with the credentials, what became of the requests that came last, and the last faults. Out: a [`State`]. What keeps everything from flowing goes before what keeps a part of it, and that before what will: a reader who
+//! In: how it stands with the credentials, what became of the requests that came last, and the last faults. Out: a [`Health`]. What keeps everything from flowing goes before what keeps a part of it, and that before what will: a reader who
 //! stops after the first line has read the most important one.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::credentials::cache::Standing;
-use crate::outcome::docs::{Fate, MEANINGS};
+use crate::credentials::cache::CredentialStatus;
+use crate::outcome::docs::{Fate, OUTCOME_DOCS};
 use crate::outcome::verdict::OUTCOMES;
-use crate::router::misdirected::Sender;
-use crate::telemetry::history::{View, of_fate};
-use crate::telemetry::incidents::Fault;
+use crate::router::misdirected::MisdirectedSender;
+use crate::telemetry::history::{HistoryView, count_of};
+use crate::telemetry::incidents::Incident;
 
 /// How bad it is; the later, the worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
+pub enum HealthLevel {
     /// Data flows, and nothing is in its way.
     Flowing,
     /// It would, but no sender writes.
@@ -25,53 +25,53 @@ pub enum Level {
     /// The first credentials are on their way.
     Starting,
     /// The sidecar is about to leave.
-    Leaving,
+    Draining,
     /// Data flows in part, or soon will no more.
-    Impaired,
+    Degraded,
     /// Nothing flows.
     Stopped,
 }
 
 /// The headline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct State {
+pub struct Health {
     /// How bad it is.
-    pub level: Level,
+    pub level: HealthLevel,
     /// In one sentence.
     pub headline: String,
     /// Why; empty where all is well.
     pub why: String,
     /// What to do; empty where there is nothing to do.
-    pub mend: String,
+    pub remedy: String,
 }
 
 // === impl State ===
 
-impl State {
+impl Health {
     /// Of whatever is served until its senders are done.
-    pub(super) fn leaving() -> Self {
+    pub(super) fn draining() -> Self {
         let headline = "Leaving: senders are served until they are done";
-        Self::new(Level::Leaving, headline, "", "")
+        Self::new(HealthLevel::Draining, headline, "", "")
     }
 
-    /// Of a workspace with its last faults, newest first, that senders reach at `write_url` where they are no `strays`.
+    /// Of a workspace with its last faults, newest first, that senders reach at `write_url` where they are no `unrouted`.
     pub(super) fn of(
-        standing: &Standing,
-        view: &View,
-        faults: &[&Fault],
+        status: &CredentialStatus,
+        view: &HistoryView,
+        incidents: &[&Incident],
         write_url: &str,
-        strays: &[Sender],
+        unrouted: &[MisdirectedSender],
     ) -> Self {
-        let left = standing
-            .held
-            .and_then(|(_, expires)| expires.duration_since(standing.now).ok())
+        let left = status
+            .active
+            .and_then(|(_, expires)| expires.duration_since(status.now).ok())
             .filter(|left| !left.is_zero());
         let Some(left) = left else {
             let headline = "Nothing flows: there are no AWS credentials";
-            return match standing.fault {
-                Some(_) => Self::unrenewed(Level::Stopped, headline, standing, faults),
+            return match status.fault {
+                Some(_) => Self::unrenewed(HealthLevel::Stopped, headline, status, incidents),
                 None => Self::new(
-                    Level::Starting,
+                    HealthLevel::Starting,
                     "Starting: the first AWS credentials are on their way",
                     "",
                     "",
@@ -80,40 +80,45 @@ impl State {
         };
         let of = |fate| {
             view.last
-                .map_or(0, |(outcomes, _)| of_fate(&outcomes, fate))
+                .map_or(0, |(outcomes, _)| count_of(&outcomes, fate))
         };
-        let (stored, kept, lost) = (of(Fate::Stored), of(Fate::Kept), of(Fate::Lost));
-        let because = |level, headline, fate| Self::because(level, headline, view, fate, faults);
+        let (stored, kept, lost) = (of(Fate::Stored), of(Fate::Retried), of(Fate::Lost));
+        let because = |level, headline, fate| Self::because(level, headline, view, fate, incidents);
         match (stored, kept, lost) {
-            (0, 0, 0) if standing.fault.is_none() => match strays {
+            (0, 0, 0) if status.fault.is_none() => match unrouted {
                 [] => Self::idle(write_url),
-                _ => Self::astray(Level::Stopped, "Nothing flows", strays, write_url),
+                _ => Self::misdirected_write(
+                    HealthLevel::Stopped,
+                    "Nothing flows",
+                    unrouted,
+                    write_url,
+                ),
             },
-            (_, 0, 0) if standing.fault.is_some() => {
+            (_, 0, 0) if status.fault.is_some() => {
                 let headline = format!(
                     "Data flows for {} more: the credentials cannot be renewed",
                     about(left)
                 );
-                Self::unrenewed(Level::Impaired, &headline, standing, faults)
+                Self::unrenewed(HealthLevel::Degraded, &headline, status, incidents)
             }
-            (_, 0, 0) => Self::new(Level::Flowing, "Data flows", "", ""),
+            (_, 0, 0) => Self::new(HealthLevel::Flowing, "Data flows", "", ""),
             (0, _, 0) => because(
-                Level::Stopped,
+                HealthLevel::Stopped,
                 "Nothing flows: senders keep their samples and try again",
-                Fate::Kept,
+                Fate::Retried,
             ),
             (0, _, _) => because(
-                Level::Stopped,
+                HealthLevel::Stopped,
                 "Nothing flows: batches are refused for good",
                 Fate::Lost,
             ),
             (_, _, 0) => because(
-                Level::Impaired,
+                HealthLevel::Degraded,
                 "Data flows in part: some batches have to be sent again",
-                Fate::Kept,
+                Fate::Retried,
             ),
             (_, _, _) => because(
-                Level::Impaired,
+                HealthLevel::Degraded,
                 "Data flows in part: some batches are refused for good",
                 Fate::Lost,
             ),
@@ -121,29 +126,40 @@ impl State {
     }
 
     /// The newest open fault that is none of a batch is what keeps credentials away.
-    fn unrenewed(level: Level, headline: &str, standing: &Standing, faults: &[&Fault]) -> Self {
+    fn unrenewed(
+        level: HealthLevel,
+        headline: &str,
+        status: &CredentialStatus,
+        incidents: &[&Incident],
+    ) -> Self {
         let of_credentials =
-            |fault: &&&Fault| fault.ended.is_none() && !OUTCOMES.contains(&fault.kind);
-        match faults.iter().find(of_credentials) {
+            |fault: &&&Incident| fault.ended.is_none() && !OUTCOMES.contains(&fault.kind);
+        match incidents.iter().find(of_credentials) {
             Some(fault) => Self::by(level, headline, fault),
             None => {
-                let why = standing.fault.as_deref().unwrap_or_default();
+                let why = status.fault.as_deref().unwrap_or_default();
                 Self::new(level, headline, why, "")
             }
         }
     }
 
     /// By the most frequent of the last outcomes with this fate.
-    fn because(level: Level, headline: &str, view: &View, fate: Fate, faults: &[&Fault]) -> Self {
+    fn because(
+        level: HealthLevel,
+        headline: &str,
+        view: &HistoryView,
+        fate: Fate,
+        incidents: &[&Incident],
+    ) -> Self {
         let outcomes = view.last.map(|(outcomes, _)| outcomes);
-        let counts = MEANINGS.iter().zip(outcomes.unwrap_or_default());
+        let counts = OUTCOME_DOCS.iter().zip(outcomes.unwrap_or_default());
         let worst = counts
             .filter(|(meaning, count)| meaning.fate == fate && *count > 0)
             .max_by_key(|(_, count)| *count);
         let Some((worst, _)) = worst else {
             return Self::new(level, headline, "", "");
         };
-        match faults.iter().find(|fault| fault.kind == worst.outcome) {
+        match incidents.iter().find(|fault| fault.kind == worst.outcome) {
             Some(fault) => Self::by(level, headline, fault),
             None => Self::new(level, headline, &worst.happened.replace('`', ""), ""),
         }
@@ -151,7 +167,7 @@ impl State {
 
     fn idle(write_url: &str) -> Self {
         Self::new(
-            Level::Idle,
+            HealthLevel::Idle,
             "Ready, but no sender writes",
             "No batch came in the last five minutes.",
             &format!("let Prometheus' remote_write name {write_url}"),
@@ -160,20 +176,28 @@ impl State {
 
     /// Whatever else flows, these senders' samples do not.
     #[must_use]
-    pub(super) fn beside(self, strays: &[Sender], write_url: &str) -> Self {
-        match (self.level, strays) {
-            (Level::Flowing, [_, ..]) => {
-                Self::astray(Level::Impaired, "Data flows in part", strays, write_url)
-            }
+    pub(super) fn beside(self, unrouted: &[MisdirectedSender], write_url: &str) -> Self {
+        match (self.level, unrouted) {
+            (HealthLevel::Flowing, [_, ..]) => Self::misdirected_write(
+                HealthLevel::Degraded,
+                "Data flows in part",
+                unrouted,
+                write_url,
+            ),
             _ => self,
         }
     }
 
-    fn astray(level: Level, what: &str, strays: &[Sender], write_url: &str) -> Self {
-        let Some(last) = strays.first() else {
+    fn misdirected_write(
+        level: HealthLevel,
+        what: &str,
+        unrouted: &[MisdirectedSender],
+        write_url: &str,
+    ) -> Self {
+        let Some(last) = unrouted.first() else {
             return Self::new(level, what, "", "");
         };
-        let (why, mend) = match last.outcome {
+        let (why, remedy) = match last.outcome {
             "misdirected" | "ambiguous_path" => (
                 "a sender writes to the wrong address",
                 format!("let its remote_write name {write_url}"),
@@ -183,7 +207,7 @@ impl State {
                 format!("the log's line of the fault {} says why", last.outcome),
             ),
         };
-        let more = match strays.len() - 1 {
+        let more = match unrouted.len() - 1 {
             0 => String::new(),
             1 => ". There is another one".to_owned(),
             more => format!(". There are {more} others"),
@@ -193,20 +217,20 @@ impl State {
         if let Some(first) = who.get_mut(..1) {
             first.make_ascii_uppercase();
         }
-        Self::new(level, &headline, &format!("{who}{more}."), &mend)
+        Self::new(level, &headline, &format!("{who}{more}."), &remedy)
     }
 
-    fn by(level: Level, headline: &str, fault: &Fault) -> Self {
-        let mend = fault.mend.as_deref().unwrap_or_default();
-        Self::new(level, headline, &fault.reason, mend)
+    fn by(level: HealthLevel, headline: &str, fault: &Incident) -> Self {
+        let remedy = fault.remedy.as_deref().unwrap_or_default();
+        Self::new(level, headline, &fault.reason, remedy)
     }
 
-    fn new(level: Level, headline: &str, why: &str, mend: &str) -> Self {
+    fn new(level: HealthLevel, headline: &str, why: &str, remedy: &str) -> Self {
         Self {
             level,
             headline: headline.to_owned(),
             why: why.to_owned(),
-            mend: mend.to_owned(),
+            remedy: remedy.to_owned(),
         }
     }
 
@@ -218,22 +242,22 @@ impl State {
         }
         let worst = states.iter().max_by_key(|(_, state)| state.level);
         let Some((name, worst)) = worst else {
-            return Self::new(Level::Stopped, "No workspace is configured", "", "");
+            return Self::new(HealthLevel::Stopped, "No workspace is configured", "", "");
         };
         let well = states
             .iter()
-            .filter(|(_, state)| state.level == Level::Flowing)
+            .filter(|(_, state)| state.level == HealthLevel::Flowing)
             .count();
         let count = states.len();
         let headline = match (well, worst.level) {
             (well, _) if well == count => format!("Data flows to all {count} workspaces"),
-            (_, Level::Leaving) => worst.headline.clone(),
+            (_, HealthLevel::Draining) => worst.headline.clone(),
             _ => format!(
                 "Data flows to {well} of {count} workspaces; {name}: {}",
                 worst.headline
             ),
         };
-        Self::new(worst.level, &headline, &worst.why, &worst.mend)
+        Self::new(worst.level, &headline, &worst.why, &worst.remedy)
     }
 }
 
@@ -251,24 +275,24 @@ mod tests {
 
     use crate::admin::status::moment::seconds_until;
 
-    fn state(level: Level, headline: &str) -> State {
-        State::new(level, headline, "why", "mend")
+    fn state(level: HealthLevel, headline: &str) -> Health {
+        Health::new(level, headline, "why", "mend")
     }
 
     #[test]
     fn the_worst_workspace_speaks_for_all_and_hides_none_that_is_well() {
-        let well = state(Level::Flowing, "Data flows");
-        let idle = state(Level::Idle, "Ready, but no sender writes");
-        let stopped = state(Level::Stopped, "Nothing flows: x");
-        let all = |states: &[(&str, &State)]| State::of_all(states);
+        let well = state(HealthLevel::Flowing, "Data flows");
+        let idle = state(HealthLevel::Idle, "Ready, but no sender writes");
+        let stopped = state(HealthLevel::Stopped, "Nothing flows: x");
+        let all = |states: &[(&str, &Health)]| Health::of_all(states);
         assert_eq!(all(&[("a", &stopped)]), stopped);
         let two = all(&[("a", &well), ("b", &well)]);
         assert_eq!(two.headline, "Data flows to all 2 workspaces");
         let three = all(&[("a", &well), ("b", &stopped), ("c", &idle)]);
-        assert_eq!(three.level, Level::Stopped);
+        assert_eq!(three.level, HealthLevel::Stopped);
         let told = "Data flows to 1 of 3 workspaces; b: Nothing flows: x";
         assert_eq!(
-            (three.headline.as_str(), three.mend.as_str()),
+            (three.headline.as_str(), three.remedy.as_str()),
             (told, "mend")
         );
     }

@@ -7,8 +7,8 @@
 use crate::batch::deliver::progress::{Failing, Record, Records};
 use crate::outcome::verdict::Verdict;
 use crate::remote_write::contents::Contents;
-use crate::remote_write::written_stats::Written;
-use crate::telemetry::timings::Spent;
+use crate::remote_write::written_stats::WrittenStats;
+use crate::telemetry::timings::PhaseTimings;
 
 /// What became of a payload, with all that was made of it.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Brought {
     again: Option<Verdict>,
     settled: usize,
     parts: usize,
-    pub(super) spent: Spent,
+    pub(super) timings: PhaseTimings,
 }
 
 /// A batch after a try.
@@ -38,7 +38,7 @@ pub(super) enum Ended {
 struct Sum {
     stored: Option<Verdict>,
     refused: Option<Verdict>,
-    written: Option<Written>,
+    written: Option<WrittenStats>,
     lost: Vec<(&'static str, Contents)>,
 }
 
@@ -46,7 +46,7 @@ struct Sum {
 
 impl Brought {
     /// AMP stored it or refused it for good.
-    pub(super) fn settled(hash: String, record: Record, spent: Spent) -> Self {
+    pub(super) fn settled(hash: String, record: Record, timings: PhaseTimings) -> Self {
         Self {
             hash,
             record: Some(record),
@@ -54,7 +54,7 @@ impl Brought {
             again: None,
             settled: 1,
             parts: 1,
-            spent,
+            timings,
         }
     }
 
@@ -63,7 +63,7 @@ impl Brought {
         hash: String,
         verdict: Verdict,
         record: Option<Record>,
-        spent: Spent,
+        timings: PhaseTimings,
     ) -> Self {
         Self {
             hash,
@@ -72,17 +72,27 @@ impl Brought {
             again: Some(verdict),
             settled: 0,
             parts: 1,
-            spent,
+            timings,
         }
     }
 
     /// It has to be sent again, and this is how it was refused so far.
-    pub(super) fn failing(hash: String, verdict: Verdict, failing: Failing, spent: Spent) -> Self {
-        Self::again(hash, verdict, Some(Record::Failing(failing)), spent)
+    pub(super) fn failing(
+        hash: String,
+        verdict: Verdict,
+        failing: Failing,
+        timings: PhaseTimings,
+    ) -> Self {
+        Self::again(hash, verdict, Some(Record::Failing(failing)), timings)
     }
 
     /// Others went in its place, so many that had to be started; nothing of them is known yet.
-    pub(super) fn opened(hash: String, record: Record, parts: usize, spent: Spent) -> Self {
+    pub(super) fn opened(
+        hash: String,
+        record: Record,
+        parts: usize,
+        timings: PhaseTimings,
+    ) -> Self {
         Self {
             hash,
             record: Some(record),
@@ -90,7 +100,7 @@ impl Brought {
             again: None,
             settled: 0,
             parts,
-            spent,
+            timings,
         }
     }
 
@@ -103,7 +113,7 @@ impl Brought {
             again,
             settled,
             parts,
-            spent,
+            timings,
         } = part;
         self.inner.extend(inner);
         if let Some(record) = record {
@@ -115,7 +125,7 @@ impl Brought {
         self.settled += settled;
         // The part itself was counted already.
         self.parts += parts - 1;
-        self.spent.add(&spent);
+        self.timings.add(&timings);
     }
 
     /// Where AMP has all that it was opened into, it has the payload: one record says so.
@@ -198,7 +208,7 @@ impl Sum {
     }
 
     /// A refusal without numbers wrote nothing that AMP tells.
-    fn write(&mut self, written: Option<&Written>, is_stored: bool) {
+    fn write(&mut self, written: Option<&WrittenStats>, is_stored: bool) {
         let Some(written) = written.filter(|written| is_stored || !written.is_empty()) else {
             return;
         };
@@ -228,8 +238,8 @@ mod tests {
     use super::*;
     use hyper::StatusCode;
 
-    fn written(samples: u64) -> Written {
-        Written::counted(&Contents {
+    fn written(samples: u64) -> WrittenStats {
+        WrittenStats::counted(&Contents {
             samples,
             ..Contents::default()
         })
@@ -240,24 +250,29 @@ mod tests {
             status: StatusCode::OK,
             written: written(samples),
         });
-        Brought::settled(hash.to_owned(), record, Spent::default())
+        Brought::settled(hash.to_owned(), record, PhaseTimings::default())
     }
 
     fn refused(hash: &str) -> Brought {
         let verdict = Verdict::TooLargeForAmp {
             said: "words".to_owned(),
-            written: Written::default(),
+            written: WrittenStats::default(),
         };
         let contents = Contents {
             samples: 7,
             ..Contents::default()
         };
         let record = Record::Refused(verdict, contents);
-        Brought::settled(hash.to_owned(), record, Spent::default())
+        Brought::settled(hash.to_owned(), record, PhaseTimings::default())
     }
 
     fn again(hash: &str) -> Brought {
-        Brought::again(hash.to_owned(), Verdict::Overloaded, None, Spent::default())
+        Brought::again(
+            hash.to_owned(),
+            Verdict::Overloaded,
+            None,
+            PhaseTimings::default(),
+        )
     }
 
     fn opened(parts: Vec<Brought>) -> Brought {
@@ -267,7 +282,7 @@ mod tests {
             "whole".to_owned(),
             Record::Opened(how),
             count,
-            Spent::default(),
+            PhaseTimings::default(),
         );
         parts.into_iter().for_each(|part| whole.add(part));
         whole
@@ -284,7 +299,7 @@ mod tests {
             panic!("not settled")
         };
         assert_eq!(verdict.name(), "too_large_for_amp");
-        let all = verdict.written().map(Written::numbers);
+        let all = verdict.written().map(WrittenStats::numbers);
         assert_eq!(all, Some(written(7).numbers()));
         assert_eq!(
             lost.iter()

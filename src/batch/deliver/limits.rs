@@ -1,6 +1,6 @@
 //! The limits on a request that AMP has shown.
 //!
-//! In: refusals for size. Out: the [`Limits`] within which batches are cut before they are sent, so that each is refused at
+//! In: refusals for size. Out: the [`PartLimits`] within which batches are cut before they are sent, so that each is refused at
 //! most once. What was shown counts for an hour: limits can be raised.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::outcome::amp_response::ShownLimit;
-use crate::remote_write::split::Limits;
+use crate::remote_write::split::PartLimits;
 
 const LONGEST: Duration = Duration::from_secs(3600);
 /// A limit that no refusal has named is not remembered below this.
@@ -20,11 +20,11 @@ const LEAST_GUESS: usize = 16 * 1024;
 pub(super) struct KnownLimits {
     /// `--max-upstream-bytes`
     configured: usize,
-    shown: Mutex<Shown>,
+    shown: Mutex<LearnedLimits>,
 }
 
 #[derive(Debug, Default)]
-struct Shown {
+struct LearnedLimits {
     packed: Option<(usize, Instant)>,
     unpacked: Option<(usize, Instant)>,
 }
@@ -40,14 +40,14 @@ impl KnownLimits {
     }
 
     /// What counts now.
-    pub(super) fn now(&self) -> Limits {
+    pub(super) fn now(&self) -> PartLimits {
         let mut shown = self.lock();
         let counts = |limit: &mut Option<(usize, Instant)>| {
             *limit = limit.filter(|(_, since)| since.elapsed() < LONGEST);
             limit.map(|(limit, _)| limit)
         };
         let packed = counts(&mut shown.packed);
-        Limits {
+        PartLimits {
             packed: packed.map_or(self.configured, |packed| packed.min(self.configured)),
             unpacked: counts(&mut shown.unpacked),
         }
@@ -59,7 +59,7 @@ impl KnownLimits {
         shown: ShownLimit,
         packed: usize,
         unpacked: Option<usize>,
-    ) -> Limits {
+    ) -> PartLimits {
         let is_of_unpacked = match shown.size {
             Some(size) => Some(size) == unpacked && size != packed,
             // Said between parts of the store, which do not pack.
@@ -89,19 +89,19 @@ impl KnownLimits {
         }
         let now = self.now();
         if is_of_unpacked {
-            Limits {
+            PartLimits {
                 unpacked: Some(limit),
                 ..now
             }
         } else {
-            Limits {
+            PartLimits {
                 packed: limit,
                 ..now
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shown> {
+    fn lock(&self) -> MutexGuard<'_, LearnedLimits> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -110,8 +110,8 @@ impl KnownLimits {
 mod tests {
     use super::*;
 
-    fn limits(packed: usize, unpacked: Option<usize>) -> Limits {
-        Limits { packed, unpacked }
+    fn limits(packed: usize, unpacked: Option<usize>) -> PartLimits {
+        PartLimits { packed, unpacked }
     }
 
     #[tokio::test(start_paused = true)]

@@ -45,10 +45,10 @@ use crate::outcome::verdict::{RefusalReason, Verdict};
 use crate::remote_write::contents::Contents;
 use crate::remote_write::inspect::Version;
 use crate::remote_write::payload::Payload;
-use crate::remote_write::written_stats::Written;
+use crate::remote_write::written_stats::WrittenStats;
 use crate::sigv4::SigningError;
-use crate::telemetry::Meters;
-use crate::telemetry::timings::Spent;
+use crate::telemetry::WorkspaceMetrics;
+use crate::telemetry::timings::PhaseTimings;
 
 use attempt::Try;
 use brought::{Brought, Ended};
@@ -81,7 +81,7 @@ pub struct Delivery {
     suspects: Suspects,
     /// When AMP showed last that it does not take 2.0.
     spoke_v1: Mutex<Option<Instant>>,
-    meters: Arc<Meters>,
+    metrics: Arc<WorkspaceMetrics>,
     upstream_timeout: Duration,
 }
 
@@ -99,7 +99,7 @@ impl Delivery {
         transport: &dyn Transport,
         credentials: Cache,
         clock: Clock,
-        meters: Arc<Meters>,
+        metrics: Arc<WorkspaceMetrics>,
     ) -> Result<Self, SigningError> {
         Ok(Self {
             requests: Requests::new(
@@ -107,13 +107,13 @@ impl Delivery {
                 transport,
                 credentials,
                 clock,
-                Arc::clone(&meters),
+                Arc::clone(&metrics),
             )?,
             limits: KnownLimits::new(workspace.limits.max_upstream_bytes),
             progress: Progress::default(),
             suspects: Suspects::default(),
             spoke_v1: Mutex::default(),
-            meters,
+            metrics,
             upstream_timeout: workspace.limits.upstream_timeout,
         })
     }
@@ -125,7 +125,7 @@ impl Delivery {
     }
 
     /// Brings the batch to AMP before the deadline, which begins now.
-    pub(super) async fn deliver(&self, batch: Prepared, spent: &mut Spent) -> Verdict {
+    pub(super) async fn deliver(&self, batch: Prepared, timings: &mut PhaseTimings) -> Verdict {
         let Prepared {
             payload,
             mut admitted,
@@ -133,7 +133,7 @@ impl Delivery {
         let known = self.progress.take(&payload.payload_hash);
         let this = Try {
             deadline: Instant::now() + self.upstream_timeout,
-            span: &spent.span,
+            span: &timings.span,
             known: Mutex::new(known),
             judged: self.suspects.judged(),
             refusals: AtomicU32::new(0),
@@ -142,11 +142,11 @@ impl Delivery {
         };
         let brought = self.bring(payload, None, &this).await;
         let unseen = this.known.into_inner();
-        spent.add(&brought.spent);
+        timings.add(&brought.timings);
         match brought.end(unseen.unwrap_or_else(PoisonError::into_inner)) {
             Ended::Settled(verdict, refused) => {
                 for (reason, contents) in &refused {
-                    self.meters.refused(reason, contents);
+                    self.metrics.refused(reason, contents);
                 }
                 verdict
             }
@@ -167,21 +167,25 @@ impl Delivery {
         Box::pin(async move {
             let failing = match this.take(&payload) {
                 Some(record @ (Record::Stored(_) | Record::Refused(..))) => {
-                    return Brought::settled(payload.into_key(), record, Spent::default());
+                    return Brought::settled(payload.into_key(), record, PhaseTimings::default());
                 }
                 Some(Record::Opened(opening)) => {
-                    return self.open(payload, opening, Spent::default(), this).await;
+                    return self
+                        .open(payload, opening, PhaseTimings::default(), this)
+                        .await;
                 }
                 Some(Record::Failing(failing)) => Some(failing),
                 None => None,
             };
             if let Some(opening) = self.must_be_opened(&payload) {
-                return self.open(payload, opening, Spent::default(), this).await;
+                return self
+                    .open(payload, opening, PhaseTimings::default(), this)
+                    .await;
             }
-            let mut spent = Spent::default();
+            let mut timings = PhaseTimings::default();
             let sending = self
                 .requests
-                .send(&payload, this.deadline, this.span, &mut spent);
+                .send(&payload, this.deadline, this.span, &mut timings);
             let verdict = match sending.await {
                 ReplyClass::Final(verdict) | ReplyClass::Unauthenticated(verdict) => verdict,
                 ReplyClass::WithoutExemplars(verdict) => {
@@ -189,43 +193,43 @@ impl Delivery {
                         exemplars: payload.contents.exemplars,
                         ..Contents::default()
                     };
-                    self.meters
+                    self.metrics
                         .refused(RefusalReason::Exemplar.name(), &exemplars);
                     payload.contents.exemplars = 0;
                     verdict
                 }
                 ReplyClass::TooLarge(verdict, _) if payload.is_indivisible => {
-                    let len = payload.frames.len();
+                    let len = payload.chunks.len();
                     verdict.explained(|said| {
                         format!("a single series of {len} bytes, which cannot be cut: {said}")
                     })
                 }
                 ReplyClass::TooLarge(_, shown) => {
-                    let packed = payload.frames.len();
+                    let packed = payload.chunks.len();
                     let limits = self.limits.learn(shown, packed, payload.unpacked_len());
                     let opening = Opening::Cut(limits);
-                    return self.open(payload, opening, spent, this).await;
+                    return self.open(payload, opening, timings, this).await;
                 }
                 ReplyClass::NotAsV2(verdict) => {
                     if payload.media.version == Version::V2 {
                         self.learn_v1();
-                        return self.open(payload, Opening::AsV1, spent, this).await;
+                        return self.open(payload, Opening::AsV1, timings, this).await;
                     }
                     verdict
                 }
             };
             if payload.media.version == Version::V2 && says_nothing_written(&verdict, &payload) {
                 self.learn_v1();
-                return self.open(payload, Opening::AsV1, spent, this).await;
+                return self.open(payload, Opening::AsV1, timings, this).await;
             }
             if verdict.is_stored() || verdict.lost().is_some() {
                 this.has_passed.store(true, Ordering::Relaxed);
-                return self.settle(payload, verdict, spent);
+                return self.settle(payload, verdict, timings);
             }
             let suspicion = (suspicion, failing);
             let examining =
                 self.suspects
-                    .examine(payload, verdict, suspicion, spent, this, &self.requests);
+                    .examine(payload, verdict, suspicion, timings, this, &self.requests);
             match examining.await {
                 Ok(suspect) => self.halve(suspect, this).await,
                 Err(again) => again,
@@ -239,7 +243,7 @@ impl Delivery {
             return Some(Opening::AsV1);
         }
         let limits = self.limits.now();
-        let is_over = payload.frames.len() > limits.packed
+        let is_over = payload.chunks.len() > limits.packed
             || limits
                 .unpacked
                 .is_some_and(|limit| payload.unpacked_len() > Some(limit));
@@ -247,11 +251,11 @@ impl Delivery {
     }
 
     /// AMP stored it, or refused it for good.
-    fn settle(&self, payload: Payload, verdict: Verdict, spent: Spent) -> Brought {
+    fn settle(&self, payload: Payload, verdict: Verdict, timings: PhaseTimings) -> Brought {
         let verdict = match verdict {
             Verdict::Stored { status, .. } if payload.is_converted => Verdict::Stored {
                 status,
-                written: Written::counted(&payload.contents),
+                written: WrittenStats::counted(&payload.contents),
             },
             verdict => verdict,
         };
@@ -261,20 +265,20 @@ impl Delivery {
         }
         let record = match &verdict {
             Verdict::Stored { .. } => {
-                self.meters.forwarded(&contents);
+                self.metrics.forwarded(&contents);
                 Record::Stored(verdict)
             }
             Verdict::Deduplicated { .. } => {
-                self.meters.deduplicated(&contents);
+                self.metrics.deduplicated(&contents);
                 Record::Stored(verdict)
             }
             _ => {
                 let (written, refused) = parted(&verdict, contents);
-                self.meters.forwarded(&written);
+                self.metrics.forwarded(&written);
                 Record::Refused(verdict, refused)
             }
         };
-        Brought::settled(payload.into_key(), record, spent)
+        Brought::settled(payload.into_key(), record, timings)
     }
 
     /// Opens a payload, and brings what it was opened into.
@@ -282,25 +286,25 @@ impl Delivery {
         &self,
         payload: Payload,
         opening: Opening,
-        mut spent: Spent,
+        mut timings: PhaseTimings,
         this: &Try<'_>,
     ) -> Brought {
-        match open::open(&payload, opening, &mut spent, this, &self.meters).await {
+        match open::open(&payload, opening, &mut timings, this, &self.metrics).await {
             Ok(Opened::Parts(parts)) => {
                 let record = Record::Opened(opening);
-                let mut whole = Brought::opened(payload.into_key(), record, parts.len(), spent);
+                let mut whole = Brought::opened(payload.into_key(), record, parts.len(), timings);
                 self.bring_all(parts, opening, &mut whole, this).await;
                 whole
             }
             // It was halved before, so it can be halved.
             Ok(Opened::Single { .. }) => {
-                Brought::again(payload.into_key(), Verdict::Overloaded, None, spent)
+                Brought::again(payload.into_key(), Verdict::Overloaded, None, timings)
             }
-            Err(verdict) if verdict.lost().is_some() => self.settle(payload, verdict, spent),
+            Err(verdict) if verdict.lost().is_some() => self.settle(payload, verdict, timings),
             // What is known of its parts counts only for as long as it is opened in this way.
             Err(verdict) => {
                 let record = Some(Record::Opened(opening));
-                Brought::again(payload.into_key(), verdict, record, spent)
+                Brought::again(payload.into_key(), verdict, record, timings)
             }
         }
     }
@@ -312,9 +316,9 @@ impl Delivery {
         let opened = open::open(
             &suspect.payload,
             opening,
-            &mut suspect.spent,
+            &mut suspect.timings,
             this,
-            &self.meters,
+            &self.metrics,
         );
         match opened.await {
             Ok(Opened::Parts(parts)) => {
@@ -323,11 +327,11 @@ impl Delivery {
                     verdict,
                     suspicion,
                     failing,
-                    spent,
+                    timings,
                 } = suspect;
                 let key = payload.into_key();
                 let record = Record::Opened(opening);
-                let mut whole = Brought::opened(key.clone(), record, parts.len(), spent);
+                let mut whole = Brought::opened(key.clone(), record, parts.len(), timings);
                 self.bring_all(parts, opening, &mut whole, this).await;
                 self.suspects
                     .halved(key, verdict, (suspicion, failing), whole)
@@ -337,9 +341,9 @@ impl Delivery {
                     .suspects
                     .alone(suspect, single, refused_at, this, &self.requests);
                 match alone.await {
-                    Ok((payload, verdict, spent)) => {
+                    Ok((payload, verdict, timings)) => {
                         self.log_given_up(&verdict);
-                        self.settle(payload, verdict, spent)
+                        self.settle(payload, verdict, timings)
                     }
                     Err(again) => again,
                 }
@@ -350,10 +354,10 @@ impl Delivery {
                     payload,
                     verdict,
                     failing,
-                    spent,
+                    timings,
                     ..
                 } = suspect;
-                Brought::failing(payload.into_key(), verdict, failing, spent)
+                Brought::failing(payload.into_key(), verdict, failing, timings)
             }
         }
     }
@@ -361,7 +365,7 @@ impl Delivery {
     fn log_given_up(&self, verdict: &Verdict) {
         if let Verdict::Poison { what, said, .. } = verdict {
             tracing::warn!(
-                workspace = &**self.meters.workspace(),
+                workspace = &**self.metrics.workspace(),
                 series = what,
                 answer = said,
                 "gave up on a series that AMP always refuses"

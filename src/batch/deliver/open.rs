@@ -8,15 +8,15 @@ use std::pin::pin;
 use crate::batch::deliver::attempt::Try;
 use crate::batch::deliver::progress::Opening;
 use crate::outcome::verdict::{RefusalReason, Verdict};
-use crate::remote_write::content_type::Media;
+use crate::remote_write::content_type::WriteProtocol;
 use crate::remote_write::convert::{self, ConvertError};
 use crate::remote_write::inspect::{self, Version};
 use crate::remote_write::payload::Payload;
-use crate::remote_write::split::{self, Identity, Part};
-use crate::remote_write::written_stats::Written;
-use crate::sanitize::quote_within;
-use crate::telemetry::Meters;
-use crate::telemetry::timings::{Spent, timed};
+use crate::remote_write::split::{self, Part, SeriesIdentity};
+use crate::remote_write::written_stats::WrittenStats;
+use crate::sanitize::sanitize_within;
+use crate::telemetry::WorkspaceMetrics;
+use crate::telemetry::timings::{PhaseTimings, time};
 
 /// What a payload was opened into.
 pub(super) enum Opened {
@@ -37,13 +37,13 @@ pub(super) struct Single {
 
 impl Single {
     fn of(message: &[u8], version: Version) -> Self {
-        let named = |name: &str| quote_within(name, 256);
+        let named = |name: &str| sanitize_within(name, 256);
         match split::first_identity(message, version) {
-            Ok(Some(Identity::Series { name, hash })) => Self {
+            Ok(Some(SeriesIdentity::Series { name, hash })) => Self {
                 what: format!("series {}", named(&name)),
                 hash: Some(hash),
             },
-            Ok(Some(Identity::Metadata { family })) => Self {
+            Ok(Some(SeriesIdentity::Metadata { family })) => Self {
                 what: format!("metadata of {}", named(&family)),
                 hash: None,
             },
@@ -59,15 +59,15 @@ impl Single {
 pub(super) async fn open(
     payload: &Payload,
     opening: Opening,
-    spent: &mut Spent,
+    timings: &mut PhaseTimings,
     this: &Try<'_>,
-    meters: &Meters,
+    metrics: &WorkspaceMetrics,
 ) -> Result<Opened, Verdict> {
     let cannot = |said: String| Verdict::TooLargeForAmp {
         said,
-        written: Written::default(),
+        written: WrittenStats::default(),
     };
-    let body = payload.frames.contiguous().into_owned();
+    let body = payload.chunks.contiguous().into_owned();
     let unpacked = inspect::unpacked_len(&body).map_err(Verdict::Malformed)?;
     // The body, its copy, the parts and theirs; the message, and a stretch of it or all of it written anew.
     let room = body
@@ -87,7 +87,7 @@ pub(super) async fn open(
             Opening::Cut(_) | Opening::Halved(_) => room,
         };
         let growing = pin!(admitted.grow_to(room));
-        timed(&mut spent.admission, growing).await?;
+        time(&mut timings.admission, growing).await?;
         largest_v1
     };
     let media = payload.media.clone();
@@ -108,7 +108,7 @@ pub(super) async fn open(
                     Ok(converted) => {
                         let body = converted.pack();
                         let body = body.map_err(|error| cannot(error.to_string()))?;
-                        let payload = Payload::new(Media::v1(), body, converted.contents);
+                        let payload = Payload::new(WriteProtocol::v1(), body, converted.contents);
                         return Ok::<_, Verdict>(Opened::Parts(vec![Payload {
                             is_converted: true,
                             ..payload
@@ -123,7 +123,7 @@ pub(super) async fn open(
                         return Err(Verdict::Refused {
                             reason: RefusalReason::Invalid,
                             said: error.to_string(),
-                            written: Written::default(),
+                            written: WrittenStats::default(),
                         });
                     }
                 }
@@ -146,8 +146,8 @@ pub(super) async fn open(
         why: error.to_string(),
     })??;
     match (opening, &opened) {
-        (Opening::Cut(_), Opened::Parts(parts)) => meters.split(parts.len()),
-        (Opening::AsV1, _) => meters.converted(),
+        (Opening::Cut(_), Opened::Parts(parts)) => metrics.split(parts.len()),
+        (Opening::AsV1, _) => metrics.converted(),
         _ => {}
     }
     Ok(opened)

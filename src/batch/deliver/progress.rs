@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::outcome::verdict::Verdict;
 use crate::remote_write::contents::Contents;
-use crate::remote_write::split::Limits;
+use crate::remote_write::split::PartLimits;
 
 /// A gateway's thousand senders with a few shards each.
 const MOST_BATCHES: usize = 4096;
@@ -47,7 +47,7 @@ pub(super) enum Record {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opening {
     /// Cut, so that each is within these limits.
-    Cut(Limits),
+    Cut(PartLimits),
     /// Written as remote write 1.0.
     AsV1,
     /// Halved, because it was refused over and over.
@@ -58,7 +58,7 @@ pub(super) enum Opening {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Suspicion {
     /// How it was refused the last time.
-    pub(super) answer: Answer,
+    pub(super) answer: RefusedAs,
     /// It was refused so often, for so long, that it may be at fault; else only another batch was.
     pub(super) is_earned: bool,
     /// Since when it is halved.
@@ -69,7 +69,7 @@ pub(super) struct Suspicion {
 
 /// In which way a payload was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct RefusedAs {
     /// AMP's, or what stands in its place.
     pub(super) status: u16,
     /// The verdict's name.
@@ -79,7 +79,7 @@ pub(super) struct Answer {
 /// A payload that is refused again and again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Failing {
-    answer: Answer,
+    answer: RefusedAs,
     pub(super) since: Instant,
     times: u32,
     /// How many payloads AMP had judged by then.
@@ -98,7 +98,7 @@ pub(super) struct Progress {
 
 #[derive(Debug, Default)]
 struct Kept {
-    by_hash: HashMap<String, Batch>,
+    by_hash: HashMap<String, Remembered>,
     /// By when they were tried, the oldest first.
     order: BTreeMap<u64, String>,
     tries: u64,
@@ -106,7 +106,7 @@ struct Kept {
 }
 
 #[derive(Debug)]
-struct Batch {
+struct Remembered {
     records: Records,
     tried: Instant,
     place: u64,
@@ -150,7 +150,7 @@ impl Kept {
         drop(self.remove(&hash));
         let bytes = hash.len() + records.values().map(Record::bytes).sum::<usize>();
         self.tries += 1;
-        let batch = Batch {
+        let batch = Remembered {
             records,
             tried: Instant::now(),
             place: self.tries,
@@ -169,7 +169,7 @@ impl Kept {
         }
     }
 
-    fn remove(&mut self, hash: &str) -> Option<Batch> {
+    fn remove(&mut self, hash: &str) -> Option<Remembered> {
         let batch = self.by_hash.remove(hash)?;
         self.order.remove(&batch.place);
         self.bytes = self.bytes.saturating_sub(batch.bytes);
@@ -196,7 +196,7 @@ impl Record {
 
 // === impl Answer ===
 
-impl Answer {
+impl RefusedAs {
     /// Whether a rate is what refuses, which comes to an end.
     pub(super) fn is_rate(self) -> bool {
         self.name == "throttled"
@@ -212,7 +212,7 @@ impl Answer {
 
 impl Failing {
     /// From now on.
-    pub(super) fn new(answer: Answer, judged: u64) -> Self {
+    pub(super) fn new(answer: RefusedAs, judged: u64) -> Self {
         Self {
             answer,
             since: Instant::now(),
@@ -231,7 +231,7 @@ impl Failing {
     }
 
     /// Once more, in this way.
-    pub(super) fn again(self, answer: Answer) -> Self {
+    pub(super) fn again(self, answer: RefusedAs) -> Self {
         if !self.answer.is_like(answer) {
             return Self::new(answer, self.judged);
         }
@@ -258,9 +258,9 @@ impl Failing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::remote_write::written_stats::Written;
+    use crate::remote_write::written_stats::WrittenStats;
 
-    const ANSWER: Answer = Answer {
+    const ANSWER: RefusedAs = RefusedAs {
         status: 418,
         name: "unexpected",
     };
@@ -297,7 +297,7 @@ mod tests {
 
         let refused = || {
             let said = "x".repeat(1000);
-            let written = Written::default();
+            let written = WrittenStats::default();
             Record::Refused(
                 Verdict::TooLargeForAmp { said, written },
                 Contents::default(),
@@ -318,11 +318,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn five_refusals_in_a_minute_are_suspect() {
-        let other = Answer {
+        let other = RefusedAs {
             status: 419,
             ..ANSWER
         };
-        let rate = Answer {
+        let rate = RefusedAs {
             status: 429,
             name: "throttled",
         };

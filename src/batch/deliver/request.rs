@@ -11,25 +11,25 @@ use tokio::time::Instant;
 use crate::batch::forward::Forwarder;
 use crate::clock::Clock;
 use crate::config::Workspace;
-use crate::credentials::{Cache, Held, Refusal};
+use crate::credentials::{ActiveCredentials, Cache, RejectionCause};
 use crate::net::transport::Transport;
 use crate::outcome::amp_response::{ACTION, ReplyClass};
 use crate::outcome::verdict::Verdict;
 use crate::remote_write::payload::Payload;
 use crate::sigv4::SigningError;
-use crate::sigv4::batch::Signer;
-use crate::telemetry::Meters;
-use crate::telemetry::timings::{Spent, timed};
+use crate::sigv4::batch::BatchSigner;
+use crate::telemetry::WorkspaceMetrics;
+use crate::telemetry::timings::{PhaseTimings, time};
 use crate::telemetry::traces::Span;
 
 /// Signs for one workspace and sends to it.
 #[derive(Debug)]
 pub(super) struct Requests {
     credentials: Cache,
-    signer: Signer,
+    signer: BatchSigner,
     forwarder: Forwarder,
     clock: Clock,
-    meters: Arc<Meters>,
+    metrics: Arc<WorkspaceMetrics>,
     workspace_arn: String,
 }
 
@@ -41,7 +41,7 @@ impl Requests {
         transport: &dyn Transport,
         credentials: Cache,
         clock: Clock,
-        meters: Arc<Meters>,
+        metrics: Arc<WorkspaceMetrics>,
     ) -> Result<Self, SigningError> {
         let dialer = transport
             .connector(&workspace.remote_write_url)
@@ -49,10 +49,10 @@ impl Requests {
         let url = workspace.remote_write_url.clone();
         Ok(Self {
             credentials,
-            signer: Signer::new(&workspace.region, &workspace.remote_write_url)?,
-            forwarder: Forwarder::new(dialer, url, Arc::clone(&meters)),
+            signer: BatchSigner::new(&workspace.region, &workspace.remote_write_url)?,
+            forwarder: Forwarder::new(dialer, url, Arc::clone(&metrics)),
             clock,
-            meters,
+            metrics,
             workspace_arn: workspace.arn(),
         })
     }
@@ -67,39 +67,43 @@ impl Requests {
         payload: &Payload,
         deadline: Instant,
         batch: &Span,
-        spent: &mut Spent,
+        timings: &mut PhaseTimings,
     ) -> ReplyClass {
-        let held = match timed(&mut spent.credentials, self.credentials.get(deadline)).await {
-            Ok(held) => held,
+        let active = match time(&mut timings.credentials, self.credentials.get(deadline)).await {
+            Ok(active) => active,
             Err(why) => {
                 return ReplyClass::Final(Verdict::NoCredentials {
                     why: why.to_string(),
                 });
             }
         };
-        let (class, clock_was_wrong) = self.attempt(payload, &held, deadline, batch, spent).await;
+        let (class, clock_was_wrong) = self
+            .attempt(payload, &active, deadline, batch, timings)
+            .await;
         let ReplyClass::Unauthenticated(refusal) = &class else {
             return class;
         };
         let refusal = match refusal {
-            _ if clock_was_wrong => Refusal::Clock,
-            Verdict::AccessDenied { .. } => Refusal::Denied,
-            _ => Refusal::Credentials,
+            _ if clock_was_wrong => RejectionCause::Clock,
+            Verdict::AccessDenied { .. } => RejectionCause::Denied,
+            _ => RejectionCause::Credentials,
         };
-        let renewing = self.credentials.again(held, refusal, deadline);
-        let Some(held) = timed(&mut spent.credentials, renewing).await else {
+        let renewing = self.credentials.again(active, refusal, deadline);
+        let Some(active) = time(&mut timings.credentials, renewing).await else {
             return class;
         };
-        self.meters.upstream_resend(refusal.mend());
-        self.attempt(payload, &held, deadline, batch, spent).await.0
+        self.metrics.upstream_retry(refusal.remedy());
+        self.attempt(payload, &active, deadline, batch, timings)
+            .await
+            .0
     }
 
     /// Whether AMP takes an empty write.
     pub(super) async fn takes_empty_write(&self, deadline: Instant, batch: &Span) -> bool {
-        let (empty, mut spent) = (Payload::empty(), Spent::default());
-        let sent = pin!(self.send(&empty, deadline, batch, &mut spent));
+        let (empty, mut timings) = (Payload::empty(), PhaseTimings::default());
+        let sent = pin!(self.send(&empty, deadline, batch, &mut timings));
         let taken = matches!(sent.await, ReplyClass::Final(verdict) if verdict.is_stored());
-        self.meters.canary(taken);
+        self.metrics.canary(taken);
         taken
     }
 
@@ -107,14 +111,17 @@ impl Requests {
     async fn attempt(
         &self,
         payload: &Payload,
-        held: &Held,
+        active: &ActiveCredentials,
         deadline: Instant,
         batch: &Span,
-        spent: &mut Spent,
+        timings: &mut PhaseTimings,
     ) -> (ReplyClass, bool) {
         let mut span = batch.child("sign");
-        let signing = async { self.signer.sign(payload, &held.identity, self.clock.now()) };
-        let signed = match timed(&mut spent.sign, signing).await {
+        let signing = async {
+            self.signer
+                .sign(payload, &active.identity, self.clock.now())
+        };
+        let signed = match time(&mut timings.sign, signing).await {
             Ok(signed) => signed,
             Err(why) => {
                 span.failed("unsigned");
@@ -124,18 +131,18 @@ impl Requests {
         };
         drop(span);
         let sending = pin!(self.forwarder.send(&signed, deadline, batch));
-        let reply = match timed(&mut spent.upstream, sending).await {
+        let reply = match time(&mut timings.upstream, sending).await {
             Ok(reply) => reply,
             Err(fault) => {
-                self.meters.upstream_fault(fault.name());
+                self.metrics.upstream_error(fault.name());
                 return (ReplyClass::Final(Verdict::Unreachable(fault)), false);
             }
         };
-        self.meters.upstream_answer(reply.status());
+        self.metrics.upstream_response(reply.status());
         let clock_was_wrong = reply.date.is_some_and(|date| self.clock.learn(date));
         let class = reply.class(&self.workspace_arn);
         if let ReplyClass::Unauthenticated(Verdict::AccessDenied { .. }) = class {
-            self.meters.denied(ACTION, &self.workspace_arn);
+            self.metrics.denied(ACTION, &self.workspace_arn);
         }
         (class, clock_was_wrong)
     }

@@ -23,12 +23,12 @@ use crate::batch::deliver::attempt::Try;
 use crate::batch::deliver::brought::Brought;
 use crate::batch::deliver::canary::Canary;
 use crate::batch::deliver::open::Single;
-use crate::batch::deliver::progress::{Answer, Failing, Record, Suspicion};
+use crate::batch::deliver::progress::{Failing, Record, RefusedAs, Suspicion};
 use crate::batch::deliver::request::Requests;
 use crate::outcome::verdict::Verdict;
 use crate::remote_write::payload::Payload;
-use crate::remote_write::written_stats::Written;
-use crate::telemetry::timings::Spent;
+use crate::remote_write::written_stats::WrittenStats;
+use crate::telemetry::timings::PhaseTimings;
 
 /// What a canary told is not asked again so soon.
 const CANARY_LIFE: Duration = Duration::from_secs(5);
@@ -47,11 +47,11 @@ pub(super) struct Suspects {
     canary: Canary,
     /// Payloads that hold anything and that AMP stored or refused for good.
     judged: AtomicU64,
-    known: Mutex<Known>,
+    known: Mutex<SuspectMemory>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct SuspectMemory {
     /// When halving helped last, against a rate and against anything else.
     helped: [Option<Instant>; 2],
     /// When series were given up last.
@@ -71,14 +71,14 @@ impl Suspects {
         self.judged.load(Ordering::Relaxed)
     }
 
-    fn helped(&self, answer: Answer) -> bool {
+    fn helped(&self, answer: RefusedAs) -> bool {
         let [rate, other] = self.lock().helped;
         let helped = if answer.is_rate() { rate } else { other };
         helped.is_some_and(|since| since.elapsed() < MEMORY)
     }
 
     /// Halving let some of a payload pass, or nothing.
-    fn learn(&self, answer: Answer, has_helped: bool) {
+    fn learn(&self, answer: RefusedAs, has_helped: bool) {
         let mut known = self.lock();
         let [rate, other] = &mut known.helped;
         let helped = if answer.is_rate() { rate } else { other };
@@ -108,7 +108,7 @@ impl Suspects {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, SuspectMemory> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -121,7 +121,7 @@ pub(super) struct Suspect {
     pub(super) verdict: Verdict,
     pub(super) suspicion: Suspicion,
     pub(super) failing: Failing,
-    pub(super) spent: Spent,
+    pub(super) timings: PhaseTimings,
 }
 
 impl Suspects {
@@ -131,13 +131,13 @@ impl Suspects {
         payload: Payload,
         verdict: Verdict,
         (suspicion, failing): (Option<Suspicion>, Option<Failing>),
-        spent: Spent,
+        timings: PhaseTimings,
         this: &Try<'_>,
         requests: &Requests,
     ) -> Result<Suspect, Brought> {
-        let Some(answer) = Answer::of(&verdict) else {
+        let Some(answer) = RefusedAs::of(&verdict) else {
             let record = failing.map(Record::Failing);
-            return Err(Brought::again(payload.into_key(), verdict, record, spent));
+            return Err(Brought::again(payload.into_key(), verdict, record, timings));
         };
         this.refusals.fetch_add(1, Ordering::Relaxed);
         let failing = failing.map_or_else(
@@ -164,21 +164,21 @@ impl Suspects {
                 verdict,
                 suspicion,
                 failing,
-                spent,
+                timings,
             });
         }
         Err(Brought::failing(
             payload.into_key(),
             verdict,
             failing,
-            spent,
+            timings,
         ))
     }
 
     /// Whether other parts are tried though one has to be sent again: it was refused in the way that the whole is halved for, so
     /// the others may pass. Not for a rate, which another part would only meet too.
     pub(super) fn goes_on(whole: &Brought, suspicion: Option<Suspicion>, this: &Try<'_>) -> bool {
-        let answer = whole.why_again().and_then(Answer::of);
+        let answer = whole.why_again().and_then(RefusedAs::of);
         let is_like = |suspicion: Suspicion| {
             let is_like = |answer| suspicion.answer.is_like(answer);
             !suspicion.answer.is_rate() && answer.is_some_and(is_like)
@@ -198,7 +198,7 @@ impl Suspects {
         self.learn(answer, whole.is_begun());
         if answer.is_rate() && !whole.is_begun() {
             let failing = Failing::new(answer, failing.judged);
-            return Brought::failing(key, verdict, failing, whole.spent);
+            return Brought::failing(key, verdict, failing, whole.timings);
         }
         whole
     }
@@ -212,13 +212,13 @@ impl Suspects {
         refused_at: Instant,
         this: &Try<'_>,
         requests: &Requests,
-    ) -> Result<(Payload, Verdict, Spent), Brought> {
+    ) -> Result<(Payload, Verdict, PhaseTimings), Brought> {
         let Suspect {
             payload,
             verdict,
             suspicion,
             failing,
-            spent,
+            timings,
         } = suspect;
         let answer = suspicion.answer;
         let failing =
@@ -231,9 +231,9 @@ impl Suspects {
                     let verdict = Verdict::Poison {
                         what: single.what,
                         said: verdict.to_string(),
-                        written: Written::default(),
+                        written: WrittenStats::default(),
                     };
-                    return Ok((payload, verdict, spent));
+                    return Ok((payload, verdict, timings));
                 }
                 if suspicion.is_earned && passes {
                     failing.alone()
@@ -245,7 +245,7 @@ impl Suspects {
             payload.into_key(),
             verdict,
             failing,
-            spent,
+            timings,
         ))
     }
 
@@ -263,7 +263,7 @@ impl Suspects {
 
 // === impl Answer ===
 
-impl Answer {
+impl RefusedAs {
     /// The answer to a payload that has to be sent again, where it is one that the payload itself may be the cause of: an
     /// answer below 500, whoever gave it.
     fn of(verdict: &Verdict) -> Option<Self> {

@@ -3,18 +3,21 @@
 use crate::outcome::verdict::{RefusalReason, Verdict};
 use crate::remote_write::contents::Contents;
 use crate::remote_write::payload::Payload;
-use crate::remote_write::written_stats::Written;
+use crate::remote_write::written_stats::WrittenStats;
 
 /// Whether a 2.0 batch that holds anything was answered 2xx without a word of what was written: a receiver of 1.0 reads it as
 /// an empty batch and stores nothing.
 pub(super) fn says_nothing_written(verdict: &Verdict, payload: &Payload) -> bool {
-    let is_empty = payload.contents == Contents::default() && payload.frames.len() <= 1;
+    let is_empty = payload.contents == Contents::default() && payload.chunks.len() <= 1;
     matches!(verdict, Verdict::Stored { written, .. } if written.is_empty()) && !is_empty
 }
 
 /// What AMP says it wrote of a refused payload, and what is left of it: at most that was refused.
 pub(super) fn parted(verdict: &Verdict, contents: Contents) -> (Contents, Contents) {
-    let numbers = verdict.written().map(Written::numbers).unwrap_or_default();
+    let numbers = verdict
+        .written()
+        .map(WrittenStats::numbers)
+        .unwrap_or_default();
     let [samples, histograms, exemplars] = numbers.map(Option::unwrap_or_default);
     let written = Contents {
         samples: samples.min(contents.samples),

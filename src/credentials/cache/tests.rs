@@ -1,7 +1,7 @@
 use super::*;
 use crate::telemetry::Telemetry;
 use crate::telemetry::incidents::tests::Lines;
-use crate::telemetry::incidents::{CREDENTIALS, Journal};
+use crate::telemetry::incidents::{CREDENTIALS, RecentIncidents};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -12,7 +12,7 @@ struct Scripted {
     clock: Clock,
     life: Duration,
     takes: Duration,
-    answers: Mutex<VecDeque<Result<(), Refusal>>>,
+    answers: Mutex<VecDeque<Result<(), RejectionCause>>>,
     calls: Arc<AtomicUsize>,
     in_flight: Arc<AtomicUsize>,
     changed: Arc<AtomicBool>,
@@ -20,27 +20,27 @@ struct Scripted {
 
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("scripted {0:?}")]
-struct Refusal(Pace);
+struct RejectionCause(Pace);
 
-impl Failure for Refusal {
+impl Failure for RejectionCause {
     fn name(&self) -> &'static str {
         "scripted"
     }
     fn pace(&self) -> Pace {
         self.0
     }
-    fn told(&self) -> Told {
-        Told {
+    fn diagnosis(&self) -> Diagnosis {
+        Diagnosis {
             reason: self.to_string(),
-            mend: None,
+            remedy: None,
             credentials_left: None,
         }
     }
 }
 
-impl Source for Scripted {
-    type Error = Refusal;
-    async fn obtain(&self) -> Result<Obtained, Refusal> {
+impl CredentialSource for Scripted {
+    type Error = RejectionCause;
+    async fn obtain(&self) -> Result<SessionCredentials, RejectionCause> {
         assert_eq!(
             self.in_flight.fetch_add(1, Ordering::SeqCst),
             0,
@@ -56,7 +56,7 @@ impl Source for Scripted {
             answers.front().cloned().unwrap_or(Ok(()))
         };
         let expires = self.clock.now() + self.life;
-        answer.map(|()| Obtained {
+        answer.map(|()| SessionCredentials {
             credentials: Credentials::new("ASIA", "s", Some("t".into()), Some(expires), "test"),
             expires,
             arn: None,
@@ -77,7 +77,7 @@ struct Life {
     changed: Arc<AtomicBool>,
 }
 
-fn live(life: Duration, takes: Duration, answers: Vec<Result<(), Refusal>>) -> Life {
+fn live(life: Duration, takes: Duration, answers: Vec<Result<(), RejectionCause>>) -> Life {
     let clock = Clock::simulated(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
     let calls = Arc::new(AtomicUsize::new(0));
     let changed = Arc::new(AtomicBool::new(false));
@@ -93,8 +93,13 @@ fn live(life: Duration, takes: Duration, answers: Vec<Result<(), Refusal>>) -> L
     let (cache, refresher) = cache(
         source,
         clock.clone(),
-        Arc::new(Telemetry::new().meters("ws-1")),
-        Watch::over(&CREDENTIALS, Some("ws-1"), &Journal::default(), &clock),
+        Arc::new(Telemetry::new().metrics("ws-1")),
+        IncidentTracker::over(
+            &CREDENTIALS,
+            Some("ws-1"),
+            &RecentIncidents::default(),
+            &clock,
+        ),
     );
     tokio::spawn(refresher.run());
     Life {
@@ -106,8 +111,8 @@ fn live(life: Duration, takes: Duration, answers: Vec<Result<(), Refusal>>) -> L
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
-const SOON: Result<(), Refusal> = Err(Refusal(Pace::Soon));
-const SLOWLY: Result<(), Refusal> = Err(Refusal(Pace::Slowly));
+const SOON: Result<(), RejectionCause> = Err(RejectionCause(Pace::Soon));
+const SLOWLY: Result<(), RejectionCause> = Err(RejectionCause(Pace::Slowly));
 
 /// No batch's own deadline comes before the longest wait.
 fn far() -> Instant {
@@ -167,14 +172,14 @@ async fn neither_the_first_wait_nor_that_for_a_renewal_outlasts_the_batch() {
     let waited = cache.get(started + left).await;
     assert!(matches!(waited, Err(Unavailable::Waiting)));
     assert_eq!(started.elapsed(), left);
-    let held = cache.get(far()).await.unwrap();
+    let active = cache.get(far()).await.unwrap();
     let started = Instant::now();
-    let refusal = super::Refusal::Credentials;
-    let again = cache.again(Arc::clone(&held), refusal, started + left);
+    let refusal = super::RejectionCause::Credentials;
+    let again = cache.again(Arc::clone(&active), refusal, started + left);
     assert!(again.await.is_none());
     assert_eq!(started.elapsed(), left);
     // What comes later is for the next one.
-    let again = cache.again(held, refusal, far()).await;
+    let again = cache.again(active, refusal, far()).await;
     assert!(again.is_some());
     assert_eq!(started.elapsed(), takes);
 }
@@ -232,17 +237,17 @@ async fn a_thousand_refused_batches_cause_one_exchange() {
 #[tokio::test(start_paused = true)]
 async fn a_forced_exchange_that_fails_leaves_the_credentials() {
     let Life { cache, .. } = live(HOUR, Duration::from_millis(10), vec![Ok(()), SOON]);
-    let held = cache.get(far()).await.unwrap();
+    let active = cache.get(far()).await.unwrap();
     assert!(matches!(
-        cache.renewed(&held, DENIAL_GAP, far()).await,
+        cache.renewed(&active, DENIAL_GAP, far()).await,
         Err(Unavailable::Failed(_))
     ));
-    assert!(Arc::ptr_eq(&held, &cache.get(far()).await.unwrap()));
+    assert!(Arc::ptr_eq(&active, &cache.get(far()).await.unwrap()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn failures_back_off_and_their_end_is_noticed_soon() {
-    let outage = |pace: Result<(), Refusal>, n: usize| {
+    let outage = |pace: Result<(), RejectionCause>, n: usize| {
         let mut answers = vec![pace; n];
         answers.push(Ok(()));
         live(HOUR, Duration::ZERO, answers)
@@ -292,17 +297,17 @@ async fn a_clock_that_is_put_back_puts_nothing_off() {
 #[tokio::test(start_paused = true)]
 async fn what_is_over_by_the_time_that_was_learned_is_not_signed_with_again() {
     let Life { cache, clock, .. } = live(HOUR, Duration::ZERO, vec![Ok(())]);
-    let held = cache.get(far()).await.unwrap();
+    let active = cache.get(far()).await.unwrap();
     clock.learn(clock.now() + HOUR / 4);
     let again = cache
-        .again(Arc::clone(&held), super::Refusal::Clock, far())
+        .again(Arc::clone(&active), super::RejectionCause::Clock, far())
         .await;
-    assert!(Arc::ptr_eq(&again.unwrap(), &held));
+    assert!(Arc::ptr_eq(&again.unwrap(), &active));
 
     // Nothing but AMP's refusal tells that the machine has slept.
-    clock.learn(held.expires + Duration::from_secs(60));
+    clock.learn(active.expires + Duration::from_secs(60));
     let again = cache
-        .again(Arc::clone(&held), super::Refusal::Clock, far())
+        .again(Arc::clone(&active), super::RejectionCause::Clock, far())
         .await;
     assert!(again.unwrap().expires > clock.now());
 }
@@ -315,13 +320,13 @@ async fn an_exchange_that_is_asked_for_as_it_falls_due_is_made_once() {
         calls,
         ..
     } = live(HOUR, Duration::from_millis(10), vec![Ok(())]);
-    let held = cache.get(far()).await.unwrap();
+    let active = cache.get(far()).await.unwrap();
     // At the refresher's next look, to the millisecond, it is due and asked for.
     clock.learn(clock.now() + HOUR.mul_f64(0.6));
     tokio::time::sleep(LOOK - Duration::from_millis(1)).await;
     let asked = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(1)).await;
-        cache.renewed(&held, REFUSAL_GAP, far()).await.map(drop)
+        cache.renewed(&active, REFUSAL_GAP, far()).await.map(drop)
     });
     tokio::time::sleep(LEAST_GAP - Duration::from_millis(100)).await;
     asked.await.unwrap().unwrap();

@@ -51,20 +51,20 @@ fn told(code: &str, message: &str, azp: Option<&str>, now: u64) -> String {
 
 #[test]
 fn a_wrong_audience_is_named_as_the_provider_must_list_it() {
-    let mend = told("InvalidIdentityToken", "Incorrect token audience", None, 0);
+    let remedy = told("InvalidIdentityToken", "Incorrect token audience", None, 0);
     assert_eq!(
-        mend,
+        remedy,
         r#"; the token's aud is "api://amp", which the IAM OIDC provider for "https://issuer.example/tenant/" must list among its audiences"#
     );
-    let mend = told(
+    let remedy = told(
         "InvalidIdentityToken",
         "Incorrect token audience",
         Some("client"),
         0,
     );
     assert!(
-        mend.contains(r#"azp (which AWS takes for its audience) is "client""#),
-        "{mend}"
+        remedy.contains(r#"azp (which AWS takes for its audience) is "client""#),
+        "{remedy}"
     );
 }
 
@@ -72,39 +72,39 @@ fn a_wrong_audience_is_named_as_the_provider_must_list_it() {
 fn a_missing_provider_and_an_unreadable_issuer_are_told_apart() {
     let message =
         "No OpenIDConnect provider found in your account for https://issuer.example/tenant/";
-    let mend = told("InvalidIdentityToken", message, None, 0);
+    let remedy = told("InvalidIdentityToken", message, None, 0);
     assert!(
-        mend.contains("account 111122223333 needs an IAM OIDC provider"),
-        "{mend}"
+        remedy.contains("account 111122223333 needs an IAM OIDC provider"),
+        "{remedy}"
     );
     let message = "Couldn't retrieve verification key from your identity provider";
-    for mend in [
+    for remedy in [
         told("InvalidIdentityToken", message, None, 0),
         told("IDPCommunicationError", "", None, 0),
     ] {
         assert!(
-            mend.contains("https://issuer.example/tenant/.well-known/openid-configuration"),
-            "{mend}"
+            remedy.contains("https://issuer.example/tenant/.well-known/openid-configuration"),
+            "{remedy}"
         );
     }
 }
 
 #[test]
 fn a_denied_token_is_told_what_the_trust_policy_must_say() {
-    let mend = told("AccessDenied", "Not authorized", Some("client"), 0);
+    let remedy = told("AccessDenied", "Not authorized", Some("client"), 0);
     for words in [
         FIRST,
         r#""issuer.example/tenant/:sub" is "system:serviceaccount:ns:sa""#,
         r#""issuer.example/tenant/:aud" is "client" (its azp)"#,
         r#""issuer.example/tenant/:oaud" is "api://amp""#,
     ] {
-        assert!(mend.contains(words), "{words}: {mend}");
+        assert!(remedy.contains(words), "{words}: {remedy}");
     }
 }
 
 #[test]
 fn an_expired_token_is_named_whatever_failed() {
-    for mend in [
+    for remedy in [
         told("ExpiredTokenException", "Token expired", None, 1060),
         told("SomethingElse", "", None, 1060),
         web_identity(
@@ -117,7 +117,7 @@ fn an_expired_token_is_named_whatever_failed() {
             SystemTime::UNIX_EPOCH + Duration::from_secs(1060),
         ),
     ] {
-        assert!(mend.contains("expired 60 s ago"), "{mend}");
+        assert!(remedy.contains("expired 60 s ago"), "{remedy}");
     }
     assert!(told("ExpiredTokenException", "", None, 1060).contains("subPath"));
     assert_eq!(told("SomethingElse", "", None, 999), "");
@@ -128,16 +128,16 @@ fn a_denied_hop_is_told_what_both_roles_need() {
     let mut second = session(SECOND);
     second.external_id = Some("tenant-7".to_owned());
     second.source_identity = Some("aks".to_owned());
-    let mend = hop(&refused("AccessDenied", ""), &session(FIRST), &second);
+    let remedy = hop(&refused("AccessDenied", ""), &session(FIRST), &second);
     let actions = "sts:AssumeRole, sts:SetSourceIdentity";
     for words in [
         format!("the trust policy of {SECOND} must allow {actions} to {FIRST}"),
         format!("a policy of {FIRST} must allow {actions} on {SECOND}"),
         "no sts:ExternalId in its conditions but the one given".to_owned(),
     ] {
-        assert!(mend.contains(&words), "{words}: {mend}");
+        assert!(remedy.contains(&words), "{words}: {remedy}");
     }
-    assert!(!mend.contains("tenant-7"), "{mend}");
+    assert!(!remedy.contains("tenant-7"), "{remedy}");
     let without = hop(
         &refused("AccessDenied", ""),
         &session(FIRST),

@@ -9,12 +9,12 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::error::StsError;
-use crate::credentials::redact::quote_without;
-use crate::sanitize::quote;
+use crate::credentials::redact::sanitize_without;
+use crate::sanitize::sanitize;
 
 /// What an exchange gave.
 #[derive(Debug, Clone)]
-pub struct Obtained {
+pub struct SessionCredentials {
     /// The keys and the session token; their `Debug` withholds them.
     pub credentials: Credentials,
     /// When AWS stops taking them.
@@ -24,7 +24,7 @@ pub struct Obtained {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct StsBody {
     #[serde(rename = "AssumeRoleWithWebIdentityResult", alias = "AssumeRoleResult")]
     result: AnswerResult,
 }
@@ -72,13 +72,13 @@ pub(super) fn credentials(
     xml: &str,
     now: SystemTime,
     asked_for: Duration,
-) -> Result<Obtained, StsError> {
+) -> Result<SessionCredentials, StsError> {
     let unusable = |what: &str| StsError::Unusable {
         status,
         what: what.to_owned(),
     };
     // The parser's own words may quote the answer, and with it a key.
-    let answer: Answer = quick_xml::de::from_str(xml)
+    let answer: StsBody = quick_xml::de::from_str(xml)
         .map_err(|_| unusable("it is not the XML of an answer with credentials"))?;
     let AnswerCredentials {
         access_key_id,
@@ -110,10 +110,10 @@ pub(super) fn credentials(
         Some(expires),
         "sts",
     );
-    Ok(Obtained {
+    Ok(SessionCredentials {
         credentials,
         expires,
-        arn: user.map(|user| quote(&user.arn)),
+        arn: user.map(|user| sanitize(&user.arn)),
     })
 }
 
@@ -121,7 +121,7 @@ pub(super) fn credentials(
 pub(super) fn refusal(status: StatusCode, xml: &str, secret: &str) -> StsError {
     match quick_xml::de::from_str::<ErrorAnswer>(xml) {
         Ok(ErrorAnswer { error }) => {
-            let said = |words: &str| quote_without(words, &[secret]);
+            let said = |words: &str| sanitize_without(words, &[secret]);
             StsError::Refused {
                 status,
                 code: said(&error.code),
@@ -160,7 +160,7 @@ mod tests {
         )
     }
 
-    fn parse(xml: &str) -> Result<Obtained, StsError> {
+    fn parse(xml: &str) -> Result<SessionCredentials, StsError> {
         credentials(
             StatusCode::OK,
             xml,

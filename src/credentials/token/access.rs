@@ -14,7 +14,7 @@ use rustix::process::{getegid, geteuid, getgroups};
 /// The bit of a mode that lets the group read.
 const GROUP_READS: u32 = 0o040;
 
-pub(super) fn mend(path: &Path, error: &io::Error) -> String {
+pub(super) fn remedy(path: &Path, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => {
             "; is the projected volume mounted in this container, and the path right?".to_owned()
@@ -53,11 +53,11 @@ fn about(folder: &Path) -> String {
 
 fn tell(what: &Metadata) -> String {
     let (uid, gid, mode) = (what.uid(), what.gid(), what.mode() & 0o7777);
-    let told = format!(
+    let described = format!(
         "owned by {uid}:{gid} with mode {mode:04o}, and this process runs as {}",
         ourselves()
     );
-    let mend = if uid == geteuid().as_raw() {
+    let remedy = if uid == geteuid().as_raw() {
         "its mode keeps its own owner out, which kubelet never does: change the mode".to_owned()
     } else if mode & GROUP_READS != 0 && uid == 0 {
         // To run as root is no advice to give.
@@ -72,7 +72,7 @@ fn tell(what: &Metadata) -> String {
             "set runAsUser to {uid}, or the pod's securityContext.fsGroup to any group: kubelet then lets that group read it"
         )
     };
-    format!("{told}: {mend}")
+    format!("{described}: {remedy}")
 }
 
 fn ourselves() -> String {

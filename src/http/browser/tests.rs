@@ -8,15 +8,15 @@ const ALL: [Purpose; 4] = [
     Purpose::Page,
 ];
 
-fn names() -> Names {
-    Names {
+fn names() -> AllowedHosts {
+    AllowedHosts {
         allowed: vec!["sidecar.example".to_owned()],
         certified: false,
     }
 }
 
 /// Which of [`ALL`] a request with these headers may have.
-fn admitted(names: &Names, host: &str, headers: &[(&str, &str)]) -> Vec<Purpose> {
+fn admitted(names: &AllowedHosts, host: &str, headers: &[(&str, &str)]) -> Vec<Purpose> {
     let mut request = Request::get("/x").header("host", host);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -145,7 +145,7 @@ fn rebinding_is_seen_by_the_name() {
     // Whatever a page can make a browser withhold, it does not get what is worth reading.
     let bare = admitted(&names(), "127.0.0.1.evil.example", &[]);
     assert_eq!(bare, [Purpose::Batch, Purpose::Probe]);
-    let certified = Names {
+    let certified = AllowedHosts {
         certified: true,
         ..names()
     };

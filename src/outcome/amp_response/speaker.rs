@@ -1,6 +1,6 @@
 //! Who answered: AWS' front door, the store behind it, or something in between.
 //!
-//! In: headers and a bounded body. Out: a [`Speaker`] with its words. The words of one never count for another: a refusal of the
+//! In: headers and a bounded body. Out: a [`Responder`] with its words. The words of one never count for another: a refusal of the
 //! store quotes whatever labels hold, and a proxy's page may say anything.
 //!
 //! | speaker | known by |
@@ -17,11 +17,11 @@ use hyper::header::{CONTENT_TYPE, SERVER, VIA};
 use serde::Deserialize;
 
 use super::store::{self, StoreText};
-use crate::sanitize::{quote, quote_within};
+use crate::sanitize::{sanitize, sanitize_within};
 
 /// Who answered, and what.
 #[derive(Debug)]
-pub(super) enum Speaker {
+pub(super) enum Responder {
     /// AWS, before the store was asked.
     FrontDoor {
         /// Without the namespace before `#` and the URL behind `:`.
@@ -55,7 +55,7 @@ struct JsonError {
 
 // === impl Speaker ===
 
-impl Speaker {
+impl Responder {
     pub(super) fn of(headers: &HeaderMap, body: &[u8]) -> Self {
         if is_html(headers) || looks_like_html(body) {
             let said = introduced(headers, title(body).as_deref().unwrap_or("a web page"));
@@ -80,10 +80,10 @@ impl Speaker {
                 // The store's own text in AWS' form.
                 Some(text) if error_type.is_empty() => Self::Store {
                     text: Some(text),
-                    said: quote(said),
+                    said: sanitize(said),
                 },
                 _ => Self::FrontDoor {
-                    said: quote(said),
+                    said: sanitize(said),
                     certain: has_request_id || !error_type.is_empty(),
                     error_type,
                 },
@@ -97,10 +97,10 @@ impl Speaker {
         if is_ours {
             return Self::Store {
                 text: known,
-                said: quote(without_canonical_request(&text)),
+                said: sanitize(without_canonical_request(&text)),
             };
         }
-        let said = introduced(headers, &quote(without_canonical_request(&text)));
+        let said = introduced(headers, &sanitize(without_canonical_request(&text)));
         Self::InBetween { html: false, said }
     }
 
@@ -148,7 +148,7 @@ fn begins(text: &[u8], with: &[u8]) -> bool {
 fn introduced(headers: &HeaderMap, words: &str) -> String {
     let named = [(SERVER, "Server"), (VIA, "Via")].map(|(name, shown)| {
         let value = headers.get(name)?.to_str().ok()?;
-        Some(format!("{shown}: {}, ", quote_within(value, 128)))
+        Some(format!("{shown}: {}, ", sanitize_within(value, 128)))
     });
     let names: String = named.into_iter().flatten().collect();
     if words.is_empty() {
@@ -163,7 +163,7 @@ fn title(page: &[u8]) -> Option<String> {
     let lower = page.to_ascii_lowercase();
     let start = lower.find("<title>")? + "<title>".len();
     let end = start + lower.get(start..)?.find("</title>")?;
-    let title = quote_within(page.get(start..end)?, 200);
+    let title = sanitize_within(page.get(start..end)?, 200);
     (!title.is_empty()).then(|| format!("a web page with the title \"{title}\""))
 }
 
@@ -183,5 +183,5 @@ fn without_canonical_request(said: &str) -> &str {
 /// `namespace#Type:http://…` to `Type`, the forms that AWS' protocols allow.
 fn bare_type(text: &str) -> String {
     let text = text.rsplit('#').next().unwrap_or_default();
-    quote(text.split(':').next().unwrap_or_default())
+    sanitize(text.split(':').next().unwrap_or_default())
 }

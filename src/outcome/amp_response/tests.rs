@@ -1,12 +1,12 @@
 use super::*;
-use crate::outcome::verdict::Answer;
+use crate::outcome::verdict::SenderResponse;
 use http_body_util::BodyExt;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 const ARN: &str = "arn:aws:aps:eu-central-1:111122223333:workspace/ws-1";
 
-fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
+fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> AmpResponse {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.insert(
@@ -14,7 +14,7 @@ fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
             value.parse().unwrap(),
         );
     }
-    Reply::new(
+    AmpResponse::new(
         StatusCode::from_u16(status).unwrap(),
         &map,
         body.as_bytes(),
@@ -22,7 +22,7 @@ fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
     )
 }
 
-fn verdict(reply: Reply) -> Verdict {
+fn verdict(reply: AmpResponse) -> Verdict {
     reply.class(ARN).verdict()
 }
 
@@ -41,16 +41,16 @@ const HTML: &[(&str, &str)] = &[
 const PREFIX: &str = "maxFailure (quorum) on a given error family, addr=10.1.2.3:9095 state=ACTIVE zone=, rpc error: code = Code(400) desc = user=111122223333_ws-1: ";
 
 /// Status and Retry-After, as the sender hears them.
-fn heard(reply: Reply) -> (u16, Option<u64>) {
+fn heard(reply: AmpResponse) -> (u16, Option<u64>) {
     match verdict(reply).answer() {
-        Answer::Respond(response) => {
+        SenderResponse::Respond(response) => {
             let pause = response
                 .headers()
                 .get(RETRY_AFTER)
                 .map(|value| value.to_str().unwrap().parse().unwrap());
             (response.status().as_u16(), pause)
         }
-        Answer::Close => panic!("AMP's answer never closes a sender's connection"),
+        SenderResponse::Close => panic!("AMP's answer never closes a sender's connection"),
     }
 }
 
@@ -447,7 +447,13 @@ const WORDS: &[&str] = &[
     "metadata missing metric name",
 ];
 
-fn of_store(row: usize, tenant: &str, name: &str, value: &str, headers: &[(&str, &str)]) -> Reply {
+fn of_store(
+    row: usize,
+    tenant: &str,
+    name: &str,
+    value: &str,
+    headers: &[(&str, &str)],
+) -> AmpResponse {
     let (status, by_ingester, text, ..) = STORE[row];
     let labels = format!("__name__=\"{name}\", {value}=\"{value}\"");
     let text = text
@@ -648,7 +654,7 @@ async fn nothing_of_amp_reaches_the_sender_but_status_words_and_written_counts()
         ("location", "http://evil.example/"),
         ("transfer-encoding", "chunked"),
     ];
-    let Answer::Respond(response) = verdict(reply(204, &headers, "")).answer() else {
+    let SenderResponse::Respond(response) = verdict(reply(204, &headers, "")).answer() else {
         panic!("closed")
     };
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
@@ -661,7 +667,7 @@ async fn nothing_of_amp_reaches_the_sender_but_status_words_and_written_counts()
         "17"
     );
 
-    let Answer::Respond(response) = verdict(reply(
+    let SenderResponse::Respond(response) = verdict(reply(
         400,
         &[&headers[..], PLAIN].concat(),
         "err: out of order sample\r\nX-Evil: 1\u{0}",
@@ -680,7 +686,9 @@ async fn nothing_of_amp_reaches_the_sender_but_status_words_and_written_counts()
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "AMP refused this batch: err: out of order sample\n");
 
-    let Answer::Respond(response) = verdict(reply(400, PLAIN, &"x".repeat(70_000))).answer() else {
+    let SenderResponse::Respond(response) =
+        verdict(reply(400, PLAIN, &"x".repeat(70_000))).answer()
+    else {
         panic!("closed")
     };
     assert!(
@@ -700,12 +708,12 @@ fn a_date_counts_only_over_verified_tls() {
     let mut headers = HeaderMap::new();
     headers.insert("date", "Sun, 06 Nov 1994 08:49:37 GMT".parse().unwrap());
     assert!(
-        Reply::new(StatusCode::FORBIDDEN, &headers, b"", true)
+        AmpResponse::new(StatusCode::FORBIDDEN, &headers, b"", true)
             .date
             .is_some()
     );
     assert!(
-        Reply::new(StatusCode::FORBIDDEN, &headers, b"", false)
+        AmpResponse::new(StatusCode::FORBIDDEN, &headers, b"", false)
             .date
             .is_none()
     );

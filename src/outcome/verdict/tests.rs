@@ -1,5 +1,5 @@
 use super::*;
-use crate::outcome::docs::{Fate, MEANINGS, REASONS};
+use crate::outcome::docs::{Fate, OUTCOME_DOCS, REASONS};
 
 /// One of each variant: the README's table is held against this, row by row.
 fn one_of_each() -> Vec<Verdict> {
@@ -8,11 +8,11 @@ fn one_of_each() -> Vec<Verdict> {
     vec![
         Verdict::Stored {
             status: StatusCode::NO_CONTENT,
-            written: Written::default(),
+            written: WrittenStats::default(),
         },
         Verdict::Deduplicated {
             status: StatusCode::ACCEPTED,
-            written: Written::default(),
+            written: WrittenStats::default(),
         },
         Verdict::NoCredentials { why: said() },
         Verdict::Unauthenticated { said: said() },
@@ -40,31 +40,31 @@ fn one_of_each() -> Vec<Verdict> {
         Verdict::Refused {
             reason: RefusalReason::TooOld,
             said: said(),
-            written: Written::default(),
+            written: WrittenStats::default(),
         },
         Verdict::SeriesLimit {
             said: said(),
-            written: Written::default(),
+            written: WrittenStats::default(),
         },
         Verdict::RefusedOther {
             status,
             said: said(),
-            written: Written::default(),
+            written: WrittenStats::default(),
         },
         Verdict::TooLargeForAmp {
             said: said(),
-            written: Written::default(),
+            written: WrittenStats::default(),
         },
         Verdict::Poison {
             what: said(),
             said: said(),
-            written: Written::default(),
+            written: WrittenStats::default(),
         },
         Verdict::Malformed(Malformed::Empty),
         Verdict::TooLarge { limit: 1 },
         Verdict::UnsupportedMedia { what: said() },
-        Verdict::NotLetIn,
-        Verdict::FromABrowser(Foreign::Name { name: said() }),
+        Verdict::ClientUnauthenticated,
+        Verdict::CrossOrigin(CrossOrigin::Name { name: said() }),
         Verdict::AmbiguousPath {
             names: vec!["a".to_owned(), "b".to_owned()],
         },
@@ -75,7 +75,7 @@ fn one_of_each() -> Vec<Verdict> {
         Verdict::ProtocolProbe,
         Verdict::NoSuchPath,
         Verdict::MethodNotAllowed,
-        Verdict::AmbiguousHead(Ambiguous::Host(said())),
+        Verdict::AmbiguousHead(AmbiguousHead::Host(said())),
         Verdict::SlowSender,
         Verdict::SenderGone,
     ]
@@ -102,7 +102,7 @@ fn the_table_in_the_readme_is_the_code() {
     let rows: Vec<&str> = table.lines().skip(2).collect();
     let verdicts = one_of_each();
     assert_eq!(rows.len(), verdicts.len());
-    for (row, meaning) in rows.iter().zip(MEANINGS) {
+    for (row, meaning) in rows.iter().zip(OUTCOME_DOCS) {
         let (happened, hears) = (meaning.happened, meaning.hears);
         let told = format!("| `{}` | {happened} | {hears} |", meaning.outcome);
         assert_eq!(without_links(row), told);
@@ -115,8 +115,8 @@ fn the_table_in_the_readme_is_the_code() {
         );
         let heard = row.rsplit('|').nth(1).unwrap().trim();
         let told = match verdict.answer() {
-            Answer::Close => heard == "closed",
-            Answer::Respond(response) => {
+            SenderResponse::Close => heard == "closed",
+            SenderResponse::Respond(response) => {
                 match heard.get(..3).and_then(|number| number.parse::<u16>().ok()) {
                     Some(number) => number == response.status().as_u16(),
                     None => heard.starts_with("AMP's") || heard.starts_with("the same"),
@@ -164,8 +164,8 @@ fn every_name_is_known_before_it_is_needed() {
 fn a_batch_is_lost_exactly_where_the_sender_drops_it() {
     for verdict in one_of_each() {
         let dropped = match verdict.answer() {
-            Answer::Close => false,
-            Answer::Respond(response) => response.status().is_client_error(),
+            SenderResponse::Close => false,
+            SenderResponse::Respond(response) => response.status().is_client_error(),
         };
         // A request for another path is no batch of ours, no sender's is ambiguous, and a probe is sent again in another form.
         let ours = !matches!(
@@ -186,8 +186,8 @@ fn an_unfinished_batch_is_answered_as_the_part_that_comes_again() {
             continue;
         }
         let heard = |verdict: &Verdict| match verdict.answer() {
-            Answer::Close => None,
-            Answer::Respond(response) => Some(response.status()),
+            SenderResponse::Close => None,
+            SenderResponse::Respond(response) => Some(response.status()),
         };
         let (name, alone, words) = (why.name(), heard(&why), why.to_string());
         let verdict = Verdict::Unfinished {
@@ -207,7 +207,7 @@ fn an_unfinished_batch_is_answered_as_the_part_that_comes_again() {
 
 #[test]
 fn what_a_page_says_of_an_outcome_is_what_becomes_of_it() {
-    for (verdict, meaning) in one_of_each().iter().zip(MEANINGS) {
+    for (verdict, meaning) in one_of_each().iter().zip(OUTCOME_DOCS) {
         assert_eq!(verdict.name(), meaning.outcome);
         let lost = meaning.fate == Fate::Lost;
         assert_eq!(verdict.lost().is_some(), lost, "{verdict:?}");
@@ -232,7 +232,7 @@ fn a_pause_is_short_and_only_asked_for_where_amp_did() {
                 said: String::new(),
             },
         ] {
-            let Answer::Respond(response) = verdict.answer() else {
+            let SenderResponse::Respond(response) = verdict.answer() else {
                 panic!("closed")
             };
             let heard: u64 = response.headers()[RETRY_AFTER]
@@ -247,7 +247,7 @@ fn a_pause_is_short_and_only_asked_for_where_amp_did() {
         .iter()
         .filter(|verdict| verdict.name() != "throttled")
     {
-        if let Answer::Respond(response) = verdict.answer() {
+        if let SenderResponse::Respond(response) = verdict.answer() {
             assert!(!response.headers().contains_key(RETRY_AFTER), "{verdict:?}");
         }
     }

@@ -5,14 +5,18 @@ use hyper::http::request::Builder;
 use proptest::prelude::*;
 use std::convert::Infallible;
 
-async fn asked(api: &str, request: Builder, form: impl Into<Bytes>) -> Result<Asked, Unread> {
+async fn asked(
+    api: &str,
+    request: Builder,
+    form: impl Into<Bytes>,
+) -> Result<QueryRequest, FormError> {
     let request = request.body(Full::new(form.into())).unwrap();
     read(Api::at(api).unwrap(), request).await
 }
 
-fn status(result: Result<Asked, Unread>) -> u16 {
+fn status(result: Result<QueryRequest, FormError>) -> u16 {
     match result {
-        Err(Unread::Unanswered(why)) => why.respond().status().as_u16(),
+        Err(FormError::Unanswered(why)) => why.respond().status().as_u16(),
         other => panic!("{other:?}"),
     }
 }
@@ -43,12 +47,12 @@ fn what_no_parameter_may_be_is_refused() {
         "query=up&x%2Damz-date=1",
     ] {
         assert!(
-            matches!(canonical(wrong), Err(Unanswered::Parameter(_))),
+            matches!(canonical(wrong), Err(QueryError::Parameter(_))),
             "{wrong:?}"
         );
     }
     let long = format!("query={}", "{".repeat(LONGEST_URL_QUERY / 2));
-    assert!(matches!(canonical(&long), Err(Unanswered::LongUrl { .. })));
+    assert!(matches!(canonical(&long), Err(QueryError::LongUrl { .. })));
 }
 
 proptest! {
@@ -84,7 +88,7 @@ async fn methods_are_those_that_amp_takes() {
         ("metadata", "OPTIONS", "GET"),
     ] {
         let request = Request::builder().method(method).uri("/");
-        let Err(Unread::Unanswered(why)) = asked(api, request, "").await else {
+        let Err(FormError::Unanswered(why)) = asked(api, request, "").await else {
             panic!("{method} {api}");
         };
         let response = why.respond();
@@ -113,13 +117,16 @@ async fn a_form_is_bounded_and_must_be_one() {
 
 #[tokio::test]
 async fn a_form_that_breaks_off_is_not_asked() {
-    let frames = [
+    let chunks = [
         Ok(Frame::data(Bytes::from_static(b"query=up"))),
         Err(std::io::Error::other("reset")),
     ];
-    let body = StreamBody::new(futures_util::stream::iter(frames));
+    let body = StreamBody::new(futures_util::stream::iter(chunks));
     let request = Request::post("/").body(body).unwrap();
-    assert!(matches!(read(Api::Query, request).await, Err(Unread::Gone)));
+    assert!(matches!(
+        read(Api::Query, request).await,
+        Err(FormError::Gone)
+    ));
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,10 +22,10 @@ struct Case {
     authorization: String,
 }
 
-fn signer() -> Signer {
+fn signer() -> QuerySigner {
     let url =
         "https://aps-workspaces.eu-central-1.amazonaws.com/workspaces/ws-0b1c/api/v1/remote_write";
-    Signer::at(&url.parse().unwrap(), "eu-central-1").unwrap()
+    QuerySigner::at(&url.parse().unwrap(), "eu-central-1").unwrap()
 }
 
 async fn signed(case: &Case) -> Signed {
@@ -65,7 +65,7 @@ async fn signatures_are_those_of_botocore_however_a_query_is_spelled() {
             method,
             path,
             headers,
-            frames,
+            chunks,
         } = signed(case).await;
         assert_eq!(
             headers["authorization"],
@@ -76,7 +76,7 @@ async fn signatures_are_those_of_botocore_however_a_query_is_spelled() {
             case.query
         );
         assert_eq!(method, case.method.as_str());
-        assert_eq!(frames.contiguous(), case.form.as_bytes());
+        assert_eq!(chunks.contiguous(), case.form.as_bytes());
         let ours = format!("/workspaces/ws-0b1c/api/v1/{}", case.path);
         assert_eq!((path.path(), path.host()), (ours.as_str(), None));
     }

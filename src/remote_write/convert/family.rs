@@ -9,7 +9,7 @@
 //! that is also a series' is found by those who look for either. What is said twice is said once, as Prometheus does: two
 //! families of one name and different help are two entries.
 
-use crate::remote_write::convert::read::{ConvertError, Series, each, reference, v2};
+use crate::remote_write::convert::read::{ConvertError, SeriesFields, each, reference, v2};
 use crate::remote_write::convert::sink::Sink;
 use crate::remote_write::convert::symbols::Symbols;
 
@@ -55,7 +55,7 @@ impl<'a> Family<'a> {
     /// The metadata of a series. There is none where it says nothing, as Prometheus writes it where it knows nothing, and none
     /// without a name, for which AMP would refuse the whole batch.
     pub(super) fn of(
-        series: Series<'a>,
+        series: SeriesFields<'a>,
         symbols: &Symbols<'a>,
     ) -> Result<Option<Self>, ConvertError> {
         let (mut kind, mut help, mut unit) = (0, 0, 0);

@@ -39,7 +39,7 @@ pub enum ConvertError {
 
 /// Where a fault belongs.
 #[derive(Clone, Copy)]
-pub(super) struct Series<'a> {
+pub(super) struct SeriesFields<'a> {
     pub(super) fields: Reader<'a>,
     pub(super) index: usize,
 }

@@ -3,18 +3,18 @@
 //! Symbols may stand behind the series that refer to them, so that the table is read first. A reference to no symbol is named with
 //! its series and the size of the table, and never guessed at: a label that is left out would make another series of it.
 
-use crate::remote_write::convert::read::{ConvertError, Series, each, reference, v2};
+use crate::remote_write::convert::read::{ConvertError, SeriesFields, each, reference, v2};
 use crate::remote_write::wire::{Field, Reader};
 
 /// Strings by their number.
 pub(super) struct Symbols<'a> {
     message: &'a [u8],
-    places: Vec<Place>,
+    places: Vec<SymbolRange>,
 }
 
 /// Where a symbol stands in the message. Half the size of a slice: a symbol can be as short as two bytes, and there may be millions.
 #[derive(Clone, Copy)]
-struct Place {
+struct SymbolRange {
     start: u32,
     length: u32,
 }
@@ -39,7 +39,7 @@ impl<'a> Symbols<'a> {
                         limit: u32::MAX as usize,
                     })
                 };
-                places.push(Place {
+                places.push(SymbolRange {
                     start: place(field.value.offset())?,
                     length: place(field.value.rest().len())?,
                 });
@@ -53,7 +53,7 @@ impl<'a> Symbols<'a> {
     pub(super) fn each_label(
         &self,
         holder: Reader<'a>,
-        of: Series<'a>,
+        of: SeriesFields<'a>,
         mut with: impl FnMut(&'a [u8], &'a [u8]) -> Result<(), ConvertError>,
     ) -> Result<(), ConvertError> {
         let (mut name, mut references) = (None, 0);
@@ -82,7 +82,11 @@ impl<'a> Symbols<'a> {
         Ok(())
     }
 
-    pub(super) fn get(&self, reference: u32, of: Series<'a>) -> Result<&'a [u8], ConvertError> {
+    pub(super) fn get(
+        &self,
+        reference: u32,
+        of: SeriesFields<'a>,
+    ) -> Result<&'a [u8], ConvertError> {
         let symbol = match self.places.get(reference as usize) {
             Some(symbol) => {
                 let start = symbol.start as usize;

@@ -13,11 +13,11 @@ pub(super) const MOST: usize = 4 << 20;
 
 /// Those that are free.
 #[derive(Debug, Default)]
-pub struct Inspectors(Mutex<Vec<Inspector>>);
+pub struct InspectorPool(Mutex<Vec<Inspector>>);
 
 // === impl Inspectors ===
 
-impl Inspectors {
+impl InspectorPool {
     /// One that is free, else a new one.
     pub fn take(&self) -> Inspector {
         self.lock().pop().unwrap_or_default()

@@ -1,6 +1,6 @@
 //! The two remote-write schemas, as far as a walk needs them: which field holds what, and what it counts as.
 //!
-//! A field's number is its place in the table. What lies past a table's end, or is [`Field::Unknown`], is
+//! A field's number is its place in the table. What lies past a table's end, or is [`FieldKind::Unknown`], is
 //! passed over, as every decoder does with the fields of a later schema. The numbers are those of `proto/`;
 //! the property tests compare the two.
 
@@ -8,13 +8,13 @@ use crate::remote_write::inspect::fast_path;
 
 /// One kind of message.
 pub(super) struct Message {
-    pub(super) fields: &'static [Field],
+    pub(super) fields: &'static [FieldKind],
     /// Passes over the leading fields of the shapes that make up almost every body.
     pub(super) skim: Option<fast_path::Skim>,
 }
 
 /// What a field holds.
-pub(super) enum Field {
+pub(super) enum FieldKind {
     Unknown,
     Varint,
     Fixed64,
@@ -24,12 +24,12 @@ pub(super) enum Field {
     Varints,
     /// Repeated: packed, or one value at a time.
     Fixed64s,
-    Message(&'static Message, Tally),
+    Message(&'static Message, Counted),
 }
 
 /// What one occurrence of a field adds to.
 #[derive(Clone, Copy)]
-pub(super) enum Tally {
+pub(super) enum Counted {
     Nothing,
     Series,
     Samples,
@@ -40,9 +40,9 @@ pub(super) enum Tally {
     MetadataOnce,
 }
 
-use Field::{Fixed64, Fixed64s, Text, Unknown, Varint, Varints};
+use FieldKind::{Fixed64, Fixed64s, Text, Unknown, Varint, Varints};
 
-const fn message(fields: &'static [Field]) -> Message {
+const fn message(fields: &'static [FieldKind]) -> Message {
     Message { fields, skim: None }
 }
 
@@ -50,9 +50,9 @@ const fn message(fields: &'static [Field]) -> Message {
 pub(super) static REQUEST_V1: Message = Message {
     fields: &[
         Unknown,
-        Field::Message(&SERIES_V1, Tally::Series),
+        FieldKind::Message(&SERIES_V1, Counted::Series),
         Unknown,
-        Field::Message(&METADATA_V1, Tally::Metadata),
+        FieldKind::Message(&METADATA_V1, Counted::Metadata),
     ],
     skim: Some(fast_path::request_v1),
 };
@@ -62,10 +62,10 @@ static METADATA_V1: Message = message(&[Unknown, Varint, Text, Unknown, Text, Te
 static SERIES_V1: Message = Message {
     fields: &[
         Unknown,
-        Field::Message(&LABEL, Tally::Nothing),
-        Field::Message(&SAMPLE_V1, Tally::Samples),
-        Field::Message(&EXEMPLAR_V1, Tally::Exemplars),
-        Field::Message(&HISTOGRAM_V1, Tally::Histograms),
+        FieldKind::Message(&LABEL, Counted::Nothing),
+        FieldKind::Message(&SAMPLE_V1, Counted::Samples),
+        FieldKind::Message(&EXEMPLAR_V1, Counted::Exemplars),
+        FieldKind::Message(&HISTOGRAM_V1, Counted::Histograms),
     ],
     skim: Some(fast_path::series_v1),
 };
@@ -76,7 +76,7 @@ static SAMPLE_V1: Message = message(&[Unknown, Fixed64, Varint]);
 
 static EXEMPLAR_V1: Message = message(&[
     Unknown,
-    Field::Message(&LABEL, Tally::Nothing),
+    FieldKind::Message(&LABEL, Counted::Nothing),
     Fixed64,
     Varint,
 ]);
@@ -90,10 +90,10 @@ static HISTOGRAM_V1: Message = message(&[
     Fixed64,
     Varint,
     Fixed64,
-    Field::Message(&SPAN, Tally::Nothing),
+    FieldKind::Message(&SPAN, Counted::Nothing),
     Varints,
     Fixed64s,
-    Field::Message(&SPAN, Tally::Nothing),
+    FieldKind::Message(&SPAN, Counted::Nothing),
     Varints,
     Fixed64s,
     Varint,
@@ -110,17 +110,17 @@ pub(super) static REQUEST_V2: Message = message(&[
     Unknown,
     Unknown,
     Text,
-    Field::Message(&SERIES_V2, Tally::Series),
+    FieldKind::Message(&SERIES_V2, Counted::Series),
 ]);
 
 static SERIES_V2: Message = Message {
     fields: &[
         Unknown,
         Varints,
-        Field::Message(&SAMPLE_V2, Tally::Samples),
-        Field::Message(&HISTOGRAM_V2, Tally::Histograms),
-        Field::Message(&EXEMPLAR_V2, Tally::Exemplars),
-        Field::Message(&METADATA_V2, Tally::MetadataOnce),
+        FieldKind::Message(&SAMPLE_V2, Counted::Samples),
+        FieldKind::Message(&HISTOGRAM_V2, Counted::Histograms),
+        FieldKind::Message(&EXEMPLAR_V2, Counted::Exemplars),
+        FieldKind::Message(&METADATA_V2, Counted::MetadataOnce),
         Varint,
     ],
     skim: Some(fast_path::series_v2),
@@ -141,10 +141,10 @@ static HISTOGRAM_V2: Message = message(&[
     Fixed64,
     Varint,
     Fixed64,
-    Field::Message(&SPAN, Tally::Nothing),
+    FieldKind::Message(&SPAN, Counted::Nothing),
     Varints,
     Fixed64s,
-    Field::Message(&SPAN, Tally::Nothing),
+    FieldKind::Message(&SPAN, Counted::Nothing),
     Varints,
     Fixed64s,
     Varint,

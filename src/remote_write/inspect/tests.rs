@@ -6,9 +6,9 @@ use proptest::sample::select;
 use prost::Message as _;
 use remote_write_proto::{as_bytes, v1, v2};
 
-use super::buffer_pool::Inspectors;
+use super::buffer_pool::InspectorPool;
 use super::*;
-use crate::remote_write::wire::{Fault, random};
+use crate::remote_write::wire::{WireError, random};
 
 const CAP: usize = 1 << 24;
 
@@ -345,34 +345,37 @@ fn the_fast_path_takes_no_references_that_the_walk_refuses() {
 fn says_what_is_wrong_and_where() {
     let series = |inner: &[u8]| [&[0x0a, inner.len() as u8], inner].concat();
     for (message, fault) in [
-        (vec![0x0a, 0x80], Fault::Varint { offset: 1 }),
-        (vec![0x02, 0x00], Fault::FieldNumber { offset: 0 }),
+        (vec![0x0a, 0x80], WireError::Varint { offset: 1 }),
+        (vec![0x02, 0x00], WireError::FieldNumber { offset: 0 }),
         (
             vec![0x80, 0x80, 0x80, 0x80, 0x10, 0x00],
-            Fault::FieldNumber { offset: 0 },
+            WireError::FieldNumber { offset: 0 },
         ),
         (
             series(&[0x77]),
-            Fault::UndefinedWireType {
+            WireError::UndefinedWireType {
                 offset: 2,
                 wire_type: 7,
             },
         ),
         (
             series(&[0x10, 0x00]),
-            Fault::WrongWireType {
+            WireError::WrongWireType {
                 offset: 3,
                 number: 2,
             },
         ),
-        (series(&[0x0a, 0x03, 0x0a]), Fault::Truncated { offset: 4 }),
+        (
+            series(&[0x0a, 0x03, 0x0a]),
+            WireError::Truncated { offset: 4 },
+        ),
         (
             series(&[0x0a, 0x02, 0x12, 0x05]),
-            Fault::Truncated { offset: 6 },
+            WireError::Truncated { offset: 6 },
         ),
-        (vec![0x7c], Fault::GroupEnd { offset: 1 }),
-        (vec![0x7b, 0x74], Fault::GroupEnd { offset: 2 }),
-        (vec![0x7b; 200], Fault::TooDeep { offset: 101 }),
+        (vec![0x7c], WireError::GroupEnd { offset: 1 }),
+        (vec![0x7b, 0x74], WireError::GroupEnd { offset: 2 }),
+        (vec![0x7b; 200], WireError::TooDeep { offset: 101 }),
     ] {
         let found = Inspector::new().inspect(&pack(&message), Version::V1, CAP);
         assert_eq!(found, Err(Malformed::Wire(fault)), "{message:02x?}");
@@ -487,7 +490,7 @@ fn an_honest_giant_is_let_through_uncounted() {
 #[test]
 fn giants_leave_no_more_than_a_bound() {
     let series = pack(&[0x0a, 0x00].repeat(buffer_pool::MOST / 2));
-    let inspectors = Inspectors::default();
+    let inspectors = InspectorPool::default();
     let mut at_once = [inspectors.take(), inspectors.take(), inspectors.take()];
     let (body, samples) = BODIES[0];
     for (inspector, body) in at_once.iter_mut().zip([&series[..], &series[..], body]) {

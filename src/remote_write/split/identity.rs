@@ -14,7 +14,7 @@ const NAME: &[u8] = b"__name__";
 
 /// What a message begins with, apart from symbols.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Identity {
+pub(crate) enum SeriesIdentity {
     /// A series, whose name may be empty.
     Series { name: String, hash: u64 },
     /// Metadata of a metric family.
@@ -38,7 +38,7 @@ pub(super) fn series(message: &[u8], version: Version) -> Result<Vec<u64>, Malfo
 pub(crate) fn first_identity(
     message: &[u8],
     version: Version,
-) -> Result<Option<Identity>, Malformed> {
+) -> Result<Option<SeriesIdentity>, Malformed> {
     let symbols = symbols(message, version)?;
     let mut fields = Reader::new(message);
     while let Some(field) = fields.field()? {
@@ -47,14 +47,14 @@ pub(crate) fn first_identity(
                 Version::V1 => name_in_labels(field.value)?,
                 Version::V2 => name_in_references(field.value, &symbols)?,
             };
-            return Ok(Some(Identity::Series {
+            return Ok(Some(SeriesIdentity::Series {
                 name: text(name),
                 hash: hash(field.value, version, &symbols)?,
             }));
         }
         if version == Version::V1 && field.key.number == 3 {
             let family = text(second(field.value)?);
-            return Ok(Some(Identity::Metadata { family }));
+            return Ok(Some(SeriesIdentity::Metadata { family }));
         }
     }
     Ok(None)

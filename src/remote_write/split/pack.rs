@@ -11,7 +11,7 @@ use crate::remote_write::wire::{Reader, put_varint};
 
 /// The most that a part may weigh, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct PartLimits {
     /// Once packed.
     pub packed: usize,
     /// Unpacked, where that counts too.
@@ -50,7 +50,7 @@ impl Packer {
     pub(super) fn pack(
         &mut self,
         part: &[u8],
-        limits: Option<Limits>,
+        limits: Option<PartLimits>,
     ) -> Result<Packed, snap::Error> {
         let limit = limits.map_or(usize::MAX, |limits| limits.packed);
         let unpacked = limits.and_then(|limits| limits.unpacked);

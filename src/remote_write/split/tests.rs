@@ -8,7 +8,7 @@ use remote_write_proto::{as_bytes, v1, v2};
 
 use super::*;
 use crate::remote_write::inspect::unpack;
-use crate::remote_write::wire::{Fault, random};
+use crate::remote_write::wire::{WireError, random};
 
 const BODIES: [&[u8]; 4] = [
     include_bytes!("../../../tests/data/bodies/prometheus-2.42-0011.bin"),
@@ -136,8 +136,8 @@ impl Said {
     }
 }
 
-fn within(packed: usize) -> Limits {
-    Limits {
+fn within(packed: usize) -> PartLimits {
+    PartLimits {
         packed,
         unpacked: None,
     }
@@ -151,7 +151,7 @@ fn check(message: &[u8], version: Version, limit: usize) -> Result<(usize, bool)
 fn check_within(
     message: &[u8],
     version: Version,
-    limits: Limits,
+    limits: PartLimits,
 ) -> Result<(usize, bool), SplitError> {
     let parts = split(message, version, limits)?;
     check_parts(&parts, message, version, limits);
@@ -161,7 +161,7 @@ fn check_within(
 }
 
 /// That the parts say together what the message says, and are within the limits where they can be.
-fn check_parts(parts: &[Part], message: &[u8], version: Version, limits: Limits) {
+fn check_parts(parts: &[Part], message: &[u8], version: Version, limits: PartLimits) {
     let messages: Vec<_> = parts.iter().map(|part| unpacked(&part.body)).collect();
     let mut sum = Contents::default();
     for (part, message) in parts.iter().zip(&messages) {
@@ -546,7 +546,7 @@ fn what_cannot_be_cut_is_a_part_of_its_own_for_amp_to_judge() {
 #[test]
 fn what_is_too_large_unpacked_is_cut_too() {
     let message = real(3);
-    let limits = Limits {
+    let limits = PartLimits {
         packed: 1_000_000,
         unpacked: Some(50_000),
     };
@@ -575,7 +575,7 @@ fn halves_come_down_to_single_series() {
                 }
                 None => {
                     singles += 1;
-                    let Some(Identity::Series { name, .. }) =
+                    let Some(SeriesIdentity::Series { name, .. }) =
                         first_identity(&message, version).unwrap()
                     else {
                         panic!("no series")
@@ -627,6 +627,8 @@ fn a_reference_to_no_symbol_stays_one_and_is_for_amp_to_judge() {
     assert_eq!(check(&message, Version::V2, 100), Ok((1, false)));
     assert_eq!(
         split(&[0x0a], Version::V1, within(100)),
-        Err(SplitError::Malformed(Fault::Varint { offset: 1 }.into()))
+        Err(SplitError::Malformed(
+            WireError::Varint { offset: 1 }.into()
+        ))
     );
 }

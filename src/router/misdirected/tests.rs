@@ -48,13 +48,19 @@ fn senders_are_known_by_their_heads() {
 
 #[tokio::test(start_paused = true)]
 async fn few_senders_are_remembered_in_bounded_words_and_not_for_long() {
-    let (senders, clock) = (Senders::default(), Clock::system());
+    let (senders, clock) = (MisdirectedSenders::default(), Clock::system());
     let long = "x".repeat(1000);
     let came = |path: &str, agent: &str| {
         let mut head = head(&[("user-agent", agent)]);
         head.uri = format!("/{path}").parse().unwrap();
         let peer = "127.0.0.1".parse().unwrap();
-        senders.note(Sender::of(&head, peer, 8006, "misdirected", &clock));
+        senders.note(MisdirectedSender::of(
+            &head,
+            peer,
+            8006,
+            "misdirected",
+            &clock,
+        ));
     };
     came("a", "Prometheus/2.42.0");
     came("b", &long);

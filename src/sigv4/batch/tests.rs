@@ -1,5 +1,5 @@
 use super::*;
-use crate::remote_write::content_type::Media;
+use crate::remote_write::content_type::WriteProtocol;
 use crate::remote_write::contents::Contents;
 use crate::remote_write::inspect::Version;
 use crate::sigv4::{Scope, sign_post};
@@ -24,7 +24,7 @@ struct Case {
 
 fn signed(case: &Case) -> Signed {
     let body = case.body.clone().into_bytes();
-    let media = Media {
+    let media = WriteProtocol {
         version: Version::V1,
         content_type: case.content_type.parse().unwrap(),
         write_version: case.write_version.parse().unwrap(),
@@ -40,7 +40,7 @@ fn signed(case: &Case) -> Signed {
     );
     let identity = Identity::from(keys);
     let now = OffsetDateTime::parse(&case.time, &Rfc3339).unwrap().into();
-    Signer::new(&case.region, &case.url.parse().unwrap())
+    BatchSigner::new(&case.region, &case.url.parse().unwrap())
         .unwrap()
         .sign(&batch, &identity, now)
         .unwrap()
@@ -92,7 +92,7 @@ fn the_headers_are_a_fixed_set_whose_secrets_are_not_shown() {
 fn what_is_signed_is_what_the_library_would_sign() {
     let url =
         "https://aps-workspaces.eu-central-1.amazonaws.com/workspaces/ws-0b1c/api/v1/remote_write";
-    let signer = Signer::new("eu-central-1", &url.parse().unwrap()).unwrap();
+    let signer = BatchSigner::new("eu-central-1", &url.parse().unwrap()).unwrap();
     let mut now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_790_000_000);
     for (n, content_type) in [
         "application/x-protobuf",
@@ -108,7 +108,7 @@ fn what_is_signed_is_what_the_library_would_sign() {
         for token in [Some("token+/=".to_owned()), None] {
             let keys = Credentials::new(format!("AKID{n}"), "secret", token, None, "test");
             let identity = Identity::from(keys);
-            let media = Media {
+            let media = WriteProtocol {
                 version: Version::V1,
                 content_type: content_type.parse().unwrap(),
                 write_version: "0.1.0".parse().unwrap(),
@@ -137,5 +137,5 @@ fn what_is_signed_is_what_the_library_would_sign() {
         }
     }
     let escaped = url.replace("ws-0b1c", "ws%20");
-    assert!(Signer::new("eu-central-1", &escaped.parse().unwrap()).is_err());
+    assert!(BatchSigner::new("eu-central-1", &escaped.parse().unwrap()).is_err());
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use crate::sanitize::quote_within;
+use crate::sanitize::sanitize_within;
 
 /// How many faults are kept.
 const MOST: usize = 20;
@@ -16,7 +16,7 @@ const LONGEST: usize = 2048;
 
 /// One fault, from when it was first met until it was over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct Incident {
     /// Whose; none where it is the whole process'.
     pub workspace: Option<Arc<str>>,
     /// The name of the verdict or of the error, which is the metric's label too.
@@ -24,7 +24,7 @@ pub struct Fault {
     /// What is wrong.
     pub reason: String,
     /// What to do, where that is known.
-    pub mend: Option<String>,
+    pub remedy: Option<String>,
     /// When it was met first.
     pub began: SystemTime,
     /// When it was met last.
@@ -37,31 +37,31 @@ pub struct Fault {
 
 /// The faults of the process; clones are the same journal.
 #[derive(Debug, Clone, Default)]
-pub struct Journal(Arc<Mutex<Records>>);
+pub struct RecentIncidents(Arc<Mutex<IncidentRing>>);
 
 #[derive(Debug, Default)]
-struct Records {
+struct IncidentRing {
     begun: u64,
-    kept: VecDeque<(u64, Fault)>,
+    kept: VecDeque<(u64, Incident)>,
 }
 
 // === impl Journal ===
 
-impl Journal {
+impl RecentIncidents {
     /// The last faults, newest first.
     #[must_use]
-    pub fn recent(&self) -> Vec<Fault> {
+    pub fn recent(&self) -> Vec<Incident> {
         let records = self.records();
         let newest = records.kept.iter().rev();
         newest.map(|(_, fault)| fault.clone()).collect()
     }
 
     /// A fault begins; what this gives names its record.
-    pub(super) fn begin(&self, mut fault: Fault) -> u64 {
+    pub(super) fn begin(&self, mut fault: Incident) -> u64 {
         bound(&mut fault);
         let mut records = self.records();
         if records.kept.len() >= MOST {
-            let over = |(_, fault): &(u64, Fault)| fault.ended.is_some();
+            let over = |(_, fault): &(u64, Incident)| fault.ended.is_some();
             let goes = records.kept.iter().position(over).unwrap_or(0);
             records.kept.remove(goes);
         }
@@ -71,13 +71,13 @@ impl Journal {
         record
     }
 
-    pub(super) fn goes_on(&self, record: u64, last: SystemTime, count: u64) {
+    pub(super) fn continues(&self, record: u64, last: SystemTime, count: u64) {
         self.change(record, |fault| (fault.last, fault.count) = (last, count));
     }
 
-    pub(super) fn says(&self, record: u64, reason: &str, mend: Option<String>) {
+    pub(super) fn says(&self, record: u64, reason: &str, remedy: Option<String>) {
         self.change(record, |fault| {
-            (fault.reason, fault.mend) = (reason.to_owned(), mend);
+            (fault.reason, fault.remedy) = (reason.to_owned(), remedy);
             bound(fault);
         });
     }
@@ -87,7 +87,7 @@ impl Journal {
     }
 
     /// Of a record that had to go nothing is kept.
-    fn change(&self, record: u64, change: impl FnOnce(&mut Fault)) {
+    fn change(&self, record: u64, change: impl FnOnce(&mut Incident)) {
         let mut records = self.records();
         let found = records
             .kept
@@ -98,15 +98,15 @@ impl Journal {
         }
     }
 
-    fn records(&self) -> MutexGuard<'_, Records> {
+    fn records(&self) -> MutexGuard<'_, IncidentRing> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn bound(fault: &mut Fault) {
-    fault.reason = quote_within(&fault.reason, LONGEST);
-    fault.mend = fault
-        .mend
+fn bound(fault: &mut Incident) {
+    fault.reason = sanitize_within(&fault.reason, LONGEST);
+    fault.remedy = fault
+        .remedy
         .as_deref()
-        .map(|mend| quote_within(mend, LONGEST));
+        .map(|remedy| sanitize_within(remedy, LONGEST));
 }

@@ -43,16 +43,16 @@ impl Lines {
 const EPOCH: Duration = Duration::from_secs(1_800_000_000);
 const SECOND: Duration = Duration::from_secs(1);
 
-fn watch(subject: &'static Subject, journal: &Journal) -> Watch {
+fn watch(subject: &'static IncidentSubject, recent_incidents: &RecentIncidents) -> IncidentTracker {
     let clock = Clock::simulated(SystemTime::UNIX_EPOCH + EPOCH);
-    Watch::over(subject, Some("ws-1"), journal, &clock)
+    IncidentTracker::over(subject, Some("ws-1"), recent_incidents, &clock)
 }
 
-fn told(reason: &str) -> impl FnOnce() -> Told {
+fn diagnosis(reason: &str) -> impl FnOnce() -> Diagnosis {
     let reason = reason.to_owned();
-    || Told {
+    || Diagnosis {
         reason,
-        mend: Some("mend it".to_owned()),
+        remedy: Some("mend it".to_owned()),
         credentials_left: None,
     }
 }
@@ -60,14 +60,14 @@ fn told(reason: &str) -> impl FnOnce() -> Told {
 #[tokio::test(start_paused = true)]
 async fn a_fault_of_an_hour_is_a_line_at_each_end_and_three_between() {
     let (lines, _guard) = Lines::caught();
-    let journal = Journal::default();
-    let watch = watch(&CREDENTIALS, &journal);
-    watch.well();
+    let recent_incidents = RecentIncidents::default();
+    let watch = watch(&CREDENTIALS, &recent_incidents);
+    watch.recover();
     assert_eq!(lines.take(), Vec::<String>::new());
     for minute in 0..60 {
-        watch.met("unreachable", || Told {
+        watch.fail("unreachable", || Diagnosis {
             credentials_left: Some(Duration::from_secs(1800)),
-            ..told("nobody there")()
+            ..diagnosis("nobody there")()
         });
         let lines = lines.take();
         match minute {
@@ -89,7 +89,7 @@ async fn a_fault_of_an_hour_is_a_line_at_each_end_and_three_between() {
         }
         tokio::time::advance(SECOND * 60).await;
     }
-    watch.well();
+    watch.recover();
     assert_eq!(
         lines.take(),
         [
@@ -98,12 +98,12 @@ async fn a_fault_of_an_hour_is_a_line_at_each_end_and_three_between() {
     );
     let began = SystemTime::UNIX_EPOCH + EPOCH;
     assert_eq!(
-        journal.recent(),
-        [Fault {
+        recent_incidents.recent(),
+        [Incident {
             workspace: Some("ws-1".into()),
             kind: "unreachable",
             reason: "nobody there".to_owned(),
-            mend: Some("mend it".to_owned()),
+            remedy: Some("mend it".to_owned()),
             began,
             last: began + SECOND * 59 * 60,
             count: 60,
@@ -115,27 +115,27 @@ async fn a_fault_of_an_hour_is_a_line_at_each_end_and_three_between() {
 #[tokio::test(start_paused = true)]
 async fn good_and_bad_in_turn_is_one_fault_that_ends_when_nothing_but_good_came_for_a_while() {
     let (lines, _guard) = Lines::caught();
-    let journal = Journal::default();
-    let watch = watch(&BATCHES, &journal);
+    let recent_incidents = RecentIncidents::default();
+    let watch = watch(&BATCHES, &recent_incidents);
     for _ in 0..30 {
-        watch.met("throttled", told("slowly"));
-        watch.well();
+        watch.fail("throttled", diagnosis("slowly"));
+        watch.recover();
         tokio::time::advance(SECOND).await;
-        watch.well();
+        watch.recover();
     }
-    watch.met("malformed", told("another kind is another fault"));
+    watch.fail("malformed", diagnosis("another kind is another fault"));
     assert_eq!(lines.take().len(), 2);
     assert_eq!(
-        journal
+        recent_incidents
             .recent()
             .iter()
             .filter(|fault| fault.ended.is_none())
             .count(),
         2
     );
-    watch.well();
+    watch.recover();
     tokio::time::advance(SECOND * 4).await;
-    watch.well();
+    watch.recover();
     // Throttled was met last, and away, at 29 s; malformed a second later.
     assert_eq!(
         lines.take(),
@@ -144,8 +144,8 @@ async fn good_and_bad_in_turn_is_one_fault_that_ends_when_nothing_but_good_came_
         ]
     );
     tokio::time::advance(SECOND).await;
-    watch.well();
-    watch.well();
+    watch.recover();
+    watch.recover();
     assert_eq!(
         lines.take(),
         [r#"INFO batches are stored again workspace="ws-1" fault="malformed" seconds=0.0 count=1"#]
@@ -155,13 +155,13 @@ async fn good_and_bad_in_turn_is_one_fault_that_ends_when_nothing_but_good_came_
 #[tokio::test(start_paused = true)]
 async fn what_comes_and_goes_all_day_fills_no_log() {
     let (lines, _guard) = Lines::caught();
-    let watch = watch(&BATCHES, &Journal::default());
+    let watch = watch(&BATCHES, &RecentIncidents::default());
     // Broken for a second, good for half a minute, 2,880 times.
     for _ in 0..2880 {
-        watch.met("malformed", told("broken"));
+        watch.fail("malformed", diagnosis("broken"));
         for _ in 0..30 {
             tokio::time::advance(SECOND).await;
-            watch.well();
+            watch.recover();
         }
     }
     let lines = lines.take();
@@ -175,11 +175,11 @@ async fn what_comes_and_goes_all_day_fills_no_log() {
 #[tokio::test(start_paused = true)]
 async fn what_comes_back_much_later_is_a_fault_like_the_first() {
     let (lines, _guard) = Lines::caught();
-    let watch = watch(&BATCHES, &Journal::default());
+    let watch = watch(&BATCHES, &RecentIncidents::default());
     for _ in 0..3 {
-        watch.met("unreachable", told("nobody there"));
+        watch.fail("unreachable", diagnosis("nobody there"));
         tokio::time::advance(SECOND * 5).await;
-        watch.well();
+        watch.recover();
         assert_eq!(lines.take().len(), 2);
         tokio::time::advance(RELAPSE).await;
     }
@@ -187,50 +187,57 @@ async fn what_comes_back_much_later_is_a_fault_like_the_first() {
 
 #[tokio::test(start_paused = true)]
 async fn no_words_are_made_for_what_is_not_logged() {
-    let watch = watch(&BATCHES, &Journal::default());
-    watch.met("unreachable", told("nobody there"));
+    let watch = watch(&BATCHES, &RecentIncidents::default());
+    watch.fail("unreachable", diagnosis("nobody there"));
     for _ in 0..1000 {
-        watch.met("unreachable", || unreachable!("nobody asked for words"));
+        watch.fail("unreachable", || unreachable!("nobody asked for words"));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_workspace_that_ends_leaves_no_open_fault() {
     let (lines, _guard) = Lines::caught();
-    let journal = Journal::default();
-    let watch = watch(&BATCHES, &journal);
-    watch.met("unreachable", told("nobody there"));
+    let recent_incidents = RecentIncidents::default();
+    let watch = watch(&BATCHES, &recent_incidents);
+    watch.fail("unreachable", diagnosis("nobody there"));
     drop(watch);
-    assert!(journal.recent()[0].ended.is_some());
+    assert!(recent_incidents.recent()[0].ended.is_some());
     assert!(lines.take()[1].contains("a fault was open to the end"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_journal_is_bounded_and_keeps_what_is_still_wrong() {
     let (_lines, _guard) = Lines::caught();
-    let journal = Journal::default();
-    let lasting = watch(&BATCHES, &journal);
-    lasting.met("unreachable", told(&"ü\n".repeat(100_000)));
+    let recent_incidents = RecentIncidents::default();
+    let lasting = watch(&BATCHES, &recent_incidents);
+    lasting.fail("unreachable", diagnosis(&"ü\n".repeat(100_000)));
     for _ in 0..50 {
-        let other = watch(&CREDENTIALS, &journal);
-        other.met("Throttling", told("slowly"));
-        other.well();
+        let other = watch(&CREDENTIALS, &recent_incidents);
+        other.fail("Throttling", diagnosis("slowly"));
+        other.recover();
     }
-    let recent = journal.recent();
+    let recent = recent_incidents.recent();
     assert_eq!(recent.len(), 20);
     let first = recent.last().unwrap();
     assert_eq!((first.kind, first.ended), ("unreachable", None));
     assert!(first.reason.len() < 2100 && !first.reason.contains('\n'));
     // More that is open than there is room for: the newest are kept, and an end without a record harms nothing.
-    let many: Vec<Watch> = (0..50).map(|_| watch(&CREDENTIALS, &journal)).collect();
+    let many: Vec<IncidentTracker> = (0..50)
+        .map(|_| watch(&CREDENTIALS, &recent_incidents))
+        .collect();
     for watch in &many {
-        watch.met("unreachable", told("nobody there"));
+        watch.fail("unreachable", diagnosis("nobody there"));
     }
-    assert_eq!(journal.recent().len(), 20);
+    assert_eq!(recent_incidents.recent().len(), 20);
     for watch in &many {
-        watch.well();
+        watch.recover();
     }
-    assert!(journal.recent().iter().all(|fault| fault.ended.is_some()));
+    assert!(
+        recent_incidents
+            .recent()
+            .iter()
+            .all(|fault| fault.ended.is_some())
+    );
 }
 
 #[test]
@@ -245,6 +252,6 @@ fn every_verdict_but_the_good_one_has_a_mend() {
         said,
         missing: "the role needs aps:RemoteWrite".to_owned(),
     };
-    let mend = remedy::of_verdict(&denied).unwrap();
-    assert!(mend.contains("amp-sidecar check"), "{mend}");
+    let remedy = remedy::of_verdict(&denied).unwrap();
+    assert!(remedy.contains("amp-sidecar check"), "{remedy}");
 }

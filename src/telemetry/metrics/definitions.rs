@@ -1,6 +1,6 @@
 //! Every metric of ours: its name, what it is, and what to do with it.
 //!
-//! In: nothing. Out: [`Families`], registered, whose clones share the numbers. This file is the one place where a metric is
+//! In: nothing. Out: [`Definitions`], registered, whose clones share the numbers. This file is the one place where a metric is
 //! defined; what the process takes stands in `process`.
 
 use std::sync::Arc;
@@ -11,10 +11,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::labels::{
-    Api, Call, Code, Denial, Exchange, Head, Listener, Of, Outcome, Phase, Query, Reason, Reload,
-    Sent,
+    ApiLabels, CallLabels, CodeLabels, DenialLabels, ExchangeLabels, HeadLabels, ListenerLabels,
+    OutcomeLabels, PhaseLabels, QueryLabels, ReasonLabels, ReloadLabels, SpanLabels,
+    WorkspaceLabels,
 };
-use crate::telemetry::metrics::registry::{Catalogue, Histograms, buckets};
+use crate::telemetry::metrics::registry::{Histograms, MetricRegistry, buckets};
 
 /// From a batch on loopback to the deadline and beyond.
 const DURATIONS: [f64; 15] = [
@@ -26,13 +27,13 @@ const NO_TIME: f64 = 1e-6;
 const SIZES: [f64; 9] = [1e3, 4e3, 16e3, 64e3, 128e3, 256e3, 512e3, 768e3, 1e6];
 
 /// A gauge of what is no whole number.
-pub(in crate::telemetry) type Level = Gauge<f64, AtomicU64>;
+pub(in crate::telemetry) type FloatGauge = Gauge<f64, AtomicU64>;
 /// A metric of each workspace.
-pub(in crate::telemetry) type PerWorkspace<M> = Family<Of, M>;
+pub(in crate::telemetry) type PerWorkspace<M> = Family<WorkspaceLabels, M>;
 
 /// What batches consist of, each counted.
 #[derive(Debug, Clone)]
-pub(in crate::telemetry) struct Parts<M> {
+pub(in crate::telemetry) struct ContentCounters<M> {
     pub(in crate::telemetry) series: M,
     pub(in crate::telemetry) samples: M,
     pub(in crate::telemetry) histograms: M,
@@ -42,55 +43,55 @@ pub(in crate::telemetry) struct Parts<M> {
 
 /// What is counted of reading.
 #[derive(Debug, Clone)]
-pub(in crate::telemetry) struct Queries {
-    pub(in crate::telemetry) answered: Family<Query, Counter>,
-    pub(in crate::telemetry) bytes: Family<Api, Counter>,
-    pub(in crate::telemetry) broken_off: Family<Reason, Counter>,
+pub(in crate::telemetry) struct QueryDefinitions {
+    pub(in crate::telemetry) answered: Family<QueryLabels, Counter>,
+    pub(in crate::telemetry) bytes: Family<ApiLabels, Counter>,
+    pub(in crate::telemetry) broken_off: Family<ReasonLabels, Counter>,
 }
 
 /// Every metric over all workspaces; clones share the numbers.
 #[derive(Debug, Clone)]
-pub(in crate::telemetry) struct Families {
-    pub(in crate::telemetry) batches: Family<Outcome, Counter>,
-    pub(in crate::telemetry) received: Parts<PerWorkspace<Counter>>,
-    pub(in crate::telemetry) forwarded: Parts<PerWorkspace<Counter>>,
-    pub(in crate::telemetry) deduplicated: Parts<PerWorkspace<Counter>>,
-    pub(in crate::telemetry) lost_samples: Family<Reason, Counter>,
-    pub(in crate::telemetry) lost_histograms: Family<Reason, Counter>,
-    pub(in crate::telemetry) lost_exemplars: Family<Reason, Counter>,
+pub(in crate::telemetry) struct Definitions {
+    pub(in crate::telemetry) batches: Family<OutcomeLabels, Counter>,
+    pub(in crate::telemetry) received: ContentCounters<PerWorkspace<Counter>>,
+    pub(in crate::telemetry) forwarded: ContentCounters<PerWorkspace<Counter>>,
+    pub(in crate::telemetry) deduplicated: ContentCounters<PerWorkspace<Counter>>,
+    pub(in crate::telemetry) lost_samples: Family<ReasonLabels, Counter>,
+    pub(in crate::telemetry) lost_histograms: Family<ReasonLabels, Counter>,
+    pub(in crate::telemetry) lost_exemplars: Family<ReasonLabels, Counter>,
     pub(in crate::telemetry) received_bytes: PerWorkspace<Counter>,
-    pub(in crate::telemetry) canaries: Family<Reason, Counter>,
+    pub(in crate::telemetry) canaries: Family<ReasonLabels, Counter>,
     pub(in crate::telemetry) conversions: PerWorkspace<Counter>,
     pub(in crate::telemetry) splits: PerWorkspace<Counter>,
     pub(in crate::telemetry) split_parts: PerWorkspace<Counter>,
-    pub(in crate::telemetry) duration: Histograms<Of>,
-    pub(in crate::telemetry) phases: Histograms<Phase>,
-    pub(in crate::telemetry) upstream_bytes: Histograms<Of>,
-    pub(in crate::telemetry) upstream_answers: Family<Code, Counter>,
-    pub(in crate::telemetry) upstream_faults: Family<Reason, Counter>,
-    pub(in crate::telemetry) upstream_resends: Family<Reason, Counter>,
+    pub(in crate::telemetry) duration: Histograms<WorkspaceLabels>,
+    pub(in crate::telemetry) phases: Histograms<PhaseLabels>,
+    pub(in crate::telemetry) upstream_bytes: Histograms<WorkspaceLabels>,
+    pub(in crate::telemetry) upstream_responses: Family<CodeLabels, Counter>,
+    pub(in crate::telemetry) upstream_errors: Family<ReasonLabels, Counter>,
+    pub(in crate::telemetry) upstream_retries: Family<ReasonLabels, Counter>,
     pub(in crate::telemetry) upstream_connections: PerWorkspace<Counter>,
     pub(in crate::telemetry) upstream_open: PerWorkspace<Gauge>,
     pub(in crate::telemetry) upstream_idle: PerWorkspace<Gauge>,
-    pub(in crate::telemetry) denials: Family<Denial, Counter>,
+    pub(in crate::telemetry) denials: Family<DenialLabels, Counter>,
     pub(in crate::telemetry) inflight_bytes: PerWorkspace<Gauge>,
     pub(in crate::telemetry) inflight_bytes_limit: PerWorkspace<Gauge>,
     pub(in crate::telemetry) inflight_requests: PerWorkspace<Gauge>,
     pub(in crate::telemetry) inflight_requests_limit: PerWorkspace<Gauge>,
-    pub(in crate::telemetry) exchanges: Family<Exchange, Counter>,
-    pub(in crate::telemetry) exchange_duration: Histograms<Of>,
-    pub(in crate::telemetry) calls: Family<Call, Counter>,
-    pub(in crate::telemetry) credentials_obtained: PerWorkspace<Level>,
-    pub(in crate::telemetry) credentials_expire: PerWorkspace<Level>,
-    pub(in crate::telemetry) token_expires: PerWorkspace<Level>,
-    pub(in crate::telemetry) clock_offset: PerWorkspace<Level>,
+    pub(in crate::telemetry) exchanges: Family<ExchangeLabels, Counter>,
+    pub(in crate::telemetry) exchange_duration: Histograms<WorkspaceLabels>,
+    pub(in crate::telemetry) calls: Family<CallLabels, Counter>,
+    pub(in crate::telemetry) credentials_obtained: PerWorkspace<FloatGauge>,
+    pub(in crate::telemetry) credentials_expire: PerWorkspace<FloatGauge>,
+    pub(in crate::telemetry) token_expires: PerWorkspace<FloatGauge>,
+    pub(in crate::telemetry) clock_offset: PerWorkspace<FloatGauge>,
     pub(in crate::telemetry) ready: PerWorkspace<Gauge>,
-    pub(in crate::telemetry) queries: Queries,
-    pub(in crate::telemetry) connections: Family<Listener, Counter>,
-    pub(in crate::telemetry) open_connections: Family<Listener, Gauge>,
-    pub(in crate::telemetry) unread_heads: Family<Head, Counter>,
-    pub(in crate::telemetry) spans: Family<Sent, Counter>,
-    pub(in crate::telemetry) reloads: Family<Reload, Counter>,
+    pub(in crate::telemetry) queries: QueryDefinitions,
+    pub(in crate::telemetry) connections: Family<ListenerLabels, Counter>,
+    pub(in crate::telemetry) open_connections: Family<ListenerLabels, Gauge>,
+    pub(in crate::telemetry) unread_heads: Family<HeadLabels, Counter>,
+    pub(in crate::telemetry) spans: Family<SpanLabels, Counter>,
+    pub(in crate::telemetry) reloads: Family<ReloadLabels, Counter>,
     pub(in crate::telemetry) last_reload_successful: Gauge,
     pub(in crate::telemetry) tasks: Gauge,
     /// The sum of `duration` in microseconds: a histogram does not tell its own. No metric of its own.
@@ -101,12 +102,12 @@ pub(in crate::telemetry) struct Families {
 
 // === impl Families ===
 
-impl Families {
+impl Definitions {
     #[allow(
         clippy::too_many_lines,
         reason = "a table, which reads best in one piece"
     )]
-    pub(in crate::telemetry) fn new(c: &mut Catalogue<'_>) -> Self {
+    pub(in crate::telemetry) fn new(c: &mut MetricRegistry<'_>) -> Self {
         c.info(
             "amp_sidecar_build_info",
             ("version", env!("CARGO_PKG_VERSION")),
@@ -123,14 +124,14 @@ impl Families {
                 "Requests of senders by what became of them",
                 "the share of `stored` is the sidecar's success; the README tells what each outcome means and what the sender heard",
             ),
-            received: Parts::counted(c, "received", "read and found whole", "what senders deliver"),
-            forwarded: Parts::counted(
+            received: ContentCounters::counted(c, "received", "read and found whole", "what senders deliver"),
+            forwarded: ContentCounters::counted(
                 c,
                 "forwarded",
                 "stored by AMP",
                 "what has arrived; against `received` it is what senders have to send again",
             ),
-            deduplicated: Parts::counted(
+            deduplicated: ContentCounters::counted(
                 c,
                 "deduplicated",
                 "taken by AMP from the other replica of a highly available pair",
@@ -202,7 +203,7 @@ impl Families {
                 "Requests that may be admitted at once",
                 "follows from `--max-inflight-bytes`",
             ),
-            queries: Queries::new(c),
+            queries: QueryDefinitions::new(c),
             connections: c.counter(
                 "amp_sidecar_connections_total",
                 "Connections that were accepted, by who listens: senders or admin",
@@ -218,17 +219,17 @@ impl Families {
                 "Requests that are no HTTP/1.1 (malformed) or whose head is too large: answered 400 or 431 before they are any, and the connection closed",
                 "no sender writes such, and would drop its batch on that answer: what else speaks to this port?",
             ),
-            upstream_answers: c.counter(
+            upstream_responses: c.counter(
                 "amp_sidecar_upstream_answers_total",
                 "AMP's answers by status",
                 "its rate against AMP's quota of 3,000 requests a second",
             ),
-            upstream_faults: c.counter(
+            upstream_errors: c.counter(
                 "amp_sidecar_upstream_faults_total",
                 "Attempts that no answer of AMP ended: dns, connect, proxy, tls, connect_timed_out, broken, garbage, endless, timed_out",
                 "names the part of the network to look at",
             ),
-            upstream_resends: c.counter(
+            upstream_retries: c.counter(
                 "amp_sidecar_upstream_resends_total",
                 "Requests sent once more within one batch or query: stale_connection, clock, credentials",
                 "a few are normal; `clock` or `credentials` all the time is not",
@@ -318,7 +319,7 @@ impl Families {
 
     /// What a workspace is like, as opposed to what it has done, is of no interest when it is gone.
     pub(in crate::telemetry) fn forget(&self, workspace: &str) {
-        let of = Of {
+        let of = WorkspaceLabels {
             workspace: Arc::from(workspace),
         };
         for gauge in [
@@ -343,7 +344,7 @@ impl Families {
     }
 }
 
-fn lost(c: &mut Catalogue<'_>, what: &str) -> Family<Reason, Counter> {
+fn lost(c: &mut MetricRegistry<'_>, what: &str) -> Family<ReasonLabels, Counter> {
     c.counter(
         format!("amp_sidecar_{what}_in_refused_batches_total"),
         format!(
@@ -355,8 +356,8 @@ fn lost(c: &mut Catalogue<'_>, what: &str) -> Family<Reason, Counter> {
 
 // === impl Queries ===
 
-impl Queries {
-    fn new(c: &mut Catalogue<'_>) -> Self {
+impl QueryDefinitions {
+    fn new(c: &mut MetricRegistry<'_>) -> Self {
         Self {
             answered: c.counter(
                 "amp_sidecar_queries_total",
@@ -379,8 +380,8 @@ impl Queries {
 
 // === impl Parts ===
 
-impl Parts<PerWorkspace<Counter>> {
-    fn counted(c: &mut Catalogue<'_>, verb: &str, done: &str, advice: &'static str) -> Self {
+impl ContentCounters<PerWorkspace<Counter>> {
+    fn counted(c: &mut MetricRegistry<'_>, verb: &str, done: &str, advice: &'static str) -> Self {
         let mut counter = |what: &str| {
             c.counter(
                 format!("amp_sidecar_{verb}_{what}_total"),
@@ -398,9 +399,9 @@ impl Parts<PerWorkspace<Counter>> {
     }
 
     /// Those of one workspace.
-    pub(in crate::telemetry) fn of(&self, workspace: &Of) -> Parts<Counter> {
+    pub(in crate::telemetry) fn of(&self, workspace: &WorkspaceLabels) -> ContentCounters<Counter> {
         let of = |family: &PerWorkspace<Counter>| family.get_or_create_owned(workspace);
-        Parts {
+        ContentCounters {
             series: of(&self.series),
             samples: of(&self.samples),
             histograms: of(&self.histograms),

@@ -23,57 +23,57 @@ macro_rules! label_set {
     };
 }
 
-label_set!(Of {
+label_set!(WorkspaceLabels {
     workspace: Arc<str>
 });
-label_set!(Outcome {
+label_set!(OutcomeLabels {
     workspace: Arc<str>,
     outcome: &'static str
 });
-label_set!(Reason {
+label_set!(ReasonLabels {
     workspace: Arc<str>,
     reason: &'static str
 });
-label_set!(Phase {
+label_set!(PhaseLabels {
     workspace: Arc<str>,
     phase: &'static str
 });
-label_set!(Code {
+label_set!(CodeLabels {
     workspace: Arc<str>,
     code: u16
 });
-label_set!(Denial {
+label_set!(DenialLabels {
     workspace: Arc<str>,
     action: &'static str,
     resource: String
 });
-label_set!(Exchange {
+label_set!(ExchangeLabels {
     workspace: Arc<str>,
     result: &'static str
 });
-label_set!(Call {
+label_set!(CallLabels {
     workspace: Arc<str>,
     call: &'static str,
     result: &'static str
 });
-label_set!(Reload {
+label_set!(ReloadLabels {
     result: &'static str
 });
-label_set!(Sent {
+label_set!(SpanLabels {
     result: &'static str
 });
-label_set!(Listener {
+label_set!(ListenerLabels {
     listener: &'static str
 });
-label_set!(Head {
+label_set!(HeadLabels {
     listener: &'static str,
     reason: &'static str
 });
-label_set!(Api {
+label_set!(ApiLabels {
     workspace: Arc<str>,
     api: &'static str
 });
-label_set!(Query {
+label_set!(QueryLabels {
     workspace: Arc<str>,
     api: &'static str,
     code: u16

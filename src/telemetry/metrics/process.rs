@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use rustix::process::{Resource, getrlimit};
 
-use crate::telemetry::metrics::registry::{Entry, stem};
+use crate::telemetry::metrics::registry::{MetricEntry, stem};
 
 /// Reads it; when the machine was started is asked once.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(in crate::telemetry) struct Process {
 }
 
 /// One reading.
-struct Reading {
+struct ProcessReading {
     name: &'static str,
     kind: &'static str,
     help: &'static str,
@@ -40,43 +40,43 @@ struct Seen {
     max_fds: Option<f64>,
 }
 
-const READINGS: [Reading; 6] = [
-    Reading {
+const READINGS: [ProcessReading; 6] = [
+    ProcessReading {
         name: "process_cpu_seconds_total",
         kind: "counter",
         help: "Processor time of user and system",
         advice: "its rate against the CPU limit of the container",
         value: |seen| seen.cpu_seconds,
     },
-    Reading {
+    ProcessReading {
         name: "process_start_time_seconds",
         kind: "gauge",
         help: "When the process started, since the epoch",
         advice: "`changes()` of it are restarts",
         value: |seen| seen.started,
     },
-    Reading {
+    ProcessReading {
         name: "process_virtual_memory_bytes",
         kind: "gauge",
         help: "Memory that is mapped",
         advice: "seldom of use",
         value: |seen| seen.virtual_bytes,
     },
-    Reading {
+    ProcessReading {
         name: "process_resident_memory_bytes",
         kind: "gauge",
         help: "Memory that is in use",
         advice: "against the memory limit of the container",
         value: |seen| seen.resident_bytes,
     },
-    Reading {
+    ProcessReading {
         name: "process_open_fds",
         kind: "gauge",
         help: "Files and sockets that are open",
         advice: "against `process_max_fds`",
         value: |seen| seen.open_fds,
     },
-    Reading {
+    ProcessReading {
         name: "process_max_fds",
         kind: "gauge",
         help: "Files and sockets that may be open",
@@ -98,8 +98,8 @@ impl Default for Process {
 }
 
 impl Process {
-    pub(in crate::telemetry) fn entries() -> impl Iterator<Item = Entry> {
-        READINGS.iter().map(|reading| Entry {
+    pub(in crate::telemetry) fn entries() -> impl Iterator<Item = MetricEntry> {
+        READINGS.iter().map(|reading| MetricEntry {
             name: reading.name.to_owned(),
             kind: reading.kind,
             labels: &[],

@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 
-use super::labels::{Api, Query, Reason};
-use crate::telemetry::metrics::definitions::Queries;
+use super::labels::{ApiLabels, QueryLabels, ReasonLabels};
+use crate::telemetry::metrics::definitions::QueryDefinitions;
 
 /// What one workspace counts its queries with.
 #[derive(Debug, Clone)]
-pub struct QueryMeters {
+pub struct QueryMetrics {
     workspace: Arc<str>,
-    families: Queries,
+    families: QueryDefinitions,
 }
 
 // === impl QueryMeters ===
 
-impl QueryMeters {
-    pub(in crate::telemetry) fn new(workspace: Arc<str>, families: Queries) -> Self {
+impl QueryMetrics {
+    pub(in crate::telemetry) fn new(workspace: Arc<str>, families: QueryDefinitions) -> Self {
         Self {
             workspace,
             families,
@@ -26,7 +26,7 @@ impl QueryMeters {
 
     /// A reader was given a status.
     pub fn answered(&self, api: &'static str, status: StatusCode) {
-        let labels = Query {
+        let labels = QueryLabels {
             workspace: Arc::clone(&self.workspace),
             api,
             code: status.as_u16(),
@@ -36,7 +36,7 @@ impl QueryMeters {
 
     /// A reader was given so many bytes more.
     pub fn streamed(&self, api: &'static str, bytes: u64) {
-        let labels = Api {
+        let labels = ApiLabels {
             workspace: Arc::clone(&self.workspace),
             api,
         };
@@ -45,7 +45,7 @@ impl QueryMeters {
 
     /// An answer was not given to its end.
     pub fn broken_off(&self, reason: &'static str) {
-        let labels = Reason {
+        let labels = ReasonLabels {
             workspace: Arc::clone(&self.workspace),
             reason,
         };

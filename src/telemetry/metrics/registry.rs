@@ -1,7 +1,7 @@
 //! A registry that keeps what it was told of each metric.
 //!
 //! In: a metric's whole name, as it is shown, its help, and what a reader does with it. Out: the metric, registered, and an
-//! [`Entry`] for the reference page; so a metric cannot be served without being in the page. The name's own ending says
+//! [`MetricEntry`] for the reference page; so a metric cannot be served without being in the page. The name's own ending says
 //! the unit and whether it counts, as OpenMetrics wants it, so neither is told twice.
 
 use prometheus_client::metrics::counter::Counter;
@@ -14,7 +14,7 @@ use super::labels::Labels;
 
 /// One metric as the reference page shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct MetricEntry {
     /// The whole name, as Prometheus' text shows it.
     pub name: String,
     /// Counter, gauge or histogram.
@@ -31,14 +31,14 @@ pub struct Entry {
 pub(in crate::telemetry) type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 #[derive(Debug)]
-pub(in crate::telemetry) struct Catalogue<'a> {
+pub(in crate::telemetry) struct MetricRegistry<'a> {
     registry: &'a mut Registry,
-    entries: Vec<Entry>,
+    entries: Vec<MetricEntry>,
 }
 
 // === impl Entry ===
 
-impl Entry {
+impl MetricEntry {
     /// The unit that the name carries; empty where it counts things.
     #[must_use]
     pub fn unit(&self) -> &'static str {
@@ -52,7 +52,7 @@ impl Entry {
 
 // === impl Catalogue ===
 
-impl<'a> Catalogue<'a> {
+impl<'a> MetricRegistry<'a> {
     pub(in crate::telemetry) fn new(registry: &'a mut Registry) -> Self {
         Self {
             registry,
@@ -60,11 +60,11 @@ impl<'a> Catalogue<'a> {
         }
     }
 
-    pub(in crate::telemetry) fn entries(self) -> Vec<Entry> {
+    pub(in crate::telemetry) fn entries(self) -> Vec<MetricEntry> {
         self.entries
     }
 
-    pub(in crate::telemetry) fn counter<L: Labels + Key>(
+    pub(in crate::telemetry) fn counter<L: Labels + MetricKey>(
         &mut self,
         name: impl Into<String>,
         help: impl Into<String>,
@@ -74,7 +74,7 @@ impl<'a> Catalogue<'a> {
         self.add(name, "counter", L::NAMES, help, advice, metric)
     }
 
-    pub(in crate::telemetry) fn gauge<L: Labels + Key, G>(
+    pub(in crate::telemetry) fn gauge<L: Labels + MetricKey, G>(
         &mut self,
         name: &str,
         help: &str,
@@ -87,7 +87,7 @@ impl<'a> Catalogue<'a> {
         self.add(name, "gauge", L::NAMES, help, advice, Family::default())
     }
 
-    pub(in crate::telemetry) fn histogram<L: Labels + Key>(
+    pub(in crate::telemetry) fn histogram<L: Labels + MetricKey>(
         &mut self,
         name: &str,
         make: fn() -> Histogram,
@@ -118,7 +118,7 @@ impl<'a> Catalogue<'a> {
     ) {
         self.registry
             .register(name.trim_end_matches("_info"), help, Info::new([label]));
-        self.entries.push(Entry {
+        self.entries.push(MetricEntry {
             name: name.to_owned(),
             kind: "gauge",
             labels: &["version"],
@@ -144,7 +144,7 @@ impl<'a> Catalogue<'a> {
                 .register_with_unit(stem, help.clone(), unit, shown),
             (stem, None) => self.registry.register(stem, help.clone(), shown),
         }
-        self.entries.push(Entry {
+        self.entries.push(MetricEntry {
             name,
             kind,
             labels,
@@ -156,12 +156,12 @@ impl<'a> Catalogue<'a> {
 }
 
 /// What a family is keyed by.
-pub(in crate::telemetry) trait Key:
+pub(in crate::telemetry) trait MetricKey:
     Clone + std::hash::Hash + Eq + std::fmt::Debug + Send + Sync + 'static
 {
 }
 
-impl<T: Clone + std::hash::Hash + Eq + std::fmt::Debug + Send + Sync + 'static> Key for T {}
+impl<T: Clone + std::hash::Hash + Eq + std::fmt::Debug + Send + Sync + 'static> MetricKey for T {}
 
 /// The name that OpenMetrics knows a family by, without its unit.
 pub(in crate::telemetry) fn stem(name: &str) -> (&str, Option<Unit>) {

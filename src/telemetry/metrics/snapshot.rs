@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
 
-use super::labels::{Of, Outcome, Reason};
+use super::labels::{OutcomeLabels, ReasonLabels, WorkspaceLabels};
 use crate::outcome::verdict::{LOSSES, OUTCOMES};
-use crate::telemetry::metrics::definitions::Families;
+use crate::telemetry::metrics::definitions::Definitions;
 
 /// Requests by outcome, in the order of [`OUTCOMES`].
 pub type ByOutcome = [u64; OUTCOMES.len()];
 
 /// Reads the counters of one workspace.
 #[derive(Debug)]
-pub struct Tally {
+pub struct Snapshots {
     outcomes: [Counter; OUTCOMES.len()],
     lost: [[Counter; 3]; LOSSES.len()],
     received_samples: Counter,
@@ -47,14 +47,14 @@ pub struct Totals {
 
 // === impl Tally ===
 
-impl Tally {
-    pub(in crate::telemetry) fn new(workspace: Arc<str>, families: &Families) -> Self {
-        let of = Of {
+impl Snapshots {
+    pub(in crate::telemetry) fn new(workspace: Arc<str>, families: &Definitions) -> Self {
+        let of = WorkspaceLabels {
             workspace: Arc::clone(&workspace),
         };
         let outcome = |outcome| {
             let workspace = Arc::clone(&workspace);
-            let outcome = Outcome { workspace, outcome };
+            let outcome = OutcomeLabels { workspace, outcome };
             families.batches.get_or_create_owned(&outcome)
         };
         let lost = |reason| {
@@ -65,7 +65,7 @@ impl Tally {
             ]
             .map(|family| {
                 let workspace = Arc::clone(&workspace);
-                family.get_or_create_owned(&Reason { workspace, reason })
+                family.get_or_create_owned(&ReasonLabels { workspace, reason })
             })
         };
         Self {

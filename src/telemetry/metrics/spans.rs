@@ -2,12 +2,12 @@
 
 use prometheus_client::metrics::counter::Counter;
 
-use super::labels::Sent;
-use crate::telemetry::metrics::definitions::Families;
+use super::labels::SpanLabels;
+use crate::telemetry::metrics::definitions::Definitions;
 
 /// What becomes of spans; clones share the numbers.
 #[derive(Debug, Clone)]
-pub struct SpanMeters {
+pub struct SpanMetrics {
     exported: Counter,
     failed: Counter,
     rejected: Counter,
@@ -16,9 +16,9 @@ pub struct SpanMeters {
 
 // === impl SpanMeters ===
 
-impl SpanMeters {
-    pub(in crate::telemetry) fn new(families: &Families) -> Self {
-        let count = |result| families.spans.get_or_create_owned(&Sent { result });
+impl SpanMetrics {
+    pub(in crate::telemetry) fn new(families: &Definitions) -> Self {
+        let count = |result| families.spans.get_or_create_owned(&SpanLabels { result });
         Self {
             exported: count("exported"),
             failed: count("failed"),

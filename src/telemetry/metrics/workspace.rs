@@ -14,23 +14,26 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
-use super::labels::{Call, Code, Denial, Exchange, Head, Listener, Of, Outcome, Phase, Reason};
+use super::labels::{
+    CallLabels, CodeLabels, DenialLabels, ExchangeLabels, HeadLabels, ListenerLabels,
+    OutcomeLabels, PhaseLabels, ReasonLabels, WorkspaceLabels,
+};
 use crate::net::pool::PoolEvents;
 use crate::outcome::verdict::{self, Verdict};
 use crate::remote_write::contents::Contents;
-use crate::telemetry::metrics::definitions::{Families, Level, Parts};
-use crate::telemetry::timings::Spent;
+use crate::telemetry::metrics::definitions::{ContentCounters, Definitions, FloatGauge};
+use crate::telemetry::timings::PhaseTimings;
 use crate::telemetry::traces::Traces;
 
 /// What one workspace counts with.
 #[derive(Debug)]
-pub struct Meters {
+pub struct WorkspaceMetrics {
     workspace: Arc<str>,
-    families: Families,
+    families: Definitions,
     traces: Traces,
-    received: Parts<Counter>,
-    forwarded: Parts<Counter>,
-    deduplicated: Parts<Counter>,
+    received: ContentCounters<Counter>,
+    forwarded: ContentCounters<Counter>,
+    deduplicated: ContentCounters<Counter>,
     received_bytes: Counter,
     splits: Counter,
     split_parts: Counter,
@@ -49,10 +52,10 @@ pub struct Meters {
     inflight_requests: Gauge,
     inflight_requests_limit: Gauge,
     exchange_duration: Histogram,
-    credentials_obtained: Level,
-    credentials_expire: Level,
-    token_expires: Level,
-    clock_offset: Level,
+    credentials_obtained: FloatGauge,
+    credentials_expire: FloatGauge,
+    token_expires: FloatGauge,
+    clock_offset: FloatGauge,
     ready: Gauge,
 }
 
@@ -67,7 +70,7 @@ struct Phases {
 
 /// What is only known when somebody looks.
 #[derive(Debug, Clone, Copy)]
-pub struct Observed {
+pub struct WorkspaceGauges {
     /// Bytes reserved, and how many may be.
     pub bytes: (usize, usize),
     /// Requests admitted, and how many may be.
@@ -82,15 +85,15 @@ pub struct Observed {
 
 /// What requests are counted with that no workspace is found for.
 #[derive(Debug)]
-pub struct Unrouted {
-    batches: Family<Outcome, Counter>,
+pub struct UnroutedMetrics {
+    batches: Family<OutcomeLabels, Counter>,
     workspace: Arc<str>,
     duration: Histogram,
 }
 
 /// What the connections of one listener are counted with.
 #[derive(Debug, Clone)]
-pub struct Connections {
+pub struct ConnectionMetrics {
     accepted: Counter,
     open: Gauge,
     too_large: Counter,
@@ -99,32 +102,32 @@ pub struct Connections {
 
 /// A connection that counts as open for as long as this is held.
 #[derive(Debug)]
-pub struct Open(Gauge);
+pub struct OpenConnection(Gauge);
 
 // === impl Meters ===
 
-impl Meters {
+impl WorkspaceMetrics {
     pub(in crate::telemetry) fn new(
         workspace: Arc<str>,
-        families: Families,
+        families: Definitions,
         traces: Traces,
     ) -> Self {
-        let of = Of {
+        let of = WorkspaceLabels {
             workspace: Arc::clone(&workspace),
         };
-        let count = |family: &Family<Of, Counter>| family.get_or_create_owned(&of);
-        let gauge = |family: &Family<Of, Gauge>| family.get_or_create_owned(&of);
-        let level = |family: &Family<Of, Level>| family.get_or_create_owned(&of);
+        let count = |family: &Family<WorkspaceLabels, Counter>| family.get_or_create_owned(&of);
+        let gauge = |family: &Family<WorkspaceLabels, Gauge>| family.get_or_create_owned(&of);
+        let level = |family: &Family<WorkspaceLabels, FloatGauge>| family.get_or_create_owned(&of);
         let outcome = |outcome| {
             let workspace = Arc::clone(&workspace);
-            let outcome = Outcome { workspace, outcome };
+            let outcome = OutcomeLabels { workspace, outcome };
             families.batches.get_or_create_owned(&outcome)
         };
         let phase = |phase| {
             let workspace = Arc::clone(&workspace);
             families
                 .phases
-                .get_or_create_owned(&Phase { workspace, phase })
+                .get_or_create_owned(&PhaseLabels { workspace, phase })
         };
         for name in verdict::OUTCOMES {
             outcome(name);
@@ -136,10 +139,10 @@ impl Meters {
                 &families.lost_exemplars,
             ] {
                 let workspace = Arc::clone(&workspace);
-                drop(lost.get_or_create(&Reason { workspace, reason }));
+                drop(lost.get_or_create(&ReasonLabels { workspace, reason }));
             }
         }
-        let ok = Code {
+        let ok = CodeLabels {
             workspace: Arc::clone(&workspace),
             code: StatusCode::OK.as_u16(),
         };
@@ -162,7 +165,7 @@ impl Meters {
             took_micros: count(&families.took_micros),
             upstream_bytes: families.upstream_bytes.get_or_create_owned(&of),
             sent_bytes: count(&families.sent_bytes),
-            upstream_ok: families.upstream_answers.get_or_create_owned(&ok),
+            upstream_ok: families.upstream_responses.get_or_create_owned(&ok),
             upstream_connections: count(&families.upstream_connections),
             upstream_open: gauge(&families.upstream_open),
             upstream_idle: gauge(&families.upstream_idle),
@@ -201,11 +204,11 @@ impl Meters {
     }
 
     /// A sender was answered.
-    pub fn answered(&self, verdict: &Verdict, took: Duration, spent: &Spent) {
+    pub fn answered(&self, verdict: &Verdict, took: Duration, timings: &PhaseTimings) {
         if matches!(verdict, Verdict::Stored { .. }) {
             self.stored.inc();
         } else {
-            let outcome = Outcome {
+            let outcome = OutcomeLabels {
                 workspace: Arc::clone(&self.workspace),
                 outcome: verdict.name(),
             };
@@ -215,11 +218,11 @@ impl Meters {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.took_micros.inc_by(micros);
         for (phase, took) in [
-            (&self.phases.receive, spent.receive),
-            (&self.phases.admission, spent.admission),
-            (&self.phases.credentials, spent.credentials),
-            (&self.phases.sign, spent.sign),
-            (&self.phases.upstream, spent.upstream),
+            (&self.phases.receive, timings.receive),
+            (&self.phases.admission, timings.admission),
+            (&self.phases.credentials, timings.credentials),
+            (&self.phases.sign, timings.sign),
+            (&self.phases.upstream, timings.upstream),
         ] {
             if let Some(took) = took {
                 phase.observe(took.as_secs_f64());
@@ -240,7 +243,7 @@ impl Meters {
     /// A payload of a batch that is settled was refused for good, with this in it.
     pub fn refused(&self, reason: &'static str, contents: &Contents) {
         let reason = self.reason(reason);
-        let add = |family: &Family<Reason, Counter>, count| {
+        let add = |family: &Family<ReasonLabels, Counter>, count| {
             family.get_or_create(&reason).inc_by(count);
         };
         add(&self.families.lost_samples, contents.samples);
@@ -250,7 +253,7 @@ impl Meters {
 
     /// A batch of remote write 2.0 was written as 1.0.
     pub fn converted(&self) {
-        let of = Of {
+        let of = WorkspaceLabels {
             workspace: Arc::clone(&self.workspace),
         };
         self.families.conversions.get_or_create(&of).inc();
@@ -275,33 +278,33 @@ impl Meters {
     }
 
     /// AMP answered.
-    pub fn upstream_answer(&self, status: StatusCode) {
+    pub fn upstream_response(&self, status: StatusCode) {
         if status == StatusCode::OK {
             self.upstream_ok.inc();
             return;
         }
-        let code = Code {
+        let code = CodeLabels {
             workspace: Arc::clone(&self.workspace),
             code: status.as_u16(),
         };
-        self.families.upstream_answers.get_or_create(&code).inc();
+        self.families.upstream_responses.get_or_create(&code).inc();
     }
 
     /// AMP did not answer.
-    pub fn upstream_fault(&self, reason: &'static str) {
+    pub fn upstream_error(&self, reason: &'static str) {
         let reason = self.reason(reason);
-        self.families.upstream_faults.get_or_create(&reason).inc();
+        self.families.upstream_errors.get_or_create(&reason).inc();
     }
 
     /// The same bytes went out once more.
-    pub fn upstream_resend(&self, reason: &'static str) {
+    pub fn upstream_retry(&self, reason: &'static str) {
         let reason = self.reason(reason);
-        self.families.upstream_resends.get_or_create(&reason).inc();
+        self.families.upstream_retries.get_or_create(&reason).inc();
     }
 
     /// AMP refused the role `action` on `resource`.
     pub fn denied(&self, action: &'static str, resource: &str) {
-        let denial = Denial {
+        let denial = DenialLabels {
             workspace: Arc::clone(&self.workspace),
             action,
             resource: resource.to_owned(),
@@ -316,7 +319,7 @@ impl Meters {
 
     /// STS or Entra answered a call, or did not.
     pub fn identity_call(&self, call: &'static str, result: Result<(), &'static str>) {
-        let call = Call {
+        let call = CallLabels {
             workspace: Arc::clone(&self.workspace),
             call,
             result: result.err().unwrap_or("ok"),
@@ -342,7 +345,7 @@ impl Meters {
     }
 
     /// Somebody looks.
-    pub fn observe(&self, seen: Observed) {
+    pub fn observe(&self, seen: WorkspaceGauges) {
         let set = |gauge: &Gauge, value| {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         };
@@ -356,15 +359,15 @@ impl Meters {
     }
 
     fn exchange(&self, result: &'static str) {
-        let exchange = Exchange {
+        let exchange = ExchangeLabels {
             workspace: Arc::clone(&self.workspace),
             result,
         };
         self.families.exchanges.get_or_create(&exchange).inc();
     }
 
-    fn reason(&self, reason: &'static str) -> Reason {
-        Reason {
+    fn reason(&self, reason: &'static str) -> ReasonLabels {
+        ReasonLabels {
             workspace: Arc::clone(&self.workspace),
             reason,
         }
@@ -376,25 +379,25 @@ fn since_the_epoch(time: SystemTime) -> f64 {
     since.unwrap_or_default().as_secs_f64()
 }
 
-impl PoolEvents for Meters {
+impl PoolEvents for WorkspaceMetrics {
     fn connected(&self) -> Box<dyn Send + Sync> {
         self.upstream_connections.inc();
-        Box::new(Open::one_of(&self.upstream_open))
+        Box::new(OpenConnection::one_of(&self.upstream_open))
     }
 
     fn stale(&self) {
-        self.upstream_resend("stale_connection");
+        self.upstream_retry("stale_connection");
     }
 }
 
 // === impl Unrouted ===
 
-impl Unrouted {
-    pub(in crate::telemetry) fn new(families: &Families) -> Self {
+impl UnroutedMetrics {
+    pub(in crate::telemetry) fn new(families: &Definitions) -> Self {
         let workspace: Arc<str> = Arc::from("");
         Self {
             batches: families.batches.clone(),
-            duration: families.duration.get_or_create_owned(&Of {
+            duration: families.duration.get_or_create_owned(&WorkspaceLabels {
                 workspace: Arc::clone(&workspace),
             }),
             workspace,
@@ -403,7 +406,7 @@ impl Unrouted {
 
     /// A sender was answered.
     pub fn answered(&self, verdict: &Verdict, took: Duration) {
-        let outcome = Outcome {
+        let outcome = OutcomeLabels {
             workspace: Arc::clone(&self.workspace),
             outcome: verdict.name(),
         };
@@ -414,13 +417,13 @@ impl Unrouted {
 
 // === impl Connections ===
 
-impl Connections {
-    pub(in crate::telemetry) fn new(families: &Families, listener: &'static str) -> Self {
+impl ConnectionMetrics {
+    pub(in crate::telemetry) fn new(families: &Definitions, listener: &'static str) -> Self {
         let unread = |reason| {
-            let head = Head { listener, reason };
+            let head = HeadLabels { listener, reason };
             families.unread_heads.get_or_create_owned(&head)
         };
-        let listener = Listener { listener };
+        let listener = ListenerLabels { listener };
         Self {
             accepted: families.connections.get_or_create_owned(&listener),
             open: families.open_connections.get_or_create_owned(&listener),
@@ -431,9 +434,9 @@ impl Connections {
 
     /// One was accepted.
     #[must_use]
-    pub fn accepted(&self) -> Open {
+    pub fn accepted(&self) -> OpenConnection {
         self.accepted.inc();
-        Open::one_of(&self.open)
+        OpenConnection::one_of(&self.open)
     }
 
     /// One ended with this error, after which hyper may have refused a request by itself.
@@ -448,14 +451,14 @@ impl Connections {
 
 // === impl Open ===
 
-impl Open {
+impl OpenConnection {
     fn one_of(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -463,7 +466,7 @@ impl Drop for Open {
 
 // === impl Parts ===
 
-impl Parts<Counter> {
+impl ContentCounters<Counter> {
     fn add(&self, contents: &Contents) {
         self.series.inc_by(contents.series);
         self.samples.inc_by(contents.samples);

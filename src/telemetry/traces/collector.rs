@@ -47,7 +47,7 @@ pub enum SendError {
     #[error("the collector did not answer in time")]
     TimedOut,
     /// It answered something else than 2xx.
-    #[error("the collector answered {}{}", .0, mend(.0))]
+    #[error("the collector answered {}{}", .0, remedy(.0))]
     Answered(StatusCode),
 }
 
@@ -164,7 +164,7 @@ impl SendError {
     }
 }
 
-fn mend(status: &StatusCode) -> &'static str {
+fn remedy(status: &StatusCode) -> &'static str {
     match status.as_u16() {
         401 | 403 => "; is --otlp-headers what it asks for?",
         404 | 405 => "; OTLP over HTTP is usually at port 4318 and the path /v1/traces",

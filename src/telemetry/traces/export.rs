@@ -19,8 +19,8 @@ use tokio::time::Instant;
 use super::collector::{Collector, SendError};
 use super::queue::Queue;
 use crate::config::Tracing;
-use crate::telemetry::SpanMeters;
-use crate::telemetry::incidents::{Told, Watch};
+use crate::telemetry::SpanMetrics;
+use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
 /// Doubles from one try to the next.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -28,10 +28,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Exporter {
     collector: Collector,
     queue: Arc<Queue>,
-    meters: SpanMeters,
+    metrics: SpanMetrics,
     resource: ResourceAttributesWithSchema,
     timeout: Duration,
-    faults: Watch,
+    incidents: IncidentTracker,
     /// Dropped by the queue, as far as was looked.
     seen_dropped: u64,
 }
@@ -43,16 +43,16 @@ impl Exporter {
         config: &Tracing,
         collector: Collector,
         queue: Arc<Queue>,
-        meters: SpanMeters,
-        faults: Watch,
+        metrics: SpanMetrics,
+        incidents: IncidentTracker,
     ) -> Self {
         Self {
             collector,
             queue,
-            meters,
+            metrics,
             resource: resource(config),
             timeout: config.queue.timeout,
-            faults,
+            incidents,
             seen_dropped: 0,
         }
     }
@@ -84,20 +84,20 @@ impl Exporter {
             resource_spans: group_spans_by_resource_and_scope(spans, &self.resource),
         };
         let sent = self.send(message.encode_to_vec()).await;
-        let dropped = self.meters.dropped_so_far();
+        let dropped = self.metrics.dropped_so_far();
         let newly = dropped - std::mem::replace(&mut self.seen_dropped, dropped);
         match sent {
             Ok(rejected) => {
                 let rejected = rejected.min(count);
-                self.meters.exported(count - rejected, rejected);
+                self.metrics.exported(count - rejected, rejected);
                 if newly + rejected == 0 {
-                    self.faults.well();
+                    self.incidents.recover();
                 } else {
                     self.lost(&"the collector takes fewer than there are");
                 }
             }
             Err(error) => {
-                self.meters.failed(count);
+                self.metrics.failed(count);
                 self.lost(&error);
             }
         }
@@ -126,9 +126,9 @@ impl Exporter {
     }
 
     fn lost(&self, why: &dyn std::fmt::Display) {
-        self.faults.met("spans_lost", || Told {
+        self.incidents.fail("spans_lost", || Diagnosis {
             reason: why.to_string(),
-            mend: Some("see that --otlp-endpoint can be reached and takes what is sent; batches are not held up by it".to_owned()),
+            remedy: Some("see that --otlp-endpoint can be reached and takes what is sent; batches are not held up by it".to_owned()),
             credentials_left: None,
         });
     }

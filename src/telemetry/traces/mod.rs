@@ -41,10 +41,10 @@ pub use span::Span;
 use crate::config::{Network, Sampling, Tracing};
 use crate::net::client::ClientError;
 use crate::net::tls::Trust;
-use crate::telemetry::SpanMeters;
-use crate::telemetry::incidents::Watch;
+use crate::telemetry::SpanMetrics;
+use crate::telemetry::incidents::IncidentTracker;
 use export::Exporter;
-use queue::{Entrance, Queue};
+use queue::{Queue, SpanSink};
 
 /// How long leaving waits for the collector.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -83,21 +83,21 @@ impl Traces {
         config: &Tracing,
         roots: &[rustls::pki_types::CertificateDer<'static>],
         network: &Network,
-        meters: SpanMeters,
-        faults: Watch,
+        metrics: SpanMetrics,
+        incidents: IncidentTracker,
     ) -> Result<(Self, Exporting), TracesError> {
         let collector = Collector::new(config, roots, network)?;
         let trust = collector.trust().clone();
-        let queue = Arc::new(Queue::new(config.queue.clone(), meters.clone()));
+        let queue = Arc::new(Queue::new(config.queue.clone(), metrics.clone()));
         let provider = SdkTracerProvider::builder()
             .with_sampler(sampler(config.sampling))
-            .with_span_processor(Entrance(Arc::clone(&queue)))
+            .with_span_processor(SpanSink(Arc::clone(&queue)))
             .build();
         let scope = InstrumentationScope::builder("amp-sidecar")
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
         let stop = Arc::new(Notify::new());
-        let exporter = Exporter::new(config, collector, queue, meters, faults);
+        let exporter = Exporter::new(config, collector, queue, metrics, incidents);
         let task = tokio::spawn(exporter.run(Arc::clone(&stop)));
         tracing::info!(
             endpoint = %config.endpoint,

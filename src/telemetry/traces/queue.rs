@@ -13,29 +13,29 @@ use opentelemetry_sdk::trace::{self as sdk, SpanData, SpanProcessor};
 use tokio::sync::Notify;
 
 use crate::config::Waiting;
-use crate::telemetry::SpanMeters;
+use crate::telemetry::SpanMetrics;
 
 #[derive(Debug)]
 pub(super) struct Queue {
     spans: Mutex<Vec<SpanData>>,
     bounds: Waiting,
     enough: Notify,
-    meters: SpanMeters,
+    metrics: SpanMetrics,
 }
 
 /// What the SDK hands its spans to.
 #[derive(Debug)]
-pub(super) struct Entrance(pub(super) Arc<Queue>);
+pub(super) struct SpanSink(pub(super) Arc<Queue>);
 
 // === impl Queue ===
 
 impl Queue {
-    pub(super) fn new(bounds: Waiting, meters: SpanMeters) -> Self {
+    pub(super) fn new(bounds: Waiting, metrics: SpanMetrics) -> Self {
         Self {
             spans: Mutex::default(),
             bounds,
             enough: Notify::new(),
-            meters,
+            metrics,
         }
     }
 
@@ -59,7 +59,7 @@ impl Queue {
         let mut spans = self.spans();
         if spans.len() >= self.bounds.spans {
             drop(spans);
-            self.meters.dropped(1);
+            self.metrics.dropped(1);
             return;
         }
         spans.push(span);
@@ -73,7 +73,7 @@ impl Queue {
     }
 }
 
-impl SpanProcessor for Entrance {
+impl SpanProcessor for SpanSink {
     fn on_start(&self, _: &mut sdk::Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
