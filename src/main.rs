@@ -75,7 +75,7 @@ fn main() -> ExitCode {
     log(config.log);
     match held {
         Some(held) => held.log(),
-        None => tracing::info!("not sandboxed, as --sandbox off says"),
+        None => tracing::info!("sandbox is off (--sandbox off)"),
     }
     config.log_warnings();
     match runtime().map(|runtime| runtime.block_on(run(config, read))) {

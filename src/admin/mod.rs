@@ -164,7 +164,7 @@ impl Admin {
     /// Ready is who can serve a sender: of several workspaces one that lacks something must not take the others away.
     fn readiness(&self) -> (StatusCode, String) {
         if *self.draining.borrow() {
-            let words = "not ready: the sidecar is leaving\n".to_owned();
+            let words = "not ready: draining\n".to_owned();
             return (StatusCode::SERVICE_UNAVAILABLE, words);
         }
         let routes = self.router.routes();
@@ -207,7 +207,7 @@ impl Admin {
             draining: *self.draining.borrow(),
             started: self.started,
             now: self.clock.now(),
-            unrouted: &self.unrouted.senders().recent(),
+            misdirected: &self.unrouted.senders().recent(),
         });
         match serde_json::to_vec(&status) {
             Ok(json) => (StatusCode::OK, JSON, json.into()),

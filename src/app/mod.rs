@@ -38,7 +38,7 @@ use trust::trust_incidents;
 pub enum Stage {
     /// Serve.
     Serving,
-    /// Leave once the senders are done.
+    /// Leave once no more requests from senders.
     Draining,
     /// Leave now.
     Stopping,
@@ -203,7 +203,7 @@ impl<L: Accept> App<L> {
         self.reloader.clone()
     }
 
-    /// Serves until the caller wants to leave and the senders are done.
+    /// Serves until the caller wants to leave and no more requests from senders.
     pub async fn run(self, mut stage: watch::Receiver<Stage>) {
         let router = Arc::clone(self.reloader.router());
         let (stop, stopped) = watch::channel(false);
@@ -244,13 +244,13 @@ impl<L: Accept> App<L> {
             in_flight,
             idle_seconds = self.drain.idle.as_secs_f32(),
             timeout_seconds = self.drain.timeout.as_secs_f32(),
-            "leaving once the senders are done"
+            "draining"
         );
         self.draining.send_replace(true);
         let because = tokio::select! {
-            () = router.senders.quiet(self.drain.idle) => "the senders are done",
-            () = tokio::time::sleep(self.drain.timeout) => "--drain-timeout is over",
-            () = reached(&mut stage, Stage::Stopping) => "it was told so again",
+            () = router.senders.quiet(self.drain.idle) => "no more requests from senders",
+            () = tokio::time::sleep(self.drain.timeout) => "--drain-timeout expired",
+            () = reached(&mut stage, Stage::Stopping) => "second signal",
         };
         stop.send_replace(true);
         tokio::select! {
@@ -275,7 +275,7 @@ impl<L: Accept> App<L> {
             seconds = began.elapsed().as_secs_f32(),
             requests = after - before,
             in_flight,
-            "left"
+            "stopped"
         );
     }
 }
@@ -293,7 +293,7 @@ async fn follow_history(router: Arc<Router>) {
 /// Returns at `wanted` or later, and also where nobody is left to say so.
 async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
     if stage.wait_for(|stage| *stage >= wanted).await.is_err() {
-        tracing::debug!("nobody is left to say what is wanted");
+        tracing::debug!("the stage has no owner any more");
     }
 }
 

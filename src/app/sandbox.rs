@@ -122,7 +122,7 @@ impl SandboxStatus {
         } else {
             tracing::info!(
                 %landlock, %seccomp, %memory, reads_fenced = reads,
-                "sandboxed as far as this kernel lets itself be asked; nothing else depends on it"
+                "sandboxed as far as this kernel supports it; nothing else depends on it"
             );
         }
     }

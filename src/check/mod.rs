@@ -75,7 +75,7 @@ impl<'a> CheckRun<'a> {
             steps: Vec::new(),
         };
         if walk.whole_way(way, &clock).await.is_none() {
-            walk.name_the_untried();
+            walk.name_the_skipped();
         }
         walk
     }
@@ -130,7 +130,7 @@ impl<'a> CheckRun<'a> {
         value
     }
 
-    fn name_the_untried(&mut self) {
+    fn name_the_skipped(&mut self) {
         let identity = &self.workspace.identity;
         let mut plan = vec![TOKEN.to_owned(), ISSUER.to_owned()];
         plan.extend(identity.entra.as_ref().map(|_| ENTRA.to_owned()));

@@ -103,7 +103,7 @@ fn tell(text: &mut String, paint: Paint, step: &Step) {
         StepState::Ok => "ok",
         StepState::Warning => "warning",
         StepState::Broken => "broken",
-        StepState::Skipped => "untried",
+        StepState::Skipped => "skipped",
     };
     let word = paint.of(*state, &format!("{word:8}"));
     line(
@@ -118,7 +118,7 @@ fn tell(text: &mut String, paint: Paint, step: &Step) {
             text,
             format_args!("        - {} [{}]", remedy.wrong, remedy.mistake),
         );
-        line(text, format_args!("          mend: {}", remedy.remedy));
+        line(text, format_args!("          fix: {}", remedy.remedy));
         if !remedy.detail.is_empty() {
             line(text, format_args!("          here: {}", remedy.detail));
         }

@@ -18,7 +18,7 @@ pub enum StepState {
     Skipped,
 }
 
-/// A step of the walk, done or untried.
+/// A step of the walk, done or skipped.
 #[derive(Debug, Clone, Serialize)]
 pub struct Step {
     /// The workspace that it is about; none where it is about all.
@@ -82,10 +82,7 @@ impl StepOutcome {
     }
 
     pub(super) fn skipped() -> Self {
-        Self::new(
-            StepState::Skipped,
-            "comes after a step that is broken".to_owned(),
-        )
+        Self::new(StepState::Skipped, "an earlier step failed".to_owned())
     }
 
     fn new(state: StepState, evidence: String) -> Self {

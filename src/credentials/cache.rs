@@ -115,7 +115,7 @@ pub struct CredentialStatus {
     /// When the next exchange is due.
     pub due: Option<SystemTime>,
     /// Why the last exchange failed; none after a good one.
-    pub fault: Option<String>,
+    pub error: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -125,7 +125,7 @@ struct RefreshState {
     /// When the next exchange is due.
     due: Option<SystemTime>,
     /// Why the last exchange failed; none after a good one.
-    fault: Option<String>,
+    error: Option<String>,
     generation: u64,
 }
 
@@ -165,7 +165,7 @@ pub fn cache<S: CredentialSource>(
         active: None,
         exchanging: true,
         due: None,
-        fault: None,
+        error: None,
         generation: 0,
     };
     let shared = Arc::new(CacheState {
@@ -287,7 +287,7 @@ impl Cache {
                 .map(|active| (active.obtained, active.expires)),
             exchanging: state.exchanging,
             due: state.due,
-            fault: state.fault.clone(),
+            error: state.error.clone(),
         }
     }
 
@@ -340,7 +340,7 @@ impl Cache {
 
 impl RefreshState {
     fn unavailable(&self) -> Unavailable {
-        self.fault
+        self.error
             .clone()
             .map_or(Unavailable::Waiting, Unavailable::Failed)
     }
@@ -385,7 +385,7 @@ impl<S: CredentialSource> Refresher<S> {
         self.shared.change(|state| {
             state.generation += 1;
             state.exchanging = false;
-            state.fault = None;
+            state.error = None;
             let identity = Identity::from(obtained.credentials);
             state.due = Some(due);
             state.active = Some(Arc::new(ActiveCredentials {
@@ -416,7 +416,7 @@ impl<S: CredentialSource> Refresher<S> {
             access_key_id = obtained.credentials.access_key_id(),
             valid_for_seconds = life.as_secs(),
             suppressed = (unsaid > 0).then_some(unsaid),
-            "credentials renewed"
+            "credentials refreshed"
         );
     }
 
@@ -431,18 +431,18 @@ impl<S: CredentialSource> Refresher<S> {
             credentials_left: Some(left),
             ..error.diagnosis()
         });
-        tracing::debug!(fault = error.name(), %error, credentials_left_seconds = left.as_secs(), next_try_seconds = pause.as_secs_f32(), "an exchange failed");
-        let fault = error.to_string();
+        tracing::debug!(incident = error.name(), %error, credentials_left_seconds = left.as_secs(), next_try_seconds = pause.as_secs_f32(), "an exchange failed");
+        let reason = error.to_string();
         self.shared.change(|state| {
             state.exchanging = false;
             state.due = Some(now + pause);
-            state.fault = Some(fault);
+            state.error = Some(reason);
         });
     }
 
     /// A fault that keeps coming back is over some time after the last good exchange, not with it.
     fn still_well(&self) {
-        if self.shared.state().fault.is_none() {
+        if self.shared.state().error.is_none() {
             self.incidents.recover();
         }
     }

@@ -1,4 +1,4 @@
-//! Whether the senders are done.
+//! Whether no more requests from senders.
 //!
 //! In: when each request began and how it was answered. Out: [`SenderActivity::quiet`], which returns once no request has come for
 //! a while, none is in flight, and no sender that was told to come again is due: Prometheus pauses up to 5 s between two
@@ -67,7 +67,7 @@ impl SenderActivity {
         (heard.in_flight, heard.begun)
     }
 
-    /// Returns once the senders are done.
+    /// Returns once no more requests from senders.
     pub async fn quiet(&self, idle: Duration) {
         loop {
             let (left, in_flight) = {

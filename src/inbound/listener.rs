@@ -115,7 +115,7 @@ pub async fn serve<S: Service>(
     if tokio::time::timeout(GRACE, finished).await.is_err() {
         tracing::warn!(
             connections = connections.len(),
-            "left with requests in flight"
+            "stopped with requests in flight"
         );
     }
 }
@@ -275,7 +275,7 @@ where
 /// Returns when `stop` turns true, or nobody is left to turn it.
 async fn told(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
-        tracing::debug!("nobody is left to say when to stop");
+        tracing::debug!("the stop signal has no owner any more");
     }
 }
 

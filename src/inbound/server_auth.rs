@@ -120,7 +120,7 @@ impl ServerAuth {
             }
             match read.and_then(|now| self.take(&now).map(|()| now)) {
                 Ok(now) => {
-                    tracing::info!("certificate and tokens renewed");
+                    tracing::info!("certificate and tokens reloaded");
                     for skipped in now.skipped() {
                         tracing::warn!(reason = skipped, "certificate skipped");
                     }

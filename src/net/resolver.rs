@@ -81,7 +81,7 @@ impl Resolver {
                 Ok(addresses)
             }
             (Err(error), Some(known)) => {
-                tracing::debug!(host = self.host, %error, "name not resolved, its last addresses serve on");
+                tracing::debug!(host = self.host, %error, "name not resolved, using its last addresses");
                 known.ask_at = Instant::now() + AGAIN;
                 Ok(known.addresses.clone())
             }

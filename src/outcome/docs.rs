@@ -60,8 +60,8 @@ meanings! {
     "malformed", Lost, "not snappy, not protobuf, absurd size", "400";
     "too_large", Lost, "over `--max-body-bytes`", "413";
     "unsupported_media", Lost, "not `snappy`, not `application/x-protobuf`, or of the other version than its `Content-Type` says", "415";
-    "not_let_in", Other, "no valid bearer token, where one is asked for; a 401 would make Prometheus drop the batch while tokens rotate", "503";
-    "from_a_browser", Other, "a page of another origin, or a browser that was led here by another name than those of `--allow-host`", "503";
+    "client_unauthenticated", Other, "no valid bearer token, where one is asked for; a 401 would make Prometheus drop the batch while tokens rotate", "503";
+    "cross_origin", Other, "a page of another origin, or a browser that was led here by another name than those of `--allow-host`", "503";
     "ambiguous_path", Other, "a path without a workspace where several are configured", "503";
     "misdirected", Retried, "remote write by another path, method or port than it is taken at; the answer names the right URL", "503";
     "protocol_probe", Other, "vmagent asks whether VictoriaMetrics' protocol is spoken, and then sends the same as remote write", "415";

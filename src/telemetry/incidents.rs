@@ -52,45 +52,45 @@ pub const BATCHES: IncidentSubject = IncidentSubject {
 
 /// Exchanges that give no credentials.
 pub const CREDENTIALS: IncidentSubject = IncidentSubject {
-    starts: "credentials were not renewed",
-    continues: "credentials are still not renewed",
-    ends: "credentials are renewed again",
+    starts: "credentials not refreshed",
+    continues: "credentials still not refreshed",
+    ends: "credentials refreshed again",
     quiet: Some(Duration::ZERO),
     each_reason: false,
 };
 
 /// Queries that get no answer of AMP's, by no fault of the reader's.
 pub const QUERIES: IncidentSubject = IncidentSubject {
-    starts: "a query was not answered",
-    continues: "queries are still not answered",
-    ends: "queries are answered again",
+    starts: "query failed",
+    continues: "queries still fail",
+    ends: "queries succeed again",
     quiet: Some(QUIET.0),
     each_reason: false,
 };
 
 /// Requests to the senders' port that are for no workspace.
 pub const REJECTED_REQUESTS: IncidentSubject = IncidentSubject {
-    starts: "a request was turned away",
-    continues: "requests are still turned away",
-    ends: "no such request came any more",
+    starts: "request rejected",
+    continues: "requests are still rejected",
+    ends: "no more rejected requests",
     quiet: Some(Duration::from_secs(60)),
     each_reason: false,
 };
 
 /// Connections that come to nothing before their first request.
 pub const CONNECTIONS: IncidentSubject = IncidentSubject {
-    starts: "a connection could not be taken",
-    continues: "connections still cannot be taken",
-    ends: "connections are taken again",
+    starts: "connection failed before its first request",
+    continues: "connections still fail before their first request",
+    ends: "connections succeed again",
     quiet: Some(Duration::from_secs(60)),
     each_reason: false,
 };
 
 /// Files of the door that do not hold what they should.
 pub const SERVER_AUTH: IncidentSubject = IncidentSubject {
-    starts: "certificate and tokens were not renewed, the old ones stay in use",
-    continues: "certificate and tokens are still not renewed, the old ones stay in use",
-    ends: "the files of certificate and tokens are whole again",
+    starts: "certificate and tokens not reloaded, keeping the previous ones",
+    continues: "certificate and tokens still not reloaded, keeping the previous ones",
+    ends: "certificate and tokens reloaded again",
     quiet: None,
     each_reason: true,
 };
@@ -106,9 +106,9 @@ pub const TRUST: IncidentSubject = IncidentSubject {
 
 /// New configurations that are refused.
 pub const CONFIGURATION: IncidentSubject = IncidentSubject {
-    starts: "the configuration was not reloaded, the old one serves on",
-    continues: "the configuration was again not reloaded, the old one serves on",
-    ends: "the configuration is refused no longer",
+    starts: "configuration not reloaded, keeping the previous configuration",
+    continues: "configuration again not reloaded, keeping the previous configuration",
+    ends: "configuration reload succeeded",
     quiet: None,
     each_reason: true,
 };
@@ -364,7 +364,7 @@ impl Drop for IncidentTracker {
         let now = Instant::now();
         for (kind, episode) in self.episodes().iter_mut() {
             if episode.state != EpisodeState::Over {
-                self.ends(kind, episode, now, "a fault was open to the end");
+                self.ends(kind, episode, now, "incident still open at the end");
             }
         }
     }

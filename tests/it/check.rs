@@ -527,7 +527,7 @@ async fn the_program_ends_with_0_or_1_and_speaks_to_people_or_machines() {
         .find(|step| step["step"] == "token")
         .unwrap();
     assert_eq!(
-        (&token["state"], &token["mends"][0]["mistake"]),
+        (&token["state"], &token["remedies"][0]["mistake"]),
         (&"broken".into(), &"token-expired".into())
     );
 

@@ -164,8 +164,8 @@ async fn a_token_opens_the_door_and_rotates() {
     assert!(!gateway.rig.has_stored(&batch));
     assert_eq!(heard(Some(TOKEN)).await, StatusCode::OK);
     assert!(gateway.rig.has_stored(&batch));
-    let not_let_in = r#"amp_sidecar_batches_total{outcome="not_let_in"}"#;
-    assert!((gateway.rig.metric(not_let_in).await - 2.0).abs() < 0.5);
+    let client_unauthenticated = r#"amp_sidecar_batches_total{outcome="client_unauthenticated"}"#;
+    assert!((gateway.rig.metric(client_unauthenticated).await - 2.0).abs() < 0.5);
 
     let new = "the-next-token-of-some-length";
     put_tokens(gateway.folder.path(), &[TOKEN, new]);

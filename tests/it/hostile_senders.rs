@@ -177,8 +177,9 @@ async fn over_the_byte_budget_senders_are_asked_to_come_again_and_probes_still_a
 async fn a_request_that_cannot_be_parsed_is_counted() {
     let rig = Rig::start().await;
     let counted = async |reason: &str| {
-        let name =
-            format!("amp_sidecar_unread_heads_total{{listener=\"senders\",reason=\"{reason}\"}}");
+        let name = format!(
+            "amp_sidecar_invalid_request_heads_total{{listener=\"senders\",reason=\"{reason}\"}}"
+        );
         rig.metric(&name).await as u64
     };
     assert_eq!(

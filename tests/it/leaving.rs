@@ -25,10 +25,7 @@ async fn a_sidecar_that_leaves_serves_until_its_senders_are_done() {
             let (status, why) = rig.admin("/readyz").await;
             assert_eq!(
                 (status, why.trim()),
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "not ready: the sidecar is leaving"
-                )
+                (StatusCode::SERVICE_UNAVAILABLE, "not ready: draining")
             );
         }
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -62,7 +62,7 @@ impl Program {
         let started = Instant::now();
         loop {
             if let Some(line) = self.said(message)
-                && line["fault"].as_str() == fault
+                && line["incident"].as_str() == fault
             {
                 return line;
             }
@@ -119,7 +119,7 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
     let write_on_until = async |fault: &'static str| {
         while program
             .said("batches are stored again")
-            .is_none_or(|line| line["fault"] != fault)
+            .is_none_or(|line| line["incident"] != fault)
         {
             assert_eq!(write().await, StatusCode::OK);
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -128,14 +128,14 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
 
     let unavailable = Some("ServiceUnavailable");
     program
-        .until_said("credentials were not renewed", unavailable)
+        .until_said("credentials not refreshed", unavailable)
         .await;
     for _ in 0..3 {
         assert_eq!(write().await, StatusCode::SERVICE_UNAVAILABLE);
     }
     world.faults(Target::Sts).clear();
     program
-        .until_said("credentials are renewed again", unavailable)
+        .until_said("credentials refreshed again", unavailable)
         .await;
     write_on_until("no_credentials").await;
 
@@ -150,7 +150,7 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
     program.signal("-HUP");
     program.until_said("configuration reloaded", None).await;
     program.leave();
-    program.until_said("left", None).await;
+    program.until_said("stopped", None).await;
 
     let lines = program.lines.lock().unwrap();
     // What its words go on with is the kernel's.
@@ -161,7 +161,12 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
         .iter()
         .map(|line| {
             let word = |field: &str| line[field].as_str().unwrap_or("-").to_owned();
-            format!("{} {}: {}", word("level"), word("message"), word("fault"))
+            format!(
+                "{} {}: {}",
+                word("level"),
+                word("message"),
+                word("incident")
+            )
         })
         .collect();
     assert_eq!(
@@ -169,15 +174,15 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
         [
             "INFO listening: -",
             "INFO serving: -",
-            "WARN credentials were not renewed: ServiceUnavailable",
+            "WARN credentials not refreshed: ServiceUnavailable",
             "WARN a batch was not stored: no_credentials",
             "INFO credentials renewed: -",
-            "INFO credentials are renewed again: ServiceUnavailable",
+            "INFO credentials refreshed again: ServiceUnavailable",
             "INFO batches are stored again: no_credentials",
             "WARN a batch was not stored: amp_failing",
             "INFO batches are stored again: amp_failing",
             "INFO configuration reloaded: -",
-            "INFO leaving once the senders are done: -",
+            "INFO draining: -",
             "INFO left: -",
         ],
         "{lines:#?}"
@@ -196,7 +201,7 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
     assert!(
         reason.contains("STS refused (503 Service Unavailable, ServiceUnavailable): come again")
     );
-    assert!(of(2, "mend").contains("passes by itself"));
+    assert!(of(2, "remedy").contains("passes by itself"));
     assert_eq!(of(2, "credentials_left_seconds"), "0");
     assert_eq!(lines[4]["role_arn"], world.role_arn());
     assert!(lines[4]["valid_for_seconds"].as_u64().unwrap() > 60);
@@ -207,6 +212,6 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
     assert_eq!(of(6, "count"), "3");
     assert_eq!(of(8, "count"), "10");
     assert_eq!(of(9, "kept"), workspace);
-    assert_eq!(of(11, "because"), "\"the senders are done\"");
+    assert_eq!(of(11, "because"), "\"no more requests from senders\"");
     assert_eq!(of(11, "in_flight"), "0");
 }

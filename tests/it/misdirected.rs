@@ -219,7 +219,7 @@ async fn the_page_says_who_writes_where_and_never_that_nobody_does() {
         (&sender["port"], &sender["count"]),
         (&port.parse::<u64>().unwrap().into(), &3.into())
     );
-    let fault = &seen["faults"][0];
+    let fault = &seen["incidents"][0];
     assert_eq!(
         (&fault["kind"], &fault["count"]),
         (&"misdirected".into(), &3.into())
@@ -229,7 +229,7 @@ async fn the_page_says_who_writes_where_and_never_that_nobody_does() {
         who.replacen('A', "a", 1)
     );
     assert!(
-        fault["mend"]
+        fault["remedy"]
             .as_str()
             .unwrap()
             .contains("/api/v1/remote_write"),
@@ -239,7 +239,7 @@ async fn the_page_says_who_writes_where_and_never_that_nobody_does() {
     // Another sender that writes as it should does not hide it.
     assert_eq!(rig.write(&batch).await, StatusCode::OK);
     let state = &status(&rig).await["state"];
-    assert_eq!(state["level"], "impaired");
+    assert_eq!(state["level"], "degraded");
     assert_eq!(
         state["headline"],
         "Data flows in part: a sender writes to the wrong address"
@@ -300,7 +300,7 @@ async fn a_probe_of_vmagent_is_no_loss_and_no_fault() {
     assert_eq!(outcomes(&rig, "unsupported_media").await, 0);
     let mine = r#"amp_sidecar_batches_total{workspace="default"}"#;
     assert_eq!(rig.metric(mine).await as u64, 0, "no alert counts it");
-    assert_eq!(status(&rig).await["faults"], Value::Array(Vec::new()));
+    assert_eq!(status(&rig).await["incidents"], Value::Array(Vec::new()));
 
     let batch = bodies::v1("up", 3);
     assert_eq!(rig.write(&batch).await, StatusCode::OK);
@@ -311,7 +311,10 @@ async fn a_probe_of_vmagent_is_no_loss_and_no_fault() {
     // Whoever does not pack it again has lost it.
     let answer = send("POST", &url, &zstd[1..3], b"zstd".to_vec()).await;
     assert_eq!(answer.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    assert_eq!(status(&rig).await["faults"][0]["kind"], "unsupported_media");
+    assert_eq!(
+        status(&rig).await["incidents"][0]["kind"],
+        "unsupported_media"
+    );
     // And to the wrong place it is kept like any other.
     let elsewhere = format!("http://{}/nowhere", rig.host);
     let answer = send("POST", &elsewhere, &zstd, b"zstd".to_vec()).await;

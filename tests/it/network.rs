@@ -91,7 +91,7 @@ fn a_name_that_nobody_knows_holds_no_batch() {
             StatusCode::SERVICE_UNAVAILABLE
         );
         assert!(started.elapsed() < Duration::from_secs(6));
-        let faults = r#"amp_sidecar_upstream_faults_total{reason="dns"}"#;
+        let faults = r#"amp_sidecar_upstream_errors_total{reason="dns"}"#;
         assert!(rig.metric(faults).await >= 1.0);
     });
 }

@@ -227,7 +227,7 @@ fn a_proxy_that_refuses_a_host_is_named_and_exceptions_go_straight() {
                 "{told}"
             );
             let metrics = sidecar.metrics().await.unwrap();
-            let faults = metrics.value("amp_sidecar_upstream_faults_total", &[("reason", "proxy")]);
+            let faults = metrics.value("amp_sidecar_upstream_errors_total", &[("reason", "proxy")]);
             assert!(faults.unwrap_or_default() >= 1.0);
 
             // Here nobody but the proxy knows AWS' names: an exception does not get there.

@@ -185,7 +185,7 @@ fn the_program_is_sandboxed_and_says_so() {
     let before = "/proc/self/status";
     for (sandbox, words, more) in [
         ("on", "sandboxed", 1),
-        ("off", "not sandboxed, as --sandbox off says", 0),
+        ("off", "sandbox is off (--sandbox off)", 0),
     ] {
         let program = Command::new(env!("CARGO_BIN_EXE_amp-sidecar"));
         let started = Started::of(program, sandbox);
@@ -323,8 +323,7 @@ async fn the_program_runs_without_the_fences_and_says_which() {
         });
         below.join().unwrap()
     });
-    let message =
-        "sandboxed as far as this kernel lets itself be asked; nothing else depends on it";
+    let message = "sandboxed as far as this kernel supports it; nothing else depends on it";
     let line = program.until_said(message, None).await;
     for fence in ["landlock", "seccomp"] {
         let word = line[fence].as_str().unwrap();
@@ -332,7 +331,7 @@ async fn the_program_runs_without_the_fences_and_says_which() {
     }
     assert_eq!(line["memory"], "holds");
     let listening = program.until_said("listening", None).await;
-    program.until_said("credentials renewed", None).await;
+    program.until_said("credentials refreshed", None).await;
     let host = listening["listen"].as_str().unwrap();
     let batch = bodies::v1("up", 3);
     let request = client().post(format!("http://{host}/api/v1/write"));

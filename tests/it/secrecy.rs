@@ -65,7 +65,7 @@ async fn secrets_are_never_shown() {
     for path in ["/readyz", "/metrics", "/livez", "/", "/status.json"] {
         rig.admin(path).await;
     }
-    assert!(shown::was_shown("TRACE") && shown::was_shown("credentials renewed"));
+    assert!(shown::was_shown("TRACE") && shown::was_shown("credentials refreshed"));
     let secrets = rig.world.secrets();
     for what in ["token", "secret key", "session token", "signature"] {
         assert!(secrets.iter().any(|(one, _)| *one == what), "no {what}");
@@ -141,7 +141,7 @@ async fn the_program_at_trace_shows_none() {
     let more = ["--log-level", "trace", "--allow-query"];
     let mut program = Program::start(&world, &more);
     let listening = program.until_said("listening", None).await;
-    program.until_said("credentials renewed", None).await;
+    program.until_said("credentials refreshed", None).await;
     let host = listening["listen"].as_str().unwrap();
     for body in [bodies::v1("up", 3).body, b"nonsense".to_vec()] {
         let request = rig::client().post(format!("http://{host}/api/v1/write"));
@@ -154,7 +154,7 @@ async fn the_program_at_trace_shows_none() {
     program.signal("-HUP");
     program.until_said("configuration reloaded", None).await;
     program.leave();
-    program.until_said("left", None).await;
+    program.until_said("stopped", None).await;
 }
 
 /// A proxy that says back what it was told, in its status line, its headers and its body.
@@ -210,5 +210,5 @@ async fn the_password_of_a_proxy_that_quotes_it_is_never_shown() {
     for path in ["/readyz", "/metrics", "/", "/status.json"] {
         rig.admin(path).await;
     }
-    assert!(shown::was_shown("credentials were not renewed"));
+    assert!(shown::was_shown("credentials not refreshed"));
 }

@@ -408,7 +408,9 @@ async fn the_status_tells_the_workspaces_apart() {
     assert!(from.unwrap().contains("config.yaml, line "), "{from:?}");
 
     let failing = FaultKind::answer(503, "");
-    pair.second.faults(Target::Amp).set([Fault::new(failing)]);
+    pair.second
+        .faults(Target::Amp)
+        .set([Fault::new(failing)]);
     for n in 0..3 {
         pair.post(SECOND, &bodies::v1(&format!("down_{n}"), 1))
             .await;
@@ -419,5 +421,5 @@ async fn the_status_tells_the_workspaces_apart() {
         headline.starts_with("Data flows to 1 of 2 workspaces; second: "),
         "{headline}"
     );
-    assert_eq!(seen["faults"][0]["workspace"], "second");
+    assert_eq!(seen["incidents"][0]["workspace"], "second");
 }

@@ -141,7 +141,7 @@ async fn it_tells_who_this_is_and_how_much_flows() {
     let seconds = |moment: &Value| moment["in_seconds"].as_i64().unwrap();
     let left = seconds(&credentials["expires"]);
     assert!((3500..=3600).contains(&left), "{credentials}");
-    let due = seconds(&credentials["renewal"]["due"]);
+    let due = seconds(&credentials["refresh"]["due"]);
     assert!(
         (left / 2 - 300..left / 2 + 300).contains(&due),
         "{credentials}"
@@ -149,8 +149,8 @@ async fn it_tells_who_this_is_and_how_much_flows() {
 
     assert_eq!(workspace["flow"]["stored_samples"], 100);
     let outcomes = json!([{
-        "outcome": "stored", "batches": 4, "fate": "stored", "means": "AMP took it",
-        "sender_hears": "AMP's 2xx, with what AMP says it wrote",
+        "outcome": "stored", "batches": 4, "fate": "stored", "meaning": "AMP took it",
+        "response": "AMP's 2xx, with what AMP says it wrote",
     }]);
     assert_eq!(workspace["outcomes"], outcomes);
     tokio::time::sleep(Duration::from_millis(1100)).await;
@@ -184,20 +184,20 @@ async fn a_fault_is_the_headline_with_its_mend_and_then_is_over() {
     }
     let seen = status(&rig).await;
     assert_ne!(seen["state"]["level"], "flowing");
-    let mend = seen["state"]["mend"].as_str().unwrap();
+    let mend = seen["state"]["remedy"].as_str().unwrap();
     assert!(mend.contains("policy"), "{}", seen["state"]);
-    let fault = &seen["faults"][0];
+    let fault = &seen["incidents"][0];
     assert_eq!(
         (&fault["kind"], &fault["ended"]),
         (&json!("access_denied"), &Value::Null)
     );
-    assert_eq!(fault["mend"], mend);
+    assert_eq!(fault["remedy"], mend);
     assert!(fault["count"].as_u64().unwrap() >= 8, "{fault}");
 
     rig.world.faults(Target::Amp).clear();
     tokio::time::sleep(Duration::from_millis(5500)).await;
     rig.write(&bodies::v1("again", 5)).await;
-    assert!(!status(&rig).await["faults"][0]["ended"].is_null());
+    assert!(!status(&rig).await["incidents"][0]["ended"].is_null());
     // The step in which it failed is over first.
     for _ in 0..110 {
         if status(&rig).await["state"]["level"] == "flowing" {
@@ -220,7 +220,7 @@ async fn a_broken_token_is_why_nothing_flows() {
     let state = &seen["state"];
     let (why, mend) = (
         state["why"].as_str().unwrap(),
-        state["mend"].as_str().unwrap(),
+        state["remedy"].as_str().unwrap(),
     );
     assert!(why.contains("InvalidIdentityToken"), "{state}");
     assert!(mend.contains("OIDC provider"), "{state}");

@@ -94,7 +94,7 @@ async fn a_browser_shows_what_flows_what_fails_and_what_to_do() {
     for told in ["Nothing flows", "planted trouble", "What to do:"] {
         assert!(headline.contains(told), "{told} is not in {headline}");
     }
-    let fault = browser.text("[data-fault=amp_failing].open").await;
+    let fault = browser.text("[data-incident=amp_failing].open").await;
     assert!(
         fault.contains("What to do:") && fault.contains("planted"),
         "{fault}"
@@ -106,7 +106,7 @@ async fn a_browser_shows_what_flows_what_fails_and_what_to_do() {
     browser.until(&format!("{LEVEL} === 'flowing'"), SOON).await;
     browser
         .until(
-            "!!document.querySelector('[data-fault=amp_failing]:not(.open)')",
+            "!!document.querySelector('[data-incident=amp_failing]:not(.open)')",
             SOON,
         )
         .await;
@@ -192,7 +192,9 @@ async fn pictures_of_the_page() {
         fault
     };
     let throttled = FaultKind::answer(429, r#"{"message":"Rate exceeded"}"#);
-    rig.world.faults(Target::Amp).set([amp(throttled, 150, 30)]);
+    rig.world
+        .faults(Target::Amp)
+        .set([amp(throttled, 150, 30)]);
     tokio::time::sleep(Duration::from_secs(300)).await;
     for (name, width, height, scale, dark) in [
         ("desktop-light", 1200, 1010, 1.0, false),

@@ -37,7 +37,7 @@ fn project(volume: &Path, version: &str, pem: &str) {
 async fn until_fault(rig: &Rig, ended: bool) {
     for _ in 0..200 {
         let status: Value = serde_json::from_str(&rig.admin("/status.json").await.1).unwrap();
-        let faults = status["faults"].as_array().unwrap();
+        let faults = status["incidents"].as_array().unwrap();
         let ours = faults.iter().find(|fault| fault["kind"] == "ca_bundle");
         if ours.is_some_and(|fault| fault["ended"].is_null() != ended) {
             return;

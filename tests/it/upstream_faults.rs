@@ -85,7 +85,7 @@ async fn broken_connections_and_answers_become_503() {
         (FaultKind::HeaderOnly { status: Some(400) }, "timed_out"),
         (FaultKind::BrokenBody { status: Some(403) }, "broken"),
     ] {
-        let metric = format!("amp_sidecar_upstream_faults_total{{reason=\"{outcome}\"}}");
+        let metric = format!("amp_sidecar_upstream_errors_total{{reason=\"{outcome}\"}}");
         let before = rig.metric(&metric).await;
         let (status, words) = heard(&rig, Fault::new(kind.clone())).await;
         assert_eq!(status, 503, "{kind:?}: {words}");
@@ -150,7 +150,7 @@ async fn a_kept_connection_that_closes_as_the_request_leaves_costs_nothing() {
         assert_eq!(rig.world.faults(Target::Amp).met(), [1]);
     }
     let resends = rig
-        .metric(r#"amp_sidecar_upstream_resends_total{reason="stale_connection"}"#)
+        .metric(r#"amp_sidecar_upstream_retries_total{reason="stale_connection"}"#)
         .await;
     assert!((resends - 2.0).abs() < 0.5, "{resends}");
     // Only once, and only where no byte of an answer came.
@@ -194,7 +194,7 @@ async fn an_amp_that_cannot_prove_who_it_is_gets_nothing() {
     }
     assert_eq!(rig.world.journal(Target::Amp).total(), 0);
     assert!(
-        rig.metric(r#"amp_sidecar_upstream_faults_total{reason="tls"}"#)
+        rig.metric(r#"amp_sidecar_upstream_errors_total{reason="tls"}"#)
             .await
             >= 3.0
     );
@@ -221,7 +221,7 @@ async fn nobody_at_amps_address_is_answered_at_once() {
     );
     assert!(started.elapsed() < Duration::from_secs(3));
     assert!(
-        rig.metric(r#"amp_sidecar_upstream_faults_total{reason="connect"}"#)
+        rig.metric(r#"amp_sidecar_upstream_errors_total{reason="connect"}"#)
             .await
             >= 1.0
     );

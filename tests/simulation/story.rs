@@ -194,7 +194,7 @@ async fn played(mut plan: Plan) -> Told {
     let left = drained_at + plan.drain_timeout + GRACE + Duration::from_secs(1);
     let leaving = tokio::time::timeout(left.saturating_sub(world.now()), &mut running).await;
     match leaving {
-        Ok(Ok(())) => world.note("left"),
+        Ok(Ok(())) => world.note("stopped"),
         Ok(Err(error)) => world.violated(format_args!("the program ended badly: {error}")),
         Err(_) => world.violated("the program did not leave in time"),
     }
@@ -228,7 +228,7 @@ async fn played(mut plan: Plan) -> Told {
     }
 }
 
-/// The listener closes once the senders are done, or time is up, and not before.
+/// The listener closes once no more requests from senders, or time is up, and not before.
 fn check_the_leave(world: &World, drained_at: Duration) {
     let Some(stopped) = *world.stopped.lock().unwrap() else {
         return world.violated("the listener was never closed");

@@ -42,7 +42,7 @@ impl Shown {
     /// Attempts that ended without an answer of AMP, for this reason.
     pub(super) fn fault(reason: &'static str) -> Self {
         Self::Moved(
-            "amp_sidecar_upstream_faults_total",
+            "amp_sidecar_upstream_errors_total",
             Some(("reason", reason)),
         )
     }
@@ -50,7 +50,7 @@ impl Shown {
     /// Requests sent once more for this reason.
     pub(super) fn resent(reason: &'static str) -> Self {
         Self::Moved(
-            "amp_sidecar_upstream_resends_total",
+            "amp_sidecar_upstream_retries_total",
             Some(("reason", reason)),
         )
     }
@@ -62,7 +62,7 @@ impl Shown {
 
     /// An answer of AMP with this status, since the sidecar began.
     pub(super) fn answered(code: &'static str) -> Self {
-        Self::Ever("amp_sidecar_upstream_answers_total", ("code", code))
+        Self::Ever("amp_sidecar_upstream_responses_total", ("code", code))
     }
 
     /// Samples counted as lost for this reason.

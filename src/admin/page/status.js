@@ -99,24 +99,24 @@ const LEVELS = {
   flowing: ["good", "M9 17l5 5 10-11"],
   idle: ["soft", "M9 16h14"],
   starting: ["soft", "M16 9v7l5 3"],
-  leaving: ["soft", "M9 16h13M17 10l6 6-6 6"],
-  impaired: ["fair", "M16 8v10M16 22.5v1"],
+  draining: ["soft", "M9 16h13M17 10l6 6-6 6"],
+  degraded: ["fair", "M16 8v10M16 22.5v1"],
   stopped: ["bad", "M10 10l12 12M22 10l-12 12"],
 };
 
 function mark(level) {
   const [colour, path] = LEVELS[level];
   return make("svg", { class: `mark ${colour}`, viewBox: "0 0 32 32", fill: "none", stroke: "currentColor", "stroke-width": "2.4", "stroke-linecap": "round", "stroke-linejoin": "round", "aria-hidden": "true" },
-    level === "impaired" ? make("path", { d: "M16 3L30 28H2Z" }) : level === "stopped" ? make("rect", { x: 2.5, y: 2.5, width: 27, height: 27, rx: 4 }) : make("circle", { cx: 16, cy: 16, r: 13.5 }),
+    level === "degraded" ? make("path", { d: "M16 3L30 28H2Z" }) : level === "stopped" ? make("rect", { x: 2.5, y: 2.5, width: 27, height: 27, rx: 4 }) : make("circle", { cx: 16, cy: 16, r: 13.5 }),
     make("path", { d: path }));
 }
 
-const todo = (mend) => mend && make("p", { class: "todo" }, make("b", {}, "What to do: "), prose(mend));
+const todo = (remedy) => remedy && make("p", { class: "todo" }, make("b", {}, "What to do: "), prose(remedy));
 
 // For who reads nothing else: how much, as whom, until when.
 function inShort({ workspaces, state }) {
   const [w] = workspaces;
-  if (workspaces.length > 1 || !["flowing", "impaired"].includes(state.level) || !w.identity.credentials.usable) return null;
+  if (workspaces.length > 1 || !["flowing", "degraded"].includes(state.level) || !w.identity.credentials.usable) return null;
   const signing = w.identity.roles[w.identity.roles.length - 1];
   return make("p", { class: "soft" }, `${rateOf(w)} reach ${w.id} in ${w.region}, signed as `, make("b", {}, roleOf(signing)), " for another ", left(w.identity.credentials.expires), ".");
 }
@@ -127,7 +127,7 @@ function verdict(status) {
   const { state } = status;
   return make("section", { class: "verdict", "aria-live": "polite", "data-level": state.level },
     mark(state.level),
-    make("div", {}, make("h1", {}, `${state.headline}.`), inShort(status), state.why && make("p", { class: "why" }, state.why), todo(state.mend)));
+    make("div", {}, make("h1", {}, `${state.headline}.`), inShort(status), state.why && make("p", { class: "why" }, state.why), todo(state.remedy)));
 }
 
 function overview({ workspaces }) {
@@ -154,24 +154,24 @@ function rateOf({ flow }) {
   return flow.counts_samples ? `${number(lately(flow.stored_samples_per_second))} samples/s` : `${number(lately(flow.stored_batches_per_second))} batches/s`;
 }
 
-function answers(w, faults) {
+function answers(w, incidents) {
   const { flow, identity } = w, { credentials } = identity;
   const signing = identity.roles[identity.roles.length - 1];
   const [rate, unit] = rateOf(w).split(" ");
   const parts = signing.role_arn.split(":");
-  const fault = faults.find((fault) => !fault.ended) ?? faults[0];
+  const incident = incidents.find((incident) => !incident.ended) ?? incidents[0];
   const item = (head, main, ...more) => make("div", {}, make("dt", {}, head), make("dd", {}, main), more.map((words) => make("dd", {}, words)));
-  const renewal = credentials.renewal.under_way ? "being renewed now"
-    : credentials.renewal.due ? [credentials.renewal.fault ? "not renewed; next try in " : "renewed in ", left(credentials.renewal.due, "a moment")] : "";
+  const refresh = credentials.refresh.in_progress ? "refreshing now"
+    : credentials.refresh.due ? [credentials.refresh.error ? "not refreshed; next try in " : "refreshed in ", left(credentials.refresh.due, "a moment")] : "";
   return make("dl", { class: "answers" },
     item("Stored, last minute", [rate, make("span", { class: "unit" }, ` ${unit}`)],
       `${number(lately(flow.stored_batches_per_second))} batches/s, ${bytes(lately(flow.sent_bytes_per_second))}/s to AMP`,
       flow.last_request_seconds_ago === null ? "no request lately" : flow.last_request_seconds_ago > 20 ? `last request ${span(flow.last_request_seconds_ago)} ago` : ""),
     item("To AWS this is", roleOf(signing), `session ${signing.session_name}`, `account ${parts[4]}`),
     item("Until", credentials.usable ? [left(credentials.expires), " more"] : credentials.expires ? "expired" : "no credentials yet",
-      credentials.expires ? [time(credentials.expires.at), renewal && ", ", renewal] : renewal),
-    item(fault && !fault.ended ? "Fault now" : "Last fault", fault ? make("a", { href: `#faults-${w.name}` }, words(fault.kind)) : "none",
-      fault ? (fault.ended ? [`lasted ${span(fault.ended.in_seconds - fault.began.in_seconds)}, over for `, past(fault.ended)] : ["since ", time(fault.began.at), `, ${whole.format(fault.count)} times`]) : "since the start"));
+      credentials.expires ? [time(credentials.expires.at), refresh && ", ", refresh] : refresh),
+    item(incident && !incident.ended ? "Current incident" : "Last incident", incident ? make("a", { href: `#incidents-${w.name}` }, words(incident.kind)) : "none",
+      incident ? (incident.ended ? [`lasted ${span(incident.ended.in_seconds - incident.began.in_seconds)}, over for `, past(incident.ended)] : ["since ", time(incident.began.at), `, ${whole.format(incident.count)} times`]) : "since the start"));
 }
 
 function link(kind, title, facts, after) {
@@ -189,8 +189,8 @@ function claims(token) {
 }
 
 function chain(w) {
-  const { identity } = w, { token, entra, credentials } = identity, { renewal } = credentials;
-  const broken = Boolean(renewal.fault);
+  const { identity } = w, { token, entra, credentials } = identity, { refresh } = credentials;
+  const broken = Boolean(refresh.error);
   const kind = (seen) => (seen ? "" : broken ? "broken" : "open");
   const links = [
     link(kind(token), "Token", token ? [["file", mono(identity.token_file)], ...claims(token)] : [["file", mono(identity.token_file)], ["", broken ? "could not be read" : "not read yet"]], "projected by the cluster"),
@@ -208,8 +208,8 @@ function chain(w) {
   links.push(link(credentials.usable ? "" : broken ? "broken" : "open", "Credentials", [
     ["obtained", credentials.obtained && time(credentials.obtained.at)],
     ["expire", credentials.expires ? [credentials.usable ? "in " : "", left(credentials.expires, "they are over"), ", at ", time(credentials.expires.at)] : "none yet"],
-    ["renewal", renewal.under_way ? "under way" : renewal.due && [broken ? "next try in " : "in ", left(renewal.due, "a moment")]],
-    ["fault", renewal.fault],
+    ["refresh", refresh.in_progress ? "in progress" : refresh.due && [broken ? "next try in " : "in ", left(refresh.due, "a moment")]],
+    ["error", refresh.error],
   ]));
   links.push(link(credentials.usable ? "" : "open", "Workspace", [["arn", mono(w.arn)], ["writes to", mono(w.remote_write_url)], ["senders use", mono(w.write_url)],
     ["clock", w.clock_offset_seconds ? `AWS' clock is ${number(Math.abs(w.clock_offset_seconds))} s ${w.clock_offset_seconds > 0 ? "ahead of" : "behind"} this machine's: put that right` : null]]));
@@ -270,8 +270,8 @@ function flow(w) {
   const some = (rates) => rates.some((rate) => rate > 0);
   const plots = [
     plot("Batches stored", f.stored_batches_per_second, (x) => `${number(x)}/s`, s,
-      [some(f.kept_batches_per_second) ? `╌ ${count(f.kept_batches_per_second)} to be sent again` : "none to be sent again", some(f.lost_batches_per_second) ? `▮ ${count(f.lost_batches_per_second)} refused for good` : "none refused"],
-      [["dashed", 0, some(f.kept_batches_per_second) ? f.kept_batches_per_second : []], ["bars", 0, f.lost_batches_per_second]]),
+      [some(f.retried_batches_per_second) ? `╌ ${count(f.retried_batches_per_second)} to be retried` : "none to be retried", some(f.lost_batches_per_second) ? `▮ ${count(f.lost_batches_per_second)} refused for good` : "none refused"],
+      [["dashed", 0, some(f.retried_batches_per_second) ? f.retried_batches_per_second : []], ["bars", 0, f.lost_batches_per_second]]),
     f.counts_samples ? plot("Samples stored", f.stored_samples_per_second, (x) => `${number(x)}/s`, s,
       [some(f.lost_samples_per_second) ? `▮ at most ${count(f.lost_samples_per_second)} lost` : "none lost"], [["bars", 0, f.lost_samples_per_second]]) : null,
     plot("Mean time to answer", f.mean_seconds, took, s, ["above 10 s senders may drop samples"]),
@@ -285,7 +285,7 @@ function flow(w) {
 
 // --- what became of batches, and what went wrong
 
-const FATES = { stored: ["good", "stored"], kept: ["fair", "sent again"], lost: ["bad", "lost"], not_ours: ["soft", "not ours"] };
+const FATES = { stored: ["good", "stored"], retried: ["fair", "retried"], lost: ["bad", "lost"], other: ["soft", "other"] };
 
 function table(caption, heads, rows) {
   return make("table", { class: "wide" }, caption && make("caption", {}, caption),
@@ -296,54 +296,54 @@ function table(caption, heads, rows) {
 function tally(caption, heads, rows) {
   return make("table", { class: "tally" }, make("caption", {}, caption),
     make("thead", {}, make("tr", {}, heads.map(([head, kind]) => make("th", { scope: "col", class: kind }, head)))),
-    make("tbody", {}, rows.map(([colour, fate, name, means, count]) => make("tr", {},
-      make("td", {}, make("span", { class: `pill ${colour}` }, fate), " ", name === fate ? "" : make("code", {}, name), make("span", { class: "means" }, means)),
+    make("tbody", {}, rows.map(([colour, fate, name, meaning, count]) => make("tr", {},
+      make("td", {}, make("span", { class: `pill ${colour}` }, fate), " ", name === fate ? "" : make("code", {}, name), make("span", { class: "meaning" }, meaning)),
       make("td", { class: "number" }, count)))));
 }
 
 const outcomes = (list, caption) => tally(caption, [["Outcome"], ["Batches", "number"]], list.map((o) => {
   const [colour, words] = FATES[o.fate];
-  return [colour, words, o.outcome, o.fate === "stored" ? o.means : `${o.means}. The sender hears ${o.sender_hears}.`, whole.format(o.batches)];
+  return [colour, words, o.outcome, o.fate === "stored" ? o.meaning : `${o.meaning}. Response to the sender: ${o.response}.`, whole.format(o.batches)];
 }));
 
 const losses = (list) => tally("In refused batches, by reason: at most so many are lost", [["Reason"], ["Samples", "number"]], list.map((l) => {
   const more = [l.histograms && `${whole.format(l.histograms)} histograms`, l.exemplars && `${whole.format(l.exemplars)} exemplars`].filter(Boolean);
-  return ["bad", "lost", l.reason, [l.means, ...more].join("; "), whole.format(l.samples)];
+  return ["bad", "lost", l.reason, [l.meaning, ...more].join("; "), whole.format(l.samples)];
 }));
 
-function fault(f) {
-  return make("li", { class: f.ended ? "" : "open", "data-fault": f.kind },
+function incident(f) {
+  return make("li", { class: f.ended ? "" : "open", "data-incident": f.kind },
     make("p", { class: "head" },
       make("span", { class: `pill ${f.ended ? "good" : "bad"}` }, f.ended ? "over" : "open"),
       make("b", {}, words(f.kind)),
       make("span", { class: "soft small" }, "began ", time(f.began.at), `, ${f.count === 1 ? "once" : `${whole.format(f.count)} times`}, `,
         f.ended ? ["lasted ", span(f.ended.in_seconds - f.began.in_seconds), ", over for ", past(f.ended)] : ["last ", past(f.last), " ago"])),
     make("p", { class: "why" }, f.reason),
-    f.mend && make("p", { class: "do" }, make("b", {}, f.ended ? "What to do if it comes back: " : "What to do: "), prose(f.mend)));
+    f.remedy && make("p", { class: "do" }, make("b", {}, f.ended ? "What to do if it comes back: " : "What to do: "), prose(f.remedy)));
 }
 
-function faultList(id, head, list) {
+function incidentList(id, head, list) {
   return make("section", { id }, make("h3", {}, head),
-    list.length ? make("ol", { class: "faults" }, list.map(fault)) : make("p", { class: "soft" }, "None since the start."));
+    list.length ? make("ol", { class: "incidents" }, list.map(incident)) : make("p", { class: "soft" }, "None since the start."));
 }
 
-function workspace(w, faults, alone) {
-  const f = w.flow, ours = faults.filter((fault) => fault.workspace === w.name);
+function workspace(w, incidents, alone) {
+  const f = w.flow, own = incidents.filter((incident) => incident.workspace === w.name);
   const counts = f.counts_samples ? `${many.format(f.received_samples)} samples received, ${many.format(f.stored_samples)} stored, at most ${many.format(f.lost_samples)} lost` : "samples are not counted, as --inspect is off";
   return make("section", { class: "workspace", id: `w-${w.name}`, "data-workspace": w.name, "aria-label": `Workspace ${w.name}` },
     make("h2", {}, w.name, make("span", { class: "soft" }, w.id === w.name ? w.region : `${w.id}, ${w.region}`)),
-    alone ? null : make("div", { class: "state" }, make("p", {}, make("span", { class: `pill ${LEVELS[w.state.level][0]}` }, w.state.headline), w.state.why && `: ${w.state.why}`), todo(w.state.mend)),
-    answers(w, ours),
+    alone ? null : make("div", { class: "state" }, make("p", {}, make("span", { class: `pill ${LEVELS[w.state.level][0]}` }, w.state.headline), w.state.why && `: ${w.state.why}`), todo(w.state.remedy)),
+    answers(w, own),
     flow(w),
     make("div", { class: "columns" }, chain(w),
       make("div", { class: "stack" },
-        faultList(`faults-${w.name}`, "Last faults", ours),
+        incidentList(`incidents-${w.name}`, "Recent incidents", own),
         make("section", {}, make("h3", {}, "What became of batches"),
           w.outcomes.length ? outcomes(w.outcomes, counts) : make("p", { class: "soft" }, "No batch came yet.")),
         w.lost.length ? losses(w.lost) : null)));
 }
 
-function settings({ configuration, configuration_is_current: current }) {
+function settings({ configuration, configuration_current: current }) {
   const row = (s) => make("tr", {},
     make("td", { class: "flag" }, make("code", {}, `--${s.flag}`)),
     make("td", {}, make("code", {}, s.value.join("\u2002"))),
@@ -357,22 +357,22 @@ function settings({ configuration, configuration_is_current: current }) {
 }
 
 const senders = (list) => table("Of the last five minutes", [["Sender"], ["Writes to"], ["Requests", "number"], ["Last"]], list.map((s) => make("tr", {},
-  make("td", {}, mono(s.user_agent || "unnamed"), make("span", { class: "means" }, s.peer)),
-  make("td", { "data-label": "writes to" }, "port ", mono(s.port), " path ", mono(s.path), make("span", { class: "means" }, words(s.outcome))),
+  make("td", {}, mono(s.user_agent || "unnamed"), make("span", { class: "meaning" }, s.peer)),
+  make("td", { "data-label": "writes to" }, "port ", mono(s.port), " path ", mono(s.path), make("span", { class: "meaning" }, words(s.outcome))),
   make("td", { class: "number", "data-label": "requests" }, whole.format(s.count)),
   make("td", { "data-label": "last" }, past(s.last), " ago"))));
 
 function page(status) {
   const alone = status.workspaces.length === 1;
   const named = status.workspaces.map((w) => w.name);
-  const elsewhere = status.faults.filter((fault) => !named.includes(fault.workspace));
+  const elsewhere = status.incidents.filter((incident) => !named.includes(incident.workspace));
   return make("main", { id: "page" },
     verdict(status),
     alone ? null : overview(status),
-    status.workspaces.map((w) => workspace(w, status.faults, alone)),
+    status.workspaces.map((w) => workspace(w, status.incidents, alone)),
     status.misdirected.length ? make("section", { class: "section", id: "misdirected" }, make("h2", {}, "Senders of which nothing is stored"), senders(status.misdirected)) : null,
-    status.for_no_workspace.length ? make("section", { class: "section" }, make("h2", {}, "Requests for no workspace"), outcomes(status.for_no_workspace, "of senders that name none, or are not let in")) : null,
-    elsewhere.length ? make("div", { class: "section" }, faultList("faults", "Last faults of the process", elsewhere)) : null,
+    status.unrouted.length ? make("section", { class: "section" }, make("h2", {}, "Requests for no workspace"), outcomes(status.unrouted, "of senders that name none, or are not let in")) : null,
+    elsewhere.length ? make("div", { class: "section" }, incidentList("incidents", "Recent incidents of the process", elsewhere)) : null,
     settings(status));
 }
 
@@ -386,7 +386,7 @@ function draw() {
   if (!answered) return;
   byId("version").textContent = answered.version;
   become(byId("page"), page(answered));
-  document.title = `${{ flowing: "✓", impaired: "!", stopped: "✕" }[answered.state.level] ?? "–"} ${answered.state.headline} · amp-sidecar`;
+  document.title = `${{ flowing: "✓", degraded: "!", stopped: "✕" }[answered.state.level] ?? "–"} ${answered.state.headline} · amp-sidecar`;
 }
 
 function tell() {

@@ -57,14 +57,14 @@ struct CredentialsStatus {
     usable: bool,
     obtained: Option<Moment>,
     expires: Option<Moment>,
-    renewal: Renewal,
+    refresh: RefreshStatus,
 }
 
 #[derive(Debug, Serialize)]
-struct Renewal {
+struct RefreshStatus {
     due: Option<Moment>,
     in_progress: bool,
-    fault: Option<String>,
+    error: Option<String>,
 }
 
 // === impl IdentityStatus ===
@@ -138,17 +138,17 @@ impl CredentialsStatus {
             active,
             exchanging,
             due,
-            fault,
+            error,
         } = status;
         let moment = |time| Moment::of(time, *now);
         Self {
             usable: active.is_some_and(|(_, expires)| expires > *now),
             obtained: active.map(|(obtained, _)| moment(obtained)),
             expires: active.map(|(_, expires)| moment(expires)),
-            renewal: Renewal {
+            refresh: RefreshStatus {
                 due: due.filter(|_| !exchanging).map(moment),
                 in_progress: *exchanging,
-                fault: fault.clone(),
+                error: error.clone(),
             },
         }
     }

@@ -3,8 +3,8 @@
 //! ```text
 //! router ─▶ each workspace: credentials::Links, Cache ─▶ identity ┐
 //!                           Flow (a timer reads counters) ─▶ flow ├─▶ state ─▶ Status ─▶ /status.json ─▶ the page
-//! faults::Journal ─▶ the last faults, and what to do about them   │
-//! misdirected::Senders ─▶ who writes where nothing is taken       │
+//! telemetry::RecentIncidents ─▶ the last ones, and what to do about them   │
+//! router::misdirected ─▶ who writes where nothing is taken       │
 //! reloader ─▶ Config ─▶ effective settings, with their places     ┘
 //! ```
 //!
@@ -88,7 +88,7 @@ pub struct StatusInput<'a> {
     /// The present.
     pub now: SystemTime,
     /// Who wrote lately to where nothing is taken, the last one first.
-    pub unrouted: &'a [MisdirectedSender],
+    pub misdirected: &'a [MisdirectedSender],
 }
 
 // === impl Status ===
@@ -96,17 +96,17 @@ pub struct StatusInput<'a> {
 impl Status {
     /// Looks.
     #[must_use]
-    pub fn collect(sight: &StatusInput<'_>) -> Self {
-        let incidents = sight.telemetry.incidents().recent();
+    pub fn collect(input: &StatusInput<'_>) -> Self {
+        let incidents = input.telemetry.incidents().recent();
         let workspace =
-            |running: &Arc<ActiveWorkspace>| WorkspaceStatus::collect(running, sight, &incidents);
-        let workspaces: Vec<_> = sight.workspaces.iter().map(workspace).collect();
+            |running: &Arc<ActiveWorkspace>| WorkspaceStatus::collect(running, input, &incidents);
+        let workspaces: Vec<_> = input.workspaces.iter().map(workspace).collect();
         // Each by the clock that it was noted by.
-        let now = |fault: &Incident| {
-            let name = fault.workspace.as_deref();
+        let now = |incident: &Incident| {
+            let name = incident.workspace.as_deref();
             let whose = |running: &&Arc<ActiveWorkspace>| name == Some(&running.config.name);
-            let running = sight.workspaces.iter().find(whose);
-            running.map_or(sight.now, |running| running.credentials().status().now)
+            let running = input.workspaces.iter().find(whose);
+            running.map_or(input.now, |running| running.credentials().status().now)
         };
         let states: Vec<_> = workspaces
             .iter()
@@ -114,21 +114,21 @@ impl Status {
             .collect();
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            now: rfc3339(sight.now),
-            started: Moment::of(sight.started, sight.now),
-            state: Health::of_all(&states).beside(sight.unrouted, &write_url_of_any(sight)),
-            misdirected: sight
-                .unrouted
+            now: rfc3339(input.now),
+            started: Moment::of(input.started, input.now),
+            state: Health::of_all(&states).beside(input.misdirected, &write_url_of_any(input)),
+            misdirected: input
+                .misdirected
                 .iter()
-                .map(|sender| SenderStatus::of(sender, sight.now))
+                .map(|sender| SenderStatus::of(sender, input.now))
                 .collect(),
-            unrouted: OutcomeStatus::of(sight.telemetry.unrouted()),
+            unrouted: OutcomeStatus::of(input.telemetry.unrouted()),
             incidents: incidents
                 .iter()
-                .map(|fault| IncidentStatus::of(fault, now(fault)))
+                .map(|incident| IncidentStatus::of(incident, now(incident)))
                 .collect(),
-            configuration_current: sight.telemetry.last_reload_was_successful(),
-            configuration: Settings::of(sight.config),
+            configuration_current: input.telemetry.last_reload_was_successful(),
+            configuration: Settings::of(input.config),
             workspaces,
         }
     }
@@ -137,16 +137,16 @@ impl Status {
 // === impl WorkspaceStatus ===
 
 impl WorkspaceStatus {
-    fn collect(running: &ActiveWorkspace, sight: &StatusInput<'_>, incidents: &[Incident]) -> Self {
+    fn collect(running: &ActiveWorkspace, input: &StatusInput<'_>, incidents: &[Incident]) -> Self {
         let workspace = &running.config;
         let status = running.credentials().status();
         let view = running.history.view();
-        let write_url = write_url(&workspace.name, sight.config);
-        let ours = |fault: &&Incident| fault.workspace.as_deref() == Some(&workspace.name);
+        let write_url = write_url(&workspace.name, input.config);
+        let ours = |incident: &&Incident| incident.workspace.as_deref() == Some(&workspace.name);
         let incidents: Vec<_> = incidents.iter().filter(ours).collect();
-        let state = match sight.draining {
+        let state = match input.draining {
             true => Health::draining(),
-            false => Health::of(&status, &view, &incidents, &write_url, sight.unrouted),
+            false => Health::of(&status, &view, &incidents, &write_url, input.misdirected),
         };
         Self {
             state,
@@ -171,12 +171,12 @@ impl WorkspaceStatus {
 }
 
 /// Where a sender that names no workspace writes to, in words.
-fn write_url_of_any(sight: &StatusInput<'_>) -> String {
-    let name = match sight.workspaces {
+fn write_url_of_any(input: &StatusInput<'_>) -> String {
+    let name = match input.workspaces {
         [only] => only.config.name.as_str(),
         _ => "<name>",
     };
-    write_url(name, sight.config)
+    write_url(name, input.config)
 }
 
 /// Where senders write to.

@@ -188,17 +188,17 @@ impl LostStatus {
 // === impl FaultStatus ===
 
 impl IncidentStatus {
-    pub(super) fn of(fault: &Incident, now: SystemTime) -> Self {
+    pub(super) fn of(incident: &Incident, now: SystemTime) -> Self {
         let moment = |time| Moment::of(time, now);
         Self {
-            workspace: fault.workspace.as_deref().map(str::to_owned),
-            kind: fault.kind,
-            reason: fault.reason.clone(),
-            remedy: fault.remedy.clone(),
-            began: moment(fault.began),
-            last: moment(fault.last),
-            count: fault.count,
-            ended: fault.ended.map(moment),
+            workspace: incident.workspace.as_deref().map(str::to_owned),
+            kind: incident.kind,
+            reason: incident.reason.clone(),
+            remedy: incident.remedy.clone(),
+            began: moment(incident.began),
+            last: moment(incident.last),
+            count: incident.count,
+            ended: incident.ended.map(moment),
         }
     }
 }

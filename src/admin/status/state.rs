@@ -1,6 +1,6 @@
 //! Is data flowing? One headline for a workspace, with why not and what to do.
 //!
-//! In: how it stands with the credentials, what became of the requests that came last, and the last faults. Out: a [`Health`]. What keeps everything from flowing goes before what keeps a part of it, and that before what will: a reader who
+//! In: how it stands with the credentials, what became of the requests that came last, and the last incidents. Out: a [`Health`]. What keeps everything from flowing goes before what keeps a part of it, and that before what will: a reader who
 //! stops after the first line has read the most important one.
 
 use std::time::Duration;
@@ -50,11 +50,11 @@ pub struct Health {
 impl Health {
     /// Of whatever is served until its senders are done.
     pub(super) fn draining() -> Self {
-        let headline = "Leaving: senders are served until they are done";
+        let headline = "Draining: requests are served until senders stop";
         Self::new(HealthLevel::Draining, headline, "", "")
     }
 
-    /// Of a workspace with its last faults, newest first, that senders reach at `write_url` where they are no `unrouted`.
+    /// Of a workspace with its last incidents, newest first, that senders reach at `write_url` where they are no `unrouted`.
     pub(super) fn of(
         status: &CredentialStatus,
         view: &HistoryView,
@@ -68,7 +68,7 @@ impl Health {
             .filter(|left| !left.is_zero());
         let Some(left) = left else {
             let headline = "Nothing flows: there are no AWS credentials";
-            return match status.fault {
+            return match status.error {
                 Some(_) => Self::unrenewed(HealthLevel::Stopped, headline, status, incidents),
                 None => Self::new(
                     HealthLevel::Starting,
@@ -85,7 +85,7 @@ impl Health {
         let (stored, kept, lost) = (of(Fate::Stored), of(Fate::Retried), of(Fate::Lost));
         let because = |level, headline, fate| Self::because(level, headline, view, fate, incidents);
         match (stored, kept, lost) {
-            (0, 0, 0) if status.fault.is_none() => match unrouted {
+            (0, 0, 0) if status.error.is_none() => match unrouted {
                 [] => Self::idle(write_url),
                 _ => Self::misdirected_write(
                     HealthLevel::Stopped,
@@ -94,7 +94,7 @@ impl Health {
                     write_url,
                 ),
             },
-            (_, 0, 0) if status.fault.is_some() => {
+            (_, 0, 0) if status.error.is_some() => {
                 let headline = format!(
                     "Data flows for {} more: the credentials cannot be renewed",
                     about(left)
@@ -125,7 +125,7 @@ impl Health {
         }
     }
 
-    /// The newest open fault that is none of a batch is what keeps credentials away.
+    /// The newest open incident that is none of a batch is what keeps credentials away.
     fn unrenewed(
         level: HealthLevel,
         headline: &str,
@@ -133,11 +133,11 @@ impl Health {
         incidents: &[&Incident],
     ) -> Self {
         let of_credentials =
-            |fault: &&&Incident| fault.ended.is_none() && !OUTCOMES.contains(&fault.kind);
+            |incident: &&&Incident| incident.ended.is_none() && !OUTCOMES.contains(&incident.kind);
         match incidents.iter().find(of_credentials) {
-            Some(fault) => Self::by(level, headline, fault),
+            Some(incident) => Self::by(level, headline, incident),
             None => {
-                let why = status.fault.as_deref().unwrap_or_default();
+                let why = status.error.as_deref().unwrap_or_default();
                 Self::new(level, headline, why, "")
             }
         }
@@ -159,8 +159,11 @@ impl Health {
         let Some((worst, _)) = worst else {
             return Self::new(level, headline, "", "");
         };
-        match incidents.iter().find(|fault| fault.kind == worst.outcome) {
-            Some(fault) => Self::by(level, headline, fault),
+        match incidents
+            .iter()
+            .find(|incident| incident.kind == worst.outcome)
+        {
+            Some(incident) => Self::by(level, headline, incident),
             None => Self::new(level, headline, &worst.happened.replace('`', ""), ""),
         }
     }
@@ -203,8 +206,8 @@ impl Health {
                 format!("let its remote_write name {write_url}"),
             ),
             _ => (
-                "a sender is turned away",
-                format!("the log's line of the fault {} says why", last.outcome),
+                "requests of a sender are rejected",
+                format!("the log's line with incident={} says why", last.outcome),
             ),
         };
         let more = match unrouted.len() - 1 {
@@ -220,9 +223,9 @@ impl Health {
         Self::new(level, &headline, &format!("{who}{more}."), &remedy)
     }
 
-    fn by(level: HealthLevel, headline: &str, fault: &Incident) -> Self {
-        let remedy = fault.remedy.as_deref().unwrap_or_default();
-        Self::new(level, headline, &fault.reason, remedy)
+    fn by(level: HealthLevel, headline: &str, incident: &Incident) -> Self {
+        let remedy = incident.remedy.as_deref().unwrap_or_default();
+        Self::new(level, headline, &incident.reason, remedy)
     }
 
     fn new(level: HealthLevel, headline: &str, why: &str, remedy: &str) -> Self {

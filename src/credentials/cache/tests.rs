@@ -403,9 +403,9 @@ async fn an_outage_of_sts_is_a_line_at_each_end() {
         messages,
         [
             "INFO credentials renewed",
-            "WARN credentials were not renewed",
+            "WARN credentials not refreshed",
             "INFO credentials renewed",
-            "INFO credentials are renewed again",
+            "INFO credentials refreshed again",
         ],
         "{lines:#?}"
     );

@@ -61,7 +61,7 @@ where
         }
     };
     if tokio::time::timeout(PATIENCE, reading).await.is_err() {
-        tracing::debug!("a sender did not end its body in time to hear the answer");
+        tracing::debug!("sender did not finish its body in time for the response");
     }
 }
 

@@ -14,7 +14,7 @@ const MOST: usize = 20;
 /// The longest words of one, in bytes.
 const LONGEST: usize = 2048;
 
-/// One fault, from when it was first met until it was over.
+/// One incident, from when it was first met until it was over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incident {
     /// Whose; none where it is the whole process'.
@@ -53,37 +53,39 @@ impl RecentIncidents {
     pub fn recent(&self) -> Vec<Incident> {
         let records = self.records();
         let newest = records.kept.iter().rev();
-        newest.map(|(_, fault)| fault.clone()).collect()
+        newest.map(|(_, incident)| incident.clone()).collect()
     }
 
-    /// A fault begins; what this gives names its record.
-    pub(super) fn begin(&self, mut fault: Incident) -> u64 {
-        bound(&mut fault);
+    /// A incident begins; what this gives names its record.
+    pub(super) fn begin(&self, mut incident: Incident) -> u64 {
+        bound(&mut incident);
         let mut records = self.records();
         if records.kept.len() >= MOST {
-            let over = |(_, fault): &(u64, Incident)| fault.ended.is_some();
+            let over = |(_, incident): &(u64, Incident)| incident.ended.is_some();
             let goes = records.kept.iter().position(over).unwrap_or(0);
             records.kept.remove(goes);
         }
         records.begun += 1;
         let record = records.begun;
-        records.kept.push_back((record, fault));
+        records.kept.push_back((record, incident));
         record
     }
 
     pub(super) fn continues(&self, record: u64, last: SystemTime, count: u64) {
-        self.change(record, |fault| (fault.last, fault.count) = (last, count));
+        self.change(record, |incident| {
+            (incident.last, incident.count) = (last, count)
+        });
     }
 
     pub(super) fn says(&self, record: u64, reason: &str, remedy: Option<String>) {
-        self.change(record, |fault| {
-            (fault.reason, fault.remedy) = (reason.to_owned(), remedy);
-            bound(fault);
+        self.change(record, |incident| {
+            (incident.reason, incident.remedy) = (reason.to_owned(), remedy);
+            bound(incident);
         });
     }
 
     pub(super) fn end(&self, record: u64, ended: SystemTime) {
-        self.change(record, |fault| fault.ended = Some(ended));
+        self.change(record, |incident| incident.ended = Some(ended));
     }
 
     /// Of a record that had to go nothing is kept.
@@ -93,8 +95,8 @@ impl RecentIncidents {
             .kept
             .iter_mut()
             .find(|(number, _)| *number == record);
-        if let Some((_, fault)) = found {
-            change(fault);
+        if let Some((_, incident)) = found {
+            change(incident);
         }
     }
 
@@ -103,9 +105,9 @@ impl RecentIncidents {
     }
 }
 
-fn bound(fault: &mut Incident) {
-    fault.reason = sanitize_within(&fault.reason, LONGEST);
-    fault.remedy = fault
+fn bound(incident: &mut Incident) {
+    incident.reason = sanitize_within(&incident.reason, LONGEST);
+    incident.remedy = incident
         .remedy
         .as_deref()
         .map(|remedy| sanitize_within(remedy, LONGEST));

@@ -74,13 +74,13 @@ async fn a_fault_of_an_hour_is_a_line_at_each_end_and_three_between() {
             0 => assert_eq!(
                 lines,
                 [
-                    r#"WARN credentials were not renewed workspace="ws-1" fault="unreachable" reason="nobody there" mend="mend it" credentials_left_seconds=1800"#
+                    r#"WARN credentials not refreshed workspace="ws-1" fault="unreachable" reason="nobody there" mend="mend it" credentials_left_seconds=1800"#
                 ]
             ),
             10 | 20 | 40 => assert_eq!(
                 lines,
                 [format!(
-                    r#"WARN credentials are still not renewed workspace="ws-1" fault="unreachable" reason="nobody there" mend="mend it" credentials_left_seconds=1800 seconds={minute_seconds}.0 count={}"#,
+                    r#"WARN credentials still not refreshed workspace="ws-1" fault="unreachable" reason="nobody there" mend="mend it" credentials_left_seconds=1800 seconds={minute_seconds}.0 count={}"#,
                     minute + 1,
                     minute_seconds = minute * 60,
                 )]
@@ -93,7 +93,7 @@ async fn a_fault_of_an_hour_is_a_line_at_each_end_and_three_between() {
     assert_eq!(
         lines.take(),
         [
-            r#"INFO credentials are renewed again workspace="ws-1" fault="unreachable" seconds=3600.0 count=60"#
+            r#"INFO credentials refreshed again workspace="ws-1" fault="unreachable" seconds=3600.0 count=60"#
         ]
     );
     let began = SystemTime::UNIX_EPOCH + EPOCH;
@@ -202,7 +202,7 @@ async fn a_workspace_that_ends_leaves_no_open_fault() {
     watch.fail("unreachable", diagnosis("nobody there"));
     drop(watch);
     assert!(recent_incidents.recent()[0].ended.is_some());
-    assert!(lines.take()[1].contains("a fault was open to the end"));
+    assert!(lines.take()[1].contains("incident still open at the end"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -215,22 +215,22 @@ impl Definitions {
                 "over 2048 of one new ones wait",
             ),
             unread_heads: c.counter(
-                "amp_sidecar_unread_heads_total",
+                "amp_sidecar_invalid_request_heads_total",
                 "Requests that are no HTTP/1.1 (malformed) or whose head is too large: answered 400 or 431 before they are any, and the connection closed",
                 "no sender writes such, and would drop its batch on that answer: what else speaks to this port?",
             ),
             upstream_responses: c.counter(
-                "amp_sidecar_upstream_answers_total",
+                "amp_sidecar_upstream_responses_total",
                 "AMP's answers by status",
                 "its rate against AMP's quota of 3,000 requests a second",
             ),
             upstream_errors: c.counter(
-                "amp_sidecar_upstream_faults_total",
+                "amp_sidecar_upstream_errors_total",
                 "Attempts that no answer of AMP ended: dns, connect, proxy, tls, connect_timed_out, broken, garbage, endless, timed_out",
                 "names the part of the network to look at",
             ),
             upstream_retries: c.counter(
-                "amp_sidecar_upstream_resends_total",
+                "amp_sidecar_upstream_retries_total",
                 "Requests sent once more within one batch or query: stale_connection, clock, credentials",
                 "a few are normal; `clock` or `credentials` all the time is not",
             ),
@@ -365,12 +365,12 @@ impl QueryDefinitions {
                 "the share of `200` is readers' success; `docs/query.md` tells what the others mean",
             ),
             bytes: c.counter(
-                "amp_sidecar_query_answer_bytes_total",
+                "amp_sidecar_query_response_bytes_total",
                 "Bytes of AMP's answers that were given to readers",
                 "the traffic of readers, as it came from AMP",
             ),
             broken_off: c.counter(
-                "amp_sidecar_query_answers_broken_off_total",
+                "amp_sidecar_query_responses_truncated_total",
                 "Answers whose beginning was given and whose end was not: too_large, timed_out, upstream, reader_gone",
                 "`too_large` and `timed_out`: ask for less at once",
             ),

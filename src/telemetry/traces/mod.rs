@@ -147,7 +147,7 @@ impl Exporting {
             .is_err()
         {
             self.task.abort();
-            tracing::warn!("the last spans were not exported, the collector takes too long");
+            tracing::warn!("last spans not exported: the collector took too long");
         }
     }
 }

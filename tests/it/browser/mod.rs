@@ -131,7 +131,7 @@ async fn a_page_of_somebody_else_writes_and_reads_nothing() {
     assert_read_nothing("rebound-senders", &reports["rebound-senders"]);
     assert_read_nothing("rebound-admin", &reports["rebound-admin"]);
     let refused = rig
-        .metric(r#"amp_sidecar_batches_total{outcome="from_a_browser"}"#)
+        .metric(r#"amp_sidecar_batches_total{outcome="cross_origin"}"#)
         .await;
     assert!(
         refused >= 8.0,

@@ -41,7 +41,7 @@ async fn each_api_gives_the_stores_own_answer() {
     };
     assert!((count(r#"api="series",code="200""#).await - 4.0).abs() < 0.5);
     assert!((count(r#"api="label_values",code="200""#).await - 2.0).abs() < 0.5);
-    let bytes = rig.metric(r#"amp_sidecar_query_answer_bytes_total{api="series"}"#);
+    let bytes = rig.metric(r#"amp_sidecar_query_response_bytes_total{api="series"}"#);
     assert!(bytes.await > 400.0);
     // Ten and more of them one after the other, over one connection.
     let requests = rig.world.journal(Target::Amp).requests();
@@ -115,7 +115,7 @@ async fn the_stores_errors_are_passed_on_as_they_are() {
         let packed = packed.header("accept-encoding", "gzip").send().await;
         assert_eq!(error(packed.unwrap()).await, through, "{path}");
     }
-    assert!((rig.metric("amp_sidecar_upstream_resends_total").await).abs() < 0.5);
+    assert!((rig.metric("amp_sidecar_upstream_retries_total").await).abs() < 0.5);
 }
 
 #[tokio::test(flavor = "multi_thread")]

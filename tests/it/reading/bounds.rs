@@ -29,7 +29,7 @@ async fn read(rig: &Rig) -> (usize, bool) {
 }
 
 async fn broken_off(rig: &Rig, reason: &str) -> f64 {
-    let selector = format!("amp_sidecar_query_answers_broken_off_total{{reason=\"{reason}\"}}");
+    let selector = format!("amp_sidecar_query_responses_truncated_total{{reason=\"{reason}\"}}");
     rig.metric(&selector).await
 }
 
@@ -45,7 +45,7 @@ async fn an_answer_without_end_breaks_off() {
         "{came}"
     );
     assert!((broken_off(&rig, "too_large").await - 1.0).abs() < 0.5);
-    let bytes = rig.metric("amp_sidecar_query_answer_bytes_total").await;
+    let bytes = rig.metric("amp_sidecar_query_response_bytes_total").await;
     assert!((bytes - came as f64).abs() < 200_000.0, "{bytes} {came}");
     // Its connection is not used again, and its place is free.
     rig.world.faults(Target::Amp).clear();

@@ -50,7 +50,7 @@ async fn credentials_that_amp_does_not_take_are_renewed_and_the_query_is_sent_ag
     faults.set([Fault::new(FaultKind::answer(403, EXPIRED)).times(1)]);
     data(get(&rig, LABELS).await).await;
     assert_eq!(rig.world.journal(Target::Sts).total(), 2);
-    let resent = rig.metric(r#"amp_sidecar_upstream_resends_total{reason="credentials"}"#);
+    let resent = rig.metric(r#"amp_sidecar_upstream_retries_total{reason="credentials"}"#);
     assert!((resent.await - 1.0).abs() < 0.5);
 
     faults.set([Fault::new(FaultKind::answer(403, EXPIRED))]);
