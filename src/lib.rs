@@ -1,55 +1,69 @@
-//! Signs Prometheus remote write and forwards it to Amazon Managed Service for Prometheus (AMP), with credentials that a
-//! projected service-account token is exchanged for.
+//! Signs Prometheus remote write and forwards it to Amazon Managed Service for Prometheus (AMP), with AWS credentials that it
+//! gets for a projected service-account token.
 //!
-//! A batch:
-//!
-//! ```text
-//! sender ─▶ listener (door) ─▶ router (head, browser) ─▶ batch::{media ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ─▶ sign ─▶ forward ─▶ reply ─▶ verdict} ─▶ sender
-//!                                                                                                       ▲        └─ connections, dial, resolve, tls
-//! ```
-//!
-//! A query, where the workspace may be read:
+//! A batch, from the sender and back to it:
 //!
 //! ```text
-//! reader ─▶ listener ─▶ router ─▶ query::{api ─▶ ask ─▶ sign ─▶ answer ─▶ stream} ─▶ reader
-//!                                                         └─ connections, as above
+//! inbound::listener ─▶ router ─▶ batch ( admission ─▶ receive ─▶ inspect ─▶ deliver ( sign ─▶ forward ) ) ─▶ outcome ─▶ inbound
+//!                                                    remote_write          sigv4      net     amp_response, verdict
 //! ```
 //!
-//! The credentials of both, beside these paths:
+//! The credentials, beside it:
 //!
 //! ```text
-//! token file ─▶ credentials::{token ─▶ [entra] ─▶ sts ─▶ [sts, role by role] ─▶ cache} ─▶ batch::sign
+//! token file ─▶ credentials ( token ─▶ [entra] ─▶ sts ─▶ [sts, role by role] ─▶ cache ) ─▶ batch, query
 //! ```
 //!
-//! Each [`workspace`] has both of its own. [`config`] says what they may do, [`app`] wires them, [`admin`] and [`telemetry`] show
-//! them, [`clock`] gives them the time, [`sigv4`] signs, [`faults`] logs and remembers what went wrong, [`traces`] tells a collector,
-//! [`drain`] knows when they may end, [`reload`] puts a new configuration in place, [`status`] tells people how it all stands,
-//! [`sandbox`] gives up beforehand what none of it needs.
-//!
-//! [`setup`] stands beside it all: it prints what must exist in AWS, Azure and Kubernetes, and ends; so does [`check`], which
-//! takes the whole way once and names what is broken.
+//! The list below is the order of the layers: a module imports only modules above it, and no two files import each other in a
+//! circle. `tests/it/layers.rs` checks both.
 
-pub mod admin;
-pub mod app;
-pub mod batch;
-pub mod check;
-pub mod cli;
+// The ground: used by all, importing nothing.
 pub mod clock;
-pub mod config;
-pub mod credentials;
-pub mod http;
-pub mod inbound;
-pub mod net;
-pub mod outcome;
-pub mod query;
-pub mod remedies;
-pub mod remote_write;
-pub mod router;
+
 pub mod sanitize;
-pub mod setup;
+
+pub mod remedies;
+
+pub mod config;
+
+// What is on the wire.
+pub mod http;
+
+pub mod remote_write;
+
+pub mod net;
+
 pub mod sigv4;
+
+// What becomes of a batch, and how it is counted and logged.
+pub mod outcome;
+
 pub mod telemetry;
+
+// The data path.
+pub mod credentials;
+
+pub mod inbound;
+
+pub mod batch;
+
+pub mod query;
+
 pub mod workspace;
+
+pub mod router;
+
+// The process.
+pub mod admin;
+
+pub mod app;
+
+// The commands.
+pub mod setup;
+
+pub mod check;
+
+pub mod cli;
 
 /// How the sidecar names itself to AMP and STS.
 pub const USER_AGENT: &str = concat!("amp-sidecar/", env!("CARGO_PKG_VERSION"));

@@ -23,6 +23,7 @@ use hyper::{Response, StatusCode};
 use crate::http::browser::CrossOrigin;
 use crate::http::head::AmbiguousHead;
 use crate::net::pool::TransportFault;
+use crate::remote_write::content_type::NotABatch;
 use crate::remote_write::inspect::Malformed;
 use crate::remote_write::written_stats::WrittenStats;
 
@@ -651,6 +652,15 @@ fn explained(
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
+}
+
+impl From<NotABatch> for Verdict {
+    fn from(why: NotABatch) -> Self {
+        match why {
+            NotABatch::Method => Self::MethodNotAllowed,
+            NotABatch::Format(what) => Self::UnsupportedMedia { what },
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Whether a request to a write path is a batch at all.
 //!
-//! In: a request's head. Out: the [`WriteProtocol`] that it carries, or a verdict. A query is ignored. What a head leaves out, or gives an
+//! In: a request's head. Out: the [`WriteProtocol`] that it carries, or why it carries none. A query is ignored. What a head leaves out, or gives an
 //! empty value, is read as Prometheus and Cortex read it: no `Content-Encoding` is snappy, no `Content-Type` is remote write 1.0.
 //! What AMP hears is made here in one spelling for each version: Cortex compares a content type byte by byte, and takes
 //! `application/x-protobuf; proto=…`, with a blank, for version 1.0.
@@ -9,7 +9,6 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, 
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request};
 
-use crate::outcome::verdict::Verdict;
 use crate::remote_write::inspect::Version;
 use crate::sanitize::sanitize;
 
@@ -30,7 +29,18 @@ pub struct WriteProtocol {
     pub write_version: HeaderValue,
 }
 
-// === impl Media ===
+/// Why a request to a write path is no batch.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotABatch {
+    /// Another method than POST.
+    #[error("the method is not POST")]
+    Method,
+    /// Another encoding or content type than those of remote write, in words.
+    #[error("{0}")]
+    Format(String),
+}
+
+// === impl WriteProtocol ===
 
 impl WriteProtocol {
     /// Of a remote write 1.0 body.
@@ -47,10 +57,10 @@ impl WriteProtocol {
 /// What the request carries, where it is a batch.
 ///
 /// # Errors
-/// The [`Verdict`] on a request that is not.
-pub fn accept(head: &Parts) -> Result<WriteProtocol, Verdict> {
+/// [`NotABatch`].
+pub fn accept(head: &Parts) -> Result<WriteProtocol, NotABatch> {
     if head.method != Method::POST {
-        return Err(Verdict::MethodNotAllowed);
+        return Err(NotABatch::Method);
     }
     media(&head.headers)
 }
@@ -87,9 +97,10 @@ pub fn is_protocol_probe<B>(request: &Request<B>) -> bool {
             .any(|pair| pair.starts_with("get_vm_proto_version="))
 }
 
-fn media(headers: &HeaderMap) -> Result<WriteProtocol, Verdict> {
-    let unsupported = |name: HeaderName, value: &[u8]| Verdict::UnsupportedMedia {
-        what: format!("{name} is {}", sanitize(&String::from_utf8_lossy(value))),
+fn media(headers: &HeaderMap) -> Result<WriteProtocol, NotABatch> {
+    let unsupported = |name: HeaderName, value: &[u8]| {
+        let value = sanitize(&String::from_utf8_lossy(value));
+        NotABatch::Format(format!("{name} is {value}"))
     };
     if let Some(encoding) = said(headers, &CONTENT_ENCODING)
         && !encoding.eq_ignore_ascii_case(b"snappy")
@@ -161,7 +172,10 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        accept(&head).map_err(|verdict| verdict.name())
+        accept(&head).map_err(|why| match why {
+            NotABatch::Method => "method_not_allowed",
+            NotABatch::Format(_) => "unsupported_media",
+        })
     }
 
     const SNAPPY: (&str, &str) = ("content-encoding", "snappy");

@@ -100,7 +100,9 @@ impl House {
         let mut path = path;
         // No re-export is followed through more files than this.
         for _ in 0..8 {
-            let len = (0..=path.len()).rev().find(|len| self.is_module(&path[..*len]));
+            let len = (0..=path.len())
+                .rev()
+                .find(|len| self.is_module(&path[..*len]));
             let (module, rest) = path.split_at(len.unwrap_or_default());
             let exported = rest
                 .first()
@@ -126,7 +128,10 @@ impl House {
             {
                 each_use(&item.tree, &Module::new(), &mut |path, name| {
                     assert_ne!(name, "*", "{module:?} re-exports by a glob");
-                    names.extend(self.absolute(module, path).map(|path| (name.to_owned(), path)));
+                    names.extend(
+                        self.absolute(module, path)
+                            .map(|path| (name.to_owned(), path)),
+                    );
                 });
             }
         }
@@ -184,7 +189,11 @@ fn split(module: &str) -> Module {
 fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
-            && attribute.meta.to_token_stream().to_string().contains("test")
+            && attribute
+                .meta
+                .to_token_stream()
+                .to_string()
+                .contains("test")
     })
 }
 
@@ -233,9 +242,15 @@ fn each_use(tree: &UseTree, before: &Module, with: &mut impl FnMut(&[String], &s
             with(&path, &path.last().cloned().unwrap_or_default());
         }
         UseTree::Rename(rename) => {
-            with(&joined(&rename.ident.to_string()), &rename.rename.to_string());
+            with(
+                &joined(&rename.ident.to_string()),
+                &rename.rename.to_string(),
+            );
         }
-        UseTree::Group(group) => group.items.iter().for_each(|tree| each_use(tree, before, with)),
+        UseTree::Group(group) => group
+            .items
+            .iter()
+            .for_each(|tree| each_use(tree, before, with)),
         UseTree::Glob(_) => with(before, "*"),
     }
 }
@@ -246,7 +261,8 @@ fn scan(tokens: TokenStream, with: &mut impl FnMut(&[String])) {
     let mut path = Module::new();
     let mut index = 0;
     while let Some(token) = tokens.get(index) {
-        let is_visibility = index > 0 && matches!(&tokens[index - 1], TokenTree::Ident(name) if name == "pub");
+        let is_visibility =
+            index > 0 && matches!(&tokens[index - 1], TokenTree::Ident(name) if name == "pub");
         match token {
             TokenTree::Ident(name) => {
                 let follows = index >= 2
@@ -292,8 +308,16 @@ fn walk<'a>(
         let circle = way[begins..].iter().chain([&at]);
         let steps: Vec<&&Module> = circle.collect();
         let step = |pair: &[&&Module]| {
-            let names: Vec<&str> = graph[*pair[0]][*pair[1]].iter().map(String::as_str).collect();
-            format!("{} takes {} of {}", pair[0].join("::"), names.join(", "), pair[1].join("::"))
+            let names: Vec<&str> = graph[*pair[0]][*pair[1]]
+                .iter()
+                .map(String::as_str)
+                .collect();
+            format!(
+                "{} takes {} of {}",
+                pair[0].join("::"),
+                names.join(", "),
+                pair[1].join("::")
+            )
         };
         return Some(steps.windows(2).map(step).collect::<Vec<_>>().join("\n"));
     }
@@ -339,14 +363,22 @@ fn a_module_imports_only_modules_that_lib_rs_lists_above_it() {
             _ => None,
         })
         .collect();
-    let floor = |module: &Module| layers.iter().position(|layer| Some(layer) == module.first());
+    let floor = |module: &Module| {
+        layers
+            .iter()
+            .position(|layer| Some(layer) == module.first())
+    };
     let mut upward = Vec::new();
     for (module, edges) in house.graph() {
         // The binary and the root stand above and below all layers.
         let Some(own) = floor(&module) else { continue };
         for (other, names) in edges {
             if floor(&other).is_some_and(|floor| floor > own) {
-                upward.push(format!("{} takes {names:?} of {}", module.join("::"), other.join("::")));
+                upward.push(format!(
+                    "{} takes {names:?} of {}",
+                    module.join("::"),
+                    other.join("::")
+                ));
             }
         }
     }
@@ -364,7 +396,10 @@ fn only_the_command_line_imports_the_commands_of_the_first_hour() {
                 "setup" => &["setup", "check", "cli", "main"],
                 _ => continue,
             };
-            assert!(allowed.contains(&of(&module).as_str()), "{module:?} imports {other:?}");
+            assert!(
+                allowed.contains(&of(&module).as_str()),
+                "{module:?} imports {other:?}"
+            );
         }
     }
 }
@@ -385,7 +420,10 @@ fn no_type_name_stands_for_two_things() {
                     Item::Type(item) => &item.ident,
                     _ => continue,
                 };
-                names.entry(name.to_string()).or_default().push(module.join("::"));
+                names
+                    .entry(name.to_string())
+                    .or_default()
+                    .push(module.join("::"));
             }
         }
         names.retain(|name, modules| modules.len() > 1 && !PARALLEL.contains(&name.as_str()));
@@ -398,7 +436,10 @@ fn a_circle_is_found_through_a_re_export_and_in_the_arguments_of_a_macro() {
     let no_circle = House::of(&[
         ("", "mod a; mod b;"),
         ("a", "use crate::b::Thing; pub struct Other(Thing);"),
-        ("b", "pub struct Thing; #[cfg(test)] mod tests { use crate::a::Other; }"),
+        (
+            "b",
+            "pub struct Thing; #[cfg(test)] mod tests { use crate::a::Other; }",
+        ),
     ]);
     assert_eq!(circle(&no_circle.graph()), None);
     let re_export = House::of(&[
@@ -407,11 +448,25 @@ fn a_circle_is_found_through_a_re_export_and_in_the_arguments_of_a_macro() {
         ("a::inner", "pub struct Thing;"),
         ("b", "use crate::a::Thing; pub struct Other(Thing);"),
     ]);
-    assert_eq!(circle(&re_export.graph()), None, "b takes Thing of a::inner");
+    assert_eq!(
+        circle(&re_export.graph()),
+        None,
+        "b takes Thing of a::inner"
+    );
     let parent = House::of(&[
         ("", "mod a;"),
-        ("a", "mod inner; use inner::Thing; pub struct Holder(Thing);"),
-        ("a::inner", "pub struct Thing; fn show() { println!(\"{}\", super::Holder::NAME) }"),
+        (
+            "a",
+            "mod inner; use inner::Thing; pub struct Holder(Thing);",
+        ),
+        (
+            "a::inner",
+            "pub struct Thing; fn show() { println!(\"{}\", super::Holder::NAME) }",
+        ),
     ]);
-    assert!(circle(&parent.graph()).unwrap().contains("a::inner takes Holder of a"));
+    assert!(
+        circle(&parent.graph())
+            .unwrap()
+            .contains("a::inner takes Holder of a")
+    );
 }

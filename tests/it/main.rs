@@ -29,6 +29,7 @@ mod gateway;
 mod hostile_answers;
 mod hostile_senders;
 mod identities;
+mod layers;
 mod leaving;
 mod logging;
 mod metrics;

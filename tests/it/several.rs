@@ -408,9 +408,7 @@ async fn the_status_tells_the_workspaces_apart() {
     assert!(from.unwrap().contains("config.yaml, line "), "{from:?}");
 
     let failing = FaultKind::answer(503, "");
-    pair.second
-        .faults(Target::Amp)
-        .set([Fault::new(failing)]);
+    pair.second.faults(Target::Amp).set([Fault::new(failing)]);
     for n in 0..3 {
         pair.post(SECOND, &bodies::v1(&format!("down_{n}"), 1))
             .await;

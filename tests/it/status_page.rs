@@ -192,9 +192,7 @@ async fn pictures_of_the_page() {
         fault
     };
     let throttled = FaultKind::answer(429, r#"{"message":"Rate exceeded"}"#);
-    rig.world
-        .faults(Target::Amp)
-        .set([amp(throttled, 150, 30)]);
+    rig.world.faults(Target::Amp).set([amp(throttled, 150, 30)]);
     tokio::time::sleep(Duration::from_secs(300)).await;
     for (name, width, height, scale, dark) in [
         ("desktop-light", 1200, 1010, 1.0, false),
