@@ -44,7 +44,7 @@ const BEFORE_RESET: Duration = Duration::from_millis(30);
 const MISBEHAVE_AT_MOST: Duration = Duration::from_secs(3600);
 
 /// What answers the requests of a [`Server`].
-pub(crate) trait Serve: Send + Sync + 'static {
+pub trait Serve: Send + Sync + 'static {
     /// Decides what a connection meets before its first byte is read.
     fn arrive(&self) -> Arrival {
         Arrival::Serve
@@ -60,7 +60,7 @@ pub(crate) trait Serve: Send + Sync + 'static {
 
 /// What a new connection meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Arrival {
+pub enum Arrival {
     /// A server that reads.
     Serve,
     /// A reset.
@@ -71,7 +71,7 @@ pub(crate) enum Arrival {
 
 /// The answer to one request.
 #[derive(Debug)]
-pub(crate) enum Reply {
+pub enum Reply {
     /// A well-formed one.
     Whole(Response<Bytes>),
     /// Anything else.
@@ -80,18 +80,18 @@ pub(crate) enum Reply {
 
 /// Bytes for the wire, and what follows them.
 #[derive(Debug)]
-pub(crate) struct Raw {
+pub struct Raw {
     /// Written as they are; may be none.
-    pub(crate) bytes: Bytes,
+    pub bytes: Bytes,
     /// What happens once they are written.
-    pub(crate) then: Ending,
+    pub then: Ending,
     /// Keeps the request counted as in flight for as long as this lasts.
-    pub(crate) in_flight: InFlight,
+    pub in_flight: InFlight,
 }
 
 /// How a raw answer ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub enum Ending {
     /// An orderly close.
     Close,
     /// A TCP reset.
@@ -105,14 +105,14 @@ pub(crate) enum Ending {
 /// A listening socket that nobody serves yet, so that its address is known
 /// before what is served there has to be made.
 #[derive(Debug)]
-pub(crate) struct Bound {
+pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
 }
 
 /// A running server; it stops when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     accepting: JoinHandle<()>,
 }
 
@@ -120,19 +120,22 @@ pub(crate) struct Server {
 
 impl Bound {
     /// Listens on `address`; port 0 takes a free one.
-    pub(crate) async fn to(address: SocketAddr) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn to(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         Ok(Self { listener, address })
     }
 
     /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Serves until the returned handle is dropped.
-    pub(crate) fn serve<S: Serve>(self, service: S, tls: Option<TlsAcceptor>) -> Server {
+    pub fn serve<S: Serve>(self, service: S, tls: Option<TlsAcceptor>) -> Server {
         Server {
             accepting: tokio::spawn(accept(self.listener, Arc::new(service), tls)),
         }
@@ -320,11 +323,7 @@ pub(crate) fn head(response: &Response<Bytes>) -> Vec<u8> {
 }
 
 /// A response of text, for what cannot fail to be built.
-pub(crate) fn answer(
-    status: StatusCode,
-    content_type: &'static str,
-    body: String,
-) -> Response<Bytes> {
+pub fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(

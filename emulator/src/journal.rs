@@ -75,7 +75,7 @@ struct Inner {
 
 /// One request in flight; leaving the scope ends it.
 #[derive(Debug)]
-pub(crate) struct InFlight {
+pub struct InFlight {
     journal: Journal,
     number: u64,
 }
@@ -101,12 +101,9 @@ impl Journal {
         self.lock().counts.requests
     }
 
-    pub(crate) fn begin(
-        &self,
-        request: &Request<Bytes>,
-        peer: SocketAddr,
-        at: SystemTime,
-    ) -> InFlight {
+    /// Notes a request, which is in flight until what this gives is dropped.
+    #[must_use]
+    pub fn begin(&self, request: &Request<Bytes>, peer: SocketAddr, at: SystemTime) -> InFlight {
         let mut headers = request.headers().clone();
         for name in SECRET_HEADERS {
             if let Some(value) = headers.get_mut(name) {

@@ -1,31 +1,15 @@
 //! Command line of the emulator.
 //!
-//! `serve` starts a world, tells how to reach it and runs until it is told to
-//! stop; everything that changes meanwhile (faults, clock, tokens) goes over
-//! the admin endpoint. `demo` runs a world, the sidecar and a sender by itself,
-//! `prove` many of them, with a fault each; `compare` measures it beside others.
+//! `serve` starts a world, prints how to reach it and runs until it is stopped; everything that changes meanwhile (faults,
+//! clock, tokens) goes over the admin endpoint.
 
-mod measure;
-mod prove;
 mod serve;
 
-use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
-use emulator::demo::{self, Length, SenderChoice, Summary, Wanted};
-use emulator::peers::sidecar::Program;
-use emulator::soak::{self, SoakError};
-use emulator::world::Error;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use clap::{Parser, Subcommand};
 
-/// How long the demo lasts where nobody sits before it to end it.
-const UNATTENDED: Duration = Duration::from_secs(60);
-
-/// A local AWS for amp-sidecar: OIDC issuer, STS and AMP.
+/// A local AWS for amp-sidecar: OIDC issuer, Entra ID, STS and AMP.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -37,175 +21,21 @@ struct Cli {
 enum Command {
     /// Serve until Ctrl-C.
     Serve(Box<serve::Serve>),
-    /// Show that nothing is lost while tokens rotate, credentials run out, STS fails and AMP refuses.
-    Demo(Demo),
-    /// Let a crowd send for hours through faults at random, and see that nothing grows and nothing is lost.
-    Soak(Soak),
-    /// Prove with real senders that no fault costs a sample.
-    #[command(alias = "matrix")]
-    Prove(prove::Prove),
-    /// Measure what amp-sidecar costs beside other proxies; benches/compare fetches them before.
-    Compare(measure::Compare),
-    /// Count the instructions of a batch under valgrind; scripts/instructions holds them against a baseline.
-    Instructions(measure::Instructions),
-}
-
-#[derive(Debug, Args)]
-struct Demo {
-    /// How long, as 30s or 5m; by default until Ctrl-C, and 60s where stdout is no terminal.
-    #[arg(long = "for", value_name = "TIME")]
-    length: Option<Length>,
-    /// The Prometheus that sends, or "none" for the built-in sender; by default the one on the PATH, if there is one.
-    #[arg(long, value_name = "PATH|none")]
-    prometheus: Option<PathBuf>,
-    /// The amp-sidecar binary; by default it is built from this workspace.
-    #[arg(long, value_name = "PATH")]
-    sidecar: Option<PathBuf>,
-    /// How many series are sent.
-    #[arg(long, default_value_t = 2000, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    series: u32,
-    /// Print the summary as one JSON object on stdout, and progress on stderr.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct Soak {
-    /// How long, as 30s, 20m or 8h.
-    #[arg(long = "for", value_name = "TIME", default_value = "20m")]
-    length: Length,
-    /// How many send, each by a connection of its own.
-    #[arg(long, default_value_t = 1000, value_name = "NUMBER")]
-    senders: usize,
-    /// What decides about faults and pauses.
-    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
-    seed: u64,
-    /// The amp-sidecar binary; by default cargo builds it.
-    #[arg(long, value_name = "PATH")]
-    sidecar: Option<PathBuf>,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Serve(options) => match options.run().await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failed(&error),
-        },
-        Command::Demo(options) => match demo(&options).await {
-            Ok(summary) => options.tell(&summary),
-            Err(error) => failed(&error),
-        },
-        Command::Soak(options) => tokio::select! {
-            // Ending here and not by the signal, so that the sidecar ends too.
-            _ = tokio::signal::ctrl_c() => ExitCode::FAILURE,
-            soaked = options.run() => soaked.unwrap_or_else(|error| failed(&error)),
-        },
-        Command::Prove(options) => tokio::select! {
-            // Ending here and not by the signal, so that every child ends too.
-            _ = tokio::signal::ctrl_c() => ExitCode::FAILURE,
-            proved = options.run() => proved.unwrap_or_else(|error| failed(&error)),
-        },
-        Command::Compare(options) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => ExitCode::FAILURE,
-            compared = options.run() => compared.unwrap_or_else(|error| failed(&error)),
-        },
-        Command::Instructions(options) => {
-            options.run().await.unwrap_or_else(|error| failed(&error))
-        }
-    }
-}
-
-fn failed(error: &dyn std::error::Error) -> ExitCode {
-    let mut reasons = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        reasons.push_str(&format!(": {error}"));
-        source = error.source();
-    }
-    eprintln!("emulator: {reasons}");
-    ExitCode::FAILURE
-}
-
-async fn demo(options: &Demo) -> Result<Summary, demo::DemoError> {
-    let signals = [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ];
-    let signals: Result<Vec<_>, _> = signals.into_iter().map(signal).collect();
-    let (told, wanted) = watch::channel(Wanted::More);
-    drop(tokio::spawn(follow(signals.map_err(Error::Signal)?, told)));
-    demo::run(&options.options(), wanted).await
-}
-
-/// The first signal ends the demo, the second one at once.
-async fn follow(mut signals: Vec<Signal>, told: watch::Sender<Wanted>) {
-    for wanted in [Wanted::End, Wanted::Now] {
-        std::future::poll_fn(|context| {
-            if signals
-                .iter_mut()
-                .any(|signal| signal.poll_recv(context).is_ready())
-            {
-                std::task::Poll::Ready(())
-            } else {
-                std::task::Poll::Pending
+    let Command::Serve(options) = Cli::parse().command;
+    match options.run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut reasons = error.to_string();
+            let mut source = std::error::Error::source(&error);
+            while let Some(error) = source {
+                reasons.push_str(&format!(": {error}"));
+                source = error.source();
             }
-        })
-        .await;
-        told.send_replace(wanted);
-    }
-}
-
-impl Soak {
-    async fn run(self) -> Result<ExitCode, SoakError> {
-        let options = soak::Options {
-            program: Program::sidecar(self.sidecar.as_deref()).await?,
-            length: self.length.0,
-            senders: self.senders,
-            seed: self.seed,
-        };
-        let report = soak::soak(&options, |reading| eprintln!("{reading}")).await?;
-        // Whoever reads may have left; the exit code tells all the same.
-        let _written = writeln!(std::io::stdout(), "{report}");
-        Ok(if report.broken_promises().is_empty() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
-    }
-}
-
-impl Demo {
-    fn options(&self) -> demo::Options {
-        let attended = std::io::stdout().is_terminal();
-        demo::Options {
-            sidecar: self.sidecar.clone(),
-            sender: match &self.prometheus {
-                None => SenderChoice::Any,
-                Some(none) if none.as_os_str() == "none" => SenderChoice::BuiltIn,
-                Some(path) => SenderChoice::Prometheus(path.clone()),
-            },
-            length: self
-                .length
-                .map(|length| length.0)
-                .or((!attended).then_some(UNATTENDED)),
-            series: usize::try_from(self.series).unwrap_or(usize::MAX),
-            progress_on_stderr: self.json,
-        }
-    }
-
-    fn tell(&self, summary: &Summary) -> ExitCode {
-        let text = if self.json {
-            serde_json::json!(summary).to_string()
-        } else {
-            summary.to_string()
-        };
-        // Whoever reads may have left; the exit code tells all the same.
-        let _written = writeln!(std::io::stdout(), "{text}");
-        if summary.nothing_was_lost() {
-            ExitCode::SUCCESS
-        } else {
+            eprintln!("emulator: {reasons}");
             ExitCode::FAILURE
         }
     }

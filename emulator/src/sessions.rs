@@ -206,7 +206,8 @@ impl<'a> RoleName<'a> {
 }
 
 /// `N` random bytes from the operating system.
-pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
+#[must_use]
+pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     OsRng.fill_bytes(&mut bytes);
     bytes

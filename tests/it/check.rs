@@ -12,10 +12,10 @@ use amp_sidecar::remedies::{self, Remedy};
 use emulator::entra::{EntraConfig, TokenVersion};
 use emulator::fault::{Fault, FaultKind};
 use emulator::issuer::BrokenToken;
-use emulator::peers::free_ports;
 use emulator::tls::Presented;
 use emulator::world::{Ports, Target, WorldConfig};
 use futures_util::stream::{self, StreamExt};
+use testbench::peers::free_ports;
 
 use crate::shown::{self, World};
 

@@ -7,8 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use emulator::peers::free_ports;
 use serde_json::{Value, json};
+use testbench::peers::free_ports;
 
 /// A browser with one page; ends with all its processes when dropped.
 pub struct Browser {

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use emulator::peers::sidecar::{Program, Sidecar};
 use emulator::world::WorldConfig;
+use testbench::peers::sidecar::{Program, Sidecar};
 use tokio::sync::Barrier;
 
 use crate::bodies;

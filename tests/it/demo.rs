@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use emulator::demo::{self, Options, SenderChoice, Wanted};
+use testbench::demo::{self, Options, SenderChoice, Wanted};
 use tokio::sync::watch;
 
 async fn summary_of(sender: SenderChoice, seconds: u64) -> serde_json::Value {

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use emulator::amp::Labels;
 use emulator::fault::{Fault, FaultKind};
-use emulator::peers::compare::compare;
-use emulator::peers::samples::Samples;
 use emulator::world::Target;
 use serde::Deserialize;
+use testbench::peers::compare::compare;
+use testbench::peers::samples::Samples;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 

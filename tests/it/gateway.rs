@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use emulator::peers::compare::arrived;
-use emulator::peers::prometheus::{Installed, Prometheus, Setup};
-use emulator::peers::sidecar::{Program, Sidecar};
-use emulator::peers::source::Source;
 use emulator::world::WorldConfig;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use reqwest::{Certificate, Identity, StatusCode};
 use tempfile::TempDir;
+use testbench::peers::compare::arrived;
+use testbench::peers::prometheus::{Installed, Prometheus, Setup};
+use testbench::peers::sidecar::{Program, Sidecar};
+use testbench::peers::source::Source;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 

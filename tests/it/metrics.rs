@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 
 use amp_sidecar::telemetry::{MetricEntry, Telemetry};
 use emulator::fault::{Fault, FaultKind};
-use emulator::peers::metrics::Metrics;
 use emulator::world::{Target, WorldConfig};
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use testbench::peers::metrics::Metrics;
 
 use crate::bodies;
 use crate::rig::Rig;

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use emulator::peers::prometheus::{Installed, Prometheus, Setup};
-use emulator::peers::sidecar::{Program, Sidecar};
-use emulator::peers::source::Source;
 use emulator::world::{Target, WorldConfig};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
+use testbench::peers::prometheus::{Installed, Prometheus, Setup};
+use testbench::peers::sidecar::{Program, Sidecar};
+use testbench::peers::source::Source;
 
 use crate::bodies;
 use crate::rig::{self, Rig, V1, V2, text};

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use emulator::fault::{Fault, FaultKind};
-use emulator::peers::compare::arrived;
-use emulator::peers::prometheus::{Installed, Prometheus, Setup};
-use emulator::peers::sidecar::{Program, Sidecar};
-use emulator::peers::source::Source;
 use emulator::world::{Target, WorldConfig};
+use testbench::peers::compare::arrived;
+use testbench::peers::prometheus::{Installed, Prometheus, Setup};
+use testbench::peers::sidecar::{Program, Sidecar};
+use testbench::peers::source::Source;
 
 use crate::shown::World;
 

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use emulator::entra::{EntraConfig, TokenVersion};
-use emulator::peers::process::Process;
-use emulator::peers::sidecar::{Program, Sidecar};
 use emulator::world::WorldConfig;
+use testbench::peers::process::Process;
+use testbench::peers::sidecar::{Program, Sidecar};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio_rustls::TlsAcceptor;

@@ -3,9 +3,9 @@
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
-use emulator::peers::process::Process;
 use emulator::world::WorldConfig;
 use reqwest::StatusCode;
+use testbench::peers::process::Process;
 use tokio::process::Command;
 
 use crate::bodies;

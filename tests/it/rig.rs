@@ -7,9 +7,9 @@ use amp_sidecar::app::reload::Reloader;
 use amp_sidecar::app::{App, Stage};
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Config, Surroundings};
-use emulator::peers::metrics::Metrics;
 use emulator::world::WorldConfig;
 use reqwest::{Response, StatusCode};
+use testbench::peers::metrics::Metrics;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 

@@ -10,10 +10,10 @@ use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Config, Rejected, Surroundings};
 use emulator::amp::AmpConfig;
 use emulator::fault::{Fault, FaultKind};
-use emulator::peers::metrics::Metrics;
 use emulator::world::{Target, WorldConfig};
 use reqwest::StatusCode;
 use tempfile::TempDir;
+use testbench::peers::metrics::Metrics;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use amp_sidecar::telemetry::Telemetry;
 use emulator::fault::{Fault, FaultKind};
-use emulator::peers::prometheus::{Installed, Prometheus, Setup};
-use emulator::peers::source::Source;
 use emulator::world::{Target, WorldConfig};
 use reqwest::StatusCode;
 use serde_json::Value;
+use testbench::peers::prometheus::{Installed, Prometheus, Setup};
+use testbench::peers::source::Source;
 
 use crate::bodies;
 use crate::rig::{Rig, V1, V2};

@@ -9,9 +9,9 @@ mod site;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use emulator::peers::process::Process;
 use emulator::world::{Target, WorldConfig};
 use serde_json::{Value, json};
+use testbench::peers::process::Process;
 use tokio::process::Command;
 use tokio::time::timeout;
 

@@ -1,8 +1,8 @@
 //! HAProxy and Envoy as they are installed, each before the same AMP.
 
-use emulator::peers::free_ports;
-use emulator::peers::process::Process;
 use emulator::world::World;
+use testbench::peers::free_ports;
+use testbench::peers::process::Process;
 use tokio::net::TcpStream;
 use tokio::process::Command;
 

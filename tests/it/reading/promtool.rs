@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use emulator::peers::prometheus::{Installed, Prometheus, Setup};
-use emulator::peers::sidecar::{Program, Sidecar};
-use emulator::peers::source::Source;
+use testbench::peers::prometheus::{Installed, Prometheus, Setup};
+use testbench::peers::sidecar::{Program, Sidecar};
+use testbench::peers::source::Source;
 use tokio::process::Command;
 
 use super::storage::Storage;

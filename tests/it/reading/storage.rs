@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use emulator::peers::free_ports;
-use emulator::peers::process::Process;
+use testbench::peers::free_ports;
+use testbench::peers::process::Process;
 use tokio::process::Command;
 
 use crate::rig::client;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use emulator::issuer::TokenSpec;
-use emulator::peers::free_ports;
 use emulator::world::{Ports, WorldConfig};
 use serde_json::Value;
+use testbench::peers::free_ports;
 
 use super::{OBJECT, PLACE, TENANT, entra, printed, trust_policy};
 use crate::bodies;

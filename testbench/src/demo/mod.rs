@@ -1,0 +1,345 @@
+//! The whole of it in a minute: a sender, the sidecar and a small AWS in which things go wrong.
+//!
+//! ```text
+//! prepare ─▶ scenes, one after the other, and a look at everybody twice a second ─▶ drain ─▶ compare ─▶ Summary
+//!            (plan)          (view)                                                  (traffic)
+//! ```
+//!
+//! In: [`Options`] and a word when to end. Out: a [`Summary`] whose `samples_lost` comes from holding the sender's own
+//! samples against AMP's store, not from anybody's counters. What the sidecar adds to a batch is measured in the calm
+//! first scene (`latency`).
+//!
+//! Invariant: when [`run`] returns, however it does, every child has ended and every folder is removed.
+
+mod direct;
+mod latency;
+mod plan;
+mod summary;
+mod traffic;
+mod view;
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+pub use latency::Latency;
+pub use plan::{Length, LengthError};
+pub use summary::{Seen, Summary};
+
+use crate::peers::PeerError;
+use crate::peers::compare::{Comparison, compare};
+use crate::peers::metrics::Metrics;
+use crate::peers::sidecar::{Program, Sidecar};
+use emulator::fault::{Fault, FaultKind};
+use emulator::world::{self, Target, World, WorldConfig};
+use latency::Probes;
+use plan::{Plan, Scene};
+use traffic::Traffic;
+use view::{Glance, View};
+
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Prometheus pauses up to 5 s between tries.
+const DRAIN_WITHIN: Duration = Duration::from_secs(45);
+/// With nothing on its way for so long, nothing more will come.
+const QUIET_AFTER: Duration = Duration::from_secs(4);
+const END_WITHIN: Duration = Duration::from_secs(10);
+/// There is nothing to wait for once the sender is done.
+const SIDECAR_FLAGS: [&str; 1] = ["--drain-idle=100ms"];
+
+/// What the demo is to be like.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The sidecar's binary; built where none is named.
+    pub sidecar: Option<PathBuf>,
+    /// Who sends.
+    pub sender: SenderChoice,
+    /// How long; until the caller says so where absent.
+    pub length: Option<Duration>,
+    /// How many series.
+    pub series: usize,
+    /// Whether stdout is kept for the summary, and progress goes to stderr.
+    pub progress_on_stderr: bool,
+}
+
+/// Who sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SenderChoice {
+    /// The Prometheus on the `PATH`, or the built-in sender where there is none.
+    Any,
+    /// The Prometheus at this path.
+    Prometheus(PathBuf),
+    /// The built-in sender.
+    BuiltIn,
+}
+
+/// What the caller wants by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wanted {
+    /// The show to go on.
+    More,
+    /// The end: drain, and the summary.
+    End,
+    /// The summary now.
+    Now,
+}
+
+/// Why there is no summary.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// A process could not be started, or ended on the way.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// The world could not be started or changed.
+    #[error(transparent)]
+    World(#[from] world::Error),
+    /// The source of the samples could not be started.
+    #[error("cannot serve samples to be scraped")]
+    Source(#[source] std::io::Error),
+    /// The end came before the beginning.
+    #[error("interrupted before anything was sent")]
+    Interrupted,
+}
+
+/// Everybody, and what is known of them.
+struct Demo {
+    world: World,
+    sidecar: Sidecar,
+    traffic: Traffic,
+    plan: Plan,
+    view: View,
+    probe: Option<JoinHandle<Option<Latency>>>,
+    latency: Option<Latency>,
+    probes: Probes,
+    glance: Glance,
+    token_rotations: u64,
+}
+
+/// Runs the demo to its end.
+///
+/// # Errors
+/// [`DemoError`]; samples that were lost are none, but part of the summary.
+pub async fn run(
+    options: &Options,
+    mut wanted: watch::Receiver<Wanted>,
+) -> Result<Summary, DemoError> {
+    let prepared = tokio::select! {
+        prepared = Demo::prepare(options) => prepared?,
+        () = reached(&mut wanted, Wanted::End) => return Err(DemoError::Interrupted),
+    };
+    prepared.play(wanted).await
+}
+
+// === impl Demo ===
+
+impl Demo {
+    async fn prepare(options: &Options) -> Result<Self, DemoError> {
+        let mut view = View::new(options.progress_on_stderr);
+        view.note("looking for amp-sidecar; if it is not built yet, cargo builds it now");
+        let program = Program::sidecar(options.sidecar.as_deref()).await?;
+        let plan = Plan::new(options.length);
+        let world = World::start(WorldConfig {
+            session_life: Some(plan.session_life()),
+            ..WorldConfig::default()
+        })
+        .await?;
+        let sidecar = Sidecar::start(&program, &world, &SIDECAR_FLAGS).await?;
+        let traffic = Traffic::start(&options.sender, options.series, sidecar.write_url()).await?;
+        view.note(&format!(
+            "{} ─▶ amp-sidecar ─▶ STS and AMP as the emulator plays them; {} series",
+            traffic.sender(),
+            options.series
+        ));
+        view.note(&format!("its status page: http://{}/", sidecar.admin()));
+        Ok(Self {
+            world,
+            sidecar,
+            traffic,
+            plan,
+            view,
+            probe: None,
+            latency: None,
+            probes: Probes::default(),
+            glance: Glance::default(),
+            token_rotations: 0,
+        })
+    }
+
+    async fn play(mut self, mut wanted: watch::Receiver<Wanted>) -> Result<Summary, DemoError> {
+        let started = Instant::now();
+        let (listen, probes) = (self.sidecar.listen(), self.probes.clone());
+        let probing = latency::measure(&self.world, listen, self.plan.probing(), probes);
+        self.probe = Some(tokio::spawn(probing));
+        let mut scenes = self.plan.scenes().peekable();
+        while *wanted.borrow() < Wanted::End {
+            let elapsed = started.elapsed();
+            while let Some((_, scene)) = scenes.next_if(|(at, _)| *at <= elapsed) {
+                self.enter(scene, elapsed)?;
+            }
+            self.look(elapsed).await?;
+            if self.plan.end().is_some_and(|end| elapsed >= end) {
+                break;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = reached(&mut wanted, Wanted::End) => {}
+            }
+        }
+        self.all_is_well();
+        let comparison = self.drain(started, &mut wanted).await?;
+        let summary = self.sum_up(started.elapsed(), &comparison);
+        self.view.finish();
+        self.traffic.end(END_WITHIN).await?;
+        self.sidecar.process_mut().stop(END_WITHIN).await?;
+        Ok(summary)
+    }
+
+    /// Makes the world what the scene says.
+    fn enter(&mut self, scene: Scene, elapsed: Duration) -> Result<(), DemoError> {
+        self.all_is_well();
+        match scene {
+            Scene::Calm | Scene::StsIsBack | Scene::AmpAgrees | Scene::AmpIsBack => {}
+            Scene::TokenRotates => {
+                self.world.rotate_token()?;
+                self.token_rotations += 1;
+            }
+            Scene::SessionEnds => self.world.sessions().revoke_all(),
+            Scene::StsFails => self.world.faults(Target::Sts).set([unavailable_sts()]),
+            Scene::AmpRefuses => self.world.faults(Target::Amp).set([expired_token()]),
+            Scene::AmpFails => self.world.faults(Target::Amp).set([failing_amp()]),
+        }
+        self.glance.scene = scene.title();
+        self.view.scene(elapsed, scene, self.traffic.sender());
+        Ok(())
+    }
+
+    fn all_is_well(&self) {
+        self.world.faults(Target::Sts).clear();
+        self.world.faults(Target::Amp).clear();
+    }
+
+    /// Asks everybody how it goes, and shows it.
+    async fn look(&mut self, elapsed: Duration) -> Result<(), DemoError> {
+        self.sidecar.process_mut().check().await?;
+        let flow = self.traffic.look().await?;
+        if let Some(probe) = self.probe.take_if(|probe| probe.is_finished()) {
+            self.latency = probe.await.ok().flatten();
+        }
+        let metrics = self.sidecar.metrics().await?;
+        let glance = &mut self.glance;
+        glance.made = flow.made;
+        glance.lost = flow.lost;
+        let stored = self.world.store().stats().samples;
+        glance.stored = stored.saturating_sub(self.probes.samples());
+        let mut outcomes = metrics.by("amp_sidecar_batches_total", "outcome");
+        let stored = outcomes.remove("stored").unwrap_or_default();
+        glance.batches = stored.saturating_sub(self.probes.batches_through());
+        glance.held_back = outcomes.values().sum();
+        glance.refreshes = metrics
+            .by("amp_sidecar_credential_exchanges_total", "result")
+            .remove("ok")
+            .unwrap_or_default();
+        glance.expires_in = expires_in(&metrics, self.world.clock().now());
+        let left = self.plan.end().map(|end| end.saturating_sub(elapsed));
+        self.view.show(elapsed, left, &self.glance);
+        Ok(())
+    }
+
+    /// Lets the sender send what it has, and finds out what never came.
+    async fn drain(
+        &mut self,
+        started: Instant,
+        wanted: &mut watch::Receiver<Wanted>,
+    ) -> Result<Comparison, DemoError> {
+        self.glance.scene = "the sender sends what is left";
+        self.view.end(started.elapsed());
+        self.traffic.stop_making().await?;
+        let sent = self.traffic.samples().await?;
+        let deadline = Instant::now() + DRAIN_WITHIN;
+        let mut quiet_since = Instant::now();
+        loop {
+            self.look(started.elapsed()).await?;
+            let comparison = compare(&sent, self.world.store());
+            if self.traffic.look().await?.pending > 0 {
+                quiet_since = Instant::now();
+            }
+            let hopeless = quiet_since.elapsed() >= QUIET_AFTER || Instant::now() >= deadline;
+            if comparison.missing == 0 || hopeless || *wanted.borrow() >= Wanted::Now {
+                return Ok(comparison);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = reached(wanted, Wanted::Now) => {}
+            }
+        }
+    }
+
+    fn sum_up(&self, lasted: Duration, comparison: &Comparison) -> Summary {
+        let (sts, amp) = (
+            self.world.journal(Target::Sts),
+            self.world.journal(Target::Amp),
+        );
+        let statuses = amp.counts().statuses;
+        let answered = |status: u16| statuses.get(&status).copied().unwrap_or_default();
+        let failed_exchanges = sts.counts().faults.values().sum();
+        Summary::new(
+            self.traffic.sender().to_owned(),
+            lasted,
+            &self.glance,
+            comparison,
+            Seen {
+                token_rotations: self.token_rotations,
+                failed_exchanges,
+                amp_403: answered(403),
+                amp_500: answered(500),
+            },
+            self.latency,
+        )
+    }
+}
+
+fn expires_in(metrics: &Metrics, now: SystemTime) -> Option<f64> {
+    let expires = metrics.value("amp_sidecar_credentials_expire_timestamp_seconds", &[])?;
+    let now = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    (expires > 0.0).then_some(expires - now.as_secs_f64())
+}
+
+fn unavailable_sts() -> Fault {
+    let body = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Receiver</Type>\
+                <Code>ServiceUnavailable</Code><Message>Service is unavailable</Message></Error></ErrorResponse>";
+    Fault::new(FaultKind::answer(503, body))
+}
+
+fn expired_token() -> Fault {
+    json_fault(
+        403,
+        "ExpiredTokenException",
+        "The security token included in the request is expired",
+    )
+}
+
+fn failing_amp() -> Fault {
+    json_fault(500, "InternalServerException", "Internal server error")
+}
+
+fn json_fault(status: u16, kind: &str, message: &str) -> Fault {
+    Fault::new(FaultKind::Answer {
+        status,
+        headers: vec![
+            ("content-type".to_owned(), "application/json".to_owned()),
+            ("x-amzn-errortype".to_owned(), kind.to_owned()),
+        ],
+        body: serde_json::json!({ "message": message }).to_string(),
+    })
+}
+
+/// Returns once the caller wants that much; never where nobody is left to say so.
+async fn reached(wanted: &mut watch::Receiver<Wanted>, that: Wanted) {
+    if wanted.wait_for(|wanted| *wanted >= that).await.is_err() {
+        std::future::pending().await
+    }
+}

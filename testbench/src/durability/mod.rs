@@ -1,0 +1,162 @@
+//! The proof that nothing is lost: every fault, with real senders, and what arrived.
+//!
+//! ```text
+//! source ◀─ Prometheus ─▶ ear ─▶ sidecar ─▶ fault proxy ─▶ AMP
+//!            │ database               │                     │ store
+//!            └───────────── samples missing? ◀──────────────┘
+//! ```
+//!
+//! In: which rows, in which form, against which proxy. Out: a [`Report`]. Every
+//! row has a world, a sidecar and a sender of its own and shares nothing with
+//! the others but the machine, so they run side by side.
+//!
+//! - [`rows`]: the rows, as data. `stage` plays one, `outcome` judges it.
+//! - `senders`, `vmagent`: who sends, and the witness of what was sent.
+//! - `ear`: what the sender heard. [`report`]: the table.
+//!
+//! A test for each row would have been the other way. But the rows are also the
+//! documentation's table and the comparison with other proxies, which nobody
+//! runs as tests.
+
+mod ear;
+mod error;
+mod form;
+mod outcome;
+pub mod report;
+mod row;
+pub mod rows;
+mod senders;
+mod shown;
+mod stage;
+mod vmagent;
+
+use std::error::Error as _;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::process::Command;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+pub use self::error::Error;
+pub use self::form::Form;
+pub use self::outcome::Outcome;
+pub use self::report::Report;
+pub use self::row::Row;
+pub use self::stage::Kit;
+use crate::peers::prometheus::Installed;
+use crate::peers::sidecar::Program;
+
+/// What is to be proved, and with what.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long everything takes.
+    pub form: Form,
+    /// The rows by name; all where there are none.
+    pub rows: Vec<String>,
+    /// How many rows run at once.
+    pub at_once: usize,
+    /// The proxy under test.
+    pub program: Program,
+    /// The Prometheus; the one on the `PATH` where absent.
+    pub prometheus: Option<PathBuf>,
+    /// The vmagent; the one on the `PATH` where absent.
+    pub vmagent: Option<PathBuf>,
+}
+
+/// Plays the rows, and shows each outcome as it is known.
+///
+/// # Errors
+/// Where a row does not exist or a sender is not installed. A row that cannot
+/// be played is an [`Outcome`] like the others.
+pub async fn durability(options: Options, show: impl Fn(&Outcome)) -> Result<Report, Error> {
+    let started = Instant::now();
+    let rows = chosen(&options)?;
+    let missing = |program, package| Error::Missing { program, package };
+    let prometheus = Installed::find(options.prometheus.as_deref())
+        .await?
+        .ok_or(missing("prometheus", "prometheus"))?;
+    let vmagent = options.vmagent.clone().unwrap_or_else(|| "vmagent".into());
+    if !runs(&vmagent).await {
+        return Err(missing("vmagent", "victoria-metrics"));
+    }
+    let kit = Arc::new(Kit {
+        program: options.program.clone(),
+        prometheus: prometheus.program,
+        vmagent,
+        form: options.form,
+    });
+
+    let places = Arc::new(Semaphore::new(options.at_once.max(1)));
+    let mut playing = JoinSet::new();
+    for (number, row) in rows.iter().cloned().enumerate() {
+        let (kit, places) = (Arc::clone(&kit), Arc::clone(&places));
+        playing.spawn(async move {
+            let _place = places.acquire_owned().await;
+            (number, played(&row, &kit).await)
+        });
+    }
+    let mut outcomes = Vec::new();
+    while let Some(done) = playing.join_next().await {
+        // A task ends otherwise only by a panic, which the runtime has shown already, or with us.
+        if let Ok((number, outcome)) = done {
+            show(&outcome);
+            outcomes.push((number, outcome));
+        }
+    }
+    outcomes.sort_by_key(|(number, _)| *number);
+    Ok(Report {
+        proxy: options.program.name().to_owned(),
+        prometheus: prometheus.version,
+        form: if options.form.is_short {
+            "short"
+        } else {
+            "full"
+        },
+        fault_seconds: options.form.fault.as_secs(),
+        seconds: started.elapsed().as_secs_f64().round(),
+        rows: outcomes.into_iter().map(|(_, outcome)| outcome).collect(),
+    })
+}
+
+fn chosen(options: &Options) -> Result<Vec<Row>, Error> {
+    let all = rows::rows(&options.form);
+    if let Some(unknown) = options
+        .rows
+        .iter()
+        .find(|name| !all.iter().any(|row| row.name == **name))
+    {
+        return Err(Error::NoSuchRow(unknown.clone()));
+    }
+    let wanted =
+        |row: &Row| options.rows.is_empty() || options.rows.iter().any(|name| name == row.name);
+    Ok(all.into_iter().filter(wanted).collect())
+}
+
+async fn played(row: &Row, kit: &Kit) -> Outcome {
+    let started = Instant::now();
+    match stage::play(row, kit).await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            let mut why = error.to_string();
+            let mut source = error.source();
+            while let Some(error) = source {
+                why.push_str(&format!(": {error}"));
+                source = error.source();
+            }
+            Outcome::unplayed(row, why, started.elapsed())
+        }
+    }
+}
+
+/// Whether there is such a program.
+async fn runs(program: &Path) -> bool {
+    let asked = Command::new(program)
+        .arg("-version")
+        .kill_on_drop(true)
+        .output()
+        .await;
+    !asked.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}

@@ -1,0 +1,118 @@
+//! Every row, in the order of the table.
+//!
+//! In: the form, from which the rows take their times. Out: rows. Where the
+//! emulator's services can fail by themselves (a token that is broken, a role
+//! that is denied, a clock that is off) they do; scripted answers stand for what
+//! they never say of themselves, in AWS' words.
+
+mod answers;
+mod between;
+mod credentials;
+mod data;
+mod limits;
+mod load;
+mod processes;
+mod series;
+mod transport;
+mod writers;
+
+use std::time::Duration;
+
+use super::form::Form;
+use super::row::{Row, Sending};
+use emulator::fault::{Fault, FaultKind};
+use emulator::world::Target;
+
+/// All that are played in this form.
+#[must_use]
+pub fn rows(form: &Form) -> Vec<Row> {
+    let healthy = Row::new(form, "healthy", "nothing");
+    let by_vmagent = Row::new(form, "vmagent-healthy", "nothing").sent_by(Sending::Vmagent);
+    let mut rows = vec![healthy, by_vmagent];
+    rows.extend(credentials::rows(form));
+    rows.extend(answers::rows(form));
+    rows.extend(between::rows(form));
+    rows.extend(limits::rows(form));
+    rows.extend(data::rows(form));
+    rows.extend(series::rows(form));
+    rows.extend(transport::rows(form));
+    rows.extend(writers::rows(form));
+    rows.extend(processes::rows(form));
+    rows.extend(load::rows(form));
+    if form.is_short {
+        rows.retain(|row| !row.is_long);
+    }
+    rows
+}
+
+/// AMP answers every batch so, for as long as the fault lasts.
+fn amp_says(form: &Form, name: &'static str, what: &str, answer: FaultKind) -> Row {
+    Row::new(form, name, what).faults(Target::Amp, [Fault::new(answer)])
+}
+
+/// What AMP's engine answers in this case. A case that there is not shows as a row that is not as promised.
+fn engine(name: &str) -> FaultKind {
+    FaultKind::engine(name).unwrap_or(FaultKind::Close)
+}
+
+/// JSON as AMP's front door writes it.
+fn message(status: u16, text: &str) -> FaultKind {
+    let body = serde_json::json!({"message": text}).to_string();
+    with_headers(status, &[("content-type", "application/json")], body)
+}
+
+fn with_headers(status: u16, headers: &[(&str, &str)], body: impl Into<String>) -> FaultKind {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    FaultKind::Answer {
+        status,
+        headers: headers.iter().map(owned).collect(),
+        body: body.into(),
+    }
+}
+
+/// Seconds, where the form has nothing to say about them.
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_fit_for_a_command_line() {
+        let mut names = std::collections::HashSet::new();
+        for row in rows(&Form::short()) {
+            let plain = |letter: char| {
+                letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-'
+            };
+            assert!(row.name.chars().all(plain), "{}", row.name);
+            assert!(names.insert(row.name), "{} twice", row.name);
+        }
+    }
+
+    #[test]
+    fn the_table_in_the_docs_has_all_of_them() {
+        let docs = include_str!("../../../../docs/nothing-lost.md");
+        let told: Vec<_> = docs
+            .lines()
+            .skip_while(|line| !line.starts_with("| row | what goes wrong |"))
+            .skip(2)
+            .map_while(|line| line.strip_prefix("| ")?.split_once(" |"))
+            .map(|(name, _)| name)
+            .collect();
+        let names: Vec<_> = rows(&Form::full()).iter().map(|row| row.name).collect();
+        assert_eq!(told, names);
+    }
+
+    #[test]
+    fn both_forms_have_the_same_rows_and_promises_but_for_the_long_ones() {
+        let told = |form| {
+            let rows = rows(&form).into_iter().filter(|row| !row.is_long);
+            let told = rows.map(|row| (row.name, row.promise));
+            told.collect::<Vec<_>>()
+        };
+        assert_eq!(told(Form::short()), told(Form::full()));
+        assert_eq!(told(Form::short()).len(), rows(&Form::short()).len());
+    }
+}

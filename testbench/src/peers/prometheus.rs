@@ -1,0 +1,443 @@
+//! A real Prometheus, and what it has in its own database.
+//!
+//! In: a [`Setup`]: what to scrape, where to write. Out: a [`Prometheus`] in a temporary folder on a free port of loopback,
+//! with every remote-write setting at its default. Its raw samples are read by range selectors over its own API, which
+//! neither interpolate nor round; stale markers are not among them.
+//!
+//! The order of an honest comparison: [`Prometheus::stop_scraping`], wait for its queue, then hold
+//! [`Prometheus::sent`] against the store. Prometheus keeps its queue over that, because a reload restarts remote write
+//! only where its own settings changed.
+
+mod query;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, SystemTime};
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::time::Instant;
+
+use super::metrics::Metrics;
+use super::process::{Log, Process};
+use super::samples::Samples;
+use super::{PeerError, call, environment, free_ports};
+use emulator::amp::Labels;
+use emulator::clock::Clock;
+pub use query::Reading;
+
+const NAME: &str = "prometheus";
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const ASK_WITHIN: Duration = Duration::from_secs(60);
+/// One request for raw samples covers so much, to keep its answer small.
+const STEP_MS: i64 = 60_000;
+const TRIES: usize = 3;
+
+/// A Prometheus that can be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// Its path, or its name where it is on the `PATH`.
+    pub program: PathBuf,
+    /// What it calls itself, as `2.42.0`.
+    pub version: String,
+}
+
+/// What a Prometheus is to do.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The program.
+    pub program: PathBuf,
+    /// What it scrapes.
+    pub targets: Vec<SocketAddr>,
+    /// How often.
+    pub scrape_interval: Duration,
+    /// Where it writes to.
+    pub write_url: String,
+    /// Added to whatever it sends.
+    pub external_labels: Vec<(String, String)>,
+    /// Settings of `remote_write` beyond the URL, as an object; by default none.
+    pub remote_write: Value,
+    /// Further flags.
+    pub flags: Vec<String>,
+}
+
+/// A running Prometheus; it is killed, and its folder removed, when this is dropped.
+#[derive(Debug)]
+pub struct Prometheus {
+    setup: Setup,
+    address: SocketAddr,
+    process: Process,
+    folder: TempDir,
+    since: SystemTime,
+}
+
+#[derive(Debug, Deserialize)]
+struct Answered {
+    data: Data,
+}
+
+#[derive(Debug, Deserialize)]
+struct Data {
+    result: Vec<Ranged>,
+}
+
+/// A series' samples; native histograms, which come under another name, are left out.
+#[derive(Debug, Deserialize)]
+struct Ranged {
+    metric: std::collections::BTreeMap<String, String>,
+    #[serde(default)]
+    values: Vec<(f64, String)>,
+}
+
+// === impl Installed ===
+
+impl Installed {
+    /// The Prometheus at `path`, or the one on the `PATH`; `None` where none is there.
+    ///
+    /// # Errors
+    /// [`PeerError::NoProgram`] where a path was named and nothing is there, [`PeerError::Answer`] where what is there
+    /// does not say a version.
+    pub async fn find(path: Option<&Path>) -> Result<Option<Self>, PeerError> {
+        let program = path.unwrap_or(Path::new(NAME));
+        let asked = Command::new(program)
+            .arg("--version")
+            .env_clear()
+            .envs(environment("PATH").map(|path| ("PATH", path)))
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        match (asked.await, path) {
+            (Ok(output), _) => {
+                let told = [output.stdout, output.stderr].concat();
+                let version = version(&String::from_utf8_lossy(&told));
+                let version = version.ok_or_else(|| PeerError::Answer {
+                    program: program.display().to_string(),
+                    what: "--version tells no version of Prometheus".to_owned(),
+                })?;
+                Ok(Some(Self {
+                    program: program.to_owned(),
+                    version,
+                }))
+            }
+            (Err(error), None) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            (Err(error), Some(path)) if error.kind() == io::ErrorKind::NotFound => {
+                Err(PeerError::NoProgram(path.to_owned()))
+            }
+            (Err(source), _) => Err(PeerError::Spawn {
+                program: program.display().to_string(),
+                source,
+            }),
+        }
+    }
+}
+
+// === impl Setup ===
+
+impl Setup {
+    /// Scrapes `target` once a second and writes to `write_url` as the cluster `emulator`, all else at its default.
+    #[must_use]
+    pub fn new(program: &Path, target: SocketAddr, write_url: String) -> Self {
+        Self {
+            program: program.to_owned(),
+            targets: vec![target],
+            scrape_interval: Duration::from_secs(1),
+            write_url,
+            external_labels: vec![("cluster".to_owned(), "emulator".to_owned())],
+            remote_write: json!({}),
+            flags: Vec::new(),
+        }
+    }
+
+    /// JSON is YAML too.
+    fn config(&self, scraping: bool) -> Value {
+        let interval = format!("{}ms", self.scrape_interval.as_millis());
+        let labels: serde_json::Map<_, _> = self
+            .external_labels
+            .iter()
+            .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
+            .collect();
+        let mut remote_write = self.remote_write.clone();
+        if let Some(settings) = remote_write.as_object_mut() {
+            settings.insert("url".to_owned(), self.write_url.as_str().into());
+        }
+        let targets: Vec<_> = self.targets.iter().map(SocketAddr::to_string).collect();
+        let jobs = json!([{"job_name": "shop", "static_configs": [{"targets": targets}]}]);
+        json!({
+            "global": {
+                "scrape_interval": interval,
+                "scrape_timeout": interval,
+                "external_labels": labels,
+            },
+            "scrape_configs": if scraping { jobs } else { json!([]) },
+            "remote_write": [remote_write],
+        })
+    }
+}
+
+// === impl Prometheus ===
+
+impl Prometheus {
+    /// Starts one with an empty database and waits until it is ready.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub async fn start(setup: Setup) -> Result<Self, PeerError> {
+        let place = |source| PeerError::Place {
+            program: NAME.to_owned(),
+            source,
+        };
+        let mut tried = 1;
+        loop {
+            let [address] = free_ports().map_err(place)?;
+            let folder = tempfile::Builder::new()
+                .prefix("amp-sidecar-prometheus-")
+                .tempdir()
+                .map_err(place)?;
+            std::fs::write(config_file(&folder), setup.config(true).to_string()).map_err(place)?;
+            let since = Clock::new().now();
+            match run(&setup, address, &folder).await {
+                Err(PeerError::Ended { .. }) if tried < TRIES => tried += 1,
+                process => {
+                    let process = process?;
+                    return Ok(Self {
+                        setup,
+                        address,
+                        process,
+                        folder,
+                        since,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The process, with its log.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The process, to be ended.
+    pub fn process_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// What it wrote.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        self.process.log()
+    }
+
+    /// What it shows on its own `/metrics`, `prometheus_remote_storage_…` among it.
+    ///
+    /// # Errors
+    /// [`PeerError::Call`].
+    pub async fn metrics(&self) -> Result<Metrics, PeerError> {
+        let text = self.ask(Method::GET, "/metrics").await?;
+        Ok(Metrics::parse(&text))
+    }
+
+    /// Has no targets from now on. What it has scraped it goes on sending.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub async fn stop_scraping(&self) -> Result<(), PeerError> {
+        self.rewrite(false).await
+    }
+
+    /// Scrapes its targets again.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub async fn scrape_again(&self) -> Result<(), PeerError> {
+        self.rewrite(true).await
+    }
+
+    /// The raw samples in its database from `since` on, with the labels that they have there.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub async fn samples(&self, since: SystemTime) -> Result<Samples, PeerError> {
+        let mut samples = Samples::new();
+        let mut from = millis(since).saturating_sub(1);
+        let end = millis(Clock::new().now()).saturating_add(1);
+        while from < end {
+            let until = from.saturating_add(STEP_MS);
+            // 2.x takes the sample at the left end too, 3.x does not: the set takes it once either way.
+            let path = format!(
+                "/api/v1/query?query=%7B__name__%3D~%22.%2B%22%7D%5B{STEP_MS}ms%5D&time={}.{:03}",
+                until / 1000,
+                until % 1000
+            );
+            let text = self.ask(Method::GET, &path).await?;
+            samples.absorb(ranged(&text)?);
+            from = until;
+        }
+        Ok(samples)
+    }
+
+    /// All that it has, with its external labels: what it has to send.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub async fn sent(&self) -> Result<Samples, PeerError> {
+        let samples = self.samples(self.since).await?;
+        Ok(samples.with_external_labels(&self.setup.external_labels))
+    }
+
+    /// SIGTERM: it tries to send what is left, and ends. False where it had to be killed.
+    ///
+    /// # Errors
+    /// [`PeerError::Control`].
+    pub async fn stop(&mut self, within: Duration) -> Result<bool, PeerError> {
+        Ok(self.process.stop(within).await?.is_some())
+    }
+
+    /// Starts it again on its database and at its address, after it was stopped or killed.
+    ///
+    /// # Errors
+    /// [`PeerError`].
+    pub async fn start_again(&mut self) -> Result<(), PeerError> {
+        self.process.kill().await?;
+        self.process = run(&self.setup, self.address, &self.folder).await?;
+        Ok(())
+    }
+
+    async fn rewrite(&self, scraping: bool) -> Result<(), PeerError> {
+        let config = self.setup.config(scraping).to_string();
+        std::fs::write(config_file(&self.folder), config).map_err(|source| PeerError::Place {
+            program: NAME.to_owned(),
+            source,
+        })?;
+        self.ask(Method::POST, "/-/reload").await.map(drop)
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> Result<String, PeerError> {
+        let asked = call::text(self.address, method, path, ASK_WITHIN).await;
+        asked.map_err(|source| PeerError::Call {
+            program: NAME.to_owned(),
+            what: path.to_owned(),
+            source,
+        })
+    }
+}
+
+async fn run(setup: &Setup, address: SocketAddr, folder: &TempDir) -> Result<Process, PeerError> {
+    let mut command = Command::new(&setup.program);
+    command
+        .current_dir(folder)
+        .arg(format!("--config.file={}", config_file(folder).display()))
+        .arg(format!(
+            "--storage.tsdb.path={}",
+            folder.path().join("data").display()
+        ))
+        .arg(format!("--web.listen-address={address}"))
+        .args(["--web.enable-lifecycle", "--log.level=warn"])
+        .args(&setup.flags);
+    let mut process = Process::start(NAME, command, &[])?;
+    let deadline = Instant::now() + READY_WITHIN;
+    while Instant::now() < deadline {
+        process.check().await?;
+        let ready = call::text(address, Method::GET, "/-/ready", Duration::from_secs(5));
+        if ready.await.is_ok() {
+            return Ok(process);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Err(process.not_ready(READY_WITHIN))
+}
+
+fn config_file(folder: &TempDir) -> PathBuf {
+    folder.path().join("prometheus.yml")
+}
+
+/// `prometheus, version 2.42.0+ds (branch: …`
+fn version(told: &str) -> Option<String> {
+    let (_, rest) = told.split_once("prometheus, version ")?;
+    let number = rest
+        .split(|c: char| !c.is_ascii_digit() && c != '.')
+        .next()?;
+    (!number.is_empty()).then(|| number.to_owned())
+}
+
+/// Samples of an answer to a range selector.
+fn ranged(text: &str) -> Result<Samples, PeerError> {
+    let nonsense = |what: String| PeerError::Answer {
+        program: NAME.to_owned(),
+        what,
+    };
+    let answered: Answered =
+        serde_json::from_str(text).map_err(|error| nonsense(error.to_string()))?;
+    let mut samples = Samples::new();
+    for series in answered.data.result {
+        let labels = Labels::new(series.metric);
+        for (seconds, value) in series.values {
+            let number = match value.as_str() {
+                "+Inf" => f64::INFINITY,
+                "-Inf" => f64::NEG_INFINITY,
+                number => number
+                    .parse()
+                    .map_err(|_| nonsense(format!("{number:?} for a value")))?,
+            };
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "three decimals of a second are exact in a double until the year 200000"
+            )]
+            let timestamp = (seconds * 1000.0).round() as i64;
+            samples.insert(labels.clone(), timestamp, number);
+        }
+    }
+    Ok(samples)
+}
+
+fn millis(time: SystemTime) -> i64 {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_samples_are_read_to_the_bit_and_the_millisecond() {
+        let text = r#"{"status":"success","data":{"resultType":"matrix","result":[
+            {"metric":{"__name__":"a","x":"1"},"values":[[1700000000.123,"0.14285714285714285"],[1700000001,"NaN"],[1700000002.999,"+Inf"]]},
+            {"metric":{"__name__":"h"},"histograms":[[1700000000,{"count":"1"}]]}]}}"#;
+        let samples = ranged(text).expect("readable");
+        let seen: Vec<_> = samples
+            .iter()
+            .map(|(_, time, value)| (time, value.to_bits()))
+            .collect();
+        assert_eq!(seen[0], (1_700_000_000_123, (1.0_f64 / 7.0).to_bits()));
+        assert_eq!(seen[2], (1_700_000_002_999, f64::INFINITY.to_bits()));
+        assert_eq!((samples.len(), samples.series()), (3, 1));
+        assert!(ranged(r#"{"data":{"result":[{"metric":{},"values":[[1,"x"]]}]}}"#).is_err());
+    }
+
+    #[test]
+    fn versions_are_read() {
+        let debian =
+            "prometheus, version 2.42.0+ds (branch: debian/sid, revision: 2.42.0+ds-5+b6)\n";
+        assert_eq!(version(debian).as_deref(), Some("2.42.0"));
+        assert_eq!(
+            version("prometheus, version 3.14.0 (branch").as_deref(),
+            Some("3.14.0")
+        );
+        assert_eq!(version("promtool, version 3"), None);
+    }
+}
