@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use crate::remedies::CLOCK;
+
 /// A source of wall time; clones share one offset.
 #[derive(Debug, Clone)]
 pub struct Clock {
@@ -120,8 +122,7 @@ impl Clock {
         } else {
             tracing::warn!(
                 offset_seconds,
-                remedy =
-                    "put the node's clock right (NTP): signatures are corrected, samples are not",
+                remedy = CLOCK.remedy,
                 "this machine's clock is wrong"
             );
         }

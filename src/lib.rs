@@ -18,11 +18,11 @@
 //! circle. `tests/it/layers.rs` checks both.
 
 // The ground: used by all, importing nothing.
-pub mod clock;
+pub mod remedies;
 
 pub mod sanitize;
 
-pub mod remedies;
+pub mod clock;
 
 pub mod config;
 

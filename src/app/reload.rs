@@ -23,6 +23,7 @@ use crate::config::{Config, Rejected, Workspace};
 use crate::http::browser::AllowedHosts;
 use crate::inbound::server_auth::ServerAuth;
 use crate::net::tls;
+use crate::remedies::{CONFIG_INVALID, CONFIG_NEEDS_RESTART, CONFIG_WORKSPACE, Remedy};
 use crate::router::misdirected::{MisdirectedSenders, UnroutedRequests};
 use crate::router::{Router, Routes};
 use crate::telemetry::Telemetry;
@@ -76,13 +77,11 @@ impl ReloadError {
         }
     }
 
-    fn remedy(&self) -> &'static str {
+    fn remedy(&self) -> Remedy {
         match self {
-            Self::Rejected(_) | Self::Roots(_) => {
-                "mend what it names: the file of --config is read again when it changes, all else on SIGHUP"
-            }
-            Self::NeedsRestart(_) => "restart it to take this over, or put the old value back",
-            Self::Workspace(_) => "give it another try by SIGHUP, or restart it",
+            Self::Rejected(_) | Self::Roots(_) => CONFIG_INVALID,
+            Self::NeedsRestart(_) => CONFIG_NEEDS_RESTART,
+            Self::Workspace(_) => CONFIG_WORKSPACE,
         }
     }
 }
@@ -147,11 +146,10 @@ impl Reloader {
         self.0.telemetry.reloaded(result.is_ok());
         match &result {
             Ok(()) => self.0.incidents.recover(),
-            Err(error) => self.0.incidents.fail(error.name(), || Diagnosis {
-                reason: error.to_string(),
-                remedy: Some(error.remedy().to_owned()),
-                credentials_left: None,
-            }),
+            Err(error) => self
+                .0
+                .incidents
+                .fail(error.name(), || Diagnosis::new(error, error.remedy())),
         }
         result
     }

@@ -1,6 +1,7 @@
 //! Trusted certificates that cannot be read, in log and incidents.
 
 use crate::net::tls::NotTrusted;
+use crate::remedies::TRUSTED_FILES;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
 /// Certificates that are not trusted are an incident of this kind until they are.
@@ -8,14 +9,8 @@ pub(super) fn trust_incidents(
     incidents: IncidentTracker,
     kind: &'static str,
 ) -> impl Fn(Result<(), NotTrusted>) {
-    move |result| {
-        match result {
+    move |result| match result {
         Ok(()) => incidents.recover(),
-        Err(error) => incidents.fail(kind, || Diagnosis {
-            reason: error.to_string(),
-            remedy: Some("write a PEM file with the certificates that are to be trusted; it is read again when it changes".to_owned()),
-            credentials_left: None,
-        }),
-    }
+        Err(error) => incidents.fail(kind, || Diagnosis::new(&error, TRUSTED_FILES)),
     }
 }

@@ -85,7 +85,7 @@ fn judged(entries: &[Node], config: &Config) -> Vec<(String, StepOutcome)> {
             .host()
             .is_some_and(|host| host.contains("aps-workspaces"))
         {
-            let told = format!("{place}: leads to AMP itself");
+            let told = format!("{place}: points to AMP itself");
             outcomes.push((
                 name,
                 StepOutcome::broken(told).remedy_with(PROMETHEUS_DIRECT, ours(config)),
@@ -109,7 +109,7 @@ fn judged(entries: &[Node], config: &Config) -> Vec<(String, StepOutcome)> {
     }
     if outcomes.is_empty() {
         let told = format!(
-            "no remote_write of {} leads to this sidecar at {}",
+            "no remote_write of {} points to this sidecar at {}",
             entries.len(),
             config.listen
         );
@@ -122,7 +122,7 @@ fn judged(entries: &[Node], config: &Config) -> Vec<(String, StepOutcome)> {
     for workspace in config.workspaces.iter().filter(|_| several) {
         if !written.contains(&workspace.name.as_str()) {
             let told = format!(
-                "no remote_write leads to this sidecar's workspace {}",
+                "no remote_write points to this sidecar's workspace {}",
                 workspace.name
             );
             outcomes.push((
@@ -137,8 +137,10 @@ fn judged(entries: &[Node], config: &Config) -> Vec<(String, StepOutcome)> {
 /// An entry that leads to a workspace.
 fn fit(entry: &Node, place: &str, workspace: &Workspace) -> StepOutcome {
     if let Some(signer) = SIGNERS.iter().find(|signer| entry.get(signer).is_some()) {
-        return StepOutcome::broken(format!("{place}: {signer} stands beside the sidecar's url"))
-            .remedy(PROMETHEUS_SIGV4);
+        return StepOutcome::broken(format!(
+            "{place}: {signer} is set besides the sidecar's url"
+        ))
+        .remedy(PROMETHEUS_SIGV4);
     }
     let timeout = entry.get("remote_timeout").and_then(Node::text);
     let timeout = timeout

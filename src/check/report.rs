@@ -116,7 +116,7 @@ fn tell(text: &mut String, paint: Paint, step: &Step) {
     for remedy in remedies {
         line(
             text,
-            format_args!("        - {} [{}]", remedy.wrong, remedy.mistake),
+            format_args!("        - {} [{}]", remedy.cause, remedy.id),
         );
         line(text, format_args!("          fix: {}", remedy.remedy));
         if !remedy.detail.is_empty() {

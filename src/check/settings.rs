@@ -48,7 +48,7 @@ pub(super) fn valid(config: &Config) -> StepOutcome {
 }
 
 fn mistake(fault: &Fault) -> Remedy {
-    let says = |mistake: Remedy| fault.expected.contains(mistake.sees);
+    let says = |mistake: Remedy| fault.expected.contains(mistake.symptom);
     if says(WRITE_URL_SLASH) && fault.value.ends_with('/') {
         WRITE_URL_SLASH
     } else if says(TOKEN_PASTED) {

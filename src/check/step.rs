@@ -50,9 +50,9 @@ pub struct StepOutcome {
 #[derive(Debug, Clone, Serialize)]
 pub struct StepRemedy {
     /// Its row in the table.
-    pub mistake: &'static str,
-    /// What was probably done.
-    pub wrong: &'static str,
+    pub id: &'static str,
+    /// What is probably wrong.
+    pub cause: &'static str,
     /// What to do.
     pub remedy: &'static str,
     /// The values that count here; may be empty.
@@ -104,8 +104,8 @@ impl StepOutcome {
     #[must_use]
     pub fn remedy_with(mut self, mistake: Remedy, detail: impl Into<String>) -> Self {
         self.remedies.push(StepRemedy {
-            mistake: mistake.id,
-            wrong: mistake.wrong,
+            id: mistake.id,
+            cause: mistake.cause,
             remedy: mistake.remedy,
             detail: detail.into(),
         });

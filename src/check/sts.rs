@@ -27,8 +27,8 @@ pub(super) async fn web_identity(
     match exchange.session(token).await {
         Ok(obtained) => (given(&identity.role, &obtained, clock), Some(obtained)),
         Err(ExchangeError::WebIdentity { source, remedy }) => {
-            let remedy = remedy.trim_start_matches("; ");
-            (refused(&source, remedy, token.claims(), identity), None)
+            let remedy = remedy.unwrap_or_default();
+            (refused(&source, &remedy, token.claims(), identity), None)
         }
         Err(other) => (StepOutcome::broken(other.to_string()), None),
     }
@@ -43,8 +43,8 @@ pub(super) async fn hop(
     match hop.assume(before).await {
         Ok(obtained) => (given(hop.role, &obtained, clock), Some(obtained)),
         Err(ExchangeError::Hop { source, remedy, .. }) => {
-            let remedy = remedy.trim_start_matches("; ");
-            (hop_refused(&source, remedy, hop), None)
+            let remedy = remedy.unwrap_or_default();
+            (hop_refused(&source, &remedy, hop), None)
         }
         Err(other) => (StepOutcome::broken(other.to_string()), None),
     }

@@ -35,7 +35,7 @@ fn there(path: &Path) -> StepOutcome {
         StepOutcome::ok(format!("{shown} is kubelet's{mode}"))
     } else {
         StepOutcome::warning(format!(
-            "{shown} can be read{mode}, but is no link into ..data: nobody renews it"
+            "{shown} can be read{mode}, but is not a link into ..data: never renewed"
         ))
         .remedy(TOKEN_NOT_RENEWED)
     }
@@ -55,7 +55,11 @@ fn unread(error: &TokenError) -> StepOutcome {
             TOKEN_MALFORMED
         }
     };
-    StepOutcome::broken(error.to_string()).remedy(mistake)
+    let detail = match error {
+        TokenError::Unreadable { remedy, .. } => remedy.clone().unwrap_or_default(),
+        _ => String::new(),
+    };
+    StepOutcome::broken(error.to_string()).remedy_with(mistake, detail)
 }
 
 /// What the token says of itself, held against the clock alone: whom AWS trusts only AWS can say.
@@ -110,8 +114,7 @@ fn refused_by_entra(error: &EntraError) -> StepOutcome {
     let outcome = StepOutcome::broken(error.to_string());
     match remedies::of_entra(error.name()) {
         Some(mistake) => outcome.remedy(mistake),
-        // Its own words say that it passes.
-        None if error.is_throttling() => outcome,
+        None if error.is_throttling() => outcome.remedy(remedies::ENTRA_THROTTLED),
         None => outcome.remedy(remedies::ENTRA_UNREACHED),
     }
 }

@@ -189,9 +189,9 @@ pub fn cache<S: CredentialSource>(
 // === impl Refusal ===
 
 impl RejectionCause {
-    /// What is done about it: the metric's label.
+    /// What is corrected before the request is sent again: the metric's label.
     #[must_use]
-    pub fn remedy(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Clock => "clock",
             Self::Credentials | Self::Denied => "credentials",
@@ -432,7 +432,7 @@ impl<S: CredentialSource> Refresher<S> {
             ..error.diagnosis()
         });
         tracing::debug!(incident = error.name(), %error, credentials_left_seconds = left.as_secs(), next_try_seconds = pause.as_secs_f32(), "an exchange failed");
-        let reason = error.to_string();
+        let reason = error.diagnosis().to_string();
         self.shared.change(|state| {
             state.exchanging = false;
             state.due = Some(now + pause);

@@ -20,6 +20,7 @@ use crate::credentials::sts::Pace;
 use crate::credentials::token::Token;
 use crate::net::client::{Answer, CallError, Caller};
 use crate::remedies::entra::EntraRefusal;
+use crate::remedies::{ENTRA_FOREIGN, ENTRA_THROTTLED};
 
 /// `AADSTS90055`: too many requests come in for the tenant.
 const TENANT_THROTTLED: u32 = 90055;
@@ -38,7 +39,7 @@ pub struct Entra {
 #[derive(Debug, thiserror::Error)]
 pub enum EntraError {
     /// Entra answered with an error.
-    #[error("Entra refused ({status}, {error}): {message}{}{}", self.remedy(), support(.trace_id, .correlation_id))]
+    #[error("Entra refused ({status}, {error}): {message}{}", support(.trace_id, .correlation_id))]
     Refused {
         /// The HTTP status.
         status: StatusCode,
@@ -59,7 +60,7 @@ pub enum EntraError {
     #[error("Entra {0}")]
     Silent(#[from] CallError),
     /// Something answered, but not as Entra does.
-    #[error("the answer of Entra ({status}) cannot be used: {what}{}", self.remedy())]
+    #[error("the answer of Entra ({status}) cannot be used: {what}")]
     Unusable {
         /// The HTTP status.
         status: StatusCode,
@@ -235,23 +236,24 @@ impl EntraError {
         }
     }
 
-    /// What is wrong and what to do, and the claims where they decide.
-    pub(crate) fn remedy(&self) -> String {
-        match (self, self.known()) {
-            _ if self.is_throttling() => {
-                "; Entra throttles: it passes by itself, the token is exchanged again and again"
-                    .to_owned()
-            }
-            (Self::Refused { assertion, .. }, Some(known)) => {
+    /// What to do about it, where that is known; with the claims where they decide.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        let row = match self {
+            _ if self.is_throttling() => ENTRA_THROTTLED,
+            Self::Refused { assertion, .. } => {
+                let known = self.known()?;
                 let claims = if known.by_claims && !assertion.is_empty() {
                     format!("; {assertion}")
                 } else {
                     String::new()
                 };
-                format!("; {}: {}{claims}", known.wrong, known.remedy)
+                return Some(format!("{}: {}{claims}", known.cause, known.remedy));
             }
-            _ => String::new(),
-        }
+            Self::Silent(error) => return Some(error.remedy().to_owned()),
+            Self::Unusable { .. } => ENTRA_FOREIGN,
+        };
+        Some(row.remedy.to_owned())
     }
 }
 

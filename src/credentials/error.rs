@@ -4,9 +4,7 @@ use crate::credentials::cache::Failure;
 use crate::credentials::entra::EntraError;
 use crate::credentials::sts::{Pace, StsError};
 use crate::credentials::token::TokenError;
-use crate::net::client::CallError;
-use crate::outcome::remedy::UNSIGNED;
-use crate::remedies::{STS_FOREIGN, TOKEN_EMPTY, TOKEN_MALFORMED};
+use crate::remedies::{STS_FOREIGN, STS_RETRIED, UNSIGNED};
 use crate::telemetry::incidents::Diagnosis;
 
 /// Why an exchange gave no credentials.
@@ -19,15 +17,15 @@ pub enum ExchangeError {
     #[error(transparent)]
     Entra(#[from] EntraError),
     /// STS gave nothing for the token.
-    #[error("{source}{remedy}")]
+    #[error("{source}")]
     WebIdentity {
         /// What STS said.
         source: StsError,
-        /// What to do, in words that go on from there; may be empty.
-        remedy: String,
+        /// What to do, with the values that AWS must hold, where that is known.
+        remedy: Option<String>,
     },
     /// STS gave nothing for the credentials of the role before.
-    #[error("hop {number} of {of}, {role_arn}: {source}{remedy}")]
+    #[error("hop {number} of {of}, {role_arn}: {source}")]
     Hop {
         /// Which hop, from 1.
         number: usize,
@@ -37,8 +35,8 @@ pub enum ExchangeError {
         role_arn: String,
         /// What STS said.
         source: StsError,
-        /// What to do, in words that go on from there; may be empty.
-        remedy: String,
+        /// What to do, with the values that AWS must hold, where that is known.
+        remedy: Option<String>,
     },
 }
 
@@ -62,80 +60,37 @@ impl Failure for ExchangeError {
     }
 
     fn diagnosis(&self) -> Diagnosis {
-        let whole = self.to_string();
-        let remedy = of_exchange(self);
-        // Those who show the error alone need its mend in it; here it has a place of its own.
-        let reason = match &remedy {
-            Some(remedy) => whole.replacen(&format!("; {remedy}"), "", 1),
-            None => whole,
-        };
         Diagnosis {
-            reason,
-            remedy,
+            reason: self.to_string(),
+            remedy: self.remedy(),
             credentials_left: None,
         }
     }
 }
 
-const UNREACHED: &str = "let this pod out to port 443 of the endpoint (DNS, network policy, firewall), or set --https-proxy";
-
-/// About an exchange that gave no credentials, where its own error has no mend.
-fn of_exchange(error: &ExchangeError) -> Option<String> {
-    let remedy = match error {
-        ExchangeError::Token(error) => match error {
-            TokenError::Unreadable { remedy, .. } => return of_words(remedy),
-            TokenError::Empty(_) => TOKEN_EMPTY.remedy,
-            TokenError::TooLong(_) | TokenError::NotAToken(_) => TOKEN_MALFORMED.remedy,
-            TokenError::Changing(_) => {
-                "let whoever writes the file rename a whole one into its place, as kubelet does"
+impl ExchangeError {
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Token(error) => error.remedy(),
+            Self::Entra(error) => error.remedy(),
+            Self::WebIdentity { source, remedy } | Self::Hop { source, remedy, .. } => {
+                let row = match source {
+                    StsError::Refused { .. } if remedy.is_some() => return remedy.clone(),
+                    StsError::Refused { .. } if source.pace() == Pace::Soon => STS_RETRIED.remedy,
+                    StsError::Refused { .. } => return None,
+                    StsError::Silent(error) => error.remedy(),
+                    StsError::Unusable { .. } if source.is_throttling() => STS_RETRIED.remedy,
+                    StsError::Unusable { .. } => STS_FOREIGN.remedy,
+                    StsError::Unsigned(_) => UNSIGNED.remedy,
+                };
+                // Whatever failed: the token may have expired as well.
+                Some(match remedy {
+                    Some(more) => format!("{row}; {more}"),
+                    None => row.to_owned(),
+                })
             }
-        },
-        ExchangeError::Entra(error) => match error {
-            EntraError::Refused { .. } => return of_words(&error.remedy()),
-            EntraError::Silent(error) => of_call(error),
-            EntraError::Unusable { .. } if error.is_throttling() => {
-                return of_words(&error.remedy());
-            }
-            EntraError::Unusable { .. } => {
-                "check --azure-authority-host, and whether a proxy in between answers in its place"
-            }
-        },
-        ExchangeError::WebIdentity { source, remedy }
-        | ExchangeError::Hop { source, remedy, .. } => match source {
-            StsError::Refused { .. } => {
-                return of_words(remedy).or_else(|| of_sts_refusal(source));
-            }
-            StsError::Silent(error) => of_call(error),
-            StsError::Unusable { .. } if source.is_throttling() => {
-                return of_sts_refusal(source);
-            }
-            StsError::Unusable { .. } => STS_FOREIGN.remedy,
-            StsError::Unsigned(_) => UNSIGNED,
-        },
-    };
-    Some(remedy.to_owned())
-}
-
-fn of_sts_refusal(error: &StsError) -> Option<String> {
-    match error.pace() {
-        Pace::Soon => Some("it passes by itself: STS is asked again and again".to_owned()),
-        Pace::Slowly => None,
-    }
-}
-
-fn of_call(error: &CallError) -> &'static str {
-    match error {
-        CallError::Unreachable(_) => UNREACHED,
-        CallError::Proxy(error) => error.mistake().remedy,
-        CallError::TimedOut => {
-            "it may pass by itself; where it lasts, let this pod out to the endpoint (network policy, firewall), or set --https-proxy"
         }
-        CallError::TooLarge(_) => STS_FOREIGN.remedy,
     }
-}
-
-/// Of words that go on from an error's own.
-fn of_words(words: &str) -> Option<String> {
-    let words = words.trim_start_matches("; ");
-    (!words.is_empty()).then(|| words.to_owned())
 }

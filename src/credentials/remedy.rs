@@ -1,14 +1,14 @@
 //! What to do about a refusal of STS.
 //!
-//! STS says what it refuses and seldom why: a role that is missing and a trust policy that does not match sound the same. In:
-//! the refusal, what was asked for, and what the token says of itself. Out: words that go on from the error's own, with the
-//! values that AWS must hold, or none where there is nothing to add. The check command and the status page show the same.
+//! In: the refusal, what was asked for, and the claims of the token. Out: the remedy, with the values that AWS must hold, or none
+//! where STS' own message says it all.
 
 use std::time::SystemTime;
 
 use crate::config::RoleSession;
 use crate::credentials::claims::{Claims, quoted};
 use crate::credentials::sts::{StsError, is_about_the_key};
+use crate::remedies::identity;
 
 /// About AssumeRoleWithWebIdentity.
 pub(super) fn web_identity(
@@ -16,55 +16,48 @@ pub(super) fn web_identity(
     session: &RoleSession,
     claims: Option<&Claims>,
     now: SystemTime,
-) -> String {
+) -> Option<String> {
+    let expired = claims
+        .and_then(|claims| claims.over_since(now))
+        .map(identity::expired_since);
     let StsError::Refused { code, message, .. } = error else {
-        return over(claims, now);
+        return expired;
     };
     let Some(claims) = claims else {
-        return "; the token's claims cannot be read: it is none that STS can know".to_owned();
+        return Some(identity::unreadable_claims());
     };
+    let issuer = quoted(&[&claims.iss]);
     let remedy = match code.as_str() {
-        "InvalidIdentityToken" if message.contains("audience") => format!(
-            "the token's {} {}, which the IAM OIDC provider for {} must list among its audiences",
-            if claims.azp.is_some() { "azp (which AWS takes for its audience) is" } else { "aud is" },
-            quoted(&claims.audiences()),
-            quoted(&[&claims.iss]),
-        ),
-        "InvalidIdentityToken" if message.contains("OpenIDConnect provider") => format!(
-            "account {} needs an IAM OIDC provider whose URL is the token's iss to the letter, the slash at its end included: {}",
-            account(&session.role_arn),
-            quoted(&[&claims.iss]),
-        ),
-        "InvalidIdentityToken" | "IDPCommunicationError" if is_about_the_key(message) || code == "IDPCommunicationError" => format!(
-            "AWS must be able to read {}/.well-known/openid-configuration and the keys it names from the internet within 5 s; it often passes",
-            claims.iss.trim_end_matches('/'),
-        ),
-        "AccessDenied" => format!(
-            "{} must exist, and its trust policy must allow sts:AssumeRoleWithWebIdentity to the OIDC provider of {}, with conditions that fit: {}",
-            session.role_arn,
-            quoted(&[&claims.iss]),
-            conditions(claims),
-        ),
-        "ExpiredTokenException" => {
-            "kubelet renews the file at 80 % of the token's life: see that this pod reads the one that it renews (no subPath)".to_owned()
+        "InvalidIdentityToken" if message.contains("audience") => {
+            let claim = if claims.azp.is_some() { "azp" } else { "aud" };
+            identity::provider_audience(claim, &quoted(&claims.audiences()), &issuer)
         }
-        "ValidationError" if message.contains("DurationSeconds") || message.contains("MaxSessionDuration") => format!(
-            "ask for less by --session-duration, or raise the maximum session duration of {}",
-            session.role_arn
-        ),
-        _ => String::new(),
+        "InvalidIdentityToken" if message.contains("OpenIDConnect provider") => {
+            identity::provider(account(&session.role_arn), &issuer)
+        }
+        "InvalidIdentityToken" if is_about_the_key(message) => {
+            identity::issuer_keys(claims.iss.trim_end_matches('/'))
+        }
+        "IDPCommunicationError" => identity::issuer_keys(claims.iss.trim_end_matches('/')),
+        "AccessDenied" => identity::trust_policy(&session.role_arn, &issuer, &conditions(claims)),
+        "ExpiredTokenException" => identity::expired_token(),
+        "ValidationError"
+            if message.contains("DurationSeconds") || message.contains("MaxSessionDuration") =>
+        {
+            identity::session_duration(&session.role_arn)
+        }
+        _ => return expired,
     };
-    if remedy.is_empty() {
-        over(Some(claims), now)
-    } else {
-        format!("; {remedy}{}", over(Some(claims), now))
-    }
+    Some(match expired {
+        Some(expired) => format!("{remedy}; {expired}"),
+        None => remedy,
+    })
 }
 
-/// About the AssumeRole of a hop.
-pub(super) fn hop(error: &StsError, before: &RoleSession, hop: &RoleSession) -> String {
+/// About the AssumeRole of a role in a chain.
+pub(super) fn hop(error: &StsError, before: &RoleSession, hop: &RoleSession) -> Option<String> {
     let StsError::Refused { code, .. } = error else {
-        return String::new();
+        return None;
     };
     match code.as_str() {
         "AccessDenied" => {
@@ -75,20 +68,17 @@ pub(super) fn hop(error: &StsError, before: &RoleSession, hop: &RoleSession) -> 
             if !hop.tags.is_empty() {
                 actions.push("sts:TagSession");
             }
-            let actions = actions.join(", ");
-            let external = match hop.external_id {
-                Some(_) => ", with no sts:ExternalId in its conditions but the one given here",
-                None => ", with no sts:ExternalId in its conditions, since none is given here (external-id=)",
-            };
-            format!(
-                "; the trust policy of {} must allow {actions} to {}{external}; and a policy of {} must allow {actions} on {}",
-                hop.role_arn, before.role_arn, before.role_arn, hop.role_arn,
-            )
+            let (role, previous) = (&hop.role_arn, &before.role_arn);
+            let external_id = hop.external_id.is_some();
+            Some(identity::role_chain(
+                role,
+                previous,
+                &actions.join(", "),
+                external_id,
+            ))
         }
-        "RegionDisabledException" => {
-            "; STS is off in this region for that account: turn it on under IAM's account settings, or set another --sts-endpoint".to_owned()
-        }
-        _ => String::new(),
+        "RegionDisabledException" => Some(identity::region_disabled()),
+        _ => None,
     }
 }
 
@@ -113,18 +103,6 @@ fn conditions(claims: &Claims) -> String {
         ));
     }
     conditions
-}
-
-fn over(claims: Option<&Claims>, now: SystemTime) -> String {
-    claims
-        .and_then(|claims| claims.over_since(now))
-        .map(|over| {
-            format!(
-                "; the token says that it expired {} s ago, unless this machine's clock is wrong",
-                over.as_secs()
-            )
-        })
-        .unwrap_or_default()
 }
 
 fn account(role_arn: &str) -> &str {

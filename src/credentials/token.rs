@@ -23,6 +23,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::credentials::claims::Claims;
+use crate::remedies::{TOKEN_CHANGING, TOKEN_EMPTY, TOKEN_MALFORMED};
 
 /// STS takes at most this many characters (API reference of AssumeRoleWithWebIdentity).
 const LONGEST: u64 = 20_000;
@@ -62,14 +63,14 @@ pub struct Token {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The file could not be opened or read.
-    #[error("token file {}: {source}{remedy}", .path.display())]
+    #[error("token file {}: {source}", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
-        /// Who may read it and what to set, in words that go on from there; may be empty.
-        remedy: String,
+        /// Who may read it and what to set, where that is known.
+        remedy: Option<String>,
     },
     /// The file holds nothing but white space.
     #[error("token file {} is empty", .0.display())]
@@ -129,6 +130,18 @@ impl TokenError {
             Self::NotAToken(_) => "token_malformed",
             Self::Changing(_) => "token_changing",
         }
+    }
+
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        let row = match self {
+            Self::Unreadable { remedy, .. } => return remedy.clone(),
+            Self::Empty(_) => TOKEN_EMPTY,
+            Self::TooLong(_) | Self::NotAToken(_) => TOKEN_MALFORMED,
+            Self::Changing(_) => TOKEN_CHANGING,
+        };
+        Some(row.remedy.to_owned())
     }
 
     fn unreadable(path: &Path, source: io::Error) -> Self {

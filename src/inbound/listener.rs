@@ -33,6 +33,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::http::head;
 use crate::inbound::server_auth::{self, ClientId, ServerAuth};
+use crate::remedies::{ACCEPT, HANDSHAKE};
 use crate::telemetry::ConnectionMetrics;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
@@ -150,13 +151,7 @@ async fn accept<L: Accept>(
         Ok((stream, peer)) => Some((stream, peer, place)),
         Err(error) => {
             // Out of descriptors, most likely: trying again at once would spin.
-            incidents.fail("accept", || Diagnosis {
-                reason: error.to_string(),
-                remedy: Some(
-                    "raise the limit of open files, or let fewer senders connect".to_owned(),
-                ),
-                credentials_left: None,
-            });
+            incidents.fail("accept", || Diagnosis::new(&error, ACCEPT));
             tokio::time::sleep(Duration::from_millis(100)).await;
             None
         }
@@ -200,17 +195,16 @@ where
 {
     match server_auth::handshake(&acceptor, stream).await {
         Ok(tls) => {
-            let client = elsewhere(peer).map(|address| ClientId::of(address, Some(tls.get_ref().1)));
+            let client =
+                elsewhere(peer).map(|address| ClientId::of(address, Some(tls.get_ref().1)));
             return connection(tls, peer, client, service, stop).await;
         }
         // A probe of a load balancer opens a connection and says nothing.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             tracing::debug!(%error, "a connection ended before its handshake");
         }
-        Err(error) => incidents.fail("handshake", || Diagnosis {
-            reason: format!("TLS with a sender: {error}"),
-            remedy: Some("let the sender trust --listen-tls-cert and, where --listen-client-ca is given, show a certificate of it".to_owned()),
-            credentials_left: None,
+        Err(error) => incidents.fail("handshake", || {
+            Diagnosis::new(&format!("TLS with a sender: {error}"), HANDSHAKE)
         }),
     }
     Ok(())

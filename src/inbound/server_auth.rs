@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::config::{DoorFiles, Keys, Readable, Unreadable};
+use crate::remedies::SERVER_AUTH_FILES;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
 /// How often the files are looked at.
@@ -127,10 +128,8 @@ impl ServerAuth {
                     before = Some(now);
                     incidents.recover();
                 }
-                Err(error) => incidents.fail("door_files", || Diagnosis {
-                    reason: error.to_string(),
-                    remedy: Some("write files that are whole and fit each other; they are read again when they change".to_owned()),
-                    credentials_left: None,
+                Err(error) => incidents.fail("server_auth_files", || {
+                    Diagnosis::new(&error, SERVER_AUTH_FILES)
                 }),
             }
         }

@@ -20,6 +20,7 @@ use crate::http::date;
 use crate::net::connect::{DialError, Dialer, LONGEST_DIAL};
 use crate::net::tls::Trust;
 use crate::net::tls_client::HttpClient;
+use crate::remedies::{CONNECTION_REFUSED, STS_FOREIGN, TIMED_OUT};
 
 /// The content type of what is sent.
 pub const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
@@ -244,6 +245,17 @@ impl CallError {
             Self::Proxy(_) => "proxy",
             Self::TimedOut => "timed_out",
             Self::TooLarge(_) => "unusable_answer",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => CONNECTION_REFUSED.remedy,
+            Self::Proxy(error) => error.mistake().remedy,
+            Self::TimedOut => TIMED_OUT.remedy,
+            Self::TooLarge(_) => STS_FOREIGN.remedy,
         }
     }
 

@@ -20,7 +20,7 @@ use crate::http::browser::CrossOrigin;
 use crate::http::head::AmbiguousHead;
 use crate::net::pool::TransportFault;
 use crate::outcome::remedy;
-use crate::remedies::AMP_CREDENTIALS;
+use crate::remedies::{AMP_CREDENTIALS, NO_CREDENTIALS, QUERY_BUSY, QUERY_TIMED_OUT};
 use crate::sigv4::SigningError;
 
 /// Why there is no answer.
@@ -34,12 +34,12 @@ pub enum QueryError {
     Foreign(#[from] CrossOrigin),
     /// The reader has no token that is taken here.
     #[error(
-        "not let in: the request needs `Authorization: Bearer` with a token of --listen-bearer-token-file"
+        "not authenticated: the request needs `Authorization: Bearer` with a token of --listen-bearer-token-file"
     )]
     ClientUnauthenticated,
     /// Reading is not allowed.
     #[error(
-        "reading is off here: --allow-query (AMP_SIDECAR_ALLOW_QUERY=true) lets whoever reaches this port read the workspace"
+        "queries are disabled: --allow-query (AMP_SIDECAR_ALLOW_QUERY=true) lets every client of this port read the workspace"
     )]
     Off,
     /// The path names no workspace, and there are several.
@@ -125,7 +125,7 @@ pub enum QueryError {
         limit: u64,
     },
     /// An answer that is none of the query API's.
-    #[error("AMP answered {status} with what is no answer of the query API: {said}")]
+    #[error("AMP answered {status} with something that is no response of the query API: {said}")]
     Unfit {
         /// AMP's status.
         status: StatusCode,
@@ -150,10 +150,10 @@ struct ApiError<'a> {
     error: &'a str,
 }
 
-// === impl Unanswered ===
+// === impl QueryError ===
 
 impl QueryError {
-    /// What the reader hears.
+    /// The response to the reader.
     #[must_use]
     pub fn respond(&self) -> Response<Full<Bytes>> {
         let (status, kind) = self.status();
@@ -213,17 +213,17 @@ impl QueryError {
     /// What to do about it, where that is known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
-        match self {
-            Self::Denied { action, .. } => Some(format!(
-                "give the role a policy that allows {action}, or AWS' AmazonPrometheusQueryAccess"
-            )),
-            Self::Unreachable(fault) => Some(remedy::of_transport(fault).to_owned()),
-            Self::NoCredentials(_) => {
-                Some("mend what keeps credentials from being renewed".to_owned())
+        let row = match self {
+            Self::Denied { action, .. } => {
+                return Some(format!(
+                    "give the role a policy that allows {action}, or AmazonPrometheusQueryAccess"
+                ));
             }
-            Self::NotTaken { .. } => Some(AMP_CREDENTIALS.remedy.to_owned()),
-            Self::Busy { .. } => Some("let readers ask less at once".to_owned()),
-            Self::TimedOut => Some("ask for less, or raise --query-timeout".to_owned()),
+            Self::Unreachable(error) => remedy::of_transport(error),
+            Self::NoCredentials(_) => NO_CREDENTIALS,
+            Self::NotTaken { .. } => AMP_CREDENTIALS,
+            Self::Busy { .. } => QUERY_BUSY,
+            Self::TimedOut => QUERY_TIMED_OUT,
             Self::AmbiguousHead(_)
             | Self::Foreign(_)
             | Self::ClientUnauthenticated
@@ -239,8 +239,9 @@ impl QueryError {
             | Self::Unsigned(_)
             | Self::LargeAnswer { .. }
             | Self::Unfit { .. }
-            | Self::Said { .. } => None,
-        }
+            | Self::Said { .. } => return None,
+        };
+        Some(row.remedy.to_owned())
     }
 
     /// The status, and the `errorType` that Prometheus has for it, where it has one.

@@ -185,7 +185,7 @@ impl Queries {
         let Some(active) = self.credentials.again(active, refusal, deadline).await else {
             return Ok(answer);
         };
-        self.metrics.upstream_retry(refusal.remedy());
+        self.metrics.upstream_retry(refusal.name());
         self.attempt(asked, &active, deadline).await
     }
 

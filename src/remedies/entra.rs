@@ -10,8 +10,8 @@ pub(crate) struct EntraRefusal {
     codes: &'static [u32],
     /// The metric's label.
     pub(crate) label: &'static str,
-    /// What is wrong.
-    pub(crate) wrong: &'static str,
+    /// What is cause.
+    pub(crate) cause: &'static str,
     /// What to do.
     pub(crate) remedy: &'static str,
     /// Whether the assertion's claims are what it is about.
@@ -23,13 +23,13 @@ pub(crate) struct EntraRefusal {
 const fn known(
     codes: &'static [u32],
     label: &'static str,
-    wrong: &'static str,
+    cause: &'static str,
     remedy: &'static str,
 ) -> EntraRefusal {
     EntraRefusal {
         codes,
         label,
-        wrong,
+        cause,
         remedy,
         by_claims: false,
         passes: false,
@@ -43,7 +43,7 @@ pub(super) const TABLE: &[EntraRefusal] = &[
             &[70021],
             "entra_AADSTS70021",
             "no federated credential of the application matches the projected token",
-            "give it one with the token's issuer, subject and audience to the letter; a new one takes some minutes to be known",
+            "add one with exactly the token's issuer, subject and audience; a new one takes some minutes to work",
         )
     },
     EntraRefusal {
@@ -52,7 +52,7 @@ pub(super) const TABLE: &[EntraRefusal] = &[
             &[700_211],
             "entra_AADSTS700211",
             "no federated credential of the application has the projected token's issuer",
-            "set its issuer to the token's iss to the letter, the slash at its end included",
+            "set its issuer to exactly the token's iss, including a trailing slash",
         )
     },
     EntraRefusal {
@@ -61,7 +61,7 @@ pub(super) const TABLE: &[EntraRefusal] = &[
             &[700_212, 7_002_121],
             "entra_AADSTS700212",
             "no federated credential of the application has the projected token's audience",
-            "project the token for the credential's audience, api://AzureADTokenExchange if nobody chose another",
+            "project the token for the audience of the credential, api://AzureADTokenExchange by default",
         )
     },
     EntraRefusal {
@@ -70,7 +70,7 @@ pub(super) const TABLE: &[EntraRefusal] = &[
             &[700_213, 7_002_137, 7_002_138],
             "entra_AADSTS700213",
             "no federated credential of the application has the projected token's subject",
-            "set its subject to system:serviceaccount:NAMESPACE:NAME of this pod's service account; case counts",
+            "set its subject to system:serviceaccount:NAMESPACE:NAME of this pod's service account; it is case-sensitive",
         )
     },
     EntraRefusal {
@@ -80,7 +80,7 @@ pub(super) const TABLE: &[EntraRefusal] = &[
             &[700_024],
             "entra_AADSTS700024",
             "the projected token is not valid now",
-            "see that kubelet renews the file and that this pod reads the one that it renews (no subPath), and that the node's clock is right",
+            "let this pod read the file that kubelet renews (no subPath), and check the clock of the node",
         )
     },
     EntraRefusal {
@@ -89,7 +89,7 @@ pub(super) const TABLE: &[EntraRefusal] = &[
             &[70025],
             "entra_AADSTS70025",
             "the application has no federated credential at all",
-            "give it one with the token's issuer, subject and audience to the letter",
+            "add one with exactly the token's issuer, subject and audience",
         )
     },
     EntraRefusal {
@@ -98,14 +98,14 @@ pub(super) const TABLE: &[EntraRefusal] = &[
             &[700_027],
             "entra_AADSTS700027",
             "the projected token is not signed with a key that its issuer publishes",
-            "see that the issuer's discovery document is that of this cluster; after a rotation of its keys it passes within a day",
+            "check that the issuer's discovery document is that of this cluster; after a key rotation it resolves within a day",
         )
     },
     known(
         &[50027],
         "entra_AADSTS50027",
         "the projected token is no JSON web token that Entra can read",
-        "name the file that kubelet writes in --azure-federated-token-file",
+        "set --azure-federated-token-file to the file that kubelet writes",
     ),
     known(
         &[700_016],
@@ -134,38 +134,38 @@ pub(super) const TABLE: &[EntraRefusal] = &[
     known(
         &[90038],
         "entra_AADSTS90038",
-        "the tenant belongs to another cloud",
+        "the tenant is in another Azure cloud",
         "set --azure-authority-host to the login endpoint of that cloud",
     ),
     known(
         &[500_011],
         "entra_AADSTS500011",
         "the tenant has no application with the App ID URI of the scope",
-        "check --entra-scope; the application that stands for AWS needs that App ID URI and a service principal in this tenant",
+        "check --entra-scope; the application that represents AWS needs that App ID URI and a service principal in this tenant",
     ),
     known(
         &[70011, 1_002_012],
         "entra_AADSTS70011",
         "the scope is not valid",
-        "set --entra-scope to the App ID URI of the application that stands for AWS, and /.default",
+        "set --entra-scope to the App ID URI of the application that represents AWS, followed by /.default",
     ),
     known(
         &[501_051],
         "entra_AADSTS501051",
-        "the application that the scope names asks for an assignment, and this one has none",
+        "the application of the scope requires an assignment, and this one has none",
         "assign it an app role there, or turn off Assignment required",
     ),
     known(
         &[700_222],
         "entra_AADSTS700222",
         "the token was issued by Entra itself",
-        "name the projected service-account token in --azure-federated-token-file",
+        "set --azure-federated-token-file to the projected service-account token",
     ),
     known(
         &[53003],
         "entra_AADSTS53003",
         "a Conditional Access policy blocks this workload",
-        "let it in from where the cluster leaves to the internet",
+        "allow the egress addresses of the cluster",
     ),
     EntraRefusal {
         passes: true,
@@ -173,7 +173,7 @@ pub(super) const TABLE: &[EntraRefusal] = &[
             &[50166, 501_661],
             "entra_AADSTS50166",
             "Entra could not read the keys of the cluster's issuer",
-            "see that the issuer's discovery document can be read from the internet; it often passes",
+            "make sure the issuer's discovery document can be read from the internet; it is often temporary",
         )
     },
     EntraRefusal {
@@ -181,8 +181,8 @@ pub(super) const TABLE: &[EntraRefusal] = &[
         ..known(
             &[90033, 90024],
             "entra_AADSTS90033",
-            "Entra has trouble of its own",
-            "it passes by itself",
+            "Entra ID is failing",
+            "none needed: it is temporary",
         )
     },
 ];
@@ -209,7 +209,7 @@ mod tests {
             );
             let first = known.codes.first().unwrap();
             assert_eq!(known.label, format!("entra_AADSTS{first}"));
-            assert!(!known.wrong.is_empty() && !known.remedy.is_empty());
+            assert!(!known.cause.is_empty() && !known.remedy.is_empty());
         }
     }
 }

@@ -11,6 +11,7 @@
 mod recent;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::outcome::remedy;
 use crate::outcome::verdict::Verdict;
+use crate::remedies::Remedy;
 pub use recent::{Incident, RecentIncidents};
 
 /// When a fault that goes on is logged again.
@@ -166,9 +168,19 @@ enum EpisodeState {
     Over,
 }
 
-// === impl Told ===
+// === impl Diagnosis ===
 
 impl Diagnosis {
+    /// An error, and its row of the remedies.
+    #[must_use]
+    pub fn new(error: &impl fmt::Display, remedy: Remedy) -> Self {
+        Self {
+            reason: error.to_string(),
+            remedy: Some(remedy.remedy.to_owned()),
+            credentials_left: None,
+        }
+    }
+
     /// What became of a batch.
     #[must_use]
     pub fn of_verdict(verdict: &Verdict) -> Self {
@@ -180,7 +192,18 @@ impl Diagnosis {
     }
 }
 
-// === impl Watch ===
+/// What is wrong and what to do, in one line.
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)?;
+        match &self.remedy {
+            Some(remedy) => write!(f, "; {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+// === impl IncidentTracker ===
 
 impl IncidentTracker {
     /// Nothing is wrong so far with `subject`, of the workspace or of the whole process.

@@ -305,12 +305,7 @@ fn cases(issuer_path: &str) -> Vec<Case> {
 
 fn named<'a>(report: &'a Report, name: &str) -> Option<&'a Step> {
     let mut steps = report.steps.iter();
-    steps.find(|step| {
-        step.outcome
-            .remedies
-            .iter()
-            .any(|remedy| remedy.mistake == name)
-    })
+    steps.find(|step| step.outcome.remedies.iter().any(|remedy| remedy.id == name))
 }
 
 /// What is wrong with the report on a mistake, if anything is.
@@ -320,18 +315,18 @@ async fn judged(case: &Case) -> Result<(), String> {
     let report = run(&world, &(case.settings)(&world), case.prometheus).await;
     let text = report.text(false);
     let fail = |what: &str| Err(format!("{}: {what}\n{text}", case.name));
-    let Some(row) = remedies::all().find(|row| row.id == case.name) else {
+    let Some(row) = remedies::mistakes().find(|row| row.id == case.name) else {
         return fail("it is no row of the table");
     };
     let about = report.steps.iter().filter(|step| {
         step.outcome
             .remedies
             .iter()
-            .any(|remedy| remedy.mistake == row.id)
+            .any(|remedy| remedy.id == row.id)
     });
     let seen = about
         .clone()
-        .find(|step| step.outcome.evidence.contains(row.sees));
+        .find(|step| step.outcome.evidence.contains(row.symptom));
     let Some(step) = seen else {
         return fail(match about.count() {
             0 => "it was not named",
@@ -377,7 +372,7 @@ async fn each_mistake_is_named_with_its_mend() {
         .chain(["token-denied"])
         .collect();
     let own = |row: &Remedy| !row.id.starts_with("entra_AADSTS");
-    let missed: Vec<Remedy> = remedies::all()
+    let missed: Vec<Remedy> = remedies::mistakes()
         .filter(own)
         .filter(|row| !made.contains(row.id))
         .collect();
@@ -527,7 +522,7 @@ async fn the_program_ends_with_0_or_1_and_speaks_to_people_or_machines() {
         .find(|step| step["step"] == "token")
         .unwrap();
     assert_eq!(
-        (&token["state"], &token["remedies"][0]["mistake"]),
+        (&token["state"], &token["remedies"][0]["id"]),
         (&"broken".into(), &"token-expired".into())
     );
 
@@ -609,7 +604,7 @@ async fn a_token_that_may_not_be_read_is_named_with_its_mend() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     let row = remedies::TOKEN_DENIED;
     assert!(
-        text.contains(row.sees) && text.contains(row.remedy),
+        text.contains(row.symptom) && text.contains(row.remedy),
         "{text}"
     );
 }

@@ -300,7 +300,7 @@ impl ReadToken for Ends {
             None => Err(TokenError::Unreadable {
                 path: path.to_owned(),
                 source: io::ErrorKind::NotFound.into(),
-                remedy: String::new(),
+                remedy: None,
             }),
         };
         Box::pin(std::future::ready(read))

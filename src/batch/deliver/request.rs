@@ -92,7 +92,7 @@ impl Requests {
         let Some(active) = time(&mut timings.credentials, renewing).await else {
             return class;
         };
-        self.metrics.upstream_retry(refusal.remedy());
+        self.metrics.upstream_retry(refusal.name());
         self.attempt(payload, &active, deadline, batch, timings)
             .await
             .0

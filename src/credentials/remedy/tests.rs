@@ -41,12 +41,8 @@ const SECOND: &str = "arn:aws:iam::444455556666:role/second";
 
 fn told(code: &str, message: &str, azp: Option<&str>, now: u64) -> String {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
-    web_identity(
-        &refused(code, message),
-        &session(FIRST),
-        Some(&claims(azp)),
-        now,
-    )
+    let error = refused(code, message);
+    web_identity(&error, &session(FIRST), Some(&claims(azp)), now).unwrap_or_default()
 }
 
 #[test]
@@ -54,7 +50,7 @@ fn a_wrong_audience_is_named_as_the_provider_must_list_it() {
     let remedy = told("InvalidIdentityToken", "Incorrect token audience", None, 0);
     assert_eq!(
         remedy,
-        r#"; the token's aud is "api://amp", which the IAM OIDC provider for "https://issuer.example/tenant/" must list among its audiences"#
+        r#"the IAM OIDC provider for "https://issuer.example/tenant/" must list the token's aud among its audiences: "api://amp""#
     );
     let remedy = told(
         "InvalidIdentityToken",
@@ -63,7 +59,7 @@ fn a_wrong_audience_is_named_as_the_provider_must_list_it() {
         0,
     );
     assert!(
-        remedy.contains(r#"azp (which AWS takes for its audience) is "client""#),
+        remedy.contains(r#"azp (which AWS uses as its audience) among its audiences: "client""#),
         "{remedy}"
     );
 }
@@ -115,7 +111,8 @@ fn an_expired_token_is_named_whatever_failed() {
             &session(FIRST),
             Some(&claims(None)),
             SystemTime::UNIX_EPOCH + Duration::from_secs(1060),
-        ),
+        )
+        .unwrap(),
     ] {
         assert!(remedy.contains("expired 60 s ago"), "{remedy}");
     }
@@ -128,12 +125,12 @@ fn a_denied_hop_is_told_what_both_roles_need() {
     let mut second = session(SECOND);
     second.external_id = Some("tenant-7".to_owned());
     second.source_identity = Some("aks".to_owned());
-    let remedy = hop(&refused("AccessDenied", ""), &session(FIRST), &second);
+    let remedy = hop(&refused("AccessDenied", ""), &session(FIRST), &second).unwrap();
     let actions = "sts:AssumeRole, sts:SetSourceIdentity";
     for words in [
         format!("the trust policy of {SECOND} must allow {actions} to {FIRST}"),
         format!("a policy of {FIRST} must allow {actions} on {SECOND}"),
-        "no sts:ExternalId in its conditions but the one given".to_owned(),
+        "no other sts:ExternalId in its conditions than the one given".to_owned(),
     ] {
         assert!(remedy.contains(&words), "{words}: {remedy}");
     }
@@ -142,6 +139,7 @@ fn a_denied_hop_is_told_what_both_roles_need() {
         &refused("AccessDenied", ""),
         &session(FIRST),
         &session(SECOND),
-    );
+    )
+    .unwrap();
     assert!(without.contains("none is given here"), "{without}");
 }

@@ -1,6 +1,6 @@
 //! Who may read the token, when we may not.
 //!
-//! In: the path, and what the system said. Out: words that complete the error, with the setting of the pod that mends it. Kubelet
+//! In: the path, and what the system said. Out: the remedy, with the setting of the pod that helps. Kubelet
 //! gives a projected token to the pod's `fsGroup` (mode 0640), else to the one `runAsUser` that all containers share (0600),
 //! else to everybody (0644); so which of the two is missing can be read off owner, group and mode.
 
@@ -11,21 +11,19 @@ use std::path::Path;
 
 use rustix::process::{getegid, geteuid, getgroups};
 
-/// The bit of a mode that lets the group read.
-const GROUP_READS: u32 = 0o040;
+use crate::remedies::token_file::{self, Ownership};
 
-pub(super) fn remedy(path: &Path, error: &io::Error) -> String {
+/// What to do where the file at `path` cannot be read, where that is known.
+pub(super) fn remedy(path: &Path, error: &io::Error) -> Option<String> {
     match error.kind() {
-        io::ErrorKind::NotFound => {
-            "; is the projected volume mounted in this container, and the path right?".to_owned()
-        }
-        io::ErrorKind::IsADirectory => "; name the file in that folder".to_owned(),
+        io::ErrorKind::NotFound => Some(token_file::MISSING.to_owned()),
+        io::ErrorKind::IsADirectory => Some(token_file::FOLDER.to_owned()),
         io::ErrorKind::PermissionDenied => denied(path),
-        _ => String::new(),
+        _ => None,
     }
 }
 
-fn denied(path: &Path) -> String {
+fn denied(path: &Path) -> Option<String> {
     // The first that cannot be looked at lies in a folder that may not be entered.
     let mut folders: Vec<&Path> = path.ancestors().skip(1).collect();
     folders.reverse();
@@ -37,42 +35,26 @@ fn denied(path: &Path) -> String {
         })
         .filter(|folder| !folder.as_os_str().is_empty());
     match (closed, fs::metadata(path)) {
-        (None, Ok(file)) => format!("; it is {}", tell(&file)),
+        (None, Ok(file)) => Some(keeps_out("it", &file)),
         (Some(folder), _) => about(folder),
         // Everything above could be looked at but the file itself: its own folder may not be entered.
-        (None, Err(_)) => path.parent().map(about).unwrap_or_default(),
+        (None, Err(_)) => path.parent().and_then(about),
     }
 }
 
-fn about(folder: &Path) -> String {
-    match fs::metadata(folder) {
-        Ok(metadata) => format!("; the folder {} is {}", folder.display(), tell(&metadata)),
-        Err(_) => String::new(),
-    }
+fn about(folder: &Path) -> Option<String> {
+    let metadata = fs::metadata(folder).ok()?;
+    let place = format!("the folder {}", folder.display());
+    Some(keeps_out(&place, &metadata))
 }
 
-fn tell(what: &Metadata) -> String {
-    let (uid, gid, mode) = (what.uid(), what.gid(), what.mode() & 0o7777);
-    let described = format!(
-        "owned by {uid}:{gid} with mode {mode:04o}, and this process runs as {}",
-        ourselves()
-    );
-    let remedy = if uid == geteuid().as_raw() {
-        "its mode keeps its own owner out, which kubelet never does: change the mode".to_owned()
-    } else if mode & GROUP_READS != 0 && uid == 0 {
-        // To run as root is no advice to give.
-        format!("set the pod's securityContext.fsGroup to {gid}")
-    } else if mode & GROUP_READS != 0 {
-        format!("set the pod's securityContext.fsGroup to {gid}, or runAsUser to {uid}")
-    } else if uid == 0 {
-        "set the pod's securityContext.fsGroup, to any group: kubelet then lets that group read it"
-            .to_owned()
-    } else {
-        format!(
-            "set runAsUser to {uid}, or the pod's securityContext.fsGroup to any group: kubelet then lets that group read it"
-        )
+fn keeps_out(place: &str, what: &Metadata) -> String {
+    let owner = Ownership {
+        uid: what.uid(),
+        gid: what.gid(),
+        mode: what.mode() & 0o7777,
     };
-    format!("{described}: {remedy}")
+    token_file::denied(place, owner, &ourselves(), geteuid().as_raw())
 }
 
 fn ourselves() -> String {

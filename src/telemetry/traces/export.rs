@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::collector::{Collector, SendError};
 use super::queue::Queue;
 use crate::config::Tracing;
+use crate::remedies::SPANS_LOST;
 use crate::telemetry::SpanMetrics;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
@@ -126,11 +127,8 @@ impl Exporter {
     }
 
     fn lost(&self, why: &dyn std::fmt::Display) {
-        self.incidents.fail("spans_lost", || Diagnosis {
-            reason: why.to_string(),
-            remedy: Some("see that --otlp-endpoint can be reached and takes what is sent; batches are not held up by it".to_owned()),
-            credentials_left: None,
-        });
+        self.incidents
+            .fail("spans_lost", || Diagnosis::new(&why, SPANS_LOST));
     }
 }
 

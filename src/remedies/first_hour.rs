@@ -1,0 +1,131 @@
+//! The mistakes of the first hour, which `check` names.
+//!
+//! The tests make each mistake and look for its row. Where a peer does not say which of several mistakes it was (STS says the
+//! same of a missing role and of a trust policy that does not match), `check` lists all rows that it may be.
+
+use super::rows;
+
+rows! { MISTAKES:
+SETTING: "setting", "A setting is missing, misspelt or contradicts another",
+    "expected", "correct the setting that the line names; `amp-sidecar config` prints the effective configuration and where each value comes from";
+WRITE_URL_SLASH: "write-url-slash", "The remote-write URL ends in a slash",
+    "without a slash at its end", "remove the slash: AMP treats it as a different path and answers 403 Missing Authentication Token";
+TOKEN_PASTED: "token-pasted", "The setting holds the token itself instead of its path",
+    "a path, not the token itself", "write the token to a file and set its path; treat the token as leaked to everyone who could read the setting";
+ENTRA_SCOPE: "entra-scope", "The scope for Entra ID lacks /.default",
+    "ends in /.default", "append /.default to the App ID URI of the application that represents AWS";
+
+TOKEN_MISSING: "token-missing", "The projected volume is not mounted in this container, or the path is wrong",
+    "No such file or directory", "mount the projected volume in this container; the path is mountPath plus the token's path in the volume";
+TOKEN_FOLDER: "token-folder", "The path is the volume, not the file in it",
+    "Is a directory", "append the file name: the path of serviceAccountToken in the volume";
+TOKEN_DENIED: "token-denied", "The container's user may not read the token",
+    "Permission denied", "set securityContext.fsGroup of the pod: kubelet then gives that group read access to the token";
+TOKEN_EMPTY: "token-empty", "The token's file is empty",
+    "is empty", "project the token with a serviceAccountToken source; on a laptop check that kubectl create token succeeded";
+TOKEN_MALFORMED: "token-malformed", "The file holds no token, or only part of one",
+    "does not hold a JSON web token", "set the path of the file that kubelet writes; on a laptop write the whole output of kubectl create token to it";
+TOKEN_NOT_RENEWED: "token-not-renewed", "The token is a copy or is mounted with subPath, so it is never renewed",
+    "never renewed", "mount the projected volume as a folder, without subPath; for a test from a laptop a copy works until it expires";
+TOKEN_EXPIRED: "token-expired", "The token was not renewed",
+    "expired", "let this container read the file that kubelet renews (no subPath, no copy); on a laptop run kubectl create token again";
+TOKEN_EARLY: "token-early", "The token is not valid yet, or this machine's clock is behind",
+    "not valid before", "correct the clocks of this machine and of the cluster's API server (NTP)";
+TOKEN_NO_AUDIENCE: "token-no-audience", "The token has no audience",
+    "no aud", "project the token with audience: sts.amazonaws.com (kubectl create token --audience sts.amazonaws.com)";
+TOKEN_AUDIENCE: "token-audience", "The token is for another audience",
+    "Incorrect token audience", "project the token with audience: sts.amazonaws.com (kubectl create token --audience sts.amazonaws.com)";
+PROVIDER_AUDIENCE: "provider-audience", "IAM's OIDC provider does not list the token's audience",
+    "Incorrect token audience", "add it: aws iam add-client-id-to-open-id-connect-provider, with the token's aud as --client-id";
+ISSUER_LETTER: "issuer-letter", "The token's iss differs from the issuer in its discovery document",
+    "names another issuer", "use the issuer exactly as its discovery document has it, including a trailing slash; on AKS it has one";
+ISSUER_UNREACHABLE: "issuer-unreachable", "AWS cannot read the issuer's discovery document or keys",
+    "Couldn't retrieve verification key", "publish both on the internet over https with a public certificate, answering within 5 s; on AKS enable the OIDC issuer";
+ISSUER_SILENT: "issuer-silent", "The issuer does not answer AWS",
+    "Error communicating with your identity provider", "make sure the issuer is reachable from the internet; it is often temporary";
+ISSUER_INTERNAL: "issuer-internal", "The cluster has no issuer that AWS can reach",
+    "inside the cluster", "give the cluster a public issuer: on AKS az aks update --enable-oidc-issuer, elsewhere --service-account-issuer of kube-apiserver";
+KEY_UNKNOWN: "key-unknown", "The issuer does not publish the key that the token is signed with",
+    "no key", "use a token of this cluster; after a key rotation wait until the issuer publishes the new key";
+PROVIDER_MISSING: "provider-missing", "The role's account has no OIDC provider for the issuer, or the role ARN names another account",
+    "No OpenIDConnect provider found", "check the account in --role-arn, and create the provider in it: aws iam create-open-id-connect-provider";
+PROVIDER_SLASH: "provider-slash", "The IAM OIDC provider was created without the issuer's trailing slash",
+    "No OpenIDConnect provider found", "recreate it with the exact URL including the trailing slash: the URL of a provider cannot be changed";
+
+NAME_UNRESOLVED: "name-unresolved", "The host of the endpoint does not exist, or DNS does not work in this pod",
+    "was not resolved", "check region and endpoint, and that this pod resolves public names (or those of the private zone)";
+CONNECTION_REFUSED: "connection-refused", "Connection refused: wrong port, firewall or network policy",
+    "connection to", "allow egress from this pod to port 443 of the endpoint (network policy, firewall, route), or set --https-proxy";
+CONNECTION_SILENT: "connection-silent", "A firewall or network policy drops connections to the endpoint",
+    "no connection to", "allow egress from this pod to port 443 of the endpoint (network policy, firewall, route), or set --https-proxy";
+TLS_AUTHORITY: "tls-authority", "The certificate of the endpoint is signed by an unknown CA",
+    "UnknownIssuer", "if your own proxy or private endpoint signs it, add its CA to --ca-bundle; otherwise the connection is being intercepted";
+TLS_NAME: "tls-name", "The certificate is for another host name",
+    "not valid for name", "use a host name that the certificate lists";
+TLS_EXPIRED: "tls-expired", "The certificate has expired, or this machine's clock is wrong",
+    "certificate expired", "renew the certificate, or correct the clock";
+TLS_FOREIGN: "tls-foreign", "The endpoint does not speak TLS, or TLS is broken on the way",
+    "TLS with", "check scheme and port of the endpoint, and that no firewall intercepts TLS";
+PROXY: "proxy", "The proxy is unreachable or refuses the connection",
+    "proxy http", "check --https-proxy with user and password, and allow the endpoints in the proxy; --no-proxy lists hosts that need no proxy";
+CLOCK: "clock", "This machine's clock is wrong",
+    "this machine's clock is", "correct the clock of the node (NTP): the sidecar corrects its own signatures, but samples still carry wrong timestamps";
+REGION_DISABLED: "region-disabled", "STS is disabled in this region for the account",
+    "RegionDisabledException", "enable the region in the account settings of IAM, or set --sts-region to an enabled one";
+
+ROLE_MISSING: "role-missing", "The role does not exist, or its name or path is misspelt",
+    "Not authorized to perform sts:AssumeRoleWithWebIdentity", "check that it exists: aws iam get-role; a path is part of the ARN";
+TRUST_SUBJECT: "trust-subject", "The trust policy names another service account or namespace",
+    "Not authorized to perform sts:AssumeRoleWithWebIdentity", "set the condition on :sub to exactly the token's sub; it is case-sensitive";
+TRUST_AUDIENCE: "trust-audience", "The trust policy requires another audience",
+    "Not authorized to perform sts:AssumeRoleWithWebIdentity", "set the condition on :aud to the token's audience; where the token has azp, :aud means azp and :oaud the audience";
+TRUST_ISSUER: "trust-issuer", "The condition keys or the principal of the trust policy lack the issuer's trailing slash",
+    "Not authorized to perform sts:AssumeRoleWithWebIdentity", "use the issuer's exact host and path before :sub and :aud, including the trailing slash: ISSUER/:sub";
+SESSION_TOO_LONG: "session-too-long", "The requested session is longer than the role allows",
+    "MaxSessionDuration", "lower --session-duration, or raise the role's maximum: aws iam update-role --max-session-duration";
+STS_TROUBLE: "sts-trouble", "STS throttles or is failing",
+    "STS refused (", "try again: it is temporary, and the running sidecar retries";
+STS_REFUSAL: "sts-refusal", "STS refuses for another reason",
+    "STS refused (", "see the message of STS";
+STS_FOREIGN: "sts-foreign", "Something other than STS answers at its address",
+    "cannot be used", "check --sts-endpoint, and whether a proxy answers instead of STS";
+
+ENTRA_UNREACHED: "entra-unreached", "Entra ID is unreachable, or something else answers instead",
+    "Entra could not be reached", "allow egress from this pod to the host of --azure-authority-host, or set --https-proxy";
+
+HOP_MISSING: "hop-missing", "The next role does not exist, or its name or path is misspelt",
+    "is not authorized to perform: sts:AssumeRole", "check that it exists in its account: aws iam get-role";
+HOP_TRUST: "hop-trust", "The next role does not trust the previous one",
+    "is not authorized to perform: sts:AssumeRole", "allow sts:AssumeRole to the previous role in its trust policy, as Principal AWS";
+HOP_EXTERNAL_ID: "hop-external-id", "The next role requires another external id",
+    "is not authorized to perform: sts:AssumeRole", "ask its owner for the external id and add it: --assume-role ARN,external-id=ID";
+HOP_PERMISSION: "hop-permission", "The previous role may not assume the next one",
+    "is not authorized to perform: sts:AssumeRole", "give the previous role a policy that allows sts:AssumeRole on the ARN of the next role";
+
+WORKSPACE_UNKNOWN: "workspace-unknown", "The workspace does not exist in this region",
+    "AMP does not know the workspace", "compare --workspace-id and --region with: aws amp list-workspaces --region REGION";
+REGION_WRONG: "region-wrong", "The signature is for another region than the endpoint",
+    "scoped to a valid region", "set --region to the region of the workspace";
+ROLE_PERMISSION: "role-permission", "The role may not write to the workspace",
+    "the role needs aps:RemoteWrite", "attach the policy below or AmazonPrometheusRemoteWriteAccess to the role; check the workspace id too: a wrong id looks the same";
+AMP_CREDENTIALS: "amp-credentials", "AMP rejects the session or the signature",
+    "AMP does not take the credentials", "check that role, STS and workspace are in one partition, and that no proxy changes headers";
+AMP_TROUBLE: "amp-trouble", "AMP throttles or is failing",
+    "AMP is failing", "try again: it is temporary; with the running sidecar, senders get 503 and retry";
+AMP_REFUSAL: "amp-refusal", "AMP refuses for another reason, or something else answers instead",
+    "unexpected answer", "see the message of STS; see whether a proxy in between answers";
+
+PROMETHEUS_FILE: "prometheus-file", "The file of --prometheus-config is not a Prometheus configuration, or has no remote_write",
+    "prometheus configuration", "use the configuration file of Prometheus, and add remote_write with the URL of this sidecar";
+PROMETHEUS_DIRECT: "prometheus-direct", "Prometheus writes directly to AMP, bypassing the sidecar",
+    "points to AMP itself", "set url to that of this sidecar, which signs and forwards";
+PROMETHEUS_ELSEWHERE: "prometheus-elsewhere", "No remote_write of Prometheus points to this sidecar",
+    "points to this sidecar", "set url to that of this sidecar: http, the address of --listen, and a path that it serves";
+PROMETHEUS_PATH: "prometheus-path", "Prometheus writes to a path that the sidecar does not serve",
+    "is not served", "write to /api/v1/remote_write, or with several workspaces to /workspaces/NAME/api/v1/remote_write";
+PROMETHEUS_SIGV4: "prometheus-sigv4", "Prometheus signs or authenticates by itself as well",
+    "is set besides the sidecar's url", "remove it: the sidecar signs; Prometheus has no AWS credentials";
+PROMETHEUS_TIMEOUT: "prometheus-timeout", "Prometheus times out before the sidecar does",
+    "is not above --upstream-timeout", "set remote_timeout longer than --upstream-timeout: batches that AMP stores after it are sent twice";
+PROMETHEUS_QUEUE: "prometheus-queue", "A shard's queue is too short for one request",
+    "capacity", "set capacity to 3 to 10 times max_samples_per_send";}
