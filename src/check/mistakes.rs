@@ -178,11 +178,11 @@ pub(super) fn of_entra(name: &str) -> Option<Mistake> {
 #[must_use]
 pub fn page() -> String {
     let mut page = String::from(
-        "# Mistakes, and their mends\n\
-         `amp-sidecar check` names each of these with its mend. This page is printed from the table that it names them from\n\
-         (`src/check/mistakes.rs`), and a test makes the mistakes. STS does not say which of the rows it was where several\n\
-         have the same words: `check` then names them all, with the trust policy that the token at hand needs.\n\n\
-         | name | mistake | what one sees | mend |\n|---|---|---|---|\n",
+        "# Mistakes and how to fix them\n\
+         For anyone debugging an installation: every mistake that `amp-sidecar check` names, and what to do about it.\n\n\
+         This page is printed from the table in `src/check/mistakes.rs`, and a test makes each mistake. Where STS gives the same\n\
+         answer for several mistakes, `check` lists them all, with the trust policy that the token at hand needs.\n\n\
+         | name | mistake | what you see | what to do |\n|---|---|---|---|\n",
     );
     for Mistake {
         id,
