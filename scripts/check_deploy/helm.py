@@ -90,7 +90,7 @@ REFUSED = {
     "aws.roleArn: the role that trusts the service account is required": {"aws": AWS["aws"] | {"roleArn": ""}},
     "any client that reaches it writes with the role's permissions": AWS | {"mode": "gateway"},
     "writes with the role's permissions": AWS | {"mode": "gateway", "gateway": {"bearerToken": BEARER}},
-    "rights. Set gateway.tls.secretName": AWS | {"mode": "gateway", "gateway": {"tls": TLS}},
+    "permissions. Set gateway.tls.secretName": AWS | {"mode": "gateway", "gateway": {"tls": TLS}},
     "'/settings/AMP_SIDECAR_MAX_BODY_BYTES'": AWS | {"settings": {"AMP_SIDECAR_MAX_BODY_BYTES": 33554432}},
     "'/config'": {"config": {"region": "eu-central-1"}},
     "'/mode'": AWS | {"mode": "both"},
