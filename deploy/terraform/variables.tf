@@ -1,6 +1,6 @@
 variable "issuer_url" {
   type        = string
-  description = "The issuer of the cluster's tokens to the letter, the slash at its end included where there is one (AKS has one)"
+  description = "The exact issuer of the cluster's tokens, including a trailing slash if there is one (AKS has one)"
 
   validation {
     condition     = can(regex("^https://[^?#[:space:]]+$", var.issuer_url))

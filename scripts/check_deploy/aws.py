@@ -1,4 +1,4 @@
-"""CloudFormation by cfn-lint, and created in moto; Terraform parsed, and held against CloudFormation.
+"""CloudFormation by cfn-lint, and created in moto; Terraform parsed, and compared with CloudFormation.
 
 The policies that come out are compared to the letter, once for an issuer with a slash at its end and once for one
 without. moto's CloudFormation makes no OIDC providers, though its IAM does: Provider below joins the two. Terraform's AWS

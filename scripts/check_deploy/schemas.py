@@ -1,6 +1,6 @@
 """Every object against the schemas of the oldest and the newest Kubernetes that it is for, strictly.
 
-The Prometheus Operator's kinds are held against models made from its CRDs. Those let unknown fields pass, so an object
+The Prometheus Operator's kinds are checked with models made from its CRDs. Those let unknown fields pass, so an object
 is read into the model and written out again: what is lost on the way is unknown.
 """
 

@@ -26,7 +26,7 @@ def texts() -> list[Path]:
 
 
 def settings(report: Report) -> None:
-    """Whoever sets a variable that does not exist would never hear of it."""
+    """A variable that does not exist would be ignored without a word."""
     names = defined()
     report.expect(len(names) > 10, f"the table of settings was not understood: {names}")
     for file in texts():

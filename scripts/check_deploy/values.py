@@ -1,4 +1,4 @@
-"""The README's example, and those for the Prometheus Operator and for others' charts.
+"""The pod of docs/kubernetes.md, and the examples for the Prometheus Operator and for others' charts.
 
 The charts cannot be had here: their values are put where the charts put them (the containers, the volumes and
 remote_write go through unchanged), and what comes of it is checked. A key that is not put anywhere is a fault.
@@ -14,13 +14,14 @@ VERSIONS = ("1.29", "1.37")
 
 
 def documents(report: Report) -> list[Document]:
-    return [readme(), *operator(report), *kube_prometheus_stack(report), *prometheus_chart(report)]
+    return [page(), *operator(report), *kube_prometheus_stack(report), *prometheus_chart(report)]
 
 
-def readme() -> Document:
-    """The README's first example, which is what most will copy."""
-    block = (ROOT / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
-    return Document("README.md", workload(yaml.safe_load(block)["spec"]), VERSIONS)
+def page() -> Document:
+    """The first example, which is what most will copy."""
+    where = "docs/kubernetes.md"
+    block = (ROOT / where).read_text().split("<!-- pod: checked by scripts/check-deploy -->\n```yaml\n")[1].split("```")[0]
+    return Document(where, workload(yaml.safe_load(block)["spec"]), VERSIONS)
 
 
 def operator(report: Report) -> list[Document]:

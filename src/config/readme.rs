@@ -1,17 +1,11 @@
-//! The README's tables are held against the code: the settings here, the verdicts by their names.
+//! The tables and examples of `docs/settings.md` and `docs/workspaces.md` are checked against the code.
 
 use super::settings::ALL;
 
-const README: &str = include_str!("../../README.md");
+const PAGE: &str = include_str!("../../docs/settings.md");
 
 fn between<'a>(start: &str, end: &str) -> &'a str {
-    README
-        .split_once(start)
-        .unwrap()
-        .1
-        .split_once(end)
-        .unwrap()
-        .0
+    PAGE.split_once(start).unwrap().1.split_once(end).unwrap().0
 }
 
 #[test]
@@ -35,12 +29,12 @@ fn the_table_of_settings_is_the_definition() {
     };
     let table: String = ALL.iter().map(row).collect();
     let written = between(
-        "<!-- settings: held against the code by a test -->",
+        "<!-- settings: checked against the code by a test -->",
         "<!-- end of settings -->",
     );
     assert!(
         written.ends_with(&format!("|---|---|---|---|\n{table}")),
-        "the README should say:\n{table}"
+        "docs/settings.md should say:\n{table}"
     );
 }
 
@@ -48,7 +42,7 @@ fn the_table_of_settings_is_the_definition() {
 fn the_example_of_several_workspaces_is_valid() {
     let page = include_str!("../../docs/workspaces.md");
     let example = page
-        .split_once("<!-- example: held against the code by a test -->\n```yaml\n")
+        .split_once("<!-- example: checked against the code by a test -->\n```yaml\n")
         .and_then(|(_, rest)| rest.split_once("```\n<!-- end of example -->"))
         .unwrap()
         .0;

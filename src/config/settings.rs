@@ -1,7 +1,7 @@
 //! The one definition of every setting.
 //!
 //! In: nothing. Out: [`Setting`]s, from which the command line, the environment, `--help` and the reference table in
-//! the README are all made. A setting that is not in [`ALL`] does not exist.
+//! `docs/settings.md` are all made. A setting that is not in [`ALL`] does not exist.
 //!
 //! The names of AWS' own variables are those of the AWS SDKs and Tools reference guide, OpenTelemetry's those of its specification; ours begin `AMP_SIDECAR_`.
 //! Values stay text here: [`super::Config::read`] turns them into valid values and names all faults at once, which clap's

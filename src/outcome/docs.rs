@@ -1,7 +1,7 @@
 //! What each outcome and each reason of a loss means, in words.
 //!
-//! For pages that people read; the README's table of verdicts says the same of each outcome, which a test holds. What to do about
-//! one is for [`faults::remedy`](crate::outcome::remedy), which knows more than the name.
+//! For pages that people read; the table of `docs/outcomes.md` says the same of each outcome, which a test checks. What to do about
+//! one is for [`remedy`](crate::outcome::remedy), which knows more than the name.
 
 /// What becomes of the samples of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

@@ -6,7 +6,7 @@
 //!
 //! [`Verdict`] holds every outcome, and the matches below have no wildcard arm: a new kind of fault does not compile until
 //! somebody has decided what the sender hears. A verdict's [`name`](Verdict::name) is at once the metric's label, the
-//! log's `fault` and the row in the README.
+//! log's `fault` and the row in `docs/outcomes.md`.
 #![deny(
     clippy::wildcard_enum_match_arm,
     clippy::match_wildcard_for_single_variants

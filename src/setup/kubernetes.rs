@@ -1,7 +1,7 @@
 //! The sidecar in a pod, for the three ways in which Prometheus is run.
 //!
 //! In: a valid [`Kubernetes`]. Out: manifests, or values of the chart. The container and the volume are the same in all
-//! three and those of the README. Nothing is injected by a webhook: whatever the sidecar needs stands in the manifest, so
+//! three and those of `docs/kubernetes.md`. Nothing is injected by a webhook: whatever the sidecar needs stands in the manifest, so
 //! that it works in every cluster and can be read.
 
 use super::prometheus::operators_entry;

@@ -1,4 +1,4 @@
-//! The table of `docs/setup.md` is held against the definition, and no text keeps a place that was not filled.
+//! The table of `docs/setup.md` is checked against the definition, and no text keeps a place that was not filled.
 
 use super::arguments::{ALL, Argument};
 use super::reader::Reader;
@@ -24,7 +24,7 @@ fn the_table_of_arguments_is_the_definition() {
     };
     let table: String = ALL.iter().map(row).collect();
     let (_, rest) = DOCS
-        .split_once("<!-- arguments: held against the code by a test -->")
+        .split_once("<!-- arguments: checked against the code by a test -->")
         .unwrap();
     let (written, _) = rest.split_once("<!-- end of arguments -->").unwrap();
     assert!(

@@ -16,7 +16,7 @@ use crate::rig::Rig;
 use crate::shown;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
-const BEGIN: &str = "<!-- metrics: held against the code by a test -->\n";
+const BEGIN: &str = "<!-- metrics: checked against the code by a test -->\n";
 const END: &str = "<!-- end of metrics -->";
 
 async fn scrape(rig: &Rig, accept: &str) -> (String, Vec<u8>) {

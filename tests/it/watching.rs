@@ -18,7 +18,8 @@ const ALERTS: &str = include_str!("../../deploy/alerts/amp-sidecar.yaml");
 const ALERT_TESTS: &str = include_str!("../../deploy/alerts/tests.yaml");
 const DASHBOARD: &str = include_str!("../../deploy/grafana/amp-sidecar.json");
 const RUNBOOKS: &str = include_str!("../../docs/runbooks.md");
-const README: &str = include_str!("../../README.md");
+const OPERATIONS: &str = include_str!("../../docs/operations.md");
+const OUTCOMES: &str = include_str!("../../docs/outcomes.md");
 
 /// One query of a panel.
 struct Query {
@@ -102,7 +103,14 @@ fn only_metrics_that_there_are_are_asked_for() {
         .iter()
         .map(|entry| entry.name.as_str())
         .collect();
-    let documents = [ALERTS, ALERT_TESTS, DASHBOARD, RUNBOOKS, README];
+    let documents = [
+        ALERTS,
+        ALERT_TESTS,
+        DASHBOARD,
+        RUNBOOKS,
+        OPERATIONS,
+        OUTCOMES,
+    ];
     let mut named = 0;
     for word in documents
         .iter()

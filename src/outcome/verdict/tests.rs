@@ -1,7 +1,7 @@
 use super::*;
 use crate::outcome::docs::{Fate, OUTCOME_DOCS, REASONS};
 
-/// One of each variant: the README's table is held against this, row by row.
+/// One of each variant: the table of `docs/outcomes.md` is checked against this, row by row.
 fn one_of_each() -> Vec<Verdict> {
     let said = || "words".to_owned();
     let status = StatusCode::IM_A_TEAPOT;
@@ -92,13 +92,13 @@ fn without_links(row: &str) -> String {
 }
 
 #[test]
-fn the_table_in_the_readme_is_the_code() {
-    let readme = include_str!("../../../README.md");
-    let table = readme
-        .split_once("<!-- verdicts: held against the code by a test -->\n")
+fn the_table_in_the_docs_is_the_code() {
+    let page = include_str!("../../../docs/outcomes.md");
+    let table = page
+        .split_once("<!-- outcomes: checked against the code by a test -->\n")
         .unwrap()
         .1;
-    let table = table.split_once("<!-- end of verdicts -->").unwrap().0;
+    let table = table.split_once("<!-- end of outcomes -->").unwrap().0;
     let rows: Vec<&str> = table.lines().skip(2).collect();
     let verdicts = one_of_each();
     assert_eq!(rows.len(), verdicts.len());

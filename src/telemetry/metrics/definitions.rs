@@ -122,7 +122,7 @@ impl Definitions {
             batches: c.counter(
                 "amp_sidecar_batches_total",
                 "Requests of senders by what became of them",
-                "the share of `stored` is the sidecar's success; the README tells what each outcome means and what the sender heard",
+                "the share of `stored` is the sidecar's success; `docs/outcomes.md` has the meaning of each outcome and the response to the sender",
             ),
             received: ContentCounters::counted(c, "received", "read and found whole", "what senders deliver"),
             forwarded: ContentCounters::counted(

@@ -18,7 +18,7 @@ env:
 ports:
   - name: sidecar-admin
     containerPort: 8006
-{{/* No readiness probe: trouble with AWS must not take Prometheus out of its Service. */ -}}
+{{/* No readiness probe: problems with AWS must not remove Prometheus from its Service. */ -}}
 {{ include "amp-sidecar.liveness" "sidecar-admin" }}
 resources:
   {{- toYaml .Values.resources | nindent 2 }}

@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_table_in_the_docs_has_all_of_them() {
-        let docs = include_str!("../../../../docs/nothing-lost.md");
+        let docs = include_str!("../../../../docs/durability.md");
         let told: Vec<_> = docs
             .lines()
             .skip_while(|line| !line.starts_with("| row | what goes wrong |"))
