@@ -17,8 +17,9 @@ use std::time::{Duration, SystemTime};
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Network, RoleSession};
 use amp_sidecar::credentials::sts::Sts;
-use amp_sidecar::net::client::{Answer, Caller};
-use amp_sidecar::net::tls;
+use amp_sidecar::net::client::HttpResponse;
+use amp_sidecar::net::tls::Trust;
+use amp_sidecar::net::transport::{NetworkTransport, Transport};
 use amp_sidecar::outcome::amp_response::AmpResponse;
 use amp_sidecar::remote_write::content_type::WriteProtocol;
 use amp_sidecar::remote_write::contents::Contents;
@@ -205,10 +206,13 @@ fn judged(
 // === credentials ===
 
 fn sts_answer(times: u32) -> Done {
-    let trust = tls::Trust::new(&[])?;
-    let caller = Caller::new(&trust, &Network::default())?;
+    let transport = NetworkTransport {
+        trust: Trust::new(&[])?,
+        network: Network::default(),
+    };
+    let client = transport.client();
     let endpoint = "https://sts.eu-central-1.amazonaws.com/".parse()?;
-    let sts = Sts::new(endpoint, "eu-central-1".to_owned(), caller, Clock::system());
+    let sts = Sts::new(endpoint, "eu-central-1".to_owned(), client, Clock::system());
     let session = RoleSession {
         role_arn: "arn:aws:iam::111122223333:role/amp".to_owned(),
         name: "pod".to_owned(),
@@ -219,7 +223,7 @@ fn sts_answer(times: u32) -> Done {
         source_identity: None,
         tags: Vec::new(),
     };
-    let answer = Answer::new(StatusCode::OK, None, session_answer().into_bytes());
+    let answer = HttpResponse::new(StatusCode::OK, None, session_answer().into_bytes());
     for _ in 0..times {
         black_box(sts.read(black_box(&answer), &session, "token")?);
     }

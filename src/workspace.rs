@@ -15,7 +15,6 @@ use crate::config::{Config, Workspace};
 use crate::credentials::identity_trail::IdentityTrail;
 use crate::credentials::token::{Disk, TokenFiles};
 use crate::credentials::{Cache, Exchange, cache};
-use crate::net::client::ClientError;
 use crate::net::transport::{NetworkTransport, Transport};
 use crate::query::Queries;
 use crate::sigv4::SigningError;
@@ -53,9 +52,6 @@ pub struct Externals {
 /// Why a workspace could not be served; a checked configuration leaves no reason but a fault of the system.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkspaceError {
-    /// The client for STS could not be made.
-    #[error(transparent)]
-    Client(#[from] ClientError),
     /// The workspace's URL cannot be used.
     #[error(transparent)]
     Address(#[from] SigningError),
@@ -102,11 +98,9 @@ impl ActiveWorkspace {
     ) -> Result<Self, WorkspaceError> {
         let clock = clock.apart();
         let metrics = Arc::new(telemetry.metrics(&config.name));
-        let (caller, file) = (
-            externals.transport.client()?,
-            externals.token_files.open(&config.identity.token_file),
-        );
-        let source = Exchange::new(&config.identity, file, &caller, &clock, &metrics);
+        let client = externals.transport.client();
+        let file = externals.token_files.open(&config.identity.token_file);
+        let source = Exchange::new(&config.identity, file, &client, &clock, &metrics);
         let identity_trail = source.identity_trail();
         let watch = |subject| {
             IncidentTracker::over(subject, Some(&config.name), telemetry.incidents(), &clock)

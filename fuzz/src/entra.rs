@@ -7,10 +7,10 @@ use amp_sidecar::clock::Clock;
 use amp_sidecar::config;
 use amp_sidecar::credentials::entra::Entra;
 use amp_sidecar::credentials::token::Token;
-use amp_sidecar::net::client::Answer;
+use amp_sidecar::net::client::HttpResponse;
 use hyper::StatusCode;
 
-use super::sts::{TOKEN, caller};
+use super::sts::{TOKEN, client};
 use super::{is_fit_to_be_shown, withholds};
 
 thread_local! {
@@ -34,12 +34,12 @@ fn new() -> Entra {
         client_id: "5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a".to_owned(),
         scope: "api://amp/.default".to_owned(),
     };
-    Entra::new(application, caller(), Clock::system())
+    Entra::new(application, client(), Clock::system())
 }
 
 fn read(entra: &Entra, status: StatusCode, body: &[u8]) {
     let assertion = Token::of(TOKEN).unwrap();
-    let answer = Answer::new(status, None, body.to_vec());
+    let answer = HttpResponse::new(status, None, body.to_vec());
     match entra.read(&answer, &assertion) {
         Ok(token) => {
             assert!(status.is_success());

@@ -7,7 +7,8 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use amp_sidecar::outcome::amp_response::{AmpResponse, ReplyClass};
-use amp_sidecar::outcome::verdict::{SenderResponse, Verdict};
+use amp_sidecar::outcome::response::SenderResponse;
+use amp_sidecar::outcome::verdict::Verdict;
 use http_body_util::BodyExt;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, StatusCode};

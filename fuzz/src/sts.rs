@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Network, RoleSession};
 use amp_sidecar::credentials::sts::Sts;
-use amp_sidecar::net::client::{Answer, Caller};
-use amp_sidecar::net::tls;
+use amp_sidecar::net::client::{HttpClient, HttpResponse};
+use amp_sidecar::net::tls::Trust;
+use amp_sidecar::net::transport::{NetworkTransport, Transport};
 use hyper::StatusCode;
 
 use super::{is_fit_to_be_shown, withholds};
@@ -23,9 +24,12 @@ thread_local! {
 }
 
 /// A client that is never asked to call anybody.
-pub fn caller() -> Caller {
-    let trust = tls::Trust::new(&[]).unwrap();
-    Caller::new(&trust, &Network::default()).unwrap()
+pub fn client() -> HttpClient {
+    let transport = NetworkTransport {
+        trust: Trust::new(&[]).unwrap(),
+        network: Network::default(),
+    };
+    transport.client()
 }
 
 /// The first byte chooses the status, the rest is the answer's body.
@@ -43,7 +47,7 @@ fn new() -> Sts {
     Sts::new(
         endpoint,
         "eu-central-1".to_owned(),
-        caller(),
+        client(),
         Clock::system(),
     )
 }
@@ -60,7 +64,7 @@ fn read(sts: &Sts, status: StatusCode, body: &[u8]) {
         tags: Vec::new(),
     };
     let before = SystemTime::now();
-    let answer = Answer::new(status, None, body.to_vec());
+    let answer = HttpResponse::new(status, None, body.to_vec());
     match sts.read(&answer, &session, TOKEN) {
         Ok(obtained) => {
             assert!(status.is_success());

@@ -28,7 +28,8 @@ use crate::credentials::Cache;
 use crate::http::body::ChunkedBody;
 use crate::net::stream;
 use crate::net::transport::Transport;
-use crate::outcome::verdict::{SenderResponse, Verdict};
+use crate::outcome::response::SenderResponse;
+use crate::outcome::verdict::Verdict;
 use crate::remote_write::content_type::{self, WriteProtocol};
 use crate::remote_write::contents::Contents;
 use crate::remote_write::inspect::buffer_pool::InspectorPool;
@@ -63,7 +64,7 @@ impl Pipeline {
     /// Wires the stages for one workspace.
     ///
     /// # Errors
-    /// Where its URL cannot be signed for or dialled, which a checked configuration excludes.
+    /// Where its URL cannot be signed for or connected to, which a checked configuration excludes.
     pub fn new(
         workspace: &Workspace,
         transport: &dyn Transport,
@@ -291,7 +292,7 @@ impl Pipeline {
         &self.admission
     }
 
-    /// Kept connections to AMP that nobody uses, for the metrics.
+    /// Idle connections to AMP, for the metrics.
     #[must_use]
     pub fn idle_connections(&self) -> usize {
         self.delivery.idle_connections()

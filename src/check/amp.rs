@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{RoleSession, Workspace};
 use crate::credentials::cache::{self, CredentialSource, Failure};
 use crate::credentials::sts::{Pace, SessionCredentials};
-use crate::net::pool::TransportFault;
+use crate::net::error::TransportError;
 use crate::net::transport::NetworkTransport;
 use crate::outcome::verdict::Verdict;
 use crate::remedies::{
@@ -142,7 +142,7 @@ fn meaning(verdict: &Verdict, workspace: &Workspace) -> Result<StepOutcome, Step
         Verdict::Unauthenticated { .. } | Verdict::NoCredentials { .. } => {
             broken.remedy(AMP_CREDENTIALS)
         }
-        Verdict::Unreachable(TransportFault::Dial(error)) => reach::unreached(error),
+        Verdict::Unreachable(TransportError::Connect(error)) => reach::unreached(error),
         Verdict::Unreachable(_) => broken.remedy(CONNECTION_SILENT),
         _ => broken.remedy(AMP_REFUSAL),
     })

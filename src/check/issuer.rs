@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::step::StepOutcome;
 use crate::credentials::claims::{Claims, quoted};
 use crate::credentials::token::Token;
-use crate::net::client::Caller;
+use crate::net::client::HttpClient;
 use crate::remedies::{ISSUER_INTERNAL, ISSUER_LETTER, ISSUER_UNREACHABLE, KEY_UNKNOWN};
 
 #[derive(Deserialize)]
@@ -42,17 +42,21 @@ struct Head {
 pub(super) async fn published(
     token: &Token,
     claims: &Claims,
-    caller: &Caller,
+    client: &HttpClient,
 ) -> (StepOutcome, Option<()>) {
     (
-        look(token, claims, caller)
+        look(token, claims, client)
             .await
             .unwrap_or_else(|broken| broken),
         None,
     )
 }
 
-async fn look(token: &Token, claims: &Claims, caller: &Caller) -> Result<StepOutcome, StepOutcome> {
+async fn look(
+    token: &Token,
+    claims: &Claims,
+    client: &HttpClient,
+) -> Result<StepOutcome, StepOutcome> {
     let iss = quoted(&[&claims.iss]);
     if is_internal(&claims.iss) {
         return Err(StepOutcome::broken(format!(
@@ -64,7 +68,7 @@ async fn look(token: &Token, claims: &Claims, caller: &Caller) -> Result<StepOut
         "{}/.well-known/openid-configuration",
         claims.iss.trim_end_matches('/')
     );
-    let discovery: Discovery = get(caller, &place).await?;
+    let discovery: Discovery = get(client, &place).await?;
     if discovery.issuer != claims.iss {
         let told = format!(
             "the token says iss {iss}, and the discovery document there names another issuer: {}",
@@ -72,7 +76,7 @@ async fn look(token: &Token, claims: &Claims, caller: &Caller) -> Result<StepOut
         );
         return Err(StepOutcome::broken(told).remedy(ISSUER_LETTER));
     }
-    let keys: Jwks = get(caller, &discovery.jwks_uri).await?;
+    let keys: Jwks = get(client, &discovery.jwks_uri).await?;
     let count = keys.keys.len();
     match key_id(token) {
         Some(kid) if keys.keys.iter().all(|key| key.kid != kid) => {
@@ -88,7 +92,7 @@ async fn look(token: &Token, claims: &Claims, caller: &Caller) -> Result<StepOut
     }
 }
 
-async fn get<T: DeserializeOwned>(caller: &Caller, url: &str) -> Result<T, StepOutcome> {
+async fn get<T: DeserializeOwned>(client: &HttpClient, url: &str) -> Result<T, StepOutcome> {
     let unread = |what: &str| {
         StepOutcome::warning(format!(
             "{} could not be read from here: {what}",
@@ -97,7 +101,7 @@ async fn get<T: DeserializeOwned>(caller: &Caller, url: &str) -> Result<T, StepO
         .remedy(ISSUER_UNREACHABLE)
     };
     let url: Uri = url.parse().map_err(|_| unread("it is no URL"))?;
-    let answer = caller
+    let answer = client
         .get(&url)
         .await
         .map_err(|error| unread(&format!("it {error}")))?;

@@ -1,7 +1,7 @@
 //! `amp-sidecar check`: takes the way of a batch once, and says of each step how it went, by what evidence, and how to mend it.
 //!
 //! In: a configuration, or why there is none. Out: a [`Report`]. Every step is done by the code that `run` does it with (the
-//! token's reader, the dialer, the calls of Entra and STS, the whole pipeline of a batch), so that what passes here passes
+//! token's reader, the connector, the calls of Entra and STS, the whole pipeline of a batch), so that what passes here passes
 //! there; here is only what their errors mean. Nothing is changed anywhere: sessions are asked for, and the batch that is
 //! written is empty. No secret is shown: of the token only claims are, of credentials nothing.
 //!
@@ -83,29 +83,21 @@ impl<'a> CheckRun<'a> {
     /// `None` where a step is broken that the next one needs.
     async fn whole_way(&mut self, way: &NetworkTransport, clock: &Clock) -> Option<()> {
         let identity = &self.workspace.identity;
-        let caller = match way.client() {
-            Ok(caller) => caller,
-            Err(error) => {
-                return self.record(STS_ENDPOINT, (StepOutcome::broken(error.to_string()), None));
-            }
-        };
+        let client = way.client();
         let metrics = Arc::new(Telemetry::new().metrics(&self.workspace.name));
         let exchange = Exchange::new(
             identity,
             Box::new(identity.token_file.clone()),
-            &caller,
+            &client,
             clock,
             &metrics,
         );
 
-        let sts = self.record(
-            STS_ENDPOINT,
-            reach::sts(identity, way, &caller, clock).await,
-        );
+        let sts = self.record(STS_ENDPOINT, reach::sts(identity, &client, clock).await);
         self.record(AMP_ENDPOINT, reach::amp(self.workspace, way).await);
         let token = self.record(TOKEN_FILE, token::file(&exchange, identity).await)?;
         if let Some(claims) = self.record(TOKEN, token::claims(&token, clock.now())) {
-            self.record(ISSUER, issuer::published(&token, &claims, &caller).await);
+            self.record(ISSUER, issuer::published(&token, &claims, &client).await);
         }
         let token = match &identity.entra {
             Some(_) => self.record(ENTRA, token::through_entra(&exchange, token).await)?,

@@ -1,32 +1,30 @@
 //! Whether the endpoints can be reached: name, TCP, proxy, TLS; and the clock, which an answer of STS tells.
 
-use hyper::{HeaderMap, Uri};
+use hyper::HeaderMap;
 
 use super::step::StepOutcome;
 use crate::clock::Clock;
 use crate::config::{Identity, Workspace};
-use crate::net::client::{CallError, Caller};
-use crate::net::connect::{DialError, Dialer};
+use crate::net::client::HttpClient;
+use crate::net::connect::Connectors;
+use crate::net::error::{ConnectError, HttpError};
 use crate::net::transport::NetworkTransport;
 use crate::remedies::{CLOCK, STS_FOREIGN, STS_TROUBLE};
 
 /// STS, and what its clock says.
 pub(super) async fn sts(
     identity: &Identity,
-    way: &NetworkTransport,
-    caller: &Caller,
+    client: &HttpClient,
     clock: &Clock,
 ) -> (StepOutcome, Option<()>) {
     let url = &identity.sts_endpoint;
-    if let Err(broken) = dialled(url, way).await {
-        return (broken, None);
-    }
     // A call without an action is refused, and the refusal bears the time.
-    let answer = match caller.post(url, HeaderMap::new(), String::new()).await {
+    let answer = match client.post(url, HeaderMap::new(), String::new()).await {
         Ok(answer) => answer,
+        Err(HttpError::Connect(error)) => return (unreached(&error), None),
         Err(error) => {
             let mistake = match error {
-                CallError::TimedOut => STS_TROUBLE,
+                HttpError::TimedOut => STS_TROUBLE,
                 _ => STS_FOREIGN,
             };
             let broken = StepOutcome::broken(format!("STS {error}"));
@@ -61,26 +59,21 @@ pub(super) async fn amp(
     way: &NetworkTransport,
 ) -> (StepOutcome, Option<()>) {
     let url = &workspace.remote_write_url;
-    match dialled(url, way).await {
-        Ok(()) => (
+    let Some(connector) = way.connector(url) else {
+        return (StepOutcome::broken(format!("{url} names no host")), None);
+    };
+    match connector.connect().await {
+        Ok(_) => (
             StepOutcome::ok(format!("{url} takes the connection")),
             Some(()),
         ),
-        Err(broken) => (broken, None),
-    }
-}
-
-async fn dialled(url: &Uri, way: &NetworkTransport) -> Result<(), StepOutcome> {
-    let Some(dialer) = Dialer::new(url, &way.network, &way.trust) else {
-        return Err(StepOutcome::broken(format!("{url} names no host")));
-    };
-    match dialer.dial().await {
-        Ok(_connection) => Ok(()),
-        Err(error) => Err(unreached(&error)),
+        Err(error) => (unreached(&error), None),
     }
 }
 
 /// What a failed connection means.
-pub(super) fn unreached(error: &DialError) -> StepOutcome {
-    StepOutcome::broken(error.to_string()).remedy(error.mistake())
+pub(super) fn unreached(error: &ConnectError) -> StepOutcome {
+    let (mistake, remedy) = (error.mistake(), error.remedy());
+    let detail = if remedy == mistake { "" } else { remedy.remedy };
+    StepOutcome::broken(error.to_string()).remedy_with(mistake, detail)
 }

@@ -18,7 +18,8 @@ use crate::config;
 use crate::credentials::redact::sanitize_without;
 use crate::credentials::sts::Pace;
 use crate::credentials::token::Token;
-use crate::net::client::{Answer, CallError, Caller};
+use crate::net::client::{HttpClient, HttpResponse};
+use crate::net::error::{ConnectError, HttpError};
 use crate::remedies::entra::EntraRefusal;
 use crate::remedies::{ENTRA_FOREIGN, ENTRA_THROTTLED};
 
@@ -29,7 +30,7 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 /// Exchanges tokens for one application.
 #[derive(Debug)]
 pub struct Entra {
-    caller: Caller,
+    client: HttpClient,
     application: config::Entra,
     endpoint: Uri,
     clock: Clock,
@@ -58,7 +59,7 @@ pub enum EntraError {
     },
     /// No answer came.
     #[error("Entra {0}")]
-    Silent(#[from] CallError),
+    Silent(#[from] HttpError),
     /// Something answered, but not as Entra does.
     #[error("the answer of Entra ({status}) cannot be used: {what}")]
     Unusable {
@@ -90,9 +91,9 @@ struct EntraRejection {
 // === impl Entra ===
 
 impl Entra {
-    /// Exchanges for this application, through `caller`.
+    /// Exchanges for this application, through `client`.
     #[must_use]
-    pub fn new(application: config::Entra, caller: Caller, clock: Clock) -> Self {
+    pub fn new(application: config::Entra, client: HttpClient, clock: Clock) -> Self {
         let authority = application.authority_host.to_string();
         let endpoint = format!(
             "{}/{}/oauth2/v2.0/token",
@@ -104,7 +105,7 @@ impl Entra {
             .parse()
             .unwrap_or_else(|_| application.authority_host.clone());
         Self {
-            caller,
+            client,
             application,
             endpoint,
             clock,
@@ -125,7 +126,7 @@ impl Entra {
                 ("client_assertion", assertion.expose()),
             ])
             .finish();
-        let answer = self.caller.post(&self.endpoint, HeaderMap::new(), form);
+        let answer = self.client.post(&self.endpoint, HeaderMap::new(), form);
         self.read(&answer.await?, assertion)
     }
 
@@ -133,7 +134,7 @@ impl Entra {
     ///
     /// # Errors
     /// [`EntraError`] where it gives none, or none that can be used.
-    pub fn read(&self, answer: &Answer, assertion: &Token) -> Result<Token, EntraError> {
+    pub fn read(&self, answer: &HttpResponse, assertion: &Token) -> Result<Token, EntraError> {
         let status = answer.status;
         let unusable = |what| EntraError::Unusable { status, what };
         let json = answer.text().ok_or_else(|| unusable("it is not UTF-8"))?;
@@ -210,10 +211,12 @@ impl EntraError {
         match self {
             _ if self.is_throttling() => "entra_throttled",
             Self::Refused { .. } => self.known().map_or("entra_other", |known| known.label),
-            Self::Silent(CallError::Unreachable(_)) => "entra_unreachable",
-            Self::Silent(CallError::Proxy(_)) => "entra_proxy",
-            Self::Silent(CallError::TimedOut) => "entra_timed_out",
-            Self::Silent(CallError::TooLarge(_)) | Self::Unusable { .. } => "entra_unusable_answer",
+            Self::Silent(HttpError::Connect(ConnectError::Proxy { .. })) => "entra_proxy",
+            Self::Silent(HttpError::Connect(ConnectError::TimedOut(_)) | HttpError::TimedOut) => {
+                "entra_timed_out"
+            }
+            Self::Silent(HttpError::TooLarge(_)) | Self::Unusable { .. } => "entra_unusable_answer",
+            Self::Silent(_) => "entra_unreachable",
         }
     }
 
@@ -250,7 +253,7 @@ impl EntraError {
                 };
                 return Some(format!("{}: {}{claims}", known.cause, known.remedy));
             }
-            Self::Silent(error) => return Some(error.remedy().to_owned()),
+            Self::Silent(error) => error.remedy(ENTRA_FOREIGN),
             Self::Unusable { .. } => ENTRA_FOREIGN,
         };
         Some(row.remedy.to_owned())

@@ -80,7 +80,7 @@ impl ExchangeError {
                     StsError::Refused { .. } if remedy.is_some() => return remedy.clone(),
                     StsError::Refused { .. } if source.pace() == Pace::Soon => STS_RETRIED.remedy,
                     StsError::Refused { .. } => return None,
-                    StsError::Silent(error) => error.remedy(),
+                    StsError::Silent(error) => error.remedy(STS_FOREIGN).remedy,
                     StsError::Unusable { .. } if source.is_throttling() => STS_RETRIED.remedy,
                     StsError::Unusable { .. } => STS_FOREIGN.remedy,
                     StsError::Unsigned(_) => UNSIGNED.remedy,

@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 pub use cache::{ActiveCredentials, Cache, Refresher, RejectionCause, Unavailable};
 pub use error::ExchangeError;
 
-use crate::net::client::Caller;
+use crate::net::client::HttpClient;
 use cache::{CredentialSource, Failure as _};
 use entra::{Entra, EntraError};
 use identity_trail::IdentityTrail;
@@ -70,19 +70,19 @@ pub struct RoleHop<'a> {
 // === impl Exchange ===
 
 impl Exchange {
-    /// Exchanges what is in `token_file` for `identity` through `caller`.
+    /// Exchanges what is in `token_file` for `identity` through `client`.
     #[must_use]
     pub fn new(
         identity: &Identity,
         token_file: Box<dyn ReadToken>,
-        caller: &Caller,
+        client: &HttpClient,
         clock: &Clock,
         metrics: &Arc<WorkspaceMetrics>,
     ) -> Self {
         let entra = identity
             .entra
             .clone()
-            .map(|application| Entra::new(application, caller.clone(), clock.clone()));
+            .map(|application| Entra::new(application, client.clone(), clock.clone()));
         Self {
             token_file,
             read: Mutex::default(),
@@ -90,7 +90,7 @@ impl Exchange {
             sts: Sts::new(
                 identity.sts_endpoint.clone(),
                 identity.sts_region.clone(),
-                caller.clone(),
+                client.clone(),
                 clock.clone(),
             ),
             role: identity.role.clone(),

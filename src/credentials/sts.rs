@@ -23,13 +23,13 @@ pub use error::{Pace, StsError};
 use crate::clock::Clock;
 use crate::config::RoleSession;
 use crate::credentials::token::Token;
-use crate::net::client::{Answer, Caller, FORM};
+use crate::net::client::{FORM, HttpClient, HttpResponse};
 use crate::sigv4::{self, Scope, SigningError};
 
 /// Calls one STS endpoint.
 #[derive(Debug)]
 pub struct Sts {
-    caller: Caller,
+    client: HttpClient,
     endpoint: Uri,
     region: String,
     clock: Clock,
@@ -40,9 +40,9 @@ pub struct Sts {
 impl Sts {
     /// Calls the STS at `endpoint`, which `region` is signed for.
     #[must_use]
-    pub fn new(endpoint: Uri, region: String, caller: Caller, clock: Clock) -> Self {
+    pub fn new(endpoint: Uri, region: String, client: HttpClient, clock: Clock) -> Self {
         Self {
-            caller,
+            client,
             endpoint,
             region,
             clock,
@@ -59,7 +59,7 @@ impl Sts {
         token: &Token,
     ) -> Result<SessionCredentials, StsError> {
         let form = form::web_identity(session, token.expose());
-        let answer = self.caller.post(&self.endpoint, HeaderMap::new(), form);
+        let answer = self.client.post(&self.endpoint, HeaderMap::new(), form);
         self.read(&answer.await?, session, token.expose())
     }
 
@@ -74,7 +74,7 @@ impl Sts {
     ) -> Result<SessionCredentials, StsError> {
         let form = form::role(session);
         let headers = self.signed(&form, by)?;
-        let answer = self.caller.post(&self.endpoint, headers, form);
+        let answer = self.client.post(&self.endpoint, headers, form);
         self.read(
             &answer.await?,
             session,
@@ -106,7 +106,7 @@ impl Sts {
     /// [`StsError`] where it gives nothing, or nothing that can be used.
     pub fn read(
         &self,
-        answer: &Answer,
+        answer: &HttpResponse,
         session: &RoleSession,
         secret: &str,
     ) -> Result<SessionCredentials, StsError> {

@@ -1,134 +1,83 @@
-//! One call of a service that gives tokens or credentials: STS or Entra.
+//! The HTTP client for few and small calls: STS, Entra ID, and an issuer's documents.
 //!
-//! In: a form and the headers to send it with. Out: the [`Answer`], whatever its status, or a [`CallError`]. Bounded in time and
-//! size, and no redirect is followed, because the form carries a token. What was read is wiped from memory when dropped.
-//! The way there is the [`Network`]'s, as it is for batches; what the environment says of proxies does not count here.
+//! In: a URL, headers and a form. Out: the [`HttpResponse`], whatever its status, or an [`HttpError`] that names DNS, proxy, TLS or
+//! whatever else failed. Each call has a connection of its own, made as those for batches are; so it goes by the same proxy and
+//! trusts what is trusted at that moment. Time and size are bounded, and no redirect is followed, because the form carries a
+//! token. Forms and bodies are wiped from memory when dropped.
+//!
+//! reqwest was rejected: it keeps a proxy's answer to itself, so that a failed call had to be made twice to be explained, and
+//! takes the trusted roots once and for all.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{HeaderMap, Method, StatusCode, Uri};
-use tokio::time::{Instant, timeout_at};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
-use crate::config::Network;
 use crate::http::date;
-use crate::net::connect::{DialError, Dialer, LONGEST_DIAL};
-use crate::net::tls::Trust;
-use crate::net::tls_client::HttpClient;
-use crate::remedies::{CONNECTION_REFUSED, STS_FOREIGN, TIMED_OUT};
+use crate::net::connect::{Connect, Connectors};
+use crate::net::error::HttpError;
 
-/// The content type of what is sent.
-pub const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+/// The content type of a form.
+pub(crate) const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 /// A call that takes longer is made again instead.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// A true answer has about 2 KiB.
-const LARGEST_ANSWER: usize = 64 * 1024;
+/// A genuine answer has about 2 KiB.
+const LARGEST_BODY: usize = 64 * 1024;
+/// Room for most bodies, which so are not copied to a larger place while they are read.
+const USUAL_BODY: usize = 8 * 1024;
 
-/// Takes a request to its service, and brings the head of the answer back.
-pub trait Carry: fmt::Debug + Send + Sync {
-    /// One request; its answer's body is read from what this gives.
-    fn carry(
-        &self,
-        request: reqwest::Request,
-    ) -> Pin<Box<dyn Future<Output = reqwest::Result<reqwest::Response>> + Send + '_>>;
-}
-
-/// Makes the calls; clones share one client.
+/// Makes the calls; clones are the same.
 #[derive(Debug, Clone)]
-pub struct Caller {
-    client: Arc<dyn Carry>,
-    network: Network,
-    trust: Trust,
-}
+pub struct HttpClient(Arc<dyn Connectors>);
 
-/// What came back.
-#[derive(Debug)]
-pub struct Answer {
+/// An answer, read whole.
+pub struct HttpResponse {
     /// The HTTP status.
     pub status: StatusCode,
-    /// The time of a peer that TLS has verified.
+    /// The `Date` of a peer that TLS has verified.
     pub verified_date: Option<SystemTime>,
     body: Zeroizing<Vec<u8>>,
 }
 
-/// Why no answer came; the words complete the name of the service.
-#[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    /// DNS, connection, TLS or a connection that broke.
-    #[error("could not be reached: {}", chain(.0))]
-    Unreachable(#[source] reqwest::Error),
-    /// The proxy on the way did not lead there.
-    #[error("could not be reached: {0}")]
-    Proxy(#[source] DialError),
-    /// No whole answer came in time.
-    #[error("did not answer within 5 s")]
-    TimedOut,
-    /// The answer is larger than any true one.
-    #[error("answered ({0}) with more than 64 KiB")]
-    TooLarge(StatusCode),
-}
+// === impl HttpClient ===
 
-/// The HTTP client could not be built.
-#[derive(Debug, thiserror::Error)]
-#[error("the client for STS and Entra could not be built: {}", chain(.0))]
-pub struct ClientError(#[source] pub(crate) reqwest::Error);
-
-// === impl Caller ===
-
-impl Caller {
-    /// A client that trusts what `trust` says.
-    ///
-    /// # Errors
-    /// Where it cannot be built.
-    pub fn new(trust: &Trust, network: &Network) -> Result<Self, ClientError> {
-        let by = network.clone();
-        let client = HttpClient::new(trust, move || {
-            reqwest::Client::builder()
-                .proxy(proxy(by.clone()))
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(LONGEST_DIAL)
-                .pool_max_idle_per_host(0)
-                .user_agent(crate::USER_AGENT)
-        });
-        let client = client.map_err(ClientError)?;
-        Ok(Self::over(Arc::new(client), trust, network))
-    }
-
-    /// A caller whose requests `client` carries.
+impl HttpClient {
+    /// A client that connects by `connectors`.
     #[must_use]
-    pub fn over(client: Arc<dyn Carry>, trust: &Trust, network: &Network) -> Self {
-        Self {
-            client,
-            network: network.clone(),
-            trust: trust.clone(),
-        }
+    pub fn new(connectors: Arc<dyn Connectors>) -> Self {
+        Self(connectors)
     }
 
     /// Posts a form.
     ///
     /// # Errors
-    /// [`CallError`] where no whole answer came.
-    pub async fn post(
+    /// [`HttpError`] where no complete answer came.
+    pub(crate) async fn post(
         &self,
         url: &Uri,
         mut headers: HeaderMap,
         form: String,
-    ) -> Result<Answer, CallError> {
+    ) -> Result<HttpResponse, HttpError> {
         headers.insert(CONTENT_TYPE, FORM);
+        let form = Bytes::from_owner(Zeroizing::new(form));
         self.call(Method::POST, url, headers, form).await
     }
 
-    /// Reads what stands at a URL.
+    /// Gets a document.
     ///
     /// # Errors
-    /// [`CallError`] where no whole answer came.
-    pub async fn get(&self, url: &Uri) -> Result<Answer, CallError> {
-        self.call(Method::GET, url, HeaderMap::new(), String::new())
+    /// [`HttpError`] where no complete answer came.
+    pub(crate) async fn get(&self, url: &Uri) -> Result<HttpResponse, HttpError> {
+        self.call(Method::GET, url, HeaderMap::new(), Bytes::new())
             .await
     }
 
@@ -137,87 +86,83 @@ impl Caller {
         method: Method,
         url: &Uri,
         headers: HeaderMap,
-        body: String,
-    ) -> Result<Answer, CallError> {
-        let mut request = hyper::Request::new(body);
-        (*request.method_mut(), *request.uri_mut()) = (method, url.clone());
+        body: Bytes,
+    ) -> Result<HttpResponse, HttpError> {
+        let connector = self.0.connector(url).ok_or(HttpError::Url)?;
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        if let Some(path) = url.path_and_query() {
+            *request.uri_mut() = Uri::from(path.clone());
+        }
         *request.headers_mut() = headers;
-        let request = reqwest::Request::try_from(request).map_err(CallError::of)?;
-        let deadline = Instant::now() + TIMEOUT;
-        let carried = match timeout_at(deadline, self.client.carry(request)).await {
-            Ok(carried) => carried,
-            Err(_) => return Err(CallError::TimedOut),
-        };
-        let response = match carried {
-            Ok(response) => response,
-            Err(error) => return Err(self.why(url, error).await),
-        };
-        let read = timeout_at(deadline, Self::read(url, response)).await;
-        read.unwrap_or(Err(CallError::TimedOut))
+        complete(request.headers_mut(), url);
+        let call = exchange(&*connector, request);
+        let answered = tokio::time::timeout(TIMEOUT, call).await;
+        answered.unwrap_or(Err(HttpError::TimedOut))
     }
+}
 
-    async fn read(url: &Uri, mut response: reqwest::Response) -> Result<Answer, CallError> {
-        let status = response.status();
-        let verified = url.scheme_str() == Some("https");
-        let verified_date = date::of(response.headers()).filter(|_| verified);
-        let mut body = Zeroizing::new(Vec::new());
-        while let Some(chunk) = response.chunk().await.map_err(CallError::of)? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(CallError::TooLarge(status));
+/// Adds the headers that every request has; a signed one has its `Host` already.
+pub(crate) fn complete(headers: &mut HeaderMap, url: &Uri) {
+    headers.insert(USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
+    let usual_port = if url.scheme_str() == Some("http") {
+        80
+    } else {
+        443
+    };
+    let host = url.host().unwrap_or_default();
+    let host = match url.port_u16().filter(|port| *port != usual_port) {
+        Some(port) => HeaderValue::try_from(format!("{host}:{port}")),
+        None => HeaderValue::from_str(host),
+    };
+    if let Ok(host) = host {
+        headers.entry(HOST).or_insert(host);
+    }
+}
+
+/// One request over a connection of its own.
+async fn exchange(
+    connector: &dyn Connect,
+    request: Request<Full<Bytes>>,
+) -> Result<HttpResponse, HttpError> {
+    let stream = connector.connect().await?;
+    let handshake = http1::Builder::new()
+        .max_buf_size(LARGEST_BODY)
+        .handshake(TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await.map_err(HttpError::of)?;
+    // The connection ends with the call, also where nobody waits for that any more.
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let response = sender.send_request(request).await.map_err(HttpError::of)?;
+    let response = read(response, connector.is_verified()).await?;
+    // Nothing is left to do but to close it in due form.
+    driver.detach_all();
+    Ok(response)
+}
+
+async fn read(response: Response<Incoming>, verified: bool) -> Result<HttpResponse, HttpError> {
+    let (head, mut body) = response.into_parts();
+    let length = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length.clamp(USUAL_BODY, LARGEST_BODY)));
+    while let Some(frame) = body.frame().await {
+        if let Some(chunk) = frame.map_err(HttpError::of)?.data_ref() {
+            if bytes.len() + chunk.len() > LARGEST_BODY {
+                return Err(HttpError::TooLarge(head.status));
             }
-            body.extend_from_slice(&chunk);
+            bytes.extend_from_slice(chunk);
         }
-        Ok(Answer {
-            status,
-            verified_date,
-            body,
-        })
     }
+    Ok(HttpResponse {
+        status: head.status,
+        verified_date: date::of(&head.headers).filter(|_| verified),
+        body: bytes,
+    })
 }
 
-impl Carry for HttpClient {
-    fn carry(
-        &self,
-        request: reqwest::Request,
-    ) -> Pin<Box<dyn Future<Output = reqwest::Result<reqwest::Response>> + Send + '_>> {
-        let client = self.get();
-        Box::pin(async move { client.execute(request).await })
-    }
-}
+// === impl HttpResponse ===
 
-impl Caller {
-    /// reqwest keeps a proxy's answer to itself: the dialer, which tells it, takes the same way once more.
-    async fn why(&self, url: &Uri, error: reqwest::Error) -> CallError {
-        if error.is_connect()
-            && self.network.proxy_for(url).is_some()
-            && let Some(dialer) = Dialer::new(url, &self.network, &self.trust)
-            && let Err(why) = dialer.dial().await
-        {
-            return CallError::Proxy(why);
-        }
-        CallError::of(error)
-    }
-}
-
-/// reqwest asks for each URL.
-pub(crate) fn proxy(network: Network) -> reqwest::Proxy {
-    let authorization = network
-        .proxy()
-        .and_then(|proxy| proxy.authorization.clone());
-    let by_url = reqwest::Proxy::custom(move |url: &reqwest::Url| {
-        let url = url.as_str().parse().ok()?;
-        network.proxy_for(&url).map(|proxy| proxy.url.to_string())
-    });
-    match authorization {
-        Some(authorization) => by_url.custom_http_auth(authorization),
-        None => by_url,
-    }
-}
-
-// === impl Answer ===
-
-impl Answer {
-    /// An answer of this status and body.
+impl HttpResponse {
+    /// A response of this status and body.
     #[must_use]
     pub fn new(status: StatusCode, verified_date: Option<SystemTime>, body: Vec<u8>) -> Self {
         Self {
@@ -229,56 +174,19 @@ impl Answer {
 
     /// The body, where it is UTF-8.
     #[must_use]
-    pub fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         std::str::from_utf8(&self.body).ok()
     }
 }
 
-// === impl CallError ===
-
-impl CallError {
-    /// The metric's label.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Unreachable(_) => "unreachable",
-            Self::Proxy(_) => "proxy",
-            Self::TimedOut => "timed_out",
-            Self::TooLarge(_) => "unusable_answer",
-        }
+impl fmt::Debug for HttpResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The body may hold credentials.
+        f.debug_struct("HttpResponse")
+            .field("status", &self.status)
+            .field("verified_date", &self.verified_date)
+            .finish_non_exhaustive()
     }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn remedy(&self) -> &'static str {
-        match self {
-            Self::Unreachable(_) => CONNECTION_REFUSED.remedy,
-            Self::Proxy(error) => error.mistake().remedy,
-            Self::TimedOut => TIMED_OUT.remedy,
-            Self::TooLarge(_) => STS_FOREIGN.remedy,
-        }
-    }
-
-    fn of(error: reqwest::Error) -> Self {
-        if error.is_timeout() {
-            Self::TimedOut
-        } else {
-            // The URL may be private.
-            Self::Unreachable(error.without_url())
-        }
-    }
-}
-
-/// An error with its causes, which reqwest's own text leaves out.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
@@ -287,9 +195,20 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::config::Network;
+    use crate::net::error::ConnectError;
+    use crate::net::tls::Trust;
+    use crate::net::transport::NetworkTransport;
+
+    fn client() -> HttpClient {
+        HttpClient::new(Arc::new(NetworkTransport {
+            trust: Trust::new(&[]).unwrap(),
+            network: Network::default(),
+        }))
+    }
 
     /// What comes of a call that is answered so, and whether another request came.
-    async fn answered(head: &str, body: Vec<u8>) -> (Result<Answer, CallError>, bool) {
+    async fn answered(head: &str, body: Vec<u8>) -> (Result<HttpResponse, HttpError>, bool) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap();
         let head = head.replace("HOST", &host.to_string());
@@ -304,13 +223,9 @@ mod tests {
             let again = tokio::time::timeout(Duration::from_millis(300), listener.accept());
             again.await.is_ok()
         });
-        let caller = Caller::new(
-            &crate::net::tls::Trust::new(&[]).unwrap(),
-            &crate::config::Network::default(),
-        )
-        .unwrap();
         let url = format!("http://{host}/").parse().unwrap();
-        let answer = caller.post(&url, HeaderMap::new(), "a=b".to_owned()).await;
+        let form = "a=b".to_owned();
+        let answer = client().post(&url, HeaderMap::new(), form).await;
         (answer, serving.await.unwrap())
     }
 
@@ -320,7 +235,7 @@ mod tests {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
         let (answer, _) = answered(&head, vec![b'x'; length]).await;
         assert!(
-            matches!(answer, Err(CallError::TooLarge(StatusCode::OK))),
+            matches!(answer, Err(HttpError::TooLarge(StatusCode::OK))),
             "{answer:?}"
         );
 
@@ -337,5 +252,86 @@ mod tests {
         let (answer, _) = answered(head, b"ok".to_vec()).await;
         let answer = answer.unwrap();
         assert_eq!((answer.text(), answer.verified_date), (Some("ok"), None));
+    }
+
+    /// The request that reaches a server, and the call's result where that then closes the connection.
+    async fn sent(path: &str, headers: HeaderMap) -> (String, Result<HttpResponse, HttpError>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}{path}", listener.local_addr().unwrap());
+        let seen = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"a=b") {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            String::from_utf8(request).unwrap()
+        });
+        let url = url.parse().unwrap();
+        let result = client().post(&url, headers, "a=b".to_owned()).await;
+        (seen.await.unwrap(), result)
+    }
+
+    #[tokio::test]
+    async fn a_request_has_one_host_and_a_closed_connection_is_told_from_none() {
+        let (request, result) = sent("/path?query", HeaderMap::new()).await;
+        assert!(
+            request.starts_with("POST /path?query HTTP/1.1\r\n"),
+            "{request}"
+        );
+        for header in [
+            "host: 127.0.0.1:",
+            "user-agent: amp-sidecar/",
+            "content-length: 3\r\n",
+            "content-type: application/x-www-form-urlencoded\r\n",
+        ] {
+            assert_eq!(request.matches(header).count(), 1, "{request}");
+        }
+        let error = result.unwrap_err();
+        assert!(matches!(error, HttpError::Broken(_)), "{error:?}");
+        assert_eq!(error.name(), "unreachable");
+
+        let signed = HeaderMap::from_iter([(HOST, HeaderValue::from_static("as.signed:443"))]);
+        let (request, _) = sent("", signed).await;
+        assert!(request.starts_with("POST / HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("host: as.signed:443\r\n"), "{request}");
+        assert_eq!(request.matches("host: ").count(), 1, "{request}");
+    }
+
+    async fn failed(url: &str) -> HttpError {
+        client().get(&url.parse().unwrap()).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn an_error_names_what_failed() {
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = nobody.local_addr().unwrap();
+        drop(nobody);
+        let error = failed(&format!("http://{address}/")).await;
+        assert!(
+            matches!(error, HttpError::Connect(ConnectError::Tcp { .. })),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
+
+        // RFC 6761: no resolver may find this name.
+        let error = failed("https://nowhere.invalid/").await.to_string();
+        let words = "name nowhere.invalid was not resolved";
+        assert!(error.contains(words), "{error}");
+
+        let (answer, _) = answered("SSH-2.0-OpenSSH_9.2\r\n\r\n", Vec::new()).await;
+        assert!(matches!(answer, Err(HttpError::NotHttp(_))), "{answer:?}");
+
+        for url in ["/no/host", "ftp://host.example/"] {
+            let error = failed(url).await;
+            assert!(matches!(error, HttpError::Url), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_not_shown() {
+        let response = HttpResponse::new(StatusCode::OK, None, b"secret".to_vec());
+        let shown = format!("{response:?}");
+        let bytes = format!("{:?}", b"secret");
+        assert!(!shown.contains("secret") && !shown.contains(bytes.trim_matches(['[', ']'])));
     }
 }

@@ -1,8 +1,8 @@
-//! TCP to the first of several addresses that takes it (RFC 8305, "happy eyeballs", without its state).
+//! TCP to the first of several addresses that accepts it (RFC 8305, "happy eyeballs", without its state).
 //!
 //! In: addresses in the resolver's order. Out: one connection. The two families take turns, and each address has a head
 //! start before the next is tried beside it, so that a network whose IPv6 (or IPv4) swallows everything costs that head
-//! start and no more, and a name with many dead addresses does not eat up the dialer's time.
+//! start and no more, and a name with many dead addresses does not use up the time that a connection may take.
 
 use std::io;
 use std::net::SocketAddr;
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_refuses_costs_nothing_and_the_last_fault_is_told() {
+    async fn an_address_that_refuses_costs_nothing_and_the_last_error_is_returned() {
         let listen = || tokio::net::TcpListener::bind("127.0.0.1:0");
         let listener = listen().await.unwrap();
         let alive = listener.local_addr().unwrap();

@@ -1,12 +1,19 @@
-//! The one way out to the network: names, connections, proxies and TLS for AMP, STS, Entra ID and a collector.
+//! The one way out to the network, for AMP, STS, Entra ID and a trace collector.
+//!
+//! ```text
+//! resolver, happy_eyeballs, proxy_tunnel, tls ─▶ connect ─▶ stream ─▶ pool:   AMP, the collector (kept-alive connections)
+//!                                                                  ╰─▶ client: STS, Entra ID, an issuer (one connection a call)
+//! ```
+//!
+//! [`transport`] hands all of it on as one thing, [`error`] names what went wrong at each stage.
 
 pub mod client;
 pub mod connect;
-pub mod happy_eyeballs;
-pub mod pool;
-pub mod proxy_tunnel;
-pub mod resolver;
+pub mod error;
+mod happy_eyeballs;
+pub(crate) mod pool;
+mod proxy_tunnel;
+mod resolver;
 pub mod stream;
 pub mod tls;
-pub mod tls_client;
 pub mod transport;

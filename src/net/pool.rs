@@ -1,11 +1,11 @@
-//! Connections to one endpoint, kept while they are idle.
+//! A pool of connections to one endpoint.
 //!
-//! In: a [`Signed`]. Out: the head of AMP's answer with its body still to be read, or the [`TransportFault`] that stood in its
-//! place. Connections are HTTP/1.1, kept alive, and used by the one that was idle for the shortest time first. A kept
-//! connection that AMP closed as the request left, before any byte of an answer, is no fault: the request goes out once
-//! more, on a fresh connection. Whoever reads an answer to its end gives its connection back by [`Connections::keep`].
+//! In: an [`OutgoingRequest`]. Out: the head of the answer, with its body still to be read, or a [`TransportError`].
+//! Connections are HTTP/1.1, kept alive, and the one that was used last is acquired first. A pooled connection that the
+//! endpoint closed as the request left, before any byte of an answer, is no error: the request is sent once more, on a
+//! new connection. Whoever has read an answer to its end gives the connection back by [`Pool::release`].
 //!
-//! Instead of a general client's pool this is hyper's connection and a stack of idle ones: only so can be seen whether a
+//! A general client's pool was rejected for hyper's bare connection and a stack of idle ones: only these tell whether a
 //! connection was used before and whether a byte of the answer came, which decides about sending again.
 
 use std::fmt;
@@ -20,19 +20,21 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use crate::http::body::ChunkedBody;
-use crate::net::connect::{Dial, DialError, Meter};
+use crate::net::connect::Connect;
+use crate::net::error::TransportError;
+use crate::net::stream::ByteCounter;
 
-/// More of an answer is never held for its reader.
+/// More of an answer is never buffered.
 const LARGEST_BUFFER: usize = 64 * 1024;
 /// Load balancers drop connections that are idle for a minute or so.
 const LONGEST_IDLE: Duration = Duration::from_secs(50);
 /// More than Prometheus' shards ever need.
 const MOST_IDLE: usize = 256;
 
-/// A request that may leave.
+/// A request as it is sent, as often as that is due.
 #[derive(Debug)]
-pub struct Signed {
-    /// The method that was signed.
+pub struct OutgoingRequest {
+    /// The method.
     pub method: Method,
     /// Path and query, in origin form.
     pub path: Uri,
@@ -42,182 +44,149 @@ pub struct Signed {
     pub chunks: ChunkedBody,
 }
 
-/// What a pool tells of its connections.
-pub trait PoolEvents: fmt::Debug + Send + Sync {
-    /// A connection was made; it is open for as long as this is held.
+/// Hears what happens to a pool's connections, to count it.
+pub(crate) trait PoolEvents: fmt::Debug + Send + Sync {
+    /// A connection was made; what this returns is dropped when it ends.
     fn connected(&self) -> Box<dyn Send + Sync>;
 
-    /// An idle connection was closed as a request left, which goes out once more.
+    /// A pooled connection was closed as a request left, which is sent once more.
     fn stale(&self);
 }
 
-/// The connections to one endpoint.
+/// Counts nothing.
+impl PoolEvents for () {
+    fn connected(&self) -> Box<dyn Send + Sync> {
+        Box::new(())
+    }
+
+    fn stale(&self) {}
+}
+
+/// Connections to one endpoint.
 #[derive(Debug)]
-pub struct Connections {
-    dialer: Box<dyn Dial>,
+pub(crate) struct Pool {
+    connector: Box<dyn Connect>,
     idle: Idle,
     events: Arc<dyn PoolEvents>,
 }
 
-/// Kept connections that nobody uses, the one that was used last at the end. Those that their peer closes leave by
-/// themselves, and those that were not needed for [`LONGEST_IDLE`] when another one is kept.
+/// Idle connections, the one that was used last at the end. Those that their peer closes are removed at once, and those that
+/// were idle for [`LONGEST_IDLE`] when another one is released.
 #[derive(Debug, Clone, Default)]
 struct Idle(Arc<Mutex<Vec<Connection>>>);
 
 /// A connection, idle or in use.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     sender: SendRequest<ChunkedBody>,
-    meter: Meter,
+    counter: ByteCounter,
     idle_since: Instant,
 }
 
-/// The beginning of an answer's body.
+/// The first 64 KiB of an answer's body.
 #[derive(Debug, Default)]
-pub struct Beginning {
+pub(crate) struct BoundedBody {
     /// Its bytes.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// Whether that is all.
-    pub complete: bool,
+    pub(crate) complete: bool,
 }
 
-/// Why no answer came.
-#[derive(Debug, thiserror::Error)]
-pub enum TransportFault {
-    /// No connection could be made.
-    #[error(transparent)]
-    Dial(#[from] DialError),
-    /// The connection broke before the answer was whole.
-    #[error("the connection broke: {0}")]
-    Broken(#[source] hyper::Error),
-    /// What came is no HTTP.
-    #[error("the answer is no HTTP: {0}")]
-    Garbage(#[source] hyper::Error),
-    /// A success has a longer body than AMP ever sends.
-    #[error("the answer is a success with a body of over 64 KiB, which AMP never sends")]
-    Endless,
-    /// The deadline passed.
-    #[error("no answer within --upstream-timeout")]
-    TimedOut,
-}
-
-/// An attempt's fault, and whether the same bytes may go out again.
-struct Attempt {
-    fault: TransportFault,
+/// A failed attempt, and whether the request may be sent again.
+struct Failed {
+    error: TransportError,
     stale: bool,
 }
 
-// === impl TransportFault ===
+// === impl Pool ===
 
-impl TransportFault {
-    /// The metric's label.
+impl Pool {
+    /// A pool of what `connector` opens.
     #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Dial(DialError::Resolve { .. }) => "dns",
-            Self::Dial(DialError::Connect { .. }) => "connect",
-            Self::Dial(DialError::Proxy { .. }) => "proxy",
-            Self::Dial(DialError::Tls { .. }) => "tls",
-            Self::Dial(DialError::TimedOut(_)) => "connect_timed_out",
-            Self::Broken(_) => "broken",
-            Self::Garbage(_) => "garbage",
-            Self::Endless => "endless",
-            Self::TimedOut => "timed_out",
-        }
-    }
-}
-
-// === impl Connections ===
-
-impl Connections {
-    /// Connections to where `dialer` leads.
-    #[must_use]
-    pub fn new(dialer: Box<dyn Dial>, events: Arc<dyn PoolEvents>) -> Self {
+    pub(crate) fn new(connector: Box<dyn Connect>, events: Arc<dyn PoolEvents>) -> Self {
         Self {
-            dialer,
+            connector,
             idle: Idle::default(),
             events,
         }
     }
 
-    /// Whether the peer proves who it is.
+    /// Whether the endpoint proves who it is.
     #[must_use]
-    pub fn is_verified(&self) -> bool {
-        self.dialer.is_verified()
+    pub(crate) fn is_verified(&self) -> bool {
+        self.connector.is_verified()
     }
 
-    /// Sends, and waits for the head of the answer; `leaves` is called each time that the request leaves.
+    /// Sends, and waits for the head of the answer; `on_send` is called each time that the request is sent.
     ///
     /// # Errors
-    /// [`TransportFault`].
-    pub async fn send(
+    /// [`TransportError`].
+    pub(crate) async fn send(
         &self,
-        signed: &Signed,
-        mut leaves: impl FnMut(),
-    ) -> Result<(Response<Incoming>, Connection), TransportFault> {
-        if let Some(kept) = self.kept().await {
-            leaves();
-            match attempt(kept, signed).await {
-                Err(Attempt { stale: true, fault }) => {
-                    tracing::debug!(%fault, "kept connection was stale, sending again");
+        request: &OutgoingRequest,
+        mut on_send: impl FnMut(),
+    ) -> Result<(Response<Incoming>, Connection), TransportError> {
+        if let Some(pooled) = self.acquire().await {
+            on_send();
+            match attempt(pooled, request).await {
+                Err(Failed { stale: true, error }) => {
+                    tracing::debug!(%error, "pooled connection was stale, sending again");
                     self.events.stale();
                 }
-                done => return done.map_err(|attempt| attempt.fault),
+                result => return result.map_err(|failed| failed.error),
             }
         }
-        let fresh = self.connect().await?;
-        leaves();
-        attempt(fresh, signed)
-            .await
-            .map_err(|attempt| attempt.fault)
+        let new = self.connect().await?;
+        on_send();
+        attempt(new, request).await.map_err(|failed| failed.error)
     }
 
     /// Takes back a connection whose answer was read to its end.
-    pub fn keep(&self, connection: Connection) {
-        self.idle.keep(connection);
+    pub(crate) fn release(&self, connection: Connection) {
+        self.idle.push(connection);
     }
 
-    /// Kept connections that nobody uses.
+    /// How many connections are idle.
     #[must_use]
-    pub fn idle(&self) -> usize {
+    pub(crate) fn idle(&self) -> usize {
         self.idle.lock().len()
     }
 
-    /// Drops every idle connection.
-    pub fn forget_idle(&self) {
+    /// Closes every idle connection.
+    pub(crate) fn close_idle(&self) {
         self.idle.lock().clear();
     }
 
     /// The most recently used connection that is still open.
-    async fn kept(&self) -> Option<Connection> {
+    async fn acquire(&self) -> Option<Connection> {
         loop {
             let mut connection = self.idle.lock().pop()?;
-            if !connection.is_over() && connection.sender.ready().await.is_ok() {
+            if !connection.is_expired() && connection.sender.ready().await.is_ok() {
                 return Some(connection);
             }
         }
     }
 
-    async fn connect(&self) -> Result<Connection, TransportFault> {
-        let stream = self.dialer.dial().await?;
+    async fn connect(&self) -> Result<Connection, TransportError> {
+        let stream = self.connector.connect().await?;
         let open = self.events.connected();
-        let meter = stream.meter();
+        let counter = stream.counter();
         let handshake = http1::Builder::new()
             .max_buf_size(LARGEST_BUFFER)
             .handshake(TokioIo::new(stream));
-        let (sender, connection) = handshake.await.map_err(TransportFault::Broken)?;
+        let (sender, connection) = handshake.await.map_err(TransportError::Broken)?;
         let idle = self.idle.clone();
         tokio::spawn(async move {
-            // Its faults reach whoever waits for an answer; on an idle connection they mean nothing.
+            // Its errors reach whoever waits for an answer; on an idle connection they mean nothing.
             if let Err(error) = connection.await {
-                tracing::trace!(%error, "connection to AMP ended");
+                tracing::trace!(%error, "pooled connection ended");
             }
             drop(open);
-            idle.forget_closed();
+            idle.remove_closed();
         });
         Ok(Connection {
             sender,
-            meter,
+            counter,
             idle_since: Instant::now(),
         })
     }
@@ -226,18 +195,18 @@ impl Connections {
 // === impl Idle ===
 
 impl Idle {
-    fn keep(&self, mut connection: Connection) {
+    fn push(&self, mut connection: Connection) {
         connection.idle_since = Instant::now();
         let mut idle = self.lock();
-        let over = idle.iter().take_while(|kept| kept.is_over()).count();
-        idle.drain(..over);
+        let expired = idle.iter().take_while(|one| one.is_expired()).count();
+        idle.drain(..expired);
         if idle.len() < MOST_IDLE && !connection.sender.is_closed() {
             idle.push(connection);
         }
     }
 
-    fn forget_closed(&self) {
-        self.lock().retain(|kept| !kept.sender.is_closed());
+    fn remove_closed(&self) {
+        self.lock().retain(|one| !one.sender.is_closed());
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
@@ -249,19 +218,19 @@ impl Idle {
 
 impl Connection {
     /// Whether something on the way may have dropped it by now.
-    fn is_over(&self) -> bool {
+    fn is_expired(&self) -> bool {
         self.idle_since.elapsed() >= LONGEST_IDLE
     }
 }
 
-// === impl Beginning ===
+// === impl BoundedBody ===
 
-impl Beginning {
-    /// Reads a body of which no more than 64 KiB are worth reading.
+impl BoundedBody {
+    /// Reads a body, and leaves the rest where it has more than 64 KiB.
     ///
     /// # Errors
     /// Where the connection breaks.
-    pub async fn read(mut body: Incoming) -> Result<Self, hyper::Error> {
+    pub(crate) async fn read(mut body: Incoming) -> Result<Self, hyper::Error> {
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
             if let Some(chunk) = frame?.data_ref() {
@@ -284,25 +253,20 @@ impl Beginning {
 
 async fn attempt(
     mut connection: Connection,
-    signed: &Signed,
-) -> Result<(Response<Incoming>, Connection), Attempt> {
-    let mut request = Request::new(signed.chunks.clone());
-    request.method_mut().clone_from(&signed.method);
-    request.uri_mut().clone_from(&signed.path);
-    request.headers_mut().clone_from(&signed.headers);
+    outgoing: &OutgoingRequest,
+) -> Result<(Response<Incoming>, Connection), Failed> {
+    let mut request = Request::new(outgoing.chunks.clone());
+    request.method_mut().clone_from(&outgoing.method);
+    request.uri_mut().clone_from(&outgoing.path);
+    request.headers_mut().clone_from(&outgoing.headers);
 
-    connection.meter.leaves(signed.chunks.len());
-    let answered = connection.meter.read();
-    let response = connection.sender.send_request(request).await;
-    match response {
+    connection.counter.set_body_length(outgoing.chunks.len());
+    let received = connection.counter.received();
+    match connection.sender.send_request(request).await {
         Ok(response) => Ok((response, connection)),
-        Err(error) => Err(Attempt {
-            stale: connection.meter.read() == answered,
-            fault: if error.is_parse() {
-                TransportFault::Garbage(error)
-            } else {
-                TransportFault::Broken(error)
-            },
+        Err(error) => Err(Failed {
+            stale: connection.counter.received() == received,
+            error: TransportError::of(error),
         }),
     }
 }
@@ -318,18 +282,21 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::net::connect::Stream;
+    use crate::net::error::ConnectError;
+    use crate::net::stream::Stream;
 
-    /// Leads to peers that take every request, until they are aborted.
+    /// Connects to peers that answer every request, until they are aborted.
     #[derive(Debug, Clone, Default)]
     struct Peers(Arc<Mutex<Vec<JoinHandle<()>>>>);
 
-    impl Dial for Peers {
+    impl Connect for Peers {
         fn is_verified(&self) -> bool {
             false
         }
 
-        fn dial(&self) -> Pin<Box<dyn Future<Output = Result<Stream, DialError>> + Send + '_>> {
+        fn connect(
+            &self,
+        ) -> Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send + '_>> {
             let (ours, mut theirs) = duplex(1024);
             let peer = tokio::spawn(async move {
                 let mut request = [0; 1024];
@@ -343,48 +310,37 @@ mod tests {
         }
     }
 
-    #[derive(Debug)]
-    struct Unheard;
-
-    impl PoolEvents for Unheard {
-        fn connected(&self) -> Box<dyn Send + Sync> {
-            Box::new(())
-        }
-
-        fn stale(&self) {}
-    }
-
-    async fn used(connections: &Connections) -> Connection {
-        let request = Signed {
+    async fn used(pool: &Pool) -> Connection {
+        let request = OutgoingRequest {
             method: Method::POST,
             path: Uri::from_static("/"),
             headers: HeaderMap::new(),
             chunks: ChunkedBody::new(Vec::new()),
         };
-        let (response, connection) = connections.send(&request, || {}).await.unwrap();
-        Beginning::read(response.into_body()).await.unwrap();
+        let (response, connection) = pool.send(&request, || {}).await.unwrap();
+        BoundedBody::read(response.into_body()).await.unwrap();
         connection
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_not_used_or_was_closed_is_not_kept() {
+    async fn idle_and_closed_connections_leave_the_pool() {
         let peers = Peers::default();
-        let connections = Connections::new(Box::new(peers.clone()), Arc::new(Unheard));
-        let (one, other) = (used(&connections).await, used(&connections).await);
-        connections.keep(one);
-        connections.keep(other);
-        assert_eq!(connections.idle(), 2);
+        let pool = Pool::new(Box::new(peers.clone()), Arc::new(()));
+        let (one, other) = (used(&pool).await, used(&pool).await);
+        pool.release(one);
+        pool.release(other);
+        assert_eq!(pool.idle(), 2);
 
         advance(LONGEST_IDLE / 2).await;
-        connections.keep(used(&connections).await);
-        assert_eq!(connections.idle(), 2);
+        pool.release(used(&pool).await);
+        assert_eq!(pool.idle(), 2);
         advance(LONGEST_IDLE / 2).await;
-        connections.keep(used(&connections).await);
-        assert_eq!(connections.idle(), 1, "one was enough all that time");
+        pool.release(used(&pool).await);
+        assert_eq!(pool.idle(), 1, "one was enough all that time");
         assert_eq!(peers.0.lock().unwrap().len(), 2);
 
         peers.0.lock().unwrap().iter().for_each(JoinHandle::abort);
         tokio::time::sleep(Duration::from_millis(1)).await;
-        assert_eq!(connections.idle(), 0, "nobody has to ask for it");
+        assert_eq!(pool.idle(), 0, "nobody has to ask for it");
     }
 }

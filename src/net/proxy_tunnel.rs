@@ -1,69 +1,26 @@
-//! A proxy asked for the way by CONNECT (RFC 9110, 9.3.6).
+//! A tunnel through a proxy, by CONNECT (RFC 9110, 9.3.6).
 //!
 //! In: an open connection to the proxy. Out: the same connection, leading to the target, or a [`ProxyError`] with the proxy's
 //! answer and what to do about it. hyper speaks it, which bounds the answer's head and hands over what was read beyond it;
-//! the time is the dialer's. hyper-util's own tunnel was left because it keeps the answer's status to itself.
+//! the caller bounds the time. hyper-util's own tunnel was rejected because it does not tell the answer's status.
 
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
 use hyper::upgrade::{self, Upgraded};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
-use super::stream::Io;
-use crate::net::connect::DialError;
+use crate::net::error::ProxyError;
+use crate::net::stream::Io;
 
 /// The least that hyper takes for the head of an answer.
 const LARGEST_HEAD: usize = 8 * 1024;
 
-/// Why a proxy did not lead to the target.
-#[derive(Debug, thiserror::Error)]
-pub enum ProxyError {
-    /// The proxy itself could not be reached.
-    #[error(transparent)]
-    Unreached(Box<DialError>),
-    /// It would not or could not.
-    #[error("it answered CONNECT {target} with {status}{}", hint(*.status, *.authorized))]
-    Refused {
-        /// Host and port that were asked for.
-        target: String,
-        /// Its answer.
-        status: StatusCode,
-        /// Whether it was shown user and password.
-        authorized: bool,
-    },
-    /// It closed the connection, or spoke something else than HTTP.
-    #[error("it gave no answer to CONNECT {target}: {source}")]
-    NoAnswer {
-        /// Host and port that were asked for.
-        target: String,
-        /// What hyper made of it.
-        source: hyper::Error,
-    },
-}
-
-fn hint(status: StatusCode, authorized: bool) -> &'static str {
-    match status.as_u16() {
-        // tinyproxy says 401 to a wrong password.
-        401 | 407 if authorized => {
-            ": it does not take the user and password of --https-proxy (HTTPS_PROXY)"
-        }
-        401 | 407 => {
-            ": it wants user and password, as http://user:password@host:port in --https-proxy (HTTPS_PROXY)"
-        }
-        403 | 405 => {
-            ": host and port must be allowed there, or the host be named in --no-proxy (NO_PROXY)"
-        }
-        500..=599 => ": it could not reach that host itself",
-        _ => "",
-    }
-}
-
-/// Asks for `target`, host and port.
-pub(super) async fn connect(
+/// Opens a tunnel to `target`, host and port.
+pub(super) async fn open(
     proxy: impl Io + 'static,
     target: &Uri,
     authorization: Option<&HeaderValue>,
@@ -76,7 +33,7 @@ pub(super) async fn connect(
         .max_buf_size(LARGEST_HEAD)
         .handshake(TokioIo::new(proxy));
     let (mut sender, connection) = handshake.await.map_err(no_answer)?;
-    // Ends with this function: by then it has handed the connection over.
+    // Ends with this function, after it has handed the connection over.
     let mut driver = JoinSet::new();
     driver.spawn(connection.with_upgrades());
 
@@ -113,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    /// What becomes of CONNECT where the proxy says `answer`, and what it had been asked.
+    /// The result of CONNECT where the proxy says `answer`, and the request that it got.
     async fn ask(
         answer: &[u8],
         authorization: Option<&HeaderValue>,
@@ -130,10 +87,8 @@ mod tests {
             (String::from_utf8(head).unwrap(), proxy)
         });
         let target = Uri::from_static("aps-workspaces.eu-central-1.amazonaws.com:443");
-        let result = tokio::time::timeout(
-            Duration::from_secs(5),
-            connect(ours, &target, authorization),
-        );
+        let result =
+            tokio::time::timeout(Duration::from_secs(5), open(ours, &target, authorization));
         let result = result.await.expect("it hangs");
         let (head, proxy) = asked.await.unwrap();
         (result.map(|io| DuplexEnd { io, _proxy: proxy }), head)

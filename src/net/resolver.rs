@@ -1,9 +1,8 @@
-//! The addresses of a name, asked of the system's resolver.
+//! The addresses of a name, from the system's resolver.
 //!
-//! In: a host and a port. Out: addresses, asked afresh every [`FRESH`]. Where the resolver fails or is slow, the addresses
-//! that it last gave go on serving, so that a batch is never held for a name that was known before. One question is under
-//! way at a time: the system's resolver blocks a thread, and a crowd of batches must not fill them all with questions
-//! that hang.
+//! In: a host and a port. Out: addresses, looked up again every [`FRESH`]. Where the resolver fails or is slow, the addresses
+//! that it last gave stay in use, so that a batch is never held for a name that was known before. One lookup is in progress at a
+//! time: the system's resolver blocks a thread, and many batches must not fill all threads with lookups that hang.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,16 +11,16 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-/// How long the addresses of a name are used without asking again.
+/// How long the addresses of a name are used without another lookup.
 const FRESH: Duration = Duration::from_secs(30);
-/// How soon the resolver is asked again after it failed.
+/// The pause after a failed lookup.
 const AGAIN: Duration = Duration::from_secs(5);
-/// How long a question may take where addresses are known, and where none are.
+/// How long a lookup may take where addresses are known, and where none are.
 const PATIENCE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
 
 /// Resolves one name.
 #[derive(Debug)]
-pub struct Resolver {
+pub(super) struct Resolver {
     host: String,
     port: u16,
     known: Mutex<Option<Known>>,
@@ -30,15 +29,14 @@ pub struct Resolver {
 #[derive(Debug)]
 struct Known {
     addresses: Vec<SocketAddr>,
-    ask_at: Instant,
+    next_lookup: Instant,
 }
 
 // === impl Resolver ===
 
 impl Resolver {
     /// For this host: a name, or an address without brackets.
-    #[must_use]
-    pub fn new(host: String, port: u16) -> Self {
+    pub(super) fn new(host: String, port: u16) -> Self {
         Self {
             host,
             port,
@@ -47,14 +45,12 @@ impl Resolver {
     }
 
     /// The name.
-    #[must_use]
-    pub fn host(&self) -> &str {
+    pub(super) fn host(&self) -> &str {
         &self.host
     }
 
     /// The port.
-    #[must_use]
-    pub fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         self.port
     }
 
@@ -62,34 +58,36 @@ impl Resolver {
     ///
     /// # Errors
     /// What the resolver said, where no addresses are known from before.
-    pub async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+    pub(super) async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         if let Ok(ip) = self.host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, self.port)]);
         }
         let mut known = self.known.lock().await;
         let patience = match known.as_ref() {
-            Some(known) if Instant::now() < known.ask_at => return Ok(known.addresses.clone()),
+            Some(known) if Instant::now() < known.next_lookup => {
+                return Ok(known.addresses.clone());
+            }
             Some(_) => PATIENCE.0,
             None => PATIENCE.1,
         };
-        match (self.ask(patience).await, known.as_mut()) {
+        match (self.look_up(patience).await, known.as_mut()) {
             (Ok(addresses), _) => {
                 *known = Some(Known {
                     addresses: addresses.clone(),
-                    ask_at: Instant::now() + FRESH,
+                    next_lookup: Instant::now() + FRESH,
                 });
                 Ok(addresses)
             }
             (Err(error), Some(known)) => {
-                tracing::debug!(host = self.host, %error, "name not resolved, using its last addresses");
-                known.ask_at = Instant::now() + AGAIN;
+                tracing::debug!(host = self.host, %error, "name not resolved, its last addresses stay in use");
+                known.next_lookup = Instant::now() + AGAIN;
                 Ok(known.addresses.clone())
             }
             (Err(error), None) => Err(error),
         }
     }
 
-    async fn ask(&self, patience: Duration) -> io::Result<Vec<SocketAddr>> {
+    async fn look_up(&self, patience: Duration) -> io::Result<Vec<SocketAddr>> {
         let found = timeout(
             patience,
             tokio::net::lookup_host((self.host.as_str(), self.port)),
@@ -111,7 +109,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn addresses_need_no_resolver_and_names_are_asked_of_the_system() {
+    async fn addresses_need_no_resolver_and_names_go_to_the_system() {
         let of = |host: &str| Resolver::new(host.to_owned(), 443);
         assert_eq!(
             of("::1").addresses().await.unwrap(),
@@ -127,17 +125,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_addresses_serve_on_while_the_resolver_fails() {
+    async fn the_last_addresses_stay_in_use_while_the_resolver_fails() {
         let resolver = Resolver::new("nowhere.invalid".to_owned(), 443);
         let addresses = vec!["127.0.0.1:443".parse().unwrap()];
         *resolver.known.lock().await = Some(Known {
             addresses: addresses.clone(),
-            ask_at: Instant::now(),
+            next_lookup: Instant::now(),
         });
         assert_eq!(resolver.addresses().await.unwrap(), addresses);
-        let ask_at = resolver.known.lock().await.as_ref().unwrap().ask_at;
+        let next_lookup = resolver.known.lock().await.as_ref().unwrap().next_lookup;
         assert!(
-            ask_at > Instant::now(),
+            next_lookup > Instant::now(),
             "the next batch does not wait for it again"
         );
     }

@@ -1,9 +1,9 @@
-//! An open connection, whatever it goes through.
+//! An open connection, whatever it goes through: bytes in and out, and a [`ByteCounter`] of the answers' bytes.
 //!
-//! TLS encrypts what it is given before the socket takes it, and how much of that may wait is how much is written at once. A
-//! quarter of a large request may, for which a batch asks room ([`unsent`]) as it does for its body. Uncounted, a
-//! batch of 845 KB takes 18 % less with that than with the least for all, and one of 169 KB 14 %; one of 42 KB gains nothing
-//! even where all of it may wait.
+//! TLS encrypts what it is given before the socket takes it, and as much of that is written at once as may wait. A quarter of a
+//! large request may, and a batch reserves memory for it ([`unsent`]) as it does for its body. With that a batch of
+//! 845 KB takes 18 % less time than with [`LEAST_UNSENT`] for all, and one of 169 KB 14 %; one of 42 KB gains nothing even where
+//! all of it may wait.
 
 use std::fmt::Debug;
 use std::io;
@@ -15,67 +15,66 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
-/// Encrypted bytes that may wait for the socket: one record of TLS; rustls would keep four of them for each connection.
+/// Encrypted bytes that may wait for the socket: one TLS record; rustls would buffer four for each connection.
 const LEAST_UNSENT: usize = 16 * 1024;
-/// All of 845 KB at once would take another 9 % less, and as much memory again as the body.
+/// All of 845 KB at once would take another 9 % less time, and as much memory again as the body.
 const MOST_UNSENT: usize = 256 * 1024;
 /// Shorter bodies are sent by a thousand at once, and all of that has to fit into 64 MiB.
 const LARGE: usize = 128 * 1024;
-/// More than heads have, so that nothing is left over for a write of its own.
+/// Longer than heads are, so that nothing is left over for a write of its own.
 const HEAD: usize = 4 * 1024;
 
-/// What bytes go over: TCP, TLS over it, a proxy's tunnel, TLS through that.
+/// What carries the bytes: TCP, TLS over it, a proxy's tunnel, TLS through that.
 pub(super) trait Io: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Debug + Send + Unpin> Io for T {}
 
-/// How many bytes of answers a connection has given, and how long the body is that it takes.
+/// How many bytes of answers a connection has received, and how long the body is that it sends.
 #[derive(Debug, Clone, Default)]
-pub struct Meter(Arc<Readings>);
+pub(super) struct ByteCounter(Arc<Counts>);
 
 #[derive(Debug, Default)]
-struct Readings {
-    answers: AtomicU64,
+struct Counts {
+    received: AtomicU64,
     body: AtomicUsize,
 }
 
 /// An open connection.
 #[derive(Debug)]
 pub struct Stream {
-    way: Way,
-    meter: Meter,
+    inner: Inner,
+    counter: ByteCounter,
 }
 
 #[derive(Debug)]
-enum Way {
+enum Inner {
     Plain(Box<dyn Io>),
     Encrypted(Box<TlsStream<Box<dyn Io>>>),
 }
 
-/// Encrypted bytes that may wait of a request with a body of this length, over those that may wait of any.
+/// Encrypted bytes of a request with a body of this length that may wait, beyond what may wait of any request.
 #[must_use]
-pub fn unsent(body: usize) -> usize {
+pub(crate) fn unsent(body: usize) -> usize {
     if body < LARGE {
         return 0;
     }
     (body.saturating_add(HEAD) / 4).min(MOST_UNSENT) - LEAST_UNSENT
 }
 
-// === impl Meter ===
+// === impl ByteCounter ===
 
-impl Meter {
-    /// Bytes read so far.
-    #[must_use]
-    pub fn read(&self) -> u64 {
-        self.0.answers.load(Ordering::Relaxed)
+impl ByteCounter {
+    /// Bytes received so far.
+    pub(super) fn received(&self) -> u64 {
+        self.0.received.load(Ordering::Relaxed)
     }
 
-    /// A body of so many bytes is about to leave.
-    pub fn leaves(&self, bytes: usize) {
+    /// The next request has a body of this length.
+    pub(super) fn set_body_length(&self, bytes: usize) {
         self.0.body.store(bytes, Ordering::Relaxed);
     }
 
-    fn may_wait(&self) -> usize {
+    fn unsent_limit(&self) -> usize {
         LEAST_UNSENT + unsent(self.0.body.load(Ordering::Relaxed))
     }
 }
@@ -83,40 +82,39 @@ impl Meter {
 // === impl Stream ===
 
 impl Stream {
-    /// Over a connection that is open.
+    /// Over an open connection.
     pub fn new(io: impl AsyncRead + AsyncWrite + Debug + Send + Unpin + 'static) -> Self {
-        Self::of(Way::Plain(Box::new(io)))
+        Self::of(Inner::Plain(Box::new(io)))
     }
 
-    /// Over TLS that has shaken hands.
+    /// Over TLS, after its handshake.
     pub(super) fn encrypted(tls: TlsStream<Box<dyn Io>>) -> Self {
-        Self::of(Way::Encrypted(Box::new(tls)))
+        Self::of(Inner::Encrypted(Box::new(tls)))
     }
 
-    fn of(way: Way) -> Self {
+    fn of(inner: Inner) -> Self {
         Self {
-            way,
-            meter: Meter::default(),
+            inner,
+            counter: ByteCounter::default(),
         }
     }
 
-    /// Its meter, which outlives it.
-    #[must_use]
-    pub fn meter(&self) -> Meter {
-        self.meter.clone()
+    /// Its counter, which outlives it.
+    pub(super) fn counter(&self) -> ByteCounter {
+        self.counter.clone()
     }
 
     fn io(&mut self) -> Pin<&mut dyn Io> {
-        match &mut self.way {
-            Way::Plain(io) => Pin::new(io),
-            Way::Encrypted(tls) => Pin::new(tls),
+        match &mut self.inner {
+            Inner::Plain(io) => Pin::new(io),
+            Inner::Encrypted(tls) => Pin::new(tls),
         }
     }
 
-    /// To be written to, with as much left to wait as the body allows.
+    /// To be written to, with as much left to wait as the body's length allows.
     fn writer(&mut self) -> Pin<&mut dyn Io> {
-        if let Way::Encrypted(tls) = &mut self.way {
-            let limit = self.meter.may_wait();
+        if let Inner::Encrypted(tls) = &mut self.inner {
+            let limit = self.counter.unsent_limit();
             tls.get_mut().1.set_buffer_limit(Some(limit));
         }
         self.io()
@@ -133,10 +131,8 @@ impl AsyncRead for Stream {
         let result = self.io().poll_read(cx, buf);
         let read = buf.filled().len() - before;
         if read > 0 {
-            self.meter
-                .0
-                .answers
-                .fetch_add(read as u64, Ordering::Relaxed);
+            let received = &self.counter.0.received;
+            received.fetch_add(read as u64, Ordering::Relaxed);
         }
         result
     }
@@ -160,9 +156,9 @@ impl AsyncWrite for Stream {
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.way {
-            Way::Plain(io) => io.is_write_vectored(),
-            Way::Encrypted(tls) => tls.is_write_vectored(),
+        match &self.inner {
+            Inner::Plain(io) => io.is_write_vectored(),
+            Inner::Encrypted(tls) => tls.is_write_vectored(),
         }
     }
 
@@ -202,7 +198,7 @@ mod tests {
             let (tls, _other) =
                 tokio::join!(connector.connect(name, ours), acceptor.accept(theirs));
             let mut stream = Stream::encrypted(tls.unwrap());
-            stream.meter().leaves(body);
+            stream.counter().set_body_length(body);
             let taken = stream.write(&vec![0; 64 << 20]).await.unwrap();
             assert_eq!(taken, waits, "{body}");
         }

@@ -36,7 +36,7 @@ impl Trust {
 
     /// How TLS is spoken from now on.
     #[must_use]
-    pub fn client(&self) -> Arc<ClientConfig> {
+    pub(crate) fn client(&self) -> Arc<ClientConfig> {
         self.0.load_full()
     }
 
@@ -44,7 +44,7 @@ impl Trust {
     ///
     /// # Errors
     /// As [`Self::new`], after which all stays as it was.
-    pub fn replace(&self, extra: &[CertificateDer<'static>]) -> Result<(), rustls::Error> {
+    pub(crate) fn replace(&self, extra: &[CertificateDer<'static>]) -> Result<(), rustls::Error> {
         self.0.store(Arc::new(client(extra)?));
         Ok(())
     }
@@ -139,8 +139,7 @@ mod tests {
     use tokio_rustls::TlsAcceptor;
 
     use crate::config::Network;
-    use crate::net::connect::Dialer;
-    use crate::net::tls_client::HttpClient;
+    use crate::net::connect::{Connect, Connector};
 
     /// Answers every request over TLS; its address, and what it has to be trusted by.
     async fn server() -> (String, CertificateDer<'static>) {
@@ -168,7 +167,7 @@ mod tests {
                     continue;
                 };
                 let mut request = [0; 1024];
-                // Whoever only dials has gone.
+                // Whoever only connects has gone.
                 if tls.read(&mut request).await.is_ok_and(|read| read > 0) {
                     let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
                     tls.write_all(answer).await.unwrap_or_default();
@@ -183,13 +182,8 @@ mod tests {
     async fn roots_that_come_and_go_count_for_the_next_connection() {
         let (url, root) = server().await;
         let trust = Trust::new(&[]).unwrap();
-        let dialer = Dialer::new(&url.parse().unwrap(), &Network::default(), &trust).unwrap();
-        let http = HttpClient::new(&trust, || {
-            reqwest::Client::builder()
-                .no_proxy()
-                .pool_max_idle_per_host(0)
-        });
-        let http = http.unwrap();
+        let url = url.parse().unwrap();
+        let connector = Connector::new(&url, &Network::default(), &trust).unwrap();
         for (roots, trusted) in [
             (vec![], false),
             (vec![root.clone()], true),
@@ -198,8 +192,7 @@ mod tests {
         ] {
             trust.replace(&roots).unwrap();
             for _ in 0..2 {
-                assert_eq!(dialer.dial().await.is_ok(), trusted);
-                assert_eq!(http.get().get(&url).send().await.is_ok(), trusted);
+                assert_eq!(connector.connect().await.is_ok(), trusted);
             }
         }
         assert!(trust.replace(&[vec![0].into()]).is_err());

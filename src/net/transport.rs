@@ -1,6 +1,6 @@
-//! How every endpoint is reached, as one thing to hand on.
+//! The way out to the network, as one thing to hand on.
 //!
-//! [`NetworkTransport`] is the real one: the proxy and the trusted certificates of the configuration. It is a trait so that a
+//! [`NetworkTransport`] is the real one: the configured proxy and trusted certificates. [`Transport`] is a trait so that a
 //! simulation can stand in for the network.
 
 use std::fmt;
@@ -10,49 +10,45 @@ use hyper::Uri;
 use rustls::pki_types::CertificateDer;
 
 use crate::config::{Config, Network};
-use crate::net::client::{Caller, ClientError};
-use crate::net::connect::{Dial, Dialer};
+use crate::net::client::HttpClient;
+use crate::net::connect::{Connect, Connector, Connectors};
 use crate::net::tls::Trust;
 
 /// Reaches AMP, STS and Entra ID.
-pub trait Transport: fmt::Debug + Send + Sync {
-    /// Connects to the endpoint of this URL; `None` where that has no host.
-    fn connector(&self, url: &Uri) -> Option<Box<dyn Dial>>;
-
-    /// Calls STS and Entra ID.
-    ///
-    /// # Errors
-    /// Where the client cannot be built.
-    fn client(&self) -> Result<Caller, ClientError>;
+pub trait Transport: Connectors + fmt::Debug {
+    /// A client for STS and Entra ID.
+    fn client(&self) -> HttpClient;
 
     /// Trusts these certificates beside the built-in ones from now on, for new connections.
     ///
     /// # Errors
-    /// Where one of them cannot be trusted; nothing is changed then.
+    /// Where one of them is no valid CA certificate; nothing is changed then.
     fn replace_roots(&self, roots: &[CertificateDer<'static>]) -> Result<(), rustls::Error>;
 
     /// The same for another configuration.
     ///
     /// # Errors
-    /// Where a certificate of its bundle cannot be trusted.
+    /// Where a certificate of its bundle is no valid CA certificate.
     fn rebuild(&self, config: &Config) -> Result<Arc<dyn Transport>, rustls::Error>;
 }
 
-/// The network, by the configured proxy and with the configured trust.
-#[derive(Debug)]
+/// The network, with the configured proxy and trust.
+#[derive(Debug, Clone)]
 pub struct NetworkTransport {
     /// What is trusted.
     pub trust: Trust,
-    /// Through which proxy, if any.
+    /// By which proxy, if any.
     pub network: Network,
 }
 
+// === impl NetworkTransport ===
+
 impl NetworkTransport {
-    /// As the configuration wants it.
+    /// As configured.
     ///
     /// # Errors
-    /// Where a certificate of its bundle cannot be trusted.
-    pub fn new(config: &Config) -> Result<Self, rustls::Error> {
+    /// Where a certificate of the bundle is no valid CA certificate.
+    pub(crate) fn new(config: &Config) -> Result<Self, rustls::Error> {
         Ok(Self {
             trust: Trust::new(&config.extra_roots)?,
             network: config.network.clone(),
@@ -60,13 +56,16 @@ impl NetworkTransport {
     }
 }
 
-impl Transport for NetworkTransport {
-    fn connector(&self, url: &Uri) -> Option<Box<dyn Dial>> {
-        Some(Box::new(Dialer::new(url, &self.network, &self.trust)?))
+impl Connectors for NetworkTransport {
+    fn connector(&self, url: &Uri) -> Option<Box<dyn Connect>> {
+        let connector = Connector::new(url, &self.network, &self.trust)?;
+        Some(Box::new(connector))
     }
+}
 
-    fn client(&self) -> Result<Caller, ClientError> {
-        Caller::new(&self.trust, &self.network)
+impl Transport for NetworkTransport {
+    fn client(&self) -> HttpClient {
+        HttpClient::new(Arc::new(self.clone()))
     }
 
     fn replace_roots(&self, roots: &[CertificateDer<'static>]) -> Result<(), rustls::Error> {

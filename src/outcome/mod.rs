@@ -3,4 +3,5 @@
 pub mod amp_response;
 pub mod docs;
 pub mod remedy;
+pub mod response;
 pub mod verdict;

@@ -4,7 +4,7 @@
     clippy::match_wildcard_for_single_variants
 )]
 
-use crate::net::pool::TransportFault;
+use crate::net::error::TransportError;
 use crate::outcome::verdict::{RefusalReason, Verdict};
 use crate::remedies::{
     ACCESS_DENIED, AMBIGUOUS_HEAD, AMBIGUOUS_PATH, AMP_CREDENTIALS, AMP_FAILING, CLIENT_TOKEN,
@@ -81,10 +81,10 @@ fn of_refusal(reason: RefusalReason) -> Remedy {
 
 /// What to do about a request that AMP did not answer.
 #[must_use]
-pub fn of_transport(error: &TransportFault) -> Remedy {
+pub fn of_transport(error: &TransportError) -> Remedy {
     match error {
-        TransportFault::Dial(error) => error.mistake(),
-        TransportFault::Broken(_) | TransportFault::TimedOut => AMP_FAILING,
-        TransportFault::Garbage(_) | TransportFault::Endless => UNEXPECTED,
+        TransportError::Connect(error) => error.remedy(),
+        TransportError::Broken(_) | TransportError::TimedOut => AMP_FAILING,
+        TransportError::Garbage(_) | TransportError::Endless => UNEXPECTED,
     }
 }

@@ -15,20 +15,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
-use hyper::{Response, StatusCode};
+use hyper::StatusCode;
 
 use crate::http::browser::CrossOrigin;
 use crate::http::head::AmbiguousHead;
-use crate::net::pool::TransportFault;
+use crate::net::error::TransportError;
 use crate::remote_write::content_type::NotABatch;
 use crate::remote_write::inspect::Malformed;
 use crate::remote_write::written_stats::WrittenStats;
-
-/// A longer pause silences newer Prometheus past the end of an outage.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Paths that are served, for the answer to a request for another.
 pub const SERVED: &str = "POST /api/v1/remote_write, /api/v1/write and /workspaces/<id or name>/api/v1/remote_write of a configured workspace, and its query API where --allow-query is given";
@@ -209,7 +203,7 @@ pub enum Verdict {
         said: String,
     },
     /// No answer came from AMP.
-    Unreachable(TransportFault),
+    Unreachable(TransportError),
     /// The request could not be signed, which is a fault of ours.
     Unsigned {
         /// What failed.
@@ -298,15 +292,6 @@ pub enum RefusalReason {
     HaGroups,
     /// Anything else that is invalid.
     Invalid,
-}
-
-/// What is done with the sender.
-#[derive(Debug)]
-pub enum SenderResponse {
-    /// It hears this.
-    Respond(Response<Full<Bytes>>),
-    /// Its connection is closed without a word, which every sender takes as "send again".
-    Close,
 }
 
 // === impl Verdict ===
@@ -456,66 +441,6 @@ impl Verdict {
         }
         self
     }
-
-    /// What the sender hears.
-    #[must_use]
-    pub fn answer(&self) -> SenderResponse {
-        let Some((status, pause)) = self.status() else {
-            return SenderResponse::Close;
-        };
-        let mut response = if self.is_stored() {
-            Response::new(Full::default())
-        } else {
-            explained(status, pause, self)
-        };
-        *response.status_mut() = status;
-        if let Some(written) = self.written() {
-            let named = written.headers();
-            let named = named.map(|(name, value)| (name.clone(), value.clone()));
-            response.headers_mut().extend(named);
-        }
-        SenderResponse::Respond(response)
-    }
-
-    /// The status that the sender hears, and the pause that it is asked for; none where its connection is closed.
-    fn status(&self) -> Option<(StatusCode, Option<Duration>)> {
-        let again = StatusCode::SERVICE_UNAVAILABLE;
-        Some(match self {
-            Self::Stored { status, .. } | Self::Deduplicated { status, .. } => (*status, None),
-            Self::SlowSender | Self::SenderGone => return None,
-            Self::Unfinished { why, .. } => return why.status(),
-
-            Self::NoCredentials { .. }
-            | Self::Unauthenticated { .. }
-            | Self::AccessDenied { .. }
-            | Self::WorkspaceNotFound { .. }
-            | Self::Unexpected { .. }
-            | Self::Unreachable(_)
-            | Self::Unsigned { .. }
-            | Self::Overloaded
-            | Self::ClientUnauthenticated
-            | Self::CrossOrigin(_)
-            | Self::AmbiguousPath { .. }
-            | Self::Misdirected { .. } => (again, None),
-            Self::Throttled { pause, .. } => (again, Some(pause.unwrap_or(Duration::from_secs(1)))),
-            Self::AmpFailing { status, pause, .. } => (*status, *pause),
-
-            Self::SeriesLimit { .. }
-            | Self::Refused { .. }
-            | Self::Poison { .. }
-            | Self::Malformed(_)
-            | Self::AmbiguousHead(_) => (StatusCode::BAD_REQUEST, None),
-            Self::RefusedOther { status, .. } => (*status, None),
-            Self::TooLargeForAmp { .. } | Self::TooLarge { .. } => {
-                (StatusCode::PAYLOAD_TOO_LARGE, None)
-            }
-            Self::UnsupportedMedia { .. } | Self::ProtocolProbe => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, None)
-            }
-            Self::NoSuchPath => (StatusCode::NOT_FOUND, None),
-            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
-        })
-    }
 }
 
 impl From<CrossOrigin> for Verdict {
@@ -628,30 +553,6 @@ impl RefusalReason {
             Self::Invalid => "invalid",
         }
     }
-}
-
-fn explained(
-    status: StatusCode,
-    pause: Option<Duration>,
-    verdict: &Verdict,
-) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(format!("{verdict}\n")));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(ALLOW, HeaderValue::from_static("POST"));
-    }
-    if let Some(pause) = pause {
-        // Whole seconds, at least one: 0 means the same as no header.
-        let seconds = pause.clamp(Duration::from_secs(1), LONGEST_PAUSE).as_secs();
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    response
 }
 
 impl From<NotABatch> for Verdict {

@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::credentials::Unavailable;
 use crate::http::browser::CrossOrigin;
 use crate::http::head::AmbiguousHead;
-use crate::net::pool::TransportFault;
+use crate::net::error::TransportError;
 use crate::outcome::remedy;
 use crate::remedies::{AMP_CREDENTIALS, NO_CREDENTIALS, QUERY_BUSY, QUERY_TIMED_OUT};
 use crate::sigv4::SigningError;
@@ -114,7 +114,7 @@ pub enum QueryError {
     Unsigned(#[source] SigningError),
     /// AMP was not reached.
     #[error("no answer from AMP: {0}")]
-    Unreachable(#[source] TransportFault),
+    Unreachable(#[source] TransportError),
     /// No answer came in time.
     #[error("no answer from AMP within --query-timeout")]
     TimedOut,

@@ -31,7 +31,7 @@ use crate::clock::Clock;
 use crate::config::{Reading, Workspace};
 use crate::credentials::{ActiveCredentials, Cache, RejectionCause};
 use crate::inbound::listener::Closed;
-use crate::net::pool::Connections;
+use crate::net::pool::Pool;
 use crate::net::transport::Transport;
 use crate::sigv4::SigningError;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker, QUERIES};
@@ -51,7 +51,7 @@ pub struct Queries {
     slots: Slots,
     credentials: Cache,
     signer: QuerySigner,
-    connections: Arc<Connections>,
+    pool: Arc<Pool>,
     clock: Clock,
     metrics: Arc<WorkspaceMetrics>,
     query_metrics: QueryMetrics,
@@ -66,7 +66,7 @@ impl Queries {
     /// Wires what a query passes.
     ///
     /// # Errors
-    /// Where the workspace's URL cannot be signed for or dialled, which a checked configuration excludes.
+    /// Where the workspace's URL cannot be signed for or connected to, which a checked configuration excludes.
     pub fn new(
         workspace: &Workspace,
         reading: &Reading,
@@ -76,7 +76,7 @@ impl Queries {
         metrics: Arc<WorkspaceMetrics>,
         telemetry: &Telemetry,
     ) -> Result<Self, SigningError> {
-        let dialer = transport
+        let connector = transport
             .connector(&workspace.remote_write_url)
             .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
         let incidents = IncidentTracker::over(
@@ -89,7 +89,7 @@ impl Queries {
             slots: Slots::default(),
             credentials,
             signer: QuerySigner::new(workspace)?,
-            connections: Arc::new(Connections::new(dialer, Arc::clone(&metrics) as _)),
+            pool: Arc::new(Pool::new(connector, Arc::clone(&metrics) as _)),
             clock,
             query_metrics: telemetry.queries(&workspace.name),
             metrics,
@@ -161,7 +161,7 @@ impl Queries {
         let source = StreamSource {
             body,
             connection,
-            connections: Arc::clone(&self.connections),
+            pool: Arc::clone(&self.pool),
             deadline,
             metrics: self.query_metrics.clone(),
             api: asked.api.name(),
@@ -210,8 +210,8 @@ impl Queries {
         let signed = self.signer.sign(asked, &active.identity, self.clock.now());
         let signed = signed.map_err(QueryError::Unsigned)?;
         let answer = async {
-            let (response, connection) = self.connections.send(&signed, || {}).await?;
-            QueryResponse::read(response, connection, &self.connections).await
+            let (response, connection) = self.pool.send(&signed, || {}).await?;
+            QueryResponse::read(response, connection, &self.pool).await
         };
         match timeout_at(deadline, answer).await {
             Ok(answer) => answer.map_err(QueryError::Unreachable),

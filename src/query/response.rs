@@ -17,7 +17,8 @@ use hyper::{Response, StatusCode};
 use serde::Deserialize;
 
 use crate::credentials::RejectionCause;
-use crate::net::pool::{Beginning, Connection, Connections, TransportFault};
+use crate::net::error::TransportError;
+use crate::net::pool::{BoundedBody, Connection, Pool};
 use crate::outcome::amp_response::AmpResponse;
 use crate::query::api::Api;
 use crate::query::error::{QueryError, json};
@@ -60,19 +61,19 @@ impl QueryResponse {
     pub(super) async fn read(
         response: Response<Incoming>,
         connection: Connection,
-        connections: &Connections,
-    ) -> Result<Self, TransportFault> {
+        pool: &Pool,
+    ) -> Result<Self, TransportError> {
         let (head, body) = response.into_parts();
         if head.status.is_success() {
             return Ok(Self::Good(head, body, connection));
         }
-        let body = Beginning::read(body).await;
-        let body = body.map_err(TransportFault::Broken)?;
+        let body = BoundedBody::read(body).await;
+        let body = body.map_err(TransportError::Broken)?;
         if body.complete {
-            connections.keep(connection);
+            pool.release(connection);
         }
         let bytes = unpacked(body.bytes, head.headers.get(CONTENT_ENCODING));
-        let verified = connections.is_verified();
+        let verified = pool.is_verified();
         let reply = AmpResponse::new(head.status, &head.headers, &bytes, verified);
         let is_api_error =
             serde_json::from_slice::<ApiError>(&bytes).is_ok_and(|error| error.status == "error");

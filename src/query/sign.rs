@@ -12,9 +12,9 @@ use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT
 use hyper::{HeaderMap, Method, Uri};
 
 use crate::config::Workspace;
-use crate::net::pool::Signed;
+use crate::net::pool::OutgoingRequest;
 use crate::query::request::QueryRequest;
-use crate::sigv4::{self, Scope, SigningError};
+use crate::sigv4::{self, Scope, Signed, SigningError};
 
 /// Signs for one workspace.
 #[derive(Debug)]
@@ -87,12 +87,12 @@ impl QuerySigner {
         let path: Uri = path
             .parse()
             .map_err(|_| SigningError::of("no valid path"))?;
-        Ok(Signed {
+        Ok(Signed(OutgoingRequest {
             method: asked.method.clone(),
             path,
             headers,
             chunks: asked.form.clone(),
-        })
+        }))
     }
 }
 

@@ -19,7 +19,7 @@ use hyper::body::{Body, Frame, Incoming};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::net::pool::{Connection, Connections};
+use crate::net::pool::{Connection, Pool};
 use crate::query::slots::Slot;
 use crate::telemetry::QueryMetrics;
 
@@ -54,21 +54,21 @@ enum Break {
 
 /// What an answer holds on to while it is on its way.
 #[derive(Debug)]
-pub struct StreamSource {
+pub(super) struct StreamSource {
     /// The body.
-    pub body: Incoming,
-    /// What it comes from, to be kept once it was read to its end.
-    pub connection: Connection,
-    /// Where connections are kept.
-    pub connections: Arc<Connections>,
+    pub(super) body: Incoming,
+    /// What it comes from, to be released once it was read to its end.
+    pub(super) connection: Connection,
+    /// Where it is released to.
+    pub(super) pool: Arc<Pool>,
     /// By when the last byte must have come.
-    pub deadline: Instant,
+    pub(super) deadline: Instant,
     /// Counts the bytes.
-    pub metrics: QueryMetrics,
+    pub(super) metrics: QueryMetrics,
     /// Which API was asked: the metric's label.
-    pub api: &'static str,
+    pub(super) api: &'static str,
     /// Free again when all was given or nobody takes it any more.
-    pub slot: Slot,
+    pub(super) slot: Slot,
 }
 
 // === impl Streamed ===
@@ -76,7 +76,7 @@ pub struct StreamSource {
 impl Streamed {
     /// Begins to read.
     #[must_use]
-    pub fn from(source: StreamSource) -> Self {
+    pub(super) fn from(source: StreamSource) -> Self {
         // One chunk waits while the one before it is written.
         let (sender, parts) = mpsc::channel(1);
         tokio::spawn(source.pump(sender));
@@ -121,7 +121,7 @@ impl StreamSource {
         let Self {
             mut body,
             connection,
-            connections,
+            pool,
             deadline,
             metrics,
             api,
@@ -149,7 +149,7 @@ impl StreamSource {
             () = sender.closed() => Err(Break::Reader),
         };
         match given {
-            Ok(()) => connections.keep(connection),
+            Ok(()) => pool.release(connection),
             Err(why) => {
                 tracing::debug!(api, reason = why.name(), "an answer broke off");
                 metrics.broken_off(why.name());

@@ -75,6 +75,14 @@ rows! { INCIDENTS:
         "`entra_throttled`", "none needed: it is temporary, and the exchange is retried";
     ENTRA_FOREIGN: "entra-foreign", "Something other than Entra ID answers",
         "`entra_unusable_answer`", "check --azure-authority-host, and whether a proxy answers instead of Entra ID";
+    PROXY_PASSWORD: "proxy-password", "The proxy rejects user and password",
+        "`unreachable`, `proxy`: CONNECT answered 401 or 407", "correct user and password in --https-proxy (HTTPS_PROXY)";
+    PROXY_NO_PASSWORD: "proxy-no-password", "The proxy requires user and password",
+        "`unreachable`, `proxy`: CONNECT answered 401 or 407", "set them as http://user:password@host:port in --https-proxy (HTTPS_PROXY)";
+    PROXY_DENIED: "proxy-denied", "The proxy does not allow the endpoint",
+        "`unreachable`, `proxy`: CONNECT answered 403 or 405", "allow host and port in the proxy, or list the host in --no-proxy (NO_PROXY)";
+    PROXY_FAILED: "proxy-failed", "The proxy cannot reach the endpoint",
+        "`unreachable`, `proxy`: CONNECT answered 5xx", "check the proxy's own DNS and egress to the endpoint";
     TIMED_OUT: "timed-out", "STS or Entra ID does not answer within 5 s",
         "`timed_out`, `entra_timed_out`", "it may be temporary; if it lasts, allow egress from this pod to the endpoint (network policy, firewall), or set --https-proxy";
 

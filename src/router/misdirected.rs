@@ -22,7 +22,8 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::outcome::remedy;
-use crate::outcome::verdict::{SenderResponse, Verdict};
+use crate::outcome::response::SenderResponse;
+use crate::outcome::verdict::Verdict;
 use crate::remote_write::content_type::{VICTORIA_VERSION, WRITE_VERSION, said};
 use crate::sanitize::sanitize_within;
 use crate::telemetry::UnroutedMetrics;

@@ -1,6 +1,6 @@
 //! The fixed header set and its SigV4 signature; pure.
 //!
-//! In: a [`Payload`], credentials and the time. Out: a [`Signed`], the only thing that `connections` take, so that
+//! In: a [`Payload`], credentials and the time. Out: a [`Signed`], the only thing that `batch::forward` takes, so that
 //! nothing can leave unsigned. The headers are made here and none is taken from the sender but the two that say what the body
 //! is (which `address` has checked): tenant, trace or authorization headers of a sender would break the signature or be
 //! trusted by mistake. Rules: AWS Signature Version 4, service `aps`, every header that is sent is signed but
@@ -25,10 +25,10 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use crate::net::pool::Signed;
+use crate::net::pool::OutgoingRequest;
 use crate::remote_write::content_type::WRITE_VERSION;
 use crate::remote_write::payload::Payload;
-use crate::sigv4::SigningError;
+use crate::sigv4::{Signed, SigningError};
 
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
@@ -122,12 +122,12 @@ impl BatchSigner {
         }
         headers.insert(AUTHORIZATION, secret(authorization)?);
         headers.insert(USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
-        Ok(Signed {
+        Ok(Signed(OutgoingRequest {
             method: Method::POST,
             path: self.path.clone(),
             headers,
             chunks: batch.chunks.clone(),
-        })
+        }))
     }
 
     /// The names of the headers that are signed, and the canonical request.

@@ -5,6 +5,7 @@
 //! on its way (`user-agent`, `content-length`) is added by the caller afterwards.
 
 pub mod batch;
+use std::ops::Deref;
 use std::time::SystemTime;
 
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as sigv4};
@@ -12,6 +13,8 @@ use aws_sigv4::sign::v4::SigningParams;
 use aws_smithy_runtime_api::client::identity::Identity;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method};
+
+use crate::net::pool::OutgoingRequest;
 
 /// What a signature is good for.
 #[derive(Debug, Clone, Copy)]
@@ -24,10 +27,22 @@ pub struct Scope<'a> {
     pub time: SystemTime,
 }
 
+/// A request to AMP with its signature, made by the signers alone.
+#[derive(Debug)]
+pub struct Signed(pub(crate) OutgoingRequest);
+
 /// Why a request could not be signed: always a fault of ours or of the credentials' form.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SigningError(String);
+
+impl Deref for Signed {
+    type Target = OutgoingRequest;
+
+    fn deref(&self) -> &OutgoingRequest {
+        &self.0
+    }
+}
 
 impl SigningError {
     /// A fault in these words.

@@ -1,7 +1,7 @@
 //! What is counted and measured, and how it is shown.
 //!
 //! ```text
-//! batch, credentials, dial ─▶ meters ─▶ families ─▶ exposition ─▶ /metrics
+//! batch, credentials, net  ─▶ meters ─▶ families ─▶ exposition ─▶ /metrics
 //!                             handles    every       in the format
 //!                             made once  definition  that is asked for
 //! ```

@@ -9,7 +9,8 @@ use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Network, RoleSession};
 use amp_sidecar::credentials::sts::Sts;
 use amp_sidecar::credentials::token::Token;
-use amp_sidecar::net::client::Caller;
+use amp_sidecar::net::tls::Trust;
+use amp_sidecar::net::transport::{NetworkTransport, Transport};
 use aws_credential_types::Credentials;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -40,10 +41,12 @@ fn elaborate() -> RoleSession {
 }
 
 fn sts(endpoint: &str) -> Sts {
-    let trust = amp_sidecar::net::tls::Trust::new(&[]).unwrap();
-    let caller = Caller::new(&trust, &Network::default()).unwrap();
-    let region = "eu-central-1".to_owned();
-    Sts::new(endpoint.parse().unwrap(), region, caller, Clock::system())
+    let transport = NetworkTransport {
+        trust: Trust::new(&[]).unwrap(),
+        network: Network::default(),
+    };
+    let (client, region) = (transport.client(), "eu-central-1".to_owned());
+    Sts::new(endpoint.parse().unwrap(), region, client, Clock::system())
 }
 
 /// The interpreter that has the packages of scripts/peers.txt.

@@ -243,7 +243,7 @@ fn a_proxy_that_refuses_a_host_is_named_and_exceptions_go_straight() {
                 .await;
             let told = readiness(&sidecar).await;
             assert!(
-                told.contains("could not be reached") && !told.contains("proxy"),
+                told.contains(&format!("name {STS} was not resolved")) && !told.contains("proxy"),
                 "{told}"
             );
 
@@ -266,7 +266,7 @@ fn a_proxy_over_tls_is_verified_by_the_same_bundle() {
             let aws = Aws::start().await;
             let _proxy = aws.proxy(3129, CREDENTIALS).await;
             let tls = TlsAcceptor::from(aws.world.certificates().server_config());
-            let listener = TcpListener::bind("127.0.0.1:3130").await.unwrap();
+            let listener = TcpListener::bind("0.0.0.0:3130").await.unwrap();
             tokio::spawn(async move {
                 loop {
                     let (near, _) = listener.accept().await.unwrap();
@@ -290,7 +290,9 @@ fn a_proxy_over_tls_is_verified_by_the_same_bundle() {
                 .sidecar("https://me:s3cret-word@127.0.0.2:3130", "")
                 .await;
             let told = readiness(&sidecar).await;
-            assert!(told.contains("proxy https://127.0.0.2:3130"), "{told}");
+            let words =
+                "proxy https://127.0.0.2:3130: TLS with 127.0.0.2: invalid peer certificate";
+            assert!(told.contains(words), "{told}");
         },
     );
 }
@@ -314,6 +316,33 @@ fn the_way_to_entra_goes_through_the_proxy_as_well() {
             assert_eq!(write(&sidecar, "entra").await, (200, String::new()));
             let asked = format!("CONNECT {ENTRA}:");
             assert!(proxy.log().contains(&asked), "{}", proxy.log().last_words());
+        },
+    );
+}
+
+#[test]
+fn a_collector_over_plain_http_is_reached_without_the_proxy() {
+    in_a_network_of_its_own(
+        "proxies::a_collector_over_plain_http_is_reached_without_the_proxy",
+        async {
+            let aws = Aws::start().await;
+            let _proxy = aws.proxy(3128, "").await;
+            for (scheme, words) in [
+                ("http", "reached: name collector.example was not resolved"),
+                ("https", "reached: proxy http://127.0.0.1:3128: it answered"),
+            ] {
+                let endpoint = format!("--otlp-endpoint={scheme}://collector.example:4318");
+                let quickly = ["--bsp-schedule-delay=50", "--bsp-export-timeout=400"];
+                let flags = [&[endpoint.as_str()], &quickly[..]].concat();
+                let sidecar = aws.sidecar_with("http://127.0.0.1:3128", "", &flags).await;
+                assert_eq!(write(&sidecar, scheme).await, (200, String::new()));
+                let mut tries = 0;
+                while !sidecar.log().contains(words) {
+                    tries += 1;
+                    assert!(tries < 200, "{}", sidecar.log().last_words());
+                    tokio::time::sleep(Duration::from_millis(25)).await;
+                }
+            }
         },
     );
 }

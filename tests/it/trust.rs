@@ -52,7 +52,11 @@ async fn until_fault(rig: &Rig, ended: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bundle_is_read_again_when_kubelet_swaps_it_and_an_unreadable_one_changes_nothing() {
-    let world = World::start(WorldConfig::default()).await.unwrap();
+    let config = WorldConfig {
+        sts_https: true,
+        ..WorldConfig::default()
+    };
+    let world = World::start(config).await.unwrap();
     let authority = fs::read_to_string(world.ca_file()).unwrap();
     let volume = world.folder().join("bundle");
     fs::create_dir(&volume).unwrap();
@@ -62,6 +66,10 @@ async fn a_bundle_is_read_again_when_kubelet_swaps_it_and_an_unreadable_one_chan
     let rig = Rig::start_beside(world, &[("ca-bundle", &bundle)]).await;
     let batch = bodies::v1("up", 3);
     assert_eq!(rig.write(&batch).await, StatusCode::SERVICE_UNAVAILABLE);
+    let (_, readiness) = rig.admin("/readyz").await;
+    let words =
+        "STS could not be reached: TLS with 127.0.0.1: invalid peer certificate: UnknownIssuer";
+    assert!(readiness.contains(words), "{readiness}");
 
     project(
         &volume,

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use amp_sidecar::net::connect::{Dial, DialError, LONGEST_DIAL, Stream};
+use amp_sidecar::net::connect::{CONNECT_TIMEOUT, Connect};
+use amp_sidecar::net::error::ConnectError;
+use amp_sidecar::net::stream::Stream;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::combinators::BoxBody;
@@ -42,34 +44,34 @@ struct Spoiled;
 
 type Answered = Result<Response<BoxBody<Bytes, io::Error>>, Spoiled>;
 
-impl Dial for Upstream {
+impl Connect for Upstream {
     fn is_verified(&self) -> bool {
         true
     }
 
-    fn dial(&self) -> Pin<Box<dyn Future<Output = Result<Stream, DialError>> + Send + '_>> {
+    fn connect(&self) -> Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send + '_>> {
         Box::pin(self.open())
     }
 }
 
 impl Upstream {
-    async fn open(&self) -> Result<Stream, DialError> {
+    async fn open(&self) -> Result<Stream, ConnectError> {
         let world = &self.0;
         let host = || "aps-workspaces.example".to_owned();
         match world.amp_fault() {
-            Some(AmpFault::Refused) => Err(DialError::Connect {
+            Some(AmpFault::Refused) => Err(ConnectError::Tcp {
                 address: ([192, 0, 2, 1], 443).into(),
                 source: io::ErrorKind::ConnectionRefused.into(),
             }),
-            Some(AmpFault::Unresolved) => Err(DialError::Resolve {
+            Some(AmpFault::Unresolved) => Err(ConnectError::Resolve {
                 host: host(),
                 source: io::Error::other("no such name"),
             }),
             Some(AmpFault::Swallowed) => {
-                tokio::time::sleep(LONGEST_DIAL).await;
-                Err(DialError::TimedOut(host()))
+                tokio::time::sleep(CONNECT_TIMEOUT).await;
+                Err(ConnectError::TimedOut(host()))
             }
-            Some(AmpFault::Tls) => Err(DialError::Tls {
+            Some(AmpFault::Tls) => Err(ConnectError::Tls {
                 host: host(),
                 source: io::Error::other("not trusted"),
             }),

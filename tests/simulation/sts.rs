@@ -1,6 +1,7 @@
-//! STS, where the sidecar's calls end.
+//! STS, where the connections of the sidecar's HTTP client end.
 //!
-//! In: a request as it would go to the wire. Out: an answer, a fault, or nothing until the caller has had enough.
+//! In: what the client writes to a connection, read by hyper's server. Out: an answer, a fault, or nothing until the client has had
+//! enough.
 
 use std::future::Future;
 use std::io;
@@ -8,13 +9,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use amp_sidecar::net::client::Carry;
+use amp_sidecar::net::connect::{Connect, Connectors};
+use amp_sidecar::net::error::ConnectError;
+use amp_sidecar::net::stream::Stream;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http_body_util::StreamBody;
-use hyper::body::Frame;
-use hyper::{HeaderMap, Response, header};
-use reqwest::Body;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Request, Response, Uri, header};
+use hyper_util::rt::TokioIo;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -37,23 +43,25 @@ const SOON: [&str; 7] = [
 /// A signer's clock may be off by so much.
 const SKEW: Duration = Duration::from_secs(300);
 
-/// Carries the calls of one workspace.
-#[derive(Debug)]
-pub struct Carrier {
+/// STS, as one workspace calls it.
+#[derive(Debug, Clone)]
+pub struct Sts {
     pub world: Arc<World>,
     pub instance: usize,
 }
 
-/// A call under way; one that is dropped was given up.
+type Body = BoxBody<Bytes, io::Error>;
+
+/// A call in progress; one that is dropped was given up.
 struct Call<'a> {
-    carrier: &'a Carrier,
+    sts: &'a Sts,
     /// How the exchange ends with it, if it does.
     ends: Option<Ended>,
 }
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        let Carrier { world, instance } = self.carrier;
+        let Sts { world, instance } = self.sts;
         let now = world.now();
         if let Some(ends) = self.ends {
             world.watch().exchange_ends(now, *instance, ends);
@@ -62,21 +70,39 @@ impl Drop for Call<'_> {
     }
 }
 
-impl Carry for Carrier {
-    fn carry(
-        &self,
-        request: reqwest::Request,
-    ) -> Pin<Box<dyn Future<Output = reqwest::Result<reqwest::Response>> + Send + '_>> {
-        Box::pin(self.answer(request))
+impl Connectors for Sts {
+    fn connector(&self, _: &Uri) -> Option<Box<dyn Connect>> {
+        Some(Box::new(self.clone()))
     }
 }
 
-impl Carrier {
-    async fn answer(&self, request: reqwest::Request) -> reqwest::Result<reqwest::Response> {
+impl Connect for Sts {
+    fn is_verified(&self) -> bool {
+        true
+    }
+
+    fn connect(&self) -> Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send + '_>> {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let sts = self.clone();
+        tokio::spawn(async move {
+            let service = service_fn(|request| sts.answer(request));
+            // Where it breaks, the client sees that.
+            http1::Builder::new()
+                .serve_connection(TokioIo::new(theirs), service)
+                .await
+                .ok();
+        });
+        Box::pin(std::future::ready(Ok(Stream::new(ours))))
+    }
+}
+
+impl Sts {
+    async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Body>> {
         let Self { world, instance } = self;
-        let form = request.body().and_then(Body::as_bytes).unwrap_or_default();
+        let (head, body) = request.into_parts();
+        let form = body.collect().await.map_err(io::Error::other)?.to_bytes();
         let field = |name: &str| {
-            let found = form_urlencoded::parse(form).find(|(one, _)| one == name);
+            let found = form_urlencoded::parse(&form).find(|(one, _)| one == name);
             found.map_or_else(String::new, |(_, value)| value.into_owned())
         };
         let asked = field("RoleArn");
@@ -89,14 +115,14 @@ impl Carrier {
         let fault = world.sts_fault();
         world.note(format_args!("sts {instance}: called for {hop}, {fault:?}"));
         let mut call = Call {
-            carrier: self,
+            sts: self,
             ends: Some(Ended::Soon),
         };
         tokio::time::sleep(world.millis(5, 300)).await;
         match fault {
             Some(StsFault::Hang) => std::future::pending().await,
             Some(StsFault::Slow(by)) => tokio::time::sleep(*by).await,
-            Some(StsFault::Unreachable) => return Err(unreachable()),
+            Some(StsFault::Unreachable) => return Err(io::ErrorKind::ConnectionReset.into()),
             _ => {}
         }
         let date = match fault {
@@ -108,7 +134,7 @@ impl Carrier {
             let response = Response::builder()
                 .status(status)
                 .header(header::DATE, date);
-            Ok(reqwest::Response::from(response.body(body).unwrap()))
+            Ok(response.body(body).unwrap())
         };
         let refuse = |call: &mut Call<'_>, status: u16, code: &str| {
             if !SOON.contains(&code) && status < 500 {
@@ -117,18 +143,18 @@ impl Carrier {
             let xml = format!(
                 "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>{code}</Code><Message>as planned</Message></Error></ErrorResponse>"
             );
-            answer(status, xml.into())
+            answer(status, whole(xml))
         };
         match fault {
             Some(StsFault::Refuse(status, code)) => return refuse(&mut call, *status, code),
-            Some(StsFault::Html(status)) => return answer(*status, "<html>hello</html>".into()),
-            Some(StsFault::Huge) => return answer(200, vec![b'x'; 70_000].into()),
-            Some(StsFault::NotUtf8) => return answer(200, vec![0xff; 100].into()),
+            Some(StsFault::Html(status)) => return answer(*status, whole("<html>hello</html>")),
+            Some(StsFault::Huge) => return answer(200, whole(vec![b'x'; 70_000])),
+            Some(StsFault::NotUtf8) => return answer(200, whole(vec![0xff; 100])),
             _ => {}
         }
         let refused = match hop {
             0 => world.judge(&field("WebIdentityToken")),
-            _ => self.judge(hop, request.headers()),
+            _ => self.judge(hop, &head.headers),
         };
         if let Some((status, code)) = refused {
             return refuse(&mut call, status, code);
@@ -206,11 +232,11 @@ impl Carrier {
                 ));
             }
         }
-        answer(200, xml.into())
+        answer(200, whole(xml))
     }
 }
 
-impl Carrier {
+impl Sts {
     /// Why STS does not let the session before assume the role of this hop, if it does not.
     fn judge(&self, hop: usize, headers: &HeaderMap) -> Option<(u16, &'static str)> {
         let world = &self.world;
@@ -236,6 +262,11 @@ impl Carrier {
     }
 }
 
+fn whole(body: impl Into<Bytes>) -> Body {
+    let body = Full::new(body.into());
+    body.map_err(|never| match never {}).boxed()
+}
+
 /// Half of the answer, and then nothing or a reset.
 fn halved(xml: &str, stalls: bool) -> Body {
     let half = Bytes::copy_from_slice(&xml.as_bytes()[..xml.len() / 2]);
@@ -246,14 +277,7 @@ fn halved(xml: &str, stalls: bool) -> Body {
         }
         Err(io::Error::from(io::ErrorKind::ConnectionReset))
     });
-    Body::wrap(StreamBody::new(begins.chain(rest)))
-}
-
-/// An error of reqwest's, which cannot be made but by a request that is none.
-fn unreachable() -> reqwest::Error {
-    let mut request = hyper::Request::new(String::new());
-    *request.uri_mut() = hyper::Uri::from_static("/nowhere");
-    reqwest::Request::try_from(request).unwrap_err()
+    BodyExt::boxed(StreamBody::new(begins.chain(rest)))
 }
 
 pub fn shifted(time: SystemTime, millis: i64) -> SystemTime {

@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use amp_sidecar::clock::Clock;
-use amp_sidecar::config::{Config, Network};
+use amp_sidecar::config::Config;
 use amp_sidecar::credentials::token::{self, ReadToken, Token, TokenError, TokenFiles};
 use amp_sidecar::inbound::listener::Accept;
-use amp_sidecar::net::client::{Caller, ClientError};
-use amp_sidecar::net::connect::Dial;
+use amp_sidecar::net::client::HttpClient;
+use amp_sidecar::net::connect::{Connect, Connectors};
 use amp_sidecar::net::transport::Transport;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -34,7 +34,7 @@ use crate::amp::Upstream;
 use crate::answers::Asked;
 use crate::faults::{AmpFault, StsFault};
 use crate::plan::{Plan, TokenChange, at};
-use crate::sts::Carrier;
+use crate::sts::Sts;
 use crate::watch::Watch;
 
 pub const REGION: &str = "eu-central-1";
@@ -262,19 +262,19 @@ fn minted(number: u32, key: u32, exp: u64) -> Vec<u8> {
 
 // === impl Ends ===
 
-impl Transport for Ends {
-    fn connector(&self, _: &Uri) -> Option<Box<dyn Dial>> {
+impl Connectors for Ends {
+    fn connector(&self, _: &Uri) -> Option<Box<dyn Connect>> {
         Some(Box::new(Upstream(Arc::clone(&self.0))))
     }
+}
 
-    fn client(&self) -> Result<Caller, ClientError> {
+impl Transport for Ends {
+    fn client(&self) -> HttpClient {
         let instance = self.0.watch().instance();
-        let carrier = Carrier {
+        HttpClient::new(Arc::new(Sts {
             world: Arc::clone(&self.0),
             instance,
-        };
-        let trust = amp_sidecar::net::tls::Trust::new(&[]).unwrap();
-        Ok(Caller::over(Arc::new(carrier), &trust, &Network::default()))
+        }))
     }
 
     fn replace_roots(&self, _: &[CertificateDer<'static>]) -> Result<(), rustls::Error> {

@@ -93,7 +93,7 @@ impl Delivery {
     /// Wires what a batch passes on its way out.
     ///
     /// # Errors
-    /// Where the workspace's URL cannot be signed for or dialled, which a checked configuration excludes.
+    /// Where the workspace's URL cannot be signed for or connected to, which a checked configuration excludes.
     pub fn new(
         workspace: &Workspace,
         transport: &dyn Transport,
@@ -118,7 +118,7 @@ impl Delivery {
         })
     }
 
-    /// Kept connections to AMP that nobody uses.
+    /// Idle connections to AMP.
     #[must_use]
     pub fn idle_connections(&self) -> usize {
         self.requests.idle_connections()

@@ -43,14 +43,14 @@ impl Requests {
         clock: Clock,
         metrics: Arc<WorkspaceMetrics>,
     ) -> Result<Self, SigningError> {
-        let dialer = transport
+        let connector = transport
             .connector(&workspace.remote_write_url)
             .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
         let url = workspace.remote_write_url.clone();
         Ok(Self {
             credentials,
             signer: BatchSigner::new(&workspace.region, &workspace.remote_write_url)?,
-            forwarder: Forwarder::new(dialer, url, Arc::clone(&metrics)),
+            forwarder: Forwarder::new(connector, url, Arc::clone(&metrics)),
             clock,
             metrics,
             workspace_arn: workspace.arn(),

@@ -2,6 +2,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
+use crate::net::tls::Trust;
+use crate::net::transport::{NetworkTransport, Transport};
 
 const TRACE: &str = "1f0c8a52-0000-4000-8000-6b1e3d5a7c90";
 const CORRELATION: &str = "8c2d4e6f-0000-4000-8000-13579bdf2468";
@@ -13,12 +15,11 @@ fn entra(authority: &str) -> Entra {
         client_id: "5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a".to_owned(),
         scope: "api://amp/.default".to_owned(),
     };
-    let caller = Caller::new(
-        &crate::net::tls::Trust::new(&[]).unwrap(),
-        &crate::config::Network::default(),
-    )
-    .unwrap();
-    Entra::new(application, caller, Clock::system())
+    let transport = NetworkTransport {
+        trust: Trust::new(&[]).unwrap(),
+        network: config::Network::default(),
+    };
+    Entra::new(application, transport.client(), Clock::system())
 }
 
 fn assertion() -> Token {
@@ -104,7 +105,7 @@ fn the_code_is_found_in_the_words_and_an_unknown_one_is_shown_as_it_is() {
 
 #[test]
 fn a_rate_that_was_exceeded_is_named_and_passes() {
-    let not_json = Answer::new(StatusCode::TOO_MANY_REQUESTS, None, b"slow down".to_vec());
+    let not_json = HttpResponse::new(StatusCode::TOO_MANY_REQUESTS, None, b"slow down".to_vec());
     let not_json = entra("https://x/").read(&not_json, &assertion());
     for error in [
         refusal(429, 90_024, "x"),

@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 
-use crate::net::client::CallError;
+use crate::net::error::HttpError;
 use crate::sigv4::SigningError;
 
 /// Why STS gave no credentials.
@@ -20,7 +20,7 @@ pub enum StsError {
     },
     /// No answer came.
     #[error("STS {0}")]
-    Silent(#[from] CallError),
+    Silent(#[from] HttpError),
     /// Something answered, but not as STS does.
     #[error("the answer of STS ({status}) cannot be used: {what}")]
     Unusable {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::outcome::verdict::SenderResponse;
+use crate::outcome::response::SenderResponse;
 use http_body_util::BodyExt;
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::outcome::docs::{Fate, OUTCOME_DOCS, REASONS};
+use crate::outcome::response::SenderResponse;
 
 /// One of each variant: the table of `docs/outcomes.md` is checked against this, row by row.
 fn one_of_each() -> Vec<Verdict> {
@@ -34,7 +35,7 @@ fn one_of_each() -> Vec<Verdict> {
             status,
             said: said(),
         },
-        Verdict::Unreachable(TransportFault::TimedOut),
+        Verdict::Unreachable(TransportError::TimedOut),
         Verdict::Overloaded,
         Verdict::Unsigned { why: said() },
         Verdict::Refused {

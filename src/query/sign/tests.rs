@@ -61,12 +61,12 @@ async fn signatures_are_those_of_botocore_however_a_query_is_spelled() {
     let cases = cases();
     assert_eq!(cases.len(), 11);
     for case in &cases {
-        let Signed {
+        let OutgoingRequest {
             method,
             path,
             headers,
             chunks,
-        } = signed(case).await;
+        } = signed(case).await.0;
         assert_eq!(
             headers["authorization"],
             case.authorization.as_str(),
@@ -94,7 +94,7 @@ async fn the_headers_are_a_fixed_set() {
             "accept-encoding authorization content-type host user-agent x-amz-date x-amz-security-token",
         ),
     ] {
-        let Signed { headers, .. } = signed(&cases()[n]).await;
+        let headers = signed(&cases()[n]).await.0.headers;
         let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names.join(" "), expected);

@@ -27,77 +27,77 @@ const NO_TIME: f64 = 1e-6;
 const SIZES: [f64; 9] = [1e3, 4e3, 16e3, 64e3, 128e3, 256e3, 512e3, 768e3, 1e6];
 
 /// A gauge of what is no whole number.
-pub(in crate::telemetry) type FloatGauge = Gauge<f64, AtomicU64>;
+pub(crate) type FloatGauge = Gauge<f64, AtomicU64>;
 /// A metric of each workspace.
-pub(in crate::telemetry) type PerWorkspace<M> = Family<WorkspaceLabels, M>;
+pub(crate) type PerWorkspace<M> = Family<WorkspaceLabels, M>;
 
 /// What batches consist of, each counted.
 #[derive(Debug, Clone)]
-pub(in crate::telemetry) struct ContentCounters<M> {
-    pub(in crate::telemetry) series: M,
-    pub(in crate::telemetry) samples: M,
-    pub(in crate::telemetry) histograms: M,
-    pub(in crate::telemetry) exemplars: M,
-    pub(in crate::telemetry) metadata: M,
+pub(crate) struct ContentCounters<M> {
+    pub(crate) series: M,
+    pub(crate) samples: M,
+    pub(crate) histograms: M,
+    pub(crate) exemplars: M,
+    pub(crate) metadata: M,
 }
 
 /// What is counted of reading.
 #[derive(Debug, Clone)]
-pub(in crate::telemetry) struct QueryDefinitions {
-    pub(in crate::telemetry) answered: Family<QueryLabels, Counter>,
-    pub(in crate::telemetry) bytes: Family<ApiLabels, Counter>,
-    pub(in crate::telemetry) broken_off: Family<ReasonLabels, Counter>,
+pub(crate) struct QueryDefinitions {
+    pub(crate) answered: Family<QueryLabels, Counter>,
+    pub(crate) bytes: Family<ApiLabels, Counter>,
+    pub(crate) broken_off: Family<ReasonLabels, Counter>,
 }
 
 /// Every metric over all workspaces; clones share the numbers.
 #[derive(Debug, Clone)]
-pub(in crate::telemetry) struct Definitions {
-    pub(in crate::telemetry) batches: Family<OutcomeLabels, Counter>,
-    pub(in crate::telemetry) received: ContentCounters<PerWorkspace<Counter>>,
-    pub(in crate::telemetry) forwarded: ContentCounters<PerWorkspace<Counter>>,
-    pub(in crate::telemetry) deduplicated: ContentCounters<PerWorkspace<Counter>>,
-    pub(in crate::telemetry) lost_samples: Family<ReasonLabels, Counter>,
-    pub(in crate::telemetry) lost_histograms: Family<ReasonLabels, Counter>,
-    pub(in crate::telemetry) lost_exemplars: Family<ReasonLabels, Counter>,
-    pub(in crate::telemetry) received_bytes: PerWorkspace<Counter>,
-    pub(in crate::telemetry) canaries: Family<ReasonLabels, Counter>,
-    pub(in crate::telemetry) conversions: PerWorkspace<Counter>,
-    pub(in crate::telemetry) splits: PerWorkspace<Counter>,
-    pub(in crate::telemetry) split_parts: PerWorkspace<Counter>,
-    pub(in crate::telemetry) duration: Histograms<WorkspaceLabels>,
-    pub(in crate::telemetry) phases: Histograms<PhaseLabels>,
-    pub(in crate::telemetry) upstream_bytes: Histograms<WorkspaceLabels>,
-    pub(in crate::telemetry) upstream_responses: Family<CodeLabels, Counter>,
-    pub(in crate::telemetry) upstream_errors: Family<ReasonLabels, Counter>,
-    pub(in crate::telemetry) upstream_retries: Family<ReasonLabels, Counter>,
-    pub(in crate::telemetry) upstream_connections: PerWorkspace<Counter>,
-    pub(in crate::telemetry) upstream_open: PerWorkspace<Gauge>,
-    pub(in crate::telemetry) upstream_idle: PerWorkspace<Gauge>,
-    pub(in crate::telemetry) denials: Family<DenialLabels, Counter>,
-    pub(in crate::telemetry) inflight_bytes: PerWorkspace<Gauge>,
-    pub(in crate::telemetry) inflight_bytes_limit: PerWorkspace<Gauge>,
-    pub(in crate::telemetry) inflight_requests: PerWorkspace<Gauge>,
-    pub(in crate::telemetry) inflight_requests_limit: PerWorkspace<Gauge>,
-    pub(in crate::telemetry) exchanges: Family<ExchangeLabels, Counter>,
-    pub(in crate::telemetry) exchange_duration: Histograms<WorkspaceLabels>,
-    pub(in crate::telemetry) calls: Family<CallLabels, Counter>,
-    pub(in crate::telemetry) credentials_obtained: PerWorkspace<FloatGauge>,
-    pub(in crate::telemetry) credentials_expire: PerWorkspace<FloatGauge>,
-    pub(in crate::telemetry) token_expires: PerWorkspace<FloatGauge>,
-    pub(in crate::telemetry) clock_offset: PerWorkspace<FloatGauge>,
-    pub(in crate::telemetry) ready: PerWorkspace<Gauge>,
-    pub(in crate::telemetry) queries: QueryDefinitions,
-    pub(in crate::telemetry) connections: Family<ListenerLabels, Counter>,
-    pub(in crate::telemetry) open_connections: Family<ListenerLabels, Gauge>,
-    pub(in crate::telemetry) unread_heads: Family<HeadLabels, Counter>,
-    pub(in crate::telemetry) spans: Family<SpanLabels, Counter>,
-    pub(in crate::telemetry) reloads: Family<ReloadLabels, Counter>,
-    pub(in crate::telemetry) last_reload_successful: Gauge,
-    pub(in crate::telemetry) tasks: Gauge,
+pub(crate) struct Definitions {
+    pub(crate) batches: Family<OutcomeLabels, Counter>,
+    pub(crate) received: ContentCounters<PerWorkspace<Counter>>,
+    pub(crate) forwarded: ContentCounters<PerWorkspace<Counter>>,
+    pub(crate) deduplicated: ContentCounters<PerWorkspace<Counter>>,
+    pub(crate) lost_samples: Family<ReasonLabels, Counter>,
+    pub(crate) lost_histograms: Family<ReasonLabels, Counter>,
+    pub(crate) lost_exemplars: Family<ReasonLabels, Counter>,
+    pub(crate) received_bytes: PerWorkspace<Counter>,
+    pub(crate) canaries: Family<ReasonLabels, Counter>,
+    pub(crate) conversions: PerWorkspace<Counter>,
+    pub(crate) splits: PerWorkspace<Counter>,
+    pub(crate) split_parts: PerWorkspace<Counter>,
+    pub(crate) duration: Histograms<WorkspaceLabels>,
+    pub(crate) phases: Histograms<PhaseLabels>,
+    pub(crate) upstream_bytes: Histograms<WorkspaceLabels>,
+    pub(crate) upstream_responses: Family<CodeLabels, Counter>,
+    pub(crate) upstream_errors: Family<ReasonLabels, Counter>,
+    pub(crate) upstream_retries: Family<ReasonLabels, Counter>,
+    pub(crate) upstream_connections: PerWorkspace<Counter>,
+    pub(crate) upstream_open: PerWorkspace<Gauge>,
+    pub(crate) upstream_idle: PerWorkspace<Gauge>,
+    pub(crate) denials: Family<DenialLabels, Counter>,
+    pub(crate) inflight_bytes: PerWorkspace<Gauge>,
+    pub(crate) inflight_bytes_limit: PerWorkspace<Gauge>,
+    pub(crate) inflight_requests: PerWorkspace<Gauge>,
+    pub(crate) inflight_requests_limit: PerWorkspace<Gauge>,
+    pub(crate) exchanges: Family<ExchangeLabels, Counter>,
+    pub(crate) exchange_duration: Histograms<WorkspaceLabels>,
+    pub(crate) calls: Family<CallLabels, Counter>,
+    pub(crate) credentials_obtained: PerWorkspace<FloatGauge>,
+    pub(crate) credentials_expire: PerWorkspace<FloatGauge>,
+    pub(crate) token_expires: PerWorkspace<FloatGauge>,
+    pub(crate) clock_offset: PerWorkspace<FloatGauge>,
+    pub(crate) ready: PerWorkspace<Gauge>,
+    pub(crate) queries: QueryDefinitions,
+    pub(crate) connections: Family<ListenerLabels, Counter>,
+    pub(crate) open_connections: Family<ListenerLabels, Gauge>,
+    pub(crate) unread_heads: Family<HeadLabels, Counter>,
+    pub(crate) spans: Family<SpanLabels, Counter>,
+    pub(crate) reloads: Family<ReloadLabels, Counter>,
+    pub(crate) last_reload_successful: Gauge,
+    pub(crate) tasks: Gauge,
     /// The sum of `duration` in microseconds: a histogram does not tell its own. No metric of its own.
-    pub(in crate::telemetry) took_micros: PerWorkspace<Counter>,
+    pub(crate) took_micros: PerWorkspace<Counter>,
     /// The same of `upstream_bytes`.
-    pub(in crate::telemetry) sent_bytes: PerWorkspace<Counter>,
+    pub(crate) sent_bytes: PerWorkspace<Counter>,
 }
 
 // === impl Families ===
@@ -107,7 +107,7 @@ impl Definitions {
         clippy::too_many_lines,
         reason = "a table, which reads best in one piece"
     )]
-    pub(in crate::telemetry) fn new(c: &mut MetricRegistry<'_>) -> Self {
+    pub(crate) fn new(c: &mut MetricRegistry<'_>) -> Self {
         c.info(
             "amp_sidecar_build_info",
             ("version", env!("CARGO_PKG_VERSION")),
@@ -318,7 +318,7 @@ impl Definitions {
     }
 
     /// What a workspace is like, as opposed to what it has done, is of no interest when it is gone.
-    pub(in crate::telemetry) fn forget(&self, workspace: &str) {
+    pub(crate) fn forget(&self, workspace: &str) {
         let of = WorkspaceLabels {
             workspace: Arc::from(workspace),
         };
@@ -399,7 +399,7 @@ impl ContentCounters<PerWorkspace<Counter>> {
     }
 
     /// Those of one workspace.
-    pub(in crate::telemetry) fn of(&self, workspace: &WorkspaceLabels) -> ContentCounters<Counter> {
+    pub(crate) fn of(&self, workspace: &WorkspaceLabels) -> ContentCounters<Counter> {
         let of = |family: &PerWorkspace<Counter>| family.get_or_create_owned(workspace);
         ContentCounters {
             series: of(&self.series),

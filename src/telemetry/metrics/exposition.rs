@@ -86,10 +86,7 @@ impl Format {
     }
 }
 
-pub(in crate::telemetry) fn encode(
-    registry: &Registry,
-    format: Format,
-) -> Result<Vec<u8>, fmt::Error> {
+pub(crate) fn encode(registry: &Registry, format: Format) -> Result<Vec<u8>, fmt::Error> {
     if format == Format::Protobuf {
         return prometheus_protobuf::encode_to_vec(registry).map_err(|_| fmt::Error);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prometheus_client::encoding::EncodeLabelSet;
 
 /// A set whose names are known without a value of it, for the reference page.
-pub(in crate::telemetry) trait Labels: EncodeLabelSet {
+pub(crate) trait Labels: EncodeLabelSet {
     /// The labels' names.
     const NAMES: &'static [&'static str];
 }
@@ -13,8 +13,8 @@ pub(in crate::telemetry) trait Labels: EncodeLabelSet {
 macro_rules! label_set {
     ($set:ident { $($label:ident: $kind:ty),* }) => {
         #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-        pub(in crate::telemetry) struct $set {
-            $(pub(in crate::telemetry) $label: $kind,)*
+        pub(crate) struct $set {
+            $(pub(crate) $label: $kind,)*
         }
 
         impl Labels for $set {

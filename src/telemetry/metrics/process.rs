@@ -16,7 +16,7 @@ use crate::telemetry::metrics::registry::{MetricEntry, stem};
 
 /// Reads it; when the machine was started is asked once.
 #[derive(Debug)]
-pub(in crate::telemetry) struct Process {
+pub(crate) struct Process {
     booted: Option<f64>,
 }
 
@@ -98,7 +98,7 @@ impl Default for Process {
 }
 
 impl Process {
-    pub(in crate::telemetry) fn entries() -> impl Iterator<Item = MetricEntry> {
+    pub(crate) fn entries() -> impl Iterator<Item = MetricEntry> {
         READINGS.iter().map(|reading| MetricEntry {
             name: reading.name.to_owned(),
             kind: reading.kind,

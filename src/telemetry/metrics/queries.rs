@@ -17,7 +17,7 @@ pub struct QueryMetrics {
 // === impl QueryMeters ===
 
 impl QueryMetrics {
-    pub(in crate::telemetry) fn new(workspace: Arc<str>, families: QueryDefinitions) -> Self {
+    pub(crate) fn new(workspace: Arc<str>, families: QueryDefinitions) -> Self {
         Self {
             workspace,
             families,

@@ -28,10 +28,10 @@ pub struct MetricEntry {
 }
 
 /// A histogram a set of labels.
-pub(in crate::telemetry) type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+pub(crate) type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 #[derive(Debug)]
-pub(in crate::telemetry) struct MetricRegistry<'a> {
+pub(crate) struct MetricRegistry<'a> {
     registry: &'a mut Registry,
     entries: Vec<MetricEntry>,
 }
@@ -53,18 +53,18 @@ impl MetricEntry {
 // === impl Catalogue ===
 
 impl<'a> MetricRegistry<'a> {
-    pub(in crate::telemetry) fn new(registry: &'a mut Registry) -> Self {
+    pub(crate) fn new(registry: &'a mut Registry) -> Self {
         Self {
             registry,
             entries: Vec::new(),
         }
     }
 
-    pub(in crate::telemetry) fn entries(self) -> Vec<MetricEntry> {
+    pub(crate) fn entries(self) -> Vec<MetricEntry> {
         self.entries
     }
 
-    pub(in crate::telemetry) fn counter<L: Labels + MetricKey>(
+    pub(crate) fn counter<L: Labels + MetricKey>(
         &mut self,
         name: impl Into<String>,
         help: impl Into<String>,
@@ -74,7 +74,7 @@ impl<'a> MetricRegistry<'a> {
         self.add(name, "counter", L::NAMES, help, advice, metric)
     }
 
-    pub(in crate::telemetry) fn gauge<L: Labels + MetricKey, G>(
+    pub(crate) fn gauge<L: Labels + MetricKey, G>(
         &mut self,
         name: &str,
         help: &str,
@@ -87,7 +87,7 @@ impl<'a> MetricRegistry<'a> {
         self.add(name, "gauge", L::NAMES, help, advice, Family::default())
     }
 
-    pub(in crate::telemetry) fn histogram<L: Labels + MetricKey>(
+    pub(crate) fn histogram<L: Labels + MetricKey>(
         &mut self,
         name: &str,
         make: fn() -> Histogram,
@@ -99,7 +99,7 @@ impl<'a> MetricRegistry<'a> {
     }
 
     /// A metric without labels.
-    pub(in crate::telemetry) fn alone<M: Metric + Clone + Default>(
+    pub(crate) fn alone<M: Metric + Clone + Default>(
         &mut self,
         name: &str,
         kind: &'static str,
@@ -110,12 +110,7 @@ impl<'a> MetricRegistry<'a> {
     }
 
     /// What does not change while the program runs: a gauge that is always 1.
-    pub(in crate::telemetry) fn info(
-        &mut self,
-        name: &str,
-        label: (&'static str, &'static str),
-        help: &str,
-    ) {
+    pub(crate) fn info(&mut self, name: &str, label: (&'static str, &'static str), help: &str) {
         self.registry
             .register(name.trim_end_matches("_info"), help, Info::new([label]));
         self.entries.push(MetricEntry {
@@ -156,7 +151,7 @@ impl<'a> MetricRegistry<'a> {
 }
 
 /// What a family is keyed by.
-pub(in crate::telemetry) trait MetricKey:
+pub(crate) trait MetricKey:
     Clone + std::hash::Hash + Eq + std::fmt::Debug + Send + Sync + 'static
 {
 }
@@ -164,7 +159,7 @@ pub(in crate::telemetry) trait MetricKey:
 impl<T: Clone + std::hash::Hash + Eq + std::fmt::Debug + Send + Sync + 'static> MetricKey for T {}
 
 /// The name that OpenMetrics knows a family by, without its unit.
-pub(in crate::telemetry) fn stem(name: &str) -> (&str, Option<Unit>) {
+pub(crate) fn stem(name: &str) -> (&str, Option<Unit>) {
     let name = name.strip_suffix("_total").unwrap_or(name);
     match name.rsplit_once('_') {
         Some((stem, "bytes")) => (stem, Some(Unit::Bytes)),
@@ -174,10 +169,7 @@ pub(in crate::telemetry) fn stem(name: &str) -> (&str, Option<Unit>) {
 }
 
 /// Classic buckets up to these bounds, and native ones of which each is at most a tenth wider than the one before.
-pub(in crate::telemetry) fn buckets(
-    bounds: impl IntoIterator<Item = f64>,
-    nothing: f64,
-) -> Histogram {
+pub(crate) fn buckets(bounds: impl IntoIterator<Item = f64>, nothing: f64) -> Histogram {
     let native = NativeHistogramConfig::new(1.1)
         .zero_threshold(nothing)
         .max_buckets(160);

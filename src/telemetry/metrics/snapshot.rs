@@ -48,7 +48,7 @@ pub struct Totals {
 // === impl Tally ===
 
 impl Snapshots {
-    pub(in crate::telemetry) fn new(workspace: Arc<str>, families: &Definitions) -> Self {
+    pub(crate) fn new(workspace: Arc<str>, families: &Definitions) -> Self {
         let of = WorkspaceLabels {
             workspace: Arc::clone(&workspace),
         };

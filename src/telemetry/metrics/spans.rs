@@ -17,7 +17,7 @@ pub struct SpanMetrics {
 // === impl SpanMeters ===
 
 impl SpanMetrics {
-    pub(in crate::telemetry) fn new(families: &Definitions) -> Self {
+    pub(crate) fn new(families: &Definitions) -> Self {
         let count = |result| families.spans.get_or_create_owned(&SpanLabels { result });
         Self {
             exported: count("exported"),

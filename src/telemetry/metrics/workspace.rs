@@ -75,7 +75,7 @@ pub struct WorkspaceGauges {
     pub bytes: (usize, usize),
     /// Requests admitted, and how many may be.
     pub requests: (usize, usize),
-    /// Kept connections to AMP that nobody uses.
+    /// Idle connections to AMP.
     pub idle_connections: usize,
     /// How far AWS' clock is ahead.
     pub clock_offset: f64,
@@ -107,11 +107,7 @@ pub struct OpenConnection(Gauge);
 // === impl Meters ===
 
 impl WorkspaceMetrics {
-    pub(in crate::telemetry) fn new(
-        workspace: Arc<str>,
-        families: Definitions,
-        traces: Traces,
-    ) -> Self {
+    pub(crate) fn new(workspace: Arc<str>, families: Definitions, traces: Traces) -> Self {
         let of = WorkspaceLabels {
             workspace: Arc::clone(&workspace),
         };
@@ -393,7 +389,7 @@ impl PoolEvents for WorkspaceMetrics {
 // === impl Unrouted ===
 
 impl UnroutedMetrics {
-    pub(in crate::telemetry) fn new(families: &Definitions) -> Self {
+    pub(crate) fn new(families: &Definitions) -> Self {
         let workspace: Arc<str> = Arc::from("");
         Self {
             batches: families.batches.clone(),
@@ -418,7 +414,7 @@ impl UnroutedMetrics {
 // === impl Connections ===
 
 impl ConnectionMetrics {
-    pub(in crate::telemetry) fn new(families: &Definitions, listener: &'static str) -> Self {
+    pub(crate) fn new(families: &Definitions, listener: &'static str) -> Self {
         let unread = |reason| {
             let head = HeadLabels { listener, reason };
             families.unread_heads.get_or_create_owned(&head)

@@ -1,48 +1,50 @@
 //! One export to the collector: OTLP over HTTP, binary protobuf.
 //!
-//! In: an encoded `ExportTraceServiceRequest`. Out: how many of its spans the collector would not have, or a [`SendError`] that
-//! knows whether another try makes sense. Bounded in time and in what is read of the answer; no redirect is followed, because
-//! headers may carry a key; what the collector says in words is not repeated, for it may quote them.
+//! In: an encoded `ExportTraceServiceRequest`. Out: how many of its spans the collector rejected, or a [`SendError`] that
+//! knows whether another try makes sense. It goes over a pooled connection, made as those to AMP and STS are. Time and what is
+//! read of the answer are bounded; no redirect is followed, because headers may carry a key; the collector's own words are not
+//! repeated, for they may quote them.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
-use hyper::{HeaderMap, StatusCode};
+use hyper::{HeaderMap, Method, StatusCode, Uri};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use rustls::pki_types::CertificateDer;
+use tokio::time::{Instant, timeout_at};
 
-use super::TracesError;
+use super::error::TracesError;
 use crate::config::{Network, Tracing};
+use crate::http::body::ChunkedBody;
 use crate::net::client;
-use crate::net::connect::LONGEST_DIAL;
+use crate::net::connect::Connector;
+use crate::net::error::TransportError;
+use crate::net::pool::{BoundedBody, OutgoingRequest, Pool};
 use crate::net::tls::Trust;
-use crate::net::tls_client::HttpClient;
-
-const LARGEST_ANSWER: usize = 64 * 1024;
-/// Exports come every few seconds; what is idle for longer will have been closed.
-const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
 /// The collector.
 #[derive(Debug)]
-pub struct Collector {
-    client: HttpClient,
+pub(crate) struct Collector {
+    pool: Pool,
     trust: Trust,
-    url: String,
+    path: Uri,
     headers: HeaderMap,
     gzip: bool,
+    timeout: Duration,
 }
 
-/// Why an export was not taken.
+/// Why an export was not accepted.
 #[derive(Debug, thiserror::Error)]
-pub enum SendError {
-    /// DNS, connection or TLS.
-    #[error("the collector could not be reached: {}", client::chain(.0))]
-    Unreachable(#[source] reqwest::Error),
+pub(crate) enum SendError {
+    /// DNS, connection, proxy or TLS; or the connection broke.
+    #[error("the collector could not be reached: {0}")]
+    Unreachable(#[from] TransportError),
     /// No answer came in time.
     #[error("the collector did not answer in time")]
     TimedOut,
@@ -54,30 +56,21 @@ pub enum SendError {
 // === impl Collector ===
 
 impl Collector {
-    /// The collector of the configuration, reached as AMP and STS are.
+    /// The collector of the configuration; trusts `roots` too.
     ///
     /// # Errors
-    /// Where no client can be made.
-    pub fn new(
+    /// [`TracesError`].
+    pub(crate) fn new(
         config: &Tracing,
         roots: &[CertificateDer<'static>],
         network: &Network,
     ) -> Result<Self, TracesError> {
         let roots: Vec<_> = roots.iter().chain(&config.roots).cloned().collect();
         let trust = Trust::new(&roots)?;
-        let (network, timeout) = (network.clone(), config.timeout);
-        let client = HttpClient::new(&trust, move || {
-            reqwest::Client::builder()
-                .proxy(client::proxy(network.clone()))
-                .redirect(reqwest::redirect::Policy::none())
-                .timeout(timeout)
-                .connect_timeout(LONGEST_DIAL)
-                .pool_max_idle_per_host(1)
-                .pool_idle_timeout(LONGEST_IDLE)
-                .user_agent(crate::USER_AGENT)
-        });
-        let client = client.map_err(client::ClientError)?;
+        let url = &config.endpoint;
+        let connector = Connector::new(url, network, &trust).ok_or(TracesError::Endpoint)?;
         let mut headers = config.headers.clone();
+        client::complete(&mut headers, url);
         headers.insert(
             CONTENT_TYPE,
             HeaderValue::from_static("application/x-protobuf"),
@@ -85,12 +78,14 @@ impl Collector {
         if config.gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
+        let path = url.path_and_query().cloned().map(Uri::from);
         Ok(Self {
-            client,
+            pool: Pool::new(Box::new(connector), Arc::new(())),
             trust,
-            url: config.endpoint.to_string(),
+            path: path.unwrap_or_default(),
             headers,
             gzip: config.gzip,
+            timeout: config.timeout,
         })
     }
 
@@ -111,34 +106,38 @@ impl Collector {
         Bytes::from(encoder.finish().unwrap_or_default())
     }
 
-    /// Whether it takes what is sent to it: an export of nothing.
+    /// Whether it accepts an export, of no spans.
     ///
     /// # Errors
     /// [`SendError`].
-    pub async fn probe(&self) -> Result<(), SendError> {
+    pub(crate) async fn probe(&self) -> Result<(), SendError> {
         self.send(self.packed(Vec::new())).await.map(|_| ())
     }
 
-    /// How many of the spans it would not have.
+    /// How many of the spans it rejected.
     pub(super) async fn send(&self, message: Bytes) -> Result<u64, SendError> {
-        let request = self
-            .client
-            .get()
-            .post(&self.url)
-            .headers(self.headers.clone());
-        let mut response = request.body(message).send().await.map_err(SendError::of)?;
+        let deadline = Instant::now() + self.timeout;
+        let request = OutgoingRequest {
+            method: Method::POST,
+            path: self.path.clone(),
+            headers: self.headers.clone(),
+            chunks: ChunkedBody::new(vec![message]),
+        };
+        let sent = timeout_at(deadline, self.pool.send(&request, || {})).await;
+        let (response, connection) = sent.map_err(|_| SendError::TimedOut)??;
         if !response.status().is_success() {
             return Err(SendError::Answered(response.status()));
         }
-        let mut answer = Vec::new();
-        // It has the spans; an answer that breaks off only keeps to itself what it would not have.
-        while let Ok(Some(chunk)) = response.chunk().await {
-            if answer.len() + chunk.len() > LARGEST_ANSWER {
-                return Ok(0);
-            }
-            answer.extend_from_slice(&chunk);
+        // It has the spans: an answer that breaks off or is too long only does not tell how many it rejected.
+        let body = timeout_at(deadline, BoundedBody::read(response.into_body())).await;
+        let Ok(Ok(body)) = body else {
+            return Ok(0);
+        };
+        if !body.complete {
+            return Ok(0);
         }
-        let answer = ExportTraceServiceResponse::decode(answer.as_slice()).unwrap_or_default();
+        self.pool.release(connection);
+        let answer = ExportTraceServiceResponse::decode(body.bytes.as_slice()).unwrap_or_default();
         let rejected = answer.partial_success.map_or(0, |part| part.rejected_spans);
         Ok(u64::try_from(rejected).unwrap_or(0))
     }
@@ -147,19 +146,11 @@ impl Collector {
 // === impl SendError ===
 
 impl SendError {
-    /// Whether the same export may be taken later (OTLP, "Retryable Response Codes").
-    pub(super) fn may_pass(&self) -> bool {
+    /// Whether the same export may be accepted later (OTLP, "Retryable Response Codes").
+    pub(super) fn is_retryable(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::TimedOut => true,
             Self::Answered(status) => matches!(status.as_u16(), 429 | 502 | 503 | 504),
-        }
-    }
-
-    fn of(error: reqwest::Error) -> Self {
-        if error.is_timeout() {
-            Self::TimedOut
-        } else {
-            Self::Unreachable(error.without_url())
         }
     }
 }

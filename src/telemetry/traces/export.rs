@@ -20,8 +20,8 @@ use super::collector::{Collector, SendError};
 use super::queue::Queue;
 use crate::config::Tracing;
 use crate::remedies::SPANS_LOST;
-use crate::telemetry::SpanMetrics;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
+use crate::telemetry::metrics::spans::SpanMetrics;
 
 /// Doubles from one try to the next.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -118,7 +118,7 @@ impl Exporter {
             };
             // Not all at once where many sidecars lost the same collector.
             let jittered = pause.mul_f64(0.5 + fastrand::f64());
-            if !error.may_pass() || Instant::now() + jittered >= deadline {
+            if !error.is_retryable() || Instant::now() + jittered >= deadline {
                 return Err(error);
             }
             tokio::time::sleep(jittered).await;

@@ -15,11 +15,12 @@
 //!
 //! Ids, sampling, spans and the messages are those of the OpenTelemetry crates; queue, task and HTTP are ours. `opentelemetry-otlp`
 //! was tried first: over its hyper client the batch processor of the SDK panics ("no reactor running"), and its blocking
-//! client is a second runtime with threads of its own, 4 MB of memory. Neither counts what it drops. Here the client is the
-//! reqwest that asks STS, on the runtime that is there: twelve crates, at most 0.4 MB of binary, 0.15 MB of anonymous memory when
+//! client is a second runtime with threads of its own, 4 MB of memory. Neither counts what it drops. Here the requests go
+//! over a pool of `net`, on the runtime that is there: twelve crates, at most 0.4 MB of binary, 0.15 MB of anonymous memory when
 //! idle, and next to none of that between traces on and off.
 
 mod collector;
+mod error;
 mod export;
 mod parent;
 mod queue;
@@ -35,14 +36,14 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-pub use collector::{Collector, SendError};
+pub(crate) use collector::Collector;
+pub use error::TracesError;
 pub use span::Span;
 
 use crate::config::{Network, Sampling, Tracing};
-use crate::net::client::ClientError;
 use crate::net::tls::Trust;
-use crate::telemetry::SpanMetrics;
 use crate::telemetry::incidents::IncidentTracker;
+use crate::telemetry::metrics::spans::SpanMetrics;
 use export::Exporter;
 use queue::{Queue, SpanSink};
 
@@ -55,21 +56,10 @@ pub struct Traces(Option<SdkTracer>);
 
 /// The task that brings spans to the collector.
 #[derive(Debug)]
-pub struct Exporting {
+pub(crate) struct Exporting {
     task: JoinHandle<()>,
     stop: Arc<Notify>,
     trust: Trust,
-}
-
-/// Why spans cannot be made ready to be sent.
-#[derive(Debug, thiserror::Error)]
-pub enum TracesError {
-    /// A root that is none.
-    #[error("--otlp-certificate or --ca-bundle holds a certificate that cannot be a root: {0}")]
-    Roots(#[from] rustls::Error),
-    /// No client.
-    #[error(transparent)]
-    Client(#[from] ClientError),
 }
 
 // === impl Traces ===
@@ -79,7 +69,7 @@ impl Traces {
     ///
     /// # Errors
     /// [`TracesError`]; a collector that is not there is none.
-    pub fn start(
+    pub(crate) fn start(
         config: &Tracing,
         roots: &[rustls::pki_types::CertificateDer<'static>],
         network: &Network,
@@ -110,7 +100,7 @@ impl Traces {
 
     /// The span of a batch, below that of its sender.
     #[must_use]
-    pub fn batch(&self, headers: &HeaderMap) -> Span {
+    pub(crate) fn batch(&self, headers: &HeaderMap) -> Span {
         match &self.0 {
             None => Span::none(),
             Some(tracer) => Span::begin(tracer, "batch", SpanKind::Server, &parent::of(headers)),
@@ -119,7 +109,7 @@ impl Traces {
 
     /// The span of an exchange of the token for credentials, which nobody asked for.
     #[must_use]
-    pub fn exchange(&self) -> Span {
+    pub(crate) fn exchange(&self) -> Span {
         match &self.0 {
             None => Span::none(),
             Some(tracer) => {
@@ -135,12 +125,12 @@ impl Traces {
 impl Exporting {
     /// What the collector is trusted by.
     #[must_use]
-    pub fn trust(&self) -> &Trust {
+    pub(crate) fn trust(&self) -> &Trust {
         &self.trust
     }
 
     /// Lets the last spans go out, for as long as that may take.
-    pub async fn finish(mut self) {
+    pub(crate) async fn finish(mut self) {
         self.stop.notify_one();
         if tokio::time::timeout(LAST_WORDS, &mut self.task)
             .await

@@ -13,7 +13,7 @@ use opentelemetry_sdk::trace::{self as sdk, SpanData, SpanProcessor};
 use tokio::sync::Notify;
 
 use crate::config::Waiting;
-use crate::telemetry::SpanMetrics;
+use crate::telemetry::metrics::spans::SpanMetrics;
 
 #[derive(Debug)]
 pub(super) struct Queue {

@@ -28,7 +28,7 @@ struct Recording {
 impl Span {
     /// None.
     #[must_use]
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self(None)
     }
 
@@ -48,13 +48,13 @@ impl Span {
 
     /// A span within this one, of work that is done here.
     #[must_use]
-    pub fn child(&self, name: &'static str) -> Self {
+    pub(crate) fn child(&self, name: &'static str) -> Self {
         self.within(name, SpanKind::Internal)
     }
 
     /// A span within this one, of a request to another.
     #[must_use]
-    pub fn request(&self, name: &'static str) -> Self {
+    pub(crate) fn request(&self, name: &'static str) -> Self {
         self.within(name, SpanKind::Client)
     }
 
@@ -70,26 +70,26 @@ impl Span {
     }
 
     /// Says something of it; what was said before under this key counts no more.
-    pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
+    pub(crate) fn set(&mut self, key: &'static str, value: impl Into<Value>) {
         if let Some(own) = &mut self.0 {
             own.span.set_attribute(KeyValue::new(key, value));
         }
     }
 
     /// Counts something of it.
-    pub fn count(&mut self, key: &'static str, count: u64) {
+    pub(crate) fn count(&mut self, key: &'static str, count: u64) {
         self.set(key, i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Says what takes work to say.
-    pub fn describe(&mut self, describe: impl FnOnce(&mut Self)) {
+    pub(crate) fn describe(&mut self, describe: impl FnOnce(&mut Self)) {
         if self.0.is_some() {
             describe(self);
         }
     }
 
     /// Where a request goes, as the semantic conventions for HTTP name it.
-    pub fn at(&mut self, url: &Uri) {
+    pub(crate) fn at(&mut self, url: &Uri) {
         self.describe(|span| {
             let by_scheme = if url.scheme_str() == Some("http") {
                 80
@@ -104,7 +104,7 @@ impl Span {
     }
 
     /// The number that AWS asks for, of an answer.
-    pub fn answered(&mut self, headers: &HeaderMap) {
+    pub(crate) fn answered(&mut self, headers: &HeaderMap) {
         self.describe(|span| {
             let id = headers.get("x-amzn-requestid");
             let id = id.and_then(|id| id.to_str().ok());
@@ -115,7 +115,7 @@ impl Span {
     }
 
     /// It did not end well, in the one name that metrics and log have for this.
-    pub fn failed(&mut self, name: impl Into<Cow<'static, str>>) {
+    pub(crate) fn failed(&mut self, name: impl Into<Cow<'static, str>>) {
         if let Some(own) = &mut self.0 {
             let name = name.into();
             own.span
