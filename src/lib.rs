@@ -24,6 +24,8 @@ pub mod sanitize;
 
 pub mod clock;
 
+pub mod tls_files;
+
 pub mod config;
 
 // What is on the wire.

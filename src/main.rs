@@ -9,7 +9,7 @@ use amp_sidecar::app::{App, Stage, StartError};
 use amp_sidecar::check;
 use amp_sidecar::cli::{self, pages};
 use amp_sidecar::clock::Clock;
-use amp_sidecar::config::{self, Config, Fault, Log, LogFormat, Rejected, Surroundings};
+use amp_sidecar::config::{self, Config, Environment, InvalidConfig, Log, LogFormat, SettingError};
 use amp_sidecar::setup;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -85,7 +85,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn print_setup(misplaced: Vec<Fault>, arguments: &clap::ArgMatches) -> ExitCode {
+fn print_setup(misplaced: Vec<SettingError>, arguments: &clap::ArgMatches) -> ExitCode {
     let text = runtime().map(|runtime| runtime.block_on(setup::text(misplaced, arguments)));
     match text {
         Ok(Ok(text)) => show(&text),
@@ -101,7 +101,7 @@ fn print_setup(misplaced: Vec<Fault>, arguments: &clap::ArgMatches) -> ExitCode 
 }
 
 /// Exit code 1 is for what was found; that nothing could be tried is another.
-fn print_check(config: Result<Config, Rejected>, asked: &cli::Check) -> ExitCode {
+fn print_check(config: Result<Config, InvalidConfig>, asked: &cli::Check) -> ExitCode {
     let report = match config {
         Ok(config) => {
             let prometheus = asked.prometheus.as_deref();
@@ -150,7 +150,7 @@ fn cannot_start(error: &dyn std::error::Error) -> ExitCode {
 
 async fn run(
     config: Config,
-    read: impl Fn() -> Result<Config, Rejected> + Send + Sync + 'static,
+    read: impl Fn() -> Result<Config, InvalidConfig> + Send + Sync + 'static,
 ) -> Result<(), StartError> {
     let file = config.file.clone();
     let app = App::start(config, Clock::system()).await?;
@@ -206,10 +206,10 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     clippy::disallowed_methods,
     reason = "the one place that reads the environment"
 )]
-fn surroundings() -> Surroundings<'static> {
+fn surroundings() -> Environment<'static> {
     const NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
     static POD: OnceLock<Option<String>> = OnceLock::new();
-    Surroundings {
+    Environment {
         env: &|name| std::env::var(name).ok(),
         variables: variables(),
         memory_limit: memory_limit(),

@@ -119,7 +119,7 @@ impl ActiveWorkspace {
             Arc::clone(&metrics),
             watch(&BATCHES),
         )?;
-        let queries = config.reading.as_ref().map(|reading| {
+        let queries = config.query.as_ref().map(|reading| {
             let (credentials, clock) = (credentials.clone(), clock.clone());
             Queries::new(
                 config,
@@ -147,7 +147,7 @@ impl ActiveWorkspace {
             role_session_name = config.identity.role.name,
             token_file = %config.identity.token_file.display(),
             max_inflight_bytes = config.limits.max_inflight_bytes,
-            allow_query = config.reading.is_some(),
+            allow_query = config.query.is_some(),
             "serving"
         );
         Ok(Self {

@@ -6,7 +6,8 @@ use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::fd::AsRawFd;
 
-use amp_sidecar::config::{Config, DoorFiles, Rejected, Surroundings};
+use amp_sidecar::config::{Config, Environment, InvalidConfig};
+use amp_sidecar::tls_files::ServerAuthFiles;
 use hyper::Uri;
 
 /// Enough for a valid configuration; the input may say otherwise.
@@ -54,8 +55,8 @@ pub fn holds(input: &[u8]) {
             assert_eq!(read(&flags, &env).unwrap().to_string(), shown);
         }
         Err(rejected) => {
-            assert!(!rejected.faults.is_empty());
-            let faults: Vec<String> = rejected.faults.iter().map(ToString::to_string).collect();
+            assert!(!rejected.errors.is_empty());
+            let faults: Vec<String> = rejected.errors.iter().map(ToString::to_string).collect();
             one_line_each(&faults);
             one_line_each(&rejected.warnings);
             withholds_passwords(&rejected.to_string(), &flags, &env);
@@ -80,8 +81,8 @@ fn write(yaml: &str) -> String {
     })
 }
 
-fn read(flags: &HashMap<&str, &str>, env: &HashMap<&str, &str>) -> Result<Config, Rejected> {
-    let around = Surroundings {
+fn read(flags: &HashMap<&str, &str>, env: &HashMap<&str, &str>) -> Result<Config, InvalidConfig> {
+    let around = Environment {
         env: &|name| env.get(name).map(|value| (*value).to_owned()),
         variables: env.keys().map(|name| (*name).to_owned()).collect(),
         memory_limit: Some(128 << 20),
@@ -95,7 +96,8 @@ fn read(flags: &HashMap<&str, &str>, env: &HashMap<&str, &str>) -> Result<Config
 }
 
 fn sends_only_where_it_may(config: &Config, text: &str) {
-    let open = !config.listen.ip().is_loopback() && config.door == DoorFiles::default();
+    let open =
+        !config.listen.ip().is_loopback() && config.server_auth == ServerAuthFiles::default();
     assert!(!open || text.to_ascii_lowercase().contains("allow"));
     let mut keys = HashSet::new();
     assert!(!config.workspaces.is_empty());

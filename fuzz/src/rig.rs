@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use amp_sidecar::app::reload::Reloader;
 use amp_sidecar::clock::Clock;
-use amp_sidecar::config::{Config, Surroundings};
+use amp_sidecar::config::{Config, Environment};
 use amp_sidecar::inbound::listener;
 use amp_sidecar::router::Router;
 use amp_sidecar::telemetry::Telemetry;
@@ -156,7 +156,7 @@ fn config(place: &str, token: i32) -> Config {
         ("AWS_ENDPOINT_URL", place.to_owned()),
         ("AMP_SIDECAR_ALLOW_QUERY", "true".to_owned()),
     ]);
-    let around = Surroundings {
+    let around = Environment {
         env: &|name| env.get(name).cloned(),
         variables: Vec::new(),
         memory_limit: None,

@@ -17,10 +17,10 @@ use tokio::time::Instant;
 use crate::admin::Admin;
 use crate::app::reload::{ReloadError, Reloader};
 use crate::clock::Clock;
-use crate::config::{CaFile, Config, Drain};
+use crate::config::{Config, Drain};
 use crate::http::browser::AllowedHosts;
 use crate::inbound::listener::{self, Accept};
-use crate::inbound::server_auth::{ServerAuth, ServerAuthError};
+use crate::inbound::server_auth::ServerAuth;
 use crate::net::tls;
 use crate::router::Router;
 use crate::router::misdirected::UnroutedRequests;
@@ -30,6 +30,7 @@ use crate::telemetry::incidents::{
     CONNECTIONS, IncidentTracker, REJECTED_REQUESTS, SERVER_AUTH, SPANS, TRUST,
 };
 use crate::telemetry::traces::{Exporting, Traces, TracesError};
+use crate::tls_files::{InvalidFiles, TlsFile};
 use crate::workspace::Externals;
 use trust::trust_incidents;
 
@@ -61,7 +62,7 @@ pub enum StartError {
     },
     /// What is asked of senders changed since it was checked, and cannot be used any more.
     #[error(transparent)]
-    ServerAuth(#[from] ServerAuthError),
+    ServerAuth(#[from] InvalidFiles),
     /// Spans could not be made ready to be sent.
     #[error(transparent)]
     Traces(#[from] TracesError),
@@ -81,7 +82,7 @@ pub struct App<L = TcpListener> {
     draining: watch::Sender<bool>,
     drain: Drain,
     exporting: Option<Exporting>,
-    collector_files: Vec<CaFile>,
+    collector_files: Vec<TlsFile>,
     clock: Clock,
 }
 
@@ -100,7 +101,7 @@ impl App {
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             listen = bound(&listener).map(tracing::field::display),
-            client_auth = config.door.asks(),
+            client_auth = config.server_auth.describe(),
             admin = bound(&admin_listener).map(tracing::field::display),
             config = config.file.as_ref().map(|file| file.display().to_string()),
             proxy = config.network.proxy().map(tracing::field::display),
@@ -154,7 +155,7 @@ impl<L: Accept> App<L> {
         let telemetry = Arc::new(telemetry);
         let drain = config.drain.clone();
         let collector_files = config.ca_files_of_collector();
-        let server_auth = Arc::new(ServerAuth::open(&config.door)?);
+        let server_auth = Arc::new(ServerAuth::load(&config.server_auth)?);
         let (shown, shared) = (Arc::clone(&telemetry), Arc::clone(&server_auth));
         let names = AllowedHosts {
             allowed: config.allow_host.clone(),

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use crate::app::trust::trust_incidents;
 use crate::clock::Clock;
-use crate::config::{Config, Rejected, Workspace};
+use crate::config::{Config, InvalidConfig, Workspace};
 use crate::http::browser::AllowedHosts;
 use crate::inbound::server_auth::ServerAuth;
 use crate::net::tls;
@@ -53,10 +53,10 @@ struct ReloaderState {
 pub enum ReloadError {
     /// The new one is invalid.
     #[error("the new configuration is invalid:\n{0}")]
-    Rejected(#[from] Rejected),
+    InvalidConfig(#[from] InvalidConfig),
     /// It changes what cannot change.
     #[error("{} cannot change while the program runs: restart it", .0.join(", "))]
-    NeedsRestart(Vec<&'static str>),
+    NeedsRestart(Vec<String>),
     /// A certificate of the bundle cannot be trusted.
     #[error("--ca-bundle holds a certificate that cannot be a root: {0}")]
     Roots(#[from] rustls::Error),
@@ -70,7 +70,7 @@ pub enum ReloadError {
 impl ReloadError {
     fn name(&self) -> &'static str {
         match self {
-            Self::Rejected(_) => "config_invalid",
+            Self::InvalidConfig(_) => "config_invalid",
             Self::NeedsRestart(_) => "config_needs_restart",
             Self::Roots(_) => "config_roots",
             Self::Workspace(_) => "config_workspace",
@@ -79,7 +79,7 @@ impl ReloadError {
 
     fn remedy(&self) -> Remedy {
         match self {
-            Self::Rejected(_) | Self::Roots(_) => CONFIG_INVALID,
+            Self::InvalidConfig(_) | Self::Roots(_) => CONFIG_INVALID,
             Self::NeedsRestart(_) => CONFIG_NEEDS_RESTART,
             Self::Workspace(_) => CONFIG_WORKSPACE,
         }
@@ -139,7 +139,7 @@ impl Reloader {
     ///
     /// # Errors
     /// [`ReloadError`], after which the old configuration serves on.
-    pub fn reload(&self, read: Result<Config, Rejected>) -> Result<(), ReloadError> {
+    pub fn reload(&self, read: Result<Config, InvalidConfig>) -> Result<(), ReloadError> {
         let result = read
             .map_err(ReloadError::from)
             .and_then(|config| self.replace(config));
@@ -244,7 +244,7 @@ impl Reloader {
         self,
         file: Option<PathBuf>,
         hangup: Arc<Notify>,
-        read: impl Fn() -> Result<Config, Rejected>,
+        read: impl Fn() -> Result<Config, InvalidConfig>,
     ) {
         let contents = || file.as_ref().map(|file| std::fs::read(file).ok());
         let mut seen = contents();

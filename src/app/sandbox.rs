@@ -157,18 +157,11 @@ fn readable(config: &Config) -> Option<Vec<PathBuf>> {
     if config.file.is_some() {
         return None;
     }
-    let server_auth = &config.door;
-    let files = [
-        &server_auth.chain,
-        &server_auth.key,
-        &server_auth.client_ca,
-        &server_auth.tokens,
-    ];
+    let files = config.server_auth.all().map(|file| &file.path);
     let tokens = config.workspaces.iter().map(|one| &one.identity.token_file);
     let collector = config.tracing.as_ref();
     let collector = collector.and_then(|tracing| tracing.certificate.as_ref());
-    let files = files.into_iter().chain([&config.ca_bundle]).flatten();
-    let files = files.chain(collector);
+    let files = files.chain(&config.ca_bundle).chain(collector);
     let folders = files.chain(tokens).flat_map(|file| folders_of(file));
     Some(NEEDED.iter().map(PathBuf::from).chain(folders).collect())
 }

@@ -4,7 +4,7 @@ use hyper::HeaderMap;
 
 use super::step::StepOutcome;
 use crate::clock::Clock;
-use crate::config::{Identity, Workspace};
+use crate::config::{IdentityConfig, Workspace};
 use crate::net::client::HttpClient;
 use crate::net::connect::Connectors;
 use crate::net::error::{ConnectError, HttpError};
@@ -13,7 +13,7 @@ use crate::remedies::{CLOCK, STS_FOREIGN, STS_TROUBLE};
 
 /// STS, and what its clock says.
 pub(super) async fn sts(
-    identity: &Identity,
+    identity: &IdentityConfig,
     client: &HttpClient,
     clock: &Clock,
 ) -> (StepOutcome, Option<()>) {

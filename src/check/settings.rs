@@ -2,14 +2,14 @@
 
 use super::report::Report;
 use super::step::StepOutcome;
-use crate::config::{Config, Fault, Rejected};
+use crate::config::{Config, InvalidConfig, SettingError};
 use crate::remedies::{ENTRA_SCOPE, Remedy, SETTING, TOKEN_PASTED, WRITE_URL_SLASH};
 
 /// The report where the configuration is invalid: nothing else can be tried.
 #[must_use]
-pub fn invalid(rejected: &Rejected) -> Report {
+pub fn invalid(rejected: &InvalidConfig) -> Report {
     let mut report = Report::default();
-    for fault in &rejected.faults {
+    for fault in &rejected.errors {
         let outcome = StepOutcome::broken(fault.to_string()).remedy(mistake(fault));
         report.add("settings", outcome);
     }
@@ -47,7 +47,7 @@ pub(super) fn valid(config: &Config) -> StepOutcome {
     ))
 }
 
-fn mistake(fault: &Fault) -> Remedy {
+fn mistake(fault: &SettingError) -> Remedy {
     let says = |mistake: Remedy| fault.expected.contains(mistake.symptom);
     if says(WRITE_URL_SLASH) && fault.value.ends_with('/') {
         WRITE_URL_SLASH

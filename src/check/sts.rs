@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::step::StepOutcome;
 use crate::clock::Clock;
-use crate::config::{Identity, RoleSession};
+use crate::config::{IdentityConfig, RoleSession};
 use crate::credentials::claims::{Claims, quoted};
 use crate::credentials::sts::{Pace, SessionCredentials, StsError, is_about_the_key};
 use crate::credentials::token::Token;
@@ -20,7 +20,7 @@ use crate::setup::policy::{Account, Federation};
 /// Exchanges the token for the first session.
 pub(super) async fn web_identity(
     exchange: &Exchange,
-    identity: &Identity,
+    identity: &IdentityConfig,
     token: &Token,
     clock: &Clock,
 ) -> (StepOutcome, Option<SessionCredentials>) {
@@ -64,7 +64,7 @@ fn refused(
     error: &StsError,
     remedy: &str,
     claims: Option<&Claims>,
-    identity: &Identity,
+    identity: &IdentityConfig,
 ) -> StepOutcome {
     let outcome = StepOutcome::broken(error.to_string());
     let (code, message) = match error {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::step::StepOutcome;
-use crate::config::Identity;
+use crate::config::IdentityConfig;
 use crate::credentials::Exchange;
 use crate::credentials::claims::Claims;
 use crate::credentials::entra::EntraError;
@@ -17,7 +17,10 @@ use crate::remedies::{
 };
 
 /// Reads the file.
-pub(super) async fn file(exchange: &Exchange, identity: &Identity) -> (StepOutcome, Option<Token>) {
+pub(super) async fn file(
+    exchange: &Exchange,
+    identity: &IdentityConfig,
+) -> (StepOutcome, Option<Token>) {
     match exchange.token().await {
         Ok(token) => (there(&identity.token_file), Some(token)),
         Err(error) => (unread(&error), None),

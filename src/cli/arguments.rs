@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
-use crate::config::{ALL, Fault, Setting};
+use crate::config::{ALL, Setting, SettingError};
 use crate::setup;
 
 const AFTER: &str = "\
@@ -143,10 +143,10 @@ pub fn given(matches: &ArgMatches, setting: &Setting) -> Option<String> {
 
 /// Settings that stand before a command which has none of them, and would be ignored there.
 #[must_use]
-pub fn misplaced(matches: &ArgMatches) -> Vec<Fault> {
+pub fn misplaced(matches: &ArgMatches) -> Vec<SettingError> {
     ALL.iter()
         .filter_map(|setting| {
-            Some(Fault {
+            Some(SettingError {
                 setting: format!("--{}", setting.flag),
                 value: matches.get_one::<String>(setting.flag)?.clone(),
                 expected: "nothing before this command, whose arguments stand behind it".to_owned(),

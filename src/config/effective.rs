@@ -1,137 +1,157 @@
-//! Every setting with the value that counts, and where that was given.
+//! The effective configuration: every setting with its value, and where that was set.
 //!
-//! In: a valid [`Config`] and the [`Origins`] that were noted as it was read. Out: [`Section`]s of [`Effective`] settings, one for
-//! the process and one for each workspace, secrets withheld: what `amp-sidecar config` prints and the status page shows.
+//! In: a valid [`Config`]. Out: [`EffectiveSection`]s, one for the process and one for each workspace, secrets redacted: what
+//! `amp-sidecar config` prints as a YAML file, and what the status page shows. What is printed can be read again and gives the same
+//! (a test says so), but for a proxy's password and secret settings. Which settings a reload cannot change is compared here too,
+//! so that nothing is compared that is not shown.
+//!
+//! Every struct is destructured: a field that is not shown does not compile.
 
-use std::collections::BTreeMap;
-use std::fmt::{Display, Write as _};
-use std::time::Duration;
+mod rows;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::fmt::{self, Display};
+use std::path::{Path, PathBuf};
 
-use super::{
-    Config, DoorFiles, Identity, LogFormat, RoleSession, Setting, Tracing, Workspace, settings,
-    traces,
+use super::file;
+use super::model::{
+    BatchLimits, Config, Drain, EntraConfig, IdentityConfig, Log, Origins, QueryLimits,
+    RoleSession, SpanQueue, Tracing, Workspace,
 };
+use super::settings::{self, Row, Setting, SettingScope};
+use super::values::identity::RoleHop;
+use crate::tls_files::{ServerAuthFiles, TlsFile};
+use rows::Rows;
+pub(crate) use rows::{EffectiveSetting, SettingValue};
 
-/// A setting as it counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Effective {
-    /// Which.
-    pub setting: &'static Setting,
-    /// Its value.
-    pub value: Value,
-    /// Where that was given, or how it was found: `--region`, `AWS_REGION`, `config.yaml, line 3`, `default`.
-    pub from: String,
-}
-
-/// What a setting can be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
-    /// One text.
-    One(String),
-    /// Any number of them.
-    Many(Vec<String>),
-}
-
-/// What the process has once, or what a workspace has of its own.
+/// The settings of the process, or of a workspace.
 #[derive(Debug)]
-pub struct Section<'a> {
+pub(crate) struct EffectiveSection<'a> {
     /// The workspace's name; empty for the process.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// In the order of the help, more or less.
-    pub settings: Vec<Effective>,
-}
-
-/// Where the settings that were given stand.
-#[derive(Debug, Clone, Default)]
-pub struct Origins {
-    pub(super) process: Found,
-    pub(super) workspaces: Vec<Found>,
-}
-
-/// By flag.
-type Found = BTreeMap<&'static str, String>;
-
-/// Collects settings.
-struct Rows<'a> {
-    rows: Vec<Effective>,
-    found: Option<&'a Found>,
-}
-
-// === impl Origins ===
-
-impl Origins {
-    pub(super) fn found(origin: impl Fn(&Setting) -> Option<String>) -> Found {
-        let settings = settings::ALL.iter();
-        settings
-            .filter_map(|setting| Some((setting.flag, origin(setting)?)))
-            .collect()
-    }
+    pub(crate) settings: Vec<EffectiveSetting>,
 }
 
 // === impl Config ===
 
 impl Config {
-    /// What the process has once.
-    #[must_use]
-    pub fn of_the_process(&self) -> Section<'_> {
-        let mut rows = Rows::new(Some(&self.origins.process));
-        rows.put(&settings::LISTEN, self.listen);
-        rows.put(
-            &settings::ALLOW_NON_LOOPBACK,
-            !self.listen.ip().is_loopback() && self.door == DoorFiles::default(),
-        );
-        for (setting, path) in [
-            (&settings::LISTEN_TLS_CERT, &self.door.chain),
-            (&settings::LISTEN_TLS_KEY, &self.door.key),
-            (&settings::LISTEN_CLIENT_CA, &self.door.client_ca),
-            (&settings::LISTEN_BEARER_TOKEN_FILE, &self.door.tokens),
-        ] {
-            if let Some(path) = path {
-                rows.put(setting, path.display());
-            }
-        }
-        rows.put_list(&settings::ALLOW_HOST, self.allow_host.iter().cloned());
-        rows.put(&settings::ADMIN_LISTEN, self.admin_listen);
-        if let Some(path) = &self.ca_bundle {
-            rows.put(&settings::CA_BUNDLE, path.display());
-        }
-        if let Some(proxy) = self.network.proxy() {
-            rows.put(&settings::HTTPS_PROXY, proxy);
-            rows.put(&settings::NO_PROXY, self.network.exceptions());
-        }
-        rows.put(&settings::DRAIN_IDLE, duration(self.drain.idle));
-        rows.put(&settings::DRAIN_TIMEOUT, duration(self.drain.timeout));
-        let format = match self.log.format {
-            LogFormat::Json => "json",
-            LogFormat::Text => "text",
-        };
-        rows.put(&settings::LOG_FORMAT, format);
-        let level = self.log.level.to_string().to_ascii_lowercase();
-        rows.put(&settings::LOG_LEVEL, level);
-        rows.put(&settings::SANDBOX, if self.sandbox { "on" } else { "off" });
-        match &self.tracing {
-            None => rows.put(&settings::TRACES_EXPORTER, "none"),
-            Some(tracing) => rows.put_tracing(tracing),
-        }
-        Section {
+    /// The settings of the process.
+    pub(crate) fn process_section(&self) -> EffectiveSection<'_> {
+        let settings = self.process_rows();
+        EffectiveSection {
             name: "",
-            settings: rows.rows,
+            settings: settings
+                .into_iter()
+                .map(EffectiveSetting::redacted)
+                .collect(),
         }
     }
 
-    /// What each workspace has of its own.
-    pub fn of_each_workspace(&self) -> impl Iterator<Item = Section<'_>> {
+    /// The settings of each workspace.
+    pub(crate) fn workspace_sections(&self) -> impl Iterator<Item = EffectiveSection<'_>> {
+        let (_, origins) = &self.origins;
         let workspaces = self.workspaces.iter().enumerate();
-        workspaces.map(|(n, workspace)| Section {
-            name: &workspace.name,
-            settings: of(workspace, self.origins.workspaces.get(n)),
+        workspaces.map(|(n, workspace)| {
+            let settings = workspace_rows(workspace, origins.get(n)).into_iter();
+            EffectiveSection {
+                name: &workspace.name,
+                settings: settings.map(EffectiveSetting::redacted).collect(),
+            }
         })
+    }
+
+    /// The flags of the settings that differ from those of `other` and that a reload cannot change.
+    pub(crate) fn fixed_that_differ(&self, other: &Self) -> Vec<String> {
+        let (rows, others) = (self.process_rows(), other.process_rows());
+        let value = |rows: &[EffectiveSetting], setting: &Setting| {
+            let row = rows.iter().find(|row| row.setting == setting);
+            row.map(|row| row.value.clone())
+        };
+        settings::ALL
+            .iter()
+            .filter(|setting| setting.scope == SettingScope::Fixed)
+            .filter(|setting| value(&rows, setting) != value(&others, setting))
+            .map(|setting| format!("--{}", setting.flag))
+            .collect()
+    }
+
+    /// The file of `--ca-bundle`, if there is one.
+    pub(crate) fn ca_files(&self) -> Vec<TlsFile> {
+        let path = self.ca_bundle.iter();
+        path.map(|path| file_of(&settings::CA_BUNDLE, path))
+            .collect()
+    }
+
+    /// The files of certificates that the collector of traces is trusted by.
+    pub(crate) fn ca_files_of_collector(&self) -> Vec<TlsFile> {
+        let tracing = self.tracing.iter();
+        let own = tracing.filter_map(|tracing| tracing.certificate.as_ref());
+        let own = own.map(|path| file_of(&settings::OTLP_CERTIFICATE, path));
+        self.ca_files().into_iter().chain(own).collect()
+    }
+
+    fn process_rows(&self) -> Vec<EffectiveSetting> {
+        let Self {
+            file: _,
+            listen,
+            server_auth,
+            allow_host,
+            admin_listen,
+            workspaces: _,
+            ca_bundle,
+            extra_roots: _,
+            network,
+            drain: Drain { idle, timeout },
+            log: Log { format, level },
+            sandbox,
+            tracing,
+            warnings: _,
+            origins: (origins, _),
+        } = self;
+        let ServerAuthFiles {
+            certificate,
+            key,
+            client_ca,
+            bearer_tokens,
+        } = server_auth;
+        let open = !listen.ip().is_loopback() && *server_auth == ServerAuthFiles::default();
+        let mut rows = Rows::new(Some(origins));
+        rows.put(&settings::LISTEN, listen);
+        rows.put(&settings::ALLOW_NON_LOOPBACK, &open);
+        for (row, file) in [
+            (&settings::LISTEN_TLS_CERT, certificate),
+            (&settings::LISTEN_TLS_KEY, key),
+            (&settings::LISTEN_CLIENT_CA, client_ca),
+            (&settings::LISTEN_BEARER_TOKEN_FILE, bearer_tokens),
+        ] {
+            rows.put_some(row, file.as_ref().map(|file| &file.path));
+        }
+        rows.put_list(&settings::ALLOW_HOST, allow_host);
+        rows.put(&settings::ADMIN_LISTEN, admin_listen);
+        rows.put_some(&settings::CA_BUNDLE, ca_bundle.as_ref());
+        rows.put_some(&settings::HTTPS_PROXY, network.proxy());
+        rows.put_some(&settings::NO_PROXY, network.no_proxy());
+        rows.put(&settings::DRAIN_IDLE, idle);
+        rows.put(&settings::DRAIN_TIMEOUT, timeout);
+        rows.put(&settings::LOG_FORMAT, format);
+        rows.put(&settings::LOG_LEVEL, level);
+        rows.put(&settings::SANDBOX, sandbox);
+        rows.put(&settings::TRACES_EXPORTER, &tracing.is_some());
+        if let Some(tracing) = tracing {
+            rows.put_tracing(tracing);
+        }
+        rows.rows
     }
 }
 
-fn of(workspace: &Workspace, found: Option<&Found>) -> Vec<Effective> {
+fn file_of(row: &Row<PathBuf>, path: &Path) -> TlsFile {
+    TlsFile {
+        setting: row.flag,
+        path: path.to_owned(),
+    }
+}
+
+fn workspace_rows(workspace: &Workspace, origins: Option<&Origins>) -> Vec<EffectiveSetting> {
     let Workspace {
         name: _,
         id,
@@ -139,47 +159,75 @@ fn of(workspace: &Workspace, found: Option<&Found>) -> Vec<Effective> {
         remote_write_url,
         identity,
         limits,
-        reading,
+        query,
     } = workspace;
-    let mut rows = Rows::new(found);
+    let BatchLimits {
+        upstream_timeout,
+        max_body_bytes,
+        inspect,
+        max_upstream_bytes,
+        max_inflight_bytes,
+        client_share_percent,
+    } = limits;
+    let mut rows = Rows::new(origins);
     rows.put(&settings::WORKSPACE_ID, id);
     rows.put(&settings::REGION, region);
     rows.put(&settings::REMOTE_WRITE_URL, remote_write_url);
     rows.put_identity(identity);
-    rows.put(
-        &settings::UPSTREAM_TIMEOUT,
-        duration(limits.upstream_timeout),
-    );
-    rows.put(&settings::MAX_BODY_BYTES, limits.max_body_bytes);
-    rows.put(
-        &settings::INSPECT,
-        if limits.inspect { "on" } else { "off" },
-    );
-    rows.put(&settings::MAX_UPSTREAM_BYTES, limits.max_upstream_bytes);
-    rows.put(&settings::MAX_INFLIGHT_BYTES, limits.max_inflight_bytes);
-    rows.put(&settings::ALLOW_QUERY, reading.is_some());
-    if let Some(reading) = reading {
-        rows.put(&settings::QUERY_TIMEOUT, duration(reading.timeout));
+    rows.put(&settings::UPSTREAM_TIMEOUT, upstream_timeout);
+    rows.put(&settings::MAX_BODY_BYTES, max_body_bytes);
+    rows.put(&settings::INSPECT, inspect);
+    rows.put(&settings::MAX_UPSTREAM_BYTES, max_upstream_bytes);
+    rows.put(&settings::MAX_INFLIGHT_BYTES, max_inflight_bytes);
+    rows.put(&settings::ALLOW_QUERY, &query.is_some());
+    if let Some(QueryLimits { timeout }) = query {
+        rows.put(&settings::QUERY_TIMEOUT, timeout);
     }
-    rows.put(
-        &settings::CLIENT_SHARE,
-        format!("{}%", limits.client_share_percent),
-    );
+    rows.put(&settings::CLIENT_SHARE, client_share_percent);
     rows.rows
+}
+
+impl Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(f, "", &self.process_section().settings)?;
+        writeln!(f, "{}:", file::WORKSPACES)?;
+        for EffectiveSection { name, settings } in self.workspace_sections() {
+            writeln!(f, "  - {}: {}", file::NAME, scalar(name))?;
+            write(f, "    ", &settings)?;
+        }
+        Ok(())
+    }
+}
+
+fn write(f: &mut fmt::Formatter<'_>, indent: &str, settings: &[EffectiveSetting]) -> fmt::Result {
+    for EffectiveSetting { setting, value, .. } in settings {
+        let value = match value {
+            SettingValue::One(text) => scalar(text),
+            // A list in JSON is one in YAML.
+            SettingValue::Many(texts) => serde_json::Value::from(texts.clone()).to_string(),
+        };
+        writeln!(f, "{indent}{}: {value}", setting.key())?;
+    }
+    Ok(())
+}
+
+/// Plain where that is beyond doubt, else in double quotes, in which JSON's escapes are YAML's.
+fn scalar(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let url = text.starts_with("https://") || text.starts_with("http://");
+    let safe = |c: char| plain(c) || (url && ":[]?=&%~".contains(c));
+    if text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/') && text.chars().all(safe) {
+        text.to_owned()
+    } else {
+        serde_json::Value::from(text).to_string()
+    }
 }
 
 // === impl Rows ===
 
-impl<'a> Rows<'a> {
-    fn new(found: Option<&'a Found>) -> Self {
-        Self {
-            rows: Vec::new(),
-            found,
-        }
-    }
-
-    fn put_identity(&mut self, identity: &Identity) {
-        let Identity {
+impl Rows<'_> {
+    fn put_identity(&mut self, identity: &IdentityConfig) {
+        let IdentityConfig {
             token_file,
             entra,
             role,
@@ -187,43 +235,48 @@ impl<'a> Rows<'a> {
             sts_endpoint,
             sts_region,
         } = identity;
+        // All sessions share a name; the first hop sets the source identity, and the last session has everything else.
+        let RoleSession {
+            role_arn: _,
+            name,
+            duration,
+            external_id: _,
+            policy,
+            policy_arns,
+            source_identity: _,
+            tags,
+        } = identity.signing();
         self.put(&settings::ROLE_ARN, &role.role_arn);
+        self.put(&settings::TOKEN_SOURCE, &entra.is_some());
         match entra {
-            None => {
-                self.put(&settings::TOKEN_SOURCE, "file");
-                self.put(&settings::WEB_IDENTITY_TOKEN_FILE, token_file.display());
+            None => self.put(&settings::WEB_IDENTITY_TOKEN_FILE, token_file),
+            Some(EntraConfig {
+                authority_host,
+                tenant_id,
+                client_id,
+                scope,
+            }) => {
+                self.put(&settings::AZURE_FEDERATED_TOKEN_FILE, token_file);
+                self.put(&settings::AZURE_CLIENT_ID, client_id);
+                self.put(&settings::AZURE_TENANT_ID, tenant_id);
+                self.put(&settings::AZURE_AUTHORITY_HOST, authority_host);
+                self.put(&settings::ENTRA_SCOPE, scope);
             }
-            Some(entra) => {
-                self.put(&settings::TOKEN_SOURCE, "entra");
-                self.put(&settings::AZURE_FEDERATED_TOKEN_FILE, token_file.display());
-                self.put(&settings::AZURE_CLIENT_ID, &entra.client_id);
-                self.put(&settings::AZURE_TENANT_ID, &entra.tenant_id);
-                self.put(&settings::AZURE_AUTHORITY_HOST, &entra.authority_host);
-                self.put(&settings::ENTRA_SCOPE, &entra.scope);
-            }
         }
-        let with_id = |hop: &RoleSession| match &hop.external_id {
-            Some(id) => format!("{},external-id={id}", hop.role_arn),
-            None => hop.role_arn.clone(),
-        };
-        self.put_list(&settings::ASSUME_ROLE, hops.iter().map(with_id));
-        self.put(&settings::ROLE_SESSION_NAME, &role.name);
-        let signing = identity.signing();
-        self.put(&settings::SESSION_DURATION, duration(signing.duration));
-        if let Some(policy) = &signing.policy {
-            self.put(&settings::SESSION_POLICY, policy);
-        }
-        self.put_list(
-            &settings::SESSION_POLICY_ARN,
-            signing.policy_arns.iter().cloned(),
-        );
-        if let Some(name) = hops.first().and_then(|hop| hop.source_identity.as_ref()) {
-            self.put(&settings::SOURCE_IDENTITY, name);
-        }
-        let tags = signing
-            .tags
+        let chain: Vec<RoleHop> = hops
             .iter()
-            .map(|(key, value)| format!("{key}={value}"));
+            .map(|hop| RoleHop {
+                role_arn: hop.role_arn.clone(),
+                external_id: hop.external_id.clone(),
+            })
+            .collect();
+        let source_identity = hops.first().and_then(|hop| hop.source_identity.as_ref());
+        self.put_list(&settings::ASSUME_ROLE, &chain);
+        self.put(&settings::ROLE_SESSION_NAME, name);
+        self.put(&settings::SESSION_DURATION, duration);
+        self.put_some(&settings::SESSION_POLICY, policy.as_ref());
+        self.put_list(&settings::SESSION_POLICY_ARN, policy_arns);
+        self.put_some(&settings::SOURCE_IDENTITY, source_identity);
         self.put_list(&settings::SESSION_TAG, tags);
         self.put(&settings::STS_REGION, sts_region);
         self.put(&settings::STS_ENDPOINT, sts_endpoint);
@@ -242,140 +295,32 @@ impl<'a> Rows<'a> {
             sampling,
             queue,
         } = tracing;
-        self.put(&settings::TRACES_EXPORTER, "otlp");
-        self.put(&settings::OTEL_SDK_DISABLED, false);
+        let SpanQueue {
+            delay,
+            spans,
+            at_once,
+            timeout: export_timeout,
+        } = queue;
+        self.put(&settings::OTEL_SDK_DISABLED, &false);
         self.put(&settings::OTLP_TRACES_ENDPOINT, endpoint);
-        self.put(&settings::OTLP_PROTOCOL, "http/protobuf");
-        let withheld = headers
-            .keys()
-            .map(|key| format!("{key}={}", traces::WITHHELD));
-        self.put_joined(&settings::OTLP_HEADERS, withheld);
-        self.put(&settings::OTLP_TIMEOUT, timeout.as_millis());
-        self.put(
-            &settings::OTLP_COMPRESSION,
-            if *gzip { "gzip" } else { "none" },
-        );
-        if let Some(path) = certificate {
-            self.put(&settings::OTLP_CERTIFICATE, path.display());
-        }
+        self.put(&settings::OTLP_PROTOCOL, &());
+        let headers = Some(headers).filter(|headers| !headers.is_empty());
+        self.put_some(&settings::OTLP_HEADERS, headers);
+        self.put(&settings::OTLP_TIMEOUT, timeout);
+        self.put(&settings::OTLP_COMPRESSION, gzip);
+        self.put_some(&settings::OTLP_CERTIFICATE, certificate.as_ref());
         self.put(&settings::OTEL_SERVICE_NAME, service_name);
-        let encoded = |value: &str| utf8_percent_encode(value, NON_ALPHANUMERIC).to_string();
-        let pairs = resource
-            .iter()
-            .map(|(key, value)| format!("{key}={}", encoded(value)));
-        self.put_joined(&settings::OTEL_RESOURCE_ATTRIBUTES, pairs);
-        self.put(&settings::TRACES_SAMPLER, sampling.name());
-        self.put(&settings::TRACES_SAMPLER_ARG, sampling.share);
-        self.put(&settings::BSP_SCHEDULE_DELAY, queue.delay.as_millis());
-        self.put(&settings::BSP_EXPORT_TIMEOUT, queue.timeout.as_millis());
-        self.put(&settings::BSP_MAX_QUEUE_SIZE, queue.spans);
-        self.put(&settings::BSP_MAX_EXPORT_BATCH_SIZE, queue.at_once);
+        let resource = Some(resource).filter(|resource| !resource.is_empty());
+        self.put_some(&settings::OTEL_RESOURCE_ATTRIBUTES, resource);
+        let sampler = (sampling.by_parent, Some(sampling.share));
+        self.put(&settings::TRACES_SAMPLER, &sampler);
+        self.put(&settings::TRACES_SAMPLER_ARG, &sampling.share);
+        self.put(&settings::BSP_SCHEDULE_DELAY, delay);
+        self.put(&settings::BSP_EXPORT_TIMEOUT, export_timeout);
+        self.put(&settings::BSP_MAX_QUEUE_SIZE, spans);
+        self.put(&settings::BSP_MAX_EXPORT_BATCH_SIZE, at_once);
     }
-
-    /// Nothing where there are none.
-    fn put_joined(&mut self, setting: &'static Setting, values: impl Iterator<Item = String>) {
-        let values: Vec<String> = values.collect();
-        if !values.is_empty() {
-            self.put(setting, values.join(","));
-        }
-    }
-
-    /// Nothing where there are none.
-    fn put_list(&mut self, setting: &'static Setting, values: impl Iterator<Item = String>) {
-        let values: Vec<String> = values.collect();
-        if !values.is_empty() {
-            self.push(setting, Value::Many(values));
-        }
-    }
-
-    fn put(&mut self, setting: &'static Setting, value: impl Display) {
-        self.push(setting, Value::One(value.to_string()));
-    }
-
-    fn push(&mut self, setting: &'static Setting, value: Value) {
-        let given = |setting: &Setting| self.found?.get(setting.flag).cloned();
-        let instead = || in_place_of(setting).iter().find_map(|other| given(other));
-        let from =
-            given(setting)
-                .or_else(instead)
-                .unwrap_or_else(|| match setting.fixed_default() {
-                    Some(_) => "default".to_owned(),
-                    None => setting.shown_default().to_owned(),
-                });
-        self.rows.push(Effective {
-            setting,
-            value,
-            from,
-        });
-    }
-}
-
-/// The settings that lead to another one where that is not given itself.
-fn in_place_of(setting: &Setting) -> &'static [&'static Setting] {
-    match setting.flag {
-        "remote-write-url" => &[&settings::AMP_ENDPOINT, &settings::ENDPOINT_URL],
-        "sts-endpoint" => &[&settings::ENDPOINT_URL],
-        _ => &[],
-    }
-}
-
-/// In the largest units that fit: `1h30m`.
-fn duration(duration: Duration) -> String {
-    let mut left = duration.as_millis();
-    let mut text = String::new();
-    for (unit, millis) in [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)] {
-        if left >= millis {
-            let _written = write!(text, "{}{unit}", left / millis);
-            left %= millis;
-        }
-    }
-    text
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::config::Section;
-    use crate::config::tests::{self, MINIMAL};
-
-    #[test]
-    fn every_value_says_where_it_was_given() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("two.yaml");
-        let text = "drain_idle: 3s\nregion: us-east-1\nworkspaces:\n  - workspace_id: ws-1\n    region: eu-west-1\n  - workspace_id: ws-2\n    amp_endpoint: https://vpce.example\n";
-        std::fs::write(&path, text).unwrap();
-        let path = path.display().to_string();
-        let settings = [("config", path.as_str()), ("log-level", "debug")];
-        let env: Vec<_> = MINIMAL
-            .iter()
-            .filter(|(name, _)| name.contains("ROLE") || name.contains("TOKEN"))
-            .copied()
-            .collect();
-        let config = tests::read(&settings, &env).unwrap();
-        let from = |section: &Section<'_>, flag: &str| {
-            let mut rows = section.settings.iter();
-            rows.find(|row| row.setting.flag == flag)
-                .unwrap()
-                .from
-                .clone()
-        };
-        let process = config.of_the_process();
-        assert_eq!(from(&process, "log-level"), "--log-level");
-        assert_eq!(from(&process, "drain-idle"), format!("{path}, line 1"));
-        assert_eq!(from(&process, "listen"), "default");
-        let [first, second] = config
-            .of_each_workspace()
-            .collect::<Vec<_>>()
-            .try_into()
-            .unwrap();
-        assert_eq!((first.name, second.name), ("ws-1", "ws-2"));
-        assert_eq!(from(&first, "region"), format!("{path}, line 5"));
-        assert_eq!(from(&second, "region"), format!("{path}, line 2"));
-        assert_eq!(from(&first, "role-arn"), "AWS_ROLE_ARN");
-        assert_eq!(
-            from(&first, "remote-write-url"),
-            "from region and workspace"
-        );
-        assert_eq!(from(&second, "remote-write-url"), format!("{path}, line 7"));
-        assert_eq!(from(&first, "sts-region"), "the workspace's");
-    }
-}
+mod tests;

@@ -1,540 +1,240 @@
-//! Which host stands for AMP and for STS: AWS' own by region and variant, or the one that was given.
+//! The URLs of AMP and STS, and the regions that they are signed for.
 //!
-//! In: a service, a region, what `--use-fips-endpoint` and `--use-dualstack-endpoint` say, and a URL where one was given. Out: a
-//! host, or a [`Misfit`] that names the setting to change and how. Pure: nothing is asked of the network. Partitions and
-//! hosts are those of AWS' endpoint documentation and of botocore's `partitions.json` and rule sets (1.44).
-//!
-//! A given URL wins over everything, and must not contradict what else was said. As in AWS' SDKs, FIPS or dual stack beside a URL
-//! of one's own is a fault, since nobody can say whether that host is what was asked for; AWS' own host written out is none.
+//! In: the [`Sources`]. Out: the workspace's URL and that of STS, or errors. A whole URL overrides a base URL of the service, that
+//! overrides one for both, and without any it is AWS' own host for the region, which `hosts` knows.
 
-use super::settings::{self, Setting};
+mod hosts;
 
-/// What a region belongs to.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Partition {
-    /// As ARNs name it.
-    pub(super) id: &'static str,
-    regions: &'static str,
-    suffix: &'static str,
-    dual_stack_suffix: &'static str,
+use hyper::Uri;
+
+use super::settings::{self, Row};
+use super::sources::Sources;
+use super::values;
+pub(crate) use hosts::partition_id;
+use hosts::{AwsService, Conflict, HostVariant};
+
+/// The path of a workspace, before its id.
+const WORKSPACES: &str = "/workspaces/";
+/// And after it.
+const WRITE: &str = "/api/v1/remote_write";
+
+/// A URL that is set.
+pub(super) struct CustomUrl {
+    row: &'static Row<Uri>,
+    /// `None` where it is not valid, which was noted.
+    url: Option<Uri>,
 }
 
-/// The last one is for every region that no other claims.
-const PARTITIONS: &[Partition] = &[
-    partition(
-        "aws-cn",
-        "cn-",
-        "amazonaws.com.cn",
-        "api.amazonwebservices.com.cn",
-    ),
-    partition("aws-us-gov", "us-gov-", "amazonaws.com", "api.aws"),
-    partition("aws-iso", "us-iso-", "c2s.ic.gov", "api.aws.ic.gov"),
-    partition("aws-iso-b", "us-isob-", "sc2s.sgov.gov", "api.aws.scloud"),
-    partition(
-        "aws-iso-e",
-        "eu-isoe-",
-        "cloud.adc-e.uk",
-        "api.cloud-aws.adc-e.uk",
-    ),
-    partition(
-        "aws-iso-f",
-        "us-isof-",
-        "csp.hci.ic.gov",
-        "api.aws.hci.ic.gov",
-    ),
-    partition(
-        "aws-eusc",
-        "eusc-",
-        "amazonaws.eu",
-        "api.amazonwebservices.eu",
-    ),
-    AWS,
-];
-const AWS: Partition = partition("aws", "", "amazonaws.com", "api.aws");
-
-/// Regions with FIPS hosts, beside those of GovCloud.
-const AMP_FIPS: &[&str] = &[
-    "us-east-1",
-    "us-east-2",
-    "us-west-1",
-    "us-west-2",
-    "ca-central-1",
-    "ca-west-1",
-];
-const STS_FIPS: &[&str] = &["us-east-1", "us-east-2", "us-west-1", "us-west-2"];
-
-/// One of AWS' services.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Service {
-    /// Where batches go.
-    Amp,
-    /// Where credentials come from.
-    Sts,
+/// The region that is signed for.
+pub(super) struct Region {
+    pub(super) name: String,
+    /// Whether it overrules the variable that names another.
+    pub(super) overrules_variable: bool,
 }
 
-/// Which of a service's hosts is wanted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Variant {
-    pub(super) fips: bool,
-    pub(super) dual_stack: bool,
-}
+impl CustomUrl {
+    /// The custom URL of AMP.
+    pub(super) fn of_amp(sources: &mut Sources<'_>) -> Option<Self> {
+        Self::first(
+            sources,
+            &[
+                &settings::REMOTE_WRITE_URL,
+                &settings::AMP_ENDPOINT,
+                &settings::ENDPOINT_URL,
+            ],
+        )
+    }
 
-/// What does not fit, and what would.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Misfit {
-    pub(super) setting: &'static Setting,
-    pub(super) expected: String,
-}
+    fn first(sources: &mut Sources<'_>, rows: &[&'static Row<Uri>]) -> Option<Self> {
+        let row = *rows.iter().find(|row| sources.is_set(row))?;
+        let url = sources.read_set(row);
+        Some(Self { row, url })
+    }
 
-/// The region that stands in one of AWS' hosts.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Shown<'a> {
-    pub(super) region: &'a str,
-    /// A PrivateLink host is no proof of its region, but may contradict another.
-    pub(super) private_link: bool,
-}
-
-const fn partition(
-    id: &'static str,
-    regions: &'static str,
-    suffix: &'static str,
-    dual_stack_suffix: &'static str,
-) -> Partition {
-    Partition {
-        id,
-        regions,
-        suffix,
-        dual_stack_suffix,
+    fn host(&self) -> Option<&str> {
+        self.url.as_ref()?.host()
     }
 }
 
-fn misfit<T>(setting: &'static Setting, expected: impl Into<String>) -> Result<T, Misfit> {
-    Err(Misfit {
-        setting,
-        expected: expected.into(),
+/// The region that is set, else the one in AMP's host.
+///
+/// Platforms inject `AWS_REGION`, and they know where the pod is and not where the workspace is: a URL in another region overrules
+/// it. A flag or a line of the file that contradicts the URL stays, and is an error.
+pub(super) fn region(sources: &mut Sources<'_>, custom: Option<&CustomUrl>) -> Option<Region> {
+    let in_host = custom
+        .and_then(CustomUrl::host)
+        .and_then(|host| AwsService::Amp.region_of(host));
+    if sources.is_set(&settings::REGION) {
+        let named = sources.read_set(&settings::REGION)?;
+        let other = in_host.filter(|in_host| in_host.name != named);
+        let other = other.filter(|_| sources.is_from_variable(&settings::REGION));
+        let url = custom.and_then(|custom| sources.origin(custom.row));
+        let overruling = other.map(|in_host| in_host.name.to_owned());
+        if let Some(other) = &overruling {
+            let url = url.unwrap_or_default();
+            let words = format!(
+                "{named} is not the region in the host of {url}, {other}, which is used; set it to {other}, or pass --region {other}"
+            );
+            sources.warn(&settings::REGION, &words);
+        }
+        return Some(Region {
+            overrules_variable: overruling.is_some(),
+            name: overruling.unwrap_or(named),
+        });
+    }
+    if let Some(in_host) = in_host.filter(|in_host| !in_host.private_link) {
+        return Some(Region {
+            name: in_host.name.to_owned(),
+            overrules_variable: false,
+        });
+    }
+    let expected = match custom {
+        None => "the workspace's region, or --remote-write-url".to_owned(),
+        Some(CustomUrl { url: None, .. }) => return None,
+        Some(CustomUrl { row, .. }) => {
+            format!(
+                "the workspace's region, which is not in the host of --{}",
+                row.flag
+            )
+        }
+    };
+    sources.error(&settings::REGION, &expected);
+    None
+}
+
+/// The workspace's id and its URL.
+pub(super) fn remote_write(
+    sources: &mut Sources<'_>,
+    custom: Option<CustomUrl>,
+    region: Option<&str>,
+) -> Option<(String, Uri)> {
+    let id = sources.read_set(&settings::WORKSPACE_ID);
+    let variant = variant(sources);
+    let whole = custom
+        .as_ref()
+        .is_some_and(|custom| **custom.row == *settings::REMOTE_WRITE_URL);
+    let id = match custom.as_ref().and_then(|custom| custom.url.as_ref()) {
+        Some(url) if whole => id_in_path(sources, url, id),
+        None if whole => None,
+        _ => {
+            if !sources.is_set(&settings::WORKSPACE_ID) {
+                let expected = "the workspace's ID, or --remote-write-url";
+                sources.error(&settings::WORKSPACE_ID, expected);
+            }
+            id
+        }
+    };
+    let is_base = match &custom {
+        Some(custom) if !whole => !names_a_workspace(sources, custom),
+        _ => true,
+    };
+    let base = url(sources, AwsService::Amp, custom, region?, variant?)?;
+    let id = id.filter(|_| is_base)?;
+    if whole {
+        return Some((id, base));
+    }
+    let base = base.to_string();
+    let url = format!("{}{WORKSPACES}{id}{WRITE}", base.trim_end_matches('/'));
+    Some((id, url.parse().ok()?))
+}
+
+/// The URL of STS and its region; `region` is the workspace's.
+pub(super) fn sts(sources: &mut Sources<'_>, region: Option<&str>) -> Option<(Uri, String)> {
+    let named = sources.read_optional(&settings::STS_REGION);
+    let rows = [&settings::STS_ENDPOINT, &settings::ENDPOINT_URL];
+    let custom = CustomUrl::first(sources, &rows);
+    let named = named?;
+    let host = custom.as_ref().and_then(CustomUrl::host);
+    let in_host = host.and_then(|host| AwsService::Sts.region_of(host));
+    let sts_region = named
+        .or_else(|| in_host.map(|in_host| in_host.name.to_owned()))
+        .or_else(|| region.map(str::to_owned))?;
+    if let Some(region) = region {
+        let role_arn = sources.text(&settings::ROLE_ARN);
+        let role_arn = role_arn.filter(|arn| values::identity::role_arn(arn).is_ok());
+        let conflicts = hosts::one_partition(region, &sts_region, role_arn.as_deref());
+        note(sources, conflicts);
+    }
+    let variant = variant(sources)?;
+    let url = url(sources, AwsService::Sts, custom, &sts_region, variant)?;
+    Some((url, sts_region))
+}
+
+/// The custom URL, which must contradict nothing, else AWS' own host.
+fn url(
+    sources: &mut Sources<'_>,
+    service: AwsService,
+    custom: Option<CustomUrl>,
+    region: &str,
+    variant: HostVariant,
+) -> Option<Uri> {
+    if let Some(CustomUrl { row, url }) = custom {
+        let url = url?;
+        let host = url.host().unwrap_or_default();
+        note(
+            sources,
+            service.conflicts(row.setting(), host, region, variant),
+        );
+        return Some(url);
+    }
+    match service.host(region, variant) {
+        Ok(host) => format!("https://{host}/").parse().ok(),
+        Err(conflict) => {
+            note(sources, [conflict]);
+            None
+        }
+    }
+}
+
+/// Whether a base URL contains the path of a workspace already, which would be appended again: Terraform's `prometheus_endpoint`
+/// of a workspace does.
+fn names_a_workspace(sources: &mut Sources<'_>, custom: &CustomUrl) -> bool {
+    let url = custom.url.as_ref().map(Uri::to_string);
+    let Some((base, rest)) = url.as_deref().and_then(|url| url.split_once(WORKSPACES)) else {
+        return false;
+    };
+    let id = rest.split('/').next().unwrap_or_default();
+    let expected = format!(
+        "the base URL alone, {base}; or the workspace's whole URL as --remote-write-url: {base}{WORKSPACES}{id}{WRITE}"
+    );
+    sources.error(custom.row, &expected);
+    true
+}
+
+/// The workspace in the URL's path, which must be the one that is set.
+fn id_in_path(sources: &mut Sources<'_>, url: &Uri, id: Option<String>) -> Option<String> {
+    let rest = url.path().strip_prefix(WORKSPACES);
+    let in_path = rest.and_then(|rest| rest.strip_suffix(WRITE));
+    let Some(in_path) = in_path.and_then(|id| values::workspace_id(id).ok()) else {
+        let expected = match rest.map(|rest| rest.trim_end_matches('/')) {
+            Some(id) if values::workspace_id(id).is_ok() => {
+                let url = url.to_string();
+                let url = url.trim_end_matches('/');
+                format!("the workspace's remote-write URL: {url}{WRITE}")
+            }
+            _ => format!("a path {WORKSPACES}<id>{WRITE}, without a slash at its end"),
+        };
+        sources.error(&settings::REMOTE_WRITE_URL, &expected);
+        return None;
+    };
+    if id.is_some_and(|id| id != in_path) {
+        let expected = format!("the workspace of --remote-write-url, {in_path}, or no value");
+        sources.error(&settings::WORKSPACE_ID, &expected);
+    }
+    Some(in_path)
+}
+
+fn variant(sources: &mut Sources<'_>) -> Option<HostVariant> {
+    let fips = sources.read(&settings::USE_FIPS_ENDPOINT);
+    let dual_stack = sources.read(&settings::USE_DUALSTACK_ENDPOINT);
+    Some(HostVariant {
+        fips: fips?,
+        dual_stack: dual_stack?,
     })
 }
 
-/// The region's partition.
-pub(super) fn partition_of(region: &str) -> &'static Partition {
-    let mut partitions = PARTITIONS.iter();
-    partitions
-        .find(|partition| region.starts_with(partition.regions))
-        .unwrap_or(&AWS)
-}
-
-/// The role's ARN must be of the partition that the workspace's region is in, and so must STS' region.
-pub(super) fn one_partition(region: &str, sts_region: &str, role_arn: Option<&str>) -> Vec<Misfit> {
-    let here = partition_of(region).id;
-    let mut misfits = Vec::new();
-    if partition_of(sts_region).id != here {
-        misfits.push(Misfit {
-            setting: &settings::STS_REGION,
-            expected: format!(
-                "a region of the partition {here}, as the workspace's region {region} is"
-            ),
-        });
-    }
-    let of_role = role_arn.and_then(|arn| arn.split(':').nth(1));
-    if of_role.is_some_and(|of_role| of_role != here) {
-        misfits.push(Misfit {
-            setting: &settings::ROLE_ARN,
-            expected: format!("a role of the partition {here}, as arn:{here}:iam::…, since the region {region} is there"),
-        });
-    }
-    misfits
-}
-
-// === impl Service ===
-
-impl Service {
-    /// AWS' own host.
-    pub(super) fn host(self, region: &str, variant: Variant) -> Result<String, Misfit> {
-        let partition = partition_of(region);
-        let govcloud = partition.id == "aws-us-gov";
-        if self == Self::Amp && partition.id == "aws-cn" {
-            return misfit(
-                &settings::REGION,
-                "a region where AMP is, which is nowhere in China, or --remote-write-url",
-            );
-        }
-        if self == Self::Amp && partition.id.starts_with("aws-iso") {
-            let expected = format!(
-                "--remote-write-url beside it: AMP's host in {} is not public",
-                partition.id
-            );
-            return misfit(&settings::REGION, expected);
-        }
-        let with_fips = self.regions_with_fips();
-        if variant.fips && !govcloud && !with_fips.contains(&region) {
-            let (service, setting) = match self {
-                Self::Amp => ("AMP", "a region"),
-                Self::Sts => ("STS", "an --sts-region"),
-            };
-            let list = with_fips.join(", ");
-            let expected = format!(
-                "false, or {setting} where {service} has FIPS endpoints, {list} or GovCloud's; {region} has none"
-            );
-            return misfit(&settings::USE_FIPS_ENDPOINT, expected);
-        }
-        let name = match (self, variant.fips) {
-            (Self::Amp, false) => "aps-workspaces",
-            (Self::Amp, true) => "aps-workspaces-fips",
-            // GovCloud's plain host is a FIPS one.
-            (Self::Sts, true) if govcloud && !variant.dual_stack => "sts",
-            (Self::Sts, true) => "sts-fips",
-            (Self::Sts, false) => "sts",
-        };
-        let suffix = if variant.dual_stack {
-            partition.dual_stack_suffix
-        } else {
-            partition.suffix
-        };
-        Ok(format!("{name}.{region}.{suffix}"))
-    }
-
-    /// What contradicts the host that was given for the service by `given`; `region` is what was said beside it.
-    pub(super) fn contradictions(
-        self,
-        given: &'static Setting,
-        host: &str,
-        region: &str,
-        variant: Variant,
-    ) -> Vec<Misfit> {
-        let mut misfits = Vec::new();
-        let region_setting = match self {
-            Self::Amp => &settings::REGION,
-            Self::Sts => &settings::STS_REGION,
-        };
-        if self == Self::Amp && (host.starts_with("aps.") || host.contains(".aps.")) {
-            misfits.push(Misfit {
-                setting: given,
-                expected:
-                    "a host of aps-workspaces: aps is where workspaces are managed, not written to"
-                        .to_owned(),
-            });
-        }
-        if let Some(shown) = self.shown(host).filter(|shown| shown.region != region) {
-            misfits.push(Misfit {
-                setting: region_setting,
-                expected: format!("the region of --{}'s host, {}", given.flag, shown.region)
-                    + if shown.private_link { "" } else { ", or none" },
-            });
-        }
-        for (wanted, setting) in [
-            (variant.fips, &settings::USE_FIPS_ENDPOINT),
-            (variant.dual_stack, &settings::USE_DUALSTACK_ENDPOINT),
-        ] {
-            let chosen = self.host(region, variant);
-            if wanted && chosen.as_deref().ok() != Some(host) {
-                misfits.push(Misfit {
-                    setting,
-                    expected: format!("false beside --{}, whose host {host} is not among those that it chooses from", given.flag),
-                });
-            }
-        }
-        misfits
-    }
-
-    /// The region that one of the service's own hosts shows.
-    pub(super) fn shown(self, host: &str) -> Option<Shown<'_>> {
-        let (first, rest) = host.split_once('.')?;
-        let (name, rest, private_link) = if first.starts_with("vpce-") {
-            let (name, rest) = rest.split_once('.')?;
-            (name, rest, true)
-        } else {
-            (first, rest, false)
-        };
-        let ours = match self {
-            Self::Amp => ["aps-workspaces", "aps-workspaces-fips"],
-            Self::Sts => ["sts", "sts-fips"],
-        };
-        let (region, suffix) = rest.split_once('.')?;
-        let partition = partition_of(region);
-        let suffix = if private_link {
-            suffix.strip_prefix("vpce.")?
-        } else {
-            suffix
-        };
-        let known = suffix == partition.suffix || suffix == partition.dual_stack_suffix;
-        let shown = super::values::region(region).is_ok() && known && ours.contains(&name);
-        shown.then_some(Shown {
-            region,
-            private_link,
-        })
-    }
-
-    fn regions_with_fips(self) -> &'static [&'static str] {
-        match self {
-            Self::Amp => AMP_FIPS,
-            Self::Sts => STS_FIPS,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PLAIN: Variant = Variant {
-        fips: false,
-        dual_stack: false,
-    };
-    const FIPS: Variant = Variant {
-        fips: true,
-        dual_stack: false,
-    };
-    const DUAL: Variant = Variant {
-        fips: false,
-        dual_stack: true,
-    };
-    const BOTH: Variant = Variant {
-        fips: true,
-        dual_stack: true,
-    };
-
-    #[test]
-    fn hosts_are_those_of_awss_documentation() {
-        use Service::{Amp, Sts};
-        for (service, region, variant, host) in [
-            (
-                Amp,
-                "eu-central-1",
-                PLAIN,
-                "aps-workspaces.eu-central-1.amazonaws.com",
-            ),
-            (
-                Amp,
-                "eu-central-1",
-                DUAL,
-                "aps-workspaces.eu-central-1.api.aws",
-            ),
-            (
-                Amp,
-                "us-west-2",
-                FIPS,
-                "aps-workspaces-fips.us-west-2.amazonaws.com",
-            ),
-            (
-                Amp,
-                "ca-west-1",
-                BOTH,
-                "aps-workspaces-fips.ca-west-1.api.aws",
-            ),
-            (
-                Amp,
-                "us-gov-west-1",
-                PLAIN,
-                "aps-workspaces.us-gov-west-1.amazonaws.com",
-            ),
-            (
-                Amp,
-                "us-gov-east-1",
-                FIPS,
-                "aps-workspaces-fips.us-gov-east-1.amazonaws.com",
-            ),
-            (
-                Amp,
-                "eusc-de-east-1",
-                PLAIN,
-                "aps-workspaces.eusc-de-east-1.amazonaws.eu",
-            ),
-            (Sts, "eu-central-1", PLAIN, "sts.eu-central-1.amazonaws.com"),
-            (Sts, "eu-central-1", DUAL, "sts.eu-central-1.api.aws"),
-            (Sts, "us-east-2", FIPS, "sts-fips.us-east-2.amazonaws.com"),
-            (Sts, "us-east-2", BOTH, "sts-fips.us-east-2.api.aws"),
-            (
-                Sts,
-                "us-gov-west-1",
-                FIPS,
-                "sts.us-gov-west-1.amazonaws.com",
-            ),
-            (Sts, "us-gov-west-1", DUAL, "sts.us-gov-west-1.api.aws"),
-            (Sts, "cn-north-1", PLAIN, "sts.cn-north-1.amazonaws.com.cn"),
-            (
-                Sts,
-                "cn-north-1",
-                DUAL,
-                "sts.cn-north-1.api.amazonwebservices.com.cn",
-            ),
-            (Sts, "us-iso-east-1", PLAIN, "sts.us-iso-east-1.c2s.ic.gov"),
-            (
-                Sts,
-                "us-isob-east-1",
-                PLAIN,
-                "sts.us-isob-east-1.sc2s.sgov.gov",
-            ),
-            (
-                Sts,
-                "eu-isoe-west-1",
-                PLAIN,
-                "sts.eu-isoe-west-1.cloud.adc-e.uk",
-            ),
-            (
-                Sts,
-                "us-isof-south-1",
-                PLAIN,
-                "sts.us-isof-south-1.csp.hci.ic.gov",
-            ),
-        ] {
-            assert_eq!(service.host(region, variant).as_deref(), Ok(host));
-            // What is made can be read back.
-            assert_eq!(
-                service.shown(host),
-                Some(Shown {
-                    region,
-                    private_link: false
-                })
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_nowhere_is_said_with_what_there_is() {
-        use Service::{Amp, Sts};
-        for (service, region, variant, flag, words) in [
-            (
-                Amp,
-                "cn-north-1",
-                PLAIN,
-                "region",
-                "nowhere in China, or --remote-write-url",
-            ),
-            (
-                Amp,
-                "us-iso-east-1",
-                PLAIN,
-                "region",
-                "AMP's host in aws-iso is not public",
-            ),
-            (
-                Amp,
-                "eu-central-1",
-                FIPS,
-                "use-fips-endpoint",
-                "us-west-2, ca-central-1, ca-west-1 or GovCloud's; eu-central-1 has none",
-            ),
-            (
-                Sts,
-                "ca-central-1",
-                BOTH,
-                "use-fips-endpoint",
-                "an --sts-region where STS has FIPS endpoints, us-east-1, us-east-2,",
-            ),
-        ] {
-            let told = service.host(region, variant).unwrap_err();
-            assert_eq!(told.setting.flag, flag);
-            assert!(told.expected.contains(words), "{}", told.expected);
-        }
-    }
-
-    #[test]
-    fn a_given_host_must_not_contradict() {
-        use Service::{Amp, Sts};
-        const VPCE: &str = "vpce-0a1b-2c3d.aps-workspaces.us-west-2.vpce.amazonaws.com";
-        const FIPS_HOST: &str = "aps-workspaces-fips.us-west-2.amazonaws.com";
-        let url = &settings::REMOTE_WRITE_URL;
-        for (service, host, region, variant, flags) in [
-            (Amp, VPCE, "us-west-2", PLAIN, &[][..]),
-            (Amp, VPCE, "us-east-1", PLAIN, &["region"]),
-            (Amp, VPCE, "us-west-2", FIPS, &["use-fips-endpoint"]),
-            (
-                Amp,
-                VPCE,
-                "us-east-1",
-                BOTH,
-                &["region", "use-fips-endpoint", "use-dualstack-endpoint"],
-            ),
-            (Amp, FIPS_HOST, "us-west-2", PLAIN, &[]),
-            (Amp, FIPS_HOST, "us-west-2", FIPS, &[]),
-            (
-                Amp,
-                FIPS_HOST,
-                "us-west-2",
-                DUAL,
-                &["use-dualstack-endpoint"],
-            ),
-            (Amp, "amp.example.com", "us-west-2", PLAIN, &[]),
-            (Amp, "amp.example.com", "cn-north-1", PLAIN, &[]),
-            (
-                Amp,
-                "amp.example.com",
-                "us-west-2",
-                DUAL,
-                &["use-dualstack-endpoint"],
-            ),
-            (
-                Amp,
-                "aps.us-west-2.amazonaws.com",
-                "us-west-2",
-                PLAIN,
-                &["remote-write-url"],
-            ),
-            (
-                Amp,
-                "vpce-1.aps.us-west-2.vpce.amazonaws.com",
-                "us-west-2",
-                PLAIN,
-                &["remote-write-url"],
-            ),
-            (
-                Sts,
-                "vpce-1.sts.us-west-2.vpce.amazonaws.com",
-                "eu-west-1",
-                PLAIN,
-                &["sts-region"],
-            ),
-            (Sts, "sts.us-east-1.amazonaws.com", "us-east-1", PLAIN, &[]),
-            (Sts, "sts.amazonaws.com", "us-east-1", PLAIN, &[]),
-        ] {
-            let told = service.contradictions(url, host, region, variant);
-            let named: Vec<&str> = told.iter().map(|misfit| misfit.setting.flag).collect();
-            assert_eq!(named, flags, "{host} {region} {variant:?}");
-        }
-    }
-
-    #[test]
-    fn only_awss_own_hosts_show_a_region() {
-        for host in [
-            "aps-workspaces.us-west-2.example.com",
-            "aps-workspaces.us-west-2.amazonaws.com.evil",
-            "us-west-2.amazonaws.com",
-            "aps-workspaces.cn-north-1.amazonaws.com",
-            "x.aps-workspaces.us-west-2.vpce.amazonaws.com",
-            "sts.us-west-2.amazonaws.com",
-            "aps-workspaces.nowhere.amazonaws.com",
-            "localhost",
-            "",
-        ] {
-            assert_eq!(Service::Amp.shown(host), None, "{host}");
-        }
-        let private =
-            Service::Amp.shown("vpce-1-us-west-2a.aps-workspaces.us-west-2.vpce.amazonaws.com");
-        assert_eq!(
-            private,
-            Some(Shown {
-                region: "us-west-2",
-                private_link: true
-            })
-        );
-    }
-
-    #[test]
-    fn role_and_regions_are_of_one_partition() {
-        let named = |region, sts_region, arn| -> Vec<&str> {
-            let told = one_partition(region, sts_region, Some(arn));
-            told.iter().map(|misfit| misfit.setting.flag).collect()
-        };
-        let (aws, gov) = (
-            "arn:aws:iam::111122223333:role/amp",
-            "arn:aws-us-gov:iam::111122223333:role/amp",
-        );
-        assert!(named("eu-central-1", "us-east-1", aws).is_empty());
-        assert!(named("us-gov-west-1", "us-gov-east-1", gov).is_empty());
-        assert_eq!(
-            named("us-gov-west-1", "us-east-1", aws),
-            ["sts-region", "role-arn"]
-        );
-        assert_eq!(named("eu-central-1", "eu-central-1", gov), ["role-arn"]);
+fn note(sources: &mut Sources<'_>, conflicts: impl IntoIterator<Item = Conflict>) {
+    for Conflict { setting, expected } in conflicts {
+        sources.error(setting, &expected);
     }
 }

@@ -1,191 +1,238 @@
-//! A YAML file of settings, as far as its form goes.
+//! The form of the YAML configuration file, and its JSON Schema for editors.
 //!
-//! In: the file's text. Out: a [`File`]: the text of every setting with the line that it stands on, at the top and for each
-//! entry of `workspaces`, and the faults of form (no YAML, an unknown key, a list where one value belongs). What the texts
-//! mean is the reader's business, as with flags and variables.
-//!
-//! The keys are the flags with `_` for `-`. Anchors and aliases are refused: a short file can grow without bound by them.
+//! In: the file's text. Out: a [`File`]: the text of every setting with its line, at the top level and for each entry of
+//! `workspaces`, and every error of form (not YAML, an unknown key, a mapping where one value belongs). What the texts mean is
+//! parsed as with flags and variables; so the schema knows keys and nesting alone, as a second set of rules would sooner or
+//! later contradict the first.
 
 use std::collections::BTreeMap;
 
-use super::settings::{self, ALL, Setting};
-use super::yaml::{Entry, Kind, Node};
-use super::{Fault, Rejected, yaml};
+use serde_json::{Map, Value, json};
+
+use super::error::{SettingError, redact};
+use super::settings::{ALL, CONFIG, Setting};
+use super::suggest;
+use super::yaml::{self, Node, NodeKind, YamlText};
 use crate::sanitize::sanitize;
 
 /// Deeper than any valid file.
 const DEEPEST: usize = 9;
-/// The key of an entry's name, which is no setting: only a file needs it.
+/// The key of a workspace's name, which is no setting: only a file needs it.
 pub(super) const NAME: &str = "name";
 pub(super) const WORKSPACES: &str = "workspaces";
 
-/// What a file says.
+/// The settings in a file.
 #[derive(Debug, Default)]
 pub(super) struct File {
-    /// How faults call it.
     pub(super) path: String,
     /// For the process and for every workspace.
-    pub(super) top: Section,
+    pub(super) top: FileSection,
     /// For one workspace each.
-    pub(super) workspaces: Vec<Section>,
+    pub(super) workspaces: Vec<FileSection>,
 }
 
 /// Settings by their keys.
 #[derive(Debug, Default)]
-pub(super) struct Section(BTreeMap<String, Entry>);
+pub(super) struct FileSection(BTreeMap<String, YamlText>);
 
-/// The key of a setting.
-pub(super) fn key(setting: &Setting) -> String {
-    setting.flag.replace('-', "_")
+/// A file that is being read.
+struct FileParser<'a> {
+    path: &'a str,
+    errors: Vec<SettingError>,
 }
 
 // === impl File ===
 
 impl File {
-    /// Reads the form.
-    ///
     /// # Errors
-    /// Every fault of it.
-    pub(super) fn parse(path: &str, text: &str) -> Result<Self, Rejected> {
+    /// Every error of form.
+    pub(super) fn parse(path: &str, text: &str) -> Result<Self, Vec<SettingError>> {
+        let errors = Vec::new();
+        let mut parser = FileParser { path, errors };
         let mut file = Self {
             path: path.to_owned(),
             ..Self::default()
         };
-        let mut faults = Vec::new();
         match yaml::document(text, DEEPEST) {
             Ok(None) => {}
             Ok(Some(Node {
-                kind: Kind::Map(entries),
+                kind: NodeKind::Map(entries),
                 ..
-            })) => file.take(entries, &mut faults),
-            Ok(Some(other)) => {
-                faults.push(file.fault("", &other.show(), other.line, "settings as `key: value`"))
-            }
+            })) => (file.top, file.workspaces) = parser.file(entries),
+            Ok(Some(other)) => parser.error("", &other, other.line, "settings as `key: value`"),
             Err(error) => {
                 let line = error.marker().line();
                 let shown = text.lines().nth(line.saturating_sub(1));
                 let expected = format!("YAML: {}", error.info());
-                faults.push(file.fault("", shown.unwrap_or("the end"), line, &expected));
+                parser.error_of_text("", shown.unwrap_or("the end"), line, &expected);
             }
         }
-        if faults.is_empty() {
+        if parser.errors.is_empty() {
             Ok(file)
         } else {
-            Err(Rejected {
-                faults,
-                warnings: Vec::new(),
-            })
+            Err(parser.errors)
         }
     }
+}
 
-    fn take(&mut self, entries: Vec<(Entry, Node)>, faults: &mut Vec<Fault>) {
-        let (lists, top): (Vec<_>, Vec<_>) = entries
-            .into_iter()
-            .partition(|(key, _)| key.text == WORKSPACES);
-        self.top = self.section("", top, faults);
+/// How an error names a key in the file.
+pub(super) fn place(file: &str, key: &str, line: Option<usize>) -> String {
+    let line = line.map(|line| format!(", line {line}"));
+    // A key may be anything that YAML can hold, line breaks and a megabyte included.
+    let key = sanitize(key);
+    let space = if key.is_empty() { "" } else { " " };
+    format!("{key}{space}({file}{})", line.unwrap_or_default())
+}
+
+// === impl FileSection ===
+
+impl FileSection {
+    /// The text under a key; an empty one counts as not set, as in the environment.
+    pub(super) fn get(&self, key: &str) -> Option<&YamlText> {
+        self.0.get(key).filter(|entry| !entry.text.is_empty())
+    }
+}
+
+// === impl FileParser ===
+
+impl FileParser<'_> {
+    fn file(&mut self, entries: Vec<(YamlText, Node)>) -> (FileSection, Vec<FileSection>) {
+        let is_list = |(key, _): &(YamlText, Node)| key.text == WORKSPACES;
+        let (lists, top): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_list);
+        let top = self.section("", top);
+        let mut workspaces = Vec::new();
         for (key, node) in lists {
-            let Kind::List(nodes) = node.kind else {
-                faults.push(self.fault(WORKSPACES, &node.show(), key.line, "a list of workspaces"));
+            let NodeKind::List(nodes) = node.kind else {
+                self.error(WORKSPACES, &node, key.line, "a list of workspaces");
                 continue;
             };
             for (n, node) in nodes.into_iter().enumerate() {
                 let path = format!("{WORKSPACES}[{n}]");
                 match node.kind {
-                    Kind::Map(entries) => {
-                        let section = self.section(&format!("{path}."), entries, faults);
-                        self.workspaces.push(section);
+                    NodeKind::Map(entries) => {
+                        workspaces.push(self.section(&format!("{path}."), entries));
                     }
-                    _ => faults.push(self.fault(
-                        &path,
-                        &node.show(),
-                        node.line,
-                        "the settings of a workspace as `key: value`",
-                    )),
+                    _ => {
+                        let expected = "the settings of a workspace as `key: value`";
+                        self.error(&path, &node, node.line, expected);
+                    }
                 }
             }
         }
+        (top, workspaces)
     }
 
-    fn section(
-        &self,
-        prefix: &str,
-        entries: Vec<(Entry, Node)>,
-        faults: &mut Vec<Fault>,
-    ) -> Section {
-        let mut section = Section::default();
-        for (key, node) in entries {
-            let path = format!("{prefix}{}", key.text);
-            if let Err(expected) = allowed(&key.text, prefix.is_empty()) {
-                faults.push(self.fault(&path, &node.show(), key.line, &expected));
+    fn section(&mut self, prefix: &str, entries: Vec<(YamlText, Node)>) -> FileSection {
+        let mut section = FileSection::default();
+        for (YamlText { text: key, line }, node) in entries {
+            let path = format!("{prefix}{key}");
+            if let Err(expected) = allowed(&key, prefix.is_empty()) {
+                self.error(&path, &node, line, &expected);
                 continue;
             }
-            let shown = node.show();
             let Some(text) = node.text() else {
-                let expected = "one value, or a list of them";
-                faults.push(self.fault(&path, &shown, key.line, expected));
+                self.error(&path, &node, line, "one value or a list of values");
                 continue;
             };
-            let line = key.line;
             let text = text.trim().to_owned();
-            if section.0.insert(key.text, Entry { text, line }).is_some() {
-                faults.push(self.fault(&path, &shown, line, "each setting once"));
+            if section.0.insert(key, YamlText { text, line }).is_some() {
+                self.error(&path, &node, line, "each setting only once");
             }
         }
         section
     }
 
-    fn fault(&self, path: &str, value: &str, line: usize, expected: &str) -> Fault {
-        Fault {
-            setting: self.place(path, Some(line)),
-            value: crate::config::sources::withhold(value),
+    fn error(&mut self, key: &str, value: &Node, line: usize, expected: &str) {
+        self.error_of_text(key, &value.show(), line, expected);
+    }
+
+    fn error_of_text(&mut self, key: &str, value: &str, line: usize, expected: &str) {
+        self.errors.push(SettingError {
+            setting: place(self.path, key, Some(line)),
+            value: redact(value),
             expected: expected.to_owned(),
-        }
-    }
-
-    /// How a fault names a place in the file.
-    pub(super) fn place(&self, path: &str, line: Option<usize>) -> String {
-        let line = line
-            .map(|line| format!(", line {line}"))
-            .unwrap_or_default();
-        // A key may be anything that YAML can hold, line breaks and a megabyte included.
-        let path = sanitize(path);
-        let space = if path.is_empty() { "" } else { " " };
-        format!("{path}{space}({}{line})", self.path)
+        });
     }
 }
 
-// === impl Section ===
-
-impl Section {
-    /// What it says under a key; an empty text counts as nothing, as in the environment.
-    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
-        self.0.get(key).filter(|entry| !entry.text.is_empty())
-    }
-}
-
-/// Whether a key may stand at the top, or in an entry of `workspaces`; else what should.
+/// Whether a key is allowed at the top level, or in an entry of `workspaces`; else what is.
 fn allowed(text: &str, at_top: bool) -> Result<(), String> {
     if text == NAME && !at_top {
         return Ok(());
     }
-    match ALL.iter().find(|setting| key(setting) == text) {
-        Some(setting) if setting.flag == settings::CONFIG.flag => {
-            Err("no other file inside a file".to_owned())
+    match ALL.iter().find(|setting| setting.key() == text) {
+        Some(setting) if *setting == *CONFIG => {
+            Err("nothing: `config` is not allowed inside a configuration file".to_owned())
         }
         Some(setting) if at_top || setting.is_of_workspace() => Ok(()),
-        Some(_) => {
-            Err("this setting at the top of the file: it is for the whole process".to_owned())
-        }
-        None => {
-            let keys = ALL.iter().map(key).chain([WORKSPACES.to_owned()]);
-            let near = keys
-                .map(|key| (strsim::jaro_winkler(&key, text), key))
-                .max_by(|(a, _), (b, _)| a.total_cmp(b))
-                .filter(|(near, _)| *near > 0.8);
-            Err(match near {
-                Some((_, key)) => format!("a setting; is {key} meant?"),
-                None => "a setting: a flag of --help with _ for -, or workspaces".to_owned(),
-            })
-        }
+        Some(_) => Err(
+            "this setting at the top level of the file: it applies to the whole process".to_owned(),
+        ),
+        None => Err(match suggest::key(text, WORKSPACES) {
+            Some(key) => format!("a setting; did you mean {key}?"),
+            None => "a setting: a flag of --help with _ for -, or workspaces".to_owned(),
+        }),
+    }
+}
+
+/// The schema, as `deploy/config.schema.json` holds it.
+#[must_use]
+pub fn schema() -> Value {
+    let of_workspace = ALL.iter().filter(|setting| setting.is_of_workspace());
+    let at_top = ALL.iter().filter(|setting| **setting != *CONFIG);
+    let mut entry = properties(of_workspace);
+    let name = "Name of the workspace in paths, metrics and log. Default: its ID";
+    entry.insert(
+        NAME.to_owned(),
+        json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$", "description": name}),
+    );
+    let mut top = properties(at_top);
+    top.insert(
+        WORKSPACES.to_owned(),
+        json!({
+            "type": "array",
+            "description": "One entry per workspace; settings that it lacks are taken from flags, variables and the top level",
+            "items": {"type": "object", "additionalProperties": false, "properties": entry},
+        }),
+    );
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "amp-sidecar",
+        "description": "The configuration file (--config)",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": top,
+    })
+}
+
+fn properties<'a>(settings: impl Iterator<Item = &'a Setting>) -> Map<String, Value> {
+    let property = |setting: &Setting| {
+        let types: &[&str] = if setting.is_switch() {
+            &["boolean", "string"]
+        } else if setting.repeats() {
+            &["array", "string"]
+        } else {
+            &["string", "integer"]
+        };
+        let description = format!("{}. Default: {}", setting.help, setting.shown_default());
+        json!({"type": types, "description": description})
+    };
+    settings
+        .map(|setting| (setting.key(), property(setting)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::schema;
+
+    #[test]
+    fn the_schema_in_deploy_is_current() {
+        let written = include_str!("../../deploy/config.schema.json");
+        let made = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
+        assert!(
+            written == made,
+            "run: amp-sidecar config --schema > deploy/config.schema.json"
+        );
     }
 }

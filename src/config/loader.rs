@@ -1,248 +1,304 @@
-//! Reads one setting after the other, and notes every fault on the way.
+//! Reads the whole configuration: what the process has once, and each workspace.
 //!
-//! In: what flags, environment and file say. Out: the valid [`Config`], or all faults, and the warnings with either: a method gives `None` where it noted
-//! one, and no method stops for the `None` of another. Here is what the process has once; `workspace` reads what each
-//! workspace has of its own, `given` finds a setting's text.
+//! In: what flags, environment and file say. Out: a valid [`Config`], or an [`InvalidConfig`] with all errors; the warnings with
+//! either. Every part is read before the first missing one ends it, so that all errors are named. What is outside the process and
+//! may still appear (the token file, STS, DNS) is no configuration and is not checked: a valid configuration always starts.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustls::pki_types::CertificateDer;
 
-use super::certificates::Bundle;
-use super::effective::Origins;
-use super::file::File;
-use super::values::{self, Expected};
-use super::{
-    Config, Drain, Fault, Log, LogFormat, Network, Rejected, Setting, Surroundings, Workspace,
-    settings, variables,
+use super::error::InvalidConfig;
+use super::model::{
+    Config, Drain, Environment, Log, LogFormat, Origins, Sampling, SpanQueue, Tracing, Workspace,
 };
+use super::network::{Network, NoProxy};
+use super::settings::{self, Row, Setting};
+use super::sources::Sources;
+use super::workspace;
+use crate::tls_files::{CaBundle, InvalidFile, ServerAuthFiles, TlsFile};
 
-/// A file of settings that is larger is none.
-const LARGEST_FILE: usize = 1 << 20;
-
-/// Collects faults while it reads; `None` from any of its methods means that a fault was noted.
-pub(super) struct Reader<'a> {
-    pub(super) flag: &'a dyn Fn(&Setting) -> Option<String>,
-    pub(super) around: &'a Surroundings<'a>,
-    pub(super) file: File,
-    /// Which entry of the file's `workspaces` is being read.
-    pub(super) entry: Option<usize>,
-    pub(super) faults: Vec<Fault>,
-    /// What is no fault and worth a word.
-    pub(super) warnings: Vec<String>,
-    /// Of which entries the region is that of their URL, and not the one that a variable names.
-    pub(super) regions_of_urls: Vec<Option<usize>>,
+impl Config {
+    /// Reads and checks everything; `flag` gives the text of a setting on the command line.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] with every error that was found.
+    pub fn read(
+        flag: &dyn Fn(&Setting) -> Option<String>,
+        environment: &Environment<'_>,
+    ) -> Result<Self, InvalidConfig> {
+        let mut sources = Sources::new(flag, environment);
+        let config = config(&mut sources);
+        let (config, warnings) = sources.finish(config)?;
+        Ok(Self { warnings, ..config })
+    }
 }
 
-// === impl Reader ===
-
-impl<'a> Reader<'a> {
-    pub(super) fn new(
-        flag: &'a dyn Fn(&Setting) -> Option<String>,
-        around: &'a Surroundings<'a>,
-    ) -> Self {
-        Self {
-            flag,
-            around,
-            file: File::default(),
-            entry: None,
-            faults: Vec::new(),
-            warnings: variables::unknown(&around.variables),
-            regions_of_urls: Vec::new(),
-        }
+fn config(sources: &mut Sources<'_>) -> Option<Config> {
+    sources.read_file()?;
+    let listen = listen(sources);
+    let allow_host = sources.read_list(&settings::ALLOW_HOST);
+    let admin_listen = sources.read(&settings::ADMIN_LISTEN);
+    let same = |(listen, _): &(SocketAddr, _)| listen.port() != 0 && Some(*listen) == admin_listen;
+    if listen.as_ref().is_some_and(same) {
+        sources.error(&settings::ADMIN_LISTEN, "an address other than --listen");
     }
+    let workspaces = workspaces(sources);
+    let extra_roots = roots(sources, &settings::CA_BUNDLE);
+    let network = network(sources);
+    let drain = drain(sources);
+    let log = log(sources);
+    let sandbox = sources.read(&settings::SANDBOX);
+    let tracing = tracing(sources);
+    let (listen, server_auth) = listen?;
+    let (workspaces, origins) = workspaces?;
+    let (ca_bundle, extra_roots) = extra_roots?;
+    Some(Config {
+        file: sources.text(&settings::CONFIG).map(PathBuf::from),
+        listen,
+        server_auth,
+        allow_host: allow_host?,
+        admin_listen: admin_listen?,
+        workspaces,
+        ca_bundle,
+        extra_roots,
+        network: network?,
+        drain: drain?,
+        log: log?,
+        sandbox: sandbox?,
+        tracing: tracing?,
+        warnings: Vec::new(),
+        origins: (sources.origins(), origins),
+    })
+}
 
-    pub(super) fn read(mut self) -> Result<Config, Rejected> {
-        match self.config() {
-            Some(config) if self.faults.is_empty() => Ok(Config {
-                warnings: self.warnings,
-                ..config
-            }),
-            _ => Err(Rejected {
-                faults: self.faults,
-                warnings: self.warnings,
-            }),
-        }
+/// The address for senders, and how they authenticate there.
+fn listen(sources: &mut Sources<'_>) -> Option<(SocketAddr, ServerAuthFiles)> {
+    let open = sources.read(&settings::ALLOW_NON_LOOPBACK);
+    let listen = sources.read(&settings::LISTEN);
+    let auth = server_auth(sources)?;
+    let (open, listen) = (open?, listen?);
+    let authenticates =
+        auth.certificate.is_some() && (auth.client_ca.is_some() || auth.bearer_tokens.is_some());
+    if !open && !authenticates && !listen.ip().is_loopback() {
+        let expected = "a loopback address; or TLS with --listen-bearer-token-file or --listen-client-ca; or \
+                        --allow-non-loopback";
+        sources.error(&settings::LISTEN, expected);
+        return None;
     }
+    Some((listen, auth))
+}
 
-    /// Every part is read before the first missing one ends it, so that all faults are named.
-    fn config(&mut self) -> Option<Config> {
-        self.file = self.file()?;
-        let listen = self.listen();
-        let allow_host = self.list(&settings::ALLOW_HOST, values::host_name);
-        let admin_listen = self.parse(&settings::ADMIN_LISTEN, values::socket_address);
-        let same =
-            |(listen, _): &(SocketAddr, _)| listen.port() != 0 && Some(*listen) == admin_listen;
-        if listen.as_ref().is_some_and(same) {
-            self.fault(&settings::ADMIN_LISTEN, "another address than --listen");
-        }
-        let workspaces = self.workspaces();
-        let extra_roots = self.extra_roots();
-        let network = self.network();
-        let drain = self.drain();
-        let log = self.log();
-        let sandbox = self.parse(&settings::SANDBOX, values::on_or_off);
-        let tracing = self.tracing();
-        let (listen, door) = listen?;
-        Some(Config {
-            file: self.given(&settings::CONFIG).map(PathBuf::from),
-            listen,
-            door,
-            allow_host: allow_host?,
-            admin_listen: admin_listen?,
-            workspaces: workspaces?,
-            ca_bundle: self.given(&settings::CA_BUNDLE).map(PathBuf::from),
-            extra_roots: extra_roots?,
-            network: network?,
-            drain: drain?,
-            log: log?,
-            sandbox: sandbox?,
-            tracing: tracing?,
-            warnings: Vec::new(),
-            origins: self.origins(),
-        })
+fn server_auth(sources: &mut Sources<'_>) -> Option<ServerAuthFiles> {
+    let files = ServerAuthFiles {
+        certificate: tls_file(sources, &settings::LISTEN_TLS_CERT),
+        key: tls_file(sources, &settings::LISTEN_TLS_KEY),
+        client_ca: tls_file(sources, &settings::LISTEN_CLIENT_CA),
+        bearer_tokens: tls_file(sources, &settings::LISTEN_BEARER_TOKEN_FILE),
+    };
+    let before = sources.error_count();
+    let both = "both a certificate and its key, or neither";
+    match (&files.certificate, &files.key) {
+        (Some(_), None) => sources.error(&settings::LISTEN_TLS_KEY, both),
+        (None, Some(_)) => sources.error(&settings::LISTEN_TLS_CERT, both),
+        _ => {}
     }
-
-    /// Of the process and of each workspace.
-    fn origins(&mut self) -> Origins {
-        let workspaces = (0..self.file.workspaces.len().max(1)).map(|n| {
-            self.entry = (n < self.file.workspaces.len()).then_some(n);
-            let of_url = self.regions_of_urls.contains(&self.entry);
-            Origins::found(|setting| {
-                let overruled = of_url && *setting == settings::REGION;
-                self.origin(setting).filter(|_| !overruled)
-            })
-        });
-        let workspaces = workspaces.collect();
-        self.entry = None;
-        Origins {
-            process: Origins::found(|setting| self.origin(setting)),
-            workspaces,
-        }
+    let without_tls = [&files.client_ca, &files.bearer_tokens];
+    let without_tls = without_tls.into_iter().flatten();
+    for file in without_tls.filter(|_| files.certificate.is_none()) {
+        let expected = "TLS as well (--listen-tls-cert, --listen-tls-key), or no value";
+        error_of_file(sources, file.setting, expected);
     }
-
-    /// The file whose form is right; nothing else is worth reading where it is not.
-    fn file(&mut self) -> Option<File> {
-        if self.given(&settings::CONFIG).is_none() {
-            return Some(File::default());
-        }
-        let text = self.parse_given(&settings::CONFIG, |path| {
-            let bytes = std::fs::read(path)
-                .map_err(|error| Expected(format!("a readable YAML file ({error})")))?;
-            if bytes.len() > LARGEST_FILE {
-                return Err(Expected("a YAML file of at most 1 MiB".into()));
+    match files.read() {
+        Ok((contents, _)) => {
+            for words in contents.skipped() {
+                sources.warn(&settings::LISTEN_CLIENT_CA, words);
             }
-            String::from_utf8(bytes).map_err(|_| Expected("a YAML file in UTF-8".into()))
-        })?;
-        let path = self.given(&settings::CONFIG)?;
-        match File::parse(&path, &text) {
-            Ok(file) => Some(file),
-            Err(rejected) => {
-                self.faults.extend(rejected.faults);
-                None
+        }
+        Err(invalid) => {
+            for InvalidFile { setting, expected } in invalid.0 {
+                error_of_file(sources, setting, &expected);
             }
         }
     }
+    (sources.error_count() == before).then_some(files)
+}
 
-    /// One for each entry of the file, or one without.
-    fn workspaces(&mut self) -> Option<Vec<Workspace>> {
-        let entries = match self.file.workspaces.len() {
-            0 => vec![None],
-            several => (0..several).map(Some).collect(),
-        };
-        let read: Vec<_> = entries
-            .into_iter()
-            .map(|entry| {
-                self.entry = entry;
-                self.workspace()
-            })
-            .collect();
-        self.distinct(&read);
-        self.entry = None;
-        read.into_iter().collect()
+fn tls_file(sources: &mut Sources<'_>, row: &Row<PathBuf>) -> Option<TlsFile> {
+    let path = sources.read_set(row)?;
+    let setting = row.flag;
+    Some(TlsFile { setting, path })
+}
+
+fn error_of_file(sources: &mut Sources<'_>, flag: &str, expected: &str) {
+    if let Some(setting) = settings::ALL.iter().find(|setting| setting.flag == flag) {
+        sources.error(setting, expected);
     }
+}
 
-    /// Paths name a workspace by name or id, so no two may share one.
-    fn distinct(&mut self, workspaces: &[Option<Workspace>]) {
-        let mut seen: HashMap<&str, usize> = HashMap::new();
-        for (n, workspace) in workspaces.iter().enumerate() {
-            let Some(workspace) = workspace else { continue };
-            self.entry = Some(n);
-            for key in [&workspace.id, &workspace.name] {
-                let before = *seen.entry(key).or_insert(n);
-                if before != n {
-                    let what = format!("another name and id than those of workspaces[{before}]");
-                    self.fault_of_name(key, &what);
-                    break;
-                }
+/// The path of a bundle, if one is set, and its certificates.
+fn roots(
+    sources: &mut Sources<'_>,
+    row: &Row<PathBuf>,
+) -> Option<(Option<PathBuf>, Vec<CertificateDer<'static>>)> {
+    let Some(path) = sources.read_optional(row)? else {
+        return Some((None, Vec::new()));
+    };
+    match CaBundle::read(&path) {
+        Ok(bundle) => {
+            for words in &bundle.skipped {
+                sources.warn(row, words);
+            }
+            Some((Some(path), bundle.certificates))
+        }
+        Err(expected) => {
+            sources.error(row, &expected);
+            None
+        }
+    }
+}
+
+/// One for each entry of the file, or one without.
+fn workspaces(sources: &mut Sources<'_>) -> Option<(Vec<Workspace>, Vec<Origins>)> {
+    let entries = match sources.file.workspaces.len() {
+        0 => vec![None],
+        several => (0..several).map(Some).collect(),
+    };
+    let read = entries.into_iter().map(|entry| {
+        sources.entry = entry;
+        workspace::read(sources)
+    });
+    let read: Vec<_> = read.collect();
+    check_names(sources, &read);
+    sources.entry = None;
+    read.into_iter().collect()
+}
+
+/// Paths name a workspace by name or id, so no two may share one.
+fn check_names(sources: &mut Sources<'_>, workspaces: &[Option<(Workspace, Origins)>]) {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for (n, workspace) in workspaces.iter().enumerate() {
+        let Some((workspace, _)) = workspace else {
+            continue;
+        };
+        sources.entry = Some(n);
+        for key in [&workspace.id, &workspace.name] {
+            let before = *seen.entry(key).or_insert(n);
+            if before != n {
+                let expected = format!("a name and ID other than those of workspaces[{before}]");
+                sources.error_of_name(key, &expected);
+                break;
             }
         }
     }
+}
 
-    fn extra_roots(&mut self) -> Option<Vec<CertificateDer<'static>>> {
-        self.roots(&settings::CA_BUNDLE)
+fn network(sources: &mut Sources<'_>) -> Option<Network> {
+    let Some(proxy) = sources.read_optional(&settings::HTTPS_PROXY)? else {
+        return Some(Network::default());
+    };
+    let no_proxy = sources.read_set(&settings::NO_PROXY);
+    let no_proxy = no_proxy.unwrap_or_else(|| NoProxy::parse(""));
+    for words in &no_proxy.ignored {
+        sources.warn(&settings::NO_PROXY, words);
     }
+    Some(Network::new(proxy, no_proxy))
+}
 
-    /// What a file of certificates holds; none where none is named.
-    pub(super) fn roots(&mut self, setting: &Setting) -> Option<Vec<CertificateDer<'static>>> {
-        if self.given(setting).is_none() {
-            return Some(Vec::new());
-        }
-        let bundle = self.parse_given(setting, |path| {
-            Bundle::read(Path::new(path)).map_err(Expected)
-        })?;
-        for words in &bundle.skipped {
-            self.warn(setting, words);
-        }
-        Some(bundle.certificates)
-    }
+fn drain(sources: &mut Sources<'_>) -> Option<Drain> {
+    let idle = sources.read(&settings::DRAIN_IDLE);
+    let timeout = sources.read(&settings::DRAIN_TIMEOUT);
+    Some(Drain {
+        idle: idle?,
+        timeout: timeout?,
+    })
+}
 
-    fn network(&mut self) -> Option<Network> {
-        if self.given(&settings::HTTPS_PROXY).is_none() {
-            return Some(Network::default());
-        }
-        let exceptions = self.given(&settings::NO_PROXY).unwrap_or_default();
-        let network = self.parse_given(&settings::HTTPS_PROXY, |url| {
-            Network::through(url, &exceptions)
-        })?;
-        for words in network.ignored() {
-            self.warn(&settings::NO_PROXY, words);
-        }
-        Some(network)
-    }
+fn log(sources: &mut Sources<'_>) -> Option<Log> {
+    let default = match sources.environment.stdout_is_terminal {
+        true => LogFormat::Text,
+        false => LogFormat::Json,
+    };
+    let format = sources.read_optional(&settings::LOG_FORMAT);
+    let level = sources.read(&settings::LOG_LEVEL);
+    Some(Log {
+        format: format?.unwrap_or(default),
+        level: level?,
+    })
+}
 
-    fn drain(&mut self) -> Option<Drain> {
-        let idle = self.parse(&settings::DRAIN_IDLE, values::duration);
-        let timeout = self.parse(&settings::DRAIN_TIMEOUT, values::duration);
-        Some(Drain {
-            idle: idle?,
-            timeout: timeout?,
-        })
+/// `Some(None)` where traces are off, which they are until an endpoint is set. Then nothing else of them is read: a platform sets
+/// OpenTelemetry's variables for everything that runs there, and what is meant for another program is no error here.
+fn tracing(sources: &mut Sources<'_>) -> Option<Option<Tracing>> {
+    let full_url = sources.is_set(&settings::OTLP_TRACES_ENDPOINT);
+    if !full_url && !sources.is_set(&settings::OTLP_ENDPOINT) {
+        return Some(None);
     }
+    let disabled = sources.read(&settings::OTEL_SDK_DISABLED)?;
+    let exporter = sources.read(&settings::TRACES_EXPORTER)?;
+    if disabled || !exporter {
+        return Some(None);
+    }
+    let endpoint = match full_url {
+        true => sources.read_set(&settings::OTLP_TRACES_ENDPOINT),
+        false => sources.read_set(&settings::OTLP_ENDPOINT),
+    };
+    let protocol = sources.read(&settings::OTLP_PROTOCOL);
+    let headers = sources.read_optional(&settings::OTLP_HEADERS);
+    let gzip = sources.read(&settings::OTLP_COMPRESSION);
+    let roots = roots(sources, &settings::OTLP_CERTIFICATE);
+    let resource = sources.read_optional(&settings::OTEL_RESOURCE_ATTRIBUTES);
+    let timeout = sources.read(&settings::OTLP_TIMEOUT);
+    let sampling = sampling(sources);
+    let queue = span_queue(sources);
+    let service_name = sources.read_set(&settings::OTEL_SERVICE_NAME);
+    let () = protocol?;
+    let (certificate, roots) = roots?;
+    let resource = resource?.unwrap_or_default();
+    let attribute = resource.iter().find(|(key, _)| key == "service.name");
+    let service_name = service_name.or_else(|| Some(attribute?.1.clone()));
+    let default_name = settings::OTEL_SERVICE_NAME.shown_default();
+    Some(Some(Tracing {
+        endpoint: endpoint?,
+        headers: headers?.unwrap_or_default(),
+        timeout: timeout?,
+        certificate,
+        roots,
+        gzip: gzip?,
+        service_name: service_name.unwrap_or_else(|| default_name.to_owned()),
+        resource,
+        sampling: sampling?,
+        queue: queue?,
+    }))
+}
 
-    fn log(&mut self) -> Option<Log> {
-        let by_terminal = if self.around.stdout_is_terminal {
-            LogFormat::Text
-        } else {
-            LogFormat::Json
-        };
-        let format = match self.given(&settings::LOG_FORMAT) {
-            None => Some(by_terminal),
-            Some(_) => self.parse_given(&settings::LOG_FORMAT, |text| match text {
-                "json" => Ok(LogFormat::Json),
-                "text" => Ok(LogFormat::Text),
-                _ => Err(Expected("json or text".into())),
-            }),
-        };
-        let level = self.parse(&settings::LOG_LEVEL, |text| {
-            text.parse()
-                .map_err(|_| Expected("error, warn, info, debug or trace".into()))
-        });
-        Some(Log {
-            format: format?,
-            level: level?,
-        })
+fn sampling(sources: &mut Sources<'_>) -> Option<Sampling> {
+    let sampler = sources.read(&settings::TRACES_SAMPLER);
+    let share = sources.read(&settings::TRACES_SAMPLER_ARG)?;
+    let (by_parent, implied) = sampler?;
+    Some(Sampling {
+        by_parent,
+        share: implied.unwrap_or(share),
+    })
+}
+
+fn span_queue(sources: &mut Sources<'_>) -> Option<SpanQueue> {
+    let delay = sources.read(&settings::BSP_SCHEDULE_DELAY);
+    let timeout = sources.read(&settings::BSP_EXPORT_TIMEOUT);
+    let spans = sources.read(&settings::BSP_MAX_QUEUE_SIZE);
+    let at_once = sources.read(&settings::BSP_MAX_EXPORT_BATCH_SIZE);
+    let (spans, at_once) = (spans?, at_once?);
+    if at_once > spans {
+        let expected = "at most --bsp-max-queue-size";
+        sources.error(&settings::BSP_MAX_EXPORT_BATCH_SIZE, expected);
+        return None;
     }
+    Some(SpanQueue {
+        delay: delay?,
+        spans,
+        at_once,
+        timeout: timeout?,
+    })
 }

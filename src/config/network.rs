@@ -1,11 +1,10 @@
-//! The way to AMP, STS and Entra: straight, or through a proxy.
+//! How AMP, STS and Entra ID are reached: directly, or through a proxy.
 //!
-//! In: what `--https-proxy` and `--no-proxy` say. Out: a [`Network`], which says of each URL by what [`Proxy`] it is reached,
-//! and is asked by both clients, the one for batches and the one for all else, so that they can never disagree. What the
-//! exceptions mean is in `exceptions`. What is loopback is never asked of a proxy. A proxy's user and password are kept as
-//! the header that they become, which no `Debug` or `Display` shows.
+//! In: `--https-proxy` and `--no-proxy`. Out: a [`Network`], which knows for each URL through which [`Proxy`] it is reached, so
+//! that no two callers can disagree. The rules of the exceptions are in `no_proxy`. Loopback is never reached through a proxy. A
+//! proxy's user and password are kept as the header that they become, which no `Debug` or `Display` shows.
 
-mod exceptions;
+mod no_proxy;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,44 +13,66 @@ use hyper::Uri;
 use hyper::header::HeaderValue;
 use hyper_util::client::proxy::matcher::Matcher;
 
-use super::values::{self, Expected};
-use exceptions::Exceptions;
+use super::error::{Expected, expected};
+use super::values;
+pub(super) use no_proxy::NoProxy;
 
-const PROXY: &str = "a proxy's URL, as http://proxy.example:3128 or http://user:password@proxy.example:3128, where what is \
-                     special in user and password is percent-encoded";
+const PROXY: &str = "a proxy URL, for example http://proxy.example:3128 or http://user:password@proxy.example:3128, with \
+                     special characters in user and password percent-encoded";
 
-/// The way out; by default straight.
+/// How endpoints are reached; by default directly.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Network {
-    through: Option<Through>,
+    proxy: Option<(Proxy, Arc<NoProxy>)>,
 }
 
-#[derive(Debug, Clone)]
-struct Through {
-    proxy: Proxy,
-    exceptions: Arc<Exceptions>,
-}
-
-/// The proxy on the way to an endpoint.
+/// A proxy between the program and an endpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proxy {
     /// Scheme, host and port alone.
     pub url: Uri,
-    /// What `Proxy-Authorization` says, marked as sensitive.
+    /// The value of `Proxy-Authorization`, marked as sensitive.
     pub authorization: Option<HeaderValue>,
 }
 
 // === impl Network ===
 
 impl Network {
-    /// Through the proxy at `url`, but to the hosts of `exceptions`.
-    pub(super) fn through(url: &str, exceptions: &str) -> Result<Self, Expected> {
+    pub(super) fn new(proxy: Proxy, no_proxy: NoProxy) -> Self {
+        Self {
+            proxy: Some((proxy, Arc::new(no_proxy))),
+        }
+    }
+
+    /// The proxy, whatever it is used for.
+    pub(crate) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref().map(|(proxy, _)| proxy)
+    }
+
+    /// The hosts that are reached directly all the same.
+    pub(super) fn no_proxy(&self) -> Option<&NoProxy> {
+        self.proxy.as_ref().map(|(_, no_proxy)| no_proxy.as_ref())
+    }
+
+    /// The proxy through which this URL is reached, if any.
+    pub(crate) fn proxy_for(&self, url: &Uri) -> Option<&Proxy> {
+        let (proxy, no_proxy) = self.proxy.as_ref()?;
+        let proxied = !values::is_loopback(url.host()?) && !no_proxy.contains(url);
+        proxied.then_some(proxy)
+    }
+}
+
+// === impl Proxy ===
+
+impl Proxy {
+    /// Of a URL with or without a scheme.
+    pub(super) fn parse(url: &str) -> Result<Self, Expected> {
         let url = match url.split_once("://") {
             Some((scheme, rest)) => {
                 // A scheme is the same in capitals (RFC 3986, 3.1).
                 let scheme = scheme.to_ascii_lowercase();
                 if !matches!(scheme.as_str(), "http" | "https") {
-                    return Err(Expected(format!("{PROXY}; only http and https are spoken")));
+                    return expected(format!("{PROXY}; only http and https are supported"));
                 }
                 format!("{scheme}://{rest}")
             }
@@ -59,82 +80,30 @@ impl Network {
         };
         let valid = url.parse().is_ok_and(|url: Uri| {
             let host = url.host().unwrap_or_default();
-            let port = url
-                .port_u16()
-                .map_or(String::new(), |port| format!(":{port}"));
-            let place = url.authority().map_or("", |authority| authority.as_str());
-            let (_, place) = place.split_once('@').unwrap_or(("", place));
+            let port = url.port_u16().map(|port| format!(":{port}"));
+            let authority = url.authority().map_or("", |authority| authority.as_str());
+            let (_, address) = authority.split_once('@').unwrap_or(("", authority));
             let path = url.path_and_query().map_or("", |path| path.as_str());
-            !host.is_empty() && place == format!("{host}{port}") && matches!(path, "" | "/")
+            let whole = address == format!("{host}{}", port.unwrap_or_default());
+            !host.is_empty() && whole && matches!(path, "" | "/")
         });
-        if !valid || url.contains('#') {
-            return Err(Expected(PROXY.to_owned()));
-        }
         let anywhere = Uri::from_static("https://any.invalid/");
-        let proxy = Matcher::builder()
-            .https(url.as_str())
-            .build()
-            .intercept(&anywhere);
-        let Some(proxy) = proxy else {
-            return Err(Expected(PROXY.to_owned()));
-        };
-        let proxy = Proxy {
-            url: proxy.uri().clone(),
-            authorization: proxy.basic_auth().cloned(),
-        };
-        Ok(Self {
-            through: Some(Through {
-                proxy,
-                exceptions: Arc::new(Exceptions::read(exceptions)),
+        let matcher = Matcher::builder().https(url.as_str()).build();
+        match matcher.intercept(&anywhere) {
+            Some(proxy) if valid && !url.contains('#') => Ok(Self {
+                url: proxy.uri().clone(),
+                authorization: proxy.basic_auth().cloned(),
             }),
-        })
-    }
-
-    /// The proxy, whatever it is used for.
-    #[must_use]
-    pub fn proxy(&self) -> Option<&Proxy> {
-        self.through.as_ref().map(|through| &through.proxy)
-    }
-
-    /// What is reached straight all the same, as curl writes it.
-    #[must_use]
-    pub fn exceptions(&self) -> &str {
-        self.through
-            .as_ref()
-            .map_or("", |through| through.exceptions.shown.as_str())
-    }
-
-    /// One line for each exception that means nothing.
-    pub(super) fn ignored(&self) -> &[String] {
-        self.through
-            .as_ref()
-            .map_or(&[], |through| &through.exceptions.ignored)
-    }
-
-    /// By what proxy this URL is reached, if by any.
-    #[must_use]
-    pub fn proxy_for(&self, url: &Uri) -> Option<&Proxy> {
-        let Through { proxy, exceptions } = self.through.as_ref()?;
-        let asked = !values::is_loopback(url.host()?) && !exceptions.hold(url);
-        asked.then_some(proxy)
+            _ => expected(PROXY),
+        }
     }
 }
-
-impl PartialEq for Through {
-    fn eq(&self, other: &Self) -> bool {
-        self.proxy == other.proxy && self.exceptions.shown == other.exceptions.shown
-    }
-}
-
-// === impl Proxy ===
 
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = self.url.scheme_str().unwrap_or("http");
-        let authority = self
-            .url
-            .authority()
-            .map_or("", |authority| authority.as_str());
+        let authority = self.url.authority();
+        let authority = authority.map_or("", |authority| authority.as_str());
         write!(f, "{scheme}://{authority}")
     }
 }
@@ -143,11 +112,13 @@ impl fmt::Display for Proxy {
 mod tests {
     use super::*;
 
-    fn proxy(url: &str, exceptions: &str, target: &str) -> Option<Proxy> {
-        Network::through(url, exceptions)
-            .unwrap()
-            .proxy_for(&target.parse().unwrap())
-            .cloned()
+    fn network(url: &str, no_proxy: &str) -> Network {
+        Network::new(Proxy::parse(url).unwrap(), NoProxy::parse(no_proxy))
+    }
+
+    fn proxy(url: &str, no_proxy: &str, target: &str) -> Option<Proxy> {
+        let network = network(url, no_proxy);
+        network.proxy_for(&target.parse().unwrap()).cloned()
     }
 
     const AMP: &str =
@@ -162,7 +133,7 @@ mod tests {
             proxy.authorization.as_ref().unwrap(),
             "Basic bWU6cEBzczp3b3Jk"
         );
-        let network = Network::through("http://me:hunter2@proxy.example:3128", "").unwrap();
+        let network = network("http://me:hunter2@proxy.example:3128", "");
         for shown in [format!("{proxy:?}"), format!("{network:?}")] {
             assert!(shown.contains("proxy.example"), "{shown}");
             for secret in ["p@ss", "p%40ss", "hunter2", "bWU6"] {
@@ -204,12 +175,12 @@ mod tests {
             "http://me:pass#word@proxy:3128",
             "http://proxy:port",
         ] {
-            assert!(Network::through(wrong, "").is_err(), "{wrong:?}");
+            assert!(Proxy::parse(wrong).is_err(), "{wrong:?}");
         }
     }
 
     #[test]
-    fn exceptions_follow_curl_and_loopback_needs_none() {
+    fn no_proxy_follows_curl_and_loopback_needs_no_entry() {
         for (exceptions, direct) in [
             ("", false),
             ("amazonaws.com", true),

@@ -1,248 +1,368 @@
-//! The one definition of every setting.
+//! The one definition of every setting: a row each.
 //!
-//! In: nothing. Out: [`Setting`]s, from which the command line, the environment, `--help` and the reference table in
-//! `docs/settings.md` are all made. A setting that is not in [`ALL`] does not exist.
+//! From a row come the flag, the environment variables, `--help`, the key of the configuration file and its schema, the reference
+//! table in the docs, how its text is parsed, how its value is shown, whether it is secret, and whether a reload can change it.
+//! A setting that is not in [`ALL`] does not exist.
 //!
-//! The names of AWS' own variables are those of the AWS SDKs and Tools reference guide, OpenTelemetry's those of its specification; ours begin `AMP_SIDECAR_`.
-//! Values stay text here: [`super::Config::read`] turns them into valid values and names all faults at once, which clap's
-//! own parsers cannot do, because they stop at the first.
+//! The names of AWS' own variables are those of the AWS SDKs and Tools reference guide, OpenTelemetry's those of its specification;
+//! ours begin with `AMP_SIDECAR_`. clap's own parsers were rejected: they stop at the first error, and all are to be named at once.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hyper::Uri;
+use hyper::header::HeaderMap;
+use tracing::Level;
+
+use super::error::Expected;
+use super::model::LogFormat;
+use super::network::{NoProxy, Proxy};
+use super::values::identity::{self as identity, RoleHop};
+use super::values::otlp::{self, Pair, Sampler};
+use super::values::{self, choose, chosen, duration_text, duration_within};
 
 /// One setting: its names, its default and what it means.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
     /// The flag, without the dashes.
     pub flag: &'static str,
-    /// Environment variables, the first that is set and not empty wins.
+    /// Environment variables; the first that is set and not empty wins.
     pub env: &'static [&'static str],
-    /// What stands in for the value in the help; empty for a switch, which is `true` where it is named alone. Ends in `...`
-    /// where the flag may be given several times; a variable then holds the values with white space between them.
+    /// The value's placeholder in the help; empty for a switch, which is `true` where it is named alone. Ends in `...` where
+    /// the flag may be given several times; a variable then holds the values with white space between them.
     pub value: &'static str,
     /// The default, or in brackets how it is found.
     pub default: &'static str,
     /// What it does, in one sentence.
     pub help: &'static str,
+    /// Whether a workspace may have its own, and whether a reload can change it.
+    pub(super) scope: SettingScope,
+    /// Whether its value is redacted wherever it is shown.
+    pub(super) secret: bool,
+    /// Settings from which its value follows where it is not set itself.
+    pub(super) derived_from: &'static [&'static Setting],
+}
+
+/// What a setting belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SettingScope {
+    /// The process, until it is restarted.
+    Fixed,
+    /// The process.
+    Process,
+    /// A workspace.
+    Workspace,
+}
+
+/// A setting with the type of its value.
+pub(super) struct Row<T> {
+    setting: Setting,
+    pub(super) parse: fn(&str) -> Result<T, Expected>,
+    /// Gives a text that can be parsed again.
+    pub(super) show: fn(&T) -> String,
+}
+
+/// What settings of the same type have in common.
+struct ValueKind<T>(
+    &'static str,
+    fn(&str) -> Result<T, Expected>,
+    fn(&T) -> String,
+);
+
+macro_rules! choice {
+    ($placeholder:literal: $($name:literal => $value:expr),+) => {
+        ValueKind(
+            $placeholder,
+            |text| choose(text, &[$(($name, $value)),+]),
+            |value| chosen(value, &[$(($name, $value)),+]),
+        )
+    };
+}
+
+const ADDRESS: ValueKind<SocketAddr> = ValueKind("ADDRESS:PORT", values::socket_address, text);
+const SWITCH: ValueKind<bool> = ValueKind("", values::switch, text);
+const PATH: ValueKind<PathBuf> = ValueKind(
+    "PATH",
+    |text| Ok(text.into()),
+    |path| path.display().to_string(),
+);
+const TOKEN_PATH: ValueKind<PathBuf> = ValueKind("PATH", identity::token_path, PATH.2);
+const URL: ValueKind<Uri> = ValueKind("URL", values::endpoint, text);
+const REGION_NAME: ValueKind<String> = ValueKind("REGION", values::region, text);
+const DURATION: ValueKind<Duration> = ValueKind("DURATION", values::duration, duration_text);
+const BYTES: ValueKind<usize> = ValueKind("BYTES", values::bytes, text);
+const MILLISECONDS: ValueKind<Duration> =
+    ValueKind("MILLISECONDS", otlp::milliseconds, |duration| {
+        duration.as_millis().to_string()
+    });
+const SPANS: ValueKind<usize> = ValueKind("SPANS", otlp::spans, text);
+const ON_OFF: ValueKind<bool> = choice!("on|off": "on" => true, "off" => false);
+
+fn text<T: ToString>(value: &T) -> String {
+    value.to_string()
+}
+
+fn hop_text(
+    RoleHop {
+        role_arn,
+        external_id,
+    }: &RoleHop,
+) -> String {
+    match external_id {
+        Some(id) => format!("{role_arn},external-id={id}"),
+        None => role_arn.clone(),
+    }
+}
+
+macro_rules! secret {
+    (Public) => {
+        false
+    };
+    (Secret) => {
+        true
+    };
 }
 
 macro_rules! settings {
-    ($($name:ident: $flag:literal, [$($env:literal),*], $value:literal, $default:literal, $help:literal;)*) => {
-        $(#[doc = $help] pub(super) const $name: Setting = Setting {
-            flag: $flag, env: &[$($env),*], value: $value, default: $default, help: $help,
+    ($($name:ident: $type:ty = $kind:expr, $scope:ident $visibility:ident, $flag:literal, [$($env:literal),*], $default:literal,
+       $help:literal $(, from [$($source:ident),*])?;)*) => {
+        $(#[doc = $help] pub(super) const $name: Row<$type> = {
+            let ValueKind(value, parse, show) = $kind;
+            let setting = Setting {
+                flag: $flag,
+                env: &[$($env),*],
+                value,
+                default: $default,
+                help: $help,
+                scope: SettingScope::$scope,
+                secret: secret!($visibility),
+                derived_from: &[$($(&$source.setting),*)?],
+            };
+            Row { setting, parse, show }
         };)*
         /// Every setting, in the order of the help.
-        pub const ALL: &[Setting] = &[$($name),*];
+        pub const ALL: &[Setting] = &[$($name.setting),*];
     };
 }
 
 settings! {
-    CONFIG: "config", ["AMP_SIDECAR_CONFIG"], "PATH", "[none]",
-        "YAML file of settings, for several workspaces; flags and variables beat what stands at its top";
-    LISTEN: "listen", ["AMP_SIDECAR_LISTEN"], "ADDRESS:PORT", "127.0.0.1:8005",
-        "Where Prometheus writes to; beyond loopback only with TLS and a proof of the sender, or --allow-non-loopback";
-    ALLOW_NON_LOOPBACK: "allow-non-loopback", ["AMP_SIDECAR_ALLOW_NON_LOOPBACK"], "", "false",
-        "Let --listen stand open to other hosts that prove nothing: whoever reaches it writes to the workspace with this role";
-    LISTEN_TLS_CERT: "listen-tls-cert", ["AMP_SIDECAR_LISTEN_TLS_CERT"], "PATH", "[none]",
-        "PEM file of the certificate chain that senders are shown; read again when it changes";
-    LISTEN_TLS_KEY: "listen-tls-key", ["AMP_SIDECAR_LISTEN_TLS_KEY"], "PATH", "[none]",
-        "PEM file of its private key";
-    LISTEN_CLIENT_CA: "listen-client-ca", ["AMP_SIDECAR_LISTEN_CLIENT_CA"], "PATH", "[none]",
-        "PEM file of authorities: senders must show a certificate of one of them";
-    LISTEN_BEARER_TOKEN_FILE: "listen-bearer-token-file", ["AMP_SIDECAR_LISTEN_BEARER_TOKEN_FILE"], "PATH", "[none]",
-        "File of bearer tokens, one a line: senders must show one of them";
-    CLIENT_SHARE: "client-share", ["AMP_SIDECAR_CLIENT_SHARE"], "PERCENT", "50%",
-        "How much of --max-inflight-bytes and of the requests at once one client may hold where --listen is not loopback";
-    ALLOW_HOST: "allow-host", ["AMP_SIDECAR_ALLOW_HOST"], "NAME...", "[none]",
-        "A name by which browsers and readers may call this, beside addresses and localhost; senders and scrapers may use any";
-    ADMIN_LISTEN: "admin-listen", ["AMP_SIDECAR_ADMIN_LISTEN"], "ADDRESS:PORT", "[::]:8006",
-        "Where the status page, /livez, /readyz and /metrics are served, by IPv6 and IPv4; nothing secret is";
-    REGION: "region", ["AWS_REGION", "AWS_DEFAULT_REGION"], "REGION", "[from the host of --remote-write-url]",
+    CONFIG: PathBuf = PATH, Process Public, "config", ["AMP_SIDECAR_CONFIG"], "[none]",
+        "YAML configuration file, for several workspaces; flags and environment variables override its top level";
+    LISTEN: SocketAddr = ADDRESS, Fixed Public, "listen", ["AMP_SIDECAR_LISTEN"], "127.0.0.1:8005",
+        "Address for remote write; addresses other than loopback require TLS with client authentication, or --allow-non-loopback";
+    ALLOW_NON_LOOPBACK: bool = SWITCH, Fixed Public, "allow-non-loopback", ["AMP_SIDECAR_ALLOW_NON_LOOPBACK"], "false",
+        "Accept unauthenticated clients on --listen: anyone who can reach it can write to the workspace with this role";
+    LISTEN_TLS_CERT: PathBuf = PATH, Fixed Public, "listen-tls-cert", ["AMP_SIDECAR_LISTEN_TLS_CERT"], "[none]",
+        "PEM file of the server certificate chain; reloaded when it changes";
+    LISTEN_TLS_KEY: PathBuf = PATH, Fixed Public, "listen-tls-key", ["AMP_SIDECAR_LISTEN_TLS_KEY"], "[none]",
+        "PEM file of the certificate's private key; reloaded when it changes";
+    LISTEN_CLIENT_CA: PathBuf = PATH, Fixed Public, "listen-client-ca", ["AMP_SIDECAR_LISTEN_CLIENT_CA"], "[none]",
+        "PEM file of CA certificates: clients must present a certificate issued by one of them";
+    LISTEN_BEARER_TOKEN_FILE: PathBuf = PATH, Fixed Public, "listen-bearer-token-file", ["AMP_SIDECAR_LISTEN_BEARER_TOKEN_FILE"], "[none]",
+        "File of bearer tokens, one per line: clients must present one of them";
+    CLIENT_SHARE: u8 = ValueKind("PERCENT", values::percent, |percent| format!("{percent}%")), Workspace Public,
+        "client-share", ["AMP_SIDECAR_CLIENT_SHARE"], "50%",
+        "Share of --max-inflight-bytes and of concurrent requests that one client may use where --listen is not loopback";
+    ALLOW_HOST: String = ValueKind("NAME...", values::host_name, text), Fixed Public, "allow-host", ["AMP_SIDECAR_ALLOW_HOST"], "[none]",
+        "Host name that browsers and query clients may use, in addition to addresses and localhost; senders and scrapers may use any";
+    ADMIN_LISTEN: SocketAddr = ADDRESS, Fixed Public, "admin-listen", ["AMP_SIDECAR_ADMIN_LISTEN"], "[::]:8006",
+        "Address of the status page, /livez, /readyz and /metrics, over IPv6 and IPv4; they contain no secrets";
+    REGION: String = REGION_NAME, Workspace Public, "region", ["AWS_REGION", "AWS_DEFAULT_REGION"], "[from the host of --remote-write-url]",
         "Region of the workspace, for the signature and the default endpoints";
-    WORKSPACE_ID: "workspace-id", ["AMP_SIDECAR_WORKSPACE_ID"], "WS-ID", "[from the path of --remote-write-url]",
-        "The AMP workspace that is written to";
-    REMOTE_WRITE_URL: "remote-write-url", ["AMP_SIDECAR_REMOTE_WRITE_URL"], "URL", "[from region and workspace]",
-        "The workspace's remote-write URL; plain http only to loopback";
-    AMP_ENDPOINT: "amp-endpoint", ["AWS_ENDPOINT_URL_AMP"], "URL", "[from region]",
-        "Base URL of AMP in place of AWS' own, for example of a PrivateLink endpoint; the workspace's path is added";
-    ENDPOINT_URL: "endpoint-url", ["AWS_ENDPOINT_URL"], "URL", "[none]",
-        "Base URL of AMP and STS alike, where neither has its own";
-    IGNORE_CONFIGURED_ENDPOINT_URLS: "ignore-configured-endpoint-urls", ["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"], "", "false",
-        "Make nothing of the variables AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_AMP and AWS_ENDPOINT_URL_STS";
-    USE_FIPS_ENDPOINT: "use-fips-endpoint", ["AWS_USE_FIPS_ENDPOINT"], "", "false",
-        "Take AWS' FIPS hosts for AMP and STS";
-    USE_DUALSTACK_ENDPOINT: "use-dualstack-endpoint", ["AWS_USE_DUALSTACK_ENDPOINT"], "", "false",
-        "Take AWS' hosts with IPv4 and IPv6 for AMP and STS";
-    ROLE_ARN: "role-arn", ["AWS_ROLE_ARN"], "ARN", "[required]",
-        "The IAM role that the token is exchanged for";
-    TOKEN_SOURCE: "token-source", ["AMP_SIDECAR_TOKEN_SOURCE"], "file|entra", "file",
-        "What is shown to AWS: the projected token itself, or an access token of Entra ID that it is exchanged for";
-    WEB_IDENTITY_TOKEN_FILE: "web-identity-token-file", ["AWS_WEB_IDENTITY_TOKEN_FILE"], "PATH", "[required with --token-source file]",
-        "The projected service-account token, read afresh at each exchange";
-    AZURE_FEDERATED_TOKEN_FILE: "azure-federated-token-file", ["AZURE_FEDERATED_TOKEN_FILE"], "PATH", "[required with --token-source entra]",
-        "The projected service-account token for Entra ID, as Azure's webhook mounts it";
-    AZURE_CLIENT_ID: "azure-client-id", ["AZURE_CLIENT_ID"], "ID", "[required with --token-source entra]",
-        "The application or managed identity whose federated credential trusts the projected token";
-    AZURE_TENANT_ID: "azure-tenant-id", ["AZURE_TENANT_ID"], "ID", "[required with --token-source entra]",
-        "The Entra tenant of that application";
-    AZURE_AUTHORITY_HOST: "azure-authority-host", ["AZURE_AUTHORITY_HOST"], "URL", "https://login.microsoftonline.com/",
-        "The login endpoint of the Azure cloud; plain http only to loopback";
-    ENTRA_SCOPE: "entra-scope", ["AMP_SIDECAR_ENTRA_SCOPE"], "SCOPE", "[required with --token-source entra]",
-        "What the access token is for: the App ID URI that AWS trusts, and /.default";
-    ASSUME_ROLE: "assume-role", ["AMP_SIDECAR_ASSUME_ROLE"], "ARN[,external-id=ID]...", "[none]",
-        "A role to assume after --role-arn, each by the one before; the last one signs, and its session lives 1h at most";
-    ROLE_SESSION_NAME: "role-session-name", ["AWS_ROLE_SESSION_NAME"], "NAME", "[from pod name and namespace]",
-        "Names the session in CloudTrail; made valid, and shortened in its middle to 64 characters";
-    SESSION_DURATION: "session-duration", ["AMP_SIDECAR_SESSION_DURATION"], "DURATION", "1h",
-        "How long credentials are asked for, 15m to 12h and at most the role's own maximum";
-    SESSION_POLICY: "session-policy", ["AMP_SIDECAR_SESSION_POLICY"], "JSON", "[none]",
-        "An IAM policy that narrows what the signing session may, inline; at most 2048 characters without white space";
-    SESSION_POLICY_ARN: "session-policy-arn", ["AMP_SIDECAR_SESSION_POLICY_ARN"], "ARN...", "[none]",
-        "A managed policy that does the same";
-    SOURCE_IDENTITY: "source-identity", ["AMP_SIDECAR_SOURCE_IDENTITY"], "NAME", "[none]",
-        "Who is behind the session, for CloudTrail; set by the first --assume-role and kept by all after it";
-    SESSION_TAG: "session-tag", ["AMP_SIDECAR_SESSION_TAG"], "KEY=VALUE...", "[none]",
-        "A tag of the session of the last --assume-role";
-    STS_REGION: "sts-region", ["AMP_SIDECAR_STS_REGION"], "REGION", "[the workspace's]",
-        "Region of STS, where it is another than the workspace's";
-    STS_ENDPOINT: "sts-endpoint", ["AWS_ENDPOINT_URL_STS"], "URL", "https://sts.<region>.amazonaws.com",
-        "The STS endpoint; plain http only to loopback";
-    CA_BUNDLE: "ca-bundle", ["AWS_CA_BUNDLE"], "PATH", "[none]",
-        "PEM file of certificates that are trusted beside the built-in roots; read again when it changes";
-    HTTPS_PROXY: "https-proxy", ["HTTPS_PROXY", "https_proxy"], "URL", "[none]",
-        "Proxy on the way to AMP, STS and Entra ID, http:// or https://, with user:password@ where it asks for them";
-    NO_PROXY: "no-proxy", ["NO_PROXY", "no_proxy"], "LIST", "[none]",
-        "Hosts, domains, addresses, networks and host:port that are reached without the proxy, separated by commas; loopback always is";
-    UPSTREAM_TIMEOUT: "upstream-timeout", ["AMP_SIDECAR_UPSTREAM_TIMEOUT"], "DURATION", "25s",
-        "The deadline of a batch, from its last byte to AMP's answer; below Prometheus' remote_timeout of 30s";
-    MAX_BODY_BYTES: "max-body-bytes", ["AMP_SIDECAR_MAX_BODY_BYTES"], "BYTES", "32MiB",
-        "A larger body is refused with 413; at most --max-inflight-bytes";
-    INSPECT: "inspect", ["AMP_SIDECAR_INSPECT"], "on|off", "on",
-        "Read bodies to count their samples and to refuse what is no remote write; off leaves the judgement to AMP";
-    MAX_UPSTREAM_BYTES: "max-upstream-bytes", ["AMP_SIDECAR_MAX_UPSTREAM_BYTES"], "BYTES", "1MB",
-        "A larger body is split by series into several requests; AMP's own limit";
-    MAX_INFLIGHT_BYTES: "max-inflight-bytes", ["AMP_SIDECAR_MAX_INFLIGHT_BYTES"], "BYTES",
+    WORKSPACE_ID: String = ValueKind("WS-ID", values::workspace_id, text), Workspace Public,
+        "workspace-id", ["AMP_SIDECAR_WORKSPACE_ID"], "[from the path of --remote-write-url]",
+        "AMP workspace to write to";
+    REMOTE_WRITE_URL: Uri = URL, Workspace Public, "remote-write-url", ["AMP_SIDECAR_REMOTE_WRITE_URL"], "[from region and workspace]",
+        "Remote-write URL of the workspace; plain http is allowed for loopback only", from [AMP_ENDPOINT, ENDPOINT_URL];
+    AMP_ENDPOINT: Uri = URL, Workspace Public, "amp-endpoint", ["AWS_ENDPOINT_URL_AMP"], "[from region]",
+        "Base URL of AMP, for example a PrivateLink endpoint; the path of the workspace is appended";
+    ENDPOINT_URL: Uri = URL, Workspace Public, "endpoint-url", ["AWS_ENDPOINT_URL"], "[none]",
+        "Base URL of AMP and STS where no specific one is set";
+    IGNORE_CONFIGURED_ENDPOINT_URLS: bool = SWITCH, Workspace Public,
+        "ignore-configured-endpoint-urls", ["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"], "false",
+        "Ignore the variables AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_AMP and AWS_ENDPOINT_URL_STS";
+    USE_FIPS_ENDPOINT: bool = SWITCH, Workspace Public, "use-fips-endpoint", ["AWS_USE_FIPS_ENDPOINT"], "false",
+        "Use the FIPS endpoints of AMP and STS";
+    USE_DUALSTACK_ENDPOINT: bool = SWITCH, Workspace Public, "use-dualstack-endpoint", ["AWS_USE_DUALSTACK_ENDPOINT"], "false",
+        "Use the dual-stack (IPv4 and IPv6) endpoints of AMP and STS";
+    ROLE_ARN: String = ValueKind("ARN", identity::role_arn, text), Workspace Public, "role-arn", ["AWS_ROLE_ARN"], "[required]",
+        "IAM role to assume with the token";
+    TOKEN_SOURCE: bool = choice!("file|entra": "file" => false, "entra" => true), Workspace Public,
+        "token-source", ["AMP_SIDECAR_TOKEN_SOURCE"], "file",
+        "Token to present to STS: the projected token itself, or an Entra ID access token obtained with it";
+    WEB_IDENTITY_TOKEN_FILE: PathBuf = TOKEN_PATH, Workspace Public,
+        "web-identity-token-file", ["AWS_WEB_IDENTITY_TOKEN_FILE"], "[required with --token-source file]",
+        "File of the projected service-account token; read again for each exchange";
+    AZURE_FEDERATED_TOKEN_FILE: PathBuf = TOKEN_PATH, Workspace Public,
+        "azure-federated-token-file", ["AZURE_FEDERATED_TOKEN_FILE"], "[required with --token-source entra]",
+        "File of the projected service-account token for Entra ID, as mounted by Azure's webhook";
+    AZURE_CLIENT_ID: String = ValueKind("ID", identity::client_id, text), Workspace Public,
+        "azure-client-id", ["AZURE_CLIENT_ID"], "[required with --token-source entra]",
+        "Client ID of the application or managed identity whose federated credential trusts the projected token";
+    AZURE_TENANT_ID: String = ValueKind("ID", identity::tenant_id, text), Workspace Public,
+        "azure-tenant-id", ["AZURE_TENANT_ID"], "[required with --token-source entra]",
+        "Entra tenant of that application";
+    AZURE_AUTHORITY_HOST: Uri = URL, Workspace Public, "azure-authority-host", ["AZURE_AUTHORITY_HOST"], "https://login.microsoftonline.com/",
+        "Login endpoint of the Azure cloud; plain http is allowed for loopback only";
+    ENTRA_SCOPE: String = ValueKind("SCOPE", identity::entra_scope, text), Workspace Public,
+        "entra-scope", ["AMP_SIDECAR_ENTRA_SCOPE"], "[required with --token-source entra]",
+        "Scope of the access token: the App ID URI that AWS trusts, followed by /.default";
+    ASSUME_ROLE: RoleHop = ValueKind("ARN[,external-id=ID]...", identity::hop, hop_text), Workspace Public,
+        "assume-role", ["AMP_SIDECAR_ASSUME_ROLE"], "[none]",
+        "Role to assume after --role-arn, each with the credentials of the one before; the last one signs, and its session lasts at most 1h";
+    ROLE_SESSION_NAME: String = ValueKind("NAME", |name| Ok(values::session_name(name)), text), Workspace Public,
+        "role-session-name", ["AWS_ROLE_SESSION_NAME"], "[from pod name and namespace]",
+        "Session name in CloudTrail; invalid characters are replaced, and the middle is cut beyond 64 characters";
+    SESSION_DURATION: Duration = ValueKind("DURATION", |text| duration_within(text, (900, 43_200), "15m to 12h"), duration_text), Workspace Public,
+        "session-duration", ["AMP_SIDECAR_SESSION_DURATION"], "1h",
+        "Requested lifetime of credentials, 15m to 12h, at most the role's maximum session duration";
+    SESSION_POLICY: String = ValueKind("JSON", identity::session_policy, text), Workspace Public,
+        "session-policy", ["AMP_SIDECAR_SESSION_POLICY"], "[none]",
+        "Inline IAM policy that restricts the signing session; at most 2048 characters without white space";
+    SESSION_POLICY_ARN: String = ValueKind("ARN...", identity::policy_arn, text), Workspace Public,
+        "session-policy-arn", ["AMP_SIDECAR_SESSION_POLICY_ARN"], "[none]",
+        "Managed IAM policy that restricts the signing session";
+    SOURCE_IDENTITY: String = ValueKind("NAME", identity::source_identity, text), Workspace Public,
+        "source-identity", ["AMP_SIDECAR_SOURCE_IDENTITY"], "[none]",
+        "Source identity in CloudTrail; set by the first --assume-role and kept by all roles after it";
+    SESSION_TAG: Pair = ValueKind("KEY=VALUE...", identity::tag, |(key, value)| format!("{key}={value}")), Workspace Public,
+        "session-tag", ["AMP_SIDECAR_SESSION_TAG"], "[none]",
+        "Session tag for the session of the last --assume-role";
+    STS_REGION: String = REGION_NAME, Workspace Public, "sts-region", ["AMP_SIDECAR_STS_REGION"], "[the workspace's]",
+        "Region of STS, where it differs from the workspace's";
+    STS_ENDPOINT: Uri = URL, Workspace Public, "sts-endpoint", ["AWS_ENDPOINT_URL_STS"], "https://sts.<region>.amazonaws.com",
+        "STS endpoint; plain http is allowed for loopback only", from [ENDPOINT_URL];
+    CA_BUNDLE: PathBuf = PATH, Process Public, "ca-bundle", ["AWS_CA_BUNDLE"], "[none]",
+        "PEM file of CA certificates to trust in addition to the built-in roots; reloaded when it changes";
+    HTTPS_PROXY: Proxy = ValueKind("URL", Proxy::parse, text), Process Public, "https-proxy", ["HTTPS_PROXY", "https_proxy"], "[none]",
+        "Proxy for AMP, STS and Entra ID, http:// or https://, with user:password@ if it requires authentication";
+    NO_PROXY: NoProxy = ValueKind("LIST", |list| Ok(NoProxy::parse(list)), text), Process Public, "no-proxy", ["NO_PROXY", "no_proxy"], "[none]",
+        "Comma-separated hosts, domains, addresses, networks and host:port to reach without the proxy; loopback always is";
+    UPSTREAM_TIMEOUT: Duration = ValueKind("DURATION", |text| duration_within(text, (1, 300), "1s to 5m"), duration_text), Workspace Public,
+        "upstream-timeout", ["AMP_SIDECAR_UPSTREAM_TIMEOUT"], "25s",
+        "Deadline of a batch, from its last byte to AMP's response; keep it below Prometheus' remote_timeout of 30s";
+    MAX_BODY_BYTES: usize = BYTES, Workspace Public, "max-body-bytes", ["AMP_SIDECAR_MAX_BODY_BYTES"], "32MiB",
+        "Largest body accepted, larger ones get 413; at most --max-inflight-bytes";
+    INSPECT: bool = ON_OFF, Workspace Public, "inspect", ["AMP_SIDECAR_INSPECT"], "on",
+        "Decode bodies to count their samples and reject bodies that are not remote write; with off, AMP validates them";
+    MAX_UPSTREAM_BYTES: usize = BYTES, Workspace Public, "max-upstream-bytes", ["AMP_SIDECAR_MAX_UPSTREAM_BYTES"], "1MB",
+        "Largest request to AMP, whose own limit is the default; larger bodies are split by series into several requests";
+    MAX_INFLIGHT_BYTES: usize = BYTES, Workspace Public, "max-inflight-bytes", ["AMP_SIDECAR_MAX_INFLIGHT_BYTES"],
         "[a quarter of the cgroup's memory limit, at most 64MiB]",
-        "Bytes of all batches held at once; over it senders are asked to come again";
-    ALLOW_QUERY: "allow-query", ["AMP_SIDECAR_ALLOW_QUERY"], "", "false",
-        "Serve the workspace's query API too: whoever reaches --listen reads the workspace with this role";
-    QUERY_TIMEOUT: "query-timeout", ["AMP_SIDECAR_QUERY_TIMEOUT"], "DURATION", "2m",
-        "The deadline of a query, from its request to the last byte of AMP's answer; Prometheus' own default";
-    DRAIN_IDLE: "drain-idle", ["AMP_SIDECAR_DRAIN_IDLE"], "DURATION", "5s",
-        "After SIGTERM: leave once no request has come for this long, three times as long after a sender was told to come again";
-    DRAIN_TIMEOUT: "drain-timeout", ["AMP_SIDECAR_DRAIN_TIMEOUT"], "DURATION", "90s",
-        "After SIGTERM: leave by then; above Prometheus' flush deadline of 1m";
-    LOG_FORMAT: "log-format", ["AMP_SIDECAR_LOG_FORMAT"], "json|text", "[json where stdout is no terminal]",
-        "How log lines are written";
-    LOG_LEVEL: "log-level", ["AMP_SIDECAR_LOG"], "LEVEL", "info",
-        "Least level that is logged: error, warn, info, debug or trace";
-    SANDBOX: "sandbox", ["AMP_SIDECAR_SANDBOX"], "on|off", "on",
-        "Give up writing files, starting programs and what else is never needed, as far as the kernel knows how; off for debuggers";
-    OTLP_ENDPOINT: "otlp-endpoint", ["OTEL_EXPORTER_OTLP_ENDPOINT"], "URL", "[none, and no traces]",
-        "Base URL of an OpenTelemetry collector, for OTLP over HTTP; traces are sent to /v1/traces below it";
-    OTLP_TRACES_ENDPOINT: "otlp-traces-endpoint", ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"], "URL", "[from --otlp-endpoint]",
-        "The whole URL that traces are sent to";
-    OTLP_PROTOCOL: "otlp-protocol", ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"], "PROTOCOL", "http/protobuf",
-        "How the collector is spoken to; nothing else is built in";
-    OTLP_HEADERS: "otlp-headers", ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"], "KEY=VALUE,...", "[none]",
-        "Headers that the collector asks for, as a key; never shown";
-    OTLP_TIMEOUT: "otlp-timeout", ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"], "MILLISECONDS", "10000",
-        "How long the collector may take for one try";
-    OTLP_COMPRESSION: "otlp-compression", ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"], "none|gzip", "none",
-        "How what is sent to the collector is compressed";
-    OTLP_CERTIFICATE: "otlp-certificate", ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"], "PATH", "[none]",
-        "PEM file of certificates that the collector's is trusted by, beside the built-in roots and --ca-bundle; read again when it changes";
-    OTEL_SERVICE_NAME: "otel-service-name", ["OTEL_SERVICE_NAME"], "NAME", "[amp-sidecar]",
-        "What traces call this program";
-    OTEL_RESOURCE_ATTRIBUTES: "otel-resource-attributes", ["OTEL_RESOURCE_ATTRIBUTES"], "KEY=VALUE,...", "[none]",
-        "What traces say of this process, as k8s.pod.name=prometheus-0";
-    TRACES_SAMPLER: "traces-sampler", ["OTEL_TRACES_SAMPLER"], "SAMPLER", "parentbased_always_on",
-        "Which batches are traced: always_on, always_off, traceidratio; parentbased_ before it does as the sender decided";
-    TRACES_SAMPLER_ARG: "traces-sampler-arg", ["OTEL_TRACES_SAMPLER_ARG"], "SHARE", "1",
-        "The share of traceidratio, 0 to 1";
-    TRACES_EXPORTER: "traces-exporter", ["OTEL_TRACES_EXPORTER"], "otlp|none", "otlp",
-        "none switches traces off, whatever endpoint is named";
-    OTEL_SDK_DISABLED: "otel-sdk-disabled", ["OTEL_SDK_DISABLED"], "", "false",
-        "Switches traces off, too";
-    BSP_SCHEDULE_DELAY: "bsp-schedule-delay", ["OTEL_BSP_SCHEDULE_DELAY"], "MILLISECONDS", "5000",
-        "How long a span waits for others that are sent with it";
-    BSP_EXPORT_TIMEOUT: "bsp-export-timeout", ["OTEL_BSP_EXPORT_TIMEOUT"], "MILLISECONDS", "30000",
-        "How long the same spans are tried to be sent, before they are dropped";
-    BSP_MAX_QUEUE_SIZE: "bsp-max-queue-size", ["OTEL_BSP_MAX_QUEUE_SIZE"], "SPANS", "2048",
-        "How many spans wait; further ones are dropped and counted";
-    BSP_MAX_EXPORT_BATCH_SIZE: "bsp-max-export-batch-size", ["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"], "SPANS", "512",
-        "How many spans are sent at once";
+        "Bytes of all batches in flight; beyond it senders get 503 and retry";
+    ALLOW_QUERY: bool = SWITCH, Workspace Public, "allow-query", ["AMP_SIDECAR_ALLOW_QUERY"], "false",
+        "Also serve the workspace's query API: anyone who can reach --listen can read the workspace with this role";
+    QUERY_TIMEOUT: Duration = ValueKind("DURATION", |text| duration_within(text, (1, 600), "1s to 10m"), duration_text), Workspace Public,
+        "query-timeout", ["AMP_SIDECAR_QUERY_TIMEOUT"], "2m",
+        "Deadline of a query, from its request to the last byte of AMP's response; the default is Prometheus' own";
+    DRAIN_IDLE: Duration = DURATION, Fixed Public, "drain-idle", ["AMP_SIDECAR_DRAIN_IDLE"], "5s",
+        "After SIGTERM, stop when no request has arrived for this long, three times as long after a sender got a 503";
+    DRAIN_TIMEOUT: Duration = DURATION, Fixed Public, "drain-timeout", ["AMP_SIDECAR_DRAIN_TIMEOUT"], "90s",
+        "After SIGTERM, stop after this long at the latest; keep it above Prometheus' flush deadline of 1m";
+    LOG_FORMAT: LogFormat = choice!("json|text": "json" => LogFormat::Json, "text" => LogFormat::Text), Fixed Public,
+        "log-format", ["AMP_SIDECAR_LOG_FORMAT"], "[json where stdout is no terminal]",
+        "Format of log lines";
+    LOG_LEVEL: Level = ValueKind("LEVEL", values::log_level, |level| level.to_string().to_ascii_lowercase()), Fixed Public,
+        "log-level", ["AMP_SIDECAR_LOG"], "info",
+        "Minimum log level: error, warn, info, debug or trace";
+    SANDBOX: bool = ON_OFF, Fixed Public, "sandbox", ["AMP_SIDECAR_SANDBOX"], "on",
+        "Drop privileges at start (Landlock, seccomp) as far as the kernel supports it; off allows debuggers";
+    OTLP_ENDPOINT: Uri = ValueKind("URL", otlp::collector_base, text), Fixed Public,
+        "otlp-endpoint", ["OTEL_EXPORTER_OTLP_ENDPOINT"], "[none, and no traces]",
+        "Base URL of an OpenTelemetry collector, for OTLP over HTTP; traces are sent to its path /v1/traces";
+    OTLP_TRACES_ENDPOINT: Uri = ValueKind("URL", otlp::collector, text), Fixed Public,
+        "otlp-traces-endpoint", ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"], "[from --otlp-endpoint]",
+        "Full URL to send traces to", from [OTLP_ENDPOINT];
+    OTLP_PROTOCOL: () = ValueKind("PROTOCOL", otlp::protocol, |()| "http/protobuf".to_owned()), Fixed Public,
+        "otlp-protocol", ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"], "http/protobuf",
+        "OTLP transport; the default is the only one supported";
+    OTLP_HEADERS: HeaderMap = ValueKind("KEY=VALUE,...", otlp::headers, otlp::headers_text), Fixed Secret,
+        "otlp-headers", ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"], "[none]",
+        "Headers to send to the collector, for example an API key; never shown";
+    OTLP_TIMEOUT: Duration = MILLISECONDS, Fixed Public,
+        "otlp-timeout", ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"], "10000",
+        "Timeout of one export attempt";
+    OTLP_COMPRESSION: bool = choice!("none|gzip": "none" => false, "gzip" => true), Fixed Public,
+        "otlp-compression", ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"], "none",
+        "Compression of exports";
+    OTLP_CERTIFICATE: PathBuf = PATH, Fixed Public,
+        "otlp-certificate", ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"], "[none]",
+        "PEM file of CA certificates to trust for the collector, in addition to the built-in roots and --ca-bundle; reloaded when it changes";
+    OTEL_SERVICE_NAME: String = ValueKind("NAME", |name| Ok(name.to_owned()), text), Fixed Public,
+        "otel-service-name", ["OTEL_SERVICE_NAME"], "[amp-sidecar]",
+        "Service name in traces";
+    OTEL_RESOURCE_ATTRIBUTES: Vec<Pair> = ValueKind("KEY=VALUE,...", otlp::pairs, |pairs| otlp::pairs_text(pairs)), Fixed Public,
+        "otel-resource-attributes", ["OTEL_RESOURCE_ATTRIBUTES"], "[none]",
+        "Resource attributes in traces, for example k8s.pod.name=prometheus-0";
+    TRACES_SAMPLER: Sampler = ValueKind("SAMPLER", otlp::sampler, otlp::sampler_text), Fixed Public,
+        "traces-sampler", ["OTEL_TRACES_SAMPLER"], "parentbased_always_on",
+        "Which batches are traced: always_on, always_off or traceidratio; with the prefix parentbased_ the sender's decision takes precedence";
+    TRACES_SAMPLER_ARG: f64 = ValueKind("SHARE", otlp::share, text), Fixed Public, "traces-sampler-arg", ["OTEL_TRACES_SAMPLER_ARG"], "1",
+        "Share of batches that traceidratio traces, 0 to 1";
+    TRACES_EXPORTER: bool = choice!("otlp|none": "otlp" => true, "none" => false), Fixed Public,
+        "traces-exporter", ["OTEL_TRACES_EXPORTER"], "otlp",
+        "Exporter of traces; none disables traces even if an endpoint is set";
+    OTEL_SDK_DISABLED: bool = SWITCH, Fixed Public, "otel-sdk-disabled", ["OTEL_SDK_DISABLED"], "false",
+        "Disable traces";
+    BSP_SCHEDULE_DELAY: Duration = MILLISECONDS, Fixed Public, "bsp-schedule-delay", ["OTEL_BSP_SCHEDULE_DELAY"], "5000",
+        "How long a span may wait for others to be exported with it";
+    BSP_EXPORT_TIMEOUT: Duration = MILLISECONDS, Fixed Public, "bsp-export-timeout", ["OTEL_BSP_EXPORT_TIMEOUT"], "30000",
+        "How long an export is retried before its spans are dropped";
+    BSP_MAX_QUEUE_SIZE: usize = SPANS, Fixed Public, "bsp-max-queue-size", ["OTEL_BSP_MAX_QUEUE_SIZE"], "2048",
+        "Maximum number of queued spans; further spans are dropped and counted";
+    BSP_MAX_EXPORT_BATCH_SIZE: usize = SPANS, Fixed Public, "bsp-max-export-batch-size", ["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"], "512",
+        "Maximum number of spans in one export";
 }
-
-/// What the process has once, however many workspaces it serves.
-const OF_THE_PROCESS: &[&Setting] = &[
-    &CONFIG,
-    &LISTEN,
-    &ALLOW_NON_LOOPBACK,
-    &LISTEN_TLS_CERT,
-    &LISTEN_TLS_KEY,
-    &LISTEN_CLIENT_CA,
-    &LISTEN_BEARER_TOKEN_FILE,
-    &ALLOW_HOST,
-    &ADMIN_LISTEN,
-    &CA_BUNDLE,
-    &HTTPS_PROXY,
-    &NO_PROXY,
-    &DRAIN_IDLE,
-    &DRAIN_TIMEOUT,
-    &LOG_FORMAT,
-    &LOG_LEVEL,
-    &SANDBOX,
-    &OTLP_ENDPOINT,
-    &OTLP_TRACES_ENDPOINT,
-    &OTLP_PROTOCOL,
-    &OTLP_HEADERS,
-    &OTLP_TIMEOUT,
-    &OTLP_COMPRESSION,
-    &OTLP_CERTIFICATE,
-    &OTEL_SERVICE_NAME,
-    &OTEL_RESOURCE_ATTRIBUTES,
-    &TRACES_SAMPLER,
-    &TRACES_SAMPLER_ARG,
-    &TRACES_EXPORTER,
-    &OTEL_SDK_DISABLED,
-    &BSP_SCHEDULE_DELAY,
-    &BSP_EXPORT_TIMEOUT,
-    &BSP_MAX_QUEUE_SIZE,
-    &BSP_MAX_EXPORT_BATCH_SIZE,
-];
 
 impl Setting {
     /// Whether each workspace may have its own.
-    #[must_use]
-    pub fn is_of_workspace(&self) -> bool {
-        !OF_THE_PROCESS
-            .iter()
-            .any(|setting| setting.flag == self.flag)
+    pub(crate) fn is_of_workspace(&self) -> bool {
+        self.scope == SettingScope::Workspace
     }
 
     /// Whether it is a switch, which needs no value.
-    #[must_use]
-    pub fn is_switch(&self) -> bool {
+    pub(crate) fn is_switch(&self) -> bool {
         self.value.is_empty()
     }
 
     /// Whether it may be given several times.
-    #[must_use]
-    pub fn repeats(&self) -> bool {
+    pub(crate) fn repeats(&self) -> bool {
         self.value.ends_with("...")
     }
 
-    /// The default as people read it: without the brackets where it is found in words.
-    #[must_use]
-    pub fn shown_default(&self) -> &'static str {
+    /// The default for people: without the brackets where it is in words.
+    pub(crate) fn shown_default(&self) -> &'static str {
         let within = self.default.strip_prefix('[');
         let within = within.and_then(|rest| rest.strip_suffix(']'));
         within.unwrap_or(self.default)
     }
 
     /// The default as text to be parsed, where it is a fixed one.
-    #[must_use]
-    pub fn fixed_default(&self) -> Option<&'static str> {
+    pub(super) fn fixed_default(&self) -> Option<&'static str> {
         let computed = self.shown_default() != self.default || self.default.contains('<');
         (!computed).then_some(self.default)
+    }
+
+    /// Its key in the configuration file.
+    pub(super) fn key(&self) -> String {
+        self.flag.replace('-', "_")
+    }
+}
+
+impl<T> Deref for Row<T> {
+    type Target = Setting;
+
+    fn deref(&self) -> &Setting {
+        &self.setting
+    }
+}
+
+impl<T> Row<T> {
+    /// For whoever keeps it.
+    pub(super) const fn setting(&'static self) -> &'static Setting {
+        &self.setting
     }
 }
 
@@ -252,7 +372,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn no_name_is_given_twice() {
+    fn names_are_unique() {
         let mut names = HashSet::new();
         for setting in ALL {
             assert!(names.insert(setting.flag), "--{} twice", setting.flag);

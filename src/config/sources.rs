@@ -1,82 +1,136 @@
-//! Where a setting's text comes from, and how a fault names the place.
+//! Where a setting's text comes from, in this order: the entry of the file's `workspaces` that is being read, the flag, the
+//! environment variables, the top level of the file, the fixed default. An entry is the most specific, so it wins even over a
+//! variable, which a platform often injects for all.
 //!
-//! White space around a text is left out, line ends above all: a Secret that was made with `echo` ends in one.
+//! In: flags, [`Environment`] and file. Out: parsed values, with every error and warning noted on the way, so that all of them can
+//! be reported at once: a method returns `None` where it noted an error, and no caller stops for the `None` of another.
 //!
-//! The first that says something: the entry of the file's `workspaces` that is being read, the flag, the environment
-//! variables in their order, the top of the file, the fixed default. An entry is the most specific, so it stands even
-//! where a variable (often injected by a platform, for all) says something else.
+//! White space around a text is ignored, line ends above all: a Secret that was made with `echo` ends in one.
 
-use super::file;
-use super::values::{self, Expected};
-use super::yaml::Entry;
-use super::{Fault, Setting, settings, traces};
-use crate::config::loader::Reader;
+use super::error::{Expected, InvalidConfig, SettingError, WITHHELD, redact};
+use super::file::{self, File};
+use super::model::{Environment, Origins};
+use super::settings::{self, ALL, Row, Setting};
+use super::yaml::YamlText;
+use super::{suggest, values};
 use crate::sanitize::sanitize;
 
-impl Reader<'_> {
-    /// What was given, wherever.
-    pub(super) fn given(&self, setting: &Setting) -> Option<String> {
-        let text = |entry: &Entry| entry.text.clone();
-        self.in_entry(setting)
-            .map(text)
-            .or_else(|| self.outside_the_file(setting))
-            .or_else(|| self.at_top(setting).map(text))
-    }
+/// A configuration file may not be larger.
+const LARGEST_FILE: usize = 1 << 20;
 
-    /// The value that was given, or the fixed default.
-    pub(super) fn parse<T>(
-        &mut self,
-        setting: &Setting,
-        parse: impl Fn(&str) -> Result<T, Expected>,
-    ) -> Option<T> {
-        let text = self
-            .given(setting)
-            .or_else(|| setting.fixed_default().map(str::to_owned))?;
-        self.checked(setting, &text, parse(&text))
-    }
+/// All sources of settings, and what was found wrong with them.
+pub(super) struct Sources<'a> {
+    flag: &'a dyn Fn(&Setting) -> Option<String>,
+    pub(super) environment: &'a Environment<'a>,
+    pub(super) file: File,
+    /// The entry of the file's `workspaces` that is being read.
+    pub(super) entry: Option<usize>,
+    errors: Vec<SettingError>,
+    warnings: Vec<String>,
+}
 
-    /// `None` without a fault where nothing was given.
-    pub(super) fn parse_given<T>(
-        &mut self,
-        setting: &Setting,
-        parse: impl Fn(&str) -> Result<T, Expected>,
-    ) -> Option<T> {
-        let text = self.given(setting)?;
-        self.checked(setting, &text, parse(&text))
-    }
+/// Where a text was found.
+enum FoundAt {
+    Entry(usize),
+    Flag,
+    Variable(&'static str),
+    Top(usize),
+}
 
-    /// `Some(None)` where nothing was given.
-    pub(super) fn optional<T>(
-        &mut self,
-        setting: &Setting,
-        parse: impl Fn(&str) -> Result<T, Expected>,
-    ) -> Option<Option<T>> {
-        if self.given(setting).is_none() {
-            return Some(None);
+// === impl Sources ===
+
+impl<'a> Sources<'a> {
+    pub(super) fn new(
+        flag: &'a dyn Fn(&Setting) -> Option<String>,
+        environment: &'a Environment<'a>,
+    ) -> Self {
+        Self {
+            flag,
+            environment,
+            file: File::default(),
+            entry: None,
+            errors: Vec::new(),
+            warnings: suggest::unknown_variables(&environment.variables),
         }
-        self.parse_given(setting, parse).map(Some)
+    }
+
+    /// Reads the configuration file, if one is named; `None` where nothing else is worth reading.
+    pub(super) fn read_file(&mut self) -> Option<()> {
+        let Some(path) = self.text(&settings::CONFIG) else {
+            return Some(());
+        };
+        let text = self.checked(&settings::CONFIG, &path, read_file(&path))?;
+        let file = File::parse(&path, &text);
+        self.file = file.map_err(|errors| self.errors.extend(errors)).ok()?;
+        Some(())
+    }
+
+    /// The value with its warnings, or all errors.
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<(T, Vec<String>), InvalidConfig> {
+        match value {
+            Some(value) if self.errors.is_empty() => Ok((value, self.warnings)),
+            _ => Err(InvalidConfig {
+                errors: self.errors,
+                warnings: self.warnings,
+            }),
+        }
+    }
+
+    // --- values ---
+
+    /// The value that is set, or the fixed default.
+    pub(super) fn read<T>(&mut self, row: &Row<T>) -> Option<T> {
+        let text = self.text_or_default(row)?;
+        self.checked(row, &text, (row.parse)(&text))
+    }
+
+    /// `None` without an error where it is not set.
+    pub(super) fn read_set<T>(&mut self, row: &Row<T>) -> Option<T> {
+        let text = self.text(row)?;
+        self.checked(row, &text, (row.parse)(&text))
+    }
+
+    /// `Some(None)` where it is not set.
+    pub(super) fn read_optional<T>(&mut self, row: &Row<T>) -> Option<Option<T>> {
+        match self.text(row) {
+            None => Some(None),
+            Some(_) => self.read_set(row).map(Some),
+        }
+    }
+
+    /// An error where it is not set; `what` it should be.
+    pub(super) fn read_required<T>(&mut self, row: &Row<T>, what: &str) -> Option<T> {
+        if !self.is_set(row) {
+            self.error(row, what);
+        }
+        self.read_set(row)
     }
 
     /// Every value of a setting that may be given several times.
-    pub(super) fn list<T>(
-        &mut self,
-        setting: &Setting,
-        parse: impl Fn(&str) -> Result<T, Expected>,
-    ) -> Option<Vec<T>> {
-        let text = self.given(setting).unwrap_or_default();
-        let values = text.split_ascii_whitespace().map(parse).collect();
-        self.checked(setting, &text, values)
+    pub(super) fn read_list<T>(&mut self, row: &Row<T>) -> Option<Vec<T>> {
+        let text = self.text(row).unwrap_or_default();
+        let values = text.split_ascii_whitespace().map(row.parse).collect();
+        self.checked(row, &text, values)
     }
 
-    /// Whether it was given for what is being read, and not for several workspaces of which another may need it.
-    pub(super) fn is_meant(&self, setting: &Setting) -> bool {
+    /// The text that is set, wherever.
+    pub(super) fn text(&self, setting: &Setting) -> Option<String> {
+        self.find(setting).map(|(text, _)| text)
+    }
+
+    pub(super) fn is_set(&self, setting: &Setting) -> bool {
+        self.find(setting).is_some()
+    }
+
+    /// Whether it is set for what is being read, and not for several workspaces of which another may need it.
+    pub(super) fn is_set_here(&self, setting: &Setting) -> bool {
         match self.entry {
             Some(_) => self.in_entry(setting).is_some(),
-            None => self.given(setting).is_some(),
+            None => self.is_set(setting),
         }
     }
 
-    /// The same, but a variable does not count: a platform may have set it for all that runs there.
+    /// The same, but a variable does not count: a platform may have set it for everything that runs there.
     pub(super) fn is_chosen(&self, setting: &Setting) -> bool {
         match self.entry {
             Some(_) => self.in_entry(setting).is_some(),
@@ -84,69 +138,58 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether the value that counts is a variable's, which nobody may have set for this program.
+    /// Whether the effective value comes from a variable, which may not have been set for this program.
     pub(super) fn is_from_variable(&self, setting: &Setting) -> bool {
-        self.in_entry(setting).is_none()
-            && (self.flag)(setting).is_none()
-            && self.variable(setting).is_some()
-    }
-
-    pub(super) fn parse_required<T>(
-        &mut self,
-        setting: &Setting,
-        what: &str,
-        parse: impl Fn(&str) -> Result<T, Expected>,
-    ) -> Option<T> {
-        if self.given(setting).is_none() {
-            self.fault(setting, what);
-        }
-        self.parse_given(setting, parse)
+        matches!(self.find(setting), Some((_, FoundAt::Variable(_))))
     }
 
     /// The name of the workspace's entry in the file.
-    pub(super) fn given_name(&self) -> Option<&str> {
+    pub(super) fn entry_name(&self) -> Option<&str> {
         let entry = self.file.workspaces.get(self.entry?)?;
         entry.get(file::NAME).map(|name| name.text.as_str())
     }
 
-    /// Notes a fault of a setting.
-    pub(super) fn fault(&mut self, setting: &Setting, expected: &str) {
-        let value = self
-            .given(setting)
-            .or_else(|| setting.fixed_default().map(str::to_owned))
-            .unwrap_or_default();
-        let value = match setting.flag {
-            flag if flag == settings::OTLP_HEADERS.flag => traces::WITHHELD.to_owned(),
-            _ => value,
+    // --- errors and warnings ---
+
+    pub(super) fn error_count(&self) -> usize {
+        self.errors.len()
+    }
+
+    /// Notes an error of a setting.
+    pub(super) fn error(&mut self, setting: &Setting, expected: &str) {
+        let value = match self.text_or_default(setting) {
+            Some(_) if setting.secret => WITHHELD.to_owned(),
+            value => value.unwrap_or_default(),
         };
         let place = self.place(setting);
         self.note(place, &value, expected);
     }
 
-    /// Notes a fault of an entry's name, or of the id that stands in for it.
-    pub(super) fn fault_of_name(&mut self, value: &str, expected: &str) {
+    /// Notes an error of an entry's name, or of the id that stands in for it.
+    pub(super) fn error_of_name(&mut self, value: &str, expected: &str) {
         let place = self.entry_place(file::NAME, None);
         self.note(place, value, expected);
     }
 
-    fn note(&mut self, setting: String, value: &str, expected: &str) {
-        let fault = Fault {
-            setting,
-            value: withhold(value),
-            expected: expected.to_owned(),
-        };
-        // What several workspaces share, or AMP and STS, is read for each.
-        if !self.faults.contains(&fault) {
-            self.faults.push(fault);
-        }
-    }
-
-    /// Notes what is no fault, and is shown at the start, by `config` and by `check`.
+    /// Notes what is shown at the start, by `config` and by `check`, and is no error.
     pub(super) fn warn(&mut self, setting: &Setting, words: &str) {
-        let place = self.origin(setting).unwrap_or_else(|| self.place(setting));
+        let place = self.origin(setting);
+        let place = place.unwrap_or_else(|| self.place(setting));
         let warning = format!("{place}: {}", sanitize(words));
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
+        }
+    }
+
+    fn note(&mut self, setting: String, value: &str, expected: &str) {
+        let error = SettingError {
+            setting,
+            value: redact(value),
+            expected: expected.to_owned(),
+        };
+        // What several workspaces share, or AMP and STS, is read for each.
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
         }
     }
 
@@ -157,118 +200,108 @@ impl Reader<'_> {
         text: &str,
         value: Result<T, Expected>,
     ) -> Option<T> {
-        let quoted = is_quoted(text);
-        match value {
-            Ok(_) if quoted && setting.value == "PATH" => {
-                self.fault(setting, "the path without quotes");
-                None
-            }
-            Ok(value) => Some(value),
-            Err(expected) if quoted => {
-                self.fault(setting, &format!("{expected}, without quotes"));
-                None
-            }
-            Err(expected) => {
-                self.fault(setting, &expected.0);
-                None
-            }
-        }
+        let in_quotes =
+            |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+        let expected = match (value, ['"', '\''].into_iter().any(in_quotes)) {
+            (Ok(_), true) if setting.value == "PATH" => "the path without quotes".to_owned(),
+            (Ok(value), _) => return Some(value),
+            (Err(Expected(expected)), false) => expected,
+            (Err(Expected(expected)), true) => format!("{expected}, without quotes"),
+        };
+        self.error(setting, &expected);
+        None
     }
 
-    fn in_entry(&self, setting: &Setting) -> Option<&Entry> {
-        let entry = self.file.workspaces.get(self.entry?)?;
-        entry.get(&file::key(setting))
+    // --- places ---
+
+    /// Where each setting that is set was set.
+    pub(super) fn origins(&self) -> Origins {
+        ALL.iter()
+            .filter_map(|setting| Some((setting.flag, self.origin(setting)?)))
+            .collect()
     }
 
-    fn at_top(&self, setting: &Setting) -> Option<&Entry> {
-        self.file.top.get(&file::key(setting))
-    }
-
-    fn outside_the_file(&self, setting: &Setting) -> Option<String> {
-        let flag = (self.flag)(setting).map(|text| text.trim().to_owned());
-        flag.or_else(|| Some(self.variable(setting)?.1))
-    }
-
-    /// The variable that counts, and its value.
-    fn variable(&self, setting: &Setting) -> Option<(&'static str, String)> {
-        if self.ignores(setting) {
-            return None;
-        }
-        setting.env.iter().find_map(|name| {
-            let value = (self.around.env)(name)?;
-            let value = value.trim();
-            (!value.is_empty()).then(|| (*name, value.to_owned()))
+    /// Where the effective value was set, if it was: `--region`, `AWS_REGION` or `config.yaml, line 3`.
+    pub(super) fn origin(&self, setting: &Setting) -> Option<String> {
+        let (_, place) = self.find(setting)?;
+        Some(match place {
+            FoundAt::Entry(line) | FoundAt::Top(line) => format!("{}, line {line}", self.file.path),
+            FoundAt::Flag => format!("--{}", setting.flag),
+            FoundAt::Variable(name) => name.to_owned(),
         })
     }
 
-    /// The variables that AWS' own AWS_IGNORE_CONFIGURED_ENDPOINT_URLS silences.
-    fn ignores(&self, setting: &Setting) -> bool {
-        let names_endpoint = |name: &&str| name.starts_with("AWS_ENDPOINT_URL");
-        let ignoring = &settings::IGNORE_CONFIGURED_ENDPOINT_URLS;
-        setting.env.iter().any(names_endpoint)
-            && self
-                .given(ignoring)
-                .is_some_and(|text| values::switch(&text) == Ok(true))
-    }
-
-    /// Where the value that counts was given, if it was: `--region`, `AWS_REGION` or `config.yaml, line 3`.
-    pub(super) fn origin(&self, setting: &Setting) -> Option<String> {
-        let in_file = |entry: &Entry| format!("{}, line {}", self.file.path, entry.line);
-        let flag = || (self.flag)(setting).map(|_| format!("--{}", setting.flag));
-        let variable = || Some(self.variable(setting)?.0.to_owned());
-        self.in_entry(setting)
-            .map(in_file)
-            .or_else(flag)
-            .or_else(variable)
-            .or_else(|| self.at_top(setting).map(in_file))
-    }
-
-    /// Where the value that counts stands; where there is none, where it could.
+    /// Where the effective value was set; where it was not, where it could be.
     fn place(&self, setting: &Setting) -> String {
-        let key = file::key(setting);
-        if let Some(entry) = self.in_entry(setting) {
-            return self.entry_place(&key, Some(entry.line));
+        let key = setting.key();
+        match self.find(setting) {
+            Some((_, FoundAt::Entry(line))) => self.entry_place(&key, Some(line)),
+            Some((_, FoundAt::Top(line))) => file::place(&self.file.path, &key, Some(line)),
+            None if self.entry.is_some() => self.entry_place(&key, None),
+            _ => format!("--{} ({})", setting.flag, setting.env.join(", ")),
         }
-        if self.outside_the_file(setting).is_none() {
-            if let Some(entry) = self.at_top(setting) {
-                return self.file.place(&key, Some(entry.line));
-            }
-            if self.entry.is_some() {
-                return self.entry_place(&key, None);
-            }
-        }
-        format!("--{} ({})", setting.flag, setting.env.join(", "))
     }
 
     fn entry_place(&self, key: &str, line: Option<usize>) -> String {
         let n = self.entry.unwrap_or_default();
-        self.file.place(&format!("workspaces[{n}].{key}"), line)
+        let key = format!("{}[{n}].{key}", file::WORKSPACES);
+        file::place(&self.file.path, &key, line)
     }
-}
 
-/// Whether the whole text stands in quotes.
-fn is_quoted(text: &str) -> bool {
-    ['"', '\'']
-        .iter()
-        .any(|quote| text.len() > 1 && text.starts_with(*quote) && text.ends_with(*quote))
-}
-
-/// The value as it may be shown: no credentials of a URL, no token that was pasted where its path belongs.
-pub(super) fn withhold(value: &str) -> String {
-    if value.trim_start_matches(['"', '\'']).starts_with("eyJ") {
-        return "[a token, withheld]".to_owned();
+    fn text_or_default(&self, setting: &Setting) -> Option<String> {
+        let default = || setting.fixed_default().map(str::to_owned);
+        self.text(setting).or_else(default)
     }
-    let Some((before, after)) = value.rsplit_once('@') else {
-        return value.to_owned();
-    };
-    match before.split_once("://") {
-        Some((scheme, _)) if scheme.bytes().all(|b| b.is_ascii_alphanumeric()) => {
-            format!("{scheme}://[withheld]@{after}")
+
+    fn find(&self, setting: &Setting) -> Option<(String, FoundAt)> {
+        let entry = || {
+            let found = self.in_entry(setting)?;
+            Some((found.text.clone(), FoundAt::Entry(found.line)))
+        };
+        let flag = || Some(((self.flag)(setting)?.trim().to_owned(), FoundAt::Flag));
+        let top = || {
+            let found = self.at_top(setting)?;
+            Some((found.text.clone(), FoundAt::Top(found.line)))
+        };
+        entry()
+            .or_else(flag)
+            .or_else(|| self.variable(setting))
+            .or_else(top)
+    }
+
+    fn in_entry(&self, setting: &Setting) -> Option<&YamlText> {
+        let entry = self.file.workspaces.get(self.entry?)?;
+        entry.get(&setting.key())
+    }
+
+    fn at_top(&self, setting: &Setting) -> Option<&YamlText> {
+        self.file.top.get(&setting.key())
+    }
+
+    fn variable(&self, setting: &Setting) -> Option<(String, FoundAt)> {
+        if self.ignores_variables(setting) {
+            return None;
         }
-        // A password can hold what looks like the end of a scheme.
-        Some(_) => format!("[withheld]@{after}"),
-        // A proxy's URL may lack its scheme.
-        None if before.contains(':') => format!("[withheld]@{after}"),
-        None => value.to_owned(),
+        setting.env.iter().find_map(|name| {
+            let value = (self.environment.env)(name)?.trim().to_owned();
+            (!value.is_empty()).then_some((value, FoundAt::Variable(name)))
+        })
     }
+
+    /// AWS' own AWS_IGNORE_CONFIGURED_ENDPOINT_URLS is about these variables.
+    fn ignores_variables(&self, setting: &Setting) -> bool {
+        let names_endpoint = |name: &&str| name.starts_with("AWS_ENDPOINT_URL");
+        let ignore = || self.text(&settings::IGNORE_CONFIGURED_ENDPOINT_URLS);
+        setting.env.iter().any(names_endpoint)
+            && ignore().is_some_and(|text| values::switch(&text) == Ok(true))
+    }
+}
+
+fn read_file(path: &str) -> Result<String, Expected> {
+    let bytes =
+        std::fs::read(path).map_err(|error| Expected(format!("a readable YAML file ({error})")))?;
+    if bytes.len() > LARGEST_FILE {
+        return Err(Expected("a YAML file of at most 1 MiB".into()));
+    }
+    String::from_utf8(bytes).map_err(|_| Expected("a YAML file in UTF-8".into()))
 }

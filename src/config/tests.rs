@@ -1,9 +1,11 @@
 use super::*;
 use std::collections::HashMap;
+use std::time::Duration;
 
 mod mistakes;
+mod tracing;
 
-pub(super) fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Config, Rejected> {
+pub(super) fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Config, InvalidConfig> {
     read_with(flags, env, None)
 }
 
@@ -11,7 +13,7 @@ fn read_with(
     flags: &[(&str, &str)],
     env: &[(&str, &str)],
     memory_limit: Option<u64>,
-) -> Result<Config, Rejected> {
+) -> Result<Config, InvalidConfig> {
     let map = |pairs: &[(&str, &str)]| -> HashMap<String, String> {
         pairs
             .iter()
@@ -19,7 +21,7 @@ fn read_with(
             .collect()
     };
     let (flags, env) = (map(flags), map(env));
-    let around = Surroundings {
+    let around = Environment {
         env: &|name| env.get(name).cloned(),
         variables: env.keys().cloned().collect(),
         memory_limit,
@@ -36,41 +38,44 @@ pub(super) const MINIMAL: &[(&str, &str)] = &[
     ("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/secrets/token"),
 ];
 
+/// The flags or keys of the settings with errors.
+fn named(invalid: &InvalidConfig) -> Vec<&str> {
+    let names = invalid.errors.iter().map(|error| error.setting.split(' '));
+    names.filter_map(|mut words| words.next()).collect()
+}
+
+fn message(read: Result<Config, InvalidConfig>) -> String {
+    read.unwrap_err().to_string()
+}
+
 fn with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    MINIMAL
-        .iter()
-        .copied()
-        .chain(more.iter().copied())
-        .collect()
+    [MINIMAL, more].concat()
 }
 
 #[test]
 fn the_four_variables_are_enough() {
     let config = read(&[], &with(&[("HOSTNAME", "prometheus-0")])).unwrap();
+    let Workspace {
+        remote_write_url,
+        identity,
+        limits,
+        ..
+    } = &config.workspaces[0];
     assert_eq!(config.listen.to_string(), "127.0.0.1:8005");
     assert_eq!(config.admin_listen.to_string(), "[::]:8006");
     assert_eq!(
-        config.workspaces[0].remote_write_url.to_string(),
+        remote_write_url.to_string(),
         "https://aps-workspaces.eu-central-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write"
     );
     assert_eq!(
-        config.workspaces[0].identity.sts_endpoint.to_string(),
+        identity.sts_endpoint.to_string(),
         "https://sts.eu-central-1.amazonaws.com/"
     );
-    assert_eq!(
-        config.workspaces[0].identity.role.name,
-        "prometheus-0.monitoring"
-    );
-    assert_eq!(
-        config.workspaces[0].identity.role.duration,
-        Duration::from_secs(3600)
-    );
-    assert_eq!(
-        config.workspaces[0].limits.upstream_timeout,
-        Duration::from_secs(25)
-    );
-    assert_eq!(config.workspaces[0].limits.max_body_bytes, 32 << 20);
-    assert_eq!(config.workspaces[0].limits.max_inflight_bytes, 64 << 20);
+    assert_eq!(identity.role.name, "prometheus-0.monitoring");
+    assert_eq!(identity.role.duration, Duration::from_secs(3600));
+    assert_eq!(limits.upstream_timeout, Duration::from_secs(25));
+    assert_eq!(limits.max_body_bytes, 32 << 20);
+    assert_eq!(limits.max_inflight_bytes, 64 << 20);
     assert_eq!(config.log.format, LogFormat::Json);
 }
 
@@ -80,14 +85,9 @@ fn a_flag_beats_the_environment_and_an_empty_variable_is_none() {
         ("AWS_DEFAULT_REGION", "us-west-2"),
         ("AMP_SIDECAR_LISTEN", ""),
     ]);
-    assert_eq!(
-        read(&[], &env).unwrap().workspaces[0].region,
-        "eu-central-1"
-    );
-    assert_eq!(
-        read(&[("region", "us-east-1")], &env).unwrap().workspaces[0].region,
-        "us-east-1"
-    );
+    let region = |flags: &[(&str, &str)]| read(flags, &env).unwrap().workspaces[0].region.clone();
+    assert_eq!(region(&[]), "eu-central-1");
+    assert_eq!(region(&[("region", "us-east-1")]), "us-east-1");
 }
 
 #[test]
@@ -104,11 +104,9 @@ fn region_and_workspace_are_taken_from_a_regional_url() {
     );
 
     let private = "https://vpce-1.aps-workspaces.us-west-2.vpce.amazonaws.com/workspaces/ws-7/api/v1/remote_write";
-    let told = read(&[("remote-write-url", private)], env)
-        .unwrap_err()
-        .to_string();
+    let told = message(read(&[("remote-write-url", private)], env));
     assert!(
-        told.contains("--region") && told.contains("does not show"),
+        told.contains("--region") && told.contains("is not in the host"),
         "{told}"
     );
     assert!(
@@ -125,22 +123,16 @@ fn contradictions_are_named() {
     let url = "https://aps-workspaces.us-west-2.amazonaws.com/workspaces/ws-7/api/v1/remote_write";
     let flags = [("remote-write-url", url), ("region", "eu-central-1")];
     let told = read(&flags, MINIMAL).unwrap_err();
-    let settings: Vec<&str> = told
-        .faults
-        .iter()
-        .map(|fault| fault.setting.split(' ').next().unwrap())
-        .collect();
+    let settings = named(&told);
     assert_eq!(settings, ["--workspace-id", "--region"]);
 
     let slash = format!("{url}/");
-    let told = read(&[("remote-write-url", &slash)], &MINIMAL[2..])
-        .unwrap_err()
-        .to_string();
+    let told = message(read(&[("remote-write-url", &slash)], &MINIMAL[2..]));
     assert!(told.contains("without a slash"), "{told}");
 }
 
 #[test]
-fn all_faults_are_named_at_once_each_with_setting_value_and_mend() {
+fn all_errors_are_named_at_once_each_with_setting_value_and_remedy() {
     let env = [
         ("AMP_SIDECAR_LISTEN", "0.0.0.0:8005"),
         ("AMP_SIDECAR_ADMIN_LISTEN", "8006"),
@@ -160,10 +152,10 @@ fn all_faults_are_named_at_once_each_with_setting_value_and_mend() {
     ];
     let told = read(&[], &env).unwrap_err();
     // Each of the twelve, and the token file that is not there.
-    assert_eq!(told.faults.len(), 13, "{told}");
+    assert_eq!(told.errors.len(), 13, "{told}");
     for (name, value) in env {
         let line = told
-            .faults
+            .errors
             .iter()
             .find(|fault| {
                 fault
@@ -176,7 +168,7 @@ fn all_faults_are_named_at_once_each_with_setting_value_and_mend() {
         assert!(!line.expected.is_empty());
     }
     let missing = told
-        .faults
+        .errors
         .iter()
         .find(|fault| fault.setting.contains("AWS_WEB_IDENTITY_TOKEN_FILE"))
         .unwrap();
@@ -187,13 +179,9 @@ fn all_faults_are_named_at_once_each_with_setting_value_and_mend() {
 }
 
 #[test]
-fn one_fault_does_not_hide_another() {
+fn one_error_does_not_hide_another() {
     let told = read(&[("region", "x")], &[]).unwrap_err();
-    let named: Vec<&str> = told
-        .faults
-        .iter()
-        .map(|fault| fault.setting.split(' ').next().unwrap())
-        .collect();
+    let named = named(&told);
     assert_eq!(
         named,
         [
@@ -206,17 +194,15 @@ fn one_fault_does_not_hide_another() {
 }
 
 #[test]
-fn secrets_are_withheld() {
+fn secrets_are_redacted() {
     let token = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2ln";
-    let told = read(
+    let told = message(read(
         &[
             ("remote-write-url", "https://me:hunter2@example.com/x"),
             ("web-identity-token-file", token),
         ],
         MINIMAL,
-    )
-    .unwrap_err()
-    .to_string();
+    ));
     assert!(
         !told.contains("hunter2") && !told.contains("c2VjcmV0"),
         "{told}"
@@ -228,7 +214,7 @@ fn secrets_are_withheld() {
 }
 
 #[test]
-fn a_proxys_password_is_withheld_with_and_without_a_scheme() {
+fn a_proxys_password_is_redacted_with_and_without_a_scheme() {
     for proxy in [
         "socks5://me:hunter2@proxy:1",
         "me:hunter2://x@proxy:port",
@@ -271,14 +257,16 @@ fn the_budget_follows_the_memory_limit() {
         (small.max_inflight_bytes, small.max_body_bytes),
         (8 << 20, 8 << 20)
     );
-    let told = read_with(&[("max-body-bytes", "9MiB")], MINIMAL, Some(32 << 20))
-        .unwrap_err()
-        .to_string();
+    let told = message(read_with(
+        &[("max-body-bytes", "9MiB")],
+        MINIMAL,
+        Some(32 << 20),
+    ));
     assert!(told.contains("at most --max-inflight-bytes"), "{told}");
 }
 
 #[test]
-fn standing_open_needs_two_words() {
+fn accepting_unauthenticated_clients_takes_two_settings() {
     let open = [("listen", "0.0.0.0:8005")];
     assert!(read(&open, MINIMAL).is_err());
     assert!(
@@ -292,19 +280,19 @@ fn standing_open_needs_two_words() {
     assert!(read(&[("admin-listen", "127.0.0.1:8005")], MINIMAL).is_err());
 }
 
-pub(super) fn read_file(text: &str, env: &[(&str, &str)]) -> Result<Config, Rejected> {
+pub(super) fn read_file(text: &str, env: &[(&str, &str)]) -> Result<Config, InvalidConfig> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.yaml");
     std::fs::write(&path, text).unwrap();
     let path = path.display().to_string();
     read(&[("config", &path)], env).map_err(|rejected| {
         // Tests should not depend on where the file stands.
-        let faults = rejected.faults.into_iter().map(|fault| Fault {
+        let faults = rejected.errors.into_iter().map(|fault| SettingError {
             setting: fault.setting.replace(&path, "config.yaml"),
             ..fault
         });
-        Rejected {
-            faults: faults.collect(),
+        InvalidConfig {
+            errors: faults.collect(),
             warnings: rejected.warnings,
         }
     })
@@ -363,14 +351,14 @@ fn an_entry_beats_the_environment_which_beats_the_top_of_the_file() {
 }
 
 #[test]
-fn every_fault_of_a_file_is_named_with_its_path_and_line() {
+fn every_error_of_a_file_is_named_with_its_path_and_line() {
     let told = read_file(
         "listen: 0.0.0.0:1\nworkspaces:\n  - workspace_id: ws-1\n    region: Frankfurt\n  - region: us-west-2\n",
         &MINIMAL[2..],
     )
     .unwrap_err();
     let named: Vec<&str> = told
-        .faults
+        .errors
         .iter()
         .map(|fault| fault.setting.as_str())
         .collect();
@@ -390,7 +378,7 @@ fn the_form_of_a_file_is_checked_before_its_values() {
     let cases = [
         (
             "role_arm: x",
-            "role_arm (config.yaml, line 1) is \"x\": expected a setting; is role_arn meant?",
+            "role_arm (config.yaml, line 1) is \"x\": expected a setting; did you mean role_arn?",
         ),
         ("xyzzy: x", "expected a setting: a flag of --help"),
         (
@@ -399,19 +387,22 @@ fn the_form_of_a_file_is_checked_before_its_values() {
         ),
         ("workspaces: ws-1", "a list of workspaces"),
         ("workspaces: [ws-1]", "the settings of a workspace"),
-        ("region: {a: b}", "expected one value, or a list of them"),
-        ("region: a\nregion: b", "each setting once"),
+        ("region: {a: b}", "expected one value or a list of values"),
+        ("region: a\nregion: b", "each setting only once"),
         ("- a", "settings as `key: value`"),
         (
             "region: [",
             "(config.yaml, line 2) is \"the end\": expected YAML: ",
         ),
-        ("a: &x b\nregion: *x", "an alias: write the value out"),
-        ("config: x", "no other file inside a file"),
+        ("a: &x b\nregion: *x", "an alias: write out the value"),
+        (
+            "config: x",
+            "`config` is not allowed inside a configuration file",
+        ),
         ("---\na: b\n---\na: b", "a second document"),
         (
             "\"regi\\non\\e[31m\": 1",
-            "regi on [31m (config.yaml, line 1) is \"1\": expected a setting; is region meant?",
+            "regi on [31m (config.yaml, line 1) is \"1\": expected a setting; did you mean region?",
         ),
     ];
     for (text, expected) in cases {
@@ -457,11 +448,7 @@ fn endpoints(
             let sts = workspace.identity.sts_endpoint.to_string();
             Ok((workspace.remote_write_url.to_string(), sts))
         }
-        Err(rejected) => Err(rejected
-            .faults
-            .iter()
-            .map(|fault| fault.setting.split(' ').next().unwrap().to_owned())
-            .collect()),
+        Err(invalid) => Err(named(&invalid).into_iter().map(str::to_owned).collect()),
     }
 }
 
@@ -576,22 +563,22 @@ fn contradicting_endpoints_are_all_named() {
 }
 
 #[test]
-fn reading_is_off_unless_it_is_allowed() {
-    let reading = |more: &[(&str, &str)]| {
+fn queries_are_off_unless_they_are_allowed() {
+    let query = |more: &[(&str, &str)]| {
         let config = read(&[], &with(more));
-        config.map(|config| config.workspaces[0].reading.clone())
+        config.map(|config| config.workspaces[0].query.clone())
     };
     let switch = "AMP_SIDECAR_ALLOW_QUERY";
     let timeout = "AMP_SIDECAR_QUERY_TIMEOUT";
     let allowed = |seconds| {
         let timeout = Duration::from_secs(seconds);
-        Some(Reading { timeout })
+        Some(QueryLimits { timeout })
     };
-    assert_eq!(reading(&[]).unwrap(), None);
-    assert_eq!(reading(&[(switch, "false")]).unwrap(), None);
-    assert_eq!(reading(&[(switch, "true")]).unwrap(), allowed(120));
+    assert_eq!(query(&[]).unwrap(), None);
+    assert_eq!(query(&[(switch, "false")]).unwrap(), None);
+    assert_eq!(query(&[(switch, "true")]).unwrap(), allowed(120));
     let short = [(switch, "1"), (timeout, "10s")];
-    assert_eq!(reading(&short).unwrap(), allowed(10));
-    assert!(reading(&[(switch, "perhaps")]).is_err());
-    assert!(reading(&[(timeout, "11m")]).is_err());
+    assert_eq!(query(&short).unwrap(), allowed(10));
+    assert!(query(&[(switch, "perhaps")]).is_err());
+    assert!(query(&[(timeout, "11m")]).is_err());
 }

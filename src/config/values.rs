@@ -1,53 +1,35 @@
-//! Text into valid values, one function a kind of value.
+//! Text into valid values, one function for each kind of value, and back.
 //!
-//! In: the text of a setting. Out: the value, or in words what was expected, to be shown beside setting and value.
-//! Nothing here reads a file, the environment or the clock.
+//! In: the text of a setting. Out: the value, or what was expected, to be shown beside setting and value. Nothing here reads a
+//! file, the environment or the clock.
 
-mod identity;
+pub(super) mod identity;
+pub(super) mod otlp;
 mod session_name;
 
-use std::fmt;
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hyper::Uri;
 
-pub(super) use identity::{
-    Hop, client_id, entra_scope, hop, policy_arn, session_policy, source_identity, tag, tenant_id,
-    token_path,
-};
+use super::error::{Expected, checked, expected};
 
 pub(super) use session_name::{session_name, session_name_of_pod};
-
-/// What a setting should have been, in words that complete "expected …".
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Expected(pub(crate) String);
-
-impl fmt::Display for Expected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-fn expected<T>(what: impl Into<String>) -> Result<T, Expected> {
-    Err(Expected(what.into()))
-}
 
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Expected> {
     let text = text.replace("localhost:", "127.0.0.1:");
     text.parse()
-        .or_else(|_| expected("an address and a port, as 127.0.0.1:8005 or [::1]:8005"))
+        .or_else(|_| expected("an address and port, for example 127.0.0.1:8005 or [::1]:8005"))
 }
 
-/// A host's name as browsers write it, without a port.
+/// A host name as browsers write it, without a port.
 pub(super) fn host_name(text: &str) -> Result<String, Expected> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    if text.len() > 253 || !text.chars().all(plain) {
-        return expected(
-            "names of hosts without scheme, port and path, as amp-sidecar.monitoring.svc",
-        );
-    }
-    Ok(text.trim_end_matches('.').to_ascii_lowercase())
+    let what = "host names without scheme, port or path, for example amp-sidecar.monitoring.svc";
+    let name = text.trim_end_matches('.').to_ascii_lowercase();
+    let valid = text.len() <= 253 && text.chars().all(plain);
+    checked(&name, valid, what)
 }
 
 pub(super) fn switch(text: &str) -> Result<bool, Expected> {
@@ -58,77 +40,89 @@ pub(super) fn switch(text: &str) -> Result<bool, Expected> {
     }
 }
 
+/// One of several words.
+pub(super) fn choose<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Expected> {
+    if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
+        return Ok(*value);
+    }
+    let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+    expected(names.join(" or "))
+}
+
+/// The word for a value of [`choose`].
+pub(super) fn chosen<T: PartialEq>(value: &T, choices: &[(&str, T)]) -> String {
+    let choice = choices.iter().find(|(_, choice)| choice == value);
+    choice.map_or("", |(name, _)| name).to_owned()
+}
+
 /// `1%` to `100%`.
 pub(super) fn percent(text: &str) -> Result<u8, Expected> {
     text.strip_suffix('%')
         .and_then(|number| number.parse().ok())
         .filter(|percent| (1..=100).contains(percent))
-        .ok_or_else(|| Expected("a share from 1% to 100%".into()))
+        .ok_or_else(|| Expected("a percentage from 1% to 100%".into()))
 }
 
-pub(super) fn on_or_off(text: &str) -> Result<bool, Expected> {
-    match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => expected("on or off"),
-    }
+pub(super) fn log_level(text: &str) -> Result<tracing::Level, Expected> {
+    text.parse()
+        .or_else(|_| expected("error, warn, info, debug or trace"))
 }
+
+const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 /// A number with a unit, or several: `90s`, `15m`, `1h30m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, Expected> {
-    let what = || Expected("a duration with its unit, as 500ms, 25s, 15m or 1h30m".into());
-    let mut rest = text.trim();
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(what)?;
-        let (number, tail) = rest.split_at(digits);
-        let unit_end = tail
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit_end);
-        let millis: u64 = match unit {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60 * 1000,
-            "h" => 60 * 60 * 1000,
-            _ => return Err(what()),
-        };
-        let number: u64 = number.parse().map_err(|_| what())?;
-        let part = number.checked_mul(millis).ok_or_else(what)?;
-        total = total
-            .checked_add(Duration::from_millis(part))
-            .ok_or_else(what)?;
-        rest = tail;
-    }
-    if total.is_zero() {
-        Err(what())
-    } else {
-        Ok(total)
-    }
+    let millis = milliseconds(text.trim()).filter(|millis| *millis > 0);
+    millis.map(Duration::from_millis).ok_or_else(|| {
+        Expected("a duration with a unit, for example 500ms, 25s, 15m or 1h30m".into())
+    })
 }
 
+fn milliseconds(mut rest: &str) -> Option<u64> {
+    let mut total: u64 = 0;
+    while !rest.is_empty() {
+        let (number, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let end = tail.find(|c: char| c.is_ascii_digit());
+        let (unit, tail) = tail.split_at(end.unwrap_or(tail.len()));
+        let (_, millis) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(*millis)?)?;
+        rest = tail;
+    }
+    Some(total)
+}
+
+/// In the largest units that fit: `1h30m`.
+pub(super) fn duration_text(duration: &Duration) -> String {
+    let mut left = duration.as_millis();
+    let mut text = String::new();
+    for (unit, millis) in UNITS.map(|(unit, millis)| (unit, u128::from(millis))) {
+        if left >= millis {
+            let _written = write!(text, "{}{unit}", left / millis);
+            left %= millis;
+        }
+    }
+    text
+}
+
+/// A duration of `least` to `most` seconds; `range` says so in words.
 pub(super) fn duration_within(
     text: &str,
-    least: Duration,
-    most: Duration,
-    words: &str,
+    (least, most): (u64, u64),
+    range: &str,
 ) -> Result<Duration, Expected> {
     let value = duration(text)?;
-    if value < least || value > most {
-        expected(format!("a duration of {words}"))
-    } else {
-        Ok(value)
+    if value < Duration::from_secs(least) || value > Duration::from_secs(most) {
+        return expected(format!("a duration from {range}"));
     }
+    Ok(value)
 }
 
 /// A number of bytes: plain, or with `kB`, `MB`, `GB` (powers of 1000), `KiB`, `MiB`, `GiB` (powers of 1024).
 pub(super) fn bytes(text: &str) -> Result<usize, Expected> {
-    let what = || Expected("a number of bytes above 0, as 1000000, 1MB or 32MiB".into());
+    let what = || Expected("a positive number of bytes, for example 1000000, 1MB or 32MiB".into());
     let text = text.trim();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
+    let digits = text.find(|c: char| !c.is_ascii_digit());
+    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
     let factor: usize = match unit.trim() {
         "" | "B" => 1,
         "kB" | "KB" => 1000,
@@ -140,10 +134,8 @@ pub(super) fn bytes(text: &str) -> Result<usize, Expected> {
         _ => return Err(what()),
     };
     let number: usize = number.parse().map_err(|_| what())?;
-    number
-        .checked_mul(factor)
-        .filter(|value| *value > 0)
-        .ok_or_else(what)
+    let bytes = number.checked_mul(factor).filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(what)
 }
 
 /// As AWS writes them: `us-east-1`, `eu-central-1`, `us-gov-west-1`.
@@ -154,84 +146,43 @@ pub(crate) fn region(text: &str) -> Result<String, Expected> {
     let valid = parts.len() >= 3
         && parts.last().is_some_and(number)
         && parts.iter().rev().skip(1).all(|part| lower(part));
-    if valid {
-        Ok(text.to_owned())
-    } else {
-        expected("a region as AWS names it, for example eu-central-1")
-    }
+    checked(text, valid, "an AWS region, for example eu-central-1")
 }
 
-/// `ws-` and what follows, as AMP shows it; the whole ARN is a frequent mistake and gets its own words.
+/// `ws-` and what follows; the whole ARN is a frequent mistake and gets its own message.
 pub(crate) fn workspace_id(text: &str) -> Result<String, Expected> {
     if let Some((_, id)) = text.split_once(":workspace/") {
-        return expected(format!("the workspace's id alone, not its ARN: {id}"));
+        return expected(format!("the workspace ID alone, not its ARN: {id}"));
     }
     let tail = text.strip_prefix("ws-").unwrap_or_default();
     let valid = (1..=64).contains(&tail.len())
         && tail.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if valid {
-        Ok(text.to_owned())
-    } else {
-        expected("a workspace id, as ws- and letters, digits and dashes")
-    }
-}
-
-/// `arn:<partition>:iam::<account>:role/<path and name>`, 20 to 2048 characters (STS API reference).
-pub(super) fn role_arn(text: &str) -> Result<String, Expected> {
-    let what = "a role's ARN, as arn:aws:iam::111122223333:role/NAME";
-    let parts: Vec<&str> = text.splitn(6, ':').collect();
-    let [arn, partition, service, region, account, resource] = parts.as_slice() else {
-        return expected(what);
-    };
-    if *service == "sts" && resource.starts_with("assumed-role/") {
-        return expected(format!("{what}; this is the ARN of a session of a role"));
-    }
-    let printable = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
-    let valid = *arn == "arn"
-        && is_partition(partition)
-        && *service == "iam"
-        && region.is_empty()
-        && account.len() == 12
-        && account.bytes().all(|b| b.is_ascii_digit())
-        && resource
-            .strip_prefix("role/")
-            .is_some_and(|name| !name.is_empty() && printable(name))
-        && (20..=2048).contains(&text.len());
-    if valid {
-        Ok(text.to_owned())
-    } else {
-        expected(what)
-    }
-}
-
-/// The form that the names of AWS' partitions have, of which there may be more than we know.
-fn is_partition(text: &str) -> bool {
-    text.starts_with("aws") && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+    let what = "a workspace ID: ws- followed by letters, digits and dashes";
+    checked(text, valid, what)
 }
 
 /// An absolute `https` URL, or an `http` one whose host is loopback; no credentials, query or fragment.
 pub(super) fn endpoint(text: &str) -> Result<Uri, Expected> {
-    let what = "an absolute https:// URL without query, fragment or credentials";
-    if text.contains('#') {
-        return expected(what);
+    let uri = url(text).ok_or_else(|| {
+        Expected("an absolute https:// URL without query, fragment or credentials".into())
+    })?;
+    if uri.scheme_str() == Some("http") && !is_loopback(uri.host().unwrap_or_default()) {
+        return expected(
+            "https://: plain http would expose credentials on the network and is allowed for loopback only",
+        );
     }
-    let Ok(uri) = text.parse::<Uri>() else {
-        return expected(what);
-    };
-    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return expected(what);
-    };
-    if uri.query().is_some() || authority.as_str().contains('@') || authority.host().is_empty() {
-        return expected(what);
-    }
-    match scheme {
-        "https" => Ok(uri),
-        "http" if is_loopback(authority.host()) => Ok(uri),
-        "http" => expected(
-            "https://; plain http would show credentials to the network and is for loopback only",
-        ),
-        _ => expected(what),
-    }
+    Ok(uri)
+}
+
+/// An absolute `http` or `https` URL without credentials, query or fragment.
+fn url(text: &str) -> Option<Uri> {
+    let uri: Uri = text.parse().ok().filter(|_| !text.contains('#'))?;
+    let authority = uri.authority()?;
+    let valid = matches!(uri.scheme_str(), Some("http" | "https"))
+        && uri.query().is_none()
+        && !authority.as_str().contains('@')
+        && !authority.host().is_empty();
+    valid.then_some(uri)
 }
 
 /// Whether a URL's host can only be this machine.
@@ -274,27 +225,11 @@ mod tests {
     }
 
     #[test]
-    fn arns_of_sessions_and_workspaces_are_told_apart() {
-        assert!(role_arn("arn:aws:iam::111122223333:role/path/amp").is_ok());
-        assert!(role_arn("arn:aws-us-gov:iam::111122223333:role/amp").is_ok());
-        let told = role_arn("arn:aws:sts::111122223333:assumed-role/amp/pod")
+    fn a_workspace_id_is_not_an_arn() {
+        let message = workspace_id("arn:aws:aps:eu-central-1:111122223333:workspace/ws-1")
             .unwrap_err()
             .0;
-        assert!(told.contains("session of a role"), "{told}");
-        for wrong in [
-            "",
-            "amp",
-            "arn:aws:iam::111122223333:user/x",
-            "arn:aws:iam::1:role/x",
-            "arn:aws:iam::111122223333:role/",
-            "arn:aws\u{f}:iam::111122223333:role/amp",
-        ] {
-            assert!(role_arn(wrong).is_err(), "{wrong:?}");
-        }
-        let told = workspace_id("arn:aws:aps:eu-central-1:111122223333:workspace/ws-1")
-            .unwrap_err()
-            .0;
-        assert!(told.contains("ws-1"), "{told}");
+        assert!(message.contains("ws-1"), "{message}");
         assert!(workspace_id("ws-0b1c-2").is_ok());
         for wrong in ["", "ws-", "ws-a/b", "ws-ä", "../ws-1"] {
             assert!(workspace_id(wrong).is_err(), "{wrong:?}");

@@ -1,13 +1,13 @@
 //! The YAML of small files: one document, as a tree of texts with their lines.
 //!
-//! In: a file's text. Out: its [`Node`], or what is no YAML in it. What the texts mean is the caller's business. Anchors and
-//! aliases are refused: a short file can grow without bound by them. So is what is nested deeper than the caller expects.
+//! In: a file's text. Out: its [`Node`], or where it is not YAML. What the texts mean is up to the caller. Aliases are an
+//! error, since a short file can grow without bound by them; so is nesting deeper than the caller expects.
 
 use saphyr_parser::{Event, Parser, ScanError, Span, StrInput};
 
 /// A key or a value's text.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub(crate) struct YamlText {
     pub(crate) text: String,
     pub(crate) line: usize,
 }
@@ -16,15 +16,15 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) line: usize,
-    pub(crate) kind: Kind,
+    pub(crate) kind: NodeKind,
 }
 
-/// What a value is.
+/// The form of a value.
 #[derive(Debug)]
-pub(crate) enum Kind {
+pub(crate) enum NodeKind {
     Scalar(String),
     List(Vec<Node>),
-    Map(Vec<(Entry, Node)>),
+    Map(Vec<(YamlText, Node)>),
 }
 
 /// The one document of a file, nested no deeper than `deepest`.
@@ -46,7 +46,7 @@ pub(crate) fn document(text: &str, deepest: usize) -> Result<Option<Node>, ScanE
         }
     }
     // An empty file is a document of nothing.
-    Ok(document.filter(|node| !matches!(&node.kind, Kind::Scalar(text) if text.is_empty())))
+    Ok(document.filter(|node| !matches!(&node.kind, NodeKind::Scalar(text) if text.is_empty())))
 }
 
 fn node<'i>(
@@ -68,7 +68,7 @@ fn node<'i>(
         Event::Scalar(text, style, ..) => {
             let plain = matches!(style, saphyr_parser::ScalarStyle::Plain);
             let nothing = plain && matches!(&*text, "~" | "null");
-            Kind::Scalar(if nothing {
+            NodeKind::Scalar(if nothing {
                 String::new()
             } else {
                 text.into_owned()
@@ -78,7 +78,7 @@ fn node<'i>(
             let mut nodes = Vec::new();
             loop {
                 match next(parser)? {
-                    (Event::SequenceEnd, _) => break Kind::List(nodes),
+                    (Event::SequenceEnd, _) => break NodeKind::List(nodes),
                     (event, span) => nodes.push(node(parser, event, span, room)?),
                 }
             }
@@ -87,19 +87,19 @@ fn node<'i>(
             let mut entries = Vec::new();
             loop {
                 let key = match next(parser)? {
-                    (Event::MappingEnd, _) => break Kind::Map(entries),
-                    (Event::Scalar(text, ..), span) => Entry {
+                    (Event::MappingEnd, _) => break NodeKind::Map(entries),
+                    (Event::Scalar(text, ..), span) => YamlText {
                         text: text.into_owned(),
                         line: span.start.line(),
                     },
-                    (_, span) => return Err(broken(span, "a key that is no text")),
+                    (_, span) => return Err(broken(span, "a key that is not a string")),
                 };
                 let (event, span) = next(parser)?;
                 entries.push((key, node(parser, event, span, room)?));
             }
         }
-        Event::Alias(_) => return Err(broken(span, "an alias: write the value out")),
-        _ => return Err(broken(span, "something else than values")),
+        Event::Alias(_) => return Err(broken(span, "an alias: write out the value")),
+        _ => return Err(broken(span, "an unsupported element")),
     };
     Ok(Node { line, kind })
 }
@@ -107,62 +107,64 @@ fn node<'i>(
 fn broken(span: Span, what: &str) -> ScanError {
     ScanError::new_str(span.start, what)
 }
+
 // === impl Node ===
 
 impl Node {
-    /// What stands under a key; none where this is no mapping or has no such key.
+    /// The value of a key; none where this is no mapping or has no such key.
     pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         match &self.kind {
-            Kind::Map(entries) => {
+            NodeKind::Map(entries) => {
                 let found = entries.iter().find(|(name, _)| name.text == key);
                 found.map(|(_, node)| node)
             }
-            Kind::Scalar(_) | Kind::List(_) => None,
+            NodeKind::Scalar(_) | NodeKind::List(_) => None,
         }
     }
 
     /// The same, taken out.
     pub(crate) fn take(self, key: &str) -> Option<Self> {
         match self.kind {
-            Kind::Map(entries) => {
+            NodeKind::Map(entries) => {
                 let mut entries = entries.into_iter();
                 entries.find_map(|(name, node)| (name.text == key).then_some(node))
             }
-            Kind::Scalar(_) | Kind::List(_) => None,
+            NodeKind::Scalar(_) | NodeKind::List(_) => None,
         }
     }
 
     /// The entries of a list; none where it is no list.
     pub(crate) fn items(&self) -> &[Self] {
         match &self.kind {
-            Kind::List(nodes) => nodes,
-            Kind::Scalar(_) | Kind::Map(_) => &[],
+            NodeKind::List(nodes) => nodes,
+            NodeKind::Scalar(_) | NodeKind::Map(_) => &[],
         }
     }
 
     /// A scalar, or scalars in a list with a space between them.
     pub(crate) fn text(&self) -> Option<String> {
         match &self.kind {
-            Kind::Scalar(text) => Some(text.clone()),
-            Kind::List(nodes) => {
+            NodeKind::Scalar(text) => Some(text.clone()),
+            NodeKind::List(nodes) => {
                 let texts: Option<Vec<_>> = nodes
                     .iter()
                     .map(|node| match &node.kind {
-                        Kind::Scalar(text) => Some(text.as_str()),
-                        Kind::List(_) | Kind::Map(_) => None,
+                        NodeKind::Scalar(text) => Some(text.as_str()),
+                        NodeKind::List(_) | NodeKind::Map(_) => None,
                     })
                     .collect();
                 texts.map(|texts| texts.join(" "))
             }
-            Kind::Map(_) => None,
+            NodeKind::Map(_) => None,
         }
     }
 
+    /// For error messages.
     pub(crate) fn show(&self) -> String {
         match &self.kind {
-            Kind::Scalar(text) => text.clone(),
-            Kind::List(_) => "a list".to_owned(),
-            Kind::Map(_) => "a mapping".to_owned(),
+            NodeKind::Scalar(text) => text.clone(),
+            NodeKind::List(_) => "a list".to_owned(),
+            NodeKind::Map(_) => "a mapping".to_owned(),
         }
     }
 }

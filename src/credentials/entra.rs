@@ -31,7 +31,7 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 #[derive(Debug)]
 pub struct Entra {
     client: HttpClient,
-    application: config::Entra,
+    application: config::EntraConfig,
     endpoint: Uri,
     clock: Clock,
 }
@@ -93,7 +93,7 @@ struct EntraRejection {
 impl Entra {
     /// Exchanges for this application, through `client`.
     #[must_use]
-    pub fn new(application: config::Entra, client: HttpClient, clock: Clock) -> Self {
+    pub fn new(application: config::EntraConfig, client: HttpClient, clock: Clock) -> Self {
         let authority = application.authority_host.to_string();
         let endpoint = format!(
             "{}/{}/oauth2/v2.0/token",

@@ -36,7 +36,7 @@ use sts::{SessionCredentials, Sts, StsError};
 use token::{ReadToken, Token, TokenError};
 
 use crate::clock::Clock;
-use crate::config::{Identity, RoleSession};
+use crate::config::{IdentityConfig, RoleSession};
 use crate::telemetry::WorkspaceMetrics;
 use crate::telemetry::traces::Span;
 
@@ -73,7 +73,7 @@ impl Exchange {
     /// Exchanges what is in `token_file` for `identity` through `client`.
     #[must_use]
     pub fn new(
-        identity: &Identity,
+        identity: &IdentityConfig,
         token_file: Box<dyn ReadToken>,
         client: &HttpClient,
         clock: &Clock,

@@ -158,7 +158,7 @@ async fn accept<L: Accept>(
     }
 }
 
-/// Through the door, and on.
+/// Authenticates the connection and serves it.
 async fn enter<S: Service, C>(
     stream: C,
     peer: IpAddr,

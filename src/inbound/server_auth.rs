@@ -1,11 +1,12 @@
-//! Who may come in, where others than the own pod can knock.
+//! Authenticates those who connect to the listener.
 //!
-//! In: the files that the configuration names. Out: a [`ServerAuth`]: connections pass it by TLS, with a client certificate where an
-//! authority for them is named; requests pass it by a bearer token where a file of tokens is named (one a line, so that an
-//! old and a new one can be in use at once). On loopback without any of these it stands open.
+//! In: the files that the configuration names. Out: a [`ServerAuth`]: connections use TLS, with a client certificate where a CA
+//! for them is configured; requests present a bearer token where a file of tokens is configured (one a line, so that an old and
+//! a new one can be in use at once). With none of these, as on loopback, every client is accepted.
 //!
-//! Certificates and tokens rotate: the files are looked at every [`LOOK`], and what is whole replaces what was before, for new
-//! connections and requests. What is not (a certificate without its key yet) is said, and the old one stays.
+//! Certificates and tokens rotate: the files are checked every [`CHECK_INTERVAL`], and valid ones replace the previous ones for
+//! new connections and requests. Invalid ones (a certificate whose key has not been written yet) are logged, and the previous
+//! ones stay in use.
 
 use std::io;
 use std::sync::Arc;
@@ -14,48 +15,32 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::ServerConfig;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::config::{DoorFiles, Keys, Readable, Unreadable};
 use crate::remedies::SERVER_AUTH_FILES;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
+use crate::tls_files::{InvalidFiles, ServerAuthFiles};
 
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(2);
-/// A handshake that takes longer is none.
-const LONGEST_HANDSHAKE: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Lets connections and requests in.
+/// Authenticates connections and requests.
 #[derive(Debug, Default)]
 pub struct ServerAuth {
-    files: DoorFiles,
+    files: ServerAuthFiles,
     tls: Option<ArcSwap<ServerConfig>>,
     tokens: Option<ArcSwap<Tokens>>,
-}
-
-/// Why a door cannot be made of its files.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerAuthError {
-    /// Some of them do not hold what they should.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Unreadable(Vec<Unreadable>),
-    /// The key does not fit the certificate, or an authority is none.
-    #[error(
-        "--listen-tls-key: expected a key that fits the certificate, and authorities that are some ({0})"
-    )]
-    Tls(#[from] rustls::Error),
 }
 
 /// Hashes of the tokens that are valid, which take equally long to compare whatever was sent.
 #[derive(Default)]
 struct Tokens(Vec<[u8; 32]>);
 
-/// A sender from elsewhere, as far as its share of the room is concerned.
+/// Who a client is, to tell one from another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClientId(Arc<str>);
 
@@ -65,26 +50,24 @@ impl std::fmt::Debug for Tokens {
     }
 }
 
-// === impl Door ===
+// === impl ServerAuth ===
 
 impl ServerAuth {
-    /// A door with the locks that `files` names.
+    /// What `files` ask of clients.
     ///
     /// # Errors
-    /// [`ServerAuthError`].
-    pub fn open(files: &DoorFiles) -> Result<Self, ServerAuthError> {
-        let readable = files.read().map_err(ServerAuthError::Unreadable)?;
-        let keys = readable.keys.as_ref();
-        let tls = keys.map(server).transpose()?.map(ArcSwap::from_pointee);
-        let tokens = readable.tokens.as_deref().map(|text| Tokens::of(text));
+    /// Where a file does not hold what it should, or key and certificate do not match.
+    pub fn load(files: &ServerAuthFiles) -> Result<Self, InvalidFiles> {
+        let (contents, tls) = files.read()?;
+        let tokens = contents.tokens().map(Tokens::of);
         Ok(Self {
             files: files.clone(),
-            tls,
+            tls: tls.map(ArcSwap::from_pointee),
             tokens: tokens.map(ArcSwap::from_pointee),
         })
     }
 
-    /// What a connection has to go through, if anything.
+    /// The TLS that a connection has to speak, if any.
     #[must_use]
     pub fn acceptor(&self) -> Option<TlsAcceptor> {
         self.tls
@@ -92,9 +75,9 @@ impl ServerAuth {
             .map(|tls| TlsAcceptor::from(tls.load_full()))
     }
 
-    /// Whether a request with these headers is let in.
+    /// Whether a request with these headers presents a valid token, where one is asked for.
     #[must_use]
-    pub fn authenticates(&self, headers: &HeaderMap) -> bool {
+    pub fn authenticate(&self, headers: &HeaderMap) -> bool {
         let Some(tokens) = &self.tokens else {
             return true;
         };
@@ -103,29 +86,27 @@ impl ServerAuth {
             let (scheme, token) = sent.split_at_checked(7)?;
             scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
         });
-        token.is_some_and(|token| tokens.load().holds(token.trim_ascii()))
+        token.is_some_and(|token| tokens.load().contains(token.trim_ascii()))
     }
 
     /// Takes what the files hold, whenever that changes.
     pub async fn follow(self: Arc<Self>, incidents: IncidentTracker) {
-        if self.files == DoorFiles::default() {
+        if self.files == ServerAuthFiles::default() {
             return;
         }
-        let mut before = self.files.read().ok();
+        let mut before = self.files.read().ok().map(|(contents, _)| contents);
         loop {
-            tokio::time::sleep(LOOK).await;
-            let read = self.files.read().map_err(ServerAuthError::Unreadable);
-            if matches!((&read, &before), (Ok(now), Some(before)) if now == before) {
-                incidents.recover();
-                continue;
-            }
-            match read.and_then(|now| self.take(&now).map(|()| now)) {
-                Ok(now) => {
-                    tracing::info!("certificate and tokens reloaded");
-                    for skipped in now.skipped() {
-                        tracing::warn!(reason = skipped, "certificate skipped");
+            tokio::time::sleep(CHECK_INTERVAL).await;
+            match self.files.read() {
+                Ok((now, tls)) => {
+                    if before.as_ref() != Some(&now) {
+                        self.replace(tls, now.tokens().map(Tokens::of));
+                        tracing::info!("certificate and tokens reloaded");
+                        for skipped in now.skipped() {
+                            tracing::warn!(reason = skipped, "certificate skipped");
+                        }
+                        before = Some(now);
                     }
-                    before = Some(now);
                     incidents.recover();
                 }
                 Err(error) => incidents.fail("server_auth_files", || {
@@ -135,18 +116,17 @@ impl ServerAuth {
         }
     }
 
-    fn take(&self, readable: &Readable) -> Result<(), ServerAuthError> {
-        if let (Some(tls), Some(keys)) = (&self.tls, &readable.keys) {
-            tls.store(Arc::new(server(keys)?));
+    fn replace(&self, tls: Option<ServerConfig>, tokens: Option<Tokens>) {
+        if let Some((current, new)) = self.tls.as_ref().zip(tls) {
+            current.store(Arc::new(new));
         }
-        if let (Some(tokens), Some(text)) = (&self.tokens, readable.tokens.as_deref()) {
-            tokens.store(Arc::new(Tokens::of(text)));
+        if let Some((current, new)) = self.tokens.as_ref().zip(tokens) {
+            current.store(Arc::new(new));
         }
-        Ok(())
     }
 }
 
-/// The handshake, in bounded time.
+/// The TLS handshake, in bounded time.
 ///
 /// # Errors
 /// What went wrong with it.
@@ -154,51 +134,28 @@ pub async fn handshake<C>(acceptor: &TlsAcceptor, stream: C) -> io::Result<TlsSt
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
-    tokio::time::timeout(LONGEST_HANDSHAKE, acceptor.accept(stream))
+    tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream))
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-}
-
-fn server(keys: &Keys) -> Result<ServerConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()?;
-    let builder = match &keys.client_ca {
-        None => builder.with_no_client_auth(),
-        Some(authorities) => {
-            let mut roots = RootCertStore::empty();
-            for authority in &authorities.certificates {
-                roots.add(authority.clone())?;
-            }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                .build()
-                .map_err(|error| rustls::Error::General(error.to_string()))?;
-            builder.with_client_cert_verifier(verifier)
-        }
-    };
-    let mut config = builder.with_single_cert(keys.chain.clone(), keys.key.clone_key())?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
 }
 
 // === impl Tokens ===
 
 impl Tokens {
-    fn of(text: &str) -> Self {
-        let tokens = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    fn of<'a>(tokens: impl Iterator<Item = &'a str>) -> Self {
         Self(tokens.map(|token| Sha256::digest(token).into()).collect())
     }
 
-    fn holds(&self, token: &[u8]) -> bool {
+    fn contains(&self, token: &[u8]) -> bool {
         let hash: [u8; 32] = Sha256::digest(token).into();
         self.0.contains(&hash)
     }
 }
 
-// === impl Client ===
+// === impl ClientId ===
 
 impl ClientId {
-    /// Who is at the other end: by its certificate where it showed one, else by its address.
+    /// By the client's certificate where it presented one, else by its address.
     #[must_use]
     pub fn of(address: std::net::IpAddr, tls: Option<&rustls::ServerConnection>) -> Self {
         let certificate = tls
@@ -216,19 +173,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_opens_and_nothing_that_looks_like_one() {
-        let server_auth = ServerAuth {
-            tokens: Some(ArcSwap::from_pointee(Tokens::of(
-                "old-token\n new-token \n\n",
-            ))),
+    fn a_valid_token_is_accepted_and_nothing_that_looks_like_one() {
+        let tokens = Tokens::of(["old-token", "new-token"].into_iter());
+        let auth = ServerAuth {
+            tokens: Some(ArcSwap::from_pointee(tokens)),
             ..ServerAuth::default()
         };
-        let authenticates = |value: &str| {
+        let accepts = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, value.parse().unwrap());
-            server_auth.authenticates(&headers)
+            auth.authenticate(&headers)
         };
-        assert!(authenticates("Bearer old-token") && authenticates("bearer new-token"));
+        assert!(accepts("Bearer old-token") && accepts("bearer new-token"));
         for wrong in [
             "",
             "Bearer",
@@ -238,10 +194,10 @@ mod tests {
             "Basic old-token",
             "Bearer old-token new-token",
         ] {
-            assert!(!authenticates(wrong), "{wrong:?}");
+            assert!(!accepts(wrong), "{wrong:?}");
         }
-        assert!(!server_auth.authenticates(&HeaderMap::new()));
-        assert!(ServerAuth::default().authenticates(&HeaderMap::new()));
-        assert!(!format!("{server_auth:?}").contains("token\""));
+        assert!(!auth.authenticate(&HeaderMap::new()));
+        assert!(ServerAuth::default().authenticate(&HeaderMap::new()));
+        assert!(!format!("{auth:?}").contains("token\""));
     }
 }

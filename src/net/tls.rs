@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::config::{Bundle, CaFile, Unreadable};
+use crate::tls_files::{CaBundle, InvalidFile, TlsFile};
 
 /// How often files of certificates are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -73,9 +73,9 @@ pub fn client(extra: &[CertificateDer<'static>]) -> Result<ClientConfig, rustls:
 /// Why new certificates are not trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum NotTrusted {
-    /// A file cannot be read.
+    /// A file does not hold what it should.
     #[error(transparent)]
-    Unreadable(#[from] Unreadable),
+    InvalidFile(#[from] InvalidFile),
     /// A certificate cannot be a root.
     #[error(transparent)]
     Tls(#[from] rustls::Error),
@@ -84,14 +84,15 @@ pub enum NotTrusted {
 /// Gives `trust` what `files` hold, whenever that changes; `files` is asked each time, since a new configuration may name
 /// others. `report` hears of each look; a file that cannot be read changes nothing.
 pub async fn follow(
-    files: impl Fn() -> Vec<CaFile>,
+    files: impl Fn() -> Vec<TlsFile>,
     trust: impl Fn(&[CertificateDer<'static>]) -> Result<(), rustls::Error>,
     report: impl Fn(Result<(), NotTrusted>),
 ) {
-    let mut before: Option<Vec<Bundle>> = None;
+    let mut before: Option<Vec<CaBundle>> = None;
     loop {
         let files = files();
-        let read: Result<Vec<Bundle>, Unreadable> = files.iter().map(CaFile::read).collect();
+        let read: Result<Vec<CaBundle>, InvalidFile> =
+            files.iter().map(TlsFile::read_ca_bundle).collect();
         let result = match read {
             Ok(now) if before.as_ref() == Some(&now) => Ok(()),
             Ok(now) => {
@@ -116,10 +117,10 @@ pub async fn follow(
     }
 }
 
-fn say(files: &[CaFile], bundles: &[Bundle]) {
+fn say(files: &[TlsFile], bundles: &[CaBundle]) {
     for (file, bundle) in files.iter().zip(bundles) {
         tracing::info!(
-            file = %file.path().display(),
+            file = %file.path.display(),
             certificates = bundle.certificates.len(),
             "trusted certificates reloaded"
         );

@@ -28,7 +28,7 @@ use hyper::{Request, Response};
 use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
-use crate::config::{Reading, Workspace};
+use crate::config::{QueryLimits, Workspace};
 use crate::credentials::{ActiveCredentials, Cache, RejectionCause};
 use crate::inbound::listener::Closed;
 use crate::net::pool::Pool;
@@ -69,7 +69,7 @@ impl Queries {
     /// Where the workspace's URL cannot be signed for or connected to, which a checked configuration excludes.
     pub fn new(
         workspace: &Workspace,
-        reading: &Reading,
+        reading: &QueryLimits,
         transport: &dyn Transport,
         credentials: Cache,
         clock: Clock,

@@ -188,7 +188,7 @@ impl Router {
     fn find(&self, request: &Request<Incoming>) -> Result<Arc<ActiveWorkspace>, Verdict> {
         let host = head::host(request)?;
         self.names.admit(request, host.as_ref(), Purpose::Batch)?;
-        if !self.server_auth.authenticates(request.headers()) {
+        if !self.server_auth.authenticate(request.headers()) {
             return Err(Verdict::ClientUnauthenticated);
         }
         self.routes().find(request.uri().path()).map(Arc::clone)
@@ -201,7 +201,7 @@ impl Router {
     ) -> Result<Arc<ActiveWorkspace>, QueryError> {
         let host = head::host(request)?;
         self.names.admit(request, host.as_ref(), Purpose::Query)?;
-        if !self.server_auth.authenticates(request.headers()) {
+        if !self.server_auth.authenticate(request.headers()) {
             return Err(QueryError::ClientUnauthenticated);
         }
         self.routes().find_queries(key).map(Arc::clone)

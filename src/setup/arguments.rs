@@ -2,7 +2,7 @@
 //!
 //! In: nothing. Out: [`ALL`], from which the command line, its help and the table in `docs/setup.md` are made. They are no
 //! settings of the sidecar: nothing here has an environment variable, so that what is printed depends on what is written
-//! on the line alone. Values stay text; the [reader](super::reader) checks them and names all faults at once.
+//! on the line alone. Values stay text; the [reader](super::reader) checks them and reports all errors at once.
 
 use Topic::{Aws, Azure, Kubernetes, Prometheus};
 

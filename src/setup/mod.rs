@@ -25,7 +25,7 @@ use std::path::Path;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::{Expected, Fault, Rejected};
+use crate::config::{Expected, InvalidConfig, SettingError};
 use crate::credentials::claims::Claims;
 use crate::credentials::token;
 use arguments::{Argument, Topic};
@@ -73,7 +73,7 @@ pub fn command() -> Command {
         }))
 }
 
-/// Every value is text here: the reader checks it, so that all faults are named at once.
+/// Every value is text here: the reader checks it, so that all errors are reported at once.
 fn argument(of: &'static Argument) -> Arg {
     let argument = Arg::new(of.flag).long(of.flag);
     if of.is_switch() {
@@ -89,11 +89,14 @@ fn argument(of: &'static Argument) -> Arg {
         .value_name(of.value)
 }
 
-/// The text that was asked for; `faults` are those that were found already.
+/// The text that was asked for; `errors` are those that were found already.
 ///
 /// # Errors
-/// [`Rejected`] with every fault of the arguments.
-pub async fn text(faults: Vec<Fault>, matches: &ArgMatches) -> Result<String, Rejected> {
+/// [`InvalidConfig`] with every error of the arguments.
+pub async fn text(
+    errors: Vec<SettingError>,
+    matches: &ArgMatches,
+) -> Result<String, InvalidConfig> {
     let asked = matches.subcommand().and_then(|(name, matches)| {
         let (topic, ..) = TOPICS.into_iter().find(|(_, known, _)| *known == name)?;
         Some((topic, matches))
@@ -115,7 +118,7 @@ pub async fn text(faults: Vec<Fault>, matches: &ArgMatches) -> Result<String, Re
         Some(path) => Some(claims(Path::new(&path)).await),
         None => None,
     };
-    Reader::new(topic, &given, faults, claims).read()
+    Reader::new(topic, &given, errors, claims).read()
 }
 
 async fn claims(path: &Path) -> Result<Claims, Expected> {

@@ -1,7 +1,7 @@
-//! Reads one argument after the other, and notes every fault on the way.
+//! Reads one argument after the other, and notes every error on the way.
 //!
 //! In: what the command line says, and the claims of the token where one was named. Out: what is to be printed, with
-//! nothing left to check, or all faults: a method gives `None` where it noted one, and no method stops for the `None` of
+//! nothing left to check, or all errors: a method gives `None` where it noted one, and no method stops for the `None` of
 //! another.
 
 mod federation;
@@ -14,16 +14,16 @@ use super::kubernetes::{Identity, Kubernetes, Runner};
 use super::policy::Account;
 use super::prometheus::Prometheus;
 use super::values;
-use crate::config::{self, Expected, Fault, Rejected};
+use crate::config::{self, Expected, InvalidConfig, SettingError};
 use crate::credentials::claims::Claims;
 
-/// Collects faults while it reads; `None` from any of its methods means that a fault was noted.
+/// Collects errors while it reads; `None` from any of its methods means that an error was noted.
 pub(super) struct Reader<'a> {
     topic: Topic,
     given: &'a dyn Fn(&Argument) -> Option<String>,
     /// Of the token that was named, if one was.
     claims: Option<Claims>,
-    faults: Vec<Fault>,
+    errors: Vec<SettingError>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,14 +39,14 @@ impl<'a> Reader<'a> {
     pub(super) fn new(
         topic: Topic,
         given: &'a dyn Fn(&Argument) -> Option<String>,
-        faults: Vec<Fault>,
+        errors: Vec<SettingError>,
         claims: Option<Result<Claims, Expected>>,
     ) -> Self {
         let mut reader = Self {
             topic,
             given,
             claims: None,
-            faults,
+            errors,
         };
         if let Some(claims) = claims {
             reader.claims = reader.checked(&argument::TOKEN, claims);
@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
         reader
     }
 
-    pub(super) fn read(mut self) -> Result<String, Rejected> {
+    pub(super) fn read(mut self) -> Result<String, InvalidConfig> {
         let text = match self.topic {
             Topic::Aws => self.aws().map(|aws| aws.text()),
             Topic::Azure => self.azure().map(|azure| azure.text()),
@@ -62,9 +62,9 @@ impl<'a> Reader<'a> {
             Topic::Prometheus => self.prometheus().map(|prometheus| prometheus.text()),
         };
         match text {
-            Some(text) if self.faults.is_empty() => Ok(text),
-            _ => Err(Rejected {
-                faults: self.faults,
+            Some(text) if self.errors.is_empty() => Ok(text),
+            _ => Err(InvalidConfig {
+                errors: self.errors,
                 warnings: Vec::new(),
             }),
         }
@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
             Some(_) => self.parse(&argument::PARTITION, values::partition),
             None => region
                 .as_deref()
-                .map(|region| values::partition_of(region).to_owned()),
+                .map(|region| config::partition_id(region).to_owned()),
         };
         let account = id
             .zip(partition)
@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
         (self.given)(argument).filter(|value| !value.is_empty())
     }
 
-    /// The value that was given, or the fixed default, or a fault where there is neither.
+    /// The value that was given, or the fixed default, or an error where there is neither.
     fn parse<T>(
         &mut self,
         argument: &Argument,
@@ -222,24 +222,24 @@ impl<'a> Reader<'a> {
             .or_else(|| argument.fixed_default().map(str::to_owned));
         match text {
             Some(text) => self.checked(argument, parse(&text)),
-            None => self.fault(argument, &what(argument)),
+            None => self.error(argument, &what(argument)),
         }
     }
 
     fn checked<T>(&mut self, argument: &Argument, value: Result<T, Expected>) -> Option<T> {
         match value {
             Ok(value) => Some(value),
-            Err(expected) => self.fault(argument, &expected.0),
+            Err(expected) => self.error(argument, &expected.0),
         }
     }
 
-    /// A fault of what the token says; the claim is shown, the token is not.
+    /// An error of what the token says; the claim is shown, the token is not.
     fn claim<T>(&mut self, value: Result<T, Expected>, name: &str, claim: &str) -> Option<T> {
         let expected = match value {
             Ok(value) => return Some(value),
             Err(expected) => expected,
         };
-        self.faults.push(Fault {
+        self.errors.push(SettingError {
             setting: format!("{name} of the --token"),
             value: crate::sanitize::sanitize(claim),
             expected: expected.0,
@@ -247,17 +247,12 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// Notes a fault; always `None`.
-    fn fault<T>(&mut self, argument: &Argument, expected: &str) -> Option<T> {
+    /// Notes an error; always `None`.
+    fn error<T>(&mut self, argument: &Argument, expected: &str) -> Option<T> {
         let value = self.given(argument).unwrap_or_default();
-        let value = if value.starts_with("eyJ") {
-            "[a token, withheld]".to_owned()
-        } else {
-            value
-        };
-        self.faults.push(Fault {
+        self.errors.push(SettingError {
             setting: format!("--{}", argument.flag),
-            value,
+            value: config::redact(&value),
             expected: expected.to_owned(),
         });
         None

@@ -6,24 +6,7 @@
 
 use hyper::Uri;
 
-use crate::config::Expected;
-
-fn expected<T>(what: impl Into<String>) -> Result<T, Expected> {
-    Err(Expected(what.into()))
-}
-
-fn checked(text: &str, valid: bool, what: &str) -> Result<String, Expected> {
-    if valid {
-        Ok(text.to_owned())
-    } else {
-        expected(what)
-    }
-}
-
-fn made_of(text: &str, more: &str) -> bool {
-    text.chars()
-        .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
-}
+use crate::config::{Expected, checked, expected, is_guid, made_of};
 
 /// The issuer as IAM wants it: https, no query, at most 255 characters, and to be reached from AWS.
 pub(super) fn issuer(text: &str) -> Result<String, Expected> {
@@ -86,13 +69,8 @@ pub(super) fn azure_name(text: &str) -> Result<String, Expected> {
 }
 
 pub(super) fn guid(text: &str) -> Result<String, Expected> {
-    let lengths = text.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
-    let hex = text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-    checked(
-        text,
-        lengths && hex,
-        "a GUID, as 00000000-0000-0000-0000-000000000000",
-    )
+    let what = "a GUID, for example 00000000-0000-0000-0000-000000000000";
+    checked(text, is_guid(text), what)
 }
 
 pub(super) fn app_id_uri(text: &str) -> Result<String, Expected> {
@@ -120,23 +98,6 @@ pub(super) fn partition(text: &str) -> Result<String, Expected> {
         valid && text.chars().all(|c| !c.is_ascii_uppercase()),
         "a partition, as aws, aws-us-gov or aws-cn",
     )
-}
-
-/// The partition whose regions begin like this one.
-pub(super) fn partition_of(region: &str) -> &'static str {
-    const BY_PREFIX: [(&str, &str); 7] = [
-        ("cn-", "aws-cn"),
-        ("us-gov-", "aws-us-gov"),
-        ("us-iso-", "aws-iso"),
-        ("us-isob-", "aws-iso-b"),
-        ("us-isof-", "aws-iso-f"),
-        ("eu-isoe-", "aws-iso-e"),
-        ("eusc-", "aws-eusc"),
-    ];
-    BY_PREFIX
-        .iter()
-        .find(|(prefix, _)| region.starts_with(prefix))
-        .map_or("aws", |(_, partition)| partition)
 }
 
 pub(super) fn role_name(text: &str) -> Result<String, Expected> {
@@ -248,7 +209,7 @@ mod tests {
             ("cn-north-1", "aws-cn"),
             ("us-isob-east-1", "aws-iso-b"),
         ] {
-            assert_eq!(partition_of(region), partition);
+            assert_eq!(crate::config::partition_id(region), partition);
         }
     }
 }

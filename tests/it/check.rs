@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use amp_sidecar::check::{self, Report, Step, StepState};
 use amp_sidecar::clock::Clock;
-use amp_sidecar::config::{Config, Surroundings};
+use amp_sidecar::config::{Config, Environment};
 use amp_sidecar::remedies::{self, Remedy};
 use emulator::entra::{EntraConfig, TokenVersion};
 use emulator::fault::{Fault, FaultKind};
@@ -107,7 +107,7 @@ impl Case {
 /// What `check` finds in a world.
 async fn run(world: &World, more: &[(&str, String)], prometheus: Option<&str>) -> Report {
     let env: HashMap<_, _> = world.environment().into_iter().collect();
-    let around = Surroundings {
+    let around = Environment {
         env: &|name| env.get(name).cloned(),
         variables: Vec::new(),
         memory_limit: None,
@@ -443,7 +443,7 @@ async fn of_several_workspaces_only_the_broken_one_is_named() {
         entry("denied", other.region(), other.url(), world.role_arn()),
     );
     std::fs::write(&file, text).unwrap();
-    let around = Surroundings {
+    let around = Environment {
         env: &|_| None,
         variables: Vec::new(),
         memory_limit: None,

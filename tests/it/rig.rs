@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use amp_sidecar::app::reload::Reloader;
 use amp_sidecar::app::{App, Stage};
 use amp_sidecar::clock::Clock;
-use amp_sidecar::config::{Config, Surroundings};
+use amp_sidecar::config::{Config, Environment};
 use emulator::world::WorldConfig;
 use reqwest::{Response, StatusCode};
 use testbench::peers::metrics::Metrics;
@@ -40,7 +40,7 @@ pub fn config_of(env: &HashMap<&str, String>, more: &[(&str, &str)]) -> Config {
         .into_iter()
         .chain(more.iter().copied())
         .collect();
-    let around = Surroundings {
+    let around = Environment {
         env: &|name| env.get(name).cloned(),
         variables: Vec::new(),
         memory_limit: None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use amp_sidecar::app::reload::{ReloadError, Reloader};
 use amp_sidecar::app::{App, Stage};
 use amp_sidecar::clock::Clock;
-use amp_sidecar::config::{Config, Rejected, Surroundings};
+use amp_sidecar::config::{Config, Environment, InvalidConfig};
 use emulator::amp::AmpConfig;
 use emulator::fault::{Fault, FaultKind};
 use emulator::world::{Target, WorldConfig};
@@ -59,8 +59,8 @@ fn entry(name: &str, world: &World) -> String {
     )
 }
 
-fn read(file: &Path) -> Result<Config, Rejected> {
-    let around = Surroundings {
+fn read(file: &Path) -> Result<Config, InvalidConfig> {
+    let around = Environment {
         env: &|_| None,
         variables: Vec::new(),
         memory_limit: None,
@@ -309,7 +309,7 @@ async fn an_invalid_configuration_is_refused_and_the_old_one_serves_on() {
     pair.write(&[entry("first", &pair.first), entry("first", &pair.second)]);
     let why = pair.reload().unwrap_err().to_string();
     assert!(
-        why.contains("workspaces[1].name") && why.contains("another name"),
+        why.contains("workspaces[1].name") && why.contains("a name and ID other than"),
         "{why}"
     );
     assert!(!pair.reload_was_successful().await);

@@ -157,7 +157,7 @@ fn warnings_are_shown_by_config_check_and_the_start() {
         command
     };
     let words = [
-        "AMP_SIDECAR_WORKSPACE is not a setting and is ignored: is AMP_SIDECAR_WORKSPACE_ID meant?"
+        "AMP_SIDECAR_WORKSPACE is not a setting and is ignored: did you mean AMP_SIDECAR_WORKSPACE_ID?"
             .to_owned(),
         format!(
             "AWS_CA_BUNDLE: certificate 1 of 2 in {}: it is not an X.509 certificate",

@@ -12,7 +12,7 @@ use std::time::Duration;
 use amp_sidecar::app::reload::Reloader;
 use amp_sidecar::app::{App, Stage};
 use amp_sidecar::batch::admission::Admission;
-use amp_sidecar::config::{Config, Fault, Rejected, Surroundings};
+use amp_sidecar::config::{Config, Environment, InvalidConfig, SettingError};
 use amp_sidecar::workspace::Externals;
 use tokio::sync::watch;
 
@@ -124,8 +124,8 @@ async fn played(mut plan: Plan) -> Told {
                 let read = match reload {
                     Reload::Same => Ok(config(plan, 0)),
                     Reload::OtherName(n) => Ok(config(plan, n + 1)),
-                    Reload::Rejected => Err(Rejected {
-                        faults: vec![Fault {
+                    Reload::Rejected => Err(InvalidConfig {
+                        errors: vec![SettingError {
                             setting: "--region".to_owned(),
                             value: String::new(),
                             expected: "a region".to_owned(),
@@ -305,7 +305,7 @@ fn config(plan: &Plan, name: u8) -> Config {
         let hops: Vec<_> = (1..=plan.hops).map(role).collect();
         flags.insert("assume-role", hops.join(" "));
     }
-    let around = Surroundings {
+    let around = Environment {
         env: &|_| None,
         variables: Vec::new(),
         memory_limit: None,

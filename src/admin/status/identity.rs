@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::moment::Moment;
-use crate::config::{Entra, Identity, RoleSession};
+use crate::config::{EntraConfig, IdentityConfig, RoleSession};
 use crate::credentials::cache::CredentialStatus;
 use crate::credentials::claims::Claims;
 use crate::credentials::identity_trail::{RoleChain, Session};
@@ -70,7 +70,11 @@ struct RefreshStatus {
 // === impl IdentityStatus ===
 
 impl IdentityStatus {
-    pub(super) fn of(identity: &Identity, status: &CredentialStatus, chain: &RoleChain) -> Self {
+    pub(super) fn of(
+        identity: &IdentityConfig,
+        status: &CredentialStatus,
+        chain: &RoleChain,
+    ) -> Self {
         let now = status.now;
         let token = |claims: &Option<Claims>| {
             let claims = claims.as_ref()?;
@@ -109,7 +113,7 @@ impl TokenStatus {
 }
 
 impl EntraStatus {
-    fn of(entra: &Entra, token: Option<TokenStatus>) -> Self {
+    fn of(entra: &EntraConfig, token: Option<TokenStatus>) -> Self {
         Self {
             authority: entra.authority_host.to_string(),
             tenant: entra.tenant_id.clone(),

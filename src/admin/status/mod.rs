@@ -181,7 +181,7 @@ fn write_url_of_any(input: &StatusInput<'_>) -> String {
 
 /// Where senders write to.
 fn write_url(name: &str, config: &Config) -> String {
-    let scheme = match config.door.chain {
+    let scheme = match config.server_auth.certificate {
         Some(_) => "https",
         None => "http",
     };

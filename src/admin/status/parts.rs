@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::moment::Moment;
 use crate::batch::admission::Admission;
-use crate::config::{Config, Effective, Section, Value};
+use crate::config::{Config, EffectiveSection, EffectiveSetting, SettingValue};
 use crate::outcome::docs::{Fate, OUTCOME_DOCS, REASONS};
 use crate::outcome::verdict::LOSSES;
 use crate::router::misdirected::MisdirectedSender;
@@ -223,27 +223,27 @@ impl SenderStatus {
 
 impl Settings {
     pub(super) fn of(config: &Config) -> Vec<Self> {
-        let of = |Section { name, settings }: Section<'_>| Self {
+        let of = |EffectiveSection { name, settings }: EffectiveSection<'_>| Self {
             workspace: (!name.is_empty()).then(|| name.to_owned()),
             settings: settings.into_iter().map(SettingStatus::of).collect(),
         };
-        std::iter::once(config.of_the_process())
-            .chain(config.of_each_workspace())
+        std::iter::once(config.process_section())
+            .chain(config.workspace_sections())
             .map(of)
             .collect()
     }
 }
 
 impl SettingStatus {
-    fn of(effective: Effective) -> Self {
-        let Effective {
+    fn of(effective: EffectiveSetting) -> Self {
+        let EffectiveSetting {
             setting,
             value,
             from,
         } = effective;
         let values = match value {
-            Value::One(text) => vec![text],
-            Value::Many(texts) => texts,
+            SettingValue::One(text) => vec![text],
+            SettingValue::Many(texts) => texts,
         };
         Self {
             flag: setting.flag,

@@ -1,7 +1,7 @@
 //! What people do by mistake: some of it is taken as it was meant, the rest is named.
 
 use super::*;
-use crate::config::certificates::tests::root;
+use crate::tls_files::root;
 
 const URL: &str =
     "https://aps-workspaces.us-west-2.amazonaws.com/workspaces/ws-7/api/v1/remote_write";
@@ -59,7 +59,7 @@ fn a_value_in_quotes_is_named() {
             .collect();
         let env = [env, vec![(name, value)]].concat();
         let told = read(&[], &env).unwrap_err();
-        let [fault] = told.faults.as_slice() else {
+        let [fault] = told.errors.as_slice() else {
             panic!("{told}");
         };
         let words = fault.to_string();
@@ -90,10 +90,10 @@ fn a_region_that_a_platform_injects_yields_to_that_of_the_url_with_a_warning() {
         assert_eq!(
             config.warnings,
             [
-                "AWS_REGION: it is eu-central-1, but the host of --remote-write-url is in us-west-2, which is signed for; set it to us-west-2, or give --region us-west-2"
+                "AWS_REGION: eu-central-1 is not the region in the host of --remote-write-url, us-west-2, which is used; set it to us-west-2, or pass --region us-west-2"
             ]
         );
-        let sections: Vec<_> = config.of_each_workspace().collect();
+        let sections: Vec<_> = config.workspace_sections().collect();
         let region = sections[0]
             .settings
             .iter()
@@ -105,7 +105,7 @@ fn a_region_that_a_platform_injects_yields_to_that_of_the_url_with_a_warning() {
     let told = read(&said, &env).unwrap_err();
     assert!(
         told.to_string()
-            .contains("the region of --remote-write-url's host, us-west-2, or none"),
+            .contains("the region in the host of --remote-write-url, us-west-2, or no value"),
         "{told}"
     );
     let file = format!("workspaces:\n  - remote_write_url: {URL}\n    region: eu-central-1\n");
@@ -146,10 +146,10 @@ fn terraforms_endpoint_is_refused_with_what_to_set() {
         ("endpoint-url", format!("as --remote-write-url: {whole}")),
         (
             "remote-write-url",
-            format!("expected what is written to below the workspace: {whole}"),
+            format!("expected the workspace's remote-write URL: {whole}"),
         ),
     ] {
-        let told = read(&[(flag, endpoint)], MINIMAL).unwrap_err().to_string();
+        let told = message(read(&[(flag, endpoint)], MINIMAL));
         assert!(told.contains(&words), "{told}");
         assert!(told.contains(&format!("--{flag} ")), "{told}");
     }
@@ -170,14 +170,17 @@ fn exceptions_that_mean_nothing_are_warned_of_where_there_is_a_proxy() {
     assert_eq!(
         config.warnings,
         [
-            "no_proxy: the entry \"a.com;b.com\" means nothing and is ignored: separate entries by commas, as a.com,b.com"
+            "no_proxy: the entry \"a.com;b.com\" is not valid and is ignored: separate entries with commas: a.com,b.com"
         ]
     );
     assert_eq!(
         config.network.proxy().unwrap().to_string(),
         "http://proxy:3128"
     );
-    assert_eq!(config.network.exceptions(), "fine.example");
+    assert_eq!(
+        config.network.no_proxy().unwrap().to_string(),
+        "fine.example"
+    );
 }
 
 #[test]
@@ -207,9 +210,7 @@ fn a_bundle_with_one_bad_certificate_is_used_without_it() {
     );
 
     std::fs::write(&path, bad).unwrap();
-    let told = read(&[("ca-bundle", &path)], MINIMAL)
-        .unwrap_err()
-        .to_string();
+    let told = message(read(&[("ca-bundle", &path)], MINIMAL));
     assert!(
         told.contains("--ca-bundle") && told.contains("it holds 1, none of which can"),
         "{told}"
@@ -224,13 +225,12 @@ fn a_variable_that_is_misspelt_is_named_beside_what_is_missing() {
         MINIMAL[2],
         MINIMAL[3],
     ];
-    let told = read(&[], &env).unwrap_err().to_string();
+    let told = message(read(&[], &env));
     assert!(
         told.contains("--workspace-id (AMP_SIDECAR_WORKSPACE_ID) not set"),
         "{told}"
     );
-    let hint =
-        "AMP_SIDECAR_WORKSPACE is not a setting and is ignored: is AMP_SIDECAR_WORKSPACE_ID meant?";
+    let hint = "AMP_SIDECAR_WORKSPACE is not a setting and is ignored: did you mean AMP_SIDECAR_WORKSPACE_ID?";
     assert!(told.ends_with(&format!("warning: {hint}")), "{told}");
     let env = with(&[
         ("AMP_SIDECAR_WORKSPACE", ""),

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use super::{Expected, expected, role_arn};
+use crate::config::error::{Expected, checked, expected};
 
-/// A role to assume, and what its owner wants to hear.
+/// A role to assume, and the external ID that its trust policy requires.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::config) struct Hop {
-    pub(in crate::config) role_arn: String,
-    pub(in crate::config) external_id: Option<String>,
+pub(crate) struct RoleHop {
+    pub(crate) role_arn: String,
+    pub(crate) external_id: Option<String>,
 }
 
-pub(in crate::config) fn token_path(text: &str) -> Result<PathBuf, Expected> {
+pub(crate) fn token_path(text: &str) -> Result<PathBuf, Expected> {
     if text.trim_start_matches(['"', '\'']).starts_with("eyJ") {
         expected("a path, not the token itself")
     } else {
@@ -19,131 +19,134 @@ pub(in crate::config) fn token_path(text: &str) -> Result<PathBuf, Expected> {
     }
 }
 
-/// `ARN` or `ARN,external-id=ID`; an external id may hold commas, so nothing follows it.
-pub(in crate::config) fn hop(text: &str) -> Result<Hop, Expected> {
-    let Some((arn, option)) = text.split_once(',') else {
-        return Ok(Hop {
-            role_arn: role_arn(text)?,
-            external_id: None,
-        });
-    };
-    let role_arn = role_arn(arn)?;
-    let what =
-        "ARN,external-id=ID with an id of 2 to 1224 letters, digits and _+=,.@:/- after the role";
-    let id = option.strip_prefix("external-id=").unwrap_or_default();
-    if (2..=1224).contains(&id.len()) && made_of(id, "_+=,.@:/-") {
-        Ok(Hop {
-            role_arn,
-            external_id: Some(id.to_owned()),
-        })
-    } else {
-        expected(what)
+/// `arn:<partition>:iam::<account>:role/<path and name>`, 20 to 2048 characters (STS API reference).
+pub(crate) fn role_arn(text: &str) -> Result<String, Expected> {
+    const WHAT: &str = "a role ARN, for example arn:aws:iam::111122223333:role/NAME";
+    if text.contains(":assumed-role/") {
+        return expected(format!("{WHAT}; this is the ARN of a role session"));
     }
+    let valid = iam_resource(text).is_some_and(|(account, resource)| {
+        account != "aws" && has_name(resource, "role/") && text.len() >= 20
+    });
+    checked(text, valid, WHAT)
 }
 
-/// As Entra gives them: a GUID.
-pub(in crate::config) fn client_id(text: &str) -> Result<String, Expected> {
-    if is_guid(text) {
-        Ok(text.to_owned())
-    } else {
-        expected("a client id, as 00000000-0000-0000-0000-000000000000")
-    }
+/// `ARN` or `ARN,external-id=ID`; an external ID may contain commas, so nothing follows it.
+pub(crate) fn hop(text: &str) -> Result<RoleHop, Expected> {
+    let (arn, option) = match text.split_once(',') {
+        Some((arn, option)) => (arn, Some(option)),
+        None => (text, None),
+    };
+    let role_arn = role_arn(arn)?;
+    let external_id = option.map(|option| {
+        let id = option.strip_prefix("external-id=").unwrap_or_default();
+        let valid = (2..=1224).contains(&id.len()) && made_of(id, "_+=,.@:/-");
+        let what =
+            "ARN or ARN,external-id=ID, where ID is 2 to 1224 letters, digits and any of _+=,.@:/-";
+        checked(id, valid, what)
+    });
+    Ok(RoleHop {
+        role_arn,
+        external_id: external_id.transpose()?,
+    })
+}
+
+/// Entra's client IDs are GUIDs.
+pub(crate) fn client_id(text: &str) -> Result<String, Expected> {
+    let what = "a client ID, for example 00000000-0000-0000-0000-000000000000";
+    checked(text, is_guid(text), what)
 }
 
 /// A GUID or a domain; the words that stand for any tenant give no token to an application.
-pub(in crate::config) fn tenant_id(text: &str) -> Result<String, Expected> {
+pub(crate) fn tenant_id(text: &str) -> Result<String, Expected> {
     let domain = text.contains('.')
         && (4..=253).contains(&text.len())
         && made_of(text, ".-")
         && !text.starts_with('.')
         && !text.contains("..");
-    if is_guid(text) || domain {
-        Ok(text.to_owned())
-    } else {
-        expected(
-            "one tenant: its id, as 00000000-0000-0000-0000-000000000000, or a domain of it, as contoso.onmicrosoft.com",
-        )
-    }
+    let what = "one tenant: its ID, for example 00000000-0000-0000-0000-000000000000, or one of its domains, for example contoso.onmicrosoft.com";
+    checked(text, is_guid(text) || domain, what)
 }
 
-/// What Entra asks of an application's own request: one resource, and all that it was granted there.
-pub(in crate::config) fn entra_scope(text: &str) -> Result<String, Expected> {
+/// What Entra requires of an application's own request: one resource, and everything granted there.
+pub(crate) fn entra_scope(text: &str) -> Result<String, Expected> {
     let resource = text.strip_suffix("/.default").unwrap_or_default();
-    if !resource.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) {
-        Ok(text.to_owned())
-    } else {
-        expected("one scope that ends in /.default, as api://amp/.default")
-    }
+    let valid = !resource.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+    let what = "one scope that ends in /.default, for example api://amp/.default";
+    checked(text, valid, what)
 }
 
-/// Comes out without white space, which counts against STS' limit.
-pub(in crate::config) fn session_policy(text: &str) -> Result<String, Expected> {
+/// Without white space, which counts against STS' limit.
+pub(crate) fn session_policy(text: &str) -> Result<String, Expected> {
     let policy: serde_json::Value = serde_json::from_str(text).map_err(|error| {
         Expected(format!(
-            "an IAM policy as JSON, not a path or an ARN ({error})"
+            "an IAM policy in JSON, not a path or an ARN ({error})"
         ))
     })?;
     if policy.get("Statement").is_none() {
         return expected("an IAM policy, which is an object with a Statement");
     }
     let compact = policy.to_string();
-    if compact.chars().count() > 2048 {
-        return expected("a policy of at most 2048 characters without white space");
-    }
-    Ok(compact)
+    let valid = compact.chars().count() <= 2048;
+    let what = "a policy of at most 2048 characters without white space";
+    checked(&compact, valid, what)
 }
 
 /// A managed policy of AWS or of an account.
-pub(in crate::config) fn policy_arn(text: &str) -> Result<String, Expected> {
-    let parts: Vec<&str> = text.splitn(6, ':').collect();
-    let valid = match parts.as_slice() {
-        ["arn", partition, "iam", "", owner, resource] => {
-            super::is_partition(partition)
-                && (*owner == "aws"
-                    || (owner.len() == 12 && owner.bytes().all(|b| b.is_ascii_digit())))
-                && resource.strip_prefix("policy/").is_some_and(|name| {
-                    !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic())
-                })
-        }
-        _ => false,
-    };
-    if valid && text.len() <= 2048 {
-        Ok(text.to_owned())
-    } else {
-        expected("ARNs of managed policies, as arn:aws:iam::111122223333:policy/NAME")
-    }
+pub(crate) fn policy_arn(text: &str) -> Result<String, Expected> {
+    let valid = iam_resource(text).is_some_and(|(_, resource)| has_name(resource, "policy/"));
+    let what = "ARNs of managed policies, for example arn:aws:iam::111122223333:policy/NAME";
+    checked(text, valid, what)
 }
 
-pub(in crate::config) fn source_identity(text: &str) -> Result<String, Expected> {
-    if (2..=64).contains(&text.len()) && made_of(text, "_+=,.@-") {
-        Ok(text.to_owned())
-    } else {
-        expected("2 to 64 letters, digits and _+=,.@-")
-    }
+pub(crate) fn source_identity(text: &str) -> Result<String, Expected> {
+    let valid = (2..=64).contains(&text.len()) && made_of(text, "_+=,.@-");
+    checked(text, valid, "2 to 64 letters, digits and any of _+=,.@-")
 }
 
-pub(in crate::config) fn tag(text: &str) -> Result<(String, String), Expected> {
+pub(crate) fn tag(text: &str) -> Result<(String, String), Expected> {
     let allowed = |c: char| c.is_alphanumeric() || "_.:/=+-@".contains(c);
     let (key, value) = text.split_once('=').unwrap_or_default();
     let valid = (1..=128).contains(&key.chars().count())
         && value.chars().count() <= 256
         && text.chars().all(allowed)
         && !key.to_ascii_lowercase().starts_with("aws:");
-    if valid {
-        Ok((key.to_owned(), value.to_owned()))
-    } else {
-        expected(
-            "KEY=VALUE without white space: letters, digits and _.:/=+-@, a key of at most 128 and a value of at most 256 characters, and no key of AWS' own (aws:)",
-        )
+    if !valid {
+        return expected(
+            "KEY=VALUE without white space: letters, digits and any of _.:/=+-@, at most 128 characters in the key, which must not begin with aws:, and at most 256 in the value",
+        );
     }
+    Ok((key.to_owned(), value.to_owned()))
 }
 
-fn made_of(text: &str, others: &str) -> bool {
+/// Account (or `aws`) and resource of an IAM ARN.
+fn iam_resource(text: &str) -> Option<(&str, &str)> {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let ["arn", partition, "iam", "", account, resource] = *parts else {
+        return None;
+    };
+    // There may be more partitions than we know.
+    let partition = partition.starts_with("aws")
+        && partition
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b == b'-');
+    let digits = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+    let valid = partition && (digits || account == "aws") && text.len() <= 2048;
+    valid.then_some((account, resource))
+}
+
+fn has_name(resource: &str, prefix: &str) -> bool {
+    let name = resource.strip_prefix(prefix).unwrap_or_default();
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// Whether it consists of letters, digits and `others`.
+pub(crate) fn made_of(text: &str, others: &str) -> bool {
     text.chars()
         .all(|c| c.is_ascii_alphanumeric() || others.contains(c))
 }
 
-fn is_guid(text: &str) -> bool {
+pub(crate) fn is_guid(text: &str) -> bool {
     let lengths: Vec<usize> = text.split('-').map(str::len).collect();
     lengths == [8, 4, 4, 4, 12] && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
@@ -153,6 +156,26 @@ mod tests {
     use super::*;
 
     const ROLE: &str = "arn:aws:iam::111122223333:role/amp";
+
+    #[test]
+    fn a_role_is_not_a_session_of_it() {
+        assert!(role_arn("arn:aws:iam::111122223333:role/path/amp").is_ok());
+        assert!(role_arn("arn:aws-us-gov:iam::111122223333:role/amp").is_ok());
+        let session = role_arn("arn:aws:sts::111122223333:assumed-role/amp/pod");
+        let expected = session.unwrap_err().0;
+        assert!(expected.contains("a role session"), "{expected}");
+        for wrong in [
+            "",
+            "amp",
+            "arn:aws:iam::111122223333:user/x",
+            "arn:aws:iam::1:role/x",
+            "arn:aws:iam::aws:role/x",
+            "arn:aws:iam::111122223333:role/",
+            "arn:aws\u{f}:iam::111122223333:role/amp",
+        ] {
+            assert!(role_arn(wrong).is_err(), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn a_hop_is_a_role_with_or_without_an_external_id() {
@@ -177,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_entra_look_like_those_of_entra() {
+    fn entra_ids_are_validated() {
         let guid = "5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a";
         assert!(client_id(guid).is_ok() && tenant_id(guid).is_ok());
         assert!(tenant_id("contoso.onmicrosoft.com").is_ok());
@@ -214,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sts_takes_with_a_session_is_held_to_its_limits() {
+    fn session_values_stay_within_the_limits_of_sts() {
         assert!(policy_arn("arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess").is_ok());
         assert!(policy_arn("arn:aws:iam::111122223333:policy/x").is_ok());
         for wrong in [

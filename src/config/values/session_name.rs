@@ -12,7 +12,7 @@ const POD_KEEPS: usize = 40;
 const CUT: &str = "..";
 
 /// Characters that STS refuses become dashes, and what is too long loses its middle; STS wants at least 2.
-pub(in crate::config) fn session_name(text: &str) -> String {
+pub(crate) fn session_name(text: &str) -> String {
     let name = shortened(&allowed(text), LONGEST_NAME);
     if name.len() < 2 {
         format!("amp-sidecar-{name}")
@@ -22,7 +22,7 @@ pub(in crate::config) fn session_name(text: &str) -> String {
 }
 
 /// The name of a pod's session, as `prometheus-0.monitoring`: both ends of both names stay.
-pub(in crate::config) fn session_name_of_pod(pod: &str, namespace: &str) -> String {
+pub(crate) fn session_name_of_pod(pod: &str, namespace: &str) -> String {
     let (pod, namespace) = (allowed(pod), allowed(namespace));
     let room = LONGEST_NAME - 1;
     let for_pod = room.saturating_sub(namespace.len()).max(POD_KEEPS);

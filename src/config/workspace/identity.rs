@@ -1,28 +1,29 @@
 //! Reads the identity: the token's source, the role, and the roles after it.
 //!
-//! The rules that no single setting shows are held here. What narrows a session narrows the one that signs, because an
-//! earlier one needs nothing but to assume the next. A source identity is set by the first hop, since STS keeps it through
-//! all later ones and refuses another. A hop never asks for more than an hour, and no session but the last for more than it
-//! takes to make the next.
+//! The rules that involve more than one setting are here. Session policies and tags belong to the session that signs, because
+//! an earlier one only has to assume the next role. A source identity is set by the first hop, since STS keeps it through all
+//! later ones and rejects another. A hop never requests more than an hour, and no session but the last more than it takes to
+//! obtain the next.
 //!
-//! `AZURE_…` variables are injected by Azure's webhook into every labelled pod, so with the token source `file` they are no
+//! Azure's webhook injects `AZURE_…` variables into every labelled pod, so with the token source `file` they are no
 //! contradiction; as flags or in the file they are.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::loader::Reader;
-use crate::config::values::{self, Expected};
-use crate::config::{Entra, Identity, RoleSession, Setting, settings};
+use crate::config::model::{EntraConfig, IdentityConfig, RoleSession};
+use crate::config::settings::{self, Setting};
+use crate::config::sources::Sources;
+use crate::config::values::identity::RoleHop;
+use crate::config::{endpoints, values};
 
-/// STS gives a session that another session asked for no longer than this, whatever the role's maximum.
+/// STS limits a session that another session requested to this, whatever the role's maximum.
 const LONGEST_HOP: Duration = Duration::from_secs(60 * 60);
-/// STS gives no session for less.
+/// STS grants no session for less.
 const SHORTEST: Duration = Duration::from_secs(15 * 60);
-const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// What every session of the chain has, or only one of them.
-struct Common {
+struct SessionOptions {
     name: String,
     duration: Duration,
     policy: Option<String>,
@@ -31,184 +32,161 @@ struct Common {
     tags: Vec<(String, String)>,
 }
 
-impl Reader<'_> {
-    /// `region` is the workspace's.
-    pub(super) fn identity(&mut self, region: Option<&str>) -> Option<Identity> {
-        let role_arn = self.parse_required(
-            &settings::ROLE_ARN,
-            "the ARN of the role to assume",
-            values::role_arn,
+/// `region` is the workspace's.
+pub(super) fn read(sources: &mut Sources<'_>, region: Option<&str>) -> Option<IdentityConfig> {
+    let role_arn = sources.read_required(&settings::ROLE_ARN, "the ARN of the role to assume");
+    let token = token_source(sources);
+    let hops = sources.read_list(&settings::ASSUME_ROLE);
+    if let (Some(first), Some(hops)) = (&role_arn, &hops) {
+        check_chain(sources, first, hops);
+    }
+    let options = session_options(sources);
+    let sts = endpoints::sts(sources, region);
+    let (role_arn, hops, options) = (role_arn?, hops?, options?);
+    for setting in [
+        settings::SOURCE_IDENTITY.setting(),
+        settings::SESSION_TAG.setting(),
+    ] {
+        if hops.is_empty() && sources.is_set_here(setting) {
+            let expected =
+                "--assume-role as well: for a web identity, STS takes this from the token alone";
+            sources.error(setting, expected);
+        }
+    }
+    let (role, hops) = sessions(role_arn, hops, options);
+    let (token_file, entra) = token?;
+    let (sts_endpoint, sts_region) = sts?;
+    Some(IdentityConfig {
+        token_file,
+        entra,
+        role,
+        hops,
+        sts_endpoint,
+        sts_region,
+    })
+}
+
+/// The token's file, and the application through which it is exchanged.
+fn token_source(sources: &mut Sources<'_>) -> Option<(PathBuf, Option<EntraConfig>)> {
+    if sources.read(&settings::TOKEN_SOURCE)? {
+        let expected = "no value: --token-source entra reads --azure-federated-token-file instead";
+        refuse(sources, &settings::WEB_IDENTITY_TOKEN_FILE, expected);
+        let file = sources.read_required(
+            &settings::AZURE_FEDERATED_TOKEN_FILE,
+            "the path of the projected token for Entra ID, which Azure's webhook sets in pods labelled azure.workload.identity/use: \"true\"",
         );
-        let token = self.token_source();
-        let hops = self.list(&settings::ASSUME_ROLE, values::hop);
-        if let (Some(first), Some(hops)) = (&role_arn, &hops) {
-            self.check_chain(first, hops);
-        }
-        let common = self.common();
-        let sts = self.sts(region);
-        let (role_arn, hops, common) = (role_arn?, hops?, common?);
-        self.refuse_without_hops(&hops);
-        let (role, hops) = sessions(role_arn, hops, common);
-        let (token_file, entra) = token?;
-        let (sts_endpoint, sts_region) = sts?;
-        Some(Identity {
-            token_file,
-            entra,
-            role,
-            hops,
-            sts_endpoint,
-            sts_region,
-        })
+        let entra = entra(sources);
+        return Some((file?, Some(entra?)));
     }
-
-    /// The token's file, and the application that it is exchanged through.
-    fn token_source(&mut self) -> Option<(PathBuf, Option<Entra>)> {
-        let through_entra = self.parse(&settings::TOKEN_SOURCE, |text| match text {
-            "file" => Ok(false),
-            "entra" => Ok(true),
-            _ => Err(Expected("file or entra".into())),
-        })?;
-        if through_entra {
-            self.refuse(
-                &settings::WEB_IDENTITY_TOKEN_FILE,
-                "none beside --token-source entra, which reads --azure-federated-token-file",
-            );
-            let file = self.parse_required(
-                &settings::AZURE_FEDERATED_TOKEN_FILE,
-                "the path of the projected token for Entra ID, which Azure's webhook sets in pods labelled azure.workload.identity/use: \"true\"",
-                values::token_path,
-            );
-            let entra = self.entra();
-            Some((file?, Some(entra?)))
-        } else {
-            let none = "none, or --token-source entra beside it";
-            for setting in [
-                &settings::AZURE_FEDERATED_TOKEN_FILE,
-                &settings::AZURE_CLIENT_ID,
-                &settings::AZURE_TENANT_ID,
-                &settings::AZURE_AUTHORITY_HOST,
-            ] {
-                self.refuse(setting, none);
-            }
-            if self.is_meant(&settings::ENTRA_SCOPE) {
-                self.fault(&settings::ENTRA_SCOPE, none);
-            }
-            let file = self.parse_required(
-                &settings::WEB_IDENTITY_TOKEN_FILE,
-                "the path of the projected service-account token",
-                values::token_path,
-            );
-            Some((file?, None))
-        }
+    let expected = "no value, or --token-source entra as well";
+    refuse(sources, &settings::AZURE_FEDERATED_TOKEN_FILE, expected);
+    refuse(sources, &settings::AZURE_CLIENT_ID, expected);
+    refuse(sources, &settings::AZURE_TENANT_ID, expected);
+    refuse(sources, &settings::AZURE_AUTHORITY_HOST, expected);
+    if sources.is_set_here(&settings::ENTRA_SCOPE) {
+        sources.error(&settings::ENTRA_SCOPE, expected);
     }
+    let expected = "the path of the projected service-account token";
+    let file = sources.read_required(&settings::WEB_IDENTITY_TOKEN_FILE, expected);
+    Some((file?, None))
+}
 
-    fn entra(&mut self) -> Option<Entra> {
-        let client_id = self.parse_required(
-            &settings::AZURE_CLIENT_ID,
-            "the client id of the application or managed identity",
-            values::client_id,
+fn entra(sources: &mut Sources<'_>) -> Option<EntraConfig> {
+    let client_id = sources.read_required(
+        &settings::AZURE_CLIENT_ID,
+        "the client ID of the application or managed identity",
+    );
+    let tenant_id = sources.read_required(&settings::AZURE_TENANT_ID, "the ID of the Entra tenant");
+    let authority_host = sources.read(&settings::AZURE_AUTHORITY_HOST);
+    let scope = sources.read_required(
+        &settings::ENTRA_SCOPE,
+        "the App ID URI of the application that represents AWS, followed by /.default, for example api://amp/.default",
+    );
+    Some(EntraConfig {
+        authority_host: authority_host?,
+        tenant_id: tenant_id?,
+        client_id: client_id?,
+        scope: scope?,
+    })
+}
+
+fn session_options(sources: &mut Sources<'_>) -> Option<SessionOptions> {
+    let duration = sources.read(&settings::SESSION_DURATION);
+    let policy = sources.read_optional(&settings::SESSION_POLICY);
+    let policy_arns = sources.read_list(&settings::SESSION_POLICY_ARN);
+    if policy_arns.as_ref().is_some_and(|arns| arns.len() > 10) {
+        sources.error(
+            &settings::SESSION_POLICY_ARN,
+            "at most 10, the limit of STS",
         );
-        let tenant_id = self.parse_required(
-            &settings::AZURE_TENANT_ID,
-            "the id of the Entra tenant",
-            values::tenant_id,
-        );
-        let authority_host = self.parse(&settings::AZURE_AUTHORITY_HOST, values::endpoint);
-        let scope = self.parse_required(
-            &settings::ENTRA_SCOPE,
-            "the App ID URI of the application that stands for AWS, and /.default, as api://amp/.default",
-            values::entra_scope,
-        );
-        Some(Entra {
-            authority_host: authority_host?,
-            tenant_id: tenant_id?,
-            client_id: client_id?,
-            scope: scope?,
-        })
     }
-
-    fn common(&mut self) -> Option<Common> {
-        let duration = self.parse(&settings::SESSION_DURATION, |text| {
-            values::duration_within(text, SHORTEST, LONGEST, "15m to 12h")
-        });
-        let policy = self.optional(&settings::SESSION_POLICY, values::session_policy);
-        let policy_arns = self.list(&settings::SESSION_POLICY_ARN, values::policy_arn);
-        if policy_arns.as_ref().is_some_and(|arns| arns.len() > 10) {
-            self.fault(
-                &settings::SESSION_POLICY_ARN,
-                "at most 10, which is all that STS takes",
-            );
-        }
-        let source_identity = self.optional(&settings::SOURCE_IDENTITY, values::source_identity);
-        let tags = self.list(&settings::SESSION_TAG, values::tag);
-        if tags.as_ref().is_some_and(|tags| tags.len() > 50) {
-            self.fault(
-                &settings::SESSION_TAG,
-                "at most 50, which is all that STS takes",
-            );
-        }
-        let name = match self.given(&settings::ROLE_SESSION_NAME) {
-            Some(name) => values::session_name(&name),
-            None => self.name_from_pod(),
-        };
-        Some(Common {
-            name,
-            duration: duration?,
-            policy: policy?,
-            policy_arns: policy_arns?,
-            source_identity: source_identity?,
-            tags: tags?,
-        })
+    let source_identity = sources.read_optional(&settings::SOURCE_IDENTITY);
+    let tags = sources.read_list(&settings::SESSION_TAG);
+    if tags.as_ref().is_some_and(|tags| tags.len() > 50) {
+        sources.error(&settings::SESSION_TAG, "at most 50, the limit of STS");
     }
+    let name = sources.read_set(&settings::ROLE_SESSION_NAME);
+    Some(SessionOptions {
+        name: name.unwrap_or_else(|| name_from_pod(sources)),
+        duration: duration?,
+        policy: policy?,
+        policy_arns: policy_arns?,
+        source_identity: source_identity?,
+        tags: tags?,
+    })
+}
 
-    /// A role that assumes itself gains nothing and hides a mistake; and no trust crosses partitions.
-    fn check_chain(&mut self, first: &str, hops: &[values::Hop]) {
-        let partition = |arn: &str| arn.split(':').nth(1).map(str::to_owned);
-        let mut seen = vec![first];
-        for hop in hops {
-            let arn = hop.role_arn.as_str();
-            if seen.contains(&arn) {
-                self.fault(
-                    &settings::ASSUME_ROLE,
-                    &format!("each role once: {arn} comes twice, and a role that is assumed again gives nothing that it did not give before"),
-                );
-            } else if partition(arn) != partition(first) {
-                self.fault(
-                    &settings::ASSUME_ROLE,
-                    &format!("roles of the partition of {first}: no role of another can be assumed, as {arn}"),
-                );
-            }
-            seen.push(arn);
-        }
-    }
-
-    fn refuse_without_hops(&mut self, hops: &[values::Hop]) {
-        for setting in [&settings::SOURCE_IDENTITY, &settings::SESSION_TAG] {
-            if hops.is_empty() && self.is_meant(setting) {
-                self.fault(
-                    setting,
-                    "--assume-role beside it: with a web identity STS takes it from the token alone",
-                );
-            }
-        }
-    }
-
-    fn refuse(&mut self, setting: &Setting, expected: &str) {
-        if self.is_chosen(setting) {
-            self.fault(setting, expected);
-        }
+/// A pod's name is its host name unless the manifest sets another.
+fn name_from_pod(sources: &Sources<'_>) -> String {
+    let env = |name: &str| {
+        let value = (sources.environment.env)(name)?.trim().to_owned();
+        (!value.is_empty()).then_some(value)
+    };
+    let pod = env("POD_NAME").or_else(|| env("HOSTNAME"));
+    let namespace = || sources.environment.pod_namespace.clone();
+    match (pod, env("POD_NAMESPACE").or_else(namespace)) {
+        (Some(pod), Some(namespace)) => values::session_name_of_pod(&pod, &namespace),
+        (Some(pod), None) => values::session_name(&pod),
+        (None, _) => "amp-sidecar".to_owned(),
     }
 }
 
-/// Gives each session what is its own.
+/// Assuming a role again gains nothing and hides a mistake; and no trust crosses partitions.
+fn check_chain(sources: &mut Sources<'_>, first: &str, hops: &[RoleHop]) {
+    let partition = |arn: &str| arn.split(':').nth(1).map(str::to_owned);
+    let mut seen = vec![first];
+    for RoleHop { role_arn, .. } in hops {
+        let expected = if seen.contains(&role_arn.as_str()) {
+            format!(
+                "each role once: {role_arn} is in the chain twice, and assuming a role again gains nothing"
+            )
+        } else if partition(role_arn) != partition(first) {
+            format!(
+                "roles in the partition of {first}: a role in another, such as {role_arn}, cannot be assumed"
+            )
+        } else {
+            seen.push(role_arn);
+            continue;
+        };
+        sources.error(&settings::ASSUME_ROLE, &expected);
+    }
+}
+
+fn refuse(sources: &mut Sources<'_>, setting: &Setting, expected: &str) {
+    if sources.is_chosen(setting) {
+        sources.error(setting, expected);
+    }
+}
+
+/// Gives each session its own options.
 fn sessions(
     role_arn: String,
-    hops: Vec<values::Hop>,
-    common: Common,
+    hops: Vec<RoleHop>,
+    options: SessionOptions,
 ) -> (RoleSession, Vec<RoleSession>) {
     let plain = |role_arn, external_id| RoleSession {
         role_arn,
-        name: common.name.clone(),
+        name: options.name.clone(),
         duration: SHORTEST,
         external_id,
         policy: None,
@@ -217,23 +195,22 @@ fn sessions(
         tags: Vec::new(),
     };
     let mut role = plain(role_arn, None);
+    let hops = hops.into_iter();
     let mut hops: Vec<RoleSession> = hops
-        .into_iter()
         .map(|hop| plain(hop.role_arn, hop.external_id))
         .collect();
     if let Some(first) = hops.first_mut() {
-        first.source_identity = common.source_identity;
+        first.source_identity = options.source_identity;
     }
-    let longest = if hops.is_empty() {
-        LONGEST
-    } else {
-        LONGEST_HOP
+    let duration = match hops.is_empty() {
+        true => options.duration,
+        false => options.duration.min(LONGEST_HOP),
     };
     let signing = hops.last_mut().unwrap_or(&mut role);
-    signing.duration = common.duration.min(longest);
-    signing.policy = common.policy;
-    signing.policy_arns = common.policy_arns;
-    signing.tags = common.tags;
+    signing.duration = duration;
+    signing.policy = options.policy;
+    signing.policy_arns = options.policy_arns;
+    signing.tags = options.tags;
     (role, hops)
 }
 

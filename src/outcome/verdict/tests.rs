@@ -1,5 +1,7 @@
 use super::*;
 use crate::outcome::docs::{Fate, OUTCOME_DOCS, REASONS};
+use hyper::header::RETRY_AFTER;
+
 use crate::outcome::response::SenderResponse;
 
 /// One of each variant: the table of `docs/outcomes.md` is checked against this, row by row.

@@ -21,9 +21,9 @@ impl Reader<'_> {
         let (namespace, service_account) = self.service_account();
         let audience = self.audience();
         let issuer = match (self.given(&argument::TOKEN), self.given(&argument::ISSUER)) {
-            (None, None) => self.fault(&argument::ISSUER, "the cluster's issuer, or --token"),
+            (None, None) => self.error(&argument::ISSUER, "the cluster's issuer, or --token"),
             (Some(_), Some(_)) => {
-                self.fault(&argument::ISSUER, "none beside --token, which names it")
+                self.error(&argument::ISSUER, "none beside --token, which names it")
             }
             (None, Some(_)) => self.parse(&argument::ISSUER, values::issuer),
             (Some(_), None) => {
@@ -42,7 +42,7 @@ impl Reader<'_> {
     pub(super) fn through_entra(&mut self) -> Option<Federation> {
         if self.given(&argument::ISSUER).is_some() {
             let expected = "none with --via entra: AWS then trusts the tenant's issuer";
-            self.fault::<()>(&argument::ISSUER, expected);
+            self.error::<()>(&argument::ISSUER, expected);
         }
         if self.given(&argument::TOKEN).is_some() {
             return self.of_entras_token();
@@ -75,13 +75,13 @@ impl Reader<'_> {
         ];
         if !entras.iter().any(|host| claims.iss.starts_with(host)) {
             let expected = "an access token of Entra's for --via entra; iss shows another issuer";
-            return self.fault(&argument::TOKEN, expected);
+            return self.error(&argument::TOKEN, expected);
         }
         // Where there is an azp, IAM takes it for the audience.
         let audience = match (&claims.azp, claims.aud.as_slice()) {
             (Some(azp), _) => azp.clone(),
             (None, [only]) => only.clone(),
-            _ => return self.fault(&argument::TOKEN, "a token with one audience in aud"),
+            _ => return self.error(&argument::TOKEN, "a token with one audience in aud"),
         };
         let issuer = self.claim(values::issuer(&claims.iss), "iss", &claims.iss);
         let subject = self.claim(values::claim(&claims.sub), "sub", &claims.sub);
@@ -113,7 +113,7 @@ impl Reader<'_> {
         match aud.as_slice() {
             many if many.iter().any(|aud| aud == STS_AUDIENCE) => Some(STS_AUDIENCE.to_owned()),
             [only] if !only.starts_with("https://") => self.claim(values::claim(only), "aud", only),
-            _ => self.fault(
+            _ => self.error(
                 &argument::TOKEN,
                 "a token made for AWS, as of: kubectl create token SERVICE-ACCOUNT --namespace NAMESPACE --audience sts.amazonaws.com",
             ),
@@ -152,7 +152,7 @@ impl Reader<'_> {
     fn agreed(&mut self, argument: &Argument, of_token: Option<String>) -> Option<String> {
         match (of_token, self.given(argument)) {
             (Some(of_token), Some(given)) if of_token != given => {
-                self.fault(argument, &format!("that of the token, {of_token}, or none"))
+                self.error(argument, &format!("that of the token, {of_token}, or none"))
             }
             (Some(of_token), _) => {
                 let valid = values::kubernetes_name(&of_token);

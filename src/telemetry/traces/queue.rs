@@ -12,13 +12,13 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{self as sdk, SpanData, SpanProcessor};
 use tokio::sync::Notify;
 
-use crate::config::Waiting;
+use crate::config::SpanQueue;
 use crate::telemetry::metrics::spans::SpanMetrics;
 
 #[derive(Debug)]
 pub(super) struct Queue {
     spans: Mutex<Vec<SpanData>>,
-    bounds: Waiting,
+    bounds: SpanQueue,
     enough: Notify,
     metrics: SpanMetrics,
 }
@@ -30,7 +30,7 @@ pub(super) struct SpanSink(pub(super) Arc<Queue>);
 // === impl Queue ===
 
 impl Queue {
-    pub(super) fn new(bounds: Waiting, metrics: SpanMetrics) -> Self {
+    pub(super) fn new(bounds: SpanQueue, metrics: SpanMetrics) -> Self {
         Self {
             spans: Mutex::default(),
             bounds,

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::config::{Config, Identity, Rejected, Surroundings};
+use crate::config::{Config, Environment, IdentityConfig, InvalidConfig};
 
 const ROLE: &str = "arn:aws:iam::111122223333:role/amp";
 const SECOND: &str = "arn:aws:iam::444455556666:role/writer";
@@ -19,7 +19,7 @@ const WEBHOOK: [(&str, &str); 4] = [
     ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.us/"),
 ];
 
-fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Identity, Rejected> {
+fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<IdentityConfig, InvalidConfig> {
     let flags: HashMap<&str, &str> = flags.iter().copied().collect();
     let env: HashMap<&str, &str> = [
         ("AWS_REGION", "eu-central-1"),
@@ -30,7 +30,7 @@ fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Identity, Reject
     .chain(env.iter().copied())
     .collect();
     let owned = |value: Option<&&str>| value.map(|value| (*value).to_owned());
-    let around = Surroundings {
+    let around = Environment {
         env: &|name| owned(env.get(name)),
         variables: Vec::new(),
         memory_limit: None,
@@ -43,7 +43,7 @@ fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Identity, Reject
 
 fn faulty(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Vec<String> {
     let rejected = read(flags, env).unwrap_err();
-    rejected.faults.iter().map(ToString::to_string).collect()
+    rejected.errors.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -154,13 +154,13 @@ fn each_session_of_a_chain_gets_what_is_its_own() {
 #[test]
 fn a_chain_that_cannot_work_is_refused_with_the_reason() {
     for (hops, words) in [
-        (ROLE.to_owned(), "comes twice"),
-        (format!("{SECOND} {THIRD} {SECOND}"), "comes twice"),
+        (ROLE.to_owned(), "twice"),
+        (format!("{SECOND} {THIRD} {SECOND}"), "twice"),
         (
             "arn:aws-cn:iam::444455556666:role/x".to_owned(),
             "partition",
         ),
-        (format!("{SECOND} writer"), "a role's ARN"),
+        (format!("{SECOND} writer"), "a role ARN"),
     ] {
         let faults = faulty(&[("assume-role", &hops)], &[TOKEN]);
         assert!(faults.len() == 1 && faults[0].contains(words), "{faults:?}");

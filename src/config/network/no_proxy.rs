@@ -1,62 +1,62 @@
-//! What `--no-proxy` says: hosts that are reached without the proxy.
+//! The value of `--no-proxy`: hosts that are reached without the proxy.
 //!
-//! In: a list, separated by commas. Out: [`Exceptions`] that know whether a host and port is among them, and a line for each
-//! entry that means nothing, with what was probably meant. Go, curl and everything else read this variable by rules of their
-//! own; what all of them share is taken (hosts and domains, `.domain`, `*.domain`, addresses, networks, `*`), and Go's
-//! `host:port`. An entry that means nothing is a warning and not a fault: the variable is often set for a whole cluster.
+//! In: a list, separated by commas. Out: a [`NoProxy`] that knows whether a host and port is in it, and a line for each invalid
+//! entry with what was probably meant. Go, curl and everything else read this variable by rules of their own; accepted is what
+//! they share (hosts and domains, `.domain`, `*.domain`, addresses, networks, `*`), and Go's `host:port`. An invalid entry is a
+//! warning and not an error: the variable is often set for a whole cluster.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use hyper_util::client::proxy::matcher::Matcher;
 
-use crate::config::sources::withhold;
+use crate::config::error::redact;
 
-/// Asked for every target, so that a host that no exception holds is intercepted.
+/// Intercepts every target, so that what is not intercepted is an exception.
 const ANY: &str = "http://proxy.invalid/";
 
-/// What is reached without the proxy.
+/// The hosts that are reached without the proxy.
 #[derive(Debug)]
-pub(in crate::config) struct Exceptions {
-    /// What counts, as curl writes it.
-    pub(in crate::config) shown: String,
-    /// One line for each entry that means nothing.
-    pub(in crate::config) ignored: Vec<String>,
+pub(crate) struct NoProxy {
+    /// The valid entries, as curl writes them.
+    text: String,
+    /// One line for each invalid entry.
+    pub(crate) ignored: Vec<String>,
     everything: bool,
     hosts: Matcher,
     with_port: Vec<(u16, Matcher)>,
 }
 
-/// An entry that means something.
+/// A valid entry.
 #[derive(Debug, PartialEq, Eq)]
-struct Entry {
+struct NoProxyEntry {
     host: String,
     port: Option<u16>,
 }
 
-// === impl Exceptions ===
+// === impl NoProxy ===
 
-impl Exceptions {
-    pub(in crate::config) fn read(list: &str) -> Self {
+impl NoProxy {
+    pub(crate) fn parse(list: &str) -> Self {
         let (mut entries, mut ignored) = (Vec::new(), Vec::new());
         let texts = list.split(',').map(str::trim);
         for text in texts.filter(|text| !text.is_empty()) {
-            match Entry::read(text) {
+            match NoProxyEntry::parse(text) {
                 Ok(entry) => entries.push(entry),
-                Err(meant) => ignored.push(format!(
-                    "the entry {:?} means nothing and is ignored: {meant}",
-                    withhold(text)
+                Err(hint) => ignored.push(format!(
+                    "the entry {:?} is not valid and is ignored: {hint}",
+                    redact(text)
                 )),
             }
         }
-        let shown: Vec<String> = entries.iter().map(Entry::shown).collect();
+        let texts: Vec<String> = entries.iter().map(NoProxyEntry::text).collect();
         let all = entries.iter().filter(|entry| entry.port.is_none());
         let all: Vec<&str> = all.map(|entry| entry.host.as_str()).collect();
-        let with_port = entries.iter().filter_map(|entry| {
-            let matcher = matcher(&entry.host);
-            Some((entry.port?, matcher))
-        });
+        let with_port = entries
+            .iter()
+            .filter_map(|entry| Some((entry.port?, matcher(&entry.host))));
         Self {
-            shown: shown.join(","),
+            text: texts.join(","),
             ignored,
             everything: all.contains(&"*"),
             hosts: matcher(&all.join(",")),
@@ -64,15 +64,25 @@ impl Exceptions {
         }
     }
 
-    /// Whether the host is reached without the proxy.
-    pub(in crate::config) fn hold(&self, target: &hyper::Uri) -> bool {
-        let port = target.port_u16().unwrap_or(443);
+    /// Whether the URL's host is reached without the proxy.
+    pub(crate) fn contains(&self, url: &hyper::Uri) -> bool {
+        let port = url.port_u16().unwrap_or(443);
+        let mut with_port = self.with_port.iter();
         self.everything
-            || self.hosts.intercept(target).is_none()
-            || self
-                .with_port
-                .iter()
-                .any(|(of, matcher)| *of == port && matcher.intercept(target).is_none())
+            || self.hosts.intercept(url).is_none()
+            || with_port.any(|(of, matcher)| *of == port && matcher.intercept(url).is_none())
+    }
+}
+
+impl PartialEq for NoProxy {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl fmt::Display for NoProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 
@@ -81,28 +91,28 @@ fn matcher(hosts: &str) -> Matcher {
     Matcher::builder().all(ANY).no(hosts).build()
 }
 
-// === impl Entry ===
+// === impl NoProxyEntry ===
 
-impl Entry {
-    /// What it means, or what was probably meant.
-    fn read(text: &str) -> Result<Self, String> {
+impl NoProxyEntry {
+    /// The entry, or what was probably meant.
+    fn parse(text: &str) -> Result<Self, String> {
         const QUOTES: [char; 3] = ['"', '\'', '`'];
         if text.contains(QUOTES) {
             let bare = text.replace(QUOTES, "");
-            return Err(format!("without quotes, as {}", withhold(&bare)));
+            return Err(format!("without quotes: {}", redact(&bare)));
         }
         if text.contains(|c: char| c == ';' || c == '|' || c.is_whitespace()) {
             let parts = text.split(|c: char| c == ';' || c == '|' || c.is_whitespace());
             let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
             return Err(format!(
-                "separate entries by commas, as {}",
-                withhold(&parts.join(","))
+                "separate entries with commas: {}",
+                redact(&parts.join(","))
             ));
         }
         if let Some((_, rest)) = text.split_once("://") {
             let (place, _) = rest.split_once('/').unwrap_or((rest, ""));
             let (_, place) = place.rsplit_once('@').unwrap_or(("", place));
-            return Err(format!("a host and no URL, as {place}"));
+            return Err(format!("use a host, not a URL: {place}"));
         }
         if let Some((address, length)) = text.split_once('/') {
             let most = match address.parse() {
@@ -110,14 +120,14 @@ impl Entry {
                 Ok(IpAddr::V6(_)) => 128,
                 Err(_) => {
                     return Err(format!(
-                        "a host without a path, as {address}; or a network, as 10.0.0.0/8"
+                        "use a host without a path, {address}, or a network such as 10.0.0.0/8"
                     ));
                 }
             };
             let fits = |length: u8| length <= most;
             return match length.parse() {
                 Ok(length) if fits(length) => Ok(Self::everywhere(text)),
-                _ => Err(format!("a network ends in /0 to /{most}")),
+                _ => Err(format!("the prefix of this network is /0 to /{most}")),
             };
         }
         if text.parse::<IpAddr>().is_ok() {
@@ -127,9 +137,13 @@ impl Entry {
             None => (text, None),
             Some((host, port)) => match port.parse::<u16>() {
                 Ok(port) if port != 0 => (host, Some(port)),
-                // An address alone may stand in brackets.
+                // An address alone may be in brackets.
                 _ if text.ends_with(']') => (text, None),
-                _ => return Err("a port is a number from 1 to 65535, after one colon".to_owned()),
+                _ => {
+                    return Err(
+                        "a port is a number from 1 to 65535 after a single colon".to_owned()
+                    );
+                }
             },
         };
         let bracketed = host
@@ -149,7 +163,7 @@ impl Entry {
         }
     }
 
-    fn shown(&self) -> String {
+    fn text(&self) -> String {
         let Self { host, port } = self;
         match port {
             None => host.clone(),
@@ -159,7 +173,7 @@ impl Entry {
     }
 }
 
-/// `*.example.com`, which other programs take, as curl writes it; without the dot of a name that is given in full.
+/// `*.example.com` as curl writes it, `.example.com`; a name without the dot at its end.
 fn domain(text: &str) -> Result<String, String> {
     if text == "*" {
         return Ok(text.to_owned());
@@ -170,13 +184,13 @@ fn domain(text: &str) -> Result<String, String> {
     };
     let curled = curled.trim_end_matches('.');
     if curled.contains('*') {
-        return Err("* stands alone, or before a domain as *.example.com".to_owned());
+        return Err("* is valid alone or before a domain, as in *.example.com".to_owned());
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if curled.chars().all(plain) && curled.contains(|c: char| c.is_ascii_alphanumeric()) {
         Ok(curled.to_owned())
     } else {
-        Err("a host, a domain as .example.com, an address, or a network as 10.0.0.0/8".to_owned())
+        Err("use a host, a domain such as .example.com, an address, or a network such as 10.0.0.0/8".to_owned())
     }
 }
 
@@ -185,7 +199,7 @@ mod tests {
     use super::*;
 
     fn holds(list: &str, target: &str) -> bool {
-        Exceptions::read(list).hold(&target.parse().unwrap())
+        NoProxy::parse(list).contains(&target.parse().unwrap())
     }
 
     #[test]
@@ -204,50 +218,50 @@ mod tests {
         ] {
             assert_eq!(holds(list, target), held, "{target}");
         }
-        assert_eq!(Exceptions::read(list).shown, list);
+        assert_eq!(NoProxy::parse(list).text, list);
     }
 
     #[test]
-    fn an_entry_that_means_nothing_is_named_with_what_is_meant_and_the_others_count() {
+    fn an_invalid_entry_is_named_with_what_is_meant_and_the_others_count() {
         for (entry, meant) in [
-            ("a.com;b.com", "separate entries by commas, as a.com,b.com"),
-            ("a.com b.com", "separate entries by commas, as a.com,b.com"),
-            ("\"a.com\"", "without quotes, as a.com"),
-            ("'a.com", "without quotes, as a.com"),
-            ("https://a.com/path", "a host and no URL, as a.com"),
+            ("a.com;b.com", "separate entries with commas: a.com,b.com"),
+            ("a.com b.com", "separate entries with commas: a.com,b.com"),
+            ("\"a.com\"", "without quotes: a.com"),
+            ("'a.com", "without quotes: a.com"),
+            ("https://a.com/path", "use a host, not a URL: a.com"),
             (
                 "http://me:hunter2@a.com:1/",
-                "a host and no URL, as a.com:1",
+                "use a host, not a URL: a.com:1",
             ),
-            ("a.com/path", "a host without a path, as a.com"),
-            ("10.0.0.0/33", "a network ends in /0 to /32"),
+            ("a.com/path", "use a host without a path, a.com"),
+            ("10.0.0.0/33", "the prefix of this network is /0 to /32"),
             ("a.com:port", "a port is a number"),
             ("a.com:0", "a port is a number"),
-            ("a*.com", "* stands alone"),
-            ("<local>", "a host, a domain"),
-            (".", "a host, a domain"),
+            ("a*.com", "* is valid alone"),
+            ("<local>", "use a host, a domain"),
+            (".", "use a host, a domain"),
         ] {
-            let exceptions = Exceptions::read(&format!("{entry}, fine.example,"));
-            let [told] = exceptions.ignored.as_slice() else {
-                panic!("{entry}: {:?}", exceptions.ignored);
+            let no_proxy = NoProxy::parse(&format!("{entry}, fine.example,"));
+            let [message] = no_proxy.ignored.as_slice() else {
+                panic!("{entry}: {:?}", no_proxy.ignored);
             };
-            assert!(told.contains(meant), "{told}");
-            assert!(!told.contains("hunter2"), "{told}");
-            assert_eq!(exceptions.shown, "fine.example", "{entry}");
-            assert!(exceptions.hold(&"https://x.fine.example/".parse().unwrap()));
+            assert!(message.contains(meant), "{message}");
+            assert!(!message.contains("hunter2"), "{message}");
+            assert_eq!(no_proxy.text, "fine.example", "{entry}");
+            assert!(no_proxy.contains(&"https://x.fine.example/".parse().unwrap()));
         }
     }
 
     #[test]
-    fn what_others_write_is_taken() {
+    fn what_other_programs_accept_is_accepted() {
         let list = "*.a.com, B.com. ,10.0.0.0/8,fd00::/8,fd00::2,[fd00::3],192.0.2.1,localhost,kubernetes.default.svc,my_host,,";
-        let exceptions = Exceptions::read(list);
-        assert_eq!(exceptions.ignored, Vec::<String>::new());
+        let no_proxy = NoProxy::parse(list);
+        assert_eq!(no_proxy.ignored, Vec::<String>::new());
         let shown = ".a.com,B.com,10.0.0.0/8,fd00::/8,fd00::2,fd00::3,192.0.2.1,localhost,kubernetes.default.svc,my_host";
-        assert_eq!(exceptions.shown, shown);
-        assert_eq!(Exceptions::read(shown).shown, shown);
+        assert_eq!(no_proxy.text, shown);
+        assert_eq!(NoProxy::parse(shown).text, shown);
         for target in ["https://x.a.com/", "https://b.com/", "https://[fd00::3]/"] {
-            assert!(exceptions.hold(&target.parse().unwrap()), "{target}");
+            assert!(no_proxy.contains(&target.parse().unwrap()), "{target}");
         }
         assert!(holds("*", "https://192.0.2.7/") && holds("*", "https://any.example/"));
         assert!(!holds("", "https://any.example/"));

@@ -1,78 +1,35 @@
-//! PEM files of certificates that are trusted: of endpoints, of a collector, of senders.
+//! PEM bundles of CA certificates: of endpoints, of a collector, of senders.
 //!
-//! In: a file's path, and which setting names it. Out: a [`Bundle`] of every certificate in it that can be trusted, with one
-//! line for each that cannot, by its number in the file; or [`Unreadable`] where there is no usable one. A bundle is often put
-//! together by others, and one bad entry among a hundred must not keep data from flowing; fewer certificates trust less, so
-//! that leaving one out opens nothing. Files rotate, so the same code reads them at the start and ever after.
+//! In: a file's path. Out: a [`CaBundle`] of every certificate in it that can be trusted, with one line for each that cannot, by
+//! its number in the file; or what was expected where no certificate can be used. Bundles are often assembled by others, and one
+//! bad entry among a hundred must not stop data; fewer certificates trust less, so leaving one out is safe.
 //!
-//! Each entry is read by itself: with one reader over the whole file an entry that lacks its end would spoil the next one.
+//! Each entry is read by itself: with one reader over the whole file an entry without its end line would spoil the next one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::Setting;
-
 const BEGIN: &str = "-----BEGIN ";
-/// More than these are not listed where none can be used.
+/// How many faulty certificates an error lists.
 const MOST_LISTED: usize = 3;
 
-/// What a file of certificates holds.
+/// The certificates of a PEM file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Bundle {
+pub(crate) struct CaBundle {
     /// Those that can be trusted.
-    pub certificates: Vec<CertificateDer<'static>>,
+    pub(crate) certificates: Vec<CertificateDer<'static>>,
     /// What is wrong with the others, one line each.
-    pub skipped: Vec<String>,
+    pub(crate) skipped: Vec<String>,
 }
 
-/// A file of certificates, and the setting that names it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CaFile {
-    setting: &'static Setting,
-    path: PathBuf,
-}
+// === impl CaBundle ===
 
-/// A file that does not hold what it should.
-#[derive(Debug, thiserror::Error)]
-#[error("--{}: expected {expected}", .setting.flag)]
-pub struct Unreadable {
-    pub(super) setting: &'static Setting,
-    pub(super) expected: String,
-}
-
-// === impl CaFile ===
-
-impl CaFile {
-    pub(super) fn new(setting: &'static Setting, path: PathBuf) -> Self {
-        Self { setting, path }
-    }
-
-    /// Reads it.
-    ///
-    /// # Errors
-    /// Where it holds no certificate that can be used.
-    pub fn read(&self) -> Result<Bundle, Unreadable> {
-        Bundle::read(&self.path).map_err(|expected| Unreadable {
-            setting: self.setting,
-            expected,
-        })
-    }
-
-    /// Where it stands.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-// === impl Bundle ===
-
-impl Bundle {
+impl CaBundle {
     /// Reads the file, or says what was expected instead.
-    pub(super) fn read(path: &Path) -> Result<Self, String> {
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let pem = std::fs::read(path).map_err(|error| format!("a readable PEM file ({error})"))?;
         Self::parse(&String::from_utf8_lossy(&pem), path)
     }
@@ -147,22 +104,22 @@ fn certificate(entry: &str) -> Result<CertificateDer<'static>, String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A self-signed certificate as PEM.
-    pub(in crate::config) fn root() -> String {
+    pub(crate) fn root() -> String {
         let params = rcgen::CertificateParams::new(Vec::new()).unwrap();
         let key = rcgen::KeyPair::generate().unwrap();
         params.self_signed(&key).unwrap().pem()
     }
 
-    fn parse(pem: &str) -> Result<Bundle, String> {
-        Bundle::parse(pem, Path::new("/etc/ca.pem"))
+    fn parse(pem: &str) -> Result<CaBundle, String> {
+        CaBundle::parse(pem, Path::new("/etc/ca.pem"))
     }
 
     #[test]
-    fn what_cannot_be_used_is_named_by_its_number_and_the_others_are_trusted() {
+    fn a_faulty_certificate_is_named_by_its_number_and_the_others_are_trusted() {
         let fine = root();
         let cut = fine.replacen("-----END CERTIFICATE-----\n", "", 1);
         let garbled = fine.replacen("\nMI", "\n%%", 1);
@@ -196,7 +153,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_bundle_without_a_usable_certificate_is_none() {
+    fn a_bundle_without_a_usable_certificate_is_an_error() {
         for (pem, words) in [
             (String::new(), "at least one certificate"),
             (
@@ -208,8 +165,8 @@ pub(super) mod tests {
                 "it holds 1, none of which can: it is not PEM (",
             ),
         ] {
-            let told = parse(&pem).unwrap_err();
-            assert!(told.contains(words), "{told}");
+            let message = parse(&pem).unwrap_err();
+            assert!(message.contains(words), "{message}");
         }
     }
 }

@@ -1,0 +1,289 @@
+//! A valid configuration, as the rest of the program reads it.
+//!
+//! Data alone: `loader` makes it, `effective` shows it. A field that is added here does not compile until both know it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hyper::Uri;
+use hyper::header::HeaderMap;
+use rustls::pki_types::CertificateDer;
+
+use super::network::Network;
+use super::values::otlp::sampler_text;
+use crate::tls_files::ServerAuthFiles;
+
+/// A valid configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The configuration file, if there is one.
+    pub file: Option<PathBuf>,
+    /// Where Prometheus writes to.
+    pub listen: SocketAddr,
+    /// How clients on that address authenticate.
+    pub server_auth: ServerAuthFiles,
+    /// The host names that browsers and readers may use, beside addresses and localhost.
+    pub allow_host: Vec<String>,
+    /// Where probes and metrics are served.
+    pub admin_listen: SocketAddr,
+    /// At least one; their names and ids are distinct.
+    pub workspaces: Vec<Workspace>,
+    /// The file of `extra_roots`.
+    pub ca_bundle: Option<PathBuf>,
+    /// Certificates that are trusted beside the built-in roots.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// How every endpoint is reached.
+    pub network: Network,
+    /// How the program stops.
+    pub drain: Drain,
+    /// How the program logs.
+    pub log: Log,
+    /// Whether privileges are dropped at start.
+    pub sandbox: bool,
+    /// Where spans go, if anywhere.
+    pub tracing: Option<Tracing>,
+    /// Not errors, but probably not intended either, one line each; nothing in them is secret.
+    pub warnings: Vec<String>,
+    /// Where the settings of the process were set, and those of each workspace.
+    pub(super) origins: (Origins, Vec<Origins>),
+}
+
+/// Where each setting was set, by its flag.
+pub(super) type Origins = BTreeMap<&'static str, String>;
+
+/// A workspace with its own settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workspace {
+    /// Its name in paths, metrics and log: its id unless it was given another.
+    pub name: String,
+    /// `ws-…`
+    pub id: String,
+    /// The region of the signature.
+    pub region: String,
+    /// The whole remote-write URL, `…/workspaces/<id>/api/v1/remote_write`.
+    pub remote_write_url: Uri,
+    /// How credentials are obtained.
+    pub identity: IdentityConfig,
+    /// The limits of a batch.
+    pub limits: BatchLimits,
+    /// The limits of a query, where the query API is served.
+    pub query: Option<QueryLimits>,
+}
+
+/// The limits of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchLimits {
+    /// From a batch's last byte to AMP's response.
+    pub upstream_timeout: Duration,
+    /// The largest body that is accepted.
+    pub max_body_bytes: usize,
+    /// Whether bodies are decoded, counted and validated.
+    pub inspect: bool,
+    /// The largest body that is sent to AMP in one request.
+    pub max_upstream_bytes: usize,
+    /// Bytes of all batches in flight.
+    pub max_inflight_bytes: usize,
+    /// What one client that is not on loopback may use of it.
+    pub client_share_percent: u8,
+}
+
+/// The limits of a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueryLimits {
+    /// From the request to the last byte of the response.
+    pub timeout: Duration,
+}
+
+/// When to stop after SIGTERM.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drain {
+    /// After this long without a request.
+    pub idle: Duration,
+    /// At the latest.
+    pub timeout: Duration,
+}
+
+/// How the program logs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Log {
+    /// JSON or text.
+    pub format: LogFormat,
+    /// The least severe level that is logged.
+    pub level: tracing::Level,
+}
+
+/// The format of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// How the projected token becomes credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityConfig {
+    /// The projected service-account token.
+    pub token_file: PathBuf,
+    /// The application in Entra ID through which the token is exchanged first; `None` where STS gets the token itself.
+    pub entra: Option<EntraConfig>,
+    /// The session that the token is exchanged for.
+    pub role: RoleSession,
+    /// The sessions after it, each assumed by the one before.
+    pub hops: Vec<RoleSession>,
+    /// The STS endpoint, with its path.
+    pub sts_endpoint: Uri,
+    /// The region that calls of STS are signed for.
+    pub sts_region: String,
+}
+
+/// An application in Entra ID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntraConfig {
+    /// The login endpoint of the cloud, `https://login.microsoftonline.com/`.
+    pub authority_host: Uri,
+    /// The tenant's id or domain.
+    pub tenant_id: String,
+    /// The client id of the application or managed identity.
+    pub client_id: String,
+    /// The scope of the access token, `<App ID URI>/.default`.
+    pub scope: String,
+}
+
+/// A role session, as it is requested from STS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleSession {
+    /// The role.
+    pub role_arn: String,
+    /// The session's name in CloudTrail.
+    pub name: String,
+    /// The requested duration; STS may grant less.
+    pub duration: Duration,
+    /// The external ID that the role's trust policy requires.
+    pub external_id: Option<String>,
+    /// An inline session policy, as compact JSON.
+    pub policy: Option<String>,
+    /// Managed session policies.
+    pub policy_arns: Vec<String>,
+    /// The source identity in CloudTrail; STS keeps it through all later hops.
+    pub source_identity: Option<String>,
+    /// Session tags, each a key and a value.
+    pub tags: Vec<(String, String)>,
+}
+
+/// Which spans are made, and where they are exported to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tracing {
+    pub(crate) endpoint: Uri,
+    /// Sent with every export; their values are secret.
+    pub(crate) headers: HeaderMap,
+    /// The timeout of one attempt.
+    pub(crate) timeout: Duration,
+    /// The file of `roots`.
+    pub(crate) certificate: Option<PathBuf>,
+    /// Certificates that are trusted beside everything else.
+    pub(crate) roots: Vec<CertificateDer<'static>>,
+    /// Whether exports are compressed.
+    pub(crate) gzip: bool,
+    pub(crate) service_name: String,
+    /// The other resource attributes.
+    pub(crate) resource: Vec<(String, String)>,
+    /// Which batches are traced.
+    pub(crate) sampling: Sampling,
+    /// How spans wait for their export.
+    pub(crate) queue: SpanQueue,
+}
+
+/// Which batches are traced.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampling {
+    /// Whether the sender's decision is followed where it made one.
+    pub(crate) by_parent: bool,
+    /// The share of all others, 0 to 1.
+    pub(crate) share: f64,
+}
+
+/// How spans wait for their export.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpanQueue {
+    /// How long, at most.
+    pub(crate) delay: Duration,
+    /// How many; further ones are dropped.
+    pub(crate) spans: usize,
+    /// How many are sent in one request.
+    pub(crate) at_once: usize,
+    /// The timeout of one request with its retries.
+    pub(crate) timeout: Duration,
+}
+
+/// What a configuration is read from beside the command line.
+pub struct Environment<'a> {
+    /// An environment variable's value.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// The names of all environment variables that begin with `AMP_SIDECAR_`.
+    pub variables: Vec<String>,
+    /// The memory limit of the process' cgroup.
+    pub memory_limit: Option<u64>,
+    /// The pod's namespace as Kubernetes mounts it beside the default token.
+    pub pod_namespace: Option<String>,
+    /// Whether stdout is a terminal.
+    pub stdout_is_terminal: bool,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Logs each warning.
+    pub fn log_warnings(&self) {
+        for warning in &self.warnings {
+            tracing::warn!(reason = warning, "configuration warning");
+        }
+    }
+}
+
+// === impl Workspace ===
+
+impl Workspace {
+    /// The workspace's ARN, in the role's account unless AMP says otherwise.
+    pub(crate) fn arn(&self) -> String {
+        let mut parts = self.identity.signing().role_arn.split(':');
+        let partition = parts.nth(1).unwrap_or("aws");
+        let account = parts.nth(2).unwrap_or("<account>");
+        format!(
+            "arn:{partition}:aps:{}:{account}:workspace/{}",
+            self.region, self.id
+        )
+    }
+}
+
+// === impl IdentityConfig ===
+
+impl IdentityConfig {
+    /// The last session, whose credentials sign requests to AMP.
+    pub(crate) fn signing(&self) -> &RoleSession {
+        self.hops.last().unwrap_or(&self.role)
+    }
+}
+
+// === impl Sampling ===
+
+impl Sampling {
+    /// The sampler's name in the OpenTelemetry specification.
+    pub(crate) fn name(&self) -> String {
+        sampler_text(&(self.by_parent, Some(self.share)))
+    }
+}
+
+// === impl Environment ===
+
+impl fmt::Debug for Environment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("memory_limit", &self.memory_limit)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,53 @@
+//! A file with the setting that names it, so that every error can name both.
+
+use std::path::{Path, PathBuf};
+
+use super::bundle::CaBundle;
+
+/// A file that a setting names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFile {
+    /// The setting's flag, without the dashes.
+    pub setting: &'static str,
+    /// Where the file is.
+    pub path: PathBuf,
+}
+
+/// A file that does not hold what it should.
+#[derive(Debug, thiserror::Error)]
+#[error("--{setting}: expected {expected}")]
+pub struct InvalidFile {
+    /// The setting's flag, without the dashes.
+    pub setting: &'static str,
+    /// What the file should hold, in words that complete "expected …".
+    pub expected: String,
+}
+
+/// Several of them.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct InvalidFiles(pub Vec<InvalidFile>);
+
+impl TlsFile {
+    /// Reads a bundle of CA certificates.
+    ///
+    /// # Errors
+    /// Where it holds no certificate that can be used.
+    pub(crate) fn read_ca_bundle(&self) -> Result<CaBundle, InvalidFile> {
+        self.read(CaBundle::read)
+    }
+
+    pub(super) fn read<T>(
+        &self,
+        parse: impl Fn(&Path) -> Result<T, String>,
+    ) -> Result<T, InvalidFile> {
+        parse(&self.path).map_err(|expected| self.invalid(expected))
+    }
+
+    pub(super) fn invalid(&self, expected: String) -> InvalidFile {
+        InvalidFile {
+            setting: self.setting,
+            expected,
+        }
+    }
+}
