@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use crate::remedies::CLOCK;
+use crate::remedies::first_hour::CLOCK;
 
 /// A source of wall time; clones share one offset.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! Trusted certificates that cannot be read, in log and incidents.
 
 use crate::net::tls::NotTrusted;
-use crate::remedies::TRUSTED_FILES;
+use crate::remedies::running::TRUSTED_FILES;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
 /// Certificates that are not trusted are an incident of this kind until they are.

@@ -22,7 +22,7 @@ use crate::credentials::sts::{Pace, SessionCredentials};
 use crate::net::error::TransportError;
 use crate::net::transport::NetworkTransport;
 use crate::outcome::verdict::Verdict;
-use crate::remedies::{
+use crate::remedies::first_hour::{
     AMP_CREDENTIALS, AMP_REFUSAL, AMP_TROUBLE, CONNECTION_SILENT, REGION_WRONG, ROLE_PERMISSION,
     WORKSPACE_UNKNOWN,
 };

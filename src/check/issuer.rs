@@ -13,7 +13,9 @@ use super::step::StepOutcome;
 use crate::credentials::claims::{Claims, quoted};
 use crate::credentials::token::Token;
 use crate::net::client::HttpClient;
-use crate::remedies::{ISSUER_INTERNAL, ISSUER_LETTER, ISSUER_UNREACHABLE, KEY_UNKNOWN};
+use crate::remedies::first_hour::{
+    ISSUER_INTERNAL, ISSUER_LETTER, ISSUER_UNREACHABLE, KEY_UNKNOWN,
+};
 
 #[derive(Deserialize)]
 struct Discovery {

@@ -13,7 +13,7 @@ use hyper::Uri;
 use super::step::StepOutcome;
 use crate::config::yaml::{self, Node};
 use crate::config::{Config, Workspace, duration};
-use crate::remedies::{
+use crate::remedies::first_hour::{
     PROMETHEUS_DIRECT, PROMETHEUS_ELSEWHERE, PROMETHEUS_FILE, PROMETHEUS_PATH, PROMETHEUS_QUEUE,
     PROMETHEUS_SIGV4, PROMETHEUS_TIMEOUT,
 };

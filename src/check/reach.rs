@@ -9,7 +9,7 @@ use crate::net::client::HttpClient;
 use crate::net::connect::Connectors;
 use crate::net::error::{ConnectError, HttpError};
 use crate::net::transport::NetworkTransport;
-use crate::remedies::{CLOCK, STS_FOREIGN, STS_TROUBLE};
+use crate::remedies::first_hour::{CLOCK, STS_FOREIGN, STS_TROUBLE};
 
 /// STS, and what its clock says.
 pub(super) async fn sts(

@@ -3,7 +3,8 @@
 use super::report::Report;
 use super::step::StepOutcome;
 use crate::config::{Config, InvalidConfig, SettingError};
-use crate::remedies::{ENTRA_SCOPE, Remedy, SETTING, TOKEN_PASTED, WRITE_URL_SLASH};
+use crate::remedies::Remedy;
+use crate::remedies::first_hour::{ENTRA_SCOPE, SETTING, TOKEN_PASTED, WRITE_URL_SLASH};
 
 /// The report where the configuration is invalid: nothing else can be tried.
 #[must_use]

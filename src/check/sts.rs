@@ -9,7 +9,7 @@ use crate::credentials::claims::{Claims, quoted};
 use crate::credentials::sts::{Pace, SessionCredentials, StsError, is_about_the_key};
 use crate::credentials::token::Token;
 use crate::credentials::{Exchange, ExchangeError, RoleHop};
-use crate::remedies::{
+use crate::remedies::first_hour::{
     HOP_EXTERNAL_ID, HOP_MISSING, HOP_PERMISSION, HOP_TRUST, ISSUER_SILENT, ISSUER_UNREACHABLE,
     KEY_UNKNOWN, PROVIDER_AUDIENCE, PROVIDER_MISSING, PROVIDER_SLASH, REGION_DISABLED,
     ROLE_MISSING, SESSION_TOO_LONG, STS_FOREIGN, STS_REFUSAL, STS_TROUBLE, TOKEN_AUDIENCE,

@@ -11,9 +11,10 @@ use crate::credentials::Exchange;
 use crate::credentials::claims::Claims;
 use crate::credentials::entra::EntraError;
 use crate::credentials::token::{Token, TokenError};
-use crate::remedies::{
-    self, SETTING, TOKEN_DENIED, TOKEN_EARLY, TOKEN_EMPTY, TOKEN_EXPIRED, TOKEN_FOLDER,
-    TOKEN_MALFORMED, TOKEN_MISSING, TOKEN_NO_AUDIENCE, TOKEN_NOT_RENEWED,
+use crate::remedies;
+use crate::remedies::first_hour::{
+    SETTING, TOKEN_DENIED, TOKEN_EARLY, TOKEN_EMPTY, TOKEN_EXPIRED, TOKEN_FOLDER, TOKEN_MALFORMED,
+    TOKEN_MISSING, TOKEN_NO_AUDIENCE, TOKEN_NOT_RENEWED,
 };
 
 /// Reads the file.
@@ -117,7 +118,7 @@ fn refused_by_entra(error: &EntraError) -> StepOutcome {
     let outcome = StepOutcome::broken(error.to_string());
     match remedies::of_entra(error.name()) {
         Some(mistake) => outcome.remedy(mistake),
-        None if error.is_throttling() => outcome.remedy(remedies::ENTRA_THROTTLED),
-        None => outcome.remedy(remedies::ENTRA_UNREACHED),
+        None if error.is_throttling() => outcome.remedy(remedies::running::ENTRA_THROTTLED),
+        None => outcome.remedy(remedies::first_hour::ENTRA_UNREACHED),
     }
 }

@@ -18,7 +18,7 @@ use super::model::{
     RoleSession, SpanQueue, Tracing, Workspace,
 };
 use super::settings::{self, Row, Setting, SettingScope};
-use super::values::identity::RoleHop;
+use super::values::identity::ChainedRole;
 use crate::tls_files::{ServerAuthFiles, TlsFile};
 use rows::Rows;
 pub(crate) use rows::{EffectiveSetting, SettingValue};
@@ -263,9 +263,9 @@ impl Rows<'_> {
                 self.put(&settings::ENTRA_SCOPE, scope);
             }
         }
-        let chain: Vec<RoleHop> = hops
+        let chain: Vec<ChainedRole> = hops
             .iter()
-            .map(|hop| RoleHop {
+            .map(|hop| ChainedRole {
                 role_arn: hop.role_arn.clone(),
                 external_id: hop.external_id.clone(),
             })

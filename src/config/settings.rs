@@ -19,7 +19,7 @@ use tracing::Level;
 use super::error::Expected;
 use super::model::LogFormat;
 use super::network::{NoProxy, Proxy};
-use super::values::identity::{self as identity, RoleHop};
+use super::values::identity::{self as identity, ChainedRole};
 use super::values::otlp::{self, Pair, Sampler};
 use super::values::{self, choose, chosen, duration_text, duration_within};
 
@@ -105,10 +105,10 @@ fn text<T: ToString>(value: &T) -> String {
 }
 
 fn hop_text(
-    RoleHop {
+    ChainedRole {
         role_arn,
         external_id,
-    }: &RoleHop,
+    }: &ChainedRole,
 ) -> String {
     match external_id {
         Some(id) => format!("{role_arn},external-id={id}"),
@@ -209,7 +209,7 @@ settings! {
     ENTRA_SCOPE: String = ValueKind("SCOPE", identity::entra_scope, text), Workspace Public,
         "entra-scope", ["AMP_SIDECAR_ENTRA_SCOPE"], "[required with --token-source entra]",
         "Scope of the access token: the App ID URI that AWS trusts, followed by /.default";
-    ASSUME_ROLE: RoleHop = ValueKind("ARN[,external-id=ID]...", identity::hop, hop_text), Workspace Public,
+    ASSUME_ROLE: ChainedRole = ValueKind("ARN[,external-id=ID]...", identity::hop, hop_text), Workspace Public,
         "assume-role", ["AMP_SIDECAR_ASSUME_ROLE"], "[none]",
         "Role to assume after --role-arn, each with the credentials of the one before; the last one signs, and its session lasts at most 1h";
     ROLE_SESSION_NAME: String = ValueKind("NAME", |name| Ok(values::session_name(name)), text), Workspace Public,

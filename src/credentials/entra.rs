@@ -21,7 +21,7 @@ use crate::credentials::token::Token;
 use crate::net::client::{HttpClient, HttpResponse};
 use crate::net::error::{ConnectError, HttpError};
 use crate::remedies::entra::EntraRefusal;
-use crate::remedies::{ENTRA_FOREIGN, ENTRA_THROTTLED};
+use crate::remedies::running::{ENTRA_FOREIGN, ENTRA_THROTTLED};
 
 /// `AADSTS90055`: too many requests come in for the tenant.
 const TENANT_THROTTLED: u32 = 90055;

@@ -4,7 +4,8 @@ use crate::credentials::cache::Failure;
 use crate::credentials::entra::EntraError;
 use crate::credentials::sts::{Pace, StsError};
 use crate::credentials::token::TokenError;
-use crate::remedies::{STS_FOREIGN, STS_RETRIED, UNSIGNED};
+use crate::remedies::first_hour::STS_FOREIGN;
+use crate::remedies::running::{STS_RETRIED, UNSIGNED};
 use crate::telemetry::incidents::Diagnosis;
 
 /// Why an exchange gave no credentials.

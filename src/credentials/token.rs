@@ -23,7 +23,8 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::credentials::claims::Claims;
-use crate::remedies::{TOKEN_CHANGING, TOKEN_EMPTY, TOKEN_MALFORMED};
+use crate::remedies::first_hour::{TOKEN_EMPTY, TOKEN_MALFORMED};
+use crate::remedies::running::TOKEN_CHANGING;
 
 /// STS takes at most this many characters (API reference of AssumeRoleWithWebIdentity).
 const LONGEST: u64 = 20_000;

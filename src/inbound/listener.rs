@@ -33,7 +33,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::http::head;
 use crate::inbound::server_auth::{self, ClientId, ServerAuth};
-use crate::remedies::{ACCEPT, HANDSHAKE};
+use crate::remedies::running::{ACCEPT, HANDSHAKE};
 use crate::telemetry::ConnectionMetrics;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 

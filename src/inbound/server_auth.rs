@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::remedies::SERVER_AUTH_FILES;
+use crate::remedies::running::SERVER_AUTH_FILES;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 use crate::tls_files::{InvalidFiles, ServerAuthFiles};
 

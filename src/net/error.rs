@@ -12,10 +12,13 @@ use std::net::SocketAddr;
 use hyper::StatusCode;
 use rustls::CertificateError;
 
-use crate::remedies::{
-    CONNECTION_REFUSED, CONNECTION_SILENT, NAME_UNRESOLVED, PROXY, PROXY_DENIED, PROXY_FAILED,
-    PROXY_NO_PASSWORD, PROXY_PASSWORD, Remedy, TIMED_OUT, TLS_AUTHORITY, TLS_EXPIRED, TLS_FOREIGN,
-    TLS_NAME,
+use crate::remedies::Remedy;
+use crate::remedies::first_hour::{
+    CONNECTION_REFUSED, CONNECTION_SILENT, NAME_UNRESOLVED, PROXY, TLS_AUTHORITY, TLS_EXPIRED,
+    TLS_FOREIGN, TLS_NAME,
+};
+use crate::remedies::running::{
+    PROXY_DENIED, PROXY_FAILED, PROXY_NO_PASSWORD, PROXY_PASSWORD, TIMED_OUT,
 };
 
 /// Why no connection was made.

@@ -69,6 +69,9 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     use super::*;
+    use crate::net::error::ConnectError;
+    use crate::remedies::first_hour::PROXY;
+    use crate::remedies::running::{PROXY_DENIED, PROXY_FAILED, PROXY_NO_PASSWORD, PROXY_PASSWORD};
 
     /// The result of CONNECT where the proxy says `answer`, and the request that it got.
     async fn ask(
@@ -129,42 +132,27 @@ mod tests {
     #[tokio::test]
     async fn each_refusal_says_what_to_do() {
         let secret = HeaderValue::from_static("Basic c2VjcmV0");
-        for (status, authorization, words) in [
-            (
-                "407 Authenticate",
-                None,
-                "407 Proxy Authentication Required: it wants user and password",
-            ),
-            (
-                "407 Authenticate",
-                Some(&secret),
-                "does not take the user and password of --https-proxy",
-            ),
-            (
-                "401 Unauthorized",
-                Some(&secret),
-                "does not take the user and password of --https-proxy",
-            ),
-            (
-                "403 Filtered",
-                Some(&secret),
-                "403 Forbidden: host and port must be allowed there",
-            ),
-            (
-                "502 Bad",
-                None,
-                "502 Bad Gateway: it could not reach that host itself",
-            ),
-            ("302 Found", None, "with 302 Found"),
+        for (status, authorization, remedy) in [
+            ("407 Authenticate", None, PROXY_NO_PASSWORD),
+            ("407 Authenticate", Some(&secret), PROXY_PASSWORD),
+            ("401 Unauthorized", Some(&secret), PROXY_PASSWORD),
+            ("403 Filtered", Some(&secret), PROXY_DENIED),
+            ("502 Bad", None, PROXY_FAILED),
+            ("302 Found", None, PROXY),
         ] {
             let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 3\r\n\r\nno\n");
             let (result, head) = ask(answer.as_bytes(), authorization).await;
-            let told = result.err().unwrap().to_string();
+            let error = ConnectError::Proxy {
+                proxy: "http://proxy:3128".to_owned(),
+                source: result.err().unwrap(),
+            };
+            let text = error.to_string();
             assert!(
-                told.contains(words) && told.contains("amazonaws.com:443"),
-                "{told}"
+                text.contains("amazonaws.com:443 with ") && text.contains(&status[..3]),
+                "{text}"
             );
-            assert!(!told.contains("c2VjcmV0"), "{told}");
+            assert!(!text.contains("c2VjcmV0"), "{text}");
+            assert_eq!(error.remedy(), remedy, "{status}");
             assert_eq!(
                 head.contains("proxy-authorization: Basic c2VjcmV0\r\n"),
                 authorization.is_some()
@@ -181,8 +169,8 @@ mod tests {
             b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
             b"HTTP/1.1 2000 OK\r\n\r\n",
         ] {
-            let told = ask(answer, None).await.0.err().unwrap().to_string();
-            assert!(told.starts_with("it gave no answer to CONNECT "), "{told}");
+            let text = ask(answer, None).await.0.err().unwrap().to_string();
+            assert!(text.starts_with("it gave no answer to CONNECT "), "{text}");
         }
     }
 }

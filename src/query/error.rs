@@ -20,7 +20,8 @@ use crate::http::browser::CrossOrigin;
 use crate::http::head::AmbiguousHead;
 use crate::net::error::TransportError;
 use crate::outcome::remedy;
-use crate::remedies::{AMP_CREDENTIALS, NO_CREDENTIALS, QUERY_BUSY, QUERY_TIMED_OUT};
+use crate::remedies::first_hour::AMP_CREDENTIALS;
+use crate::remedies::running::{NO_CREDENTIALS, QUERY_BUSY, QUERY_TIMED_OUT};
 use crate::sigv4::SigningError;
 
 /// Why there is no answer.

@@ -47,7 +47,7 @@ pub(super) struct QueryFailure {
 
 /// What makes a body an error of Prometheus' API.
 #[derive(Deserialize)]
-struct ApiError {
+struct AmpApiError {
     status: String,
     #[serde(rename = "errorType")]
     _kind: String,
@@ -75,8 +75,8 @@ impl QueryResponse {
         let bytes = unpacked(body.bytes, head.headers.get(CONTENT_ENCODING));
         let verified = pool.is_verified();
         let reply = AmpResponse::new(head.status, &head.headers, &bytes, verified);
-        let is_api_error =
-            serde_json::from_slice::<ApiError>(&bytes).is_ok_and(|error| error.status == "error");
+        let is_api_error = serde_json::from_slice::<AmpApiError>(&bytes)
+            .is_ok_and(|error| error.status == "error");
         Ok(Self::Bad(QueryFailure {
             status: head.status,
             reply,

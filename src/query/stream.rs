@@ -29,7 +29,7 @@ pub const LARGEST_ANSWER: u64 = 64 << 20;
 /// The body of an answer.
 #[derive(Debug)]
 pub struct Streamed {
-    parts: mpsc::Receiver<Part>,
+    parts: mpsc::Receiver<StreamPart>,
     ended: bool,
 }
 
@@ -39,7 +39,7 @@ pub struct Streamed {
 pub struct BrokenOff;
 
 #[derive(Debug)]
-enum Part {
+enum StreamPart {
     Chunk(Bytes),
     End,
 }
@@ -99,7 +99,7 @@ impl Body for Streamed {
             return Poll::Ready(None);
         }
         let part = ready!(self.parts.poll_recv(cx));
-        if let Some(Part::Chunk(chunk)) = part {
+        if let Some(StreamPart::Chunk(chunk)) = part {
             return Poll::Ready(Some(Ok(Frame::data(chunk))));
         }
         self.ended = true;
@@ -117,7 +117,7 @@ impl Body for Streamed {
 // === impl Source ===
 
 impl StreamSource {
-    async fn pump(self, sender: mpsc::Sender<Part>) {
+    async fn pump(self, sender: mpsc::Sender<StreamPart>) {
         let Self {
             mut body,
             connection,
@@ -136,11 +136,14 @@ impl StreamSource {
                 };
                 let len = chunk.len() as u64;
                 left = left.checked_sub(len).ok_or(Break::TooLarge)?;
-                let sent = sender.send(Part::Chunk(chunk)).await;
+                let sent = sender.send(StreamPart::Chunk(chunk)).await;
                 sent.map_err(|_| Break::Reader)?;
                 metrics.streamed(api, len);
             }
-            sender.send(Part::End).await.map_err(|_| Break::Reader)
+            sender
+                .send(StreamPart::End)
+                .await
+                .map_err(|_| Break::Reader)
         };
         let given = tokio::select! {
             given = tokio::time::timeout_at(deadline, given) => {

@@ -8,13 +8,10 @@
 //! [`identity`] and [`token_file`]. This module imports nothing of the program.
 
 pub(crate) mod entra;
-mod first_hour;
+pub mod first_hour;
 pub(crate) mod identity;
-mod running;
+pub mod running;
 pub(crate) mod token_file;
-
-pub use first_hour::*;
-pub use running::*;
 
 /// One cause, and what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +47,8 @@ fn entra_refusals() -> impl Iterator<Item = Remedy> {
     entra::TABLE.iter().map(|known| Remedy {
         id: known.label,
         cause: known.cause,
-        symptom: known.cause,
+        // As Entra writes it: AADSTS700213.
+        symptom: known.label.trim_start_matches("entra_"),
         remedy: known.remedy,
     })
 }

@@ -10,12 +10,12 @@ use super::template::{fill, shell};
 pub(super) struct Azure {
     pub(super) cluster: String,
     pub(super) resource_group: String,
-    pub(super) entra: Option<Entra>,
+    pub(super) entra: Option<EntraSetup>,
 }
 
 /// The application that the cluster's tokens are exchanged with.
 #[derive(Debug)]
-pub(super) struct Entra {
+pub(super) struct EntraSetup {
     pub(super) tenant: String,
     pub(super) app_id_uri: String,
     pub(super) token_version: TokenVersion,
@@ -50,9 +50,9 @@ impl Azure {
     }
 }
 
-// === impl Entra ===
+// === impl EntraSetup ===
 
-impl Entra {
+impl EntraSetup {
     fn text(&self, cluster: &str) -> String {
         let (namespace, account) = (&self.namespace, &self.service_account);
         let (version, more) = match self.token_version {

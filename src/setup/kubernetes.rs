@@ -39,7 +39,7 @@ pub(super) enum Identity {
     /// The cluster's, made for this audience.
     Direct { audience: String },
     /// Entra's, got for the cluster's.
-    Entra {
+    EntraSetup {
         tenant: String,
         client: String,
         app_id_uri: String,
@@ -85,7 +85,7 @@ impl Kubernetes {
     fn volume(&self) -> String {
         let audience = match &self.identity {
             Identity::Direct { audience } => audience,
-            Identity::Entra { .. } => ENTRA_EXCHANGE,
+            Identity::EntraSetup { .. } => ENTRA_EXCHANGE,
         };
         fill(
             include_str!("templates/volume.yaml"),
@@ -100,7 +100,7 @@ impl Identity {
     fn variables(&self) -> String {
         let variables = match self {
             Self::Direct { .. } => vec![("AWS_WEB_IDENTITY_TOKEN_FILE", TOKEN_FILE.to_owned())],
-            Self::Entra {
+            Self::EntraSetup {
                 tenant,
                 client,
                 app_id_uri,

@@ -29,7 +29,7 @@ use crate::config::{Expected, InvalidConfig, SettingError};
 use crate::credentials::claims::Claims;
 use crate::credentials::token;
 use arguments::{Argument, Topic};
-use reader::Reader;
+use reader::SetupInputs;
 
 const AFTER: &str = "\
 Nothing is changed and nothing is asked over the network. Exit code 64: an argument is invalid; every fault is named.";
@@ -118,7 +118,7 @@ pub async fn text(
         Some(path) => Some(claims(Path::new(&path)).await),
         None => None,
     };
-    Reader::new(topic, &given, errors, claims).read()
+    SetupInputs::new(topic, &given, errors, claims).read()
 }
 
 async fn claims(path: &Path) -> Result<Claims, Expected> {

@@ -9,7 +9,7 @@ mod federation;
 use super::arguments::Topic;
 use super::arguments::{self as argument, ALL, Argument};
 use super::aws::{Aws, Form};
-use super::azure::{Azure, Entra, TokenVersion};
+use super::azure::{Azure, EntraSetup, TokenVersion};
 use super::kubernetes::{Identity, Kubernetes, Runner};
 use super::policy::Account;
 use super::prometheus::Prometheus;
@@ -18,7 +18,7 @@ use crate::config::{self, Expected, InvalidConfig, SettingError};
 use crate::credentials::claims::Claims;
 
 /// Collects errors while it reads; `None` from any of its methods means that an error was noted.
-pub(super) struct Reader<'a> {
+pub(super) struct SetupInputs<'a> {
     topic: Topic,
     given: &'a dyn Fn(&Argument) -> Option<String>,
     /// Of the token that was named, if one was.
@@ -32,9 +32,9 @@ enum Via {
     Entra,
 }
 
-// === impl Reader ===
+// === impl SetupInputs ===
 
-impl<'a> Reader<'a> {
+impl<'a> SetupInputs<'a> {
     /// `claims` are those of the token, or why there are none.
     pub(super) fn new(
         topic: Topic,
@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
                 let app_id_uri = self.app_id_uri(tenant.as_deref());
                 let token_version = self.token_version();
                 let (namespace, service_account) = self.service_account();
-                Some(Entra {
+                Some(EntraSetup {
                     tenant: tenant?,
                     app_id_uri: app_id_uri?,
                     token_version: token_version?,

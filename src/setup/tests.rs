@@ -1,7 +1,7 @@
 //! The table of `docs/setup.md` is checked against the definition, and no text keeps a place that was not filled.
 
 use super::arguments::{ALL, Argument};
-use super::reader::Reader;
+use super::reader::SetupInputs;
 use super::*;
 
 const DOCS: &str = include_str!("../../docs/setup.md");
@@ -70,7 +70,9 @@ fn every_place_of_every_template_is_filled() {
                             };
                             Some(value.to_owned())
                         };
-                        let text = Reader::new(topic, &given, Vec::new(), None).read().unwrap();
+                        let text = SetupInputs::new(topic, &given, Vec::new(), None)
+                            .read()
+                            .unwrap();
                         assert!(
                             !text.contains(">>\n") && !text.contains("<<"),
                             "{name}: {text}"

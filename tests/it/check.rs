@@ -602,7 +602,7 @@ async fn a_token_that_may_not_be_read_is_named_with_its_mend() {
     let output = output(command).await;
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
-    let row = remedies::TOKEN_DENIED;
+    let row = remedies::first_hour::TOKEN_DENIED;
     assert!(
         text.contains(row.symptom) && text.contains(row.remedy),
         "{text}"

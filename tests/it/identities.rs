@@ -192,7 +192,7 @@ async fn a_refusal_of_sts_says_what_aws_must_hold() {
     for (how, words) in [
         (
             BrokenToken::WrongAudience,
-            "which the IAM OIDC provider for",
+            "must list the token's aud among its audiences",
         ),
         (
             BrokenToken::WrongSubject,
@@ -200,9 +200,9 @@ async fn a_refusal_of_sts_says_what_aws_must_hold() {
         ),
         (
             BrokenToken::WrongIssuer,
-            "needs an IAM OIDC provider whose URL is the token's iss",
+            "needs an IAM OIDC provider whose URL is exactly the token's iss",
         ),
-        (BrokenToken::Expired, "the token says that it expired"),
+        (BrokenToken::Expired, "by its own exp"),
     ] {
         let world = World::start(WorldConfig::default()).await.unwrap();
         world.break_token(how).unwrap();

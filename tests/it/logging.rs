@@ -176,14 +176,14 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
             "INFO serving: -",
             "WARN credentials not refreshed: ServiceUnavailable",
             "WARN a batch was not stored: no_credentials",
-            "INFO credentials renewed: -",
+            "INFO credentials refreshed: -",
             "INFO credentials refreshed again: ServiceUnavailable",
             "INFO batches are stored again: no_credentials",
             "WARN a batch was not stored: amp_failing",
             "INFO batches are stored again: amp_failing",
             "INFO configuration reloaded: -",
             "INFO draining: -",
-            "INFO left: -",
+            "INFO stopped: -",
         ],
         "{lines:#?}"
     );

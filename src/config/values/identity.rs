@@ -6,7 +6,7 @@ use crate::config::error::{Expected, checked, expected};
 
 /// A role to assume, and the external ID that its trust policy requires.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct RoleHop {
+pub(crate) struct ChainedRole {
     pub(crate) role_arn: String,
     pub(crate) external_id: Option<String>,
 }
@@ -32,7 +32,7 @@ pub(crate) fn role_arn(text: &str) -> Result<String, Expected> {
 }
 
 /// `ARN` or `ARN,external-id=ID`; an external ID may contain commas, so nothing follows it.
-pub(crate) fn hop(text: &str) -> Result<RoleHop, Expected> {
+pub(crate) fn hop(text: &str) -> Result<ChainedRole, Expected> {
     let (arn, option) = match text.split_once(',') {
         Some((arn, option)) => (arn, Some(option)),
         None => (text, None),
@@ -45,7 +45,7 @@ pub(crate) fn hop(text: &str) -> Result<RoleHop, Expected> {
             "ARN or ARN,external-id=ID, where ID is 2 to 1224 letters, digits and any of _+=,.@:/-";
         checked(id, valid, what)
     });
-    Ok(RoleHop {
+    Ok(ChainedRole {
         role_arn,
         external_id: external_id.transpose()?,
     })

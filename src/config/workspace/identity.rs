@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::config::model::{EntraConfig, IdentityConfig, RoleSession};
 use crate::config::settings::{self, Setting};
 use crate::config::sources::Sources;
-use crate::config::values::identity::RoleHop;
+use crate::config::values::identity::ChainedRole;
 use crate::config::{endpoints, values};
 
 /// STS limits a session that another session requested to this, whatever the role's maximum.
@@ -152,10 +152,10 @@ fn name_from_pod(sources: &Sources<'_>) -> String {
 }
 
 /// Assuming a role again gains nothing and hides a mistake; and no trust crosses partitions.
-fn check_chain(sources: &mut Sources<'_>, first: &str, hops: &[RoleHop]) {
+fn check_chain(sources: &mut Sources<'_>, first: &str, hops: &[ChainedRole]) {
     let partition = |arn: &str| arn.split(':').nth(1).map(str::to_owned);
     let mut seen = vec![first];
-    for RoleHop { role_arn, .. } in hops {
+    for ChainedRole { role_arn, .. } in hops {
         let expected = if seen.contains(&role_arn.as_str()) {
             format!(
                 "each role once: {role_arn} is in the chain twice, and assuming a role again gains nothing"
@@ -181,7 +181,7 @@ fn refuse(sources: &mut Sources<'_>, setting: &Setting, expected: &str) {
 /// Gives each session its own options.
 fn sessions(
     role_arn: String,
-    hops: Vec<RoleHop>,
+    hops: Vec<ChainedRole>,
     options: SessionOptions,
 ) -> (RoleSession, Vec<RoleSession>) {
     let plain = |role_arn, external_id| RoleSession {

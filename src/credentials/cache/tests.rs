@@ -376,7 +376,7 @@ async fn renewals_that_amp_asks_for_all_day_are_a_line_in_five_minutes() {
     assert_eq!(lines.len(), 12, "{lines:#?}");
     assert_eq!(
         lines[0],
-        r#"INFO credentials renewed workspace="ws-1" access_key_id="ASIA" valid_for_seconds=36000"#
+        r#"INFO credentials refreshed workspace="ws-1" access_key_id="ASIA" valid_for_seconds=36000"#
     );
     assert!(
         lines[1].ends_with("more_since_the_last_line=10"),
@@ -402,9 +402,9 @@ async fn an_outage_of_sts_is_a_line_at_each_end() {
     assert_eq!(
         messages,
         [
-            "INFO credentials renewed",
+            "INFO credentials refreshed",
             "WARN credentials not refreshed",
-            "INFO credentials renewed",
+            "INFO credentials refreshed",
             "INFO credentials refreshed again",
         ],
         "{lines:#?}"

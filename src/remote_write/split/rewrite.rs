@@ -46,7 +46,7 @@ pub(super) struct Rewriter<'a> {
 
 /// What a message of version 2 is, as far as references are concerned.
 #[derive(Clone, Copy)]
-enum Kind {
+enum MessageKind {
     Request,
     Series,
     /// A series without its description.
@@ -60,7 +60,7 @@ enum Role {
     Copy,
     Leave,
     Reference,
-    Nested(Kind),
+    Nested(MessageKind),
 }
 
 /// Whether a field of the request holds a series.
@@ -100,16 +100,18 @@ fn series_number(version: Version) -> u32 {
     }
 }
 
-// === impl Kind ===
+// === impl MessageKind ===
 
-impl Kind {
+impl MessageKind {
     fn role(self, number: u32) -> Role {
         match (self, number) {
-            (Kind::Request, 4) | (Kind::Samples, 1 | 5 | 6) => Role::Leave,
-            (Kind::Request, 5) => Role::Nested(Kind::Series),
-            (Kind::Series, 1) | (Kind::Exemplar, 1) | (Kind::Metadata, 3 | 4) => Role::Reference,
-            (Kind::Series | Kind::Samples, 4) => Role::Nested(Kind::Exemplar),
-            (Kind::Series, 5) => Role::Nested(Kind::Metadata),
+            (MessageKind::Request, 4) | (MessageKind::Samples, 1 | 5 | 6) => Role::Leave,
+            (MessageKind::Request, 5) => Role::Nested(MessageKind::Series),
+            (MessageKind::Series, 1)
+            | (MessageKind::Exemplar, 1)
+            | (MessageKind::Metadata, 3 | 4) => Role::Reference,
+            (MessageKind::Series | MessageKind::Samples, 4) => Role::Nested(MessageKind::Exemplar),
+            (MessageKind::Series, 5) => Role::Nested(MessageKind::Metadata),
             _ => Role::Copy,
         }
     }
@@ -149,7 +151,7 @@ impl<'a> Rewriter<'a> {
             (Stretch::Fields(fields), Version::V1) => return Ok(fields.rest()),
             (Stretch::Fields(fields), Version::V2) => {
                 self.begin()?;
-                self.rewrite(*fields, Kind::Request)?;
+                self.rewrite(*fields, MessageKind::Request)?;
             }
             (
                 Stretch::Samples {
@@ -163,8 +165,8 @@ impl<'a> Rewriter<'a> {
                 match version {
                     Version::V1 => self.describe(description, *samples)?,
                     Version::V2 => {
-                        self.rewrite(Reader::new(description), Kind::Series)?;
-                        self.rewrite(*samples, Kind::Samples)?;
+                        self.rewrite(Reader::new(description), MessageKind::Series)?;
+                        self.rewrite(*samples, MessageKind::Samples)?;
                     }
                 }
                 self.close(start);
@@ -196,7 +198,7 @@ impl<'a> Rewriter<'a> {
     }
 
     /// A message of version 2. It calls itself for the messages inside, which nest three deep.
-    fn rewrite(&mut self, mut message: Reader<'_>, kind: Kind) -> Result<(), Malformed> {
+    fn rewrite(&mut self, mut message: Reader<'_>, kind: MessageKind) -> Result<(), Malformed> {
         while let Some(field) = message.field()? {
             match kind.role(field.key.number) {
                 Role::Copy => self.out.extend_from_slice(field.raw),

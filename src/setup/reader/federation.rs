@@ -4,7 +4,7 @@
 //! AWS, an [`Identity`] for the pod. What a token says and what an argument says must agree, and a token that was made for
 //! somebody else, above all for the API server, is refused: whoever holds one of those must not get into AWS.
 
-use super::Reader;
+use super::SetupInputs;
 use crate::config::Expected;
 use crate::setup::arguments::{self as argument, Argument};
 use crate::setup::azure::TokenVersion;
@@ -15,7 +15,7 @@ use crate::setup::values;
 /// What AWS' recipes make tokens for.
 const STS_AUDIENCE: &str = "sts.amazonaws.com";
 
-impl Reader<'_> {
+impl SetupInputs<'_> {
     /// The cluster's own tokens.
     pub(super) fn direct(&mut self) -> Option<Federation> {
         let (namespace, service_account) = self.service_account();
@@ -97,7 +97,7 @@ impl Reader<'_> {
         let tenant = self.parse(&argument::TENANT_ID, values::guid);
         let client = self.parse(&argument::CLIENT_ID, values::guid);
         let app_id_uri = self.app_id_uri(tenant.as_deref());
-        Some(Identity::Entra {
+        Some(Identity::EntraSetup {
             tenant: tenant?,
             client: client?,
             app_id_uri: app_id_uri?,

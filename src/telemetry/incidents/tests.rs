@@ -52,7 +52,7 @@ fn diagnosis(reason: &str) -> impl FnOnce() -> Diagnosis {
     let reason = reason.to_owned();
     || Diagnosis {
         reason,
-        remedy: Some("mend it".to_owned()),
+        remedy: Some("fix it".to_owned()),
         credentials_left: None,
     }
 }
@@ -74,13 +74,13 @@ async fn a_fault_of_an_hour_is_a_line_at_each_end_and_three_between() {
             0 => assert_eq!(
                 lines,
                 [
-                    r#"WARN credentials not refreshed workspace="ws-1" fault="unreachable" reason="nobody there" mend="mend it" credentials_left_seconds=1800"#
+                    r#"WARN credentials not refreshed workspace="ws-1" incident="unreachable" reason="nobody there" remedy="fix it" credentials_left_seconds=1800"#
                 ]
             ),
             10 | 20 | 40 => assert_eq!(
                 lines,
                 [format!(
-                    r#"WARN credentials still not refreshed workspace="ws-1" fault="unreachable" reason="nobody there" mend="mend it" credentials_left_seconds=1800 seconds={minute_seconds}.0 count={}"#,
+                    r#"WARN credentials still not refreshed workspace="ws-1" incident="unreachable" reason="nobody there" remedy="fix it" credentials_left_seconds=1800 seconds={minute_seconds}.0 count={}"#,
                     minute + 1,
                     minute_seconds = minute * 60,
                 )]
@@ -93,7 +93,7 @@ async fn a_fault_of_an_hour_is_a_line_at_each_end_and_three_between() {
     assert_eq!(
         lines.take(),
         [
-            r#"INFO credentials refreshed again workspace="ws-1" fault="unreachable" seconds=3600.0 count=60"#
+            r#"INFO credentials refreshed again workspace="ws-1" incident="unreachable" seconds=3600.0 count=60"#
         ]
     );
     let began = SystemTime::UNIX_EPOCH + EPOCH;
@@ -103,7 +103,7 @@ async fn a_fault_of_an_hour_is_a_line_at_each_end_and_three_between() {
             workspace: Some("ws-1".into()),
             kind: "unreachable",
             reason: "nobody there".to_owned(),
-            remedy: Some("mend it".to_owned()),
+            remedy: Some("fix it".to_owned()),
             began,
             last: began + SECOND * 59 * 60,
             count: 60,
@@ -140,7 +140,7 @@ async fn good_and_bad_in_turn_is_one_fault_that_ends_when_nothing_but_good_came_
     assert_eq!(
         lines.take(),
         [
-            r#"INFO batches are stored again workspace="ws-1" fault="throttled" seconds=29.0 count=30"#
+            r#"INFO batches are stored again workspace="ws-1" incident="throttled" seconds=29.0 count=30"#
         ]
     );
     tokio::time::advance(SECOND).await;
@@ -148,7 +148,9 @@ async fn good_and_bad_in_turn_is_one_fault_that_ends_when_nothing_but_good_came_
     watch.recover();
     assert_eq!(
         lines.take(),
-        [r#"INFO batches are stored again workspace="ws-1" fault="malformed" seconds=0.0 count=1"#]
+        [
+            r#"INFO batches are stored again workspace="ws-1" incident="malformed" seconds=0.0 count=1"#
+        ]
     );
 }
 

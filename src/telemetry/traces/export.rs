@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::collector::{Collector, SendError};
 use super::queue::Queue;
 use crate::config::Tracing;
-use crate::remedies::SPANS_LOST;
+use crate::remedies::running::SPANS_LOST;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 use crate::telemetry::metrics::spans::SpanMetrics;
 
