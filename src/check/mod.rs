@@ -48,7 +48,8 @@ pub async fn run(config: &Config, clock: &Clock, prometheus: Option<&Path>) -> R
         }
         Err(error) => report.add(
             "certificates",
-            StepOutcome::broken(format!("--ca-bundle: {error}")).remedy(remedies::first_hour::SETTING),
+            StepOutcome::broken(format!("--ca-bundle: {error}"))
+                .remedy(remedies::first_hour::SETTING),
         ),
     }
     if let Some(tracing) = &config.tracing {

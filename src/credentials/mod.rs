@@ -240,7 +240,7 @@ impl RoleHop<'_> {
     /// Assumes the role with the session of the one before.
     ///
     /// # Errors
-    /// [`ExchangeError::RoleHop`] where STS gives nothing.
+    /// [`ExchangeError::Hop`] where STS gives nothing.
     pub async fn assume(
         &self,
         by: &SessionCredentials,

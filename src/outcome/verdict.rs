@@ -1,6 +1,6 @@
 //! All that a sender can ever be told.
 //!
-//! In: what became of a batch. Out: the one [`SenderResponse`] to it. Prometheus keeps a batch and sends it again only after a
+//! In: what became of a batch. Out: the one [`SenderResponse`](crate::outcome::response::SenderResponse) to it. Prometheus keeps a batch and sends it again only after a
 //! transport error or a 5xx, and drops it for good, silently even, on anything else: so a sample that it could still keep
 //! is never answered with a 4xx, and AMP's answers are translated, not relayed.
 //!

@@ -3,7 +3,7 @@
 //! The tests make each mistake and look for its row. Where a peer does not say which of several mistakes it was (STS says the
 //! same of a missing role and of a trust policy that does not match), `check` lists all rows that it may be.
 
-use super::rows;
+use super::row::rows;
 
 rows! { MISTAKES:
 SETTING: "setting", "A setting is missing, misspelt or contradicts another",

@@ -10,32 +10,11 @@
 pub(crate) mod entra;
 pub mod first_hour;
 pub(crate) mod identity;
+mod row;
 pub mod running;
 pub(crate) mod token_file;
 
-/// One cause, and what to do about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Remedy {
-    /// Its name, for scripts and links.
-    pub id: &'static str,
-    /// What is wrong.
-    pub cause: &'static str,
-    /// A piece of the message that shows it.
-    pub symptom: &'static str,
-    /// What to do.
-    pub remedy: &'static str,
-}
-
-/// Rows as constants, and all of them as a list.
-macro_rules! rows {
-    ($list:ident: $($name:ident: $id:literal, $cause:literal, $symptom:literal, $remedy:literal;)*) => {
-        $(#[doc = $cause] pub const $name: $crate::remedies::Remedy = $crate::remedies::Remedy {
-            id: $id, cause: $cause, symptom: $symptom, remedy: $remedy,
-        };)*
-        pub(super) const $list: &[$crate::remedies::Remedy] = &[$($name),*];
-    };
-}
-use rows;
+pub use row::Remedy;
 
 /// Every mistake that `check` can name, what Entra ID refuses included.
 pub fn mistakes() -> impl Iterator<Item = Remedy> {

@@ -1,6 +1,6 @@
 //! What the running sidecar reports: batches that AMP does not store, and everything else that is an incident.
 
-use super::rows;
+use super::row::rows;
 
 rows! { INCIDENTS:
     NO_CREDENTIALS: "no-credentials", "There are no valid AWS credentials to sign with",

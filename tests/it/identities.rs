@@ -116,7 +116,7 @@ async fn a_refusal_of_entra_is_named_by_its_code_with_the_mend() {
         (
             BrokenToken::WrongIssuer,
             "entra_AADSTS700211",
-            "slash at its end",
+            "including a trailing slash",
         ),
         (
             BrokenToken::WrongAudience,

@@ -201,7 +201,7 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
     assert!(
         reason.contains("STS refused (503 Service Unavailable, ServiceUnavailable): come again")
     );
-    assert!(of(2, "remedy").contains("passes by itself"));
+    assert!(of(2, "remedy").contains("temporary"));
     assert_eq!(of(2, "credentials_left_seconds"), "0");
     assert_eq!(lines[4]["role_arn"], world.role_arn());
     assert!(lines[4]["valid_for_seconds"].as_u64().unwrap() > 60);

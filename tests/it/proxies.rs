@@ -178,11 +178,11 @@ fn a_proxy_that_wants_other_credentials_is_named() {
             for (user, words) in [
                 (
                     "",
-                    "407 Proxy Authentication Required: it wants user and password, as http://user:password@host:port in --https-proxy",
+                    "407 Proxy Authentication Required; set them as http://user:password@host:port in --https-proxy",
                 ),
                 (
                     "me:wr0ngword@",
-                    "401 Unauthorized: it does not take the user and password of --https-proxy",
+                    "401 Unauthorized; correct user and password in --https-proxy",
                 ),
             ] {
                 let sidecar = aws
@@ -223,7 +223,7 @@ fn a_proxy_that_refuses_a_host_is_named_and_exceptions_go_straight() {
                 Aws::port(&aws.amp)
             );
             assert!(
-                told.contains(&words) && told.contains("must be allowed there"),
+                told.contains(&words) && told.contains("allow host and port in the proxy"),
                 "{told}"
             );
             let metrics = sidecar.metrics().await.unwrap();

@@ -1,6 +1,6 @@
 //! What a workspace has counted so far, to be read.
 //!
-//! In: nothing but the counters that [`Meters`](crate::telemetry::Meters) count with, by the same names and labels. Out: [`Totals`] since the
+//! In: nothing but the counters that [`WorkspaceMetrics`](crate::telemetry::WorkspaceMetrics) count with, by the same names and labels. Out: [`Totals`] since the
 //! program began, for whoever shows a workspace to people and must not slow its batches: they count, this reads.
 
 use std::sync::Arc;
