@@ -16,47 +16,102 @@
 //!
 //! The list below is the order of the layers: a module imports only modules above it, and no two files import each other in a
 //! circle. `tests/it/layers.rs` checks both.
+//!
+//! The program needs the few modules that are always public; with the feature `internals`, tests, benchmarks and fuzzers see the
+//! others too. Without it the compiler reports whatever only they would use.
+#![cfg_attr(
+    not(feature = "internals"),
+    allow(unreachable_pub, reason = "public only with the feature")
+)]
 
 // The ground: used by all, importing nothing.
+#[cfg(feature = "internals")]
 pub mod remedies;
+#[cfg(not(feature = "internals"))]
+mod remedies;
 
+#[cfg(feature = "internals")]
 pub mod sanitize;
+#[cfg(not(feature = "internals"))]
+mod sanitize;
 
 pub mod clock;
 
+#[cfg(feature = "internals")]
 pub mod tls_files;
+#[cfg(not(feature = "internals"))]
+mod tls_files;
 
 pub mod config;
 
 // What is on the wire.
+#[cfg(feature = "internals")]
 pub mod http;
+#[cfg(not(feature = "internals"))]
+mod http;
 
+#[cfg(feature = "internals")]
 pub mod remote_write;
+#[cfg(not(feature = "internals"))]
+mod remote_write;
 
+#[cfg(feature = "internals")]
 pub mod net;
+#[cfg(not(feature = "internals"))]
+mod net;
 
+#[cfg(feature = "internals")]
 pub mod sigv4;
+#[cfg(not(feature = "internals"))]
+mod sigv4;
 
 // What becomes of a batch, and how it is counted and logged.
+#[cfg(feature = "internals")]
 pub mod outcome;
+#[cfg(not(feature = "internals"))]
+mod outcome;
 
+#[cfg(feature = "internals")]
 pub mod telemetry;
+#[cfg(not(feature = "internals"))]
+mod telemetry;
 
 // The data path.
+#[cfg(feature = "internals")]
 pub mod credentials;
+#[cfg(not(feature = "internals"))]
+mod credentials;
 
+#[cfg(feature = "internals")]
 pub mod inbound;
+#[cfg(not(feature = "internals"))]
+mod inbound;
 
+#[cfg(feature = "internals")]
 pub mod batch;
+#[cfg(not(feature = "internals"))]
+mod batch;
 
+#[cfg(feature = "internals")]
 pub mod query;
+#[cfg(not(feature = "internals"))]
+mod query;
 
+#[cfg(feature = "internals")]
 pub mod workspace;
+#[cfg(not(feature = "internals"))]
+mod workspace;
 
+#[cfg(feature = "internals")]
 pub mod router;
+#[cfg(not(feature = "internals"))]
+mod router;
 
 // The process.
+#[cfg(feature = "internals")]
 pub mod admin;
+#[cfg(not(feature = "internals"))]
+mod admin;
 
 pub mod app;
 

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hyper::Uri;
 use sha2::{Digest, Sha256};
 
-pub use cache::{ActiveCredentials, Cache, Refresher, RejectionCause, Unavailable};
+pub use cache::{ActiveCredentials, Cache, RejectionCause, Unavailable};
 pub use error::ExchangeError;
 
 use crate::net::client::HttpClient;

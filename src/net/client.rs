@@ -162,6 +162,7 @@ async fn read(response: Response<Incoming>, verified: bool) -> Result<HttpRespon
 // === impl HttpResponse ===
 
 impl HttpResponse {
+    #[cfg(any(test, feature = "internals"))]
     /// A response of this status and body.
     #[must_use]
     pub fn new(status: StatusCode, verified_date: Option<SystemTime>, body: Vec<u8>) -> Self {

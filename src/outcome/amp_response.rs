@@ -55,6 +55,7 @@ pub enum ReplyClass {
 // === impl ReplyClass ===
 
 impl ReplyClass {
+    #[cfg(any(test, feature = "internals"))]
     /// The verdict where nothing else is tried.
     #[must_use]
     pub fn verdict(self) -> Verdict {

@@ -19,6 +19,7 @@ macro_rules! rows {
         $(#[doc = $cause] pub const $name: $crate::remedies::row::Remedy = $crate::remedies::row::Remedy {
             id: $id, cause: $cause, symptom: $symptom, remedy: $remedy,
         };)*
+        #[cfg(any(test, feature = "internals"))]
         pub(super) const $list: &[$crate::remedies::row::Remedy] = &[$($name),*];
     };
 }

@@ -66,6 +66,7 @@ pub fn to_v1(message: &[u8], limit: usize) -> Result<Converted, ConvertError> {
 ///
 /// # Errors
 /// Those of [`to_v1`], but for the limit.
+#[cfg(any(test, feature = "internals"))]
 pub fn v1_len(message: &[u8]) -> Result<usize, ConvertError> {
     inspect::count(message, Version::V2)?;
     let batch = V2Message::new(message)?;

@@ -85,6 +85,7 @@ pub struct Inspector {
 // === impl Inspector ===
 
 impl Inspector {
+    #[cfg(any(test, feature = "internals"))]
     /// An inspector that holds no memory yet.
     pub fn new() -> Self {
         Self::default()

@@ -32,7 +32,7 @@ pub use metrics::registry::MetricEntry;
 pub use metrics::snapshot::{ByOutcome, Snapshots, Totals};
 pub use metrics::spans::SpanMetrics;
 pub use metrics::workspace::{
-    ConnectionMetrics, OpenConnection, UnroutedMetrics, WorkspaceGauges, WorkspaceMetrics,
+    ConnectionMetrics, UnroutedMetrics, WorkspaceGauges, WorkspaceMetrics,
 };
 
 use metrics::definitions::Definitions;

@@ -315,7 +315,7 @@ async fn judged(case: &Case) -> Result<(), String> {
     let report = run(&world, &(case.settings)(&world), case.prometheus).await;
     let text = report.text(false);
     let fail = |what: &str| Err(format!("{}: {what}\n{text}", case.name));
-    let Some(row) = remedies::mistakes().find(|row| row.id == case.name) else {
+    let Some(row) = remedies::page::mistakes().find(|row| row.id == case.name) else {
         return fail("it is no row of the table");
     };
     let about = report.steps.iter().filter(|step| {
@@ -372,7 +372,7 @@ async fn each_mistake_is_named_with_its_mend() {
         .chain(["token-denied"])
         .collect();
     let own = |row: &Remedy| !row.id.starts_with("entra_AADSTS");
-    let missed: Vec<Remedy> = remedies::mistakes()
+    let missed: Vec<Remedy> = remedies::page::mistakes()
         .filter(own)
         .filter(|row| !made.contains(row.id))
         .collect();

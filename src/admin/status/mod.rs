@@ -22,8 +22,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-pub use crate::telemetry::history::History;
-pub use state::{Health, HealthLevel};
+use state::Health;
 
 use identity::IdentityStatus;
 use moment::{Moment, rfc3339};

@@ -17,7 +17,7 @@ use crate::telemetry::incidents::Incident;
 /// How bad it is; the later, the worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum HealthLevel {
+pub(super) enum HealthLevel {
     /// Data flows, and nothing is in its way.
     Flowing,
     /// It would, but no sender writes.
@@ -34,7 +34,7 @@ pub enum HealthLevel {
 
 /// The headline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Health {
+pub(super) struct Health {
     /// How bad it is.
     pub level: HealthLevel,
     /// In one sentence.
@@ -239,7 +239,7 @@ impl Health {
 
     /// Of all workspaces, each with its name; the worst speaks for them, and a failing one does not hide that others are well.
     #[must_use]
-    pub fn of_all(states: &[(&str, &Self)]) -> Self {
+    pub(super) fn of_all(states: &[(&str, &Self)]) -> Self {
         if let [(_, only)] = states {
             return (*only).clone();
         }
