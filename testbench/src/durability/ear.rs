@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use emulator::tcp::{Observe, Way};
+use emulator::tcp::{Direction, Observer};
 
 /// What stands in the table where a connection ended without an answer.
 pub(super) const NO_ANSWER: &str = "no answer";
@@ -115,16 +115,16 @@ impl Ear {
     }
 }
 
-impl Observe for Ear {
-    fn passes(&self, connection: u64, way: Way, bytes: &[u8]) {
+impl Observer for Ear {
+    fn passes(&self, connection: u64, direction: Direction, bytes: &[u8]) {
         let mut inner = self.lock();
-        match way {
-            Way::Request => {
+        match direction {
+            Direction::Request => {
                 if bytes.starts_with(b"POST ") {
                     inner.waiting.insert(connection);
                 }
             }
-            Way::Answer => {
+            Direction::Answer => {
                 let Some(status) = status(bytes) else { return };
                 // "Continue" is no answer yet.
                 if status >= 200 && inner.waiting.remove(&connection) {
@@ -154,9 +154,9 @@ impl SecondEar {
     const OTHERS: u64 = 1 << 63;
 }
 
-impl Observe for SecondEar {
-    fn passes(&self, connection: u64, way: Way, bytes: &[u8]) {
-        self.0.passes(connection | Self::OTHERS, way, bytes);
+impl Observer for SecondEar {
+    fn passes(&self, connection: u64, direction: Direction, bytes: &[u8]) {
+        self.0.passes(connection | Self::OTHERS, direction, bytes);
     }
 
     fn unreached(&self, connection: u64) {
@@ -203,20 +203,24 @@ mod tests {
         let ear = Ear::new();
         let before = Instant::now();
         let ask = |connection| {
-            ear.passes(connection, Way::Request, b"POST /write HTTP/1.1\r\n\r\n");
-            ear.passes(connection, Way::Request, b"body");
+            ear.passes(
+                connection,
+                Direction::Request,
+                b"POST /write HTTP/1.1\r\n\r\n",
+            );
+            ear.passes(connection, Direction::Request, b"body");
         };
         ask(1);
-        ear.passes(1, Way::Answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+        ear.passes(1, Direction::Answer, b"HTTP/1.1 100 Continue\r\n\r\n");
         ear.passes(
             1,
-            Way::Answer,
+            Direction::Answer,
             b"HTTP/1.1 503 Unavailable\r\nRetry-After: 4\r\n\r\nno",
         );
         assert_eq!(ear.success(before, Duration::from_millis(10)).await, None);
         assert!(ear.was_refused(before));
         ask(1);
-        ear.passes(1, Way::Answer, b"HTTP/1.1 204 No Content\r\n\r\n");
+        ear.passes(1, Direction::Answer, b"HTTP/1.1 204 No Content\r\n\r\n");
         ask(2);
         ear.ended(2);
         ear.ended(1);
@@ -240,8 +244,8 @@ mod tests {
         let ear = Ear::new();
         let (since, soon) = (Instant::now(), Duration::from_secs(5));
         let (heard, ()) = tokio::join!(ear.success(since, soon), async {
-            ear.passes(1, Way::Request, b"POST / HTTP/1.1\r\n\r\n");
-            ear.passes(1, Way::Answer, b"HTTP/1.1 200 OK\r\n\r\n");
+            ear.passes(1, Direction::Request, b"POST / HTTP/1.1\r\n\r\n");
+            ear.passes(1, Direction::Answer, b"HTTP/1.1 200 OK\r\n\r\n");
         });
         assert!(heard.is_some());
         assert!(!ear.was_refused(since));
