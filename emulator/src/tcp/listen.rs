@@ -93,7 +93,7 @@ pub(super) async fn accept(
             }
         };
         match done {
-            Ok(Change::ActiveFaults) => {}
+            Ok(Change::Faults) => {}
             Ok(Change::Over) => return,
             // Out of descriptors, most likely: connections that end will free some.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -103,7 +103,7 @@ pub(super) async fn accept(
 
 /// Why the state of the port ends.
 enum Change {
-    ActiveFaults,
+    Faults,
     Over,
 }
 
@@ -147,7 +147,7 @@ async fn changed(active: &mut ActiveFaults, state: PortState) -> io::Result<Chan
             return Ok(Change::Over);
         }
         if PortState::of(active) != state {
-            return Ok(Change::ActiveFaults);
+            return Ok(Change::Faults);
         }
     }
 }
