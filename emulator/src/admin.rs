@@ -51,7 +51,7 @@ enum AdminError {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Timeline {
+enum ScriptBody {
     Many(Vec<Fault>),
     One(Fault),
 }
@@ -103,10 +103,12 @@ impl Admin {
         if let Some(target) = request.uri().path().strip_prefix("/faults/") {
             let faults = controls.faults_named(target).ok_or(AdminError::NotFound)?;
             match *request.method() {
-                Method::GET => return Ok(json!({"script": faults.script(), "met": faults.met()})),
+                Method::GET => {
+                    return Ok(json!({"script": faults.script(), "hits": faults.hits()}));
+                }
                 Method::PUT => match parsed(body)? {
-                    Timeline::Many(script) => faults.set(script),
-                    Timeline::One(fault) => faults.set([fault]),
+                    ScriptBody::Many(script) => faults.set(script),
+                    ScriptBody::One(fault) => faults.set([fault]),
                 },
                 Method::DELETE => faults.clear(),
                 _ => return Err(AdminError::NotFound),

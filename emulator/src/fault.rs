@@ -139,19 +139,19 @@ pub enum FaultKind {
 /// The fault script of one target. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    inner: Arc<Mutex<Script>>,
+    inner: Arc<Mutex<FaultScript>>,
 }
 
 #[derive(Debug, Default)]
-struct Script {
+struct FaultScript {
     set_at: Option<Instant>,
-    entries: Vec<Entry>,
+    entries: Vec<ScheduledFault>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct ScheduledFault {
     fault: Fault,
-    met: u64,
+    hits: u64,
 }
 
 // === impl Fault ===
@@ -241,12 +241,12 @@ impl Fault {
         }
     }
 
-    fn is_on(&self, elapsed: Duration, met: u64) -> bool {
+    fn is_on(&self, elapsed: Duration, hits: u64) -> bool {
         let begun = elapsed >= self.after;
         let ended = self
             .for_
             .is_some_and(|lasting| elapsed >= self.after.saturating_add(lasting));
-        let used_up = self.count.is_some_and(|count| met >= count);
+        let used_up = self.count.is_some_and(|count| hits >= count);
         begun && !ended && !used_up
     }
 }
@@ -363,9 +363,9 @@ impl Faults {
     pub fn set(&self, faults: impl IntoIterator<Item = Fault>) {
         let entries = faults
             .into_iter()
-            .map(|fault| Entry { fault, met: 0 })
+            .map(|fault| ScheduledFault { fault, hits: 0 })
             .collect();
-        *self.lock() = Script {
+        *self.lock() = FaultScript {
             set_at: Some(Instant::now()),
             entries,
         };
@@ -388,8 +388,8 @@ impl Faults {
 
     /// How many requests or connections met each entry of the script so far.
     #[must_use]
-    pub fn met(&self) -> Vec<u64> {
-        self.lock().entries.iter().map(|entry| entry.met).collect()
+    pub fn hits(&self) -> Vec<u64> {
+        self.lock().entries.iter().map(|entry| entry.hits).collect()
     }
 
     /// The fault that a request to `path` meets now, counted as met.
@@ -410,12 +410,12 @@ impl Faults {
         let entry = script
             .entries
             .iter_mut()
-            .find(|entry| fits(&entry.fault) && entry.fault.is_on(elapsed, entry.met))?;
-        entry.met += 1;
+            .find(|entry| fits(&entry.fault) && entry.fault.is_on(elapsed, entry.hits))?;
+        entry.hits += 1;
         Some(entry.fault.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Script> {
+    fn lock(&self) -> MutexGuard<'_, FaultScript> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -78,11 +78,11 @@ pub struct Issuer {
     /// The URL's path, with its slash at the end.
     path: String,
     clock: Clock,
-    keys: Arc<Mutex<Keys>>,
+    keys: Arc<Mutex<SigningKeys>>,
 }
 
 #[derive(Debug)]
-struct Keys {
+struct SigningKeys {
     active: Key,
     /// The active one too.
     published: Vec<Key>,
@@ -115,7 +115,7 @@ impl Issuer {
             url: format!("{origin}{path}"),
             path: path.to_owned(),
             clock,
-            keys: Arc::new(Mutex::new(Keys {
+            keys: Arc::new(Mutex::new(SigningKeys {
                 published: vec![active.clone()],
                 active,
                 next: ENTRAS_KEY + 1,
@@ -247,7 +247,7 @@ impl Issuer {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Keys> {
+    fn lock(&self) -> MutexGuard<'_, SigningKeys> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

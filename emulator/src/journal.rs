@@ -62,11 +62,11 @@ pub struct Counts {
 /// The requests of one target. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Journal {
-    inner: Arc<Mutex<Inner>>,
+    inner: Arc<Mutex<JournalState>>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct JournalState {
     counts: Counts,
     seen: VecDeque<Seen>,
     /// How many of the oldest were dropped from `seen`.
@@ -140,7 +140,7 @@ impl Journal {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, JournalState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -171,9 +171,9 @@ impl Drop for InFlight {
     }
 }
 
-// === impl Inner ===
+// === impl JournalState ===
 
-impl Inner {
+impl JournalState {
     fn seen(&mut self, number: u64) -> Option<&mut Seen> {
         let index = usize::try_from(number.checked_sub(self.dropped)?).ok()?;
         self.seen.get_mut(index)

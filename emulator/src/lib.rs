@@ -26,6 +26,7 @@ pub mod clock;
 pub mod entra;
 pub mod fault;
 mod fetch;
+mod form;
 mod front;
 pub mod http;
 pub mod iam;

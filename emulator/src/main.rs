@@ -20,7 +20,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve until Ctrl-C.
-    Serve(Box<serve::Serve>),
+    Serve(Box<serve::ServeCommand>),
 }
 
 #[tokio::main]

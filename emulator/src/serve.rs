@@ -13,7 +13,7 @@ use emulator::world::{Error, Ports, World, WorldConfig};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, Args)]
-pub(crate) struct Serve {
+pub(crate) struct ServeCommand {
     /// AWS region to stand in for.
     #[arg(long, default_value = "eu-central-1")]
     region: String,
@@ -29,7 +29,7 @@ pub(crate) struct Serve {
     /// Let the pod go by way of Entra ID, whose application takes tokens of this version.
     #[arg(long, value_name = "v1|v2", value_parser = token_version)]
     entra: Option<TokenVersion>,
-    /// Serve Entra ID over TLS.
+    /// ServeCommand Entra ID over TLS.
     #[arg(long, requires = "entra")]
     entra_https: bool,
     /// Put two roles of other accounts between the pod's role and the workspace, the second one asking for this
@@ -69,7 +69,7 @@ pub(crate) struct Serve {
     /// How far behind the newest sample an out-of-order sample may be, in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     out_of_order_window: Option<Duration>,
-    /// Serve STS over TLS too.
+    /// ServeCommand STS over TLS too.
     #[arg(long)]
     sts_https: bool,
     /// Port of the issuer; 0 takes a free one.
@@ -89,7 +89,7 @@ pub(crate) struct Serve {
     admin_port: u16,
 }
 
-impl Serve {
+impl ServeCommand {
     /// Serves until Ctrl-C or SIGTERM.
     pub(crate) async fn run(self) -> Result<(), Error> {
         let world = World::start(self.config()).await?;

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use emulator::tcp::{Cut, Observe, Only, TcpFault, TcpFaultKind, TcpFaults, Way};
+use emulator::tcp::{Cut, Direction, Observer, Only, TcpFault, TcpFaultKind, TcpFaults};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -153,10 +153,10 @@ async fn without_faults_bytes_and_either_end_pass_unchanged() {
     assert_eq!(end(&mut stream).await, (vec![], Ok(())));
     assert_eq!(echo.ended(0).await, Ok(()));
     assert_eq!(echo.served(0).received, large);
-    eventually(|| !proxy.passages()[0].open).await;
-    let passage = proxy.passages()[0];
+    eventually(|| !proxy.connections()[0].open).await;
+    let connection = proxy.connections()[0];
     assert_eq!(
-        (passage.request_bytes, passage.answer_bytes),
+        (connection.request_bytes, connection.answer_bytes),
         (1_000_000, 1_000_000)
     );
 }
@@ -205,7 +205,7 @@ async fn standing_and_new_connections_are_reset_each_by_itself() {
     assert_eq!(end(&mut old).await.1, Err(ErrorKind::ConnectionReset));
     assert_eq!(echo.ended(0).await, Err(ErrorKind::ConnectionReset));
     exchange(&mut connect(&proxy).await, b"new ones go on").await;
-    assert_eq!(proxy.met(), [1]);
+    assert_eq!(proxy.hits(), [1]);
 }
 
 #[tokio::test]
@@ -270,7 +270,7 @@ async fn one_direction_ends_and_the_other_goes_on() {
     let (echo, proxy) = start().await;
     let mut stream = connect(&proxy).await;
     exchange(&mut stream, b"before").await;
-    proxy.set([TcpFault::new(TcpFaultKind::HalfClose(Way::Answer))]);
+    proxy.set([TcpFault::new(TcpFaultKind::HalfClose(Direction::Answer))]);
     assert_eq!(end(&mut stream).await, (vec![], Ok(())));
     stream.write_all(b", and after").await.unwrap();
     eventually(|| echo.served(0).received == b"before, and after").await;
@@ -279,7 +279,7 @@ async fn one_direction_ends_and_the_other_goes_on() {
     let (echo, proxy) = start().await;
     let mut stream = connect(&proxy).await;
     exchange(&mut stream, b"before").await;
-    proxy.set([TcpFault::new(TcpFaultKind::HalfClose(Way::Request))]);
+    proxy.set([TcpFault::new(TcpFaultKind::HalfClose(Direction::Request))]);
     // The service sees its peer done, is done too, and that passes.
     assert_eq!(end(&mut stream).await, (vec![], Ok(())));
     assert_eq!(echo.ended(0).await, Ok(()));
@@ -359,7 +359,7 @@ async fn a_request_is_cut_after_exactly_so_many_bytes() {
     let mut stream = connect(&proxy).await;
     exchange(&mut stream, b"before").await;
     let cut = TcpFaultKind::CutAfter {
-        way: Way::Request,
+        direction: Direction::Request,
         bytes: 7,
         how: Cut::Close,
     };
@@ -384,7 +384,7 @@ async fn a_request_is_cut_after_exactly_so_many_bytes() {
 async fn an_answer_is_cut_after_exactly_so_many_bytes() {
     let (echo, proxy) = start().await;
     proxy.set([TcpFault::new(TcpFaultKind::CutAfter {
-        way: Way::Answer,
+        direction: Direction::Answer,
         bytes: 4,
         how: Cut::Close,
     })]);
@@ -400,7 +400,7 @@ async fn a_kept_connection_ends_as_the_next_request_leaves() {
     let mut kept = connect(&proxy).await;
     exchange(&mut kept, b"first").await;
     let cut = TcpFaultKind::CutAfter {
-        way: Way::Request,
+        direction: Direction::Request,
         bytes: 0,
         how: Cut::Reset,
     };
@@ -409,7 +409,7 @@ async fn a_kept_connection_ends_as_the_next_request_leaves() {
         is_silent(&mut kept).await,
         "nothing happens before the request"
     );
-    assert_eq!(proxy.met(), [0]);
+    assert_eq!(proxy.hits(), [0]);
     kept.write_all(b"second").await.unwrap();
     assert_eq!(
         end(&mut kept).await,
@@ -422,7 +422,7 @@ async fn a_kept_connection_ends_as_the_next_request_leaves() {
         "no byte of it reached the service"
     );
     exchange(&mut connect(&proxy).await, b"second").await;
-    assert_eq!(proxy.met(), [1]);
+    assert_eq!(proxy.hits(), [1]);
 }
 
 #[tokio::test]
@@ -431,7 +431,7 @@ async fn a_served_request_whose_answer_never_begins() {
     let mut kept = connect(&proxy).await;
     exchange(&mut kept, b"first").await;
     let cut = TcpFaultKind::CutAfter {
-        way: Way::Answer,
+        direction: Direction::Answer,
         bytes: 0,
         how: Cut::Reset,
     };
@@ -495,14 +495,14 @@ async fn dropping_the_proxy_ends_everything() {
 struct Notes(Mutex<Vec<Note>>);
 
 /// A connection, and either what passed or, without a direction, its end.
-type Note = (u64, Option<Way>, Vec<u8>);
+type Note = (u64, Option<Direction>, Vec<u8>);
 
-impl Observe for Notes {
-    fn passes(&self, connection: u64, way: Way, bytes: &[u8]) {
+impl Observer for Notes {
+    fn passes(&self, connection: u64, direction: Direction, bytes: &[u8]) {
         self.0
             .lock()
             .unwrap()
-            .push((connection, Some(way), bytes.to_vec()));
+            .push((connection, Some(direction), bytes.to_vec()));
     }
 
     fn unreached(&self, connection: u64) {
@@ -524,8 +524,8 @@ async fn an_observer_hears_both_directions_and_the_end() {
     exchange(&mut stream, b"hello").await;
     drop(stream);
     let expected = [
-        (0, Some(Way::Request), b"hello".to_vec()),
-        (0, Some(Way::Answer), b"hello".to_vec()),
+        (0, Some(Direction::Request), b"hello".to_vec()),
+        (0, Some(Direction::Answer), b"hello".to_vec()),
         (0, None, vec![]),
     ];
     eventually(|| *notes.0.lock().unwrap() == expected).await;

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use testbench::durability::{Error, Form, Options, Outcome, Report, durability, rows::rows};
+use testbench::durability::{
+    DurabilityReport, Error, Form, Options, Outcome, durability, rows::rows,
+};
 use testbench::peers::sidecar::Program;
 
 /// The arguments of `durability`.
 #[derive(Debug, Args)]
-pub(crate) struct Durability {
+pub(crate) struct DurabilityArgs {
     /// Shorter faults, for CI.
     #[arg(long)]
     short: bool,
@@ -47,7 +49,7 @@ pub(crate) struct Durability {
     json: Option<PathBuf>,
 }
 
-impl Durability {
+impl DurabilityArgs {
     /// Plays the rows and shows what became of them.
     ///
     /// # Errors
@@ -110,7 +112,7 @@ fn write(path: Option<&Path>, text: impl Fn() -> String) -> Result<(), Error> {
     })
 }
 
-fn code(report: &Report) -> ExitCode {
+fn code(report: &DurabilityReport) -> ExitCode {
     if report.is_good() {
         ExitCode::SUCCESS
     } else {

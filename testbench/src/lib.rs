@@ -18,3 +18,4 @@ pub mod demo;
 pub mod durability;
 pub mod peers;
 pub mod soak;
+mod timestamp;

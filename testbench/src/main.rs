@@ -30,19 +30,19 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show that nothing is lost while tokens rotate, credentials run out, STS fails and AMP refuses.
-    Demo(Demo),
+    Demo(DemoArgs),
     /// Let a crowd send for hours through faults at random, and see that nothing grows and nothing is lost.
-    Soak(Soak),
+    Soak(SoakArgs),
     /// Durability test: show with real senders that no fault costs a sample.
-    Durability(durability_command::Durability),
+    Durability(durability_command::DurabilityArgs),
     /// Measure what amp-sidecar costs beside other proxies; benches/compare fetches them before.
-    Compare(measure::Compare),
+    Compare(measure::CompareArgs),
     /// Count the instructions of a batch under valgrind; scripts/instructions holds them against a baseline.
-    Instructions(measure::Instructions),
+    Instructions(measure::InstructionsArgs),
 }
 
 #[derive(Debug, Args)]
-struct Demo {
+struct DemoArgs {
     /// How long, as 30s or 5m; by default until Ctrl-C, and 60s where stdout is no terminal.
     #[arg(long = "for", value_name = "TIME")]
     length: Option<Length>,
@@ -61,7 +61,7 @@ struct Demo {
 }
 
 #[derive(Debug, Args)]
-struct Soak {
+struct SoakArgs {
     /// How long, as 30s, 20m or 8h.
     #[arg(long = "for", value_name = "TIME", default_value = "20m")]
     length: Length,
@@ -114,7 +114,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn demo(options: &Demo) -> Result<Summary, demo::DemoError> {
+async fn demo(options: &DemoArgs) -> Result<Summary, demo::DemoError> {
     let signals = [
         SignalKind::interrupt(),
         SignalKind::terminate(),
@@ -144,7 +144,7 @@ async fn follow(mut signals: Vec<Signal>, told: watch::Sender<Wanted>) {
     }
 }
 
-impl Soak {
+impl SoakArgs {
     async fn run(self) -> Result<ExitCode, SoakError> {
         let options = soak::Options {
             program: Program::sidecar(self.sidecar.as_deref()).await?,
@@ -163,7 +163,7 @@ impl Soak {
     }
 }
 
-impl Demo {
+impl DemoArgs {
     fn options(&self) -> demo::Options {
         let attended = std::io::stdout().is_terminal();
         demo::Options {
@@ -190,7 +190,7 @@ impl Demo {
         };
         // Whoever reads may have left; the exit code tells all the same.
         let _written = writeln!(std::io::stdout(), "{text}");
-        if summary.nothing_was_lost() {
+        if summary.is_good() {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE

@@ -11,7 +11,7 @@ use testbench::compare::{Error, Options, compare, instructions};
 
 /// What `compare` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Compare {
+pub(crate) struct CompareArgs {
     /// The amp-sidecar binary, of a release build.
     #[arg(long, value_name = "PATH")]
     sidecar: PathBuf,
@@ -43,7 +43,7 @@ pub(crate) struct Compare {
 
 /// What `instructions` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Instructions {
+pub(crate) struct InstructionsArgs {
     /// The amp-sidecar binary, of a release build.
     #[arg(long, value_name = "PATH")]
     sidecar: PathBuf,
@@ -52,7 +52,7 @@ pub(crate) struct Instructions {
     steps: PathBuf,
 }
 
-impl Compare {
+impl CompareArgs {
     /// Measures and shows what came of it.
     ///
     /// # Errors
@@ -84,7 +84,7 @@ impl Compare {
     }
 }
 
-impl Instructions {
+impl InstructionsArgs {
     /// Counts, and prints JSON.
     ///
     /// # Errors

@@ -18,8 +18,18 @@ async fn summary_of(sender: SenderChoice, seconds: u64) -> serde_json::Value {
     serde_json::to_value(demo::run(&options, wanted).await.unwrap()).unwrap()
 }
 
+/// Each of the five in which something goes wrong.
+fn assert_every_scene_struck(summary: &serde_json::Value) {
+    let scenes = summary["scenes"].as_array().unwrap();
+    assert_eq!(scenes.len(), 5, "{summary}");
+    for scene in scenes {
+        assert!(scene["played"].as_u64().unwrap() > 0, "{scene}");
+        assert_eq!(scene["struck"], scene["played"], "{scene}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_built_in_sender_loses_nothing_and_sees_every_scene() {
+async fn the_built_in_sender_loses_nothing_and_every_scene_strikes() {
     let summary = summary_of(SenderChoice::BuiltIn, 15).await;
     assert_eq!(summary["samples_lost"], 0, "{summary}");
     assert_eq!(summary["samples_sent"], summary["samples_stored"]);
@@ -30,8 +40,8 @@ async fn the_built_in_sender_loses_nothing_and_sees_every_scene() {
             "{counted}: {summary}"
         );
     }
-    // Whether a retry falls into the two seconds of AMP's 403 and 500 is a matter of luck on a busy machine.
-    for seen in ["failed_exchanges", "token_rotations"] {
+    assert_every_scene_struck(&summary);
+    for seen in ["failed_exchanges", "token_rotations", "amp_403", "amp_500"] {
         assert!(
             summary["seen"][seen].as_u64().unwrap() > 0,
             "{seen}: {summary}"
@@ -40,9 +50,10 @@ async fn the_built_in_sender_loses_nothing_and_sees_every_scene() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_prometheus_loses_nothing() {
+async fn a_real_prometheus_loses_nothing_and_every_scene_strikes() {
     let summary = summary_of(SenderChoice::Any, 20).await;
     assert_eq!(summary["samples_lost"], 0, "{summary}");
+    assert_every_scene_struck(&summary);
     let sender = summary["sender"].as_str().unwrap();
     assert!(
         sender.starts_with("Prometheus"),

@@ -129,7 +129,7 @@ async fn is_told_and_arrives_when_sent_again(rig: &Rig, sender: &mut Sender) {
         let told = sender.send().await;
         assert!(!told.accepted && told.said.contains("503"), "{told:?}");
         let selector = format!("amp_sidecar_batches_total{{outcome=\"{outcome}\"}}");
-        assert!(rig.metric(&selector).await > 0.0, "{outcome}");
+        assert!(rig.count(&selector).await > 0, "{outcome}");
         rig.world.faults(Target::Amp).set([]);
         let again = sender.send_again().await;
         assert_eq!(again.samples(), told.samples());
@@ -175,7 +175,7 @@ async fn pypi_prometheus_remote_writer_loses_nothing_in_an_outage() {
         rig.world.faults(Target::Amp).set([Fault::new(fault)]);
         let end = async {
             let selector = format!("amp_sidecar_batches_total{{outcome=\"{outcome}\"}}");
-            while rig.metric(&selector).await == 0.0 {
+            while rig.count(&selector).await == 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             rig.world.faults(Target::Amp).set([]);

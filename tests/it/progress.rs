@@ -14,7 +14,7 @@ use crate::rig::{Rig, V2, text};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn counted(rig: &Rig, selector: &str) -> u64 {
-    rig.metric(selector).await.round() as u64
+    rig.count(selector).await
 }
 
 async fn forwarded(rig: &Rig) -> u64 {

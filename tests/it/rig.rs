@@ -156,17 +156,26 @@ impl Rig {
         (response.status(), text(response).await)
     }
 
-    /// The sum of a metric's series that bear these labels, as `name{label="value"}`; 0 where there is none yet.
-    pub async fn metric(&self, selector: &str) -> f64 {
-        let (_, text) = self.admin("/metrics").await;
-        let (name, labels) = selector.split_once('{').unwrap_or((selector, ""));
-        let labels: Vec<(&str, &str)> = labels
-            .trim_end_matches('}')
-            .split_terminator(',')
-            .map(|label| label.split_once('=').unwrap())
-            .map(|(label, value)| (label, value.trim_matches('"')))
-            .collect();
-        Metrics::parse(&text).value(name, &labels).unwrap_or(0.0)
+    /// The sum of a counter's series that have these labels, as `name{label="value"}`. There must be one.
+    pub async fn count(&self, selector: &str) -> u64 {
+        let (name, labels) = selected(selector);
+        self.metrics().await.count(name, &labels).unwrap()
+    }
+
+    /// As [`Self::count`], for what is shown from its first event on: `None` where there is none yet.
+    pub async fn find_count(&self, selector: &str) -> Option<u64> {
+        let (name, labels) = selected(selector);
+        self.metrics().await.find_count(name, &labels).unwrap()
+    }
+
+    /// The sum of a gauge's series that have these labels. There must be one.
+    pub async fn gauge(&self, selector: &str) -> f64 {
+        let (name, labels) = selected(selector);
+        self.metrics().await.value(name, &labels).unwrap()
+    }
+
+    async fn metrics(&self) -> Metrics {
+        Metrics::parse(&self.admin("/metrics").await.1)
     }
 
     pub async fn until_ready(&self) {
@@ -186,6 +195,16 @@ impl Drop for Rig {
         // All that is alive, credentials and connections included.
         shown::show(&format!("{:?}", self.reloader));
     }
+}
+
+fn selected(selector: &str) -> (&str, Vec<(&str, &str)>) {
+    let (name, labels) = selector.split_once('{').unwrap_or((selector, ""));
+    let labels = labels
+        .trim_end_matches('}')
+        .split_terminator(',')
+        .map(|label| label.split_once('=').unwrap())
+        .map(|(label, value)| (label, value.trim_matches('"')));
+    (name, labels.collect())
 }
 
 /// A client as plain as a sender's.

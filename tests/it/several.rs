@@ -156,13 +156,14 @@ impl Pair {
         (response.status(), rig::text(response).await)
     }
 
-    async fn metric(&self, name: &str, label: &str, value: &str) -> Option<f64> {
-        Metrics::parse(&self.admin("/metrics").await.1).value(name, &[(label, value)])
+    async fn find_count(&self, name: &str, label: &str, value: &str) -> Option<u64> {
+        let metrics = Metrics::parse(&self.admin("/metrics").await.1);
+        metrics.find_count(name, &[(label, value)]).unwrap()
     }
 
     async fn reload_was_successful(&self) -> bool {
         let metrics = Metrics::parse(&self.admin("/metrics").await.1);
-        metrics.value("amp_sidecar_config_last_reload_successful", &[]) == Some(1.0)
+        metrics.count("amp_sidecar_config_last_reload_successful", &[]) == Ok(1)
     }
 }
 
@@ -231,9 +232,9 @@ async fn a_broken_workspace_does_not_hurt_the_other() {
         assert!(has(&pair.first, &batch));
     }
     let in_flight =
-        |name: &'static str| pair.metric("amp_sidecar_inflight_requests", "workspace", name);
-    assert!(in_flight("second").await.unwrap() > 100.0);
-    assert!(in_flight("first").await.unwrap() < 0.5);
+        |name: &'static str| pair.find_count("amp_sidecar_inflight_requests", "workspace", name);
+    assert!(in_flight("second").await.unwrap() > 100);
+    assert!(in_flight("first").await.unwrap() == 0);
     hanging.iter().for_each(JoinHandle::abort);
 }
 
@@ -254,13 +255,14 @@ async fn the_one_that_lacks_credentials_is_named_and_takes_nobody_away() {
         "{words}"
     );
     assert_eq!(
-        pair.metric("amp_sidecar_ready", "workspace", "second")
+        pair.find_count("amp_sidecar_ready", "workspace", "second")
             .await,
-        Some(0.0)
+        Some(0)
     );
     assert_eq!(
-        pair.metric("amp_sidecar_ready", "workspace", "first").await,
-        Some(1.0)
+        pair.find_count("amp_sidecar_ready", "workspace", "first")
+            .await,
+        Some(1)
     );
 }
 
@@ -294,9 +296,9 @@ async fn a_new_configuration_takes_over_without_a_request_lost() {
     assert_eq!(pair.second.sts_calls().len(), 1);
     assert!(pair.first.sts_calls().len() > 2);
     assert_eq!(
-        pair.metric("amp_sidecar_config_reloads_total", "result", "ok")
+        pair.find_count("amp_sidecar_config_reloads_total", "result", "ok")
             .await,
-        Some(10.0)
+        Some(10)
     );
 }
 
@@ -329,7 +331,7 @@ async fn an_invalid_configuration_is_refused_and_the_old_one_serves_on() {
     pair.reload().unwrap();
     assert!(pair.reload_was_successful().await);
     assert_eq!(
-        pair.metric("amp_sidecar_ready", "workspace", "second")
+        pair.find_count("amp_sidecar_ready", "workspace", "second")
             .await,
         None
     );
@@ -351,9 +353,10 @@ async fn a_file_that_changes_is_read_again_by_itself() {
         move || read(&file),
     ));
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let reloads =
-        |result: &'static str| pair.metric("amp_sidecar_config_reloads_total", "result", result);
-    let seen = async |result: &'static str, count: f64| {
+    let reloads = |result: &'static str| {
+        pair.find_count("amp_sidecar_config_reloads_total", "result", result)
+    };
+    let seen = async |result: &'static str, count: u64| {
         for _ in 0..200 {
             if reloads(result).await.is_some_and(|seen| seen >= count) {
                 return;
@@ -363,14 +366,14 @@ async fn a_file_that_changes_is_read_again_by_itself() {
         panic!("{count} {result} were not seen within 5 s");
     };
     pair.write(&[entry("first", &pair.first)]);
-    seen("ok", 1.0).await;
+    seen("ok", 1).await;
     pair.write(&["  - nonsense: true\n".to_owned()]);
-    seen("refused", 1.0).await;
+    seen("refused", 1).await;
     // Said once, not at every look.
     tokio::time::sleep(Duration::from_millis(2500)).await;
-    assert_eq!(reloads("refused").await, Some(1.0));
+    assert_eq!(reloads("refused").await, Some(1));
     hangup.notify_one();
-    seen("refused", 2.0).await;
+    seen("refused", 2).await;
     pair.store(FIRST, &bodies::v1("still", 1)).await;
     follower.abort();
 }

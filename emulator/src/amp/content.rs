@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, header};
 
-use super::refusal::Refusal;
+use super::refusal::AmpRefusal;
 
 const PROTOBUF: &str = "application/x-protobuf";
 const V1: &str = "prometheus.WriteRequest";
@@ -19,12 +19,12 @@ pub(super) enum Schema {
 
 /// Refuses with 415 whatever is not snappy-compressed protobuf of a known schema, in the engine's words. Absent headers
 /// mean 1.0 and snappy; of several, the first one counts.
-pub(super) fn schema(headers: &HeaderMap) -> Result<Schema, Refusal> {
+pub(super) fn schema(headers: &HeaderMap) -> Result<Schema, AmpRefusal> {
     let content_type = first(headers, &header::CONTENT_TYPE).unwrap_or(PROTOBUF.into());
-    let schema = parse(&content_type).map_err(Refusal::UnsupportedMedia)?;
+    let schema = parse(&content_type).map_err(AmpRefusal::UnsupportedMedia)?;
     match first(headers, &header::CONTENT_ENCODING).as_deref() {
         None | Some("snappy") => Ok(schema),
-        Some(encoding) => Err(Refusal::UnsupportedMedia(format!(
+        Some(encoding) => Err(AmpRefusal::UnsupportedMedia(format!(
             "{encoding} encoding (compression) is not accepted by this server; only snappy is acceptable"
         ))),
     }

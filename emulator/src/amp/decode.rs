@@ -6,24 +6,20 @@
 //! Prometheus 2.42 reads a version 2 body as an *empty* version 1 body and says 204 to it.
 
 use prost::Message;
+use remote_write_proto::{v1, v2};
 
-use super::{
-    content::Schema,
-    go,
-    proto::{v1, v2},
-    refusal::Refusal,
-};
+use super::{content::Schema, go, refusal::AmpRefusal};
 
 /// Decompresses a body. Neither packed nor unpacked may it be over `most`.
-pub(super) fn unpack(body: &[u8], most: usize) -> Result<Vec<u8>, Refusal> {
+pub(super) fn unpack(body: &[u8], most: usize) -> Result<Vec<u8>, AmpRefusal> {
     let fits = |length: usize| match length > most {
-        true => Err(Refusal::Malformed(format!(
+        true => Err(AmpRefusal::Malformed(format!(
             "received message larger than max ({length} vs {most})"
         ))),
         false => Ok(()),
     };
     fits(body.len())?;
-    let corrupt = |_| Refusal::Malformed("snappy: corrupt input".to_owned());
+    let corrupt = |_| AmpRefusal::Malformed("snappy: corrupt input".to_owned());
     let declared = snap::raw::decompress_len(body).map_err(corrupt)?;
     fits(declared)?;
     let mut plain = vec![0; declared];
@@ -35,7 +31,7 @@ pub(super) fn unpack(body: &[u8], most: usize) -> Result<Vec<u8>, Refusal> {
 }
 
 /// Decodes a body.
-pub(super) fn decode(schema: Schema, plain: &[u8]) -> Result<v1::WriteRequest, Refusal> {
+pub(super) fn decode(schema: Schema, plain: &[u8]) -> Result<v1::WriteRequest, AmpRefusal> {
     match schema {
         Schema::V1 => v1::WriteRequest::decode(plain).map_err(|error| malformed(&error)),
         Schema::V2 => resolve(v2::Request::decode(plain).map_err(|error| malformed(&error))?),
@@ -43,7 +39,7 @@ pub(super) fn decode(schema: Schema, plain: &[u8]) -> Result<v1::WriteRequest, R
 }
 
 /// The engine's decoder words it otherwise than prost. Strings that are not UTF-8 the engine would take.
-fn malformed(error: &prost::DecodeError) -> Refusal {
+fn malformed(error: &prost::DecodeError) -> AmpRefusal {
     let text = error.to_string();
     let after = |start: &str| text.split_once(start).map(|(_, rest)| rest);
     let said = if let Some(kind) = after("invalid wire type value: ") {
@@ -79,16 +75,16 @@ fn malformed(error: &prost::DecodeError) -> Refusal {
     } else {
         format!("proto: {text}")
     };
-    Refusal::Malformed(said)
+    AmpRefusal::Malformed(said)
 }
 
-fn resolve(request: v2::Request) -> Result<v1::WriteRequest, Refusal> {
+fn resolve(request: v2::Request) -> Result<v1::WriteRequest, AmpRefusal> {
     let symbols = Symbols(&request.symbols);
     let mut out = v1::WriteRequest::default();
     for series in &request.timeseries {
         let labels = symbols.labels(&series.labels_refs)?;
         if series.samples.is_empty() && series.histograms.is_empty() {
-            return Err(Refusal::Malformed(format!(
+            return Err(AmpRefusal::Malformed(format!(
                 "TimeSeries must contain at least one sample or histogram for series {}",
                 go::labels(&labels)
             )));
@@ -123,7 +119,7 @@ fn resolve(request: v2::Request) -> Result<v1::WriteRequest, Refusal> {
                 timestamp,
             })
         });
-        let exemplars = exemplars.collect::<Result<_, Refusal>>()?;
+        let exemplars = exemplars.collect::<Result<_, AmpRefusal>>()?;
         out.timeseries.push(v1::TimeSeries {
             labels,
             samples,
@@ -135,14 +131,14 @@ fn resolve(request: v2::Request) -> Result<v1::WriteRequest, Refusal> {
 }
 
 /// The two histogram messages agree in every field but `start_timestamp`, which version 1 skips as unknown.
-fn older(histogram: &v2::Histogram) -> Result<v1::Histogram, Refusal> {
+fn older(histogram: &v2::Histogram) -> Result<v1::Histogram, AmpRefusal> {
     v1::Histogram::decode(histogram.encode_to_vec().as_slice()).map_err(|error| malformed(&error))
 }
 
-fn name_of(labels: &[v1::Label]) -> Result<&str, Refusal> {
+fn name_of(labels: &[v1::Label]) -> Result<&str, AmpRefusal> {
     let name = labels.iter().find(|label| label.name == "__name__");
     name.map(|label| label.value.as_str())
-        .ok_or_else(|| Refusal::Malformed("no metric name label".to_owned()))
+        .ok_or_else(|| AmpRefusal::Malformed("no metric name label".to_owned()))
 }
 
 /// The interned strings of a version 2 body.
@@ -155,9 +151,9 @@ impl Symbols<'_> {
         self.0.get(index).cloned()
     }
 
-    fn text(self, kind: &str, reference: u32) -> Result<String, Refusal> {
+    fn text(self, kind: &str, reference: u32) -> Result<String, AmpRefusal> {
         self.at(reference).ok_or_else(|| {
-            Refusal::Malformed(format!(
+            AmpRefusal::Malformed(format!(
                 "invalid {kind} {reference}: exceeds symbols length {}",
                 self.0.len()
             ))
@@ -165,17 +161,17 @@ impl Symbols<'_> {
     }
 
     /// The labels, sorted as the engine does at once.
-    fn labels(self, references: &[u32]) -> Result<Vec<v1::Label>, Refusal> {
+    fn labels(self, references: &[u32]) -> Result<Vec<v1::Label>, AmpRefusal> {
         let (pairs, rest) = references.as_chunks::<2>();
         if !rest.is_empty() {
-            return Err(Refusal::Malformed(format!(
+            return Err(AmpRefusal::Malformed(format!(
                 "invalid labelRefs length {}",
                 references.len()
             )));
         }
         let label = |&[name, value]: &[u32; 2]| match self.at(name).zip(self.at(value)) {
             Some((name, value)) => Ok(v1::Label { name, value }),
-            None => Err(Refusal::Malformed(format!(
+            None => Err(AmpRefusal::Malformed(format!(
                 "labelRefs {name} (name) = {value} (value) outside of symbols table (size {})",
                 self.0.len()
             ))),

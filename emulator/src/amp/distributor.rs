@@ -8,15 +8,16 @@
 
 use std::time::SystemTime;
 
+use remote_write_proto::v1;
+
 use super::{
     config::AmpConfig,
     go,
     histogram::{self, HistogramFault},
-    judge::{millis, unix_ms},
     labels::{LabelFault, Labels},
     limits::{HaTracker, Limits},
-    proto::v1,
-    refusal::Written,
+    timestamp::{millis, unix_ms},
+    written_stats::WrittenStats,
 };
 
 /// Characters of all names and values of one exemplar's labels.
@@ -26,9 +27,9 @@ const EXEMPLAR_CHARACTERS: usize = 128;
 #[derive(Debug, Default)]
 pub(super) struct Admitted {
     /// Series with histograms stand after the others.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<SeriesEntry>,
     pub(super) metadata: Vec<v1::MetricMetadata>,
-    pub(super) counts: Written,
+    pub(super) counts: WrittenStats,
     /// Samples and histograms that did not pass.
     pub(super) refused: u64,
     pub(super) first_fault: Option<SeriesFault>,
@@ -36,7 +37,7 @@ pub(super) struct Admitted {
 
 /// One entry of a request whose labels are a series.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct SeriesEntry {
     pub(super) labels: Labels,
     pub(super) samples: Vec<v1::Sample>,
     pub(super) histograms: Vec<v1::Histogram>,
@@ -91,8 +92,8 @@ pub(super) fn replica(tracker: &HaTracker, request: &v1::WriteRequest) -> Option
 }
 
 /// What is in a request, before anything is checked.
-pub(super) fn counts(request: &v1::WriteRequest) -> Written {
-    let mut counts = Written::default();
+pub(super) fn counts(request: &v1::WriteRequest) -> WrittenStats {
+    let mut counts = WrittenStats::default();
     for series in &request.timeseries {
         counts.add(&series.samples, &series.histograms, &series.exemplars);
     }
@@ -166,7 +167,7 @@ struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    fn entry(&self, series: v1::TimeSeries) -> Result<Entry, SeriesFault> {
+    fn entry(&self, series: v1::TimeSeries) -> Result<SeriesEntry, SeriesFault> {
         let labels = Labels::accept(series.labels, self.config, self.limits)?;
         for sample in &series.samples {
             self.timestamp(sample.timestamp, &labels)?;
@@ -178,7 +179,7 @@ impl Rules<'_> {
             self.timestamp(histogram.timestamp, &labels)?;
             histogram::check(histogram, self.limits, || go::metric(labels.iter()))?;
         }
-        Ok(Entry {
+        Ok(SeriesEntry {
             labels,
             samples: series.samples,
             histograms: series.histograms,

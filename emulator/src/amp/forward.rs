@@ -8,11 +8,11 @@
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use prost::Message;
+use remote_write_proto::v1;
 
 use super::{
-    judge::{Accepted, Judgement},
+    judgement::{Accepted, Judgement},
     prometheus::{CallError, call},
-    proto::v1,
 };
 
 /// Why Prometheus does not have the batch.

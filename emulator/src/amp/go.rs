@@ -5,9 +5,8 @@
 
 use std::fmt::Write as _;
 
+use remote_write_proto::v1;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-
-use super::proto::v1;
 
 /// How much of a label or a series the engine shows.
 const SHOWN: usize = 200;

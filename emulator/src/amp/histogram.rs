@@ -7,8 +7,9 @@
 use std::collections::BTreeSet;
 
 use prost::Message;
+use remote_write_proto::v1;
 
-use super::{go, limits::Limits, proto::v1};
+use super::{go, limits::Limits};
 
 /// The lowest and the highest resolution, and what stands for custom buckets.
 const LOWEST: i32 = -4;

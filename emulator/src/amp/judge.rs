@@ -12,97 +12,32 @@
 //!
 //! Bad samples never take good ones with them. The sender hears of the first fault only, as from Cortex.
 
-use std::{
-    collections::HashMap,
-    mem,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, mem};
 
-use http::StatusCode;
 use prost::Message;
+use remote_write_proto::v1;
 
 use super::{
     config::AmpConfig,
-    distributor::{Admitted, Entry},
+    distributor::{Admitted, SeriesEntry},
     go,
+    ingest_fault::{IngestFault, SeriesLimit},
+    judgement::{Accepted, Judgement},
     labels::Labels,
     limits::Limits,
-    proto::v1,
     series::Series,
-    series_limits::{SeriesCounts, SeriesLimit},
-    store::State,
+    series_limits::SeriesCounts,
+    store::StoreState,
+    timestamp::millis,
 };
 
 /// How far behind the newest sample of all a series' own newest may be: half of a block.
 const HEAD: i64 = 60 * 60 * 1000;
 
-/// What is to become of one batch.
-#[derive(Debug, Default)]
-pub(super) struct Judgement {
-    pub(super) accepted: Vec<Accepted>,
-    pub(super) metadata: Vec<v1::MetricMetadata>,
-    pub(super) duplicates: u64,
-    /// Samples and histograms, those included that the distributor refused.
-    pub(super) refused: u64,
-    pub(super) first_fault: Option<IngestFault>,
-}
-
-/// What one series gains.
-#[derive(Debug)]
-pub(super) struct Accepted {
-    pub(super) labels: Labels,
-    /// Only what the store does not have yet.
-    pub(super) fresh: Series,
-    pub(super) exemplars: Vec<v1::Exemplar>,
-}
-
-/// Why an ingester refuses a sample.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum IngestFault {
-    #[error("err: out of order sample. timestamp={}, series={series}", go::time(*timestamp))]
-    OutOfOrder { timestamp: i64, series: Labels },
-    #[error(
-        "err: {kind}. timestamp={}, tsdbHeadMaxTimestamp={}, series={series}",
-        go::time(*timestamp), go::time(*newest)
-    )]
-    BehindTheHead {
-        kind: &'static str,
-        timestamp: i64,
-        newest: i64,
-        series: Labels,
-    },
-    #[error("err: duplicate sample for timestamp{what}. series={series}")]
-    Duplicate { what: String, series: Labels },
-    #[error(
-        "err: {kind}. timestamp={}, series={series}, exemplar={exemplar}",
-        go::time(*timestamp)
-    )]
-    Exemplar {
-        kind: &'static str,
-        timestamp: i64,
-        series: Labels,
-        exemplar: String,
-    },
-    #[error(transparent)]
-    Limit(#[from] SeriesLimit),
-}
-
-impl IngestFault {
-    pub(super) fn status(&self, config: &AmpConfig) -> StatusCode {
-        match self {
-            Self::Limit(_) => config.series_limit_status,
-            Self::OutOfOrder { .. }
-            | Self::BehindTheHead { .. }
-            | Self::Duplicate { .. }
-            | Self::Exemplar { .. } => StatusCode::BAD_REQUEST,
-        }
-    }
-}
-
 /// Judges what passed the distributor against the store.
 pub(super) fn judge(
     admitted: Admitted,
-    state: &State,
+    state: &StoreState,
     config: &AmpConfig,
     limits: &Limits,
 ) -> Judgement {
@@ -131,7 +66,7 @@ pub(super) fn judge(
 /// A judgement in the making.
 #[derive(Debug)]
 struct Bench<'a> {
-    state: &'a State,
+    state: &'a StoreState,
     limits: &'a Limits,
     window: i64,
     counts: SeriesCounts<'a>,
@@ -152,7 +87,7 @@ enum Standing {
 }
 
 impl Bench<'_> {
-    fn hear(&mut self, mut entry: Entry) {
+    fn hear(&mut self, mut entry: SeriesEntry) {
         if !self.limits.native_histograms {
             entry.histograms.clear();
         }
@@ -356,13 +291,4 @@ impl Bench<'_> {
         self.out.refused += count;
         self.out.first_fault.get_or_insert(fault);
     }
-}
-
-pub(super) fn unix_ms(moment: SystemTime) -> i64 {
-    let since = moment.duration_since(SystemTime::UNIX_EPOCH).map(millis);
-    since.unwrap_or_else(|before| -millis(before.duration()))
-}
-
-pub(super) fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

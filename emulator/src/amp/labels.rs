@@ -3,8 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use prost::Message;
+use remote_write_proto::v1;
 
-use super::{config::AmpConfig, go, limits::Limits, proto::v1};
+use super::{config::AmpConfig, go, limits::Limits};
 
 /// A sorted label set. Cloning shares it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -22,7 +22,9 @@ mod elections;
 mod forward;
 mod go;
 mod histogram;
+mod ingest_fault;
 mod judge;
+mod judgement;
 mod labels;
 mod limits;
 mod prometheus;
@@ -33,7 +35,9 @@ mod refusal;
 mod series;
 mod series_limits;
 mod store;
+mod timestamp;
 mod write;
+mod written_stats;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -56,7 +60,7 @@ pub use self::{
     series::Series,
     store::{Stats, Store},
 };
-use self::{bucket::TokenBucket, elections::Elections, query::Question, refusal::Refusal};
+use self::{bucket::TokenBucket, elections::Elections, query::Question, refusal::AmpRefusal};
 use crate::{
     sessions::{Session, Sessions},
     sigv4::Verifier,
@@ -70,17 +74,17 @@ const TENANT_HEADER: &str = "X-Scope-OrgID";
 
 /// A running AMP. Clones are the same AMP.
 #[derive(Clone, Debug)]
-pub struct Amp(Arc<Inner>);
+pub struct Amp(Arc<AmpShared>);
 
 #[derive(Debug)]
-struct Inner {
+struct AmpShared {
     config: AmpConfig,
     allowed_roles: RwLock<Vec<String>>,
     query_roles: RwLock<Vec<String>>,
     sessions: Sessions,
     store: Store,
     limits: RwLock<Limits>,
-    state: Mutex<State>,
+    state: Mutex<InstanceState>,
     /// Held from judging to storing, across forwarding: nothing may be stored in between.
     ingest: tokio::sync::Mutex<()>,
     requests: AtomicU64,
@@ -89,7 +93,7 @@ struct Inner {
 
 /// What the instance remembers between requests, beside what is stored.
 #[derive(Debug, Default)]
-struct State {
+struct InstanceState {
     requests: TokenBucket,
     ingestion: TokenBucket,
     native_histograms: TokenBucket,
@@ -99,7 +103,7 @@ struct State {
 impl Amp {
     /// An empty workspace, open to `config.allowed_roles` with sessions from `sessions`.
     pub fn new(config: AmpConfig, sessions: Sessions) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(AmpShared {
             allowed_roles: RwLock::new(config.allowed_roles.clone()),
             query_roles: RwLock::new(config.query_roles.clone()),
             limits: RwLock::new(config.limits.clone()),
@@ -149,7 +153,7 @@ impl Amp {
 
     /// From now on these limits hold. Token buckets are full again, and nobody is elected.
     pub fn set_limits(&self, limits: Limits) {
-        *self.lock() = State::default();
+        *self.lock() = InstanceState::default();
         let mut held = self
             .0
             .limits
@@ -165,7 +169,7 @@ impl Amp {
         self.set_limits(limits);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, InstanceState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -184,19 +188,19 @@ impl Amp {
         &self,
         now: SystemTime,
         request: &Request<Bytes>,
-    ) -> Result<Response<Bytes>, Refusal> {
+    ) -> Result<Response<Bytes>, AmpRefusal> {
         let config = &self.0.config;
-        let (workspace, operation) = route(request).ok_or(Refusal::NoRoute)?;
+        let (workspace, operation) = route(request).ok_or(AmpRefusal::NoRoute)?;
         if request.body().len() > config.max_request_bytes {
-            return Err(Refusal::TooLong);
+            return Err(AmpRefusal::TooLong);
         }
         if let Some(rate) = self.limits().request_rate
             && !self.lock().requests.take(rate, 1, now)
         {
-            return Err(Refusal::Throttled);
+            return Err(AmpRefusal::Throttled);
         }
         if request.headers().contains_key(TENANT_HEADER) {
-            return Err(Refusal::ForbiddenHeader(TENANT_HEADER));
+            return Err(AmpRefusal::ForbiddenHeader(TENANT_HEADER));
         }
         let verifier = Verifier {
             regions: std::slice::from_ref(&config.region),
@@ -206,7 +210,7 @@ impl Amp {
         let session = verifier.verify(now, request)?;
         self.authorize(&session, operation, workspace)?;
         if workspace != config.workspace_id {
-            return Err(Refusal::NoWorkspace);
+            return Err(AmpRefusal::NoWorkspace);
         }
         match operation {
             Operation::Write => self.write(now, request.headers(), request.body()).await,
@@ -222,7 +226,7 @@ impl Amp {
         session: &Session,
         operation: Operation<'_>,
         workspace: &str,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), AmpRefusal> {
         let config = &self.0.config;
         let (action, roles) = match operation {
             Operation::Write => ("aps:RemoteWrite", &self.0.allowed_roles),
@@ -234,7 +238,7 @@ impl Amp {
         if by_role && session.is_left(action, &resource) {
             return Ok(());
         }
-        Err(Refusal::NotAllowed {
+        Err(AmpRefusal::NotAllowed {
             user: session.assumed_role_arn.clone(),
             action,
             resource,

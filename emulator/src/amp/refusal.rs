@@ -9,35 +9,14 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use super::{answers::plain, proto::v1, query::QueryError};
+use super::{
+    answers::plain, forward::ForwardError, query::QueryError, written_stats::WrittenStats,
+};
 use crate::sigv4::SignatureFault;
-
-/// How many samples, histograms and exemplars of a batch the engine calls written: those that passed the distributor, and
-/// none where an ingester refused one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Written {
-    pub(super) samples: u64,
-    pub(super) histograms: u64,
-    pub(super) exemplars: u64,
-}
-
-impl Written {
-    /// Counts one series' parts.
-    pub(super) fn add(
-        &mut self,
-        samples: &[v1::Sample],
-        histograms: &[v1::Histogram],
-        exemplars: &[v1::Exemplar],
-    ) {
-        self.samples += samples.len() as u64;
-        self.histograms += histograms.len() as u64;
-        self.exemplars += exemplars.len() as u64;
-    }
-}
 
 /// Why a request is not answered with 200.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum AmpRefusal {
     /// No such path or method; API Gateway answers so, signed or not.
     #[error("Missing Authentication Token")]
     NoRoute,
@@ -75,27 +54,27 @@ pub(super) enum Refusal {
     Engine {
         status: StatusCode,
         message: String,
-        written: Option<Written>,
+        written: Option<WrittenStats>,
     },
     /// The copy for the real Prometheus did not arrive.
     #[error("Internal server error: {0}")]
-    Forward(#[from] super::forward::ForwardError),
+    Forward(#[from] ForwardError),
     /// There is no answer from the real Prometheus.
     #[error(transparent)]
-    Query(#[from] super::query::QueryError),
+    Query(#[from] QueryError),
 }
 
 /// A batch is stored: an empty body.
-pub(super) fn accepted(status: StatusCode, written: Option<Written>) -> Response<Bytes> {
+pub(super) fn accepted(status: StatusCode, written: Option<WrittenStats>) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;
     push_written(response.headers_mut(), written);
     response
 }
 
-// === impl Refusal ===
+// === impl AmpRefusal ===
 
-impl Refusal {
+impl AmpRefusal {
     pub(super) fn into_response(self) -> Response<Bytes> {
         let text = self.to_string();
         match self {
@@ -182,7 +161,7 @@ fn json(status: StatusCode, kind: &'static str, key: &str, message: &str) -> Res
     response
 }
 
-fn push_written(headers: &mut HeaderMap, written: Option<Written>) {
+fn push_written(headers: &mut HeaderMap, written: Option<WrittenStats>) {
     let Some(written) = written else { return };
     headers.insert(
         "x-prometheus-remote-write-samples-written",

@@ -7,49 +7,16 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     go,
+    ingest_fault::SeriesLimit,
     labels::Labels,
     limits::{LabelSetLimit, Limits},
-    store::State,
+    store::StoreState,
 };
-
-const RAISE: &str = "please contact administrator to raise it";
-
-/// Which limit is reached.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SeriesLimit {
-    #[error(
-        "per-user series limit of {0} exceeded, {RAISE} (local limit: 0 global limit: {0} actual local limit: {0})"
-    )]
-    User(usize),
-    #[error(
-        "per-user native histogram series limit of {0} exceeded, {RAISE} (local limit: 0 global limit: {0} actual local \
-         limit: {0})"
-    )]
-    NativeHistograms(usize),
-    #[error(
-        "per-metric series limit of {limit} exceeded for metric {metric}, {RAISE} (local limit: 0 global limit: {limit} \
-         actual local limit: {limit}) for series {series}"
-    )]
-    Metric {
-        limit: usize,
-        metric: String,
-        series: Labels,
-    },
-    #[error(
-        "per-labelset series limit of {limit} exceeded (labelSet: {label_set}, global limit: {limit} actual local limit: \
-         {limit}) for series {series}"
-    )]
-    LabelSet {
-        limit: usize,
-        label_set: String,
-        series: Labels,
-    },
-}
 
 /// The counts as they are, those of the batch included.
 #[derive(Debug)]
 pub(super) struct SeriesCounts<'a> {
-    state: &'a State,
+    state: &'a StoreState,
     limits: &'a Limits,
     max_series: usize,
     all: usize,
@@ -61,7 +28,7 @@ pub(super) struct SeriesCounts<'a> {
 }
 
 impl<'a> SeriesCounts<'a> {
-    pub(super) fn new(state: &'a State, max_series: usize, limits: &'a Limits) -> Self {
+    pub(super) fn new(state: &'a StoreState, max_series: usize, limits: &'a Limits) -> Self {
         let mut counts = Self {
             state,
             limits,

@@ -1,6 +1,6 @@
 //! Everything that AMP has accepted, for tests to ask about.
 //!
-//! Only the ingest stage writes, with a [`Judgement`](super::judge::Judgement) that it made while nobody else could
+//! Only the ingest stage writes, with a [`Judgement`](super::judgement::Judgement) that it made while nobody else could
 //! write. Nothing is ever dropped, not even what real AMP would have aged out: a test must be able to ask about the
 //! first sample at the end.
 
@@ -9,11 +9,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{judge::Judgement, labels::Labels, proto::v1, series::Series};
+use remote_write_proto::v1;
+
+use super::{judgement::Judgement, labels::Labels, series::Series};
 
 /// A handle on what is stored. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Store(Arc<Mutex<State>>);
+pub struct Store(Arc<Mutex<StoreState>>);
 
 /// Counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +42,7 @@ pub struct Stats {
 
 /// The contents, under the lock.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct StoreState {
     series: HashMap<Labels, Series>,
     metadata: BTreeMap<String, v1::MetricMetadata>,
     newest: Option<i64>,
@@ -86,14 +88,14 @@ impl Store {
         self.lock().metadata.get(family).cloned()
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, StoreState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-// === impl State ===
+// === impl StoreState ===
 
-impl State {
+impl StoreState {
     pub(super) fn series(&self, labels: &Labels) -> Option<&Series> {
         self.series.get(labels)
     }

@@ -15,18 +15,19 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use prost::Message;
+use remote_write_proto::v1;
 
 use super::{
     Amp, answers,
     config::AmpConfig,
     content::{self, Schema},
     decode,
-    distributor::{self, Admitted, Entry},
+    distributor::{self, Admitted, SeriesEntry},
     elections::NotElected,
     forward, go, judge,
     limits::{Limits, RemoteWrite2},
-    proto::v1,
-    refusal::{self, Refusal, Written},
+    refusal::{self, AmpRefusal},
+    written_stats::WrittenStats,
 };
 
 /// What a stage that ends a batch early answers with.
@@ -34,7 +35,7 @@ use super::{
 struct Ended {
     status: StatusCode,
     message: String,
-    written: Written,
+    written: WrittenStats,
 }
 
 impl Amp {
@@ -44,11 +45,11 @@ impl Amp {
         now: SystemTime,
         headers: &HeaderMap,
         body: &[u8],
-    ) -> Result<Response<Bytes>, Refusal> {
+    ) -> Result<Response<Bytes>, AmpRefusal> {
         let (config, limits) = (self.config(), self.limits());
         let schema = match (content::schema(headers)?, limits.remote_write_2) {
             (Schema::V2, RemoteWrite2::Rejected) => {
-                return Err(Refusal::UnsupportedMedia(
+                return Err(AmpRefusal::UnsupportedMedia(
                     "io.prometheus.write.v2.Request protobuf message is not accepted by this server; only accepts \
                      prometheus.WriteRequest"
                         .to_owned(),
@@ -69,7 +70,7 @@ impl Amp {
                 };
                 Ok(refusal::accepted(status, told(written)))
             }
-            Err(ended) => Err(Refusal::Engine {
+            Err(ended) => Err(AmpRefusal::Engine {
                 status: ended.status,
                 message: ended.message,
                 written: told(ended.written),
@@ -84,7 +85,7 @@ impl Amp {
         limits: &Limits,
         request: v1::WriteRequest,
         body_bytes: usize,
-    ) -> Result<Result<Written, Ended>, Refusal> {
+    ) -> Result<Result<WrittenStats, Ended>, AmpRefusal> {
         let config = self.config();
         if let Some(answer) = limits.answer.filter(|answer| answer.meets_empty_writes()) {
             return Ok(Err(Ended::new(
@@ -261,14 +262,14 @@ impl Admitted {
     /// As one message to an ingester, unpacked.
     fn encoded_len(&self) -> usize {
         let message = v1::WriteRequest {
-            timeseries: self.entries.iter().map(Entry::to_proto).collect(),
+            timeseries: self.entries.iter().map(SeriesEntry::to_proto).collect(),
             metadata: self.metadata.clone(),
         };
         message.encoded_len()
     }
 }
 
-impl Entry {
+impl SeriesEntry {
     fn to_proto(&self) -> v1::TimeSeries {
         v1::TimeSeries {
             labels: self.labels.to_proto(),
@@ -284,7 +285,7 @@ impl Ended {
         Self {
             status,
             message,
-            written: Written::default(),
+            written: WrittenStats::default(),
         }
     }
 

@@ -7,13 +7,12 @@
 //! The assertion is held against the application's federated credentials first, issuer, subject and audience each to
 //! the letter, and only then are keys fetched: from an issuer that the application names, and from nobody else.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use super::directory::{Application, EntraConfig, TokenVersion, resource_of};
 use super::refusal::EntraRefusal;
 use crate::fetch::Fetcher;
+use crate::form::Form;
 use crate::front::request_id;
 use crate::jwt::{Jwt, JwtError};
 use crate::oidc::published_keys;
@@ -21,9 +20,6 @@ use crate::oidc::published_keys;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// Entra dates its tokens back, so that a clock that is slow takes them too.
 const DATED_BACK: u64 = 300;
-
-/// A form, decoded; of repeated fields the last one counts.
-pub(super) type Form = BTreeMap<String, String>;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -35,7 +31,7 @@ struct Asked<'a> {
 
 /// Who asks for a token to what, everything checked.
 #[derive(Debug)]
-pub(super) struct Granted<'a> {
+pub(super) struct EntraGrant<'a> {
     client: &'a Application,
     object_id: &'a str,
     resource: &'a str,
@@ -49,7 +45,7 @@ pub(super) async fn judge<'a>(
     form: &'a Form,
     fetcher: &Fetcher,
     now: u64,
-) -> Result<Granted<'a>, EntraRefusal> {
+) -> Result<EntraGrant<'a>, EntraRefusal> {
     let asked = Asked::parse(form)?;
     if !tenant.eq_ignore_ascii_case(&config.tenant_id) {
         return Err(EntraRefusal::TenantNotFound(tenant.to_owned()));
@@ -76,7 +72,7 @@ pub(super) async fn judge<'a>(
             resource: asked.resource.to_owned(),
             tenant: here(),
         })?;
-    Ok(Granted {
+    Ok(EntraGrant {
         client,
         object_id,
         resource: asked.resource,
@@ -161,7 +157,7 @@ async fn authenticate(
     Ok(())
 }
 
-impl Granted<'_> {
+impl EntraGrant<'_> {
     /// The access token's claims, and what tells it from the next one.
     pub(super) fn claims(
         &self,

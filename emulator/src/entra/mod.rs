@@ -30,11 +30,11 @@ pub use refusal::EntraRefusal;
 
 use crate::clock::{Clock, unix_seconds};
 use crate::fetch::Fetcher;
+use crate::form;
 use crate::front::{Answers, request_id};
 use crate::http::answer;
 use crate::jwt::{Jwks, Key};
 use crate::secrets::Secrets;
-use exchange::Form;
 
 /// The pool's key that signs access tokens, and that no Kubernetes issuer uses.
 pub(crate) const ENTRAS_KEY: usize = 2;
@@ -42,21 +42,21 @@ const CALLS_AT_MOST: usize = 4096;
 
 /// A running Entra ID of one tenant. Clones are the same one.
 #[derive(Debug, Clone)]
-pub struct Entra(Arc<Inner>);
+pub struct Entra(Arc<EntraShared>);
 
 #[derive(Debug)]
-struct Inner {
+struct EntraShared {
     config: EntraConfig,
     /// Its origin, with a slash at the end as in `AZURE_AUTHORITY_HOST`.
     authority: String,
     key: Key,
     clock: Clock,
     fetcher: Fetcher,
-    state: Mutex<State>,
+    state: Mutex<EntraState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct EntraState {
     calls: VecDeque<EntraCall>,
     issued: u64,
     refused: u64,
@@ -88,7 +88,7 @@ impl Entra {
         clock: Clock,
         fetcher: Fetcher,
     ) -> Result<Self, rsa::Error> {
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(EntraShared {
             config,
             authority: format!("{origin}/"),
             key: Key::pooled(ENTRAS_KEY)?,
@@ -141,7 +141,7 @@ impl Entra {
     }
 
     async fn token(&self, tenant: &str, body: &[u8]) -> Result<Value, EntraRefusal> {
-        let Inner {
+        let EntraShared {
             config,
             authority,
             key,
@@ -149,7 +149,7 @@ impl Entra {
             fetcher,
             ..
         } = self.0.as_ref();
-        let form: Form = form_urlencoded::parse(body).into_owned().collect();
+        let form = form::decoded(body);
         let at = clock.now();
         let now = unix_seconds(at);
         let granted = exchange::judge(config, tenant, &form, fetcher, now).await;
@@ -227,7 +227,7 @@ impl Entra {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, EntraState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

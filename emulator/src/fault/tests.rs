@@ -58,7 +58,7 @@ fn time_count_and_path_decide_which_entry_is_met() {
     );
     assert_eq!(faults.at_arrival(), Arrival::Reset);
     assert_eq!(faults.at_arrival(), Arrival::Serve);
-    assert_eq!(faults.met(), [0, 2, 1, 1]);
+    assert_eq!(faults.hits(), [0, 2, 1, 1]);
     faults.clear();
     assert_eq!(faults.at_request("/jwks", b""), None);
 }

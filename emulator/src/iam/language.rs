@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 /// The values of a request's condition keys.
-pub(crate) type Keys = BTreeMap<String, Vec<String>>;
+pub(crate) type ConditionKeys = BTreeMap<String, Vec<String>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub(crate) enum Effect {
@@ -45,7 +45,7 @@ impl Conditions {
     }
 
     /// Whether all of them are true of the request.
-    pub(crate) fn hold(&self, keys: &Keys) -> bool {
+    pub(crate) fn hold(&self, keys: &ConditionKeys) -> bool {
         self.0.iter().all(|(operator, tests)| {
             Operator::parse(operator).is_some_and(|operator| {
                 tests
@@ -121,7 +121,7 @@ impl<T> OneOrMany<T> {
 }
 
 /// IAM does not mind the case of a condition key's name.
-fn find<'a>(keys: &'a Keys, name: &str) -> Option<&'a Vec<String>> {
+fn find<'a>(keys: &'a ConditionKeys, name: &str) -> Option<&'a Vec<String>> {
     keys.iter()
         .find(|(key, _)| key.eq_ignore_ascii_case(name))
         .map(|(_, values)| values)

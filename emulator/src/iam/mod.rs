@@ -5,5 +5,5 @@
 mod language;
 mod session_policy;
 
-pub(crate) use language::{Conditions, Effect, Keys, OneOrMany, is_like};
+pub(crate) use language::{ConditionKeys, Conditions, Effect, OneOrMany, is_like};
 pub use session_policy::SessionPolicy;

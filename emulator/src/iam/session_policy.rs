@@ -26,7 +26,7 @@ const MANAGED: [(&str, &[&str]); 3] = [
 /// What a session may do at most, whatever its role may.
 #[derive(Debug, Clone)]
 pub struct SessionPolicy {
-    statements: Vec<Statement>,
+    statements: Vec<PolicyStatement>,
 }
 
 /// Why there is no session policy to be made of what was sent.
@@ -40,17 +40,17 @@ pub(crate) enum PolicyFault {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Document {
+struct PolicyDocument {
     #[serde(rename = "Version")]
     _version: Option<String>,
     #[serde(rename = "Id")]
     _id: Option<String>,
-    statement: OneOrMany<Statement>,
+    statement: OneOrMany<PolicyStatement>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Statement {
+struct PolicyStatement {
     #[serde(rename = "Sid")]
     _sid: Option<String>,
     effect: Effect,
@@ -69,11 +69,11 @@ impl SessionPolicy {
         }
         let mut statements = Vec::new();
         if let Some(document) = inline {
-            let document: Document = serde_json::from_str(document)?;
+            let document: PolicyDocument = serde_json::from_str(document)?;
             statements.extend(document.statement.into_vec());
         }
         for arn in managed {
-            statements.push(Statement::managed(arn)?);
+            statements.push(PolicyStatement::managed(arn)?);
         }
         Ok(Some(Self { statements }))
     }
@@ -89,7 +89,7 @@ impl SessionPolicy {
     }
 }
 
-impl Statement {
+impl PolicyStatement {
     /// `arn:aws:iam::aws:policy/<name>`, in any partition.
     fn managed(arn: &str) -> Result<Self, PolicyFault> {
         let (place, name) = arn.split_once(":policy/").unwrap_or_default();

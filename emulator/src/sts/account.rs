@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::sts::refusal::Refusal;
+use crate::sts::refusal::StsRefusal;
 use crate::sts::trust::TrustPolicy;
 
 /// One account.
@@ -64,13 +64,13 @@ impl Account {
 
 impl Role {
     /// Whether its sessions may be that long.
-    pub(crate) fn allows(&self, duration: Duration) -> Result<(), Refusal> {
+    pub(crate) fn allows(&self, duration: Duration) -> Result<(), StsRefusal> {
         if duration <= self.max_session {
             return Ok(());
         }
         let text =
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
-        Err(Refusal::Validation(text.to_owned()))
+        Err(StsRefusal::Validation(text.to_owned()))
     }
 }
 

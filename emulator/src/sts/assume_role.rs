@@ -1,6 +1,6 @@
 //! AssumeRole: one role's session asks for another role.
 //!
-//! In: the form, and the session that signed it. Out: the role and what its session is to carry, or a [`Refusal`].
+//! In: the form, and the session that signed it. Out: the role and what its session is to carry, or a [`StsRefusal`].
 //!
 //! Who may: the role's trust policy must let the caller in, and the caller's own permissions must name the role
 //! ([`Role::may_assume`]); only within one account is it enough that the trust policy names the caller itself. A session
@@ -10,11 +10,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::iam::Keys;
+use crate::form::Form;
+use crate::iam::ConditionKeys;
 use crate::sessions::{Session, SessionContext};
 use crate::sts::account::{Account, Role};
-use crate::sts::parameters::{Form, Narrowing, Violations, account_of, members};
-use crate::sts::refusal::Refusal;
+use crate::sts::parameters::{Narrowing, Violations, account_of, members};
+use crate::sts::refusal::StsRefusal;
 use crate::sts::trust::{Caller, Trust};
 
 const ACTION: &str = "sts:AssumeRole";
@@ -41,13 +42,13 @@ pub(crate) struct AssumeRoleRequest<'a> {
 }
 
 impl<'a> AssumeRoleRequest<'a> {
-    pub(crate) fn parse(form: &'a Form) -> Result<Self, Refusal> {
+    pub(crate) fn parse(form: &'a Form) -> Result<Self, StsRefusal> {
         let not_played = NOT_PLAYED
             .iter()
             .find(|name| form.keys().any(|field| field.starts_with(**name)));
         if let Some(name) = not_played {
             let text = format!("{name} is not played by this emulator");
-            return Err(Refusal::Validation(text));
+            return Err(StsRefusal::Validation(text));
         }
         let mut wrong = Violations::default();
         let role_arn = wrong.text(form, "RoleArn", 20, 2048);
@@ -60,7 +61,7 @@ impl<'a> AssumeRoleRequest<'a> {
         let narrowing = wrong.narrowing(form);
         wrong.refuse()?;
         if account_of(role_arn).is_none() {
-            return Err(Refusal::Validation("Request ARN is invalid".to_owned()));
+            return Err(StsRefusal::Validation("Request ARN is invalid".to_owned()));
         }
         Ok(Self {
             role_arn,
@@ -78,7 +79,7 @@ impl<'a> AssumeRoleRequest<'a> {
         &self,
         caller: &Session,
         accounts: &'r [Account],
-    ) -> Result<(&'r Role, SessionContext), Refusal> {
+    ) -> Result<(&'r Role, SessionContext), StsRefusal> {
         let policy = self.narrowing.policy()?;
         let role = accounts.iter().find_map(|one| one.role(self.role_arn));
         let role = role.ok_or_else(|| self.denied(caller, ACTION, false))?;
@@ -109,7 +110,7 @@ impl<'a> AssumeRoleRequest<'a> {
         }
         if self.duration > CHAINED_AT_MOST {
             let text = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
-            return Err(Refusal::Validation(text.to_owned()));
+            return Err(StsRefusal::Validation(text.to_owned()));
         }
         role.allows(self.duration)?;
         let owned = |(key, value): (&&str, &&str)| ((*key).to_owned(), (*value).to_owned());
@@ -122,7 +123,7 @@ impl<'a> AssumeRoleRequest<'a> {
     }
 
     /// Once set it stays, whatever roles follow.
-    fn source_identity<'s>(&'s self, caller: &'s Session) -> Result<Option<&'s str>, Refusal> {
+    fn source_identity<'s>(&'s self, caller: &'s Session) -> Result<Option<&'s str>, StsRefusal> {
         match (
             self.source_identity,
             caller.context.source_identity.as_deref(),
@@ -134,8 +135,8 @@ impl<'a> AssumeRoleRequest<'a> {
         }
     }
 
-    fn keys(&self, caller: &Session, source_identity: Option<&str>) -> Keys {
-        let mut keys = Keys::new();
+    fn keys(&self, caller: &Session, source_identity: Option<&str>) -> ConditionKeys {
+        let mut keys = ConditionKeys::new();
         let mut add = |key: String, value: &str| {
             keys.entry(key).or_default().push(value.to_owned());
         };
@@ -161,8 +162,13 @@ impl<'a> AssumeRoleRequest<'a> {
         keys
     }
 
-    fn denied(&self, caller: &Session, action: &'static str, by_session_policy: bool) -> Refusal {
-        Refusal::NotAllowed {
+    fn denied(
+        &self,
+        caller: &Session,
+        action: &'static str,
+        by_session_policy: bool,
+    ) -> StsRefusal {
+        StsRefusal::NotAllowed {
             user: caller.assumed_role_arn.clone(),
             action,
             resource: self.role_arn.to_owned(),
@@ -172,7 +178,7 @@ impl<'a> AssumeRoleRequest<'a> {
 }
 
 /// `Tags.member.N.Key` with its `Value`.
-fn tags(form: &Form) -> Result<BTreeMap<&str, &str>, Refusal> {
+fn tags(form: &Form) -> Result<BTreeMap<&str, &str>, StsRefusal> {
     let keys = members(form, "Tags", ".Key");
     let mut wrong = Violations::default();
     if keys.len() > TAGS_AT_MOST {
@@ -186,7 +192,7 @@ fn tags(form: &Form) -> Result<BTreeMap<&str, &str>, Refusal> {
         wrong.length(key, &format!("Tags.member.{}.Key", at + 1), 1, 128);
         if tags.insert(*key, value).is_some() {
             let text = format!("Duplicate tag keys found: {key}");
-            return Err(Refusal::Validation(text));
+            return Err(StsRefusal::Validation(text));
         }
     }
     wrong.refuse()?;

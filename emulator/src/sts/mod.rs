@@ -8,7 +8,7 @@
 //!
 //! In: a form-encoded `POST /`, or a `GET /` with the form in its query, unsigned
 //! or signed as the action has it. Out: AWS' XML (or JSON, for who accepts that),
-//! a session or a [`Refusal`], and a line in the log of calls. Each
+//! a session or a [`StsRefusal`], and a line in the log of calls. Each
 //! stage takes what the one before made, so that no session exists for a token
 //! or a signature that was not verified. Further actions get an arm in
 //! `Sts::judge` and a file of their own.
@@ -35,18 +35,19 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 
 pub use account::{Account, OidcProvider, Role};
-pub use refusal::Refusal;
+pub use refusal::StsRefusal;
 pub use trust::{TrustPolicy, TrustPolicyError};
 
 use crate::clock::{Clock, unix_seconds};
 use crate::fetch::Fetcher;
+use crate::form::{self, Form};
 use crate::front::{Answers, request_id};
 use crate::http::answer;
 use crate::sessions::{Session, SessionContext, Sessions};
 use crate::sigv4::Verifier;
 use assume_role::AssumeRoleRequest;
 use document::{Element, Format, answer_in};
-use parameters::{Form, WebIdentityRequest};
+use parameters::WebIdentityRequest;
 use trust::{Caller, Trust};
 use web_identity::Identity;
 
@@ -63,7 +64,7 @@ pub struct Sts {
     sessions: Sessions,
     clock: Clock,
     fetcher: Fetcher,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<StsState>>,
 }
 
 /// One call, as STS judged it. Calls that a fault answered are not among them.
@@ -86,11 +87,11 @@ pub struct StsCall {
     /// `jti` of the token, where it was genuine.
     pub token_id: Option<String>,
     /// The session's access key id, or why there is none.
-    pub outcome: Result<String, Refusal>,
+    pub outcome: Result<String, StsRefusal>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct StsState {
     session_life: Option<Duration>,
     calls: VecDeque<StsCall>,
     issued: u64,
@@ -98,7 +99,7 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Granted {
+struct StsGrant {
     session: Session,
     session_name: String,
     /// By a web identity, or else by another session.
@@ -122,9 +123,9 @@ impl Sts {
             sessions,
             clock,
             fetcher,
-            state: Arc::new(Mutex::new(State {
+            state: Arc::new(Mutex::new(StsState {
                 session_life,
-                ..State::default()
+                ..StsState::default()
             })),
         }
     }
@@ -158,21 +159,21 @@ impl Sts {
         request: &Request<Bytes>,
         form: &Form,
         call: &mut StsCall,
-    ) -> Result<Granted, Refusal> {
+    ) -> Result<StsGrant, StsRefusal> {
         let field = |name: &str| form.get(name).map(String::as_str);
-        let action = field("Action").ok_or(Refusal::MissingAction)?;
+        let action = field("Action").ok_or(StsRefusal::MissingAction)?;
         let version = field("Version").unwrap_or_default();
         match (action, version) {
             (WEB_IDENTITY, VERSION) => self.web_identity(form, call).await,
             (ASSUME_ROLE, VERSION) => self.assume_role(request, form, call),
-            _ => Err(Refusal::InvalidAction {
+            _ => Err(StsRefusal::InvalidAction {
                 action: action.to_owned(),
                 version: version.to_owned(),
             }),
         }
     }
 
-    async fn web_identity(&self, form: &Form, call: &mut StsCall) -> Result<Granted, Refusal> {
+    async fn web_identity(&self, form: &Form, call: &mut StsCall) -> Result<StsGrant, StsRefusal> {
         let asked = WebIdentityRequest::parse(form)?;
         let policy = asked.narrowing.policy()?;
         let account = self.accounts.iter().find(|one| one.id == asked.account);
@@ -185,14 +186,14 @@ impl Sts {
                 let action = "sts:AssumeRoleWithWebIdentity";
                 role.trust.trust(action, caller, &identity.keys) == Trust::Itself
             })
-            .ok_or(Refusal::NotAuthorized)?;
+            .ok_or(StsRefusal::NotAuthorized)?;
         role.allows(asked.duration)?;
         call.token_id.clone_from(&identity.token_id);
         let context = SessionContext {
             policy,
             ..SessionContext::default()
         };
-        Ok(Granted {
+        Ok(StsGrant {
             session: self.issue(role, asked.session_name, asked.duration, context),
             session_name: asked.session_name.to_owned(),
             identity: Some(identity),
@@ -204,7 +205,7 @@ impl Sts {
         request: &Request<Bytes>,
         form: &Form,
         call: &mut StsCall,
-    ) -> Result<Granted, Refusal> {
+    ) -> Result<StsGrant, StsRefusal> {
         let verifier = Verifier {
             regions: &self.regions,
             service: "sts",
@@ -212,11 +213,11 @@ impl Sts {
         };
         let caller = verifier
             .verify(call.at, request)
-            .map_err(|fault| Refusal::unauthenticated(&fault))?;
+            .map_err(|fault| StsRefusal::unauthenticated(&fault))?;
         call.caller = Some(caller.assumed_role_arn.clone());
         let asked = AssumeRoleRequest::parse(form)?;
         let (role, context) = asked.grant(&caller, &self.accounts)?;
-        Ok(Granted {
+        Ok(StsGrant {
             session: self.issue(role, asked.session_name, asked.duration, context),
             session_name: asked.session_name.to_owned(),
             identity: None,
@@ -242,14 +243,14 @@ impl Sts {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, StsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Answers for Sts {
     async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
-        let Some(form) = form(&request) else {
+        let Some(form) = form_of(&request) else {
             let text = "<UnknownOperationException/>\n".to_owned();
             return answer(StatusCode::NOT_FOUND, "text/xml", text);
         };
@@ -269,7 +270,7 @@ impl Answers for Sts {
 }
 
 /// What is asked for; nothing where the request gets as far as no action.
-fn form(request: &Request<Bytes>) -> Option<Form> {
+fn form_of(request: &Request<Bytes>) -> Option<Form> {
     let body = || {
         let kind = request.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
         kind.starts_with("application/x-www-form-urlencoded")
@@ -281,7 +282,7 @@ fn form(request: &Request<Bytes>) -> Option<Form> {
         _ => return None,
     };
     let root = request.uri().path() == "/";
-    root.then(|| form_urlencoded::parse(text).into_owned().collect())
+    root.then(|| form::decoded(text))
 }
 
 // === impl StsCall ===
@@ -299,14 +300,14 @@ impl StsCall {
             external_id: field("ExternalId"),
             caller: None,
             token_id: None,
-            outcome: Err(Refusal::NotAuthorized),
+            outcome: Err(StsRefusal::NotAuthorized),
         }
     }
 }
 
-// === impl Granted ===
+// === impl StsGrant ===
 
-impl Granted {
+impl StsGrant {
     fn answer(&self, format: Format, request_id: &str) -> Response<Bytes> {
         let Self {
             session,

@@ -4,17 +4,14 @@
 //! parser needs, or one `ValidationError` that lists everything that is wrong
 //! at once, worded as AWS does.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::form::Form;
 use crate::iam::SessionPolicy;
-use crate::sts::refusal::Refusal;
+use crate::sts::refusal::StsRefusal;
 
 const DEFAULT_DURATION: u64 = 3600;
 const POLICY_ARNS_AT_MOST: usize = 10;
-
-/// A form, decoded; of repeated fields the last one counts.
-pub(crate) type Form = BTreeMap<String, String>;
 
 /// What is asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,14 +34,14 @@ pub(crate) struct Narrowing<'a> {
 
 impl Narrowing<'_> {
     /// Reads them; `None` where there are none.
-    pub(crate) fn policy(&self) -> Result<Option<SessionPolicy>, Refusal> {
+    pub(crate) fn policy(&self) -> Result<Option<SessionPolicy>, StsRefusal> {
         SessionPolicy::parse(self.inline, &self.managed)
-            .map_err(|fault| Refusal::MalformedPolicy(fault.to_string()))
+            .map_err(|fault| StsRefusal::MalformedPolicy(fault.to_string()))
     }
 }
 
 impl<'a> WebIdentityRequest<'a> {
-    pub(crate) fn parse(form: &'a Form) -> Result<Self, Refusal> {
+    pub(crate) fn parse(form: &'a Form) -> Result<Self, StsRefusal> {
         let mut wrong = Violations::default();
         let role_arn = wrong.text(form, "RoleArn", 20, 2048);
         let session_name = wrong.session_name(form);
@@ -53,7 +50,7 @@ impl<'a> WebIdentityRequest<'a> {
         let narrowing = wrong.narrowing(form);
         wrong.refuse()?;
         let account = account_of(role_arn)
-            .ok_or_else(|| Refusal::Validation("Request ARN is invalid".to_owned()))?;
+            .ok_or_else(|| StsRefusal::Validation("Request ARN is invalid".to_owned()))?;
         Ok(Self {
             role_arn,
             account,
@@ -192,14 +189,14 @@ impl Violations {
         ));
     }
 
-    pub(crate) fn refuse(self) -> Result<(), Refusal> {
+    pub(crate) fn refuse(self) -> Result<(), StsRefusal> {
         let count = self.found.len();
         let noun = if count == 1 { "error" } else { "errors" };
         if count == 0 {
             return Ok(());
         }
         let list = self.found.join("; ");
-        Err(Refusal::Validation(format!(
+        Err(StsRefusal::Validation(format!(
             "{count} validation {noun} detected: {list}"
         )))
     }

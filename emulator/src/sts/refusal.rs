@@ -1,8 +1,8 @@
 //! Every way in which STS says no, with its code, HTTP status and text.
 //!
 //! The wordings are AWS' own wherever they are known from documentation or
-//! from what users report; [`Refusal::BadSignature`] and
-//! [`Refusal::NotYetValid`] are worded by us, their code is AWS'.
+//! from what users report; [`StsRefusal::BadSignature`] and
+//! [`StsRefusal::NotYetValid`] are worded by us, their code is AWS'.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -15,7 +15,7 @@ const NO_KEY: &str = "Couldn't retrieve verification key from your identity prov
 
 /// Why STS does not hand out a session.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum StsRefusal {
     /// No `Action` at all.
     #[error("Missing Action")]
     MissingAction,
@@ -93,7 +93,7 @@ pub enum Refusal {
     },
 }
 
-impl Refusal {
+impl StsRefusal {
     /// Other codes than AMP's for the same faults, and no word of what should have been signed.
     pub(crate) fn unauthenticated(fault: &SignatureFault) -> Self {
         let (code, message) = match fault {

@@ -11,13 +11,13 @@
 
 use serde::Deserialize;
 
-use crate::iam::{Conditions, Effect, Keys, OneOrMany, is_like};
+use crate::iam::{ConditionKeys, Conditions, Effect, OneOrMany, is_like};
 use crate::sessions::Session;
 
 /// A role's trust policy.
 #[derive(Debug, Clone)]
 pub struct TrustPolicy {
-    statements: Vec<Statement>,
+    statements: Vec<TrustStatement>,
 }
 
 /// Why a document is not a trust policy that can be judged.
@@ -36,17 +36,17 @@ pub enum TrustPolicyError {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Document {
+struct TrustDocument {
     #[serde(rename = "Version")]
     _version: Option<String>,
     #[serde(rename = "Id")]
     _id: Option<String>,
-    statement: OneOrMany<Statement>,
+    statement: OneOrMany<TrustStatement>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Statement {
+struct TrustStatement {
     #[serde(rename = "Sid")]
     _sid: Option<String>,
     effect: Effect,
@@ -100,7 +100,7 @@ impl TrustPolicy {
     /// # Errors
     /// When it is no policy, or has a condition that is not implemented.
     pub fn parse(document: &str) -> Result<Self, TrustPolicyError> {
-        let document: Document = serde_json::from_str(document)?;
+        let document: TrustDocument = serde_json::from_str(document)?;
         let statements = document.statement.into_vec();
         for statement in &statements {
             if let Some(operator) = statement.condition.unknown_operator() {
@@ -116,7 +116,7 @@ impl TrustPolicy {
     }
 
     /// How far `caller` is trusted with `action`.
-    pub(crate) fn trust(&self, action: &str, caller: Caller<'_>, keys: &Keys) -> Trust {
+    pub(crate) fn trust(&self, action: &str, caller: Caller<'_>, keys: &ConditionKeys) -> Trust {
         let most = |effect: Effect| {
             self.statements
                 .iter()
@@ -133,10 +133,10 @@ impl TrustPolicy {
     }
 }
 
-// === impl Statement ===
+// === impl TrustStatement ===
 
-impl Statement {
-    fn trust(&self, action: &str, caller: Caller<'_>, keys: &Keys) -> Trust {
+impl TrustStatement {
+    fn trust(&self, action: &str, caller: Caller<'_>, keys: &ConditionKeys) -> Trust {
         let fits = |pattern: &String| is_like(&pattern.to_lowercase(), &action.to_lowercase());
         if self.action.iter().any(fits) && self.condition.hold(keys) {
             self.principal.covers(caller)
@@ -206,8 +206,8 @@ mod tests {
         .expect("a policy")
     }
 
-    fn keys() -> Keys {
-        Keys::from([
+    fn keys() -> ConditionKeys {
+        ConditionKeys::from([
             (
                 "host/t/u/:sub".into(),
                 vec!["system:serviceaccount:a:b".into()],
@@ -307,7 +307,7 @@ mod tests {
             );
             let policy = TrustPolicy::parse(&document).expect("a policy");
             let caller = Caller::Session(&session);
-            let trust = policy.trust("sts:AssumeRole", caller, &Keys::new());
+            let trust = policy.trust("sts:AssumeRole", caller, &ConditionKeys::new());
             assert_eq!(trust, expected, "{principal}");
         }
     }

@@ -8,11 +8,11 @@
 //! anywhere.
 
 use crate::fetch::Fetcher;
-use crate::iam::Keys;
+use crate::iam::ConditionKeys;
 use crate::jwt::{Jwt, JwtError};
 use crate::oidc::{KeysError, published_keys};
 use crate::sts::account::Account;
-use crate::sts::refusal::Refusal;
+use crate::sts::refusal::StsRefusal;
 
 /// A token that is genuine, in time, and meant for AWS.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Identity {
     pub(crate) audience: String,
     /// `jti`, which tells one token from the next.
     pub(crate) token_id: Option<String>,
-    pub(crate) keys: Keys,
+    pub(crate) keys: ConditionKeys,
 }
 
 impl Identity {
@@ -31,16 +31,16 @@ impl Identity {
         account: Option<&Account>,
         fetcher: &Fetcher,
         now: u64,
-    ) -> Result<Self, Refusal> {
-        let jwt = Jwt::parse(token).map_err(|_| Refusal::NotAJwt)?;
-        let iss = jwt.text("iss").ok_or(Refusal::MissingClaim("iss"))?;
+    ) -> Result<Self, StsRefusal> {
+        let jwt = Jwt::parse(token).map_err(|_| StsRefusal::NotAJwt)?;
+        let iss = jwt.text("iss").ok_or(StsRefusal::MissingClaim("iss"))?;
         let (account, provider) = account
             .and_then(|account| Some((account, account.provider(iss)?)))
-            .ok_or_else(|| Refusal::NoProvider(iss.to_owned()))?;
+            .ok_or_else(|| StsRefusal::NoProvider(iss.to_owned()))?;
 
         let real_audience = jwt.audience();
         if real_audience.is_empty() {
-            return Err(Refusal::MissingClaim("aud"));
+            return Err(StsRefusal::MissingClaim("aud"));
         }
         // With an authorized party, that is what AWS takes for the audience.
         let audiences = jwt
@@ -49,32 +49,34 @@ impl Identity {
         let audience = audiences
             .iter()
             .find(|audience| provider.client_ids.iter().any(|id| id == *audience))
-            .ok_or(Refusal::IncorrectAudience)?;
+            .ok_or(StsRefusal::IncorrectAudience)?;
 
         let jwks = published_keys(iss, fetcher)
             .await
             .map_err(|error| match error {
-                KeysError::Unreachable(_) => Refusal::IdpUnreachable,
-                KeysError::Unreadable(_) | KeysError::AnotherIssuer => Refusal::NoVerificationKey,
+                KeysError::Unreachable(_) => StsRefusal::IdpUnreachable,
+                KeysError::Unreadable(_) | KeysError::AnotherIssuer => {
+                    StsRefusal::NoVerificationKey
+                }
             })?;
         let jwk = jwks
             .keys
             .iter()
             .find(|jwk| Some(&jwk.kid) == jwt.kid.as_ref())
-            .ok_or(Refusal::NoVerificationKey)?;
+            .ok_or(StsRefusal::NoVerificationKey)?;
         jwt.verify(jwk).map_err(|error| match error {
-            JwtError::Signature | JwtError::Algorithm | JwtError::Shape => Refusal::BadSignature,
+            JwtError::Signature | JwtError::Algorithm | JwtError::Shape => StsRefusal::BadSignature,
         })?;
 
-        let exp = jwt.seconds("exp").ok_or(Refusal::MissingClaim("exp"))?;
+        let exp = jwt.seconds("exp").ok_or(StsRefusal::MissingClaim("exp"))?;
         if now >= exp {
-            return Err(Refusal::Expired { now, exp });
+            return Err(StsRefusal::Expired { now, exp });
         }
-        jwt.seconds("iat").ok_or(Refusal::MissingClaim("iat"))?;
+        jwt.seconds("iat").ok_or(StsRefusal::MissingClaim("iat"))?;
         if jwt.seconds("nbf").is_some_and(|nbf| now < nbf) {
-            return Err(Refusal::NotYetValid);
+            return Err(StsRefusal::NotYetValid);
         }
-        let subject = jwt.text("sub").ok_or(Refusal::MissingClaim("sub"))?;
+        let subject = jwt.text("sub").ok_or(StsRefusal::MissingClaim("sub"))?;
 
         let owned = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
         let prefix = provider.without_scheme();
@@ -83,7 +85,7 @@ impl Identity {
             subject: subject.to_owned(),
             audience: (*audience).to_owned(),
             token_id: jwt.text("jti").map(str::to_owned),
-            keys: Keys::from([
+            keys: ConditionKeys::from([
                 (format!("{prefix}:sub"), vec![subject.to_owned()]),
                 (format!("{prefix}:aud"), owned(&audiences)),
                 (format!("{prefix}:oaud"), owned(&real_audience)),
@@ -104,7 +106,7 @@ mod tests {
     const ACCOUNT: &str = "123456789012";
 
     /// Judges a token with these claims, signed with the key that the issuer publishes.
-    async fn judge(world: &World, iss: &str, changes: Value) -> Result<Identity, Refusal> {
+    async fn judge(world: &World, iss: &str, changes: Value) -> Result<Identity, StsRefusal> {
         let mut claims =
             json!({"iss": iss, "sub": "s", "aud": ["sts.amazonaws.com"], "exp": 2000, "iat": 1000});
         for (claim, value) in changes.as_object().expect("an object") {
@@ -133,14 +135,14 @@ mod tests {
             let refusal = judge(&world, iss, json!({claim: null}))
                 .await
                 .expect_err(claim);
-            assert_eq!(refusal, Refusal::MissingClaim(claim));
+            assert_eq!(refusal, StsRefusal::MissingClaim(claim));
         }
         let late = judge(&world, iss, json!({"exp": 1500}))
             .await
             .expect_err("expired");
         assert_eq!(
             late,
-            Refusal::Expired {
+            StsRefusal::Expired {
                 now: 1500,
                 exp: 1500
             }
@@ -162,7 +164,10 @@ mod tests {
             (vec!["app".into()], vec!["api://resource".into()])
         );
         let stranger = judge(&world, iss, json!({"azp": "stranger"})).await;
-        assert_eq!(stranger.expect_err("refused"), Refusal::IncorrectAudience);
+        assert_eq!(
+            stranger.expect_err("refused"),
+            StsRefusal::IncorrectAudience
+        );
     }
 
     #[tokio::test]
@@ -176,7 +181,7 @@ mod tests {
         let refusal = judge(&world, &iss, json!({}))
             .await
             .expect_err("unreachable");
-        assert_eq!(refusal, Refusal::IdpUnreachable);
+        assert_eq!(refusal, StsRefusal::IdpUnreachable);
     }
 
     #[tokio::test]
@@ -185,6 +190,6 @@ mod tests {
         // The same document is reached, but `iss` lacks the slash that it names.
         let iss = world.issuer_url().trim_end_matches('/');
         let refusal = judge(&world, iss, json!({})).await.expect_err("another");
-        assert_eq!(refusal, Refusal::NoVerificationKey);
+        assert_eq!(refusal, StsRefusal::NoVerificationKey);
     }
 }

@@ -14,9 +14,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use super::Weather;
-use super::link::Route;
-use super::script::TcpFaultKind;
+use super::relay::Route;
+use super::script::{ActiveFaults, TcpFaultKind};
 
 /// As many as wait in a busy server's queue.
 const BACKLOG: u32 = 1024;
@@ -27,22 +26,22 @@ const FILLERS_AT_MOST: usize = 8;
 
 /// A port of 127.0.0.1.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ReservedPort {
     address: SocketAddr,
     _held: TcpSocket,
 }
 
-/// What stands at the port.
+/// What happens to new connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stand {
+enum PortState {
     Accepting,
     Refusing,
     Unanswering,
 }
 
-// === impl Place ===
+// === impl ReservedPort ===
 
-impl Place {
+impl ReservedPort {
     pub(super) fn reserve() -> io::Result<Self> {
         let held = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         Ok(Self {
@@ -68,91 +67,96 @@ fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Accepts for as long as it is polled, and stands down when the weather says so.
-pub(super) async fn accept(place: Place, first: TcpListener, mut weather: Weather, route: Route) {
+/// Accepts for as long as it is polled, and stops listening while a fault says so.
+pub(super) async fn accept(
+    port: ReservedPort,
+    first: TcpListener,
+    mut active: ActiveFaults,
+    route: Route,
+) {
     let mut first = Some(first);
-    let mut links = JoinSet::new();
+    let mut relays = JoinSet::new();
     loop {
-        let stand = Stand::of(&mut weather);
-        let done = match stand {
-            Stand::Accepting => {
-                let listener = first.take().map_or_else(|| place.listener(), Ok);
-                welcome(listener, &mut weather, &route, &mut links).await
+        let state = PortState::of(&mut active);
+        let done = match state {
+            PortState::Accepting => {
+                let listener = first.take().map_or_else(|| port.listener(), Ok);
+                accept_until_changed(listener, &mut active, &route, &mut relays).await
             }
-            Stand::Refusing => {
+            PortState::Refusing => {
                 drop(first.take());
-                turned(&mut weather, stand).await
+                changed(&mut active, state).await
             }
-            Stand::Unanswering => {
+            PortState::Unanswering => {
                 drop(first.take());
-                stonewall(&place, &mut weather).await
+                drop_syns(&port, &mut active).await
             }
         };
         match done {
-            Ok(Turn::Weather) => {}
-            Ok(Turn::Over) => return,
+            Ok(Change::Faults) => {}
+            Ok(Change::Over) => return,
             // Out of descriptors, most likely: connections that end will free some.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
 }
 
-/// Why standing ended.
-enum Turn {
-    Weather,
+/// Why the state of the port ends.
+enum Change {
+    Faults,
     Over,
 }
 
-async fn welcome(
+async fn accept_until_changed(
     listener: io::Result<TcpListener>,
-    weather: &mut Weather,
+    active: &mut ActiveFaults,
     route: &Route,
-    links: &mut JoinSet<()>,
-) -> io::Result<Turn> {
+    relays: &mut JoinSet<()>,
+) -> io::Result<Change> {
     let listener = listener?;
     loop {
         tokio::select! {
             biased;
-            turn = turned(weather, Stand::Accepting) => return turn,
+            change = changed(active, PortState::Accepting) => return change,
             accepted = listener.accept() => {
                 let (peer, _) = accepted?;
-                links.spawn(route.clone().lead(peer));
+                relays.spawn(route.clone().lead(peer));
             }
-            Some(_) = links.join_next(), if !links.is_empty() => {}
+            Some(_) = relays.join_next(), if !relays.is_empty() => {}
         }
     }
 }
 
-async fn stonewall(place: &Place, weather: &mut Weather) -> io::Result<Turn> {
-    let _full = bound(place.address)?.listen(0)?;
+async fn drop_syns(port: &ReservedPort, active: &mut ActiveFaults) -> io::Result<Change> {
+    let _full = bound(port.address)?.listen(0)?;
     let mut fillers = Vec::new();
     while fillers.len() < FILLERS_AT_MOST {
-        let knock = TcpStream::connect(place.address());
+        let knock = TcpStream::connect(port.address());
         match tokio::time::timeout(UNANSWERED_WITHIN, knock).await {
             Ok(filler) => fillers.push(filler?),
             Err(_) => break,
         }
     }
-    turned(weather, Stand::Unanswering).await
+    changed(active, PortState::Unanswering).await
 }
 
-/// Returns when something else is to stand at the port, or nobody is left to say so.
-async fn turned(weather: &mut Weather, stand: Stand) -> io::Result<Turn> {
+/// Returns when something else is to state at the port, or nobody is left to say so.
+async fn changed(active: &mut ActiveFaults, state: PortState) -> io::Result<Change> {
     loop {
-        if weather.changed().await.is_err() {
-            return Ok(Turn::Over);
+        if active.changed().await.is_err() {
+            return Ok(Change::Over);
         }
-        if Stand::of(weather) != stand {
-            return Ok(Turn::Weather);
+        if PortState::of(active) != state {
+            return Ok(Change::Faults);
         }
     }
 }
 
-// === impl Stand ===
+// === impl PortState ===
 
-impl Stand {
-    fn of(weather: &mut Weather) -> Self {
-        let on = weather.borrow_and_update();
+impl PortState {
+    fn of(active: &mut ActiveFaults) -> Self {
+        let on = active.borrow_and_update();
         on.iter()
             .find_map(|entry| match entry.fault.kind {
                 TcpFaultKind::Refuse => Some(Self::Refusing),

@@ -1,9 +1,9 @@
-//! A TCP proxy that spoils connections, since kernels without netem cannot.
+//! A TCP proxy that injects faults into connections, for kernels without netem.
 //!
 //! ```text
-//! peer ──▶ accept ──▶ link ──▶ service
+//! peer ──▶ accept ──▶ relay ──▶ service
 //!            ▲          ▲
-//!            └─ weather ┘ ◀── script, a timeline of faults
+//!            └──────────┴── active faults ◀── script, a timeline
 //! ```
 //!
 //! In: the address of a service, and at run time a list of [`TcpFault`]s. Out:
@@ -17,75 +17,31 @@
 //! sends until the buffers are full, where a dead host would not.
 //!
 //! Invariant: where no fault is on, bytes pass unchanged and in order, and the
-//! end of either direction is passed on by itself.
+//! end of each direction is passed on separately.
 
-mod link;
+mod connections;
 mod listen;
+mod relay;
 mod script;
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
-pub use self::script::{Cut, Only, TcpFault, TcpFaultKind, Way};
-use self::script::{Script, Weather};
-
-/// Connections that are remembered after their end.
-const KEPT_AT_MOST: usize = 4096;
+use self::connections::ConnectionLog;
+pub use self::connections::{ConnectionStats, Observer};
+use self::script::TcpScript;
+pub use self::script::{Cut, Direction, Only, TcpFault, TcpFaultKind};
 
 /// A running proxy; dropping it ends every connection through it.
 #[derive(Debug)]
 pub struct TcpFaults {
     address: SocketAddr,
-    script: Script,
-    passages: Passages,
+    script: TcpScript,
+    connections: ConnectionLog,
     accepting: JoinHandle<()>,
-}
-
-/// Hears what passes. Called from the connections' tasks: be quick.
-pub trait Observe: fmt::Debug + Send + Sync + 'static {
-    /// These bytes go on, whole or in part, on the connection of this number.
-    fn passes(&self, connection: u64, way: Way, bytes: &[u8]);
-    /// The service took no connection for this one, which is reset therefore.
-    fn unreached(&self, connection: u64);
-    /// The connection has ended.
-    fn ended(&self, connection: u64);
-}
-
-/// What went through one connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Passage {
-    /// Connections count from 0, in the order of their arrival.
-    pub number: u64,
-    /// Bytes that were passed on to the service.
-    pub request_bytes: u64,
-    /// Bytes that were passed on from the service.
-    pub answer_bytes: u64,
-    /// Whether the connection still stands.
-    pub open: bool,
-}
-
-/// Every connection, in the order of arrival.
-#[derive(Debug, Clone, Default)]
-struct Passages {
-    last: Arc<Mutex<VecDeque<Arc<Tally>>>>,
-    total: Arc<AtomicU64>,
-}
-
-/// A connection's counters while it is used.
-#[derive(Debug)]
-struct Tally {
-    number: u64,
-    opened: Instant,
-    request: AtomicU64,
-    answer: AtomicU64,
-    over: AtomicBool,
 }
 
 // === impl TcpFaults ===
@@ -99,32 +55,32 @@ impl TcpFaults {
         Self::observed(service, None)
     }
 
-    /// As [`Self::start`], and `observer` hears what passes.
+    /// As [`Self::start`]; `observer` sees every byte that passes.
     ///
     /// # Errors
     /// When no port can be bound.
-    pub fn observed(service: SocketAddr, observer: Option<Arc<dyn Observe>>) -> io::Result<Self> {
-        let place = listen::Place::reserve()?;
-        let address = place.address();
+    pub fn observed(service: SocketAddr, observer: Option<Arc<dyn Observer>>) -> io::Result<Self> {
+        let port = listen::ReservedPort::reserve()?;
+        let address = port.address();
         // Here and not in the task: whoever has the address may connect at once.
-        let listener = place.listener()?;
-        let script = Script::start();
-        let passages = Passages::default();
+        let listener = port.listener()?;
+        let script = TcpScript::start();
+        let connections = ConnectionLog::default();
         let accepting = tokio::spawn(listen::accept(
-            place,
+            port,
             listener,
-            script.weather(),
-            link::Route {
+            script.active(),
+            relay::Route {
                 service,
                 observer,
-                weather: script.weather(),
-                passages: passages.clone(),
+                active: script.active(),
+                connections: connections.clone(),
             },
         ));
         Ok(Self {
             address,
             script,
-            passages,
+            connections,
             accepting,
         })
     }
@@ -146,16 +102,16 @@ impl TcpFaults {
         self.script.set([]);
     }
 
-    /// How many connections met each entry of the script so far.
+    /// How many connections each entry of the script has hit so far.
     #[must_use]
-    pub fn met(&self) -> Vec<u64> {
-        self.script.met()
+    pub fn hits(&self) -> Vec<u64> {
+        self.script.hits()
     }
 
     /// The last connections, oldest first, at most 4,096.
     #[must_use]
-    pub fn passages(&self) -> Vec<Passage> {
-        self.passages.list()
+    pub fn connections(&self) -> Vec<ConnectionStats> {
+        self.connections.list()
     }
 }
 
@@ -163,49 +119,5 @@ impl Drop for TcpFaults {
     fn drop(&mut self) {
         // The task owns every connection's task, so that they end with it.
         self.accepting.abort();
-    }
-}
-
-// === impl Passages ===
-
-impl Passages {
-    fn open(&self) -> Arc<Tally> {
-        let tally = Arc::new(Tally {
-            number: self.total.fetch_add(1, Ordering::Relaxed),
-            opened: Instant::now(),
-            request: AtomicU64::new(0),
-            answer: AtomicU64::new(0),
-            over: AtomicBool::new(false),
-        });
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.push_back(Arc::clone(&tally));
-        if last.len() > KEPT_AT_MOST {
-            last.pop_front();
-        }
-        tally
-    }
-
-    fn list(&self) -> Vec<Passage> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.iter()
-            .map(|tally| Passage {
-                number: tally.number,
-                request_bytes: tally.request.load(Ordering::Relaxed),
-                answer_bytes: tally.answer.load(Ordering::Relaxed),
-                open: !tally.over.load(Ordering::Relaxed),
-            })
-            .collect()
-    }
-}
-
-// === impl Tally ===
-
-impl Tally {
-    fn count(&self, way: Way, bytes: usize) {
-        let counter = match way {
-            Way::Request => &self.request,
-            Way::Answer => &self.answer,
-        };
-        counter.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }

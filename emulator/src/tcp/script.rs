@@ -1,6 +1,6 @@
 //! The timeline of faults, and which of them are on.
 //!
-//! In: a list of [`TcpFault`]s. Out: the [`Weather`], which every connection
+//! In: a list of [`TcpFault`]s. Out: the [`ActiveFaults`], which every connection
 //! watches: the entries that are on at this moment, in the order of the list,
 //! published anew whenever one begins or ends. A connection is under the first
 //! of them that is meant for it.
@@ -37,7 +37,7 @@ pub enum Only {
     /// All of them.
     #[default]
     All,
-    /// Those that stand when it begins.
+    /// Those that state when it begins.
     Standing,
     /// Those that come while it lasts.
     New,
@@ -45,7 +45,7 @@ pub enum Only {
 
 /// One direction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Way {
+pub enum Direction {
     /// From the peer to the service.
     Request,
     /// From the service to the peer.
@@ -72,7 +72,7 @@ pub enum TcpFaultKind {
     /// The connection is ended, a new one as soon as it is accepted.
     End(Cut),
     /// One direction ends as if its sender had shut it down; the other goes on.
-    HalfClose(Way),
+    HalfClose(Direction),
     /// The connection stands, and nothing is read from it any more.
     Freeze,
     /// The connection stands, is read from, and nothing is passed on.
@@ -88,12 +88,12 @@ pub enum TcpFaultKind {
     Delay(Duration),
     /// So many bytes pass in one direction, counted from the fault's beginning
     /// or the connection's if that is later; the next one ends the connection
-    /// and is not passed on. With 0 bytes of [`Way::Request`] a kept-alive
+    /// and is not passed on. With 0 bytes of [`Direction::Request`] a kept-alive
     /// connection ends as the next request leaves; with 0 bytes of
-    /// [`Way::Answer`] once the service has answered it.
+    /// [`Direction::Answer`] once the service has answered it.
     CutAfter {
         /// The direction that is counted.
-        way: Way,
+        direction: Direction,
         /// How many bytes still pass.
         bytes: u64,
         /// How it is ended.
@@ -102,11 +102,11 @@ pub enum TcpFaultKind {
 }
 
 /// What is on at a moment.
-pub(super) type Weather = watch::Receiver<Vec<Arc<Entry>>>;
+pub(super) type ActiveFaults = watch::Receiver<Vec<Arc<ScheduledTcpFault>>>;
 
 /// One fault of the script in use.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct ScheduledTcpFault {
     pub(super) fault: TcpFault,
     /// When it begins, or began.
     begins: Instant,
@@ -115,14 +115,14 @@ pub(super) struct Entry {
 
 /// The script of one proxy.
 #[derive(Debug)]
-pub(super) struct Script {
-    now: Arc<watch::Sender<Vec<Arc<Entry>>>>,
-    inner: Mutex<Inner>,
+pub(super) struct TcpScript {
+    now: Arc<watch::Sender<Vec<Arc<ScheduledTcpFault>>>>,
+    inner: Mutex<Playback>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
-    entries: Vec<Arc<Entry>>,
+struct Playback {
+    entries: Vec<Arc<ScheduledTcpFault>>,
     playing: Option<JoinHandle<()>>,
 }
 
@@ -182,9 +182,9 @@ impl TcpFault {
     }
 }
 
-// === impl Entry ===
+// === impl ScheduledTcpFault ===
 
-impl Entry {
+impl ScheduledTcpFault {
     /// Whether it is meant for a connection of this number and age.
     pub(super) fn is_for(&self, number: u64, opened: Instant) -> bool {
         let fault = &self.fault;
@@ -201,7 +201,7 @@ impl Entry {
     }
 
     /// Counts a connection that meets it; false where its count is used up.
-    pub(super) fn meet(&self) -> bool {
+    pub(super) fn hit(&self) -> bool {
         let most = self.fault.count.unwrap_or(u64::MAX);
         self.met
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |met| {
@@ -219,9 +219,9 @@ impl Entry {
     }
 }
 
-// === impl Script ===
+// === impl TcpScript ===
 
-impl Script {
+impl TcpScript {
     pub(super) fn start() -> Self {
         Self {
             now: Arc::new(watch::channel(Vec::new()).0),
@@ -229,20 +229,20 @@ impl Script {
         }
     }
 
-    pub(super) fn weather(&self) -> Weather {
+    pub(super) fn active(&self) -> ActiveFaults {
         self.now.subscribe()
     }
 
-    pub(super) fn met(&self) -> Vec<u64> {
+    pub(super) fn hits(&self) -> Vec<u64> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let met = |entry: &Arc<Entry>| entry.met.load(Ordering::Relaxed);
+        let met = |entry: &Arc<ScheduledTcpFault>| entry.met.load(Ordering::Relaxed);
         inner.entries.iter().map(met).collect()
     }
 
     pub(super) fn set(&self, faults: impl IntoIterator<Item = TcpFault>) {
         let set_at = Instant::now();
         let entry = |fault: TcpFault| {
-            Arc::new(Entry {
+            Arc::new(ScheduledTcpFault {
                 begins: set_at + fault.after,
                 met: AtomicU64::new(0),
                 fault,
@@ -260,7 +260,7 @@ impl Script {
     }
 }
 
-impl Drop for Script {
+impl Drop for TcpScript {
     fn drop(&mut self) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(playing) = inner.playing.take() {
@@ -271,11 +271,11 @@ impl Drop for Script {
 
 /// Publishes what is on, each time that something begins or ends.
 async fn play(
-    entries: Vec<Arc<Entry>>,
+    entries: Vec<Arc<ScheduledTcpFault>>,
     mut last: Instant,
-    now: Arc<watch::Sender<Vec<Arc<Entry>>>>,
+    now: Arc<watch::Sender<Vec<Arc<ScheduledTcpFault>>>>,
 ) {
-    let turns = |entry: &Arc<Entry>| [Some(entry.begins), entry.ends()];
+    let turns = |entry: &Arc<ScheduledTcpFault>| [Some(entry.begins), entry.ends()];
     while let Some(next) = entries
         .iter()
         .flat_map(turns)
@@ -289,7 +289,7 @@ async fn play(
     }
 }
 
-fn on_at(entries: &[Arc<Entry>], now: Instant) -> Vec<Arc<Entry>> {
+fn on_at(entries: &[Arc<ScheduledTcpFault>], now: Instant) -> Vec<Arc<ScheduledTcpFault>> {
     let on = entries.iter().filter(|entry| entry.is_on(now));
     on.cloned().collect()
 }

@@ -3,7 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Error, Target, Workspace};
+use super::error::Error;
+use super::target::Target;
+use super::target_controls::TargetControls;
+use super::workspace::Workspace;
 use crate::amp::{Amp, AmpConfig};
 use crate::clock::Clock;
 use crate::entra::Entra;
@@ -31,36 +34,15 @@ pub(crate) struct Controls {
     pub(super) tokens: TokenFolder,
     pub(super) secrets: Secrets,
     pub(super) token: TokenSpec,
-    pub(super) lines: [Line; 4],
+    pub(super) targets: [TargetControls; 4],
     pub(super) others: Vec<Workspace>,
-}
-
-/// What stands before one target.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Line {
-    pub(super) faults: Faults,
-    pub(super) journal: Journal,
-}
-
-// === impl Line ===
-
-impl Line {
-    pub(super) fn front<T: Answers>(&self, target: T, clock: &Clock, numbered: bool) -> Front<T> {
-        Front {
-            target,
-            faults: self.faults.clone(),
-            journal: self.journal.clone(),
-            clock: clock.clone(),
-            numbered,
-        }
-    }
 }
 
 // === impl Controls ===
 
 impl Controls {
     pub(crate) fn faults(&self, target: Target) -> &Faults {
-        &self.line(target).faults
+        &self.target(target).faults
     }
 
     /// The script of a target by its name, or of another workspace as `amp/<id>`.
@@ -89,11 +71,11 @@ impl Controls {
     }
 
     pub(super) fn journal(&self, target: Target) -> &Journal {
-        &self.line(target).journal
+        &self.target(target).journal
     }
 
-    fn line(&self, target: Target) -> &Line {
-        let [issuer, sts, amp, entra] = &self.lines;
+    fn target(&self, target: Target) -> &TargetControls {
+        let [issuer, sts, amp, entra] = &self.targets;
         match target {
             Target::Issuer => issuer,
             Target::Sts => sts,
@@ -104,7 +86,7 @@ impl Controls {
 
     pub(super) fn front<T: Answers>(&self, at: Target, target: T) -> Front<T> {
         let by_aws = matches!(at, Target::Sts | Target::Amp);
-        self.line(at).front(target, &self.clock, by_aws)
+        self.target(at).front(target, &self.clock, by_aws)
     }
 
     pub(crate) fn rotate_token(&self) -> Result<(), Error> {

@@ -14,10 +14,12 @@
 mod accounts;
 mod config;
 mod controls;
+mod error;
+mod target;
+mod target_controls;
 mod workspace;
 
 use std::fmt;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +27,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -33,7 +34,9 @@ use tokio_rustls::TlsAcceptor;
 
 pub use self::config::{Hop, OtherWorkspace, Ports, WorldConfig};
 pub(crate) use self::controls::Controls;
-use self::controls::Line;
+pub use self::error::Error;
+pub use self::target::Target;
+use self::target_controls::TargetControls;
 pub use self::workspace::Workspace;
 use crate::admin::Admin;
 use crate::amp::{Amp, Limits, Store};
@@ -47,60 +50,14 @@ use crate::issuer::{BrokenToken, Issuer};
 use crate::journal::Journal;
 use crate::secrets::Secrets;
 use crate::sessions::Sessions;
-use crate::sts::{Sts, StsCall, TrustPolicyError};
+use crate::sts::{Sts, StsCall};
 use crate::tcp::TcpFaults;
-use crate::tls::{Certificates, Presented, TlsError};
+use crate::tls::{Certificates, Presented};
 use crate::token_folder::TokenFolder;
 
 /// A tenant and a cluster, as the path of an AKS issuer names them.
 const ISSUER_PATH: &str =
     "/5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a/9d1c6a54-7f0e-4d53-b1c8-3e2a7b6f5c40/";
-
-/// One of the services that a sidecar depends on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Target {
-    /// The OIDC issuer; only STS talks to it.
-    Issuer,
-    /// STS.
-    Sts,
-    /// AMP.
-    Amp,
-    /// Entra ID, where the world has one.
-    Entra,
-}
-
-/// Why a world did not come into being, or would not change.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A socket could not be bound.
-    #[error("cannot listen on port {port}")]
-    Bind {
-        /// The port asked for.
-        port: u16,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// The world's folder could not be made or written.
-    #[error("cannot write in the world's folder")]
-    Folder(#[source] io::Error),
-    /// The issuer has no key.
-    #[error("cannot make a signing key")]
-    Key(#[from] rsa::Error),
-    /// There are no certificates.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The trust policy cannot be judged.
-    #[error(transparent)]
-    TrustPolicy(#[from] TrustPolicyError),
-    /// The task that makes keys was ended.
-    #[error("the runtime is shutting down")]
-    Runtime(#[from] tokio::task::JoinError),
-    /// Signals cannot be waited for.
-    #[error("cannot wait for signals")]
-    Signal(#[source] io::Error),
-}
 
 /// A role that follows on the first one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,21 +95,6 @@ struct Urls {
 struct DatedAmp {
     amp: Amp,
     clock: Clock,
-}
-
-// === impl Target ===
-
-impl Target {
-    /// `issuer`, `sts`, `amp` or `entra`.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        match name {
-            "issuer" => Some(Self::Issuer),
-            "sts" => Some(Self::Sts),
-            "amp" => Some(Self::Amp),
-            "entra" => Some(Self::Entra),
-            _ => None,
-        }
-    }
 }
 
 // === impl World ===
@@ -247,7 +189,7 @@ impl World {
                     amp: Amp::new(config.opened(&other.amp, &role_arn), sessions.clone()),
                     url: write_url(socket.address(), &other.amp.workspace_id),
                     role_arn,
-                    line: Line::default(),
+                    controls: TargetControls::default(),
                 }
             })
             .collect();
@@ -283,7 +225,7 @@ impl World {
             tokens,
             secrets: Secrets::default(),
             token: config.token.clone(),
-            lines: Default::default(),
+            targets: Default::default(),
             others,
         });
         controls.rotate_token()?;
@@ -309,7 +251,7 @@ impl World {
             ),
         ];
         for (socket, other) in other_sockets.into_iter().zip(&controls.others) {
-            let front = other.line.front(dated(other.amp.clone()), &clock, true);
+            let front = other.controls.front(dated(other.amp.clone()), &clock, true);
             servers.push(socket.serve(front, Some(tls.clone())));
         }
         if let Some((socket, entra)) = entra_socket.zip(entra) {

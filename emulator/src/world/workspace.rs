@@ -1,6 +1,6 @@
 //! A workspace beside a world's first one: its AMP, with a server, a store and a fault script of its own.
 
-use super::controls::Line;
+use super::target_controls::TargetControls;
 use crate::amp::{Amp, Store};
 use crate::fault::Faults;
 use crate::journal::Journal;
@@ -11,7 +11,7 @@ pub struct Workspace {
     pub(super) amp: Amp,
     pub(super) url: String,
     pub(super) role_arn: String,
-    pub(super) line: Line,
+    pub(super) controls: TargetControls,
 }
 
 impl Workspace {
@@ -54,12 +54,12 @@ impl Workspace {
     /// Its fault script.
     #[must_use]
     pub fn faults(&self) -> &Faults {
-        &self.line.faults
+        &self.controls.faults
     }
 
     /// What it heard.
     #[must_use]
     pub fn journal(&self) -> &Journal {
-        &self.line.journal
+        &self.controls.journal
     }
 }

@@ -38,7 +38,7 @@ async fn fault_scripts_are_set_shown_and_cleared() {
     assert_eq!(assume(&world, &[]).await.status, 503);
     assert_eq!(assume(&world, &[]).await.status, 200);
     assert_eq!(
-        call(&world, "GET", "/faults/sts", "").await.json()["met"],
+        call(&world, "GET", "/faults/sts", "").await.json()["hits"],
         json!([1, 0])
     );
     assert_eq!(

@@ -295,7 +295,7 @@ async fn a_timeline_runs_by_itself() {
         statuses.push(assume(&scene.world, &[]).await.status);
     }
     assert_eq!(statuses, [503, 503, 200, 403, 200]);
-    assert_eq!(faults.met(), [2, 1]);
+    assert_eq!(faults.hits(), [2, 1]);
     assert_eq!(
         scene.world.journal(Target::Sts).counts().faults["answer"],
         3

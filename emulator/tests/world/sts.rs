@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use emulator::fault::{Fault, FaultKind};
 use emulator::issuer::BrokenToken;
-use emulator::sts::Refusal;
+use emulator::sts::StsRefusal;
 use emulator::world::{Target, World, WorldConfig};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -494,7 +494,7 @@ async fn calls_are_logged_with_their_outcome_and_overlap_is_counted() {
     assert!(
         calls
             .iter()
-            .any(|call| matches!(call.outcome, Err(Refusal::Validation(_))))
+            .any(|call| matches!(call.outcome, Err(StsRefusal::Validation(_))))
     );
     assert_eq!(two.element("Code"), "ValidationError");
 

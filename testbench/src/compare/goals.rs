@@ -1,11 +1,12 @@
 //! What was to be reached, and whether it was.
 //!
-//! In: a [`Report`]. Out: [`Goal`]s: a measure, its bound, what was measured, and so whether it is met or short by how much. All
+//! In: a [`Results`]. Out: [`Goal`]s: a measure, its bound, what was measured, and so whether it is met or short by how much. All
 //! but sizes and times of amp-sidecar alone are ratios of medians of one run, since nothing else carries over to another machine.
 
-use super::measure::Table;
-use super::report::Report;
-use super::{COUNTING, CROWD_BUDGET, ENVOY, HAPROXY, OFF};
+use super::measurements::Measurements;
+use super::options::CROWD_BUDGET;
+use super::proxies::{COUNTING, ENVOY, HAPROXY, OFF};
+use super::results::{Results, median};
 
 const MIB: f64 = 1_048_576.0;
 
@@ -40,7 +41,7 @@ impl Goal {
 }
 
 /// All of them.
-pub(crate) fn goals(report: &Report) -> Vec<Goal> {
+pub(crate) fn goals(report: &Results) -> Vec<Goal> {
     let mut goals = Vec::new();
     let mut goal = |what: String, bound, measured, unit| {
         goals.push(Goal {
@@ -132,20 +133,15 @@ pub(crate) fn goals(report: &Report) -> Vec<Goal> {
     goals
 }
 
-fn flatness(report: &Report) -> f64 {
+fn flatness(report: &Results) -> f64 {
     let mut medians: Vec<f64> = report
         .by_connections
         .values()
-        .map(super::measure::Samples::median)
+        .map(Measurements::median)
         .collect();
     medians.sort_by(f64::total_cmp);
     let middle = medians.get(medians.len() / 2).copied().unwrap_or(f64::NAN);
     median(&report.by_connections, COUNTING, "64") / middle
-}
-
-pub(crate) fn median(table: &Table, proxy: &str, key: &str) -> f64 {
-    let found = table.get(&(proxy.to_owned(), key.to_owned()));
-    found.map_or(f64::NAN, super::measure::Samples::median)
 }
 
 #[cfg(test)]

@@ -13,10 +13,11 @@ use serde::Serialize;
 use tokio::process::Command;
 
 use super::bodies::Body;
+use super::error::Error;
 use super::measure::Bench;
+use super::options::Options;
 use super::proxies::{COUNTING, OFF, Proxy};
 use super::sink::Sink;
-use super::{Error, Options};
 use emulator::world::{World, WorldConfig};
 
 const FEW: u64 = 20;
@@ -30,7 +31,7 @@ const WITHOUT_HASHING: [&str; 2] = [
 
 /// Instructions a batch, and a step.
 #[derive(Debug, Clone, Serialize)]
-pub struct Counts {
+pub struct InstructionCounts {
     /// One sample, through all stages.
     pub smallest_batch: u64,
     /// A real Prometheus' 500 samples, uncounted: mostly the hash.
@@ -42,11 +43,11 @@ pub struct Counts {
     pub steps: BTreeMap<String, u64>,
 }
 
-/// Counts, with the valgrind of the `PATH`.
+/// InstructionCounts, with the valgrind of the `PATH`.
 ///
 /// # Errors
 /// [`Error`].
-pub async fn count(sidecar: &Path, steps: &Path) -> Result<Counts, Error> {
+pub async fn count(sidecar: &Path, steps: &Path) -> Result<InstructionCounts, Error> {
     let world = World::start(WorldConfig::default()).await?;
     let sink = Sink::start(&world).await.map_err(Error::Io)?;
     let options = Options::quick(sidecar.to_owned());
@@ -60,7 +61,7 @@ pub async fn count(sidecar: &Path, steps: &Path) -> Result<Counts, Error> {
     let smallest = Body::generated(1);
     let real = Body::real();
     let uncounted = a_batch(&bench, &off, &real).await?;
-    Ok(Counts {
+    Ok(InstructionCounts {
         smallest_batch: a_batch(&bench, &counting, &smallest).await?,
         real_batch_uncounted: uncounted,
         counting_500_samples: a_batch(&bench, &counting, &real)

@@ -1,6 +1,6 @@
 //! Senders, in the three ways in which load matters.
 //!
-//! In: a [`Target`] and a [`Body`]. Out, of a closed loop: how many batches so many connections got through, one after the
+//! In: a [`LoadTarget`] and a [`Body`]. Out, of a closed loop: how many batches so many connections got through, one after the
 //! other, in a time. Of an open one: how long each took that was sent at its time, whether or not those before it were done.
 //! Of a crowd: whether everybody's batch was taken in the end, all having sent theirs at the same moment.
 
@@ -27,7 +27,7 @@ const KEPT: usize = 32;
 
 /// Where load goes.
 #[derive(Debug, Clone)]
-pub(crate) struct Target {
+pub(crate) struct LoadTarget {
     pub(crate) address: SocketAddr,
     pub(crate) path: String,
     /// Without a proxy, the sender speaks TLS itself.
@@ -41,9 +41,9 @@ pub(crate) struct Done {
     pub(crate) failed: u64,
 }
 
-// === impl Target ===
+// === impl LoadTarget ===
 
-impl Target {
+impl LoadTarget {
     fn caller(&self) -> Caller {
         let caller = Caller::new(self.address, ANSWER_WITHIN);
         match &self.tls {

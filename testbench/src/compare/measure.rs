@@ -1,10 +1,9 @@
 //! What is measured, and how.
 //!
-//! In: [`Proxy`]s, a world and a [`Sink`]. Out: [`Samples`] by proxy and body, numbers as they were read. Whatever is compared is
+//! In: [`Proxy`]s, a world and a [`Sink`]. Out: [`Measurements`] by proxy and body, numbers as they were read. Whatever is compared is
 //! measured in turn, round after round, so that a machine that gets slower gets slower for all. Processor time is the
 //! kernel's, of the proxy's whole process; memory is that of a process started afresh.
 
-use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -13,10 +12,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::bodies::Body;
-use super::load::Target;
+use super::error::Error;
+use super::load::LoadTarget;
+use super::measurements::{Measurements, Table};
+use super::options::Options;
 use super::proxies::{Proxy, Running};
 use super::sink::Sink;
-use super::{Error, Options};
 use crate::peers::free_ports;
 use emulator::world::World;
 
@@ -25,55 +26,12 @@ const CONNECTIONS: usize = 8;
 const WARM_UP: Duration = Duration::from_millis(300);
 const CROWD_WITHIN: Duration = Duration::from_secs(60);
 
-/// Every reading of one thing.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Samples(Vec<f64>);
-
-/// By proxy, and by body or whatever else is varied.
-pub(crate) type Table = BTreeMap<(String, String), Samples>;
-
 /// The bench: what a measurement needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bench<'a> {
     pub(crate) world: &'a World,
     pub(crate) sink: &'a Sink,
     pub(crate) options: &'a Options,
-}
-
-// === impl Samples ===
-
-impl Samples {
-    pub(crate) fn push(&mut self, value: f64) {
-        self.0.push(value);
-        self.0.sort_by(f64::total_cmp);
-    }
-
-    pub(crate) fn median(&self) -> f64 {
-        self.quantile(0.5)
-    }
-
-    /// The least and the most.
-    pub(crate) fn spread(&self) -> (f64, f64) {
-        (self.quantile(0.0), self.quantile(1.0))
-    }
-
-    pub(crate) fn quantile(&self, q: f64) -> f64 {
-        quantile(&self.0, q)
-    }
-}
-
-impl From<Vec<f64>> for Samples {
-    fn from(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        Self(values)
-    }
-}
-
-/// The nearest of what was read, in order.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let last = sorted.len().saturating_sub(1) as f64;
-    let place = (last * q).round() as usize;
-    sorted.get(place).copied().unwrap_or(f64::NAN)
 }
 
 // === impl Bench ===
@@ -206,7 +164,8 @@ impl Bench<'_> {
         for _ in 0..self.options.rounds.min(5) {
             for (name, target) in &targets {
                 target.closed(&Body::real(), CONNECTIONS, WARM_UP).await;
-                let took = Samples::from(target.open(&Body::real(), 100, self.options.paced).await);
+                let took =
+                    Measurements::from(target.open(&Body::real(), 100, self.options.paced).await);
                 for (quantile, key) in [(0.5, "p50"), (0.99, "p99")] {
                     let key = (name.clone(), key.to_owned());
                     table.entry(key).or_default().push(took.quantile(quantile));
@@ -219,8 +178,8 @@ impl Bench<'_> {
         Ok(table)
     }
 
-    fn direct(&self) -> Target {
-        Target {
+    fn direct(&self) -> LoadTarget {
+        LoadTarget {
             address: self.sink.address(),
             path: format!(
                 "/workspaces/{}/api/v1/remote_write",
@@ -265,8 +224,8 @@ impl Bench<'_> {
     }
 
     /// Milliseconds from the start of a process to its first accepted connection.
-    pub(crate) fn start_up(&self, binary: &Path, times: usize) -> Result<Samples, Error> {
-        let mut took = Samples::default();
+    pub(crate) fn start_up(&self, binary: &Path, times: usize) -> Result<Measurements, Error> {
+        let mut took = Measurements::default();
         for _ in 0..times {
             let [listen, admin] = free_ports().map_err(Error::Io)?;
             let mut command = Command::new(binary);
@@ -289,18 +248,5 @@ impl Bench<'_> {
                 .map_err(Error::Io)?;
         }
         Ok(took)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantiles_are_readings() {
-        let samples = Samples::from(vec![5.0, 1.0, 3.0, 2.0, 4.0]);
-        assert_eq!((samples.median(), samples.spread()), (3.0, (1.0, 5.0)));
-        assert_eq!(samples.quantile(0.99), 5.0);
-        assert!(Samples::default().median().is_nan());
     }
 }

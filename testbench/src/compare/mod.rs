@@ -6,7 +6,7 @@
 //!                                 └──▶ AMP, once, before: are its signatures right?
 //! ```
 //!
-//! In: which binary, which other proxies, how long. Out: a [`Report`] with a table of goals, each met or short by so much.
+//! In: which binary, which other proxies, how long. Out: a [`Results`] with a table of goals, each met or short by so much.
 //! This program has to be started on another core than the first; `benches/compare` does that and fetches the proxies.
 //!
 //! - `bodies`, `load`, `sink`: what is sent, how, and where it ends.
@@ -14,148 +14,40 @@
 //! - `goals`, `report`, `plot`: what came of it. `instructions`: the same batches counted under valgrind.
 
 mod bodies;
+mod error;
 mod goals;
 pub mod instructions;
 mod load;
 mod measure;
+mod measurements;
+mod options;
 mod plot;
 mod proxies;
-pub mod report;
+mod report;
+mod results;
 mod sink;
 mod usage;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::PathBuf;
-use std::time::Duration;
 
-pub use self::report::Report;
+pub use self::error::Error;
+pub use self::options::Options;
+pub use self::results::Results;
 use bodies::Body;
 use measure::Bench;
+use options::CROWD_BUDGET;
 use proxies::{COUNTING, ENVOY, HAPROXY, OFF, Proxy};
 use sink::Sink;
 
-use crate::peers::PeerError;
-use emulator::world::{self, World, WorldConfig};
+use emulator::world::{World, WorldConfig};
 
-/// What the budget of a crowd is, in MiB.
-const CROWD_BUDGET: u32 = 16;
 const CROWD: usize = 1000;
-
-/// What is compared, and for how long.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// The amp-sidecar binary, of a release build.
-    pub sidecar: PathBuf,
-    /// More proxies, by name and command line.
-    pub peers: Vec<(String, String)>,
-    /// These proxies alone, and their processor time alone; all of everything where there are none.
-    pub only: Vec<String>,
-    /// Of the bodies this one alone, by its name: `real` or a number of samples.
-    pub body: Option<String>,
-    /// How often everything is measured.
-    pub rounds: usize,
-    /// How long a closed loop lasts.
-    pub window: Duration,
-    /// How long an open loop lasts.
-    pub paced: Duration,
-    /// How long a proxy is idle before its memory is read.
-    pub rest: Duration,
-}
-
-// === impl Options ===
-
-impl Options {
-    /// As much as tells ratios from each other: ten minutes.
-    #[must_use]
-    pub fn full(sidecar: PathBuf) -> Self {
-        Self {
-            sidecar,
-            peers: Vec::new(),
-            only: Vec::new(),
-            body: None,
-            rounds: 7,
-            window: Duration::from_millis(1200),
-            paced: Duration::from_secs(6),
-            rest: Duration::from_secs(5),
-        }
-    }
-
-    /// A look.
-    #[must_use]
-    pub fn quick(sidecar: PathBuf) -> Self {
-        Self {
-            rounds: 2,
-            window: Duration::from_millis(500),
-            paced: Duration::from_secs(2),
-            rest: Duration::from_secs(1),
-            ..Self::full(sidecar)
-        }
-    }
-}
-
-/// Why nothing could be compared.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The world did not start.
-    #[error("the world")]
-    World(#[from] world::Error),
-    /// A proxy did not start.
-    #[error(transparent)]
-    Peer(#[from] PeerError),
-    /// A proxy ended.
-    #[error("a proxy ended by itself")]
-    Gone,
-    /// A proxy signs wrongly, or signs where it should not.
-    #[error("{proxy}: a batch was {}, which is not what was expected; its last words:\n{log}", if *signs { "signed and stored" } else { "not stored" })]
-    Signature {
-        /// Its name.
-        proxy: String,
-        /// Whether AMP took its batch.
-        signs: bool,
-        /// The end of its log.
-        log: String,
-    },
-    /// Nothing came through a proxy.
-    #[error("{proxy}: no batch came through; its last words:\n{log}")]
-    NoFlow {
-        /// Its name.
-        proxy: String,
-        /// The end of its log.
-        log: String,
-    },
-    /// Batches failed.
-    #[error("{failed} batches of {body} failed; the proxy's last words:\n{log}")]
-    Failed {
-        /// The body.
-        body: String,
-        /// How many.
-        failed: u64,
-        /// The end of its log.
-        log: String,
-    },
-    /// valgrind did not say how many instructions it counted.
-    #[error("valgrind gave no count; its last words:\n{0}")]
-    NoCount(String),
-    /// The system said no.
-    #[error("the system")]
-    Io(#[source] io::Error),
-    /// A result could not be written or read.
-    #[error("{path}")]
-    File {
-        /// Which file.
-        path: String,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-}
 
 /// Measures everything and tells how far it is.
 ///
 /// # Errors
 /// [`Error`].
-pub async fn compare(options: Options, told: impl Fn(String)) -> Result<Report, Error> {
+pub async fn compare(options: Options, told: impl Fn(String)) -> Result<Results, Error> {
     let world = World::start(WorldConfig::default()).await?;
     let sink = Sink::start(&world).await.map_err(Error::Io)?;
     let bench = Bench {
@@ -188,7 +80,7 @@ pub async fn compare(options: Options, told: impl Fn(String)) -> Result<Report, 
     told("processor time a batch".to_owned());
     let cpu = bench.cpu_table(&all, &bodies, &[8], &told).await?;
 
-    let mut report = Report {
+    let mut report = Results {
         waits: all
             .iter()
             .map(|proxy| (proxy.name.clone(), proxy.waits))
@@ -197,7 +89,7 @@ pub async fn compare(options: Options, told: impl Fn(String)) -> Result<Report, 
         bodies,
         cpu,
         options: options.clone(),
-        ..Report::default()
+        ..Results::default()
     };
     if !options.only.is_empty() {
         return Ok(report);

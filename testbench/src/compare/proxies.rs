@@ -8,8 +8,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::Error;
-use super::load::Target;
+use super::error::Error;
+use super::load::LoadTarget;
 use super::usage::Usage;
 use crate::peers::process::Log;
 use crate::peers::sidecar::{Program, Sidecar};
@@ -43,7 +43,7 @@ pub(crate) struct Proxy {
 #[derive(Debug)]
 pub(crate) struct Running {
     process: Sidecar,
-    pub(crate) target: Target,
+    pub(crate) target: LoadTarget,
     pub(crate) usage: Usage,
 }
 
@@ -121,7 +121,7 @@ impl Proxy {
         let vmagent = self.name == "vmagent";
         let path = format!("/workspaces/{}/api/v1/remote_write", world.workspace_id());
         Ok(Running {
-            target: Target {
+            target: LoadTarget {
                 address: process.listen(),
                 path: if vmagent {
                     "/api/v1/write".to_owned()

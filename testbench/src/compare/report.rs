@@ -9,34 +9,17 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::bodies::Body;
-use super::goals::{Goal, goals, median};
-use super::measure::{Samples, Table};
-use super::{COUNTING, Options, plot};
+use super::goals::{Goal, goals};
+use super::measurements::{Measurements, Table};
+use super::plot;
+use super::proxies::COUNTING;
+use super::results::{Results, median};
 
 const MB: f64 = 1e6;
 
-/// Everything that was measured.
-#[derive(Debug, Default)]
-pub struct Report {
-    pub(super) options: Options,
-    pub(super) bodies: Vec<Body>,
-    pub(super) signs: BTreeMap<String, bool>,
-    pub(super) waits: BTreeMap<String, bool>,
-    pub(super) cpu: Table,
-    pub(super) by_connections: Table,
-    pub(super) by_size: Table,
-    pub(super) sizes: Vec<Body>,
-    pub(super) latency: Table,
-    /// Idle, and at most under load.
-    pub(super) memory: BTreeMap<String, [f64; 2]>,
-    pub(super) crowd: f64,
-    pub(super) start_up: Samples,
-    pub(super) binary: f64,
-}
+// === impl Results ===
 
-// === impl Report ===
-
-impl Report {
+impl Results {
     /// Whether every goal is met.
     #[must_use]
     pub fn is_good(&self) -> bool {
@@ -101,31 +84,6 @@ impl Report {
             &groups,
             &self.signs,
         )
-    }
-
-    /// What a proxy adds to the way without one, in milliseconds.
-    pub(super) fn added(&self, proxy: &str, quantile: &str) -> f64 {
-        median(&self.latency, proxy, quantile) - median(&self.latency, "direct", quantile)
-    }
-
-    /// How much more a byte costs between the two largest bodies than between the two before.
-    pub(super) fn growth(&self) -> f64 {
-        let cost = |body: &Body| median(&self.by_size, COUNTING, &body.name);
-        let slopes: Vec<f64> = self
-            .sizes
-            .windows(2)
-            .map(|pair| match pair {
-                [small, large] => {
-                    let more = large.bytes.len() - small.bytes.len();
-                    (cost(large) - cost(small)) / more as f64
-                }
-                _ => f64::NAN,
-            })
-            .collect();
-        match slopes.as_slice() {
-            [.., before, last] => last / before,
-            _ => f64::NAN,
-        }
     }
 
     fn goal_table(&self, text: &mut String) {
@@ -278,7 +236,7 @@ fn numbers(table: &Table) -> Value {
     json!(all)
 }
 
-fn number(samples: &Samples) -> Value {
+fn number(samples: &Measurements) -> Value {
     let (least, most) = samples.spread();
     json!({ "median": samples.median(), "least": least, "most": most })
 }

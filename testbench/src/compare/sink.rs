@@ -24,7 +24,7 @@ pub(crate) struct Sink {
     _server: Server,
 }
 
-struct Counted(Arc<AtomicU64>);
+struct CountingHandler(Arc<AtomicU64>);
 
 // === impl Sink ===
 
@@ -37,7 +37,7 @@ impl Sink {
         let tls = TlsAcceptor::from(world.certificates().server_config());
         Ok(Self {
             address,
-            _server: bound.serve(Counted(Arc::clone(&requests)), Some(tls)),
+            _server: bound.serve(CountingHandler(Arc::clone(&requests)), Some(tls)),
             requests,
         })
     }
@@ -58,9 +58,9 @@ impl Sink {
     }
 }
 
-// === impl Counted ===
+// === impl CountingHandler ===
 
-impl Serve for Counted {
+impl Serve for CountingHandler {
     async fn serve(&self, _request: Request<Bytes>, _peer: SocketAddr) -> Reply {
         self.0.fetch_add(1, Ordering::Relaxed);
         Reply::Whole(Response::new(Bytes::new()))

@@ -103,7 +103,7 @@ pub(super) fn measure(
         let amp = amp?;
         let host = amp.authority()?.to_string();
         let direct = Caller::new(host.parse().ok()?, ANSWER_WITHIN).secured(tls);
-        let bench = Bench {
+        let bench = LatencyProbe {
             signer: DirectSigner {
                 session,
                 region,
@@ -120,14 +120,14 @@ pub(super) fn measure(
     }
 }
 
-struct Bench {
+struct LatencyProbe {
     signer: DirectSigner,
     clock: Clock,
     sidecar: SocketAddr,
     probes: Probes,
 }
 
-impl Bench {
+impl LatencyProbe {
     async fn run(
         self,
         mut direct: Caller,

@@ -12,21 +12,26 @@
 //! Invariant: when [`run`] returns, however it does, every child has ended and every folder is removed.
 
 mod direct;
+mod error;
 mod latency;
+mod options;
 mod plan;
+mod strike;
 mod summary;
 mod traffic;
 mod view;
 
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+pub use error::DemoError;
 pub use latency::Latency;
+pub use options::{Options, SenderChoice, Wanted};
 pub use plan::{Length, LengthError};
+pub use strike::SceneResult;
 pub use summary::{Seen, Summary};
 
 use crate::peers::PeerError;
@@ -34,9 +39,10 @@ use crate::peers::compare::{Comparison, compare};
 use crate::peers::metrics::Metrics;
 use crate::peers::sidecar::{Program, Sidecar};
 use emulator::fault::{Fault, FaultKind};
-use emulator::world::{self, Target, World, WorldConfig};
+use emulator::world::{Target, World, WorldConfig};
 use latency::Probes;
 use plan::{Plan, Scene};
+use strike::{Evidence, Strikes};
 use traffic::Traffic;
 use view::{Glance, View};
 
@@ -45,63 +51,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const DRAIN_WITHIN: Duration = Duration::from_secs(45);
 /// With nothing on its way for so long, nothing more will come.
 const QUIET_AFTER: Duration = Duration::from_secs(4);
+/// A scene lasts so much longer at most to strike: Prometheus pauses up to 5 s, and fills batches for as long.
+const STRIKES_WITHIN: Duration = Duration::from_secs(20);
 const END_WITHIN: Duration = Duration::from_secs(10);
 /// There is nothing to wait for once the sender is done.
 const SIDECAR_FLAGS: [&str; 1] = ["--drain-idle=100ms"];
-
-/// What the demo is to be like.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The sidecar's binary; built where none is named.
-    pub sidecar: Option<PathBuf>,
-    /// Who sends.
-    pub sender: SenderChoice,
-    /// How long; until the caller says so where absent.
-    pub length: Option<Duration>,
-    /// How many series.
-    pub series: usize,
-    /// Whether stdout is kept for the summary, and progress goes to stderr.
-    pub progress_on_stderr: bool,
-}
-
-/// Who sends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SenderChoice {
-    /// The Prometheus on the `PATH`, or the built-in sender where there is none.
-    Any,
-    /// The Prometheus at this path.
-    Prometheus(PathBuf),
-    /// The built-in sender.
-    BuiltIn,
-}
-
-/// What the caller wants by now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wanted {
-    /// The show to go on.
-    More,
-    /// The end: drain, and the summary.
-    End,
-    /// The summary now.
-    Now,
-}
-
-/// Why there is no summary.
-#[derive(Debug, thiserror::Error)]
-pub enum DemoError {
-    /// A process could not be started, or ended on the way.
-    #[error(transparent)]
-    Peer(#[from] PeerError),
-    /// The world could not be started or changed.
-    #[error(transparent)]
-    World(#[from] world::Error),
-    /// The source of the samples could not be started.
-    #[error("cannot serve samples to be scraped")]
-    Source(#[source] std::io::Error),
-    /// The end came before the beginning.
-    #[error("interrupted before anything was sent")]
-    Interrupted,
-}
 
 /// Everybody, and what is known of them.
 struct Demo {
@@ -114,6 +68,7 @@ struct Demo {
     latency: Option<Latency>,
     probes: Probes,
     glance: Glance,
+    strikes: Strikes,
     token_rotations: u64,
 }
 
@@ -163,6 +118,7 @@ impl Demo {
             latency: None,
             probes: Probes::default(),
             glance: Glance::default(),
+            strikes: Strikes::default(),
             token_rotations: 0,
         })
     }
@@ -173,13 +129,24 @@ impl Demo {
         let probing = latency::measure(&self.world, listen, self.plan.probing(), probes);
         self.probe = Some(tokio::spawn(probing));
         let mut scenes = self.plan.scenes().peekable();
+        // How much longer scenes took than planned.
+        let mut delay = Duration::ZERO;
         while *wanted.borrow() < Wanted::End {
             let elapsed = started.elapsed();
-            while let Some((_, scene)) = scenes.next_if(|(at, _)| *at <= elapsed) {
-                self.enter(scene, elapsed)?;
+            let is_late = |at: Duration| elapsed >= at + delay + STRIKES_WITHIN;
+            if let Some((at, scene)) = scenes.next_if(|(at, _)| {
+                elapsed >= *at + delay && (self.strikes.has_struck() || is_late(*at))
+            }) {
+                self.enter(scene, elapsed).await?;
+                delay = elapsed.saturating_sub(at);
             }
-            self.look(elapsed).await?;
-            if self.plan.end().is_some_and(|end| elapsed >= end) {
+            self.look(elapsed, self.plan.left(elapsed, delay)).await?;
+            if self
+                .plan
+                .left(elapsed, delay)
+                .is_some_and(|left| left.is_zero())
+            {
+                self.strikes.end();
                 break;
             }
             tokio::select! {
@@ -197,8 +164,10 @@ impl Demo {
     }
 
     /// Makes the world what the scene says.
-    fn enter(&mut self, scene: Scene, elapsed: Duration) -> Result<(), DemoError> {
+    async fn enter(&mut self, scene: Scene, elapsed: Duration) -> Result<(), DemoError> {
+        let evidence = self.evidence(&self.sidecar.metrics().await?)?;
         self.all_is_well();
+        self.strikes.begin(scene, evidence);
         match scene {
             Scene::Calm | Scene::StsIsBack | Scene::AmpAgrees | Scene::AmpIsBack => {}
             Scene::TokenRotates => {
@@ -220,29 +189,41 @@ impl Demo {
         self.world.faults(Target::Amp).clear();
     }
 
+    fn evidence(&self, metrics: &Metrics) -> Result<Evidence, PeerError> {
+        Ok(Evidence::read(&self.world, metrics)?)
+    }
+
     /// Asks everybody how it goes, and shows it.
-    async fn look(&mut self, elapsed: Duration) -> Result<(), DemoError> {
+    async fn look(&mut self, elapsed: Duration, left: Option<Duration>) -> Result<(), DemoError> {
         self.sidecar.process_mut().check().await?;
         let flow = self.traffic.look().await?;
         if let Some(probe) = self.probe.take_if(|probe| probe.is_finished()) {
             self.latency = probe.await.ok().flatten();
         }
         let metrics = self.sidecar.metrics().await?;
+        let evidence = self.evidence(&metrics)?;
+        self.strikes.look(&evidence);
         let glance = &mut self.glance;
         glance.made = flow.made;
         glance.lost = flow.lost;
         let stored = self.world.store().stats().samples;
         glance.stored = stored.saturating_sub(self.probes.samples());
-        let mut outcomes = metrics.by("amp_sidecar_batches_total", "outcome");
-        let stored = outcomes.remove("stored").unwrap_or_default();
+        let batches = "amp_sidecar_batches_total";
+        let stored = metrics
+            .count(batches, &[("outcome", "stored")])
+            .map_err(PeerError::from)?;
+        let all = metrics.count(batches, &[]).map_err(PeerError::from)?;
         glance.batches = stored.saturating_sub(self.probes.batches_through());
-        glance.held_back = outcomes.values().sum();
-        glance.refreshes = metrics
-            .by("amp_sidecar_credential_exchanges_total", "result")
-            .remove("ok")
-            .unwrap_or_default();
-        glance.expires_in = expires_in(&metrics, self.world.clock().now());
-        let left = self.plan.end().map(|end| end.saturating_sub(elapsed));
+        glance.held_back = all.saturating_sub(stored);
+        // Shown from the first exchange on.
+        let exchanges = metrics
+            .find_count(
+                "amp_sidecar_credential_exchanges_total",
+                &[("result", "ok")],
+            )
+            .map_err(PeerError::from)?;
+        glance.refreshes = exchanges.unwrap_or(0);
+        glance.expires_in = expires_in(&metrics, self.world.clock().now())?;
         self.view.show(elapsed, left, &self.glance);
         Ok(())
     }
@@ -260,7 +241,7 @@ impl Demo {
         let deadline = Instant::now() + DRAIN_WITHIN;
         let mut quiet_since = Instant::now();
         loop {
-            self.look(started.elapsed()).await?;
+            self.look(started.elapsed(), Some(Duration::ZERO)).await?;
             let comparison = compare(&sent, self.world.store());
             if self.traffic.look().await?.pending > 0 {
                 quiet_since = Instant::now();
@@ -296,16 +277,20 @@ impl Demo {
                 amp_500: answered(500),
             },
             self.latency,
+            self.strikes.results(),
         )
     }
 }
 
-fn expires_in(metrics: &Metrics, now: SystemTime) -> Option<f64> {
-    let expires = metrics.value("amp_sidecar_credentials_expire_timestamp_seconds", &[])?;
+/// Nothing before the first exchange.
+fn expires_in(metrics: &Metrics, now: SystemTime) -> Result<Option<f64>, PeerError> {
+    let name = "amp_sidecar_credentials_expire_timestamp_seconds";
+    let expires = metrics.find_value(name, &[])?;
     let now = now
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
-    (expires > 0.0).then_some(expires - now.as_secs_f64())
+    let known = expires.filter(|expires| *expires > 0.0);
+    Ok(known.map(|expires| expires - now.as_secs_f64()))
 }
 
 fn unavailable_sts() -> Fault {

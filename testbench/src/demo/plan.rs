@@ -92,6 +92,11 @@ impl Plan {
         Some(self.cycle * self.cycles?)
     }
 
+    /// How long it still lasts, where scenes took so much longer than planned.
+    pub(super) fn left(self, elapsed: Duration, delay: Duration) -> Option<Duration> {
+        Some((self.end()? + delay).saturating_sub(elapsed))
+    }
+
     /// How long STS' sessions live.
     pub(super) fn session_life(self) -> Duration {
         let seconds = self.cycle.mul_f64(SESSION_LIFE).as_secs();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::latency::Latency;
+use super::strike::SceneResult;
 use super::view::{Glance, grouped};
 use crate::peers::compare::Comparison;
 
@@ -38,6 +39,8 @@ pub struct Summary {
     pub latency: Option<Latency>,
     /// What went wrong on the way.
     pub seen: Seen,
+    /// The scenes in which something goes wrong, and whether each struck.
+    pub scenes: Vec<SceneResult>,
     /// The first few samples that were lost, in words.
     pub lost_examples: Vec<String>,
 }
@@ -65,6 +68,7 @@ impl Summary {
         comparison: &Comparison,
         seen: Seen,
         latency: Option<Latency>,
+        scenes: &[SceneResult],
     ) -> Self {
         let example = |missing: &crate::peers::compare::Missing| {
             let (labels, timestamp, value) = (&missing.labels, missing.timestamp, missing.value);
@@ -87,14 +91,20 @@ impl Summary {
             added_p99_ms: latency.map(|latency| latency.added_p99_ms()),
             latency,
             seen,
+            scenes: scenes.to_vec(),
             lost_examples: comparison.examples.iter().map(example).collect(),
         }
     }
 
-    /// Whether something was sent, and all of it arrived.
+    /// Whether something was sent, all of it arrived, and every scene struck.
     #[must_use]
-    pub fn nothing_was_lost(&self) -> bool {
-        self.samples_sent > 0 && self.samples_lost == 0
+    pub fn is_good(&self) -> bool {
+        self.samples_sent > 0 && self.samples_lost == 0 && self.missed().next().is_none()
+    }
+
+    /// The scenes that hit nothing, at least once.
+    fn missed(&self) -> impl Iterator<Item = &SceneResult> {
+        self.scenes.iter().filter(|scene| scene.missed() > 0)
     }
 }
 
@@ -126,6 +136,10 @@ impl fmt::Display for Summary {
             grouped(self.seen.token_rotations)
         );
         line(f, "AMP answered", answers)?;
+        let played: u64 = self.scenes.iter().map(|scene| scene.played).sum();
+        let struck: u64 = self.scenes.iter().map(|scene| scene.struck).sum();
+        let scenes = format!("{} of {} struck", grouped(struck), grouped(played));
+        line(f, "scenes", scenes)?;
         match self.latency {
             Some(latency) => line(f, "the sidecar added", told(&latency))?,
             None => line(f, "the sidecar added", "not measured".to_owned())?,
@@ -133,9 +147,24 @@ impl fmt::Display for Summary {
         for example in &self.lost_examples {
             writeln!(f, "  lost: {example}")?;
         }
+        for scene in self.missed() {
+            let SceneResult {
+                scene: title,
+                strikes_when,
+                played,
+                ..
+            } = scene;
+            let missed = scene.missed();
+            writeln!(
+                f,
+                "  did not strike: {title}, {missed} of {played} times; it strikes when {strikes_when}"
+            )?;
+        }
+        let all_struck = self.missed().next().is_none();
         f.write_str(match (self.samples_sent, self.samples_lost) {
-            (0, _) => "nothing was sent, so nothing is proven",
-            (_, 0) => "nothing was lost",
+            (0, _) => "nothing was sent, so nothing is shown",
+            (_, 0) if all_struck => "nothing was lost",
+            (_, 0) => "nothing was lost, but NOT EVERY SCENE STRUCK",
             _ => "SAMPLES WERE LOST",
         })
     }

@@ -6,7 +6,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{DemoError, SenderChoice};
+use super::error::DemoError;
+use super::options::SenderChoice;
+use crate::peers::PeerError;
 use crate::peers::prometheus::{Installed, Prometheus, Setup};
 use crate::peers::samples::Samples;
 use crate::peers::sender::{Sender, SenderConfig};
@@ -69,12 +71,16 @@ impl Traffic {
             Kind::Prometheus { prometheus, .. } => {
                 prometheus.process_mut().check().await?;
                 let metrics = prometheus.metrics().await?;
-                let count =
-                    |name: &str| metrics.count(&format!("prometheus_remote_storage_{name}"));
+                let count = |name| metrics.count(name, &[]).map_err(PeerError::from);
+                // 3.x counts what is dropped by reason, which shows with the first drop.
+                let dropped = metrics
+                    .find_count("prometheus_remote_storage_samples_dropped_total", &[])
+                    .map_err(PeerError::from)?;
+                let failed = count("prometheus_remote_storage_samples_failed_total")?;
                 Ok(Flow {
-                    made: count("samples_in_total"),
-                    lost: count("samples_failed_total") + count("samples_dropped_total"),
-                    pending: count("samples_pending"),
+                    made: count("prometheus_remote_storage_samples_in_total")?,
+                    lost: failed + dropped.unwrap_or(0),
+                    pending: count("prometheus_remote_storage_samples_pending")?,
                 })
             }
             Kind::BuiltIn(sender) => {

@@ -6,7 +6,7 @@
 //!            └───────────── samples missing? ◀──────────────┘
 //! ```
 //!
-//! In: which rows, in which form, against which proxy. Out: a [`Report`]. Every
+//! In: which rows, in which form, against which proxy. Out: a [`DurabilityReport`]. Every
 //! row has a world, a sidecar and a sender of its own and shares nothing with
 //! the others but the machine, so they run side by side.
 //!
@@ -18,16 +18,17 @@
 //! documentation's table and the comparison with other proxies, which nobody
 //! runs as tests.
 
-mod ear;
 mod error;
+mod fixture;
 mod form;
 mod outcome;
+mod play;
 pub mod report;
+mod responses;
 mod row;
 pub mod rows;
 mod senders;
 mod shown;
-mod stage;
 mod vmagent;
 
 use std::error::Error as _;
@@ -41,11 +42,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use self::error::Error;
+pub use self::fixture::Fixture;
 pub use self::form::Form;
 pub use self::outcome::Outcome;
-pub use self::report::Report;
+pub use self::report::DurabilityReport;
 pub use self::row::Row;
-pub use self::stage::Kit;
 use crate::peers::prometheus::Installed;
 use crate::peers::sidecar::Program;
 
@@ -71,7 +72,10 @@ pub struct Options {
 /// # Errors
 /// Where a row does not exist or a sender is not installed. A row that cannot
 /// be played is an [`Outcome`] like the others.
-pub async fn durability(options: Options, show: impl Fn(&Outcome)) -> Result<Report, Error> {
+pub async fn durability(
+    options: Options,
+    show: impl Fn(&Outcome),
+) -> Result<DurabilityReport, Error> {
     let started = Instant::now();
     let rows = chosen(&options)?;
     let missing = |program, package| Error::Missing { program, package };
@@ -82,20 +86,20 @@ pub async fn durability(options: Options, show: impl Fn(&Outcome)) -> Result<Rep
     if !runs(&vmagent).await {
         return Err(missing("vmagent", "victoria-metrics"));
     }
-    let kit = Arc::new(Kit {
+    let fixture = Arc::new(Fixture {
         program: options.program.clone(),
         prometheus: prometheus.program,
         vmagent,
         form: options.form,
     });
 
-    let places = Arc::new(Semaphore::new(options.at_once.max(1)));
+    let slots = Arc::new(Semaphore::new(options.at_once.max(1)));
     let mut playing = JoinSet::new();
     for (number, row) in rows.iter().cloned().enumerate() {
-        let (kit, places) = (Arc::clone(&kit), Arc::clone(&places));
+        let (fixture, slots) = (Arc::clone(&fixture), Arc::clone(&slots));
         playing.spawn(async move {
-            let _place = places.acquire_owned().await;
-            (number, played(&row, &kit).await)
+            let _slot = slots.acquire_owned().await;
+            (number, played(&row, &fixture).await)
         });
     }
     let mut outcomes = Vec::new();
@@ -107,7 +111,7 @@ pub async fn durability(options: Options, show: impl Fn(&Outcome)) -> Result<Rep
         }
     }
     outcomes.sort_by_key(|(number, _)| *number);
-    Ok(Report {
+    Ok(DurabilityReport {
         proxy: options.program.name().to_owned(),
         prometheus: prometheus.version,
         form: if options.form.is_short {
@@ -135,9 +139,9 @@ fn chosen(options: &Options) -> Result<Vec<Row>, Error> {
     Ok(all.into_iter().filter(wanted).collect())
 }
 
-async fn played(row: &Row, kit: &Kit) -> Outcome {
+async fn played(row: &Row, fixture: &Fixture) -> Outcome {
     let started = Instant::now();
-    match stage::play(row, kit).await {
+    match play::play(row, fixture).await {
         Ok(outcome) => outcome,
         Err(error) => {
             let mut why = error.to_string();

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::ear::Ear;
-use super::row::{Counted, Ending, Promise, Row};
+use super::responses::ResponseObserver;
+use super::row::{Ending, LossCheck, Promise, Row};
 use super::shown::{STARTED, Shown};
 use crate::peers::compare::Comparison;
-use crate::peers::metrics::Metrics;
+use crate::peers::metrics::{MetricError, Metrics};
 
 const LOST: &str = "amp_sidecar_samples_in_refused_batches_total";
 /// The contract's, in seconds.
@@ -25,7 +25,7 @@ const BEFORE_THE_FAULT_MS: i64 = 10_000;
 
 /// What was seen of a row.
 pub(super) struct Played<'a> {
-    pub(super) heard: &'a Ear,
+    pub(super) responses: &'a ResponseObserver,
     pub(super) comparison: Comparison,
     /// Samples that AMP refused.
     pub(super) refused: u64,
@@ -50,7 +50,7 @@ pub struct Outcome {
     /// What went wrong.
     pub fault: String,
     /// Answers to the sender by status.
-    pub heard: BTreeMap<String, u64>,
+    pub responses: BTreeMap<String, u64>,
     /// The longest `Retry-After` among them, in seconds.
     pub longest_retry_after: Option<u64>,
     /// Samples that the sender had to send.
@@ -82,15 +82,15 @@ impl Outcome {
         broken.extend(samples_kept(row, &played));
         if played.is_ours {
             broken.extend(not_shown(&row.shown, &played.metrics));
-            broken.extend(silenced(played.heard.longest_pause()));
+            broken.extend(silenced(played.responses.longest_pause()));
             broken.extend(stayed(row, played.left));
         }
         let comparison = &played.comparison;
         Self {
             row: row.name,
             fault: row.what.clone(),
-            heard: played.heard.answers(),
-            longest_retry_after: played.heard.longest_pause(),
+            responses: played.responses.answers(),
+            longest_retry_after: played.responses.longest_pause(),
             samples: comparison.total,
             missing: comparison.missing,
             duplicates: comparison.duplicates,
@@ -115,7 +115,7 @@ impl Outcome {
         Self {
             row: row.name,
             fault: row.what.clone(),
-            heard: BTreeMap::new(),
+            responses: BTreeMap::new(),
             longest_retry_after: None,
             samples: 0,
             missing: 0,
@@ -165,29 +165,36 @@ fn samples_kept(row: &Row, played: &Played<'_>) -> Option<String> {
         return Some("nothing was lost, so the fault did not strike".to_owned());
     }
     match counted {
-        Counted::BySidecar if !played.is_ours => None,
-        Counted::BySidecar => {
+        LossCheck::BySidecar if !played.is_ours => None,
+        LossCheck::BySidecar => {
             let [before, _, after] = &played.metrics;
             let lost = |metrics: &Option<Metrics>| {
-                metrics.as_ref().map_or(0, |metrics| metrics.count(LOST))
+                let metrics = metrics
+                    .as_ref()
+                    .ok_or("the sidecar's metrics could not be read")?;
+                metrics.count(LOST, &[]).map_err(|error| error.to_string())
             };
-            let counted = lost(after).saturating_sub(lost(before));
-            (counted != missing)
-                .then(|| format!("{missing} samples are missing, {LOST} says {counted}"))
+            match (lost(before), lost(after)) {
+                (Ok(before), Ok(after)) if after.checked_sub(before) == Some(missing) => None,
+                (Ok(before), Ok(after)) => Some(format!(
+                    "{missing} samples are missing, {LOST} went from {before} to {after}"
+                )),
+                (Err(error), _) | (_, Err(error)) => Some(error),
+            }
         }
-        Counted::ByAmp => (played.refused != missing).then(|| {
+        LossCheck::ByAmp => (played.refused != missing).then(|| {
             format!(
                 "{missing} samples are missing, AMP refused {}",
                 played.refused
             )
         }),
-        Counted::OfMetric(name) => {
+        LossCheck::OfMetric(name) => {
             let others = &played.comparison.metrics_concerned;
             let others: Vec<_> = others.iter().filter(|other| *other != name).collect();
             (!others.is_empty())
                 .then(|| format!("{missing} samples are missing, of {others:?} too"))
         }
-        Counted::InTheFault => {
+        LossCheck::InTheFault => {
             let (begun, over) = played.fault;
             let (first, last) = span?;
             (first < begun - BEFORE_THE_FAULT_MS || last > over)
@@ -211,43 +218,71 @@ fn stayed(row: &Row, left: Option<ExitStatus>) -> Option<String> {
     }
 }
 
-/// What the row's metric fails to show.
+/// What the row's metric fails to show. A metric that the sidecar does not show at all is such a failure, whatever its name
+/// should have shown.
 fn not_shown(shown: &Shown, metrics: &[Option<Metrics>; 3]) -> Option<String> {
+    has_happened(shown, metrics).err()
+}
+
+fn has_happened(shown: &Shown, metrics: &[Option<Metrics>; 3]) -> Result<(), String> {
     let [before, during, after] = metrics;
-    let known = |metrics: &Option<Metrics>, name, labels: &[(&str, &str)]| {
-        metrics
-            .as_ref()
-            .map(|metrics| metrics.value(name, labels).unwrap_or_default())
+    let readable = |metrics: Option<&'_ Metrics>, when| {
+        let metrics = metrics.cloned();
+        metrics.ok_or_else(|| format!("the sidecar's metrics could not be read {when}"))
     };
+    let before = readable(before.as_ref(), "before the fault")?;
+    let words = |error: MetricError| error.to_string();
     match *shown {
         Shown::Moved(name, ref label) => {
             let labels = label.as_slice();
-            let was = known(before, name, labels).unwrap_or_default();
-            let is = known(after, name, labels).or_else(|| known(during, name, labels));
-            let moved = is.is_some_and(|is| is > was);
-            (!moved).then(|| format!("{shown} did not move from {was} ({is:?})"))
+            // A sidecar that has left shows nothing after the fault.
+            let last = readable(
+                after.as_ref().or(during.as_ref()),
+                "during or after the fault",
+            )?;
+            // What is counted by its reason shows with the first event.
+            let was = before.find_count(name, labels).map_err(words)?.unwrap_or(0);
+            let is = last.count(name, labels).map_err(words)?;
+            (is > was)
+                .then_some(())
+                .ok_or_else(|| format!("{shown} did not move from {was} ({is})"))
         }
         Shown::Ever(name, label) => {
-            let is = known(after, name, &[label]);
-            (!is.is_some_and(|is| is > 0.0)).then(|| format!("{shown} never moved ({is:?})"))
+            let after = readable(after.as_ref(), "after the fault")?;
+            let is = after.count(name, &[label]).map_err(words)?;
+            (is > 0)
+                .then_some(())
+                .ok_or_else(|| format!("{shown} never moved"))
         }
         Shown::Above(name, bound) => {
             let (all, below) = (format!("{name}_count"), format!("{name}_bucket"));
-            let above = |metrics| {
-                Some(known(metrics, &all, &[])? - known(metrics, &below, &[("le", bound)])?)
+            let above = |metrics: &Metrics| {
+                let below = metrics.count(&below, &[("le", bound)])?;
+                Ok(metrics.count(&all, &[])?.saturating_sub(below))
             };
-            let (was, is) = (above(before).unwrap_or_default(), above(after));
-            let moved = is.is_some_and(|is| is > was);
-            (!moved).then(|| format!("{shown} did not move from {was} ({is:?})"))
+            let after = readable(after.as_ref(), "after the fault")?;
+            let (was, is) = (
+                above(&before).map_err(words)?,
+                above(&after).map_err(words)?,
+            );
+            (is > was)
+                .then_some(())
+                .ok_or_else(|| format!("{shown} did not move from {was} ({is})"))
         }
         Shown::Is(name, value, slack) => {
-            let is = known(during, name, &[]);
-            let close = is.is_some_and(|is| (is - value).abs() <= slack);
-            (!close).then(|| format!("{name} was {is:?} in the fault, not {value}"))
+            let during = readable(during.as_ref(), "during the fault")?;
+            let is = during.value(name, &[]).map_err(words)?;
+            ((is - value).abs() <= slack)
+                .then_some(())
+                .ok_or_else(|| format!("{name} was {is} in the fault, not {value}"))
         }
         Shown::Restarted => {
-            let (was, is) = (known(before, STARTED, &[]), known(after, STARTED, &[]));
-            (is <= was).then(|| format!("{STARTED} was {was:?} and is {is:?}"))
+            let after = readable(after.as_ref(), "after the fault")?;
+            let was = before.value(STARTED, &[]).map_err(words)?;
+            let is = after.value(STARTED, &[]).map_err(words)?;
+            (is > was)
+                .then_some(())
+                .ok_or_else(|| format!("{STARTED} was {was} and is {is}"))
         }
     }
 }

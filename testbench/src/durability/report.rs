@@ -8,7 +8,7 @@ use super::outcome::Outcome;
 
 /// A whole run.
 #[derive(Debug, Clone, Serialize)]
-pub struct Report {
+pub struct DurabilityReport {
     /// What stood between sender and AMP.
     pub proxy: String,
     /// The Prometheus that sent, as `2.42.0`.
@@ -23,9 +23,9 @@ pub struct Report {
     pub rows: Vec<Outcome>,
 }
 
-// === impl Report ===
+// === impl DurabilityReport ===
 
-impl Report {
+impl DurabilityReport {
     /// Whether every row is as promised.
     #[must_use]
     pub fn is_good(&self) -> bool {
@@ -45,7 +45,7 @@ impl Report {
         let lines: Vec<[String; 7]> = self.rows.iter().map(line).collect();
         let head = [
             "row",
-            "heard",
+            "responses",
             "samples",
             "missing",
             "twice",
@@ -75,7 +75,7 @@ impl Report {
             self.summary()
         );
         text.push_str(
-            "| row | what goes wrong | the sender heard | samples | missing | twice | flows again after | shown by |\n\
+            "| row | what goes wrong | responses to the sender | samples | missing | twice | flows again after | shown by |\n\
              |---|---|---|---:|---:|---:|---:|---|\n",
         );
         for row in &self.rows {
@@ -92,7 +92,7 @@ impl Report {
                 "| {} | {} | {} | {} | {missing} | {} | {again} | `{}` |",
                 row.row,
                 row.fault,
-                heard(row),
+                responses(row),
                 row.samples,
                 row.duplicates,
                 row.metric.replace('|', "\\|"),
@@ -149,7 +149,7 @@ fn line(row: &Outcome) -> [String; 7] {
     };
     [
         row.row.to_owned(),
-        heard(row),
+        responses(row),
         row.samples.to_string(),
         row.missing.to_string(),
         row.duplicates.to_string(),
@@ -159,9 +159,9 @@ fn line(row: &Outcome) -> [String; 7] {
     ]
 }
 
-fn heard(row: &Outcome) -> String {
+fn responses(row: &Outcome) -> String {
     let answers: Vec<_> = row
-        .heard
+        .responses
         .iter()
         .map(|(status, count)| format!("{count}× {status}"))
         .collect();

@@ -61,7 +61,7 @@ pub(super) enum Sending {
 pub(super) enum Act {
     /// Sets the target's script.
     Faults(Target, Vec<Fault>),
-    /// Makes AMP redirect to a place that answers every GET with 200.
+    /// Makes AMP redirect to a target that answers every GET with 200.
     Redirect(u16),
     /// Sets the script of the proxy before the target.
     Tcp(Target, Vec<TcpFault>),
@@ -80,7 +80,7 @@ pub(super) enum Act {
     /// The source shows an error with these words in a label, in its next so many scrapes.
     ShowError(&'static str, u64),
     /// The built-in sender's URL is changed to this.
-    SendTo(Place),
+    SendTo(SendTarget),
     /// The other Prometheus of a highly available pair starts; the first one is the elected one.
     StartReplica,
     Present(Presented),
@@ -97,7 +97,7 @@ pub(super) enum Act {
 
 /// Where a sender writes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum SendTarget {
     Right,
     /// The path of the right one, with a letter missing.
     Misspelled,
@@ -124,12 +124,15 @@ pub(super) enum Promise {
     /// None is missing.
     Kept,
     /// Some are, whatever stands before AMP.
-    Lost { why: &'static str, counted: Counted },
+    Lost {
+        why: &'static str,
+        counted: LossCheck,
+    },
 }
 
 /// How it is known which samples had to be lost, and no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Counted {
+pub(super) enum LossCheck {
     /// The sidecar counted exactly the missing ones as lost.
     BySidecar,
     /// AMP refused exactly the missing ones.
@@ -274,7 +277,7 @@ impl Row {
             .end(Act::Tcp(target, Vec::new()))
     }
 
-    pub(super) fn lost(self, counted: Counted, why: &'static str) -> Self {
+    pub(super) fn lost(self, counted: LossCheck, why: &'static str) -> Self {
         let promise = Promise::Lost { why, counted };
         Self { promise, ..self }
     }

@@ -11,13 +11,15 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::error::Error;
+use super::fixture::Fixture;
 use super::row::{Row, Sending};
-use super::stage::Kit;
 use super::vmagent::Vmagent;
+use crate::peers::PeerError;
 use crate::peers::prometheus::{Prometheus, Setup};
 use crate::peers::samples::Samples;
 use crate::peers::sender::{Sender, SenderConfig};
 use crate::peers::source::Source;
+use crate::timestamp::millis;
 use emulator::clock::Clock;
 use emulator::world::World;
 
@@ -50,12 +52,12 @@ pub(super) enum Senders {
 // === impl Senders ===
 
 impl Senders {
-    pub(super) async fn start(row: &Row, kit: &Kit, url: &str) -> Result<Self, Error> {
+    pub(super) async fn start(row: &Row, fixture: &Fixture, url: &str) -> Result<Self, Error> {
         let source = || async { Source::start(row.series).await.map_err(Error::Source) };
         match row.sender {
             Sending::Prometheus => {
                 let source = source().await?;
-                let process = prometheus(row, kit, url, &source, "a").await?;
+                let process = prometheus(row, fixture, url, &source, "a").await?;
                 Ok(Self::Prometheus {
                     process,
                     source,
@@ -64,7 +66,8 @@ impl Senders {
             }
             Sending::Vmagent => {
                 let source = source().await?;
-                let started = Vmagent::start(&kit.vmagent, kit, url, source.address()).await;
+                let started =
+                    Vmagent::start(&fixture.vmagent, fixture, url, source.address()).await;
                 Ok(Self::Vmagent {
                     process: Box::new(started?),
                     source,
@@ -98,12 +101,12 @@ impl Senders {
     pub(super) async fn start_replica(
         &mut self,
         row: &Row,
-        kit: &Kit,
+        fixture: &Fixture,
         url: &str,
     ) -> Result<(), Error> {
         if let Self::Prometheus { other, .. } = self {
             let source = Source::start(row.series).await.map_err(Error::Source)?;
-            *other = Some((prometheus(row, kit, url, &source, "b").await?, source));
+            *other = Some((prometheus(row, fixture, url, &source, "b").await?, source));
         }
         Ok(())
     }
@@ -208,12 +211,12 @@ impl Senders {
 /// A Prometheus, as the replica of this name where it is one of a pair.
 async fn prometheus(
     row: &Row,
-    kit: &Kit,
+    fixture: &Fixture,
     url: &str,
     source: &Source,
     replica: &str,
 ) -> Result<Box<Prometheus>, Error> {
-    let mut setup = Setup::new(&kit.prometheus, source.address(), url.to_owned());
+    let mut setup = Setup::new(&fixture.prometheus, source.address(), url.to_owned());
     setup.remote_write = row.remote_write.clone();
     if row.is_replica {
         let label = (REPLICA.to_owned(), replica.to_owned());
@@ -229,21 +232,16 @@ async fn drain(prometheus: &Prometheus, within: Duration) -> Result<(), Error> {
     while Instant::now() < deadline && quiet_since.elapsed() < QUIET {
         tokio::time::sleep(LOOK_EVERY).await;
         let metrics = prometheus.metrics().await?;
-        let read = |name: &str| metrics.count(&format!("prometheus_remote_storage_{name}"));
-        if read("samples_pending") > 0 {
+        let pending = metrics.count("prometheus_remote_storage_samples_pending", &[]);
+        // Both show only once they have a value: until then it is not done.
+        let find = |name| metrics.find_count(name, &[]).map_err(PeerError::from);
+        let newest_sent = find("prometheus_remote_storage_queue_highest_sent_timestamp_seconds")?;
+        let newest = find("prometheus_remote_storage_highest_timestamp_in_seconds")?;
+        if pending.map_err(PeerError::from)? > 0 {
             quiet_since = Instant::now();
-        } else if read("queue_highest_sent_timestamp_seconds")
-            >= read("highest_timestamp_in_seconds")
-        {
+        } else if newest.is_some() && newest_sent >= newest {
             break;
         }
     }
     Ok(())
-}
-
-pub(super) fn millis(time: SystemTime) -> i64 {
-    let since = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

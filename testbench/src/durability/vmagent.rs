@@ -15,7 +15,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -23,11 +23,12 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use super::error::Error;
-use super::stage::Kit;
+use super::fixture::Fixture;
 use crate::peers::process::Process;
 use crate::peers::samples::Samples;
 use crate::peers::sidecar::Sidecar;
 use crate::peers::{PeerError, free_ports};
+use crate::timestamp::millis;
 use emulator::amp::Store;
 use emulator::clock::Clock;
 use emulator::world::{World, WorldConfig};
@@ -52,12 +53,12 @@ impl Vmagent {
     /// Scrapes `source` once a second and writes to `url`, and to a twin.
     pub(super) async fn start(
         program: &Path,
-        kit: &Kit,
+        fixture: &Fixture,
         url: &str,
         source: SocketAddr,
     ) -> Result<Self, Error> {
         let twin = World::start(WorldConfig::default()).await?;
-        let sidecar = Sidecar::start(&kit.program, &twin, &[]).await?;
+        let sidecar = Sidecar::start(&fixture.program, &twin, &[]).await?;
         let place = |source| PeerError::Place {
             program: NAME.to_owned(),
             source,
@@ -124,11 +125,4 @@ fn newest(store: &Store) -> i64 {
     let mut newest = i64::MIN;
     store.visit(|_, series| newest = newest.max(series.newest().unwrap_or(i64::MIN)));
     newest
-}
-
-fn millis(time: SystemTime) -> i64 {
-    let since = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -37,6 +37,7 @@ use std::time::Duration;
 pub use call::CallError;
 
 use emulator::sessions::random_bytes;
+use metrics::MetricError;
 
 /// Why a peer could not be started or asked.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +114,9 @@ pub enum PeerError {
         /// What is wrong with it.
         what: String,
     },
+    /// A program does not show a metric that it should.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
     /// A URL is none that can be used here.
     #[error("{0:?} is not a plain http URL")]
     Url(String),

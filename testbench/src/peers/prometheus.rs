@@ -8,7 +8,7 @@
 //! [`Prometheus::sent`] against the store. Prometheus keeps its queue over that, because a reload restarts remote write
 //! only where its own settings changed.
 
-mod query;
+mod answer;
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +17,6 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use http::Method;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -27,11 +26,11 @@ use super::metrics::Metrics;
 use super::process::{Log, Process};
 use super::samples::Samples;
 use super::{PeerError, call, environment, free_ports};
-use emulator::amp::Labels;
+use crate::timestamp::millis;
+pub use answer::InstantValue;
+use answer::{NAME, matrix, vector};
 use emulator::clock::Clock;
-pub use query::Reading;
 
-const NAME: &str = "prometheus";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const ASK_WITHIN: Duration = Duration::from_secs(60);
@@ -75,24 +74,6 @@ pub struct Prometheus {
     process: Process,
     folder: TempDir,
     since: SystemTime,
-}
-
-#[derive(Debug, Deserialize)]
-struct Answered {
-    data: Data,
-}
-
-#[derive(Debug, Deserialize)]
-struct Data {
-    result: Vec<Ranged>,
-}
-
-/// A series' samples; native histograms, which come under another name, are left out.
-#[derive(Debug, Deserialize)]
-struct Ranged {
-    metric: std::collections::BTreeMap<String, String>,
-    #[serde(default)]
-    values: Vec<(f64, String)>,
 }
 
 // === impl Installed ===
@@ -282,7 +263,7 @@ impl Prometheus {
                 until % 1000
             );
             let text = self.ask(Method::GET, &path).await?;
-            samples.absorb(ranged(&text)?);
+            samples.absorb(matrix(&text)?);
             from = until;
         }
         Ok(samples)
@@ -295,6 +276,17 @@ impl Prometheus {
     pub async fn sent(&self) -> Result<Samples, PeerError> {
         let samples = self.samples(self.since).await?;
         Ok(samples.with_external_labels(&self.setup.external_labels))
+    }
+
+    /// The value of an expression now: an instant vector. Whole native histograms, which are no single value, are left
+    /// out.
+    ///
+    /// # Errors
+    /// [`PeerError`], with Prometheus' own words where it rejects the expression.
+    pub async fn query(&self, expression: &str) -> Result<Vec<InstantValue>, PeerError> {
+        let encoded: String = form_urlencoded::byte_serialize(expression.as_bytes()).collect();
+        let path = format!("/api/v1/query?query={encoded}");
+        vector(&self.ask(Method::GET, &path).await?)
     }
 
     /// SIGTERM: it tries to send what is left, and ends. False where it had to be killed.
@@ -372,62 +364,9 @@ fn version(told: &str) -> Option<String> {
     (!number.is_empty()).then(|| number.to_owned())
 }
 
-/// Samples of an answer to a range selector.
-fn ranged(text: &str) -> Result<Samples, PeerError> {
-    let nonsense = |what: String| PeerError::Answer {
-        program: NAME.to_owned(),
-        what,
-    };
-    let answered: Answered =
-        serde_json::from_str(text).map_err(|error| nonsense(error.to_string()))?;
-    let mut samples = Samples::new();
-    for series in answered.data.result {
-        let labels = Labels::new(series.metric);
-        for (seconds, value) in series.values {
-            let number = match value.as_str() {
-                "+Inf" => f64::INFINITY,
-                "-Inf" => f64::NEG_INFINITY,
-                number => number
-                    .parse()
-                    .map_err(|_| nonsense(format!("{number:?} for a value")))?,
-            };
-            #[allow(
-                clippy::cast_possible_truncation,
-                reason = "three decimals of a second are exact in a double until the year 200000"
-            )]
-            let timestamp = (seconds * 1000.0).round() as i64;
-            samples.insert(labels.clone(), timestamp, number);
-        }
-    }
-    Ok(samples)
-}
-
-fn millis(time: SystemTime) -> i64 {
-    let since = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn raw_samples_are_read_to_the_bit_and_the_millisecond() {
-        let text = r#"{"status":"success","data":{"resultType":"matrix","result":[
-            {"metric":{"__name__":"a","x":"1"},"values":[[1700000000.123,"0.14285714285714285"],[1700000001,"NaN"],[1700000002.999,"+Inf"]]},
-            {"metric":{"__name__":"h"},"histograms":[[1700000000,{"count":"1"}]]}]}}"#;
-        let samples = ranged(text).expect("readable");
-        let seen: Vec<_> = samples
-            .iter()
-            .map(|(_, time, value)| (time, value.to_bits()))
-            .collect();
-        assert_eq!(seen[0], (1_700_000_000_123, (1.0_f64 / 7.0).to_bits()));
-        assert_eq!(seen[2], (1_700_000_002_999, f64::INFINITY.to_bits()));
-        assert_eq!((samples.len(), samples.series()), (3, 1));
-        assert!(ranged(r#"{"data":{"result":[{"metric":{},"values":[[1,"x"]]}]}}"#).is_err());
-    }
 
     #[test]
     fn versions_are_read() {

@@ -12,27 +12,29 @@
 //! they are full the scrapes wait, so nothing is made that is not recorded and nothing recorded is thrown away.
 
 mod body;
+mod record;
 mod shard;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use remote_write_proto::v1;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 pub use self::body::Schema;
-use self::shard::{Point, Shard, Target};
+pub(crate) use self::body::to_proto;
+pub use self::record::SenderStats;
+use self::record::Shared;
+use self::shard::{ANSWER_WITHIN, Point, Shard, WriteTarget};
 use super::PeerError;
 use super::call::Caller;
 use super::samples::Samples;
 use super::source::Exposition;
+use crate::timestamp::millis;
 use emulator::amp::Labels;
 use emulator::clock::Clock;
 
-/// Prometheus' `remote_timeout`.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Samples that a shard holds: some minutes of an outage.
 const QUEUE: usize = 100_000;
 
@@ -57,51 +59,13 @@ pub struct SenderConfig {
     pub external_labels: Vec<(String, String)>,
 }
 
-/// What a sender did so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Sent {
-    /// Samples made.
-    pub made: u64,
-    /// Samples that were answered with 2xx; of version 2.0, those that the answer says are written.
-    pub delivered: u64,
-    /// Samples given up, because of an answer that says never to send them again.
-    pub lost: u64,
-    /// Batches that were answered with 2xx.
-    pub batches: u64,
-    /// Tries that had to be repeated.
-    pub retries: u64,
-}
-
 /// A running sender; it stops when this is dropped.
 #[derive(Debug)]
 pub struct Sender {
     shared: Arc<Shared>,
-    target: watch::Sender<Target>,
+    target: watch::Sender<WriteTarget>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    exposition: Exposition,
-    labels: Vec<Labels>,
-    record: Mutex<Record>,
-}
-
-#[derive(Debug, Default)]
-struct Record {
-    sent: Sent,
-    samples: Samples,
-}
-
-// === impl Sent ===
-
-impl Sent {
-    /// Samples that may still be delivered.
-    #[must_use]
-    pub fn pending(&self) -> u64 {
-        self.made.saturating_sub(self.delivered + self.lost)
-    }
 }
 
 // === impl SenderConfig ===
@@ -131,7 +95,7 @@ impl Sender {
     /// # Errors
     /// [`PeerError::Url`].
     pub fn start(config: &SenderConfig) -> Result<Self, PeerError> {
-        let (target, _) = watch::channel(Target::of(&config.url)?);
+        let (target, _) = watch::channel(WriteTarget::of(&config.url)?);
         let exposition = Exposition::new(config.series);
         let external = &config.external_labels;
         let labels = exposition.series().iter().map(|own| with(own, external));
@@ -176,13 +140,13 @@ impl Sender {
     /// # Errors
     /// [`PeerError::Url`].
     pub fn write_to(&self, url: &str) -> Result<(), PeerError> {
-        self.target.send_replace(Target::of(url)?);
+        self.target.send_replace(WriteTarget::of(url)?);
         Ok(())
     }
 
     /// What it did so far.
     #[must_use]
-    pub fn sent(&self) -> Sent {
+    pub fn sent(&self) -> SenderStats {
         self.shared.record().sent
     }
 
@@ -204,12 +168,6 @@ impl Sender {
         let finished = tokio::time::timeout(within, done).await.is_ok();
         self.tasks.abort_all();
         finished
-    }
-}
-
-impl Shared {
-    fn record(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -262,21 +220,6 @@ fn with(labels: &Labels, external: &[(String, String)]) -> Labels {
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
     Labels::new(own.chain(added))
-}
-
-pub(crate) fn to_proto(labels: &Labels) -> Vec<v1::Label> {
-    let label = |(name, value): (&str, &str)| v1::Label {
-        name: name.to_owned(),
-        value: value.to_owned(),
-    };
-    labels.iter().map(label).collect()
-}
-
-fn millis(time: SystemTime) -> i64 {
-    let since = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
@@ -24,7 +24,9 @@ use tokio::time::Instant;
 use crate::peers::call::Caller;
 use crate::peers::sender::to_proto;
 use crate::peers::sidecar::Sidecar;
+use crate::timestamp::millis;
 use emulator::amp::{Labels, Store};
+use emulator::clock::Clock;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -34,13 +36,13 @@ const SERIES: usize = 3;
 #[derive(Debug)]
 pub(super) struct Crowd {
     going: watch::Sender<bool>,
-    counts: Arc<Counts>,
+    counts: Arc<CrowdCounters>,
     _senders: JoinSet<()>,
 }
 
 /// What became of batches.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Sent {
+pub struct CrowdStats {
     /// Answered with 2xx.
     pub stored: u64,
     /// Of these, not in AMP's store.
@@ -54,7 +56,7 @@ pub struct Sent {
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct CrowdCounters {
     stored: AtomicU64,
     missing: AtomicU64,
     lost: AtomicU64,
@@ -63,12 +65,12 @@ struct Counts {
     busy: AtomicU64,
 }
 
-struct Sender {
+struct CrowdSender {
     number: usize,
     address: SocketAddr,
     path: String,
     store: Store,
-    counts: Arc<Counts>,
+    counts: Arc<CrowdCounters>,
     going: watch::Receiver<bool>,
     rng: Rng,
 }
@@ -78,12 +80,12 @@ struct Sender {
 impl Crowd {
     pub(super) fn gather(senders: usize, sidecar: &Sidecar, store: Store, rng: &mut Rng) -> Self {
         let (going, _) = watch::channel(false);
-        let counts = Arc::<Counts>::default();
+        let counts = Arc::<CrowdCounters>::default();
         let url = sidecar.write_url();
         let path = url.splitn(4, '/').nth(3).unwrap_or_default();
         let mut tasks = JoinSet::new();
         for number in 0..senders {
-            let sender = Sender {
+            let sender = CrowdSender {
                 number,
                 address: sidecar.listen(),
                 path: format!("/{path}"),
@@ -118,9 +120,9 @@ impl Crowd {
         true
     }
 
-    pub(super) fn sent(&self) -> Sent {
+    pub(super) fn sent(&self) -> CrowdStats {
         let count = |of: &AtomicU64| of.load(Ordering::SeqCst);
-        Sent {
+        CrowdStats {
             stored: count(&self.counts.stored),
             missing: count(&self.counts.missing),
             lost: count(&self.counts.lost),
@@ -130,9 +132,9 @@ impl Crowd {
     }
 }
 
-// === impl Sender ===
+// === impl CrowdSender ===
 
-impl Sender {
+impl CrowdSender {
     async fn run(mut self) {
         while self.going.wait_for(|going| *going).await.is_ok() {
             self.counts.busy.fetch_add(1, Ordering::SeqCst);
@@ -164,7 +166,7 @@ impl Sender {
     }
 
     async fn deliver(&mut self, caller: &mut Caller) {
-        let at = millis();
+        let at = millis(Clock::new().now());
         let (body, series) = self.batch(at);
         let mut pause = Duration::from_millis(30);
         loop {
@@ -244,12 +246,4 @@ impl Sender {
             let _sent = stream.write_all(head.as_bytes()).await;
         }
     }
-}
-
-fn millis() -> i64 {
-    let since = emulator::clock::Clock::new()
-        .now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

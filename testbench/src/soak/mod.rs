@@ -5,7 +5,7 @@
 //!    └── every round: pause ─▶ reading of the idle process ─▶ on again
 //! ```
 //!
-//! In: how long, how many senders, a seed. Out: a [`Report`] with a [`Reading`] after each round, and what of it is not as promised.
+//! In: how long, how many senders, a seed. Out: a [`SoakReport`] with a [`ProcessReading`] after each round, and what of it is not as promised.
 //! Many senders each with a connection of its own send small batches, leave in the middle of some, come back by new connections;
 //! the token rotates and sessions end every few seconds, and STS and AMP meet random faults, none of which may cost a batch.
 //! After each round everybody falls silent and the process is read: idle, it must hold no request, and its memory, descriptors,
@@ -15,6 +15,8 @@
 //! Nothing is recorded of a batch but that it is in AMP's store when its sender was told so: hours of it must fit into memory.
 
 mod crowd;
+mod error;
+mod options;
 mod reading;
 mod report;
 
@@ -23,14 +25,15 @@ use std::time::Duration;
 use fastrand::Rng;
 use tokio::time::Instant;
 
-pub use reading::Reading;
-pub use report::Report;
+pub use error::SoakError;
+pub use options::Options;
+pub use reading::ProcessReading;
+pub use report::SoakReport;
 
-use crate::peers::PeerError;
-use crate::peers::sidecar::{Program, Sidecar};
+use crate::peers::sidecar::Sidecar;
 use crowd::Crowd;
 use emulator::fault::{Fault, FaultKind};
-use emulator::world::{self, Target, World, WorldConfig};
+use emulator::world::{Target, World, WorldConfig};
 
 /// Sessions live for so long, so that they are renewed at half of it.
 const SESSION_LIFE: Duration = Duration::from_secs(10);
@@ -42,38 +45,14 @@ const SHORTEST_ROUND: Duration = Duration::from_secs(4);
 const LONGEST_ROUND: Duration = Duration::from_secs(60);
 const EXPIRED: &str = r#"{"message":"The security token included in the request is expired"}"#;
 
-/// What to do.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The sidecar.
-    pub program: Program,
-    /// How long, about.
-    pub length: Duration,
-    /// How many send.
-    pub senders: usize,
-    /// What decides about faults, pauses and leaving.
-    pub seed: u64,
-}
-
-/// Why it could not be done.
-#[derive(Debug, thiserror::Error)]
-pub enum SoakError {
-    /// The world.
-    #[error(transparent)]
-    World(#[from] world::Error),
-    /// The sidecar.
-    #[error(transparent)]
-    Peer(#[from] PeerError),
-    /// The process cannot be read.
-    #[error("the process cannot be read: {0}")]
-    Process(#[from] std::io::Error),
-}
-
 /// Does it; `told` hears of each reading.
 ///
 /// # Errors
 /// [`SoakError`]; what is not as promised is none, but stands in the report.
-pub async fn soak(options: &Options, told: impl Fn(&Reading)) -> Result<Report, SoakError> {
+pub async fn soak(
+    options: &Options,
+    told: impl Fn(&ProcessReading),
+) -> Result<SoakReport, SoakError> {
     let config = WorldConfig {
         session_life: Some(SESSION_LIFE),
         ..WorldConfig::default()
@@ -86,7 +65,7 @@ pub async fn soak(options: &Options, told: impl Fn(&Reading)) -> Result<Report, 
     let crowd = Crowd::gather(options.senders, &sidecar, world.store().clone(), &mut rng);
     let round = (options.length / 5).clamp(SHORTEST_ROUND, LONGEST_ROUND);
     let began = Instant::now();
-    let mut report = Report::new(options);
+    let mut report = SoakReport::new(options);
     while report.readings.is_empty() || began.elapsed() + round / 2 < options.length {
         crowd.go();
         report.faults += trouble(&world, &mut rng, round).await?;

@@ -3,7 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use super::SoakError;
+use super::error::SoakError;
+use crate::peers::PeerError;
 use crate::peers::sidecar::Sidecar;
 
 /// Connections that senders closed, and tasks that served them, need a moment to end.
@@ -12,7 +13,7 @@ const SETTLES_WITHIN: u32 = 50;
 
 /// What the process holds while nobody sends.
 #[derive(Debug, Clone, Copy)]
-pub struct Reading {
+pub struct ProcessReading {
     /// Since the beginning.
     pub at: Duration,
     /// Resident, in KiB.
@@ -36,7 +37,7 @@ pub struct Reading {
 }
 
 /// Reads once nothing is in flight any more, or when it has had time enough for that.
-pub(super) async fn idle(sidecar: &Sidecar, at: Duration) -> Result<Reading, SoakError> {
+pub(super) async fn idle(sidecar: &Sidecar, at: Duration) -> Result<ProcessReading, SoakError> {
     let mut reading = read(sidecar, at).await?;
     for _ in 0..SETTLES_WITHIN {
         if reading.in_flight + reading.bytes + reading.connections == 0 {
@@ -48,7 +49,7 @@ pub(super) async fn idle(sidecar: &Sidecar, at: Duration) -> Result<Reading, Soa
     Ok(reading)
 }
 
-async fn read(sidecar: &Sidecar, at: Duration) -> Result<Reading, SoakError> {
+async fn read(sidecar: &Sidecar, at: Duration) -> Result<ProcessReading, SoakError> {
     let metrics = sidecar.metrics().await?;
     let pid = sidecar
         .process()
@@ -61,19 +62,18 @@ async fn read(sidecar: &Sidecar, at: Duration) -> Result<Reading, SoakError> {
         number.ok_or_else(|| io::Error::other(format!("{name} is missing in its status")))
     };
     let open = std::fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64;
-    let upstream = metrics.count("amp_sidecar_upstream_open_connections");
-    let senders = [("listener", "senders")];
-    let connections = metrics.value("amp_sidecar_open_connections", &senders);
-    Ok(Reading {
+    let count = |name, labels: &[_]| metrics.count(name, labels).map_err(PeerError::from);
+    let upstream = count("amp_sidecar_upstream_open_connections", &[])?;
+    Ok(ProcessReading {
         at,
         resident: field("VmRSS:")?,
         anonymous: field("RssAnon:")?,
         descriptors: open.saturating_sub(upstream),
         upstream,
         threads: field("Threads:")?,
-        tasks: metrics.count("amp_sidecar_tasks").saturating_sub(upstream),
-        in_flight: metrics.count("amp_sidecar_inflight_requests"),
-        bytes: metrics.count("amp_sidecar_inflight_bytes"),
-        connections: connections.unwrap_or_default() as u64,
+        tasks: count("amp_sidecar_tasks", &[])?.saturating_sub(upstream),
+        in_flight: count("amp_sidecar_inflight_requests", &[])?,
+        bytes: count("amp_sidecar_inflight_bytes", &[])?,
+        connections: count("amp_sidecar_open_connections", &[("listener", "senders")])?,
     })
 }

@@ -7,13 +7,14 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::crowd::Sent;
-use super::{Options, Reading};
+use super::crowd::CrowdStats;
+use super::options::Options;
+use super::reading::ProcessReading;
 
 /// What must not grow.
 struct Watched {
     what: &'static str,
-    of: fn(&Reading) -> u64,
+    of: fn(&ProcessReading) -> u64,
     /// What of growth is none: so much, and so much of what there was.
     margin: (f64, f64),
 }
@@ -61,11 +62,11 @@ struct Growth {
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Report {
+pub struct SoakReport {
     /// After each round.
-    pub readings: Vec<Reading>,
+    pub readings: Vec<ProcessReading>,
     /// What became of batches.
-    pub sent: Sent,
+    pub sent: CrowdStats,
     /// Whether each batch was delivered while nothing went wrong any more.
     pub all_delivered: bool,
     /// Faults that were played, each with a rotation of the token.
@@ -76,13 +77,13 @@ pub struct Report {
     seed: u64,
 }
 
-// === impl Report ===
+// === impl SoakReport ===
 
-impl Report {
+impl SoakReport {
     pub(super) fn new(options: &Options) -> Self {
         Self {
             readings: Vec::new(),
-            sent: Sent::default(),
+            sent: CrowdStats::default(),
             all_delivered: true,
             faults: 0,
             renewals: 0,
@@ -95,7 +96,7 @@ impl Report {
     #[must_use]
     pub fn broken_promises(&self) -> Vec<String> {
         let mut broken = Vec::new();
-        let Sent {
+        let CrowdStats {
             stored,
             missing,
             lost,
@@ -116,7 +117,7 @@ impl Report {
             broken.push("nothing went wrong, so nothing is shown".to_owned());
         }
         for reading in &self.readings {
-            let Reading {
+            let ProcessReading {
                 at,
                 in_flight,
                 bytes,
@@ -140,14 +141,14 @@ impl Report {
     }
 
     /// The readings that are judged.
-    fn settled(&self) -> &[Reading] {
+    fn settled(&self) -> &[ProcessReading] {
         let third = self.readings.len() / 3;
         self.readings.get(third..).unwrap_or_default()
     }
 
     fn growth(&self, watched: &Watched) -> Option<Growth> {
         let settled = self.settled();
-        let point = |one: &Reading| (one.at.as_secs_f64(), (watched.of)(one) as f64);
+        let point = |one: &ProcessReading| (one.at.as_secs_f64(), (watched.of)(one) as f64);
         let mut slopes = Vec::new();
         for (n, one) in settled.iter().enumerate() {
             let (at, value) = point(one);
@@ -171,7 +172,7 @@ fn middle(mut values: Vec<f64>) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-impl Display for Report {
+impl Display for SoakReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
@@ -181,7 +182,7 @@ impl Display for Report {
         for reading in &self.readings {
             writeln!(f, "{reading}")?;
         }
-        let Sent {
+        let CrowdStats {
             stored,
             missing,
             lost,
@@ -207,7 +208,7 @@ impl Display for Report {
     }
 }
 
-impl Display for Reading {
+impl Display for ProcessReading {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self {
             resident,
@@ -234,14 +235,14 @@ mod tests {
     use std::time::Duration;
 
     /// A reading a minute.
-    fn report(residents: &[u64]) -> Report {
+    fn report(residents: &[u64]) -> SoakReport {
         let options = Options {
             program: Program::Command(String::new()),
             length: Duration::ZERO,
             senders: 1,
             seed: 1,
         };
-        let readings = (0..).zip(residents).map(|(n, &resident)| Reading {
+        let readings = (0..).zip(residents).map(|(n, &resident)| ProcessReading {
             at: Duration::from_secs(60 * n),
             resident,
             anonymous: 1,
@@ -253,15 +254,15 @@ mod tests {
             bytes: 0,
             connections: 0,
         });
-        Report {
+        SoakReport {
             readings: readings.collect(),
-            sent: Sent {
+            sent: CrowdStats {
                 stored: 1,
-                ..Sent::default()
+                ..CrowdStats::default()
             },
             faults: 1,
             renewals: 2,
-            ..Report::new(&options)
+            ..SoakReport::new(&options)
         }
     }
 

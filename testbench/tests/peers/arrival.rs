@@ -56,7 +56,9 @@ async fn every_sample_of_the_built_in_sender_arrives_and_a_planted_one_is_missed
 
     let metrics = sidecar.metrics().await.unwrap();
     assert_eq!(
-        metrics.count("amp_sidecar_forwarded_samples_total"),
+        metrics
+            .count("amp_sidecar_forwarded_samples_total", &[])
+            .unwrap(),
         sender.sent().delivered
     );
     let status = sidecar
@@ -100,9 +102,16 @@ async fn every_raw_sample_of_a_real_prometheus_arrives() {
         assert_eq!(labels.get("job"), Some("shop"));
     }
     let metrics = prometheus.metrics().await.unwrap();
-    assert!(metrics.count("prometheus_remote_storage_samples_total") >= comparison.total);
+    assert!(
+        metrics
+            .count("prometheus_remote_storage_samples_total", &[])
+            .unwrap()
+            >= comparison.total
+    );
     assert_eq!(
-        metrics.count("prometheus_remote_storage_samples_failed_total"),
+        metrics
+            .count("prometheus_remote_storage_samples_failed_total", &[])
+            .unwrap(),
         0
     );
 

@@ -1,6 +1,6 @@
 //! Rows about what AMP answers where it does not answer 2xx.
 
-use super::{amp_says, message, with_headers};
+use super::builders::{amp_says, message, with_headers};
 use crate::durability::form::Form;
 use crate::durability::row::{Act, Row, Sending};
 use crate::durability::shown::Shown;

@@ -1,7 +1,7 @@
 //! Rows about answers that are not AMP's: a proxy, a gateway, a captive portal or a cancelled request speaks, and whatever
 //! its status says, it says nothing about the samples.
 
-use super::{amp_says, engine};
+use super::builders::{amp_says, engine};
 use crate::durability::form::Form;
 use crate::durability::row::{Row, Sending};
 use crate::durability::shown::Shown;

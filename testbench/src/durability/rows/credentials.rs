@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{amp_says, message, with_headers};
+use super::builders::{amp_says, message, seconds, with_headers};
 use crate::durability::form::Form;
 use crate::durability::row::{Act, Row, Sending};
 use crate::durability::shown::Shown;
@@ -112,7 +112,7 @@ fn sts(form: &Form) -> Vec<Row> {
         )
     };
     // Their life is such that a renewal falls into the fault, and their end does not.
-    let length = form.fault.max(super::seconds(12));
+    let length = form.fault.max(seconds(12));
     let valid = Row::new(
         form,
         "sts-refused-credentials-valid",
@@ -135,7 +135,7 @@ fn sts(form: &Form) -> Vec<Row> {
         says(
             "sts-slow",
             "STS takes 3 s",
-            FaultKind::Delay(super::seconds(3)),
+            FaultKind::Delay(seconds(3)),
             "ok",
         )
         .shown(Shown::Above(
@@ -239,7 +239,7 @@ fn refusals(form: &Form) -> Vec<Row> {
             "credentials-revoked-twice",
             "AMP no longer knows the session, nor, moments later, the next one",
         )
-        .begin(Act::Wait(super::seconds(6)))
+        .begin(Act::Wait(seconds(6)))
         .begin(Act::RevokeSessions)
         .shown(Shown::outcome("unauthenticated")),
         amp_says(

@@ -1,9 +1,9 @@
 //! Rows about samples that AMP will never take: they are lost by design, and
 //! exactly they.
 
-use super::{amp_says, engine, with_headers};
+use super::builders::{amp_says, engine, with_headers};
 use crate::durability::form::Form;
-use crate::durability::row::{Counted, Row, Sending};
+use crate::durability::row::{LossCheck, Row, Sending};
 use crate::durability::shown::Shown;
 use emulator::fault::FaultKind;
 
@@ -13,7 +13,7 @@ const NEVER: &str =
 pub(super) fn rows(form: &Form) -> Vec<Row> {
     let refused = |name, what: &str, answer, reason| {
         amp_says(form, name, what, answer)
-            .lost(Counted::BySidecar, NEVER)
+            .lost(LossCheck::BySidecar, NEVER)
             .shown(Shown::lost(reason))
     };
     let of_store = |status, text: &str| FaultKind::plain_text(status, format!("{text}\n"));
@@ -94,7 +94,7 @@ pub(super) fn rows(form: &Form) -> Vec<Row> {
         )
         .world(|world| world.amp.max_series = 150)
         .lost(
-            Counted::ByAmp,
+            LossCheck::ByAmp,
             "AMP takes no new series above the workspace's limit; those within it are kept",
         )
         .shown(Shown::lost("series_limit")),
@@ -114,7 +114,7 @@ fn outage_longer_than_amp_takes(form: &Form) -> Row {
     )
     .world(move |world| world.amp.max_sample_age = half)
     .lost(
-        Counted::ByAmp,
+        LossCheck::ByAmp,
         "AMP refuses samples older than an hour, whoever sends them",
     )
     .shown(Shown::lost("too_old"))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{amp_says, seconds};
+use super::builders::{amp_says, seconds};
 use crate::durability::form::Form;
 use crate::durability::row::{Act, Row, Sending};
 use crate::durability::shown::Shown;

@@ -7,6 +7,7 @@
 
 mod answers;
 mod between;
+mod builders;
 mod credentials;
 mod data;
 mod limits;
@@ -16,12 +17,8 @@ mod series;
 mod transport;
 mod writers;
 
-use std::time::Duration;
-
 use super::form::Form;
 use super::row::{Row, Sending};
-use emulator::fault::{Fault, FaultKind};
-use emulator::world::Target;
 
 /// All that are played in this form.
 #[must_use]
@@ -43,36 +40,6 @@ pub fn rows(form: &Form) -> Vec<Row> {
         rows.retain(|row| !row.is_long);
     }
     rows
-}
-
-/// AMP answers every batch so, for as long as the fault lasts.
-fn amp_says(form: &Form, name: &'static str, what: &str, answer: FaultKind) -> Row {
-    Row::new(form, name, what).faults(Target::Amp, [Fault::new(answer)])
-}
-
-/// What AMP's engine answers in this case. A case that there is not shows as a row that is not as promised.
-fn engine(name: &str) -> FaultKind {
-    FaultKind::engine(name).unwrap_or(FaultKind::Close)
-}
-
-/// JSON as AMP's front door writes it.
-fn message(status: u16, text: &str) -> FaultKind {
-    let body = serde_json::json!({"message": text}).to_string();
-    with_headers(status, &[("content-type", "application/json")], body)
-}
-
-fn with_headers(status: u16, headers: &[(&str, &str)], body: impl Into<String>) -> FaultKind {
-    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    FaultKind::Answer {
-        status,
-        headers: headers.iter().map(owned).collect(),
-        body: body.into(),
-    }
-}
-
-/// Seconds, where the form has nothing to say about them.
-const fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Rows about processes that end.
 
-use super::{amp_says, message, seconds};
+use super::builders::{amp_says, message, seconds};
 use crate::durability::form::Form;
-use crate::durability::row::{Act, Counted, Ending, Row};
+use crate::durability::row::{Act, Ending, LossCheck, Row};
 use crate::durability::shown::Shown;
 use emulator::fault::{Fault, FaultKind};
 use emulator::world::Target;
@@ -55,7 +55,7 @@ pub(super) fn rows(form: &Form) -> Vec<Row> {
             .begin(Act::Wait(form.fault / 2))
             .begin(Act::RestartSender)
             .lost(
-                Counted::InTheFault,
+                LossCheck::InTheFault,
                 "Prometheus forgets at its start what it had not sent: keep it from restarting in an outage",
             )
             .shown(Shown::outcome("unauthenticated")),

@@ -4,9 +4,9 @@
 //! What is refused for ever is told from an outage by an empty write, and only after a minute. So those rows last longer than
 //! that in any form, and CI does not wait for them.
 
-use super::{engine, seconds};
+use super::builders::{engine, seconds};
 use crate::durability::form::Form;
-use crate::durability::row::{Act, Counted, Row, Sending};
+use crate::durability::row::{Act, LossCheck, Row, Sending};
 use crate::durability::shown::Shown;
 use crate::peers::source::ERROR;
 use emulator::fault::{Fault, FaultKind};
@@ -29,7 +29,7 @@ pub(super) fn rows(form: &Form) -> Vec<Row> {
         .shards(1)
         .begin(Act::ShowError(words, form.fault.as_secs()))
         .lost(
-            Counted::OfMetric(ERROR),
+            LossCheck::OfMetric(ERROR),
             "AMP can never take this series, and takes the others of its batches",
         )
         .shown(Shown::lost("label_value_too_long"))
@@ -62,7 +62,7 @@ fn refused_for_ever(form: &Form, name: &'static str, what: &str, answer: FaultKi
         .begin(Act::Faults(Target::Amp, vec![poison]))
         .begin(Act::ShowError("down", 1))
         .lost(
-            Counted::OfMetric(ERROR),
+            LossCheck::OfMetric(ERROR),
             "it is refused whenever it is sent, while an empty write is taken: it is given up, and nothing else",
         )
         .shown(Shown::lost("poison"))

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{amp_says, seconds};
+use super::builders::{amp_says, seconds};
 use crate::durability::form::Form;
 use crate::durability::row::{Act, Row, Sending};
 use crate::durability::shown::Shown;
 use emulator::fault::{Fault, FaultKind};
-use emulator::tcp::{Cut, Only, TcpFault, TcpFaultKind, Way};
+use emulator::tcp::{Cut, Direction, Only, TcpFault, TcpFaultKind};
 use emulator::world::Target;
 
 pub(super) fn rows(form: &Form) -> Vec<Row> {
@@ -27,7 +27,7 @@ fn connections(form: &Form) -> Vec<Row> {
     let refused = || vec![TcpFault::new(TcpFaultKind::Refuse), reset()];
     let end = |how| TcpFault::new(TcpFaultKind::End(how));
     let mid_request = TcpFaultKind::CutAfter {
-        way: Way::Request,
+        direction: Direction::Request,
         bytes: 3000,
         how: Cut::Reset,
     };
@@ -137,27 +137,31 @@ fn kept_connections(form: &Form) -> Vec<Row> {
             .tcp(Target::Amp, every_second)
             .shown(Shown::resent("stale_connection"))
     };
-    let cut = |way, how| TcpFaultKind::CutAfter { way, bytes: 0, how };
+    let cut = |direction, how| TcpFaultKind::CutAfter {
+        direction,
+        bytes: 0,
+        how,
+    };
     vec![
         doomed(
             "kept-reset-as-request-leaves",
             "kept connections are reset as the request leaves",
-            cut(Way::Request, Cut::Reset),
+            cut(Direction::Request, Cut::Reset),
         ),
         doomed(
             "kept-closed-as-request-leaves",
             "kept connections are closed as the request leaves",
-            cut(Way::Request, Cut::Close),
+            cut(Direction::Request, Cut::Close),
         ),
         doomed(
             "kept-reset-before-answer",
             "kept connections are reset once AMP has stored the batch",
-            cut(Way::Answer, Cut::Reset),
+            cut(Direction::Answer, Cut::Reset),
         ),
         doomed(
             "kept-half-closed",
             "kept connections are shut down by AMP while idle",
-            TcpFaultKind::HalfClose(Way::Answer),
+            TcpFaultKind::HalfClose(Direction::Answer),
         )
         .shown(Shown::Moved("amp_sidecar_upstream_connections_total", None)),
     ]

@@ -4,7 +4,7 @@
 //! sender, which goes on with the batch that was not taken.
 
 use crate::durability::form::Form;
-use crate::durability::row::{Act, Place, Row, Sending};
+use crate::durability::row::{Act, Row, SendTarget, Sending};
 use crate::durability::shown::Shown;
 use crate::peers::sender::Schema;
 use emulator::amp::{HaTracker, RemoteWrite2};
@@ -19,26 +19,26 @@ pub(super) fn rows(form: &Form) -> Vec<Row> {
         Row::new(form, name, what)
             .sent_by(Sending::BuiltIn(Schema::V1))
             .begin(Act::SendTo(place))
-            .end(Act::SendTo(Place::Right))
+            .end(Act::SendTo(SendTarget::Right))
             .shown(Shown::outcome(outcome))
     };
     vec![
         writes_to(
             "wrong-path",
             "a sender writes to a path with a letter missing, until its URL is repaired",
-            Place::Misspelled,
+            SendTarget::Misspelled,
             "misdirected",
         ),
         writes_to(
             "wrong-port",
             "a sender writes to the port of metrics and probes, until its URL is repaired",
-            Place::AdminPort,
+            SendTarget::AdminPort,
             "misdirected",
         ),
         writes_to(
             "slash-at-the-end",
             "a sender writes to a path with a slash at its end",
-            Place::WithSlash,
+            SendTarget::WithSlash,
             "stored",
         ),
         version_2(

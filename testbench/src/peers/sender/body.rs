@@ -88,7 +88,7 @@ impl Schema {
 impl Entry<'_> {
     fn to_proto(&self) -> v1::TimeSeries {
         v1::TimeSeries {
-            labels: super::to_proto(self.labels),
+            labels: to_proto(self.labels),
             samples: vec![v1::Sample {
                 value: self.value,
                 timestamp: self.timestamp,
@@ -96,6 +96,15 @@ impl Entry<'_> {
             ..Default::default()
         }
     }
+}
+
+/// The labels as the messages have them.
+pub(crate) fn to_proto(labels: &Labels) -> Vec<v1::Label> {
+    let label = |(name, value): (&str, &str)| v1::Label {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    };
+    labels.iter().map(label).collect()
 }
 
 /// Gives the first series an exemplar, in an entry that has nothing else.

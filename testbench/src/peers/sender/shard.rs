@@ -15,10 +15,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::body::{Entry, Schema};
-use super::{ANSWER_WITHIN, Shared};
+use super::record::Shared;
 use crate::peers::PeerError;
 use crate::peers::call::{Answer, CallError, Caller};
 
+/// Prometheus' `remote_timeout`.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -35,13 +37,13 @@ pub(super) struct Shard {
     pub(super) queue: mpsc::Receiver<Point>,
     pub(super) schema: Schema,
     pub(super) caller: Caller,
-    pub(super) target: watch::Receiver<Target>,
+    pub(super) target: watch::Receiver<WriteTarget>,
     pub(super) batch: usize,
     pub(super) batch_deadline: Duration,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Target {
+pub(super) struct WriteTarget {
     pub(super) address: SocketAddr,
     host: String,
     path: String,
@@ -134,7 +136,7 @@ impl Shard {
     }
 }
 
-impl Target {
+impl WriteTarget {
     /// Of a plain http URL with an IP address.
     pub(super) fn of(url: &str) -> Result<Self, PeerError> {
         let parsed = || {

@@ -1,11 +1,14 @@
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use prost::Message as _;
+use remote_write_proto::v1;
 
 use super::*;
+use crate::peers::samples::Samples;
 use emulator::http::{Bound, Ending, Raw, Reply, Serve, Server};
 use emulator::journal::Journal;
 
@@ -101,7 +104,7 @@ async fn stage(answers: &[Scene]) -> (Arc<Scripted>, Server, SenderConfig) {
 }
 
 /// Runs until `batches` were heard, then finishes.
-async fn run(scripted: &Scripted, config: &SenderConfig, batches: usize) -> (Sent, Samples) {
+async fn run(scripted: &Scripted, config: &SenderConfig, batches: usize) -> (SenderStats, Samples) {
     let mut sender = Sender::start(config).unwrap();
     for _ in 0..500 {
         if scripted.heard.lock().unwrap().len() >= batches {
@@ -221,13 +224,13 @@ async fn finishing_is_bounded_where_nothing_gets_through() {
 
 #[test]
 fn only_plain_http_to_an_address_is_a_target() {
-    assert!(Target::of("http://127.0.0.1:1/x").is_ok());
+    assert!(WriteTarget::of("http://127.0.0.1:1/x").is_ok());
     for url in [
         "https://127.0.0.1:1/x",
         "http://localhost:1/x",
         "/x",
         "http://127.0.0.1/x",
     ] {
-        assert!(Target::of(url).is_err(), "{url}");
+        assert!(WriteTarget::of(url).is_err(), "{url}");
     }
 }

@@ -4,15 +4,14 @@
 //! start ─▶ it flows ─▶ fault begins ─▶ … ─▶ fault ends ─▶ it flows again ─▶ sender finishes ─▶ compare
 //! ```
 //!
-//! In: a [`Row`] and the [`Kit`]. Out: an [`Outcome`], or why the row could not be
+//! In: a [`Row`] and the [`Fixture`]. Out: an [`Outcome`], or why the row could not be
 //! played. Between sender and sidecar stands a [`emulator::tcp`] proxy without
-//! faults, so that what the sender hears is heard by the [`Ear`] too.
+//! faults, so that what the sender hears is heard by the [`ResponseObserver`] too.
 //!
 //! Every wait is bounded, and running out of time is no error by itself: what
 //! did not arrive shows as missing.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -22,17 +21,18 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::ear::{Ear, SecondEar};
 use super::error::Error;
-use super::form::Form;
+use super::fixture::Fixture;
 use super::outcome::{Outcome, Played};
-use super::row::{Act, Ending, Place, Row};
-use super::senders::{Senders, millis};
+use super::responses::{ResponseObserver, SecondObserver};
+use super::row::{Act, Ending, Row, SendTarget};
+use super::senders::Senders;
 use crate::peers::compare::compare;
 use crate::peers::metrics::Metrics;
 use crate::peers::samples::Samples;
 use crate::peers::sidecar::{Program, Sidecar};
 use crate::peers::source::Source;
+use crate::timestamp::millis;
 use emulator::clock::Clock;
 use emulator::fault::{Fault, FaultKind};
 use emulator::tcp::TcpFaults;
@@ -46,27 +46,14 @@ const A_BATCH_UNDER_WAY: Duration = Duration::from_millis(1500);
 const CRASH_EVERY: Duration = Duration::from_secs(2);
 const DRIBBLE_EVERY: Duration = Duration::from_secs(1);
 
-/// What all rows share.
-#[derive(Debug, Clone)]
-pub struct Kit {
-    /// The proxy under test.
-    pub program: Program,
-    /// The Prometheus that sends.
-    pub prometheus: PathBuf,
-    /// The vmagent that sends.
-    pub vmagent: PathBuf,
-    /// How long everything takes.
-    pub form: Form,
-}
-
 /// Everything that runs for a row; all of it ends when this is dropped.
-struct Stage<'a> {
+struct RowRun<'a> {
     row: &'a Row,
-    kit: &'a Kit,
+    fixture: &'a Fixture,
     senders: Senders,
     /// Where they write to.
     url: String,
-    ear: Arc<Ear>,
+    responses: Arc<ResponseObserver>,
     _tap: TcpFaults,
     /// Before the admin port, once somebody writes there.
     admin_tap: Option<TcpFaults>,
@@ -78,36 +65,36 @@ struct Stage<'a> {
 }
 
 /// Plays a row.
-pub(super) async fn play(row: &Row, kit: &Kit) -> Result<Outcome, Error> {
+pub(super) async fn play(row: &Row, fixture: &Fixture) -> Result<Outcome, Error> {
     let started = Instant::now();
-    let mut stage = Stage::set(row, kit).await?;
-    let before = stage.sidecar.metrics().await.ok();
+    let mut run = RowRun::set(row, fixture).await?;
+    let before = run.sidecar.metrics().await.ok();
     let (begun, begun_at) = (Instant::now(), Clock::new().now());
     let (sent, during) = match row.ending {
-        Ending::Finish => stage.fault_and_finish(begun).await?,
-        Ending::BothLeave | Ending::SidecarLast => stage.leave_within_the_fault().await?,
+        Ending::Finish => run.fault_and_finish(begun).await?,
+        Ending::BothLeave | Ending::SidecarLast => run.leave_within_the_fault().await?,
     };
-    let after = stage.sidecar.metrics().await.ok();
-    let store = stage.world.store();
+    let after = run.sidecar.metrics().await.ok();
+    let store = run.world.store();
     Ok(Outcome::of(
         row,
         Played {
-            heard: &stage.ear,
+            responses: &run.responses,
             comparison: compare(&sent.samples, store),
             refused: store.stats().refused,
             metrics: [before, during, after],
             fault: (millis(begun_at), millis(sent.fault_over)),
             again_after: sent.again_after,
             left: sent.left,
-            is_ours: matches!(kit.program, Program::Sidecar(_)),
-            log: stage.sidecar.log().last_words(),
+            is_ours: matches!(fixture.program, Program::Sidecar(_)),
+            log: run.sidecar.log().last_words(),
             took: started.elapsed(),
         },
     ))
 }
 
 /// What the sender had to send, and when it could again.
-struct Sent {
+struct SentSamples {
     samples: Samples,
     fault_over: SystemTime,
     again_after: Option<Duration>,
@@ -115,27 +102,27 @@ struct Sent {
     left: Option<ExitStatus>,
 }
 
-// === impl Stage ===
+// === impl RowRun ===
 
-impl<'a> Stage<'a> {
+impl<'a> RowRun<'a> {
     /// Starts everything and waits until samples arrive.
-    async fn set(row: &'a Row, kit: &'a Kit) -> Result<Self, Error> {
+    async fn set(row: &'a Row, fixture: &'a Fixture) -> Result<Self, Error> {
         let world = World::start(row.world.clone()).await?;
         for act in &row.before {
             change(&world, act)?;
         }
         let flags: Vec<_> = row.flags.iter().map(String::as_str).collect();
-        let sidecar = Sidecar::start(&kit.program, &world, &flags).await?;
-        let ear = Arc::new(Ear::new());
-        let tap =
-            TcpFaults::observed(sidecar.listen(), Some(ear.clone())).map_err(Error::Listen)?;
+        let sidecar = Sidecar::start(&fixture.program, &world, &flags).await?;
+        let responses = Arc::new(ResponseObserver::new());
+        let tap = TcpFaults::observed(sidecar.listen(), Some(responses.clone()))
+            .map_err(Error::Listen)?;
         let url = through(&sidecar, tap.address());
-        let stage = Self {
+        let run = Self {
             row,
-            kit,
-            senders: Senders::start(row, kit, &url).await?,
+            fixture,
+            senders: Senders::start(row, fixture, &url).await?,
             url,
-            ear,
+            responses,
             _tap: tap,
             admin_tap: None,
             sidecar,
@@ -143,13 +130,13 @@ impl<'a> Stage<'a> {
             elsewhere: Source::start(1).await.map_err(Error::Source)?,
             dribblers: JoinSet::new(),
         };
-        stage.flows().await?;
-        Ok(stage)
+        run.flows().await?;
+        Ok(run)
     }
 
     /// A few batches in a row, so that connections are kept and shards have settled.
     async fn flows(&self) -> Result<(), Error> {
-        let within = self.kit.form.flows_within;
+        let within = self.fixture.form.flows_within;
         let deadline = Instant::now() + within;
         while self.world.store().stats().batches < 3 || self.world.store().stats().samples == 0 {
             if Instant::now() > deadline {
@@ -161,9 +148,12 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    async fn fault_and_finish(&mut self, begun: Instant) -> Result<(Sent, Option<Metrics>), Error> {
+    async fn fault_and_finish(
+        &mut self,
+        begun: Instant,
+    ) -> Result<(SentSamples, Option<Metrics>), Error> {
         let row = self.row;
-        let form = &self.kit.form;
+        let form = &self.fixture.form;
         for act in &row.begin {
             self.act(act).await?;
         }
@@ -174,18 +164,18 @@ impl<'a> Stage<'a> {
         }
         let (over, fault_over) = (Instant::now(), Clock::new().now());
         let again = if row.interrupts() {
-            self.ear.success(over, form.flows_within).await
+            self.responses.success(over, form.flows_within).await
         } else {
             None
         };
         let again_after = again
             .map(|again| again - over)
-            .filter(|_| self.ear.was_refused(begun));
+            .filter(|_| self.responses.was_refused(begun));
         let samples = self
             .senders
             .finish(&self.world, form.settles_within)
             .await?;
-        let sent = Sent {
+        let sent = SentSamples {
             samples,
             fault_over,
             again_after,
@@ -195,7 +185,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Sender and sidecar get SIGTERM within the fault, in the row's order, and have until they are done.
-    async fn leave_within_the_fault(&mut self) -> Result<(Sent, Option<Metrics>), Error> {
+    async fn leave_within_the_fault(&mut self) -> Result<(SentSamples, Option<Metrics>), Error> {
         let row = self.row;
         for act in &row.begin {
             self.act(act).await?;
@@ -221,7 +211,7 @@ impl<'a> Stage<'a> {
         };
         let told = told?.unwrap_or_else(|| Clock::new().now());
         let (during, status) = left?;
-        let sent = Sent {
+        let sent = SentSamples {
             samples: self.senders.left(told).await?,
             fault_over: told,
             again_after: None,
@@ -237,15 +227,15 @@ impl<'a> Stage<'a> {
         )
     }
 
-    fn url_of(&mut self, place: Place) -> Result<String, Error> {
+    fn url_of(&mut self, target: SendTarget) -> Result<String, Error> {
         let right = self.url.as_str();
-        Ok(match place {
-            Place::Right => right.to_owned(),
-            Place::Misspelled => right.replace("remote_write", "remote_wrte"),
-            Place::WithSlash => format!("{right}/"),
-            Place::AdminPort => {
-                let ear = Arc::new(SecondEar(Arc::clone(&self.ear)));
-                let tap = TcpFaults::observed(self.sidecar.admin(), Some(ear));
+        Ok(match target {
+            SendTarget::Right => right.to_owned(),
+            SendTarget::Misspelled => right.replace("remote_write", "remote_wrte"),
+            SendTarget::WithSlash => format!("{right}/"),
+            SendTarget::AdminPort => {
+                let responses = Arc::new(SecondObserver(Arc::clone(&self.responses)));
+                let tap = TcpFaults::observed(self.sidecar.admin(), Some(responses));
                 let tap = self.admin_tap.insert(tap.map_err(Error::Listen)?);
                 format!("http://{}{}", tap.address(), self.path())
             }
@@ -284,13 +274,13 @@ impl<'a> Stage<'a> {
                 }
             }
             Act::ShowError(text, scrapes) => self.senders.show_error(text, *scrapes),
-            Act::SendTo(place) => {
-                let url = self.url_of(*place)?;
+            Act::SendTo(target) => {
+                let url = self.url_of(*target)?;
                 self.senders.write_to(&url)?;
             }
             Act::StartReplica => {
-                let (row, kit) = (self.row, self.kit);
-                self.senders.start_replica(row, kit, &self.url).await?;
+                let (row, fixture) = (self.row, self.fixture);
+                self.senders.start_replica(row, fixture, &self.url).await?;
             }
             Act::RestartSender => self.senders.restart().await?,
             Act::Wait(wait) => tokio::time::sleep(*wait).await,
@@ -326,7 +316,7 @@ fn change(world: &World, act: &Act) -> Result<(), Error> {
         Act::MayWrite(false) => world.amp().allow_roles([]),
         Act::SessionLife(life) => world.sts().set_session_life(Some(*life)),
         Act::Present(presented) => world.present(*presented),
-        // Not the world's: the stage carries these out.
+        // Not the world's: the run carries these out.
         Act::Redirect(_)
         | Act::KillSidecar
         | Act::StopSidecar

@@ -15,40 +15,40 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use emulator::tcp::{Observe, Way};
+use emulator::tcp::{Direction, Observer};
 
 /// What stands in the table where a connection ended without an answer.
 pub(super) const NO_ANSWER: &str = "no answer";
 
 /// Hears the answers to all of a row's senders.
 #[derive(Debug)]
-pub(super) struct Ear {
-    inner: Mutex<Inner>,
+pub(super) struct ResponseObserver {
+    inner: Mutex<Observed>,
     total: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct Observed {
     /// Connections with a request that is not answered yet.
     waiting: HashSet<u64>,
-    heard: Vec<Heard>,
+    responses: Vec<ObservedResponse>,
     longest_pause: Option<u64>,
 }
 
-/// Hears for an [`Ear`] what passes another proxy, whose connections have numbers of their own.
+/// Hears for an [`ResponseObserver`] what passes another proxy, whose connections have numbers of their own.
 #[derive(Debug)]
-pub(super) struct SecondEar(pub(super) Arc<Ear>);
+pub(super) struct SecondObserver(pub(super) Arc<ResponseObserver>);
 
 /// One answer, or the lack of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Heard {
+struct ObservedResponse {
     at: Instant,
     status: Option<u16>,
 }
 
-// === impl Ear ===
+// === impl ResponseObserver ===
 
-impl Ear {
+impl ResponseObserver {
     pub(super) fn new() -> Self {
         Self {
             inner: Mutex::default(),
@@ -59,8 +59,8 @@ impl Ear {
     /// Answers by status, as the table shows them.
     pub(super) fn answers(&self) -> BTreeMap<String, u64> {
         let mut answers = BTreeMap::new();
-        for heard in &self.lock().heard {
-            let name = heard
+        for responses in &self.lock().responses {
+            let name = responses
                 .status
                 .map_or(NO_ANSWER.to_owned(), |code| code.to_string());
             *answers.entry(name).or_default() += 1;
@@ -73,13 +73,13 @@ impl Ear {
         self.lock().longest_pause
     }
 
-    /// Whether anything but a success was heard from `since` on.
+    /// Whether anything but a success was responses from `since` on.
     pub(super) fn was_refused(&self, since: Instant) -> bool {
         let inner = self.lock();
         inner
-            .heard
+            .responses
             .iter()
-            .any(|heard| heard.at >= since && !heard.is_success())
+            .any(|responses| responses.at >= since && !responses.is_success())
     }
 
     /// The moment of the first success from `since` on, which is waited for; `None` where it does not come in time.
@@ -99,37 +99,41 @@ impl Ear {
 
     fn first_success(&self, since: Instant) -> Option<Instant> {
         let inner = self.lock();
-        let fits = |heard: &&Heard| heard.at >= since && heard.is_success();
-        inner.heard.iter().find(fits).map(|heard| heard.at)
+        let fits = |responses: &&ObservedResponse| responses.at >= since && responses.is_success();
+        inner
+            .responses
+            .iter()
+            .find(fits)
+            .map(|responses| responses.at)
     }
 
-    fn hear(&self, mut inner: MutexGuard<'_, Inner>, status: Option<u16>) {
+    fn record(&self, mut inner: MutexGuard<'_, Observed>, status: Option<u16>) {
         let at = Instant::now();
-        inner.heard.push(Heard { at, status });
+        inner.responses.push(ObservedResponse { at, status });
         drop(inner);
         self.total.send_modify(|total| *total += 1);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Observed> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Observe for Ear {
-    fn passes(&self, connection: u64, way: Way, bytes: &[u8]) {
+impl Observer for ResponseObserver {
+    fn passes(&self, connection: u64, direction: Direction, bytes: &[u8]) {
         let mut inner = self.lock();
-        match way {
-            Way::Request => {
+        match direction {
+            Direction::Request => {
                 if bytes.starts_with(b"POST ") {
                     inner.waiting.insert(connection);
                 }
             }
-            Way::Answer => {
+            Direction::Answer => {
                 let Some(status) = status(bytes) else { return };
                 // "Continue" is no answer yet.
                 if status >= 200 && inner.waiting.remove(&connection) {
                     inner.longest_pause = inner.longest_pause.max(pause(bytes));
-                    self.hear(inner, Some(status));
+                    self.record(inner, Some(status));
                 }
             }
         }
@@ -137,26 +141,26 @@ impl Observe for Ear {
 
     fn unreached(&self, _connection: u64) {
         // The reset comes before the request was read: to the sender it is one without an answer.
-        self.hear(self.lock(), None);
+        self.record(self.lock(), None);
     }
 
     fn ended(&self, connection: u64) {
         let mut inner = self.lock();
         if inner.waiting.remove(&connection) {
-            self.hear(inner, None);
+            self.record(inner, None);
         }
     }
 }
 
-// === impl SecondEar ===
+// === impl SecondObserver ===
 
-impl SecondEar {
+impl SecondObserver {
     const OTHERS: u64 = 1 << 63;
 }
 
-impl Observe for SecondEar {
-    fn passes(&self, connection: u64, way: Way, bytes: &[u8]) {
-        self.0.passes(connection | Self::OTHERS, way, bytes);
+impl Observer for SecondObserver {
+    fn passes(&self, connection: u64, direction: Direction, bytes: &[u8]) {
+        self.0.passes(connection | Self::OTHERS, direction, bytes);
     }
 
     fn unreached(&self, connection: u64) {
@@ -168,9 +172,9 @@ impl Observe for SecondEar {
     }
 }
 
-// === impl Heard ===
+// === impl ObservedResponse ===
 
-impl Heard {
+impl ObservedResponse {
     fn is_success(&self) -> bool {
         self.status
             .is_some_and(|status| (200..300).contains(&status))
@@ -200,50 +204,64 @@ mod tests {
 
     #[tokio::test]
     async fn answers_are_heard_by_status_and_ends_without_one_too() {
-        let ear = Ear::new();
+        let observer = ResponseObserver::new();
         let before = Instant::now();
         let ask = |connection| {
-            ear.passes(connection, Way::Request, b"POST /write HTTP/1.1\r\n\r\n");
-            ear.passes(connection, Way::Request, b"body");
+            observer.passes(
+                connection,
+                Direction::Request,
+                b"POST /write HTTP/1.1\r\n\r\n",
+            );
+            observer.passes(connection, Direction::Request, b"body");
         };
         ask(1);
-        ear.passes(1, Way::Answer, b"HTTP/1.1 100 Continue\r\n\r\n");
-        ear.passes(
+        observer.passes(1, Direction::Answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+        observer.passes(
             1,
-            Way::Answer,
+            Direction::Answer,
             b"HTTP/1.1 503 Unavailable\r\nRetry-After: 4\r\n\r\nno",
         );
-        assert_eq!(ear.success(before, Duration::from_millis(10)).await, None);
-        assert!(ear.was_refused(before));
+        assert_eq!(
+            observer.success(before, Duration::from_millis(10)).await,
+            None
+        );
+        assert!(observer.was_refused(before));
         ask(1);
-        ear.passes(1, Way::Answer, b"HTTP/1.1 204 No Content\r\n\r\n");
+        observer.passes(1, Direction::Answer, b"HTTP/1.1 204 No Content\r\n\r\n");
         ask(2);
-        ear.ended(2);
-        ear.ended(1);
-        ear.unreached(3);
-        ear.ended(3);
+        observer.ended(2);
+        observer.ended(1);
+        observer.unreached(3);
+        observer.ended(3);
         let counted = [("204", 1), ("503", 1), (NO_ANSWER, 2)];
         assert_eq!(
-            ear.answers(),
+            observer.answers(),
             counted.map(|(name, count)| (name.to_owned(), count)).into()
         );
-        assert_eq!(ear.longest_pause(), Some(4));
-        assert!(ear.success(before, Duration::from_secs(1)).await.is_some());
+        assert_eq!(observer.longest_pause(), Some(4));
+        assert!(
+            observer
+                .success(before, Duration::from_secs(1))
+                .await
+                .is_some()
+        );
         assert_eq!(
-            ear.success(Instant::now(), Duration::from_millis(10)).await,
+            observer
+                .success(Instant::now(), Duration::from_millis(10))
+                .await,
             None
         );
     }
 
     #[tokio::test]
     async fn a_success_is_waited_for() {
-        let ear = Ear::new();
+        let observer = ResponseObserver::new();
         let (since, soon) = (Instant::now(), Duration::from_secs(5));
-        let (heard, ()) = tokio::join!(ear.success(since, soon), async {
-            ear.passes(1, Way::Request, b"POST / HTTP/1.1\r\n\r\n");
-            ear.passes(1, Way::Answer, b"HTTP/1.1 200 OK\r\n\r\n");
+        let (responses, ()) = tokio::join!(observer.success(since, soon), async {
+            observer.passes(1, Direction::Request, b"POST / HTTP/1.1\r\n\r\n");
+            observer.passes(1, Direction::Answer, b"HTTP/1.1 200 OK\r\n\r\n");
         });
-        assert!(heard.is_some());
-        assert!(!ear.was_refused(since));
+        assert!(responses.is_some());
+        assert!(!observer.was_refused(since));
     }
 }

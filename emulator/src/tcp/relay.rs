@@ -1,8 +1,8 @@
 //! One connection through the proxy.
 //!
 //! In: a peer's connection and where it is to lead. Two pumps, one a direction,
-//! each asking before every read what the weather makes of it; and beside them
-//! a watch for what ends both. Out: both sockets ended the same way, by an
+//! each checking the active faults before every read; beside them
+//! one future waits for what ends both. Out: both sockets ended the same direction, by an
 //! orderly close or a reset.
 
 use std::io;
@@ -15,32 +15,32 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
-use super::script::{Cut, Entry, TcpFaultKind, Way};
-use super::{Observe, Passages, Tally, Weather};
+use super::connections::{ConnectionLog, Counters, Observer};
+use super::script::{ActiveFaults, Cut, Direction, ScheduledTcpFault, TcpFaultKind};
 
 const CHUNK: usize = 16 * 1024;
 
-/// Where connections lead, and who hears of it.
+/// Where connections lead, and the observer of their bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
     pub(super) service: SocketAddr,
-    pub(super) observer: Option<Arc<dyn Observe>>,
-    pub(super) weather: Weather,
-    pub(super) passages: Passages,
+    pub(super) observer: Option<Arc<dyn Observer>>,
+    pub(super) active: ActiveFaults,
+    pub(super) connections: ConnectionLog,
 }
 
 /// What both pumps know of their connection.
 #[derive(Debug)]
-struct Link {
-    tally: Arc<Tally>,
-    observer: Option<Arc<dyn Observe>>,
+struct Relay {
+    counters: Arc<Counters>,
+    observer: Option<Arc<dyn Observer>>,
     /// The entries that this connection has met: each counts it once.
-    met: Mutex<Vec<Arc<Entry>>>,
+    met: Mutex<Vec<Arc<ScheduledTcpFault>>>,
 }
 
 /// What becomes of the next bytes in one direction.
 #[derive(Debug, Clone)]
-enum Course {
+enum Action {
     Pass,
     Stop,
     Swallow,
@@ -52,7 +52,7 @@ enum Course {
     UpTo {
         bytes: u64,
         how: Cut,
-        of: Arc<Entry>,
+        of: Arc<ScheduledTcpFault>,
     },
     ShutDown,
     End(Cut),
@@ -70,34 +70,39 @@ enum Stopped {
 impl Route {
     /// Leads `peer` to the service, until either ends it or a fault does.
     pub(super) async fn lead(self, mut peer: TcpStream) {
-        let link = Link {
-            tally: self.passages.open(),
+        let relay = Relay {
+            counters: self.connections.open(),
             observer: self.observer.clone(),
             met: Mutex::default(),
         };
-        let cut = link.join(&mut peer, self.service, self.weather).await;
-        // A socket that is gone already needs no way to go.
+        let cut = relay.join(&mut peer, self.service, self.active).await;
+        // A socket that is gone already needs no direction to go.
         let _gone = match cut {
             Cut::Reset => peer.set_zero_linger(),
             Cut::Close => Ok(()),
         };
-        link.tally.over.store(true, Ordering::Relaxed);
-        if let Some(observer) = &link.observer {
-            observer.ended(link.tally.number);
+        relay.counters.over.store(true, Ordering::Relaxed);
+        if let Some(observer) = &relay.observer {
+            observer.ended(relay.counters.number);
         }
     }
 }
 
-// === impl Link ===
+// === impl Relay ===
 
-impl Link {
+impl Relay {
     /// Returns how the peer's connection is to end; the service's has ended so.
-    async fn join(&self, peer: &mut TcpStream, service: SocketAddr, mut weather: Weather) -> Cut {
+    async fn join(
+        &self,
+        peer: &mut TcpStream,
+        service: SocketAddr,
+        mut active: ActiveFaults,
+    ) -> Cut {
         // A frozen newcomer must not reach the service, not even with a SYN.
         loop {
-            match self.course(Way::Request, &mut weather) {
-                Course::End(cut) => return cut,
-                Course::Stop => match weather.changed().await {
+            match self.action(Direction::Request, &mut active) {
+                Action::End(cut) => return cut,
+                Action::Stop => match active.changed().await {
                     Ok(()) => {}
                     Err(_) => return Cut::Reset,
                 },
@@ -106,7 +111,7 @@ impl Link {
         }
         let Ok(mut service) = TcpStream::connect(service).await else {
             if let Some(observer) = &self.observer {
-                observer.unreached(self.tally.number);
+                observer.unreached(self.counters.number);
             }
             return Cut::Reset;
         };
@@ -118,16 +123,16 @@ impl Link {
             let pumps = async {
                 tokio::try_join!(
                     self.pump(
-                        Way::Request,
+                        Direction::Request,
                         &mut from_peer,
                         &mut to_service,
-                        weather.clone()
+                        active.clone()
                     ),
                     self.pump(
-                        Way::Answer,
+                        Direction::Answer,
                         &mut from_service,
                         &mut to_peer,
-                        weather.clone()
+                        active.clone()
                     ),
                 )
             };
@@ -138,7 +143,7 @@ impl Link {
                     Err(Stopped::Broken) => Cut::Reset,
                 },
                 // A pump that waits for room to write would not notice.
-                cut = self.ended(weather.clone()) => cut,
+                cut = self.ended(active.clone()) => cut,
             }
         };
         let _gone = match cut {
@@ -148,12 +153,12 @@ impl Link {
         cut
     }
 
-    async fn ended(&self, mut weather: Weather) -> Cut {
+    async fn ended(&self, mut active: ActiveFaults) -> Cut {
         loop {
-            if let Course::End(cut) = self.course(Way::Request, &mut weather) {
+            if let Action::End(cut) = self.action(Direction::Request, &mut active) {
                 return cut;
             }
-            if weather.changed().await.is_err() {
+            if active.changed().await.is_err() {
                 return Cut::Reset;
             }
         }
@@ -161,28 +166,28 @@ impl Link {
 
     async fn pump(
         &self,
-        way: Way,
+        direction: Direction,
         from: &mut ReadHalf<'_>,
         to: &mut WriteHalf<'_>,
-        mut weather: Weather,
+        mut active: ActiveFaults,
     ) -> Result<(), Stopped> {
         let mut chunk = vec![0; CHUNK];
         // How many bytes passed under the entry that limits them.
-        let mut under: Option<(Arc<Entry>, u64)> = None;
+        let mut under: Option<(Arc<ScheduledTcpFault>, u64)> = None;
         loop {
-            let course = self.course(way, &mut weather);
-            let room = match course {
-                Course::End(cut) => return Err(Stopped::Cut(cut)),
-                Course::ShutDown => return Ok(to.shutdown().await?),
-                Course::Stop => 0,
-                Course::Drip { bytes, .. } => bytes.clamp(1, CHUNK),
-                Course::Pass | Course::Swallow | Course::Late(_) | Course::UpTo { .. } => CHUNK,
+            let action = self.action(direction, &mut active);
+            let room = match action {
+                Action::End(cut) => return Err(Stopped::Cut(cut)),
+                Action::ShutDown => return Ok(to.shutdown().await?),
+                Action::Stop => 0,
+                Action::Drip { bytes, .. } => bytes.clamp(1, CHUNK),
+                Action::Pass | Action::Swallow | Action::Late(_) | Action::UpTo { .. } => CHUNK,
             };
             let space = chunk.get_mut(..room).unwrap_or_default();
             let length = tokio::select! {
                 // Whoever sets a fault and then sends must meet it.
                 biased;
-                changed = weather.changed() => match changed {
+                changed = active.changed() => match changed {
                     Ok(()) => continue,
                     Err(_) => return Err(Stopped::Cut(Cut::Reset)),
                 },
@@ -192,17 +197,17 @@ impl Link {
                 return Ok(to.shutdown().await?);
             }
             let bytes = chunk.get(..length).unwrap_or_default();
-            match course {
-                Course::Swallow => {}
-                Course::Drip { every, .. } => {
-                    self.pass(way, bytes, to).await?;
+            match action {
+                Action::Swallow => {}
+                Action::Drip { every, .. } => {
+                    self.pass(direction, bytes, to).await?;
                     tokio::time::sleep(every).await;
                 }
-                Course::Late(delay) => {
+                Action::Late(delay) => {
                     tokio::time::sleep(delay).await;
-                    self.pass(way, bytes, to).await?;
+                    self.pass(direction, bytes, to).await?;
                 }
-                Course::UpTo {
+                Action::UpTo {
                     bytes: most,
                     how,
                     of,
@@ -212,69 +217,74 @@ impl Link {
                         _ => 0,
                     };
                     let left = usize::try_from(most.saturating_sub(passed)).unwrap_or(usize::MAX);
-                    if length > left && of.meet() {
-                        self.pass(way, bytes.get(..left).unwrap_or_default(), to)
+                    if length > left && of.hit() {
+                        self.pass(direction, bytes.get(..left).unwrap_or_default(), to)
                             .await?;
                         return Err(Stopped::Cut(how));
                     }
                     under = Some((of, passed + length as u64));
-                    self.pass(way, bytes, to).await?;
+                    self.pass(direction, bytes, to).await?;
                 }
-                Course::Pass | Course::Stop | Course::ShutDown | Course::End(_) => {
-                    self.pass(way, bytes, to).await?;
+                Action::Pass | Action::Stop | Action::ShutDown | Action::End(_) => {
+                    self.pass(direction, bytes, to).await?;
                 }
             }
         }
     }
 
-    async fn pass(&self, way: Way, bytes: &[u8], to: &mut WriteHalf<'_>) -> io::Result<()> {
+    async fn pass(
+        &self,
+        direction: Direction,
+        bytes: &[u8],
+        to: &mut WriteHalf<'_>,
+    ) -> io::Result<()> {
         if let Some(observer) = &self.observer {
-            observer.passes(self.tally.number, way, bytes);
+            observer.passes(self.counters.number, direction, bytes);
         }
         to.write_all(bytes).await?;
-        self.tally.count(way, bytes.len());
+        self.counters.count(direction, bytes.len());
         Ok(())
     }
 
     /// What the first fault that is on and meant for this connection makes of one direction.
-    fn course(&self, way: Way, weather: &mut Weather) -> Course {
-        let on = weather.borrow_and_update();
+    fn action(&self, direction: Direction, active: &mut ActiveFaults) -> Action {
+        let on = active.borrow_and_update();
         on.iter()
-            .filter(|entry| entry.is_for(self.tally.number, self.tally.opened))
-            .find_map(|entry| self.course_under(entry, way))
-            .unwrap_or(Course::Pass)
+            .filter(|entry| entry.is_for(self.counters.number, self.counters.opened))
+            .find_map(|entry| self.action_of(entry, direction))
+            .unwrap_or(Action::Pass)
     }
 
-    fn course_under(&self, entry: &Arc<Entry>, way: Way) -> Option<Course> {
-        let course = match entry.fault.kind {
+    fn action_of(&self, entry: &Arc<ScheduledTcpFault>, direction: Direction) -> Option<Action> {
+        let action = match entry.fault.kind {
             TcpFaultKind::Refuse | TcpFaultKind::Unanswered => return None,
             // Counted where it is cut: a connection that stays silent does not meet it.
             TcpFaultKind::CutAfter {
-                way: counted,
+                direction: counted,
                 bytes,
                 how,
             } => {
                 let of = Arc::clone(entry);
-                return (way == counted).then_some(Course::UpTo { bytes, how, of });
+                return (direction == counted).then_some(Action::UpTo { bytes, how, of });
             }
-            TcpFaultKind::HalfClose(closed) if closed != way => return None,
-            TcpFaultKind::HalfClose(_) => Course::ShutDown,
-            TcpFaultKind::End(cut) => Course::End(cut),
-            TcpFaultKind::Freeze => Course::Stop,
-            TcpFaultKind::Swallow => Course::Swallow,
-            TcpFaultKind::Drip { bytes, every } => Course::Drip { bytes, every },
-            TcpFaultKind::Delay(delay) => Course::Late(delay),
+            TcpFaultKind::HalfClose(closed) if closed != direction => return None,
+            TcpFaultKind::HalfClose(_) => Action::ShutDown,
+            TcpFaultKind::End(cut) => Action::End(cut),
+            TcpFaultKind::Freeze => Action::Stop,
+            TcpFaultKind::Swallow => Action::Swallow,
+            TcpFaultKind::Drip { bytes, every } => Action::Drip { bytes, every },
+            TcpFaultKind::Delay(delay) => Action::Late(delay),
         };
-        self.meets(entry).then_some(course)
+        self.hits(entry).then_some(action)
     }
 
-    fn meets(&self, entry: &Arc<Entry>) -> bool {
+    fn hits(&self, entry: &Arc<ScheduledTcpFault>) -> bool {
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
         let known = met.iter().any(|known| Arc::ptr_eq(known, entry));
         if known {
             return true;
         }
-        let meets = entry.meet();
+        let meets = entry.hit();
         if meets {
             met.push(Arc::clone(entry));
         }

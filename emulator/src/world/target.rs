@@ -1,0 +1,32 @@
+//! The services of a world, by name.
+
+use serde::{Deserialize, Serialize};
+
+/// One of the services that a sidecar depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// The OIDC issuer; only STS talks to it.
+    Issuer,
+    /// STS.
+    Sts,
+    /// AMP.
+    Amp,
+    /// Entra ID, where the world has one.
+    Entra,
+}
+
+// === impl Target ===
+
+impl Target {
+    /// `issuer`, `sts`, `amp` or `entra`.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "issuer" => Some(Self::Issuer),
+            "sts" => Some(Self::Sts),
+            "amp" => Some(Self::Amp),
+            "entra" => Some(Self::Entra),
+            _ => None,
+        }
+    }
+}

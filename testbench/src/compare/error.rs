@@ -1,0 +1,63 @@
+//! Why nothing could be compared.
+
+use std::io;
+
+use crate::peers::PeerError;
+use emulator::world;
+
+/// Why nothing could be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The world did not start.
+    #[error("the world")]
+    World(#[from] world::Error),
+    /// A proxy did not start.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// A proxy ended.
+    #[error("a proxy ended by itself")]
+    Gone,
+    /// A proxy signs wrongly, or signs where it should not.
+    #[error("{proxy}: a batch was {}, which is not what was expected; its last words:\n{log}", if *signs { "signed and stored" } else { "not stored" })]
+    Signature {
+        /// Its name.
+        proxy: String,
+        /// Whether AMP took its batch.
+        signs: bool,
+        /// The end of its log.
+        log: String,
+    },
+    /// Nothing came through a proxy.
+    #[error("{proxy}: no batch came through; its last words:\n{log}")]
+    NoFlow {
+        /// Its name.
+        proxy: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// Batches failed.
+    #[error("{failed} batches of {body} failed; the proxy's last words:\n{log}")]
+    Failed {
+        /// The body.
+        body: String,
+        /// How many.
+        failed: u64,
+        /// The end of its log.
+        log: String,
+    },
+    /// valgrind did not say how many instructions it counted.
+    #[error("valgrind gave no count; its last words:\n{0}")]
+    NoCount(String),
+    /// The system said no.
+    #[error("the system")]
+    Io(#[source] io::Error),
+    /// A result could not be written or read.
+    #[error("{path}")]
+    File {
+        /// Which file.
+        path: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}

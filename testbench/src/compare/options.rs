@@ -1,0 +1,59 @@
+//! What is compared, and for how long.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The memory budget under a crowd of senders, in MiB.
+pub(super) const CROWD_BUDGET: u32 = 16;
+
+/// What is compared, and for how long.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The amp-sidecar binary, of a release build.
+    pub sidecar: PathBuf,
+    /// More proxies, by name and command line.
+    pub peers: Vec<(String, String)>,
+    /// These proxies alone, and their processor time alone; all of everything where there are none.
+    pub only: Vec<String>,
+    /// Of the bodies this one alone, by its name: `real` or a number of samples.
+    pub body: Option<String>,
+    /// How often everything is measured.
+    pub rounds: usize,
+    /// How long a closed loop lasts.
+    pub window: Duration,
+    /// How long an open loop lasts.
+    pub paced: Duration,
+    /// How long a proxy is idle before its memory is read.
+    pub rest: Duration,
+}
+
+// === impl Options ===
+
+impl Options {
+    /// As much as tells ratios from each other: ten minutes.
+    #[must_use]
+    pub fn full(sidecar: PathBuf) -> Self {
+        Self {
+            sidecar,
+            peers: Vec::new(),
+            only: Vec::new(),
+            body: None,
+            rounds: 7,
+            window: Duration::from_millis(1200),
+            paced: Duration::from_secs(6),
+            rest: Duration::from_secs(5),
+        }
+    }
+
+    /// A look.
+    #[must_use]
+    pub fn quick(sidecar: PathBuf) -> Self {
+        Self {
+            rounds: 2,
+            window: Duration::from_millis(500),
+            paced: Duration::from_secs(2),
+            rest: Duration::from_secs(1),
+            ..Self::full(sidecar)
+        }
+    }
+}
