@@ -18,7 +18,7 @@ use crate::outcome::remedy;
 use crate::outcome::verdict::Verdict;
 
 /// A longer pause silences newer Prometheus past the end of an outage.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What the sender gets.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ fn explained(
     }
     if let Some(pause) = pause {
         // Whole seconds, at least one: 0 means the same as no header.
-        let seconds = pause.clamp(Duration::from_secs(1), LONGEST_PAUSE).as_secs();
+        let seconds = pause.clamp(Duration::from_secs(1), MAX_RETRY_AFTER).as_secs();
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
