@@ -45,7 +45,7 @@ pub struct Fault {
         skip_serializing_if = "Option::is_none"
     )]
     pub for_: Option<Duration>,
-    /// How many requests meet it; every one where absent.
+    /// How many requests it hits; every one where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// Only requests whose path and query contain this.
@@ -132,7 +132,7 @@ pub enum FaultKind {
     },
     /// New connections are reset before a byte is read.
     ResetOnAccept,
-    /// New connections meet silence, before any TLS handshake.
+    /// New connections get no answer, before any TLS handshake.
     StallOnAccept,
 }
 
@@ -386,18 +386,18 @@ impl Faults {
             .collect()
     }
 
-    /// How many requests or connections met each entry of the script so far.
+    /// How many requests or connections each entry of the script has hit so far.
     #[must_use]
     pub fn hits(&self) -> Vec<u64> {
         self.lock().entries.iter().map(|entry| entry.hits).collect()
     }
 
-    /// The fault that a request to `path` meets now, counted as met.
+    /// The fault that hits a request to `path` now, and counts it.
     pub(crate) fn at_request(&self, path: &str, body: &[u8]) -> Option<Fault> {
         self.first(|fault| fault.kind.arrival().is_none() && fault.fits(path, body))
     }
 
-    /// What a new connection meets now.
+    /// What happens to a new connection now.
     pub(crate) fn at_arrival(&self) -> Arrival {
         self.first(|fault| fault.kind.arrival().is_some())
             .and_then(|fault| fault.kind.arrival())

@@ -5,7 +5,7 @@
 //! world's clock and an `x-amzn-RequestId` where the target stands for AWS, or
 //! what the fault of the moment makes of it.
 //!
-//! Invariant: a request that meets no fault is answered by the target and by
+//! Invariant: a request that no fault hits is answered by the target and by
 //! nothing else; targets do not know that faults exist.
 
 use std::future::Future;
@@ -65,7 +65,7 @@ impl<T: Answers> Serve for Front<T> {
                 Reply::Whole(response)
             }
             Some(fault) => {
-                in_flight.met(fault.kind.name());
+                in_flight.hit_by(fault.kind.name());
                 self.wrongly(request, fault, in_flight).await
             }
         }

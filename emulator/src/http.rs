@@ -286,7 +286,7 @@ impl Wire for TlsStream<TcpStream> {
     }
 }
 
-/// Tells hyper to let go of the connection without a word.
+/// Makes hyper give up the connection without writing to it.
 #[derive(Debug)]
 struct Broken;
 

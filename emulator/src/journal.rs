@@ -1,4 +1,4 @@
-//! What each target heard: every request, its answer and the fault it met.
+//! What each target received: every request, its response and the fault that hit it.
 //!
 //! In: requests as they arrive and answers as they leave. Out: counters for
 //! the whole life of the world, and the last few thousand requests in full,
@@ -38,7 +38,7 @@ pub struct Seen {
     pub body_bytes: usize,
     /// What was answered; `None` while in flight, and where no head was sent.
     pub status: Option<u16>,
-    /// The fault that it met.
+    /// The fault that hit it.
     pub fault: Option<&'static str>,
 }
 
@@ -55,7 +55,7 @@ pub struct Counts {
     pub body_bytes: u64,
     /// Answers by status.
     pub statuses: BTreeMap<u16, u64>,
-    /// Requests that met a fault, by the fault's name.
+    /// Requests that a fault hit, by the fault's name.
     pub faults: BTreeMap<&'static str, u64>,
 }
 
@@ -148,7 +148,7 @@ impl Journal {
 // === impl InFlight ===
 
 impl InFlight {
-    pub(crate) fn met(&self, fault: &'static str) {
+    pub(crate) fn hit_by(&self, fault: &'static str) {
         let mut inner = self.journal.lock();
         *inner.counts.faults.entry(fault).or_default() += 1;
         if let Some(seen) = inner.seen(self.number) {
@@ -197,7 +197,7 @@ mod tests {
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
         let first = journal.begin(&request(), peer, SystemTime::UNIX_EPOCH);
         let second = journal.begin(&request(), peer, SystemTime::UNIX_EPOCH);
-        first.met("hang");
+        first.hit_by("hang");
         second.answered(StatusCode::OK);
         drop((first, second));
         drop(journal.begin(&request(), peer, SystemTime::UNIX_EPOCH));

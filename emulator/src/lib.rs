@@ -13,7 +13,7 @@
 //! - [`sts`], [`sessions`]: AssumeRoleWithWebIdentity and AssumeRole, trust policies, what was issued.
 //! - [`iam`]: the language of policies, and session policies.
 //! - [`amp`]: the remote-write endpoint of a workspace.
-//! - [`fault`], [`journal`]: what goes wrong when, and what each target heard.
+//! - [`fault`], [`journal`]: which faults are injected when, and what each target received.
 //! - [`tcp`]: a proxy that spoils connections below HTTP.
 //! - [`clock`], [`tls`]: wall time with an offset, certificates of an own authority.
 //!

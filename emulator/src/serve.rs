@@ -1,4 +1,4 @@
-//! `emulator serve`: a world until it is told to stop.
+//! `emulator serve`: a world until it is stopped.
 //!
 //! In: what the world is to be like, as far as it must be known at the start; what changes meanwhile (faults, limits,
 //! clock, tokens) goes over the admin endpoint. Out: how to reach it, on stdout, ready to be sourced.

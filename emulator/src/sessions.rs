@@ -3,7 +3,7 @@
 //! In: a role's ARN, a session name, a life and the present time. Out: a
 //! [`Session`] with fresh random keys, which [`Sessions::find`] gives back for
 //! its access key id for as long as the world lives, also after it expired, so
-//! that AMP can tell an expired session from one that never was. Only
+//! that AMP can distinguish an expired session from one that never existed. Only
 //! [`Sessions::revoke_all`] makes sessions unknown.
 //!
 //! Invariant: no two sessions share an access key id. The number held is

@@ -103,7 +103,7 @@ async fn connect(proxy: &TcpFaults) -> TcpStream {
         .expect("connected")
 }
 
-/// Sends and hears it back.
+/// Sends and reads it back.
 async fn exchange(stream: &mut TcpStream, text: &[u8]) {
     stream.write_all(text).await.unwrap();
     let mut back = vec![0; text.len()];
@@ -145,9 +145,9 @@ async fn without_faults_bytes_and_either_end_pass_unchanged() {
     let large: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
     let (mut from, mut to) = stream.split();
     let mut back = vec![0; large.len()];
-    let (sent, heard) = tokio::join!(to.write_all(&large), from.read_exact(&mut back));
+    let (sent, received) = tokio::join!(to.write_all(&large), from.read_exact(&mut back));
     sent.unwrap();
-    heard.unwrap();
+    received.unwrap();
     assert_eq!(back, large);
     stream.shutdown().await.unwrap();
     assert_eq!(end(&mut stream).await, (vec![], Ok(())));

@@ -1,4 +1,4 @@
-//! Real processes around the emulator, and what is proved and measured with them.
+//! Real processes around the emulator, and the tests and measurements made with them.
 //!
 //! ```text
 //! source ─▶ Prometheus, vmagent or the built-in sender ─▶ amp-sidecar ─▶ emulator (STS, AMP)

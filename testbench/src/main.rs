@@ -19,7 +19,7 @@ use tokio::sync::watch;
 /// How long the demo lasts where nobody sits before it to end it.
 const UNATTENDED: Duration = Duration::from_secs(60);
 
-/// Proves and measures amp-sidecar with real senders, between them and an emulated AWS.
+/// Tests and measures amp-sidecar with real senders and an emulated AWS.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -29,15 +29,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show that nothing is lost while tokens rotate, credentials run out, STS fails and AMP refuses.
+    /// Show that nothing is lost while tokens rotate, credentials expire, STS fails and AMP refuses. The exit code is 1
+    /// where a sample is lost, or where a fault hit nothing.
     Demo(DemoArgs),
-    /// Let a crowd send for hours through faults at random, and see that nothing grows and nothing is lost.
+    /// Soak test: many senders for hours, random faults; checks that nothing grows and no batch is lost.
     Soak(SoakArgs),
     /// Durability test: show with real senders that no fault costs a sample.
     Durability(durability_command::DurabilityArgs),
-    /// Measure what amp-sidecar costs beside other proxies; benches/compare fetches them before.
+    /// Measure what amp-sidecar costs, side by side with other proxies; benches/compare fetches those first.
     Compare(measure::CompareArgs),
-    /// Count the instructions of a batch under valgrind; scripts/instructions holds them against a baseline.
+    /// Count the instructions of a batch under valgrind; scripts/instructions compares them with a baseline.
     Instructions(measure::InstructionsArgs),
 }
 
@@ -65,10 +66,10 @@ struct SoakArgs {
     /// How long, as 30s, 20m or 8h.
     #[arg(long = "for", value_name = "TIME", default_value = "20m")]
     length: Length,
-    /// How many send, each by a connection of its own.
+    /// Number of senders, each with a connection of its own.
     #[arg(long, default_value_t = 1000, value_name = "NUMBER")]
     senders: usize,
-    /// What decides about faults and pauses.
+    /// Seed of the random faults and pauses.
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
     /// The amp-sidecar binary; by default cargo builds it.
@@ -80,7 +81,7 @@ struct SoakArgs {
 async fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Demo(options) => match demo(&options).await {
-            Ok(summary) => options.tell(&summary),
+            Ok(summary) => options.print(&summary),
             Err(error) => failed(&error),
         },
         Command::Soak(options) => tokio::select! {
@@ -121,13 +122,16 @@ async fn demo(options: &DemoArgs) -> Result<Summary, demo::DemoError> {
         SignalKind::hangup(),
     ];
     let signals: Result<Vec<_>, _> = signals.into_iter().map(signal).collect();
-    let (told, wanted) = watch::channel(Wanted::More);
-    drop(tokio::spawn(follow(signals.map_err(Error::Signal)?, told)));
+    let (wanted_now, wanted) = watch::channel(Wanted::More);
+    drop(tokio::spawn(follow(
+        signals.map_err(Error::Signal)?,
+        wanted_now,
+    )));
     demo::run(&options.options(), wanted).await
 }
 
 /// The first signal ends the demo, the second one at once.
-async fn follow(mut signals: Vec<Signal>, told: watch::Sender<Wanted>) {
+async fn follow(mut signals: Vec<Signal>, wanted_now: watch::Sender<Wanted>) {
     for wanted in [Wanted::End, Wanted::Now] {
         std::future::poll_fn(|context| {
             if signals
@@ -140,7 +144,7 @@ async fn follow(mut signals: Vec<Signal>, told: watch::Sender<Wanted>) {
             }
         })
         .await;
-        told.send_replace(wanted);
+        wanted_now.send_replace(wanted);
     }
 }
 
@@ -153,7 +157,7 @@ impl SoakArgs {
             seed: self.seed,
         };
         let report = soak::soak(&options, |reading| eprintln!("{reading}")).await?;
-        // Whoever reads may have left; the exit code tells all the same.
+        // Whoever reads may have left; the exit code says it all the same.
         let _written = writeln!(std::io::stdout(), "{report}");
         Ok(if report.broken_promises().is_empty() {
             ExitCode::SUCCESS
@@ -182,13 +186,13 @@ impl DemoArgs {
         }
     }
 
-    fn tell(&self, summary: &Summary) -> ExitCode {
+    fn print(&self, summary: &Summary) -> ExitCode {
         let text = if self.json {
             serde_json::json!(summary).to_string()
         } else {
             summary.to_string()
         };
-        // Whoever reads may have left; the exit code tells all the same.
+        // Whoever reads may have left; the exit code says it all the same.
         let _written = writeln!(std::io::stdout(), "{text}");
         if summary.is_good() {
             ExitCode::SUCCESS

@@ -1,4 +1,4 @@
-//! The subcommands that measure: what they are told, and where their numbers go.
+//! The subcommands that measure: their arguments, and where their numbers go.
 //!
 //! Progress goes to stderr; tables to stdout; files only where they are asked for. The exit code of `compare` says whether every goal
 //! is met.
@@ -15,7 +15,7 @@ pub(crate) struct CompareArgs {
     /// The amp-sidecar binary, of a release build.
     #[arg(long, value_name = "PATH")]
     sidecar: PathBuf,
-    /// Another proxy by its command line, with the places of `prove --proxy`; may be given more than once.
+    /// Another proxy by its command line, with the placeholders of `durability --proxy`; may be given more than once.
     #[arg(long = "peer", value_name = "NAME='COMMAND'", value_parser = peer)]
     peers: Vec<(String, String)>,
     /// Measure only this one, and only its processor time; may be given more than once.
@@ -70,8 +70,8 @@ impl CompareArgs {
             ..options
         };
         let started = std::time::Instant::now();
-        let told = |what| eprintln!("{:4.0} s  {what}", started.elapsed().as_secs_f64());
-        let report = compare(options, told).await?;
+        let progress = |what| eprintln!("{:4.0} s  {what}", started.elapsed().as_secs_f64());
+        let report = compare(options, progress).await?;
         let markdown = report.markdown();
         print!("{markdown}");
         write(self.markdown.as_deref(), &markdown)?;

@@ -170,7 +170,7 @@ impl EngineAnswer {
         StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// Its whole text as `tenant` hears it, without the line feed at its end.
+    /// Its whole text as `tenant` receives it, without the line feed at its end.
     #[must_use]
     pub fn text(self, tenant: &str) -> String {
         match self.0.speaker {

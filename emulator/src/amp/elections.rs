@@ -1,7 +1,7 @@
-//! Which replica of each pair of Prometheuses is listened to: Cortex' HA tracker.
+//! Which replica of each pair of Prometheuses is accepted: Cortex' HA tracker.
 //!
-//! In: cluster and replica of a request's first series, and the time. Out: take it, or why not. The first replica that is
-//! heard is elected; another one is, once the elected one was silent for the failover time. Cortex writes the time of the
+//! In: cluster and replica of a request's first series, and the time. Out: take it, or why not. The first replica that
+//! writes is elected; another one is, once the elected one was silent for the failover time. Cortex writes the time of the
 //! last sample down at most every 15 s, so that its failover may come that much earlier; here it is exact.
 
 use std::{collections::HashMap, time::SystemTime};
@@ -15,7 +15,7 @@ pub(super) struct Elections(HashMap<String, Elected>);
 #[derive(Debug)]
 struct Elected {
     replica: String,
-    heard: SystemTime,
+    last_seen: SystemTime,
 }
 
 /// Why a replica's samples are not stored.
@@ -28,8 +28,8 @@ pub(super) enum NotElected {
 }
 
 impl Elections {
-    /// Whether this replica's samples are taken now; if so, it was heard.
-    pub(super) fn hear(
+    /// Whether this replica's samples are taken now; if so, it is noted as seen.
+    pub(super) fn admit(
         &mut self,
         tracker: &HaTracker,
         cluster: &str,
@@ -38,9 +38,11 @@ impl Elections {
     ) -> Result<(), NotElected> {
         let groups = self.0.len();
         match self.0.get_mut(cluster) {
-            Some(elected) if elected.replica == replica => elected.heard = elected.heard.max(now),
+            Some(elected) if elected.replica == replica => {
+                elected.last_seen = elected.last_seen.max(now)
+            }
             Some(elected) => {
-                let silent = now.duration_since(elected.heard).unwrap_or_default();
+                let silent = now.duration_since(elected.last_seen).unwrap_or_default();
                 if silent < tracker.failover_timeout {
                     return Err(NotElected::Other {
                         replica: replica.to_owned(),
@@ -62,10 +64,10 @@ impl Elections {
 }
 
 impl Elected {
-    fn new(replica: &str, heard: SystemTime) -> Self {
+    fn new(replica: &str, last_seen: SystemTime) -> Self {
         Self {
             replica: replica.to_owned(),
-            heard,
+            last_seen,
         }
     }
 }
@@ -84,22 +86,22 @@ mod tests {
         };
         let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(1_000 + seconds);
         let mut elections = Elections::default();
-        let mut hear = |cluster: &str, replica: &str, seconds| {
+        let mut admit = |cluster: &str, replica: &str, seconds| {
             elections
-                .hear(&tracker, cluster, replica, at(seconds))
+                .admit(&tracker, cluster, replica, at(seconds))
                 .map_err(|error| error.to_string())
         };
-        assert_eq!(hear("one", "a", 0), Ok(()));
+        assert_eq!(admit("one", "a", 0), Ok(()));
         assert_eq!(
-            hear("one", "b", 10).unwrap_err(),
+            admit("one", "b", 10).unwrap_err(),
             "replicas did not match, rejecting sample: replica=b, elected=a"
         );
-        assert_eq!(hear("one", "a", 20), Ok(()));
-        assert!(hear("one", "b", 49).is_err());
-        assert_eq!(hear("one", "b", 50), Ok(()));
-        assert!(hear("one", "a", 51).is_err());
+        assert_eq!(admit("one", "a", 20), Ok(()));
+        assert!(admit("one", "b", 49).is_err());
+        assert_eq!(admit("one", "b", 50), Ok(()));
+        assert!(admit("one", "a", 51).is_err());
         assert_eq!(
-            hear("two", "a", 51).unwrap_err(),
+            admit("two", "a", 51).unwrap_err(),
             "too many HA replicaGroups (limit: 1)"
         );
     }

@@ -10,7 +10,7 @@
 //!   nothing either way;
 //! - known with another value: refused. A real one takes it where it is out of order, and keeps either.
 //!
-//! Bad samples never take good ones with them. The sender hears of the first fault only, as from Cortex.
+//! Bad samples never take good ones with them. The response names the first fault only, as from Cortex.
 
 use std::{collections::HashMap, mem};
 
@@ -41,7 +41,7 @@ pub(super) fn judge(
     config: &AmpConfig,
     limits: &Limits,
 ) -> Judgement {
-    let mut bench = Bench {
+    let mut judging = Judging {
         state,
         limits,
         window: millis(config.out_of_order_window),
@@ -54,18 +54,18 @@ pub(super) fn judge(
         },
     };
     for entry in admitted.entries {
-        bench.hear(entry);
+        judging.judge_entry(entry);
     }
-    bench
+    judging
         .out
         .accepted
         .retain(|accepted| !accepted.fresh.is_empty() || !accepted.exemplars.is_empty());
-    bench.out
+    judging.out
 }
 
 /// A judgement in the making.
 #[derive(Debug)]
-struct Bench<'a> {
+struct Judging<'a> {
     state: &'a StoreState,
     limits: &'a Limits,
     window: i64,
@@ -77,7 +77,7 @@ struct Bench<'a> {
 
 /// Where a sample stands to what is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum SampleVerdict {
     Fresh,
     Known,
     OutOfOrder,
@@ -86,27 +86,27 @@ enum Standing {
     Conflict,
 }
 
-impl Bench<'_> {
-    fn hear(&mut self, mut entry: SeriesEntry) {
+impl Judging<'_> {
+    fn judge_entry(&mut self, mut entry: SeriesEntry) {
         if !self.limits.native_histograms {
             entry.histograms.clear();
         }
         let count = (entry.samples.len() + entry.histograms.len()) as u64;
         let (creates, histograms) = (count > 0, !entry.histograms.is_empty());
         let labels = entry.labels;
-        let at = match self.seat(&labels, creates, histograms) {
+        let at = match self.slot(&labels, creates, histograms) {
             Ok(at) => at,
             Err(limit) => return self.refuse(limit.into(), count),
         };
         let empty = Series::default();
         let state = self.state;
         let stored = state.series(&labels).unwrap_or(&empty);
-        // Taken out and put back below, so that the rest of the bench stays free meanwhile.
+        // Taken out and put back below, so that the rest of the judging stays free meanwhile.
         let mut fresh = self
             .out
             .accepted
             .get_mut(at)
-            .map(|seat| mem::take(&mut seat.fresh))
+            .map(|slot| mem::take(&mut slot.fresh))
             .unwrap_or_default();
 
         for sample in entry.samples {
@@ -119,7 +119,7 @@ impl Bench<'_> {
             let histogram = stored.histograms.get(timestamp).is_some()
                 || fresh.histograms.get(timestamp).is_some();
             let same = known.map(|known| known == bits);
-            let standing = self.standing(
+            let verdict = self.verdict(
                 timestamp,
                 same.or(histogram.then_some(false)),
                 stored,
@@ -134,7 +134,7 @@ impl Bench<'_> {
                     " {timestamp}; overrides not allowed: existing {existing}, new value {value}"
                 )
             };
-            if self.count(standing, timestamp, &labels, what) {
+            if self.count(verdict, timestamp, &labels, what) {
                 fresh.samples.insert(timestamp, bits);
             }
         }
@@ -150,31 +150,30 @@ impl Bench<'_> {
                 .map(|known| *known == bytes);
             let sample =
                 stored.samples.get(timestamp).is_some() || fresh.samples.get(timestamp).is_some();
-            let standing =
-                self.standing(timestamp, same.or(sample.then_some(false)), stored, &fresh);
-            if self.count(standing, timestamp, &labels, String::new) {
+            let verdict = self.verdict(timestamp, same.or(sample.then_some(false)), stored, &fresh);
+            if self.count(verdict, timestamp, &labels, String::new) {
                 fresh.histograms.insert(timestamp, bytes);
             }
         }
         let exists = state.series(&labels).is_some() || !fresh.is_empty();
         let exemplars = self.exemplars(entry.exemplars, &labels, exists, at);
-        if let Some(seat) = self.out.accepted.get_mut(at) {
-            seat.fresh = fresh;
-            seat.exemplars.extend(exemplars);
+        if let Some(slot) = self.out.accepted.get_mut(at) {
+            slot.fresh = fresh;
+            slot.exemplars.extend(exemplars);
         }
     }
 
     /// The place of a series among the accepted ones, made where there is none and the limits allow it.
-    fn seat(
+    fn slot(
         &mut self,
         labels: &Labels,
         creates: bool,
         histograms: bool,
     ) -> Result<usize, SeriesLimit> {
-        let seated = self.index.get(labels).copied();
-        let new = creates && seated.is_none() && self.state.series(labels).is_none();
+        let known_slot = self.index.get(labels).copied();
+        let new = creates && known_slot.is_none() && self.state.series(labels).is_none();
         self.counts.admit(labels, new, histograms)?;
-        if let Some(at) = seated {
+        if let Some(at) = known_slot {
             return Ok(at);
         }
         let at = self.out.accepted.len();
@@ -187,14 +186,14 @@ impl Bench<'_> {
         Ok(at)
     }
 
-    /// `same` tells whether the timestamp is taken, and if so whether by the very same value.
-    fn standing(
+    /// `same` says whether the timestamp is taken, and if so whether by the very same value.
+    fn verdict(
         &self,
         timestamp: i64,
         same: Option<bool>,
         stored: &Series,
         fresh: &Series,
-    ) -> Standing {
+    ) -> SampleVerdict {
         let newest_here = stored.newest().max(fresh.newest());
         let newest = self.state.newest().max(newest_here).unwrap_or(timestamp);
         let in_bounds = timestamp >= newest.saturating_sub(HEAD);
@@ -203,20 +202,20 @@ impl Bench<'_> {
         let in_order = is_newest && in_bounds;
         match same {
             Some(true) if in_order || in_window || !self.limits.refuse_late_repetitions => {
-                Standing::Known
+                SampleVerdict::Known
             }
-            Some(false) => Standing::Conflict,
-            None if in_order || in_window => Standing::Fresh,
-            _ if self.window > 0 => Standing::TooOld { newest },
-            _ if in_bounds => Standing::OutOfOrder,
-            _ => Standing::OutOfBounds { newest },
+            Some(false) => SampleVerdict::Conflict,
+            None if in_order || in_window => SampleVerdict::Fresh,
+            _ if self.window > 0 => SampleVerdict::TooOld { newest },
+            _ if in_bounds => SampleVerdict::OutOfOrder,
+            _ => SampleVerdict::OutOfBounds { newest },
         }
     }
 
     /// Books one sample or histogram; true if it is to be stored. `what` is how a conflict is described.
     fn count(
         &mut self,
-        standing: Standing,
+        verdict: SampleVerdict,
         timestamp: i64,
         labels: &Labels,
         what: impl Fn() -> String,
@@ -228,19 +227,19 @@ impl Bench<'_> {
             newest,
             series: series(),
         };
-        let fault = match standing {
-            Standing::Fresh => return true,
-            Standing::Known => {
+        let fault = match verdict {
+            SampleVerdict::Fresh => return true,
+            SampleVerdict::Known => {
                 self.out.duplicates += 1;
                 return false;
             }
-            Standing::OutOfOrder => IngestFault::OutOfOrder {
+            SampleVerdict::OutOfOrder => IngestFault::OutOfOrder {
                 timestamp,
                 series: series(),
             },
-            Standing::TooOld { newest } => behind("too old sample", newest),
-            Standing::OutOfBounds { newest } => behind("out of bounds", newest),
-            Standing::Conflict => IngestFault::Duplicate {
+            SampleVerdict::TooOld { newest } => behind("too old sample", newest),
+            SampleVerdict::OutOfBounds { newest } => behind("out of bounds", newest),
+            SampleVerdict::Conflict => IngestFault::Duplicate {
                 what: what(),
                 series: series(),
             },
@@ -260,7 +259,7 @@ impl Bench<'_> {
         if !self.limits.exemplars {
             return exemplars;
         }
-        let before = |seat: &Accepted| seat.exemplars.iter().map(|known| known.timestamp).max();
+        let before = |slot: &Accepted| slot.exemplars.iter().map(|known| known.timestamp).max();
         let in_batch = self.out.accepted.get(at).and_then(before);
         let mut newest = self.state.newest_exemplar(labels).max(in_batch);
         let mut good = Vec::new();

@@ -69,7 +69,7 @@ pub struct Limits {
     /// Whether exemplars are stored, in order of time; else they are dropped without a word.
     pub exemplars: bool,
     /// Refuses what is stored already once it is older than the out-of-order window, as ingesters do. A sender that
-    /// repeats a batch whose answer was lost then hears 400, though nothing is missing.
+    /// repeats a batch whose answer was lost then gets 400, though nothing is missing.
     pub refuse_late_repetitions: bool,
 }
 
@@ -87,7 +87,7 @@ pub struct Rate {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RemoteWrite2 {
-    /// As the engine does: stored, its counts told.
+    /// As the engine does: stored, its counts reported.
     #[default]
     Accepted,
     /// A receiver of 1.0 that says so: 415.

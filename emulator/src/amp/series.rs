@@ -1,7 +1,7 @@
 //! What is kept of one series: timestamps in order, values beside them.
 //!
 //! Sixteen bytes a sample, one allocation a series: some millions of samples fit in a test's memory. Values are kept as
-//! bits, so that a stale marker is a value like any other and two NaNs can be told apart.
+//! bits, so that a stale marker is a value like any other and two NaNs can be distinguished.
 
 /// The samples of one series, by time.
 #[derive(Clone, Debug, Default, PartialEq)]

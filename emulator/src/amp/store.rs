@@ -1,6 +1,6 @@
 //! Everything that AMP has accepted, for tests to ask about.
 //!
-//! Only the ingest stage writes, with a [`Judgement`](super::judgement::Judgement) that it made while nobody else could
+//! Only `write` changes it, with a [`Judgement`](super::judgement::Judgement) that it made while nobody else could
 //! write. Nothing is ever dropped, not even what real AMP would have aged out: a test must be able to ask about the
 //! first sample at the end.
 

@@ -6,7 +6,7 @@
 //!
 //! In: the headers and the body of a request that the front door let pass. Out: the engine's whole answer. Up to the rates
 //! nothing is stored. From the ingesters on, good samples are stored beside the refused ones of the same request, and the
-//! answer tells of the first fault alone: an ingester's before the distributor's.
+//! answer names the first fault alone: an ingester's before the distributor's.
 //!
 //! An empty batch is good. It ends after the distributor, so that neither a rate nor an ingester's trouble meets it.
 
@@ -30,7 +30,7 @@ use super::{
     written_stats::WrittenStats,
 };
 
-/// What a stage that ends a batch early answers with.
+/// The response of a step that ends a batch early.
 #[derive(Debug)]
 struct Ended {
     status: StatusCode,
@@ -58,7 +58,7 @@ impl Amp {
             (Schema::V2, RemoteWrite2::Misread) => Schema::V1,
             (schema, _) => schema,
         };
-        let told = |written| (schema == Schema::V2 && config.report_written).then_some(written);
+        let reported = |written| (schema == Schema::V2 && config.report_written).then_some(written);
         let plain = decode::unpack(body, limits.max_recv_msg_size)?;
         let request = decode::decode(schema, &plain)?;
         drop(plain);
@@ -68,12 +68,12 @@ impl Amp {
                     Schema::V1 => StatusCode::OK,
                     Schema::V2 => config.version_2_status,
                 };
-                Ok(refusal::accepted(status, told(written)))
+                Ok(refusal::accepted(status, reported(written)))
             }
             Err(ended) => Err(AmpRefusal::Engine {
                 status: ended.status,
                 message: ended.message,
-                written: told(ended.written),
+                written: reported(ended.written),
             }),
         }
     }
@@ -160,8 +160,11 @@ impl Amp {
         let Some((cluster, replica)) = distributor::replica(tracker, request) else {
             return Ok(None);
         };
-        let heard = self.lock().elections.hear(tracker, &cluster, &replica, now);
-        match heard {
+        let election = self
+            .lock()
+            .elections
+            .admit(tracker, &cluster, &replica, now);
+        match election {
             Ok(()) => Ok(Some(tracker.replica_label.clone())),
             Err(fault @ NotElected::TooManyGroups { .. }) => Err(Ended::bad(fault.to_string())),
             Err(fault @ NotElected::Other { .. }) => Err(Ended {

@@ -22,7 +22,7 @@ pub struct EntraConfig {
     pub tenant_id: String,
     /// The applications; the first one is the pod's.
     pub applications: Vec<Application>,
-    /// What the sidecar is told to ask for.
+    /// The scope that the sidecar is configured to request.
     pub scope: String,
     /// How long access tokens are valid.
     pub token_life: Duration,

@@ -4,7 +4,7 @@
 //! form ─▶ fields ─▶ tenant, scope ─▶ application, service principal ─▶ assertion ─▶ resource ─▶ access token
 //! ```
 //!
-//! The assertion is held against the application's federated credentials first, issuer, subject and audience each to
+//! The assertion is compared with the application's federated credentials first, issuer, subject and audience each to
 //! the letter, and only then are keys fetched: from an issuer that the application names, and from nobody else.
 
 use serde_json::{Value, json};
@@ -158,7 +158,7 @@ async fn authenticate(
 }
 
 impl EntraGrant<'_> {
-    /// The access token's claims, and what tells it from the next one.
+    /// The access token's claims, and the id that distinguishes it from the next one.
     pub(super) fn claims(
         &self,
         config: &EntraConfig,

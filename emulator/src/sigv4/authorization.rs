@@ -1,7 +1,7 @@
 //! The `Authorization` header, parsed as strictly as the format is written.
 //!
 //! `AWS4-HMAC-SHA256 Credential=<key>/<day>/<region>/<service>/aws4_request, SignedHeaders=<a;b>, Signature=<hex>`.
-//! AWS forgives more than this (other orders, missing spaces); a signer that needs forgiving is one we want to hear of,
+//! AWS forgives more than this (other orders, missing spaces); a signer that needs forgiving is one we want to find,
 //! so each parameter must be there once, names must be lower case, sorted and distinct, and the signature lower-case hex.
 
 use super::fault::SignatureFault;

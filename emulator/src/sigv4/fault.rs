@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-/// Each way in which a request fails to prove who sent it. `Display` is the text that the sender gets.
+/// Each way in which a request fails to authenticate. `Display` is the text that the sender gets.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignatureFault {
     /// No `Authorization` header.

@@ -1,7 +1,7 @@
 //! Verifies Signature Version 4, from the specification and with nobody else's code.
 //!
 //! The order is AWS': the header's form, then the date and the clock, then what the key is scoped to, then whose key it
-//! is, and the signature last. What comes out is the [`Session`] that signed; nothing after this stage looks at a
+//! is, and the signature last. What comes out is the [`Session`] that signed; nothing after this step looks at a
 //! header to learn who is asking.
 //!
 //! Stricter than AWS in one point: *every* `x-amz-*` header has to be signed, where AWS lets some pass unsigned. A

@@ -20,7 +20,7 @@ pub(crate) struct Identity {
     pub(crate) provider_arn: String,
     pub(crate) subject: String,
     pub(crate) audience: String,
-    /// `jti`, which tells one token from the next.
+    /// `jti`, which distinguishes one token from the next.
     pub(crate) token_id: Option<String>,
     pub(crate) keys: ConditionKeys,
 }

@@ -19,7 +19,7 @@ use super::script::{ActiveFaults, TcpFaultKind};
 
 /// As many as wait in a busy server's queue.
 const BACKLOG: u32 = 1024;
-/// How long a connection that must not be answered may take to prove it.
+/// How long to wait before a connection counts as unanswered.
 const UNANSWERED_WITHIN: Duration = Duration::from_millis(50);
 /// A queue of length 0 takes one; anything above a few means that it is not full.
 const FILLERS_AT_MOST: usize = 8;

@@ -34,8 +34,8 @@ pub(super) struct Route {
 struct Relay {
     counters: Arc<Counters>,
     observer: Option<Arc<dyn Observer>>,
-    /// The entries that this connection has met: each counts it once.
-    met: Mutex<Vec<Arc<ScheduledTcpFault>>>,
+    /// The entries that have hit this connection: each counts it once.
+    hit_by: Mutex<Vec<Arc<ScheduledTcpFault>>>,
 }
 
 /// What becomes of the next bytes in one direction.
@@ -73,7 +73,7 @@ impl Route {
         let relay = Relay {
             counters: self.connections.open(),
             observer: self.observer.clone(),
-            met: Mutex::default(),
+            hit_by: Mutex::default(),
         };
         let cut = relay.join(&mut peer, self.service, self.active).await;
         // A socket that is gone already needs no direction to go.
@@ -185,7 +185,7 @@ impl Relay {
             };
             let space = chunk.get_mut(..room).unwrap_or_default();
             let length = tokio::select! {
-                // Whoever sets a fault and then sends must meet it.
+                // Whoever sets a fault and then sends must be hit by it.
                 biased;
                 changed = active.changed() => match changed {
                     Ok(()) => continue,
@@ -258,7 +258,7 @@ impl Relay {
     fn action_of(&self, entry: &Arc<ScheduledTcpFault>, direction: Direction) -> Option<Action> {
         let action = match entry.fault.kind {
             TcpFaultKind::Refuse | TcpFaultKind::Unanswered => return None,
-            // Counted where it is cut: a connection that stays silent does not meet it.
+            // Counted where it is cut: a connection that stays silent is not hit.
             TcpFaultKind::CutAfter {
                 direction: counted,
                 bytes,
@@ -279,16 +279,16 @@ impl Relay {
     }
 
     fn hits(&self, entry: &Arc<ScheduledTcpFault>) -> bool {
-        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = met.iter().any(|known| Arc::ptr_eq(known, entry));
+        let mut hit_by = self.hit_by.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = hit_by.iter().any(|known| Arc::ptr_eq(known, entry));
         if known {
             return true;
         }
-        let meets = entry.hit();
-        if meets {
-            met.push(Arc::clone(entry));
+        let is_hit = entry.hit();
+        if is_hit {
+            hit_by.push(Arc::clone(entry));
         }
-        meets
+        is_hit
     }
 }
 

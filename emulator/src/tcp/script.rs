@@ -21,7 +21,7 @@ pub struct TcpFault {
     pub after: Duration,
     /// How long it lasts; without end where absent.
     pub lasting: Option<Duration>,
-    /// How many connections meet it; every one where absent.
+    /// How many connections it hits; every one where absent.
     pub count: Option<u64>,
     /// The numbers of the connections that it is for; every one where absent.
     pub connections: Option<Range<u64>>,
@@ -110,7 +110,7 @@ pub(super) struct ScheduledTcpFault {
     pub(super) fault: TcpFault,
     /// When it begins, or began.
     begins: Instant,
-    met: AtomicU64,
+    hits: AtomicU64,
 }
 
 /// The script of one proxy.
@@ -157,7 +157,7 @@ impl TcpFault {
         }
     }
 
-    /// Ends after so many connections met it.
+    /// Ends after it has hit so many connections.
     #[must_use]
     pub fn times(self, count: u64) -> Self {
         Self {
@@ -200,12 +200,12 @@ impl ScheduledTcpFault {
         numbered && aged
     }
 
-    /// Counts a connection that meets it; false where its count is used up.
+    /// Counts a connection that it hits; false where its count is used up.
     pub(super) fn hit(&self) -> bool {
         let most = self.fault.count.unwrap_or(u64::MAX);
-        self.met
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |met| {
-                (met < most).then_some(met + 1)
+        self.hits
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |hits| {
+                (hits < most).then_some(hits + 1)
             })
             .is_ok()
     }
@@ -235,8 +235,8 @@ impl TcpScript {
 
     pub(super) fn hits(&self) -> Vec<u64> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let met = |entry: &Arc<ScheduledTcpFault>| entry.met.load(Ordering::Relaxed);
-        inner.entries.iter().map(met).collect()
+        let hits = |entry: &Arc<ScheduledTcpFault>| entry.hits.load(Ordering::Relaxed);
+        inner.entries.iter().map(hits).collect()
     }
 
     pub(super) fn set(&self, faults: impl IntoIterator<Item = TcpFault>) {
@@ -244,7 +244,7 @@ impl TcpScript {
         let entry = |fault: TcpFault| {
             Arc::new(ScheduledTcpFault {
                 begins: set_at + fault.after,
-                met: AtomicU64::new(0),
+                hits: AtomicU64::new(0),
                 fault,
             })
         };

@@ -228,7 +228,7 @@ impl Hop {
     }
 }
 
-/// The policy that the guide tells people to write.
+/// The policy that the guide recommends.
 fn default_policy(provider: &str, issuer: &str, subject: &str, audiences: &[String]) -> String {
     json!({
         "Version": "2012-10-17",

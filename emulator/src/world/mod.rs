@@ -76,7 +76,7 @@ pub struct World {
     role_arn: String,
     chain: Vec<ChainedRole>,
     ca_file: PathBuf,
-    /// Before the servers, so that no peer hears their end before it is cut off.
+    /// Before the servers, so that no peer notices their end before it is cut off.
     tcp: [Option<TcpFaults>; 2],
     _servers: Vec<Server>,
     renewal: JoinHandle<()>,
@@ -90,7 +90,7 @@ struct Urls {
     admin: String,
 }
 
-/// AMP, told the time.
+/// AMP with the world's clock.
 #[derive(Debug)]
 struct DatedAmp {
     amp: Amp,
@@ -405,7 +405,7 @@ impl World {
         }
     }
 
-    /// What a target heard.
+    /// The requests that a target received.
     #[must_use]
     pub fn journal(&self, target: Target) -> &Journal {
         self.controls.journal(target)
@@ -506,7 +506,7 @@ impl World {
         self.controls.rotate_keys()
     }
 
-    /// Counts of everything, as the admin endpoint's `/state` tells them.
+    /// Counts of everything, as the admin endpoint's `/state` shows them.
     #[must_use]
     pub fn state(&self) -> Value {
         self.controls.state()

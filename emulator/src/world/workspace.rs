@@ -57,7 +57,7 @@ impl Workspace {
         &self.controls.faults
     }
 
-    /// What it heard.
+    /// The requests that it received.
     #[must_use]
     pub fn journal(&self) -> &Journal {
         &self.controls.journal

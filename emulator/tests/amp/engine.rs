@@ -1,4 +1,4 @@
-//! What the engine says of real data, held against the answers of a real Cortex: the fixed beginnings, and the sender's
+//! What the engine says of real data, compared with the answers of a real Cortex: the fixed beginnings, and the sender's
 //! own labels in them. And what stays stored beside what is refused.
 
 use emulator::amp::{

@@ -1,4 +1,4 @@
-//! Who signed: every way in which a request can fail to prove it.
+//! Signatures: every way in which a request can fail to authenticate.
 
 use std::time::Duration;
 

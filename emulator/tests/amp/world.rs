@@ -82,7 +82,7 @@ impl World {
         .unwrap()
     }
 
-    /// What an ingester's words are as the sender hears them.
+    /// What an ingester's words are as the sender receives them.
     pub(crate) fn ingester_says(&self, text: &str) -> String {
         format!(
             "maxFailure (quorum) on a given error family, addr=10.0.3.17:9095 state=ACTIVE zone=, rpc error: code = \

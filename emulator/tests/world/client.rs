@@ -1,4 +1,4 @@
-//! A client that writes bytes and tells what came back, and how it ended.
+//! A client that writes bytes and returns what came back, and how it ended.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ pub(crate) enum End {
 
 /// Everything that came back.
 #[derive(Debug)]
-pub(crate) struct Heard {
+pub(crate) struct Received {
     pub(crate) bytes: Vec<u8>,
     pub(crate) end: End,
 }
@@ -74,7 +74,7 @@ pub(crate) fn address(url: &str) -> SocketAddr {
 }
 
 /// Sends `text` over TCP and listens until the end, or until patience ends.
-pub(crate) async fn say(to: SocketAddr, text: impl AsRef<[u8]>, patience: Duration) -> Heard {
+pub(crate) async fn say(to: SocketAddr, text: impl AsRef<[u8]>, patience: Duration) -> Received {
     let stream = TcpStream::connect(to).await.expect("connected");
     converse(stream, text, patience).await
 }
@@ -85,7 +85,7 @@ pub(crate) async fn say_tls(
     trust: Arc<ClientConfig>,
     text: impl AsRef<[u8]>,
     patience: Duration,
-) -> Heard {
+) -> Received {
     let stream = handshake(to, "127.0.0.1", trust)
         .await
         .expect("a handshake");
@@ -107,7 +107,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     text: impl AsRef<[u8]>,
     patience: Duration,
-) -> Heard {
+) -> Received {
     let mut bytes = Vec::new();
     let listen = async {
         if let Err(error) = stream.write_all(text.as_ref()).await {
@@ -127,7 +127,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     let end = tokio::time::timeout(patience, listen)
         .await
         .unwrap_or(End::Silent);
-    Heard { bytes, end }
+    Received { bytes, end }
 }
 
 fn ended(error: &std::io::Error) -> End {
@@ -149,9 +149,9 @@ pub(crate) async fn ask(
         "{method} {path} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    let heard = say(to, &text, PATIENCE).await;
-    assert_eq!(heard.end, End::Closed);
-    whole(&heard.bytes)
+    let received = say(to, &text, PATIENCE).await;
+    assert_eq!(received.end, End::Closed);
+    whole(&received.bytes)
 }
 
 /// Takes an answer apart and checks its length.

@@ -8,7 +8,7 @@ use emulator::world::{Target, World, WorldConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::client::{End, Heard, address, assume, say, say_tls, whole};
+use crate::client::{End, Received, address, assume, say, say_tls, whole};
 
 const SOON: Duration = Duration::from_millis(700);
 const LONG: Duration = Duration::from_secs(10);
@@ -25,24 +25,24 @@ impl Scene {
         Self { world, sts }
     }
 
-    /// What a request to STS hears while this fault is on.
-    async fn hear(&self, fault: Fault, patience: Duration) -> Heard {
+    /// What a request to STS gets while this fault is on.
+    async fn receive(&self, fault: Fault, patience: Duration) -> Received {
         self.world.faults(Target::Sts).set([fault]);
         let request =
             "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 3\r\n\r\na=b";
         say(self.sts, request, patience).await
     }
 
-    async fn hear_kind(&self, kind: FaultKind) -> Heard {
-        self.hear(Fault::new(kind), LONG).await
+    async fn receive_kind(&self, kind: FaultKind) -> Received {
+        self.receive(Fault::new(kind), LONG).await
     }
 }
 
 #[tokio::test]
 async fn an_answer_can_be_scripted() {
     let scene = Scene::new().await;
-    let heard = scene
-        .hear_kind(FaultKind::Answer {
+    let received = scene
+        .receive_kind(FaultKind::Answer {
             status: 503,
             headers: vec![
                 ("Retry-After".into(), "90".into()),
@@ -52,12 +52,12 @@ async fn an_answer_can_be_scripted() {
             body: "busy".into(),
         })
         .await;
-    let answer = whole(&heard.bytes);
+    let answer = whole(&received.bytes);
     assert_eq!((answer.status, answer.body.as_str()), (503, "busy"));
     assert_eq!(answer.header("retry-after"), Some("90"));
     assert!(answer.header("date").is_some() && answer.header("x-amzn-requestid").is_some());
     assert_eq!(
-        String::from_utf8_lossy(&heard.bytes)
+        String::from_utf8_lossy(&received.bytes)
             .matches("x-a: ")
             .count(),
         2
@@ -72,11 +72,11 @@ async fn an_answer_can_be_scripted() {
 async fn every_status_can_be_scripted() {
     let scene = Scene::new().await;
     for status in 100..600 {
-        let heard = scene.hear_kind(FaultKind::answer(status, "")).await;
+        let received = scene.receive_kind(FaultKind::answer(status, "")).await;
         let expected = format!("HTTP/1.1 {status} ");
-        let text = String::from_utf8_lossy(&heard.bytes);
+        let text = String::from_utf8_lossy(&received.bytes);
         assert!(text.starts_with(&expected), "{status}: {text}");
-        assert_eq!(heard.end, End::Closed);
+        assert_eq!(received.end, End::Closed);
     }
 }
 
@@ -111,7 +111,7 @@ async fn whoever_speaks_speaks_in_its_own_form() {
         ),
     ] {
         let name = kind.name();
-        let answer = whole(&scene.hear_kind(kind).await.bytes);
+        let answer = whole(&scene.receive_kind(kind).await.bytes);
         assert_eq!(
             (answer.status, answer.header("content-type")),
             (status, Some(content_type)),
@@ -125,18 +125,18 @@ async fn whoever_speaks_speaks_in_its_own_form() {
 async fn redirects_and_useless_xml() {
     let scene = Scene::new().await;
     let location = "http://127.0.0.1:9/".to_owned();
-    let heard = scene
-        .hear_kind(FaultKind::Redirect {
+    let received = scene
+        .receive_kind(FaultKind::Redirect {
             status: 302,
             location: location.clone(),
         })
         .await;
-    let answer = whole(&heard.bytes);
+    let answer = whole(&received.bytes);
     assert_eq!(
         (answer.status, answer.header("location")),
         (302, Some(location.as_str()))
     );
-    let answer = whole(&scene.hear_kind(FaultKind::WrongXml).await.bytes);
+    let answer = whole(&scene.receive_kind(FaultKind::WrongXml).await.bytes);
     assert_eq!(
         (answer.status, answer.header("content-type")),
         (200, Some("text/xml"))
@@ -159,8 +159,8 @@ async fn a_delay_comes_before_the_true_answer() {
 #[tokio::test]
 async fn a_hang_says_nothing_and_counts_as_in_flight() {
     let scene = Scene::new().await;
-    let heard = scene.hear(Fault::new(FaultKind::Hang), SOON).await;
-    assert_eq!((heard.bytes.len(), heard.end), (0, End::Silent));
+    let received = scene.receive(Fault::new(FaultKind::Hang), SOON).await;
+    assert_eq!((received.bytes.len(), received.end), (0, End::Silent));
     let journal = scene.world.journal(Target::Sts);
     assert_eq!(journal.requests()[0].status, None);
     assert_eq!(journal.requests()[0].fault, Some("hang"));
@@ -189,9 +189,9 @@ async fn resets_closes_and_garbage_come_before_any_answer() {
             End::Closed,
         ),
     ] {
-        let heard = scene.hear_kind(kind.clone()).await;
+        let received = scene.receive_kind(kind.clone()).await;
         assert_eq!(
-            (heard.bytes.as_slice(), heard.end),
+            (received.bytes.as_slice(), received.end),
             (bytes.as_bytes(), end),
             "{kind:?}"
         );
@@ -202,11 +202,11 @@ async fn resets_closes_and_garbage_come_before_any_answer() {
 async fn the_true_answer_can_be_cut_after_any_number_of_bytes() {
     let scene = Scene::new().await;
     for bytes in [1, 17, 150] {
-        let heard = scene.hear_kind(FaultKind::ResetAfter { bytes }).await;
-        assert_eq!((heard.bytes.len(), heard.end), (bytes, End::Reset));
-        assert!(b"HTTP/1.1 404 Not Found".starts_with(&heard.bytes[..bytes.min(22)]));
-        let heard = scene.hear_kind(FaultKind::CutAfter { bytes }).await;
-        assert_eq!((heard.bytes.len(), heard.end), (bytes, End::Closed));
+        let received = scene.receive_kind(FaultKind::ResetAfter { bytes }).await;
+        assert_eq!((received.bytes.len(), received.end), (bytes, End::Reset));
+        assert!(b"HTTP/1.1 404 Not Found".starts_with(&received.bytes[..bytes.min(22)]));
+        let received = scene.receive_kind(FaultKind::CutAfter { bytes }).await;
+        assert_eq!((received.bytes.len(), received.end), (bytes, End::Closed));
     }
 }
 
@@ -215,27 +215,29 @@ async fn bodies_break_off_never_end_or_never_come() {
     let scene = Scene::new().await;
     let status = Some(200);
 
-    let heard = scene
-        .hear_kind(FaultKind::BrokenBody { status: None })
+    let received = scene
+        .receive_kind(FaultKind::BrokenBody { status: None })
         .await;
-    let text = String::from_utf8(heard.bytes).expect("text");
+    let text = String::from_utf8(received.bytes).expect("text");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-    assert!(head.starts_with("HTTP/1.1 404") && heard.end == End::Reset);
+    assert!(head.starts_with("HTTP/1.1 404") && received.end == End::Reset);
     let promised = head
         .lines()
         .find_map(|line| line.strip_prefix("content-length: "))
         .expect("a length");
     assert!(promised.parse::<usize>().expect("a number") > body.len());
 
-    let heard = scene.hear_kind(FaultKind::EndlessBody { status }).await;
-    assert!(heard.bytes.starts_with(b"HTTP/1.1 200 OK\r\n"));
-    assert_eq!(heard.end, End::Endless);
+    let received = scene.receive_kind(FaultKind::EndlessBody { status }).await;
+    assert!(received.bytes.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    assert_eq!(received.end, End::Endless);
 
-    let heard = scene
-        .hear(Fault::new(FaultKind::HeaderOnly { status }), SOON)
+    let received = scene
+        .receive(Fault::new(FaultKind::HeaderOnly { status }), SOON)
         .await;
-    assert!(heard.bytes.starts_with(b"HTTP/1.1 200 OK\r\n") && heard.bytes.ends_with(b"\r\n\r\n"));
-    assert_eq!(heard.end, End::Silent);
+    assert!(
+        received.bytes.starts_with(b"HTTP/1.1 200 OK\r\n") && received.bytes.ends_with(b"\r\n\r\n")
+    );
+    assert_eq!(received.end, End::Silent);
 }
 
 #[tokio::test]
@@ -269,12 +271,14 @@ async fn a_fault_may_let_the_request_take_effect_first() {
 #[tokio::test]
 async fn connections_can_be_spoilt_before_a_request() {
     let scene = Scene::new().await;
-    let heard = scene
-        .hear(Fault::new(FaultKind::ResetOnAccept).times(1), LONG)
+    let received = scene
+        .receive(Fault::new(FaultKind::ResetOnAccept).times(1), LONG)
         .await;
-    assert_eq!((heard.bytes.len(), heard.end), (0, End::Reset));
-    let heard = scene.hear(Fault::new(FaultKind::StallOnAccept), SOON).await;
-    assert_eq!((heard.bytes.len(), heard.end), (0, End::Silent));
+    assert_eq!((received.bytes.len(), received.end), (0, End::Reset));
+    let received = scene
+        .receive(Fault::new(FaultKind::StallOnAccept), SOON)
+        .await;
+    assert_eq!((received.bytes.len(), received.end), (0, End::Silent));
     assert_eq!(scene.world.journal(Target::Sts).total(), 0);
 }
 
@@ -342,11 +346,11 @@ async fn faults_work_inside_tls() {
             .faults(Target::Amp)
             .set([Fault::new(kind.clone())]);
         let trust = scene.world.certificates().client_config();
-        let heard = say_tls(amp, trust, request, LONG).await;
-        assert_eq!(heard.end, end, "{kind:?}");
+        let received = say_tls(amp, trust, request, LONG).await;
+        assert_eq!(received.end, end, "{kind:?}");
         assert!(
-            length.is_none_or(|length| heard.bytes.len() == length),
-            "{kind:?}: {heard:?}"
+            length.is_none_or(|length| received.bytes.len() == length),
+            "{kind:?}: {received:?}"
         );
     }
     assert_eq!(scene.world.store().stats().batches, 0);

@@ -73,7 +73,7 @@ impl Signer {
     }
 }
 
-/// AssumeRole, signed as told; a value of `-` leaves the field out.
+/// AssumeRole, signed as asked; a value of `-` leaves the field out.
 pub(crate) async fn chain_with(
     world: &World,
     signer: &Signer,

@@ -71,8 +71,8 @@ async fn a_good_token_gets_a_session_that_amp_can_find() {
     assert_eq!(session.session_token, answer.element("SessionToken"));
     assert_eq!(session.assumed_role_arn, answer.element("Arn"));
     assert_eq!(session.role_arn, world.role_arn());
-    let told = OffsetDateTime::parse(answer.element("Expiration"), &Rfc3339).expect("a time");
-    let left = SystemTime::from(told)
+    let expiration = OffsetDateTime::parse(answer.element("Expiration"), &Rfc3339).expect("a time");
+    let left = SystemTime::from(expiration)
         .duration_since(before)
         .expect("ahead")
         .as_secs();

@@ -3,7 +3,7 @@
 //! In: the amp-sidecar binary, and the steps of `benches/`. Out: counts that a machine's load cannot change. Two runs differ in
 //! nothing but the number of batches, so that their difference is what the batches took, without start, handshake and exchange.
 //! valgrind hides sha_ni: the hash of a body counts some 50 instructions a byte that no present processor needs, which is why the
-//! smallest batch says most about everything else, why counting is told by the difference that `--inspect off` makes, and why
+//! smallest batch says most about everything else, why counting is measured as the difference that `--inspect off` makes, and why
 //! steps are counted without it.
 
 use std::collections::BTreeMap;

@@ -37,8 +37,8 @@ pub(crate) struct Bench<'a> {
 // === impl Bench ===
 
 impl Bench<'_> {
-    /// Holds it against AMP's own verification: whether a batch was stored, signed as it must be, and nothing else happens to one
-    /// that is not signed.
+    /// Checks the proxy's signatures with AMP's own verification: whether a batch was stored. One that is not signed must
+    /// not be.
     pub(crate) async fn check(&self, proxy: &Proxy) -> Result<bool, Error> {
         let running = proxy.start(self.world, self.world.amp_url()).await?;
         let millis = self.world.clock().now();
@@ -113,7 +113,7 @@ impl Bench<'_> {
         proxies: &[Proxy],
         bodies: &[Body],
         connections: &[usize],
-        told: &(impl Fn(String) + ?Sized),
+        progress: &(impl Fn(String) + ?Sized),
     ) -> Result<Table, Error> {
         let varied = |body: &Body, number: usize| match connections {
             [_] => body.name.clone(),
@@ -143,7 +143,7 @@ impl Bench<'_> {
                     }
                 }
             }
-            told(format!("round {round} of {}", self.options.rounds));
+            progress(format!("round {round} of {}", self.options.rounds));
         }
         for running in all {
             running.stop().await?;
@@ -205,7 +205,7 @@ impl Bench<'_> {
         Ok([idle, peak])
     }
 
-    /// The most resident bytes while so many senders send at once; all must be heard in the end.
+    /// The most resident bytes while so many senders send at once; all must be answered in the end.
     pub(crate) async fn crowd(&self, proxy: &Proxy, senders: usize) -> Result<f64, Error> {
         let running = self.start(proxy).await?;
         running.usage.forget_peak();

@@ -43,11 +43,11 @@ use emulator::world::{World, WorldConfig};
 
 const CROWD: usize = 1000;
 
-/// Measures everything and tells how far it is.
+/// Measures everything; `progress` is called with each step.
 ///
 /// # Errors
 /// [`Error`].
-pub async fn compare(options: Options, told: impl Fn(String)) -> Result<Results, Error> {
+pub async fn compare(options: Options, progress: impl Fn(String)) -> Result<Results, Error> {
     let world = World::start(WorldConfig::default()).await?;
     let sink = Sink::start(&world).await.map_err(Error::Io)?;
     let bench = Bench {
@@ -66,7 +66,7 @@ pub async fn compare(options: Options, told: impl Fn(String)) -> Result<Results,
         } else {
             "does not sign"
         };
-        told(format!("{}: {word}", proxy.name));
+        progress(format!("{}: {word}", proxy.name));
         signs.insert(proxy.name.clone(), signed);
     }
     let named = |names: &[&str]| {
@@ -77,8 +77,8 @@ pub async fn compare(options: Options, told: impl Fn(String)) -> Result<Results,
     let bodies: Vec<Body> = [500, 2000, 10_000].map(Body::generated).into();
     let mut bodies = [vec![Body::real()], bodies].concat();
     bodies.retain(|body| options.body.as_ref().is_none_or(|name| *name == body.name));
-    told("processor time a batch".to_owned());
-    let cpu = bench.cpu_table(&all, &bodies, &[8], &told).await?;
+    progress("processor time a batch".to_owned());
+    let cpu = bench.cpu_table(&all, &bodies, &[8], &progress).await?;
 
     let mut report = Results {
         waits: all
@@ -95,23 +95,25 @@ pub async fn compare(options: Options, told: impl Fn(String)) -> Result<Results,
         return Ok(report);
     }
 
-    told("the same, from 1 to 64 connections and from 10 to 10,000 samples".to_owned());
+    progress("the same, from 1 to 64 connections and from 10 to 10,000 samples".to_owned());
     let ours = named(&[COUNTING]);
     let connections = [1, 2, 4, 8, 16, 32, 64];
     let by_connections = [Body::generated(2000)];
     report.by_connections = bench
-        .cpu_table(&ours, &by_connections, &connections, &told)
+        .cpu_table(&ours, &by_connections, &connections, &progress)
         .await?;
     report.sizes = [10, 100, 500, 2000, 10_000].map(Body::generated).into();
     let ours = named(&[COUNTING, OFF]);
-    report.by_size = bench.cpu_table(&ours, &report.sizes, &[8], &told).await?;
+    report.by_size = bench
+        .cpu_table(&ours, &report.sizes, &[8], &progress)
+        .await?;
 
-    told("latency at 100 batches a second".to_owned());
+    progress("latency at 100 batches a second".to_owned());
     report.latency = bench
         .latency(&named(&[COUNTING, OFF, ENVOY, HAPROXY]))
         .await?;
 
-    told("memory, size, start".to_owned());
+    progress("memory, size, start".to_owned());
     for proxy in &all {
         let memory = bench.memory(proxy).await?;
         report.memory.insert(proxy.name.clone(), memory);

@@ -30,7 +30,7 @@ pub struct Options {
 // === impl Options ===
 
 impl Options {
-    /// As much as tells ratios from each other: ten minutes.
+    /// Enough rounds to distinguish the ratios: ten minutes.
     #[must_use]
     pub fn full(sidecar: PathBuf) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Options {
         }
     }
 
-    /// A look.
+    /// A quick look.
     #[must_use]
     pub fn quick(sidecar: PathBuf) -> Self {
         Self {

@@ -52,7 +52,7 @@ pub struct Latency {
     pub direct_p99_ms: f64,
 }
 
-/// What is sent to measure, so that it can be told from what the sender sends.
+/// What is sent to measure, so that it can be distinguished from what the sender sends.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Probes {
     through: Arc<AtomicU64>,

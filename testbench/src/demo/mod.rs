@@ -5,8 +5,8 @@
 //!            (plan)          (view)                                                  (traffic)
 //! ```
 //!
-//! In: [`Options`] and a word when to end. Out: a [`Summary`] whose `samples_lost` comes from holding the sender's own
-//! samples against AMP's store, not from anybody's counters. What the sidecar adds to a batch is measured in the calm
+//! In: [`Options`] and a word when to end. Out: a [`Summary`] whose `samples_lost` comes from comparing the sender's own
+//! samples with AMP's store, not from anybody's counters. What the sidecar adds to a batch is measured in the calm
 //! first scene (`latency`).
 //!
 //! Invariant: when [`run`] returns, however it does, every child has ended and every folder is removed.

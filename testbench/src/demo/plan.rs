@@ -131,31 +131,31 @@ impl Scene {
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::Calm => {
-                "Samples flow. STS' sessions live for seconds here; the sidecar renews them at half of their life."
+                "Samples flow. STS sessions live for seconds here; the sidecar refreshes them at half of their life."
             }
             Self::TokenRotates => {
-                "Kubelet puts a new token in the place of the old one; the next exchange reads it."
+                "Kubelet puts a new token in the place of the old one; the next exchange uses it."
             }
             Self::SessionEnds => {
-                "The session ends before its time: AMP answers 403. The sidecar gets a new one, signs again and sends \
-                 again; the sender hears nothing of it."
+                "The session is revoked early: AMP answers 403. The sidecar gets a new one, signs again and sends \
+                 again; the sender does not notice."
             }
             Self::StsFails => {
-                "STS answers 503 to every exchange, and the session runs out. From then on the sender hears 503 and \
+                "STS answers 503 to every exchange, and the session runs out. From then on the sender gets 503 and \
                  keeps its samples; not one is sent unsigned."
             }
             Self::StsIsBack => {
-                "The next exchange gives credentials again, and the sender sends what it kept."
+                "The next exchange gives credentials again, and the sender sends its backlog."
             }
             Self::AmpRefuses => {
-                "AMP answers 403 to everything. Passed on, it would make the sender drop its samples for good: the \
-                 sidecar says 503."
+                "AMP answers 403 to everything. Passed on, that would make the sender drop its samples: the \
+                 sidecar answers 503."
             }
-            Self::AmpAgrees => "What was kept is sent again.",
+            Self::AmpAgrees => "The sender sends its backlog.",
             Self::AmpFails => {
-                "AMP answers 500 to everything; the sender hears 500 and keeps its samples."
+                "AMP answers 500 to everything; the sender gets 500 and keeps its samples."
             }
-            Self::AmpIsBack => "What was kept is sent again.",
+            Self::AmpIsBack => "The sender sends its backlog.",
         }
     }
 }

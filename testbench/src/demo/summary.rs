@@ -141,7 +141,7 @@ impl fmt::Display for Summary {
         let scenes = format!("{} of {} struck", grouped(struck), grouped(played));
         line(f, "scenes", scenes)?;
         match self.latency {
-            Some(latency) => line(f, "the sidecar added", told(&latency))?,
+            Some(latency) => line(f, "the sidecar added", latency_words(&latency))?,
             None => line(f, "the sidecar added", "not measured".to_owned())?,
         }
         for example in &self.lost_examples {
@@ -170,7 +170,7 @@ impl fmt::Display for Summary {
     }
 }
 
-fn told(latency: &Latency) -> String {
+fn latency_words(latency: &Latency) -> String {
     format!(
         "{:.2} ms (p50), {:.2} ms (p99) to a batch of 500 samples:\n{:23}\
          {} of them took {:.2} ms and {:.2} ms through it, as many sent straight\n{:23}\

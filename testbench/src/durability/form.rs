@@ -1,4 +1,4 @@
-//! The two forms of the matrix: as it is told, and as CI has time for.
+//! The two forms of the durability test: the full one of the documentation, and the short one of CI.
 //!
 //! Both play the same rows. The short form shortens the faults and, so that a
 //! fault still outlasts what it is meant to outlast, the sessions, the sidecar's

@@ -1,7 +1,7 @@
-//! The proof that nothing is lost: every fault, with real senders, and what arrived.
+//! The durability test: every fault, with real senders, and what arrived.
 //!
 //! ```text
-//! source ◀─ Prometheus ─▶ ear ─▶ sidecar ─▶ fault proxy ─▶ AMP
+//! source ◀─ Prometheus ─▶ observer ─▶ sidecar ─▶ fault proxy ─▶ AMP
 //!            │ database               │                     │ store
 //!            └───────────── samples missing? ◀──────────────┘
 //! ```
@@ -10,9 +10,9 @@
 //! row has a world, a sidecar and a sender of its own and shares nothing with
 //! the others but the machine, so they run side by side.
 //!
-//! - [`rows`]: the rows, as data. `stage` plays one, `outcome` judges it.
-//! - `senders`, `vmagent`: who sends, and the witness of what was sent.
-//! - `ear`: what the sender heard. [`report`]: the table.
+//! - [`rows`]: the rows, as data. `play` plays one, `outcome` judges it.
+//! - `senders`, `vmagent`: who sends, and what they had to send.
+//! - `responses`: the responses to the sender. [`report`]: the table.
 //!
 //! A test for each row would have been the other way. But the rows are also the
 //! documentation's table and the comparison with other proxies, which nobody
@@ -50,7 +50,7 @@ pub use self::row::Row;
 use crate::peers::prometheus::Installed;
 use crate::peers::sidecar::Program;
 
-/// What is to be proved, and with what.
+/// What is to be tested, and with what.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How long everything takes.

@@ -3,7 +3,7 @@
 //! In: what was [`Played`]. Out: an [`Outcome`], one line of the table, judged: a
 //! keepable row must miss nothing, the others must miss exactly what no proxy
 //! could have saved; and the row's metric must show that it happened, because a
-//! fault that never struck would prove nothing.
+//! fault that never struck would show nothing.
 
 use std::collections::BTreeMap;
 use std::process::ExitStatus;

@@ -6,7 +6,7 @@
 //!
 //! In: a [`Row`] and the [`Fixture`]. Out: an [`Outcome`], or why the row could not be
 //! played. Between sender and sidecar stands a [`emulator::tcp`] proxy without
-//! faults, so that what the sender hears is heard by the [`ResponseObserver`] too.
+//! faults, so that the [`ResponseObserver`] sees every response to the sender.
 //!
 //! Every wait is bounded, and running out of time is no error by itself: what
 //! did not arrive shows as missing.
@@ -200,20 +200,20 @@ impl<'a> RowRun<'a> {
             row.end.iter().try_for_each(|act| change(world, act))
         };
         let leaving = senders.leave(LEAVES_WITHIN);
-        let (told, left) = if row.ending == Ending::SidecarLast {
-            let (told, over) = tokio::join!(leaving, over);
+        let (left_at, left) = if row.ending == Ending::SidecarLast {
+            let (left_at, over) = tokio::join!(leaving, over);
             over?;
-            (told, leave(sidecar).await)
+            (left_at, leave(sidecar).await)
         } else {
-            let (told, over, left) = tokio::join!(leaving, over, leave(sidecar));
+            let (left_at, over, left) = tokio::join!(leaving, over, leave(sidecar));
             over?;
-            (told, left)
+            (left_at, left)
         };
-        let told = told?.unwrap_or_else(|| Clock::new().now());
+        let left_at = left_at?.unwrap_or_else(|| Clock::new().now());
         let (during, status) = left?;
         let sent = SentSamples {
-            samples: self.senders.left(told).await?,
-            fault_over: told,
+            samples: self.senders.left(left_at).await?,
+            fault_over: left_at,
             again_after: None,
             left: status,
         };

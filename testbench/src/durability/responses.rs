@@ -1,4 +1,4 @@
-//! What a sender hears: every answer, read off the wire between it and the proxy.
+//! Every response to a sender, read off the wire between it and the proxy.
 //!
 //! In: the bytes of plain HTTP/1.1 connections, as a [`emulator::tcp`] proxy sees
 //! them pass. Out: answers by status, with the moment of each; a request whose
@@ -17,10 +17,10 @@ use tokio::time::Instant;
 
 use emulator::tcp::{Direction, Observer};
 
-/// What stands in the table where a connection ended without an answer.
+/// What the table shows where a connection ended without an answer.
 pub(super) const NO_ANSWER: &str = "no answer";
 
-/// Hears the answers to all of a row's senders.
+/// Records the responses to all of a row's senders.
 #[derive(Debug)]
 pub(super) struct ResponseObserver {
     inner: Mutex<Observed>,
@@ -35,7 +35,7 @@ struct Observed {
     longest_pause: Option<u64>,
 }
 
-/// Hears for an [`ResponseObserver`] what passes another proxy, whose connections have numbers of their own.
+/// Records for a [`ResponseObserver`] what passes another proxy, whose connections have numbers of their own.
 #[derive(Debug)]
 pub(super) struct SecondObserver(pub(super) Arc<ResponseObserver>);
 

@@ -1,7 +1,7 @@
-//! One row of the matrix, as data.
+//! One row of the durability test, as data.
 //!
 //! A row says what stands between sender and AMP, what goes wrong, how it is
-//! mended, what is promised about the samples, and which of the sidecar's
+//! fixed, what is promised about the samples, and which of the sidecar's
 //! metrics shows that it happened. The builder's defaults are the common case:
 //! a Prometheus, a fault of the usual length, nothing lost.
 
@@ -18,7 +18,7 @@ use emulator::tcp::TcpFault;
 use emulator::tls::Presented;
 use emulator::world::{Target, WorldConfig};
 
-/// A row of the matrix.
+/// A row of the durability test.
 #[derive(Debug, Clone)]
 pub struct Row {
     /// Its name on the command line and in the table.

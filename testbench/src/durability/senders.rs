@@ -24,10 +24,10 @@ use emulator::clock::Clock;
 use emulator::world::World;
 
 const LOOK_EVERY: Duration = Duration::from_millis(150);
-/// Where what was sent last was dropped, only a queue that stays empty tells the end: Prometheus' reader of the
+/// Where what was sent last was dropped, only a queue that stays empty shows the end: Prometheus' reader of the
 /// write-ahead log waits up to 5 s (`max_backoff`) before it offers a queue that was full the next sample.
 const QUIET: Duration = Duration::from_secs(6);
-/// The label that tells the replicas of a pair apart, and that AMP drops.
+/// The label that distinguishes the replicas of a pair, and that AMP drops.
 const REPLICA: &str = "__replica__";
 /// How often a sender of a crowd makes samples, and how long a batch waits for them.
 const CROWD_INTERVAL: Duration = Duration::from_secs(2);
@@ -129,7 +129,7 @@ impl Senders {
         }
     }
 
-    /// Lets them send what they have, and tells what that was.
+    /// Lets them send what they have, and returns all that they had to send.
     pub(super) async fn finish(
         &mut self,
         world: &World,
@@ -184,18 +184,18 @@ impl Senders {
         let Self::Prometheus { process, .. } = self else {
             return Ok(None);
         };
-        let told = Clock::new().now();
+        let left_at = Clock::new().now();
         process.stop(within).await?;
-        Ok(Some(told))
+        Ok(Some(left_at))
     }
 
-    /// What a Prometheus that has left had to send until `told`.
-    pub(super) async fn left(&mut self, told: SystemTime) -> Result<Samples, Error> {
+    /// What a Prometheus that has left had to send until `left_at`.
+    pub(super) async fn left(&mut self, left_at: SystemTime) -> Result<Samples, Error> {
         let Self::Prometheus { process, .. } = self else {
             return Ok(Samples::new());
         };
         process.start_again().await?;
-        Ok(process.sent().await?.until(millis(told)))
+        Ok(process.sent().await?.until(millis(left_at)))
     }
 
     /// SIGKILL, and another start on the same database.

@@ -1,7 +1,7 @@
-//! Which of the sidecar's metrics shows that a row's fault was met.
+//! Which of the sidecar's metrics shows that a row's fault struck.
 //!
 //! In: a row's choice. Out: the name in the table; `outcome` compares it with what the sidecar showed. A fault that never
-//! struck would prove nothing, whatever arrived.
+//! struck would show nothing, whatever arrived.
 
 use std::fmt;
 

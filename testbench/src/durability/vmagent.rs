@@ -1,4 +1,4 @@
-//! A real vmagent, and the twin that tells what it had to send.
+//! A real vmagent, and the twin that shows what it had to send.
 //!
 //! ```text
 //! source ◀─scrapes─ vmagent ─┬▶ sidecar ─▶ world          what fails
@@ -7,8 +7,8 @@
 //!
 //! vmagent has no database, so nobody can ask it afterwards. But it sends every
 //! block to all of its URLs, with the same timestamps: what the twin stored is
-//! what the row's world should have. That the twin itself is whole is held
-//! against the source, which counts its scrapes.
+//! what the row's world should have. That the twin itself is whole is
+//! checked against the source, which counts its scrapes.
 //!
 //! One queue a URL: several would send an outage's backlog side by side, and
 //! AMP takes only a minute of disorder. Everything else is at its default.
@@ -102,7 +102,7 @@ impl Vmagent {
         })
     }
 
-    /// Waits until `store` has heard of everything up to now, and tells what it had to send up to then.
+    /// Waits until `store` has everything up to now, and returns what it had to send up to then.
     pub(super) async fn sent(&mut self, store: &Store, within: Duration) -> Result<Samples, Error> {
         let cut = millis(Clock::new().now());
         let past = cut + i64::try_from(PAST_THE_CUT.as_millis()).unwrap_or_default();

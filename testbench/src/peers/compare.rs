@@ -1,4 +1,4 @@
-//! Holds what a sender had to send against what AMP stored.
+//! Compares what a sender had to send with what AMP stored.
 //!
 //! In: the sender's own [`Samples`], with external labels, and the world's [`Store`]. Out: a [`Comparison`]. A sample is
 //! there if its label set, its millisecond and its value, bit for bit, are there; a stored sample with another value
@@ -107,7 +107,7 @@ pub fn compare(sent: &Samples, store: &Store) -> Comparison {
     comparison
 }
 
-/// Prometheus' API writes every NaN alike, so their bits cannot be held against each other.
+/// Prometheus' API writes every NaN alike, so their bits cannot be compared.
 fn same(stored: f64, sent: f64) -> bool {
     stored.to_bits() == sent.to_bits() || (stored.is_nan() && sent.is_nan())
 }

@@ -1,4 +1,4 @@
-//! Real processes around a [`World`](emulator::world::World), and the proof of what arrived.
+//! Real processes around a [`World`](emulator::world::World), and the check of what arrived.
 //!
 //! ```text
 //! source ◀─scrapes─ prometheus ─▶ sidecar ─▶ (the world's AMP)

@@ -4,8 +4,8 @@
 //! with every remote-write setting at its default. Its raw samples are read by range selectors over its own API, which
 //! neither interpolate nor round; stale markers are not among them.
 //!
-//! The order of an honest comparison: [`Prometheus::stop_scraping`], wait for its queue, then hold
-//! [`Prometheus::sent`] against the store. Prometheus keeps its queue over that, because a reload restarts remote write
+//! The order of an honest comparison: [`Prometheus::stop_scraping`], wait for its queue, then
+//! compare [`Prometheus::sent`] with the store. Prometheus keeps its queue over that, because a reload restarts remote write
 //! only where its own settings changed.
 
 mod answer;
@@ -95,11 +95,11 @@ impl Installed {
             .output();
         match (asked.await, path) {
             (Ok(output), _) => {
-                let told = [output.stdout, output.stderr].concat();
-                let version = version(&String::from_utf8_lossy(&told));
+                let output = [output.stdout, output.stderr].concat();
+                let version = version(&String::from_utf8_lossy(&output));
                 let version = version.ok_or_else(|| PeerError::Answer {
                     program: program.display().to_string(),
-                    what: "--version tells no version of Prometheus".to_owned(),
+                    what: "--version prints no version of Prometheus".to_owned(),
                 })?;
                 Ok(Some(Self {
                     program: program.to_owned(),
@@ -356,8 +356,8 @@ fn config_file(folder: &TempDir) -> PathBuf {
 }
 
 /// `prometheus, version 2.42.0+ds (branch: …`
-fn version(told: &str) -> Option<String> {
-    let (_, rest) = told.split_once("prometheus, version ")?;
+fn version(output: &str) -> Option<String> {
+    let (_, rest) = output.split_once("prometheus, version ")?;
     let number = rest
         .split(|c: char| !c.is_ascii_digit() && c != '.')
         .next()?;

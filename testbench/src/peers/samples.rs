@@ -1,7 +1,7 @@
 //! Raw samples by series: what a sender says it had to send.
 //!
 //! In: samples in any order, repetitions included. Out: each sample once. Values are kept as bits, so that nothing is
-//! equal that is not the same; only NaN is taken for any NaN where a sender could not tell which one it had.
+//! equal that is not the same; only NaN is taken for any NaN where a sender could not know which one it had.
 
 use std::collections::BTreeMap;
 

@@ -135,7 +135,7 @@ impl Sender {
         })
     }
 
-    /// Writes to another URL from now on, batches that are tried again included: a mistake that is found and repaired.
+    /// Writes to another URL from now on, batches that are tried again included: a mistake that is found and fixed.
     ///
     /// # Errors
     /// [`PeerError::Url`].
@@ -171,7 +171,7 @@ impl Sender {
     }
 }
 
-/// Makes samples until told to stop; the queues close with it.
+/// Makes samples until it is stopped; the queues close with it.
 async fn scrape(
     shared: Arc<Shared>,
     queues: Vec<mpsc::Sender<Point>>,

@@ -348,7 +348,7 @@ async fn build() -> Result<PathBuf, PeerError> {
         return Err(PeerError::Build(format!("cargo ended ({})", output.status)));
     }
     built(&String::from_utf8_lossy(&output.stdout))
-        .ok_or_else(|| PeerError::Build("cargo told of no binary".to_owned()))
+        .ok_or_else(|| PeerError::Build("cargo named no binary".to_owned()))
 }
 
 /// The binary's path among cargo's messages.

@@ -1,7 +1,7 @@
 //! Many senders, each with a connection of its own.
 //!
-//! In: where to write, and when. Out: what was sent and what became of it. A sender makes one small batch, sends it again for as
-//! long as it is told to come again, and looks into AMP's store when it hears a 2xx. Now and then it drops its connection,
+//! In: where to write, and when. Out: what was sent and what became of it. A sender makes one small batch, retries it for as
+//! long as it gets 5xx, and looks into AMP's store when it gets a 2xx. Now and then it drops its connection,
 //! or opens another one, sends a part of a request and leaves.
 
 use std::net::SocketAddr;

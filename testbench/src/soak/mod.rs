@@ -12,7 +12,7 @@
 //! threads and tasks must not grow from round to round. Reading under load was rejected: what is in flight differs from one moment to the
 //! next by more than a leak adds in an hour.
 //!
-//! Nothing is recorded of a batch but that it is in AMP's store when its sender was told so: hours of it must fit into memory.
+//! Nothing is recorded of a batch but that it is in AMP's store when its sender got a 2xx: hours of it must fit into memory.
 
 mod crowd;
 mod error;
@@ -39,19 +39,19 @@ use emulator::world::{Target, World, WorldConfig};
 const SESSION_LIFE: Duration = Duration::from_secs(10);
 /// No fault, and no rotation, is further from the next than this.
 const LONGEST_CALM: f64 = 3.0;
-/// Senders that were told to come again do so within 5 s.
+/// Senders retry within 5 s.
 const PATIENCE: Duration = Duration::from_secs(40);
 const SHORTEST_ROUND: Duration = Duration::from_secs(4);
 const LONGEST_ROUND: Duration = Duration::from_secs(60);
 const EXPIRED: &str = r#"{"message":"The security token included in the request is expired"}"#;
 
-/// Does it; `told` hears of each reading.
+/// Runs the soak; `progress` is called with each reading.
 ///
 /// # Errors
 /// [`SoakError`]; what is not as promised is none, but stands in the report.
 pub async fn soak(
     options: &Options,
-    told: impl Fn(&ProcessReading),
+    progress: impl Fn(&ProcessReading),
 ) -> Result<SoakReport, SoakError> {
     let config = WorldConfig {
         session_life: Some(SESSION_LIFE),
@@ -72,7 +72,7 @@ pub async fn soak(
         report.all_delivered &= crowd.fall_silent(PATIENCE).await;
         sidecar.process_mut().check().await?;
         let reading = reading::idle(&sidecar, began.elapsed()).await?;
-        told(&reading);
+        progress(&reading);
         report.readings.push(reading);
     }
     report.sent = crowd.sent();
@@ -104,7 +104,7 @@ async fn trouble(world: &World, rng: &mut Rng, round: Duration) -> Result<u64, S
     }
 }
 
-/// A fault that a sender hears as "come again", or not at all.
+/// A fault that a sender sees as a 5xx, or not at all.
 fn any(target: Target, rng: &mut Rng) -> FaultKind {
     match (rng.u8(..9), target) {
         (0, _) => FaultKind::Hang,

@@ -129,7 +129,7 @@ impl SoakReport {
             }
         }
         if self.settled().len() < LEAST_READINGS {
-            broken.push("too short to tell whether anything grows".to_owned());
+            broken.push("too short to see whether anything grows".to_owned());
         }
         broken.extend(WATCHED.iter().filter_map(|watched| {
             let Growth { middle, by, .. } = self.growth(watched)?;
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_is_told_by_its_slope() {
+    fn what_grows_is_found_by_its_slope() {
         let flat = |residents: &[u64]| report(residents).broken_promises();
         // It finds its size, and then stays there, but for one reading that is out of line.
         let found = [
@@ -276,16 +276,16 @@ mod tests {
         assert_eq!(flat(&found), Vec::<String>::new());
         // No two neighbours are further apart than in the one before.
         let leaking: Vec<u64> = (0..60).map(|n| 30_000 + n * 100 + n % 3 * 400).collect();
-        let told = flat(&leaking);
+        let broken = flat(&leaking);
         assert!(
-            told.len() == 1 && told[0].starts_with("resident KiB grew by 39"),
-            "{told:?}"
+            broken.len() == 1 && broken[0].starts_with("resident KiB grew by 39"),
+            "{broken:?}"
         );
-        assert_eq!(flat(&[1, 1]), ["too short to tell whether anything grows"]);
+        assert_eq!(flat(&[1, 1]), ["too short to see whether anything grows"]);
     }
 
     #[test]
-    fn what_leaks_or_loses_is_told() {
+    fn what_leaks_or_loses_is_reported() {
         let mut losing = report(&[1; 9]);
         losing.sent.missing = 1;
         losing.all_delivered = false;
@@ -297,7 +297,7 @@ mod tests {
         if let Some(reading) = losing.readings.last_mut() {
             reading.connections = 1;
         }
-        let told = losing.broken_promises();
-        assert_eq!(told.len(), 6, "{told:?}");
+        let broken = losing.broken_promises();
+        assert_eq!(broken.len(), 6, "{broken:?}");
     }
 }

@@ -6,7 +6,7 @@ use emulator::world::{World, WorldConfig};
 use testbench::peers::prometheus::Installed;
 use testbench::peers::sidecar::{Program, Sidecar};
 
-/// Leaves at once when it is told to.
+/// Leaves at once when it is asked to.
 pub(crate) const FLAGS: [&str; 1] = ["--drain-idle=100ms"];
 
 pub(crate) async fn world_and_sidecar() -> (World, Sidecar) {

@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn the_table_in_the_docs_has_all_of_them() {
         let docs = include_str!("../../../../docs/durability.md");
-        let told: Vec<_> = docs
+        let found: Vec<_> = docs
             .lines()
             .skip_while(|line| !line.starts_with("| row | what goes wrong |"))
             .skip(2)
@@ -69,17 +69,17 @@ mod tests {
             .map(|(name, _)| name)
             .collect();
         let names: Vec<_> = rows(&Form::full()).iter().map(|row| row.name).collect();
-        assert_eq!(told, names);
+        assert_eq!(found, names);
     }
 
     #[test]
     fn both_forms_have_the_same_rows_and_promises_but_for_the_long_ones() {
-        let told = |form| {
+        let found = |form| {
             let rows = rows(&form).into_iter().filter(|row| !row.is_long);
-            let told = rows.map(|row| (row.name, row.promise));
-            told.collect::<Vec<_>>()
+            let found = rows.map(|row| (row.name, row.promise));
+            found.collect::<Vec<_>>()
         };
-        assert_eq!(told(Form::short()), told(Form::full()));
-        assert_eq!(told(Form::short()).len(), rows(&Form::short()).len());
+        assert_eq!(found(Form::short()), found(Form::full()));
+        assert_eq!(found(Form::short()).len(), rows(&Form::short()).len());
     }
 }

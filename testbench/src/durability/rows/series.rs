@@ -1,7 +1,7 @@
 //! Rows about one series that is refused whenever it is sent: it is lost, and nothing else is, though its batch holds up the
 //! only shard.
 //!
-//! What is refused for ever is told from an outage by an empty write, and only after a minute. So those rows last longer than
+//! An empty write distinguishes what is refused for ever from an outage, and only after a minute. So those rows last longer than
 //! that in any form, and CI does not wait for them.
 
 use super::builders::{engine, seconds};

@@ -77,9 +77,9 @@ impl Schema {
             Self::V1 if is_success => samples,
             Self::V1 => 0,
             Self::V2 { .. } => {
-                let told = headers.get(SAMPLES_WRITTEN);
-                let told = told.and_then(|value| value.to_str().ok()?.parse().ok());
-                told.map_or(0, |told: u64| told.min(samples))
+                let written = headers.get(SAMPLES_WRITTEN);
+                let written = written.and_then(|value| value.to_str().ok()?.parse().ok());
+                written.map_or(0, |written: u64| written.min(samples))
             }
         }
     }

@@ -16,7 +16,7 @@ use emulator::journal::Journal;
 #[derive(Debug, Default)]
 struct Scripted {
     answers: Mutex<VecDeque<Scene>>,
-    heard: Mutex<Vec<(Scene, Vec<v1::TimeSeries>)>>,
+    received: Mutex<Vec<(Scene, Vec<v1::TimeSeries>)>>,
     journal: Journal,
 }
 
@@ -46,7 +46,7 @@ impl Serve for Answers {
         } else {
             decode(body, request.body())
         };
-        self.0.heard.lock().unwrap().push((scene, series));
+        self.0.received.lock().unwrap().push((scene, series));
         let raw = |bytes: &'static [u8]| {
             Reply::Raw(Raw {
                 bytes: Bytes::from_static(bytes),
@@ -85,7 +85,7 @@ fn decode(mut decoder: snap::raw::Decoder, body: &[u8]) -> Vec<v1::TimeSeries> {
         .timeseries
 }
 
-async fn stage(answers: &[Scene]) -> (Arc<Scripted>, Server, SenderConfig) {
+async fn scripted_receiver(answers: &[Scene]) -> (Arc<Scripted>, Server, SenderConfig) {
     let scripted = Arc::new(Scripted {
         answers: Mutex::new(answers.iter().copied().collect()),
         ..Scripted::default()
@@ -103,11 +103,11 @@ async fn stage(answers: &[Scene]) -> (Arc<Scripted>, Server, SenderConfig) {
     (scripted, server, config)
 }
 
-/// Runs until `batches` were heard, then finishes.
+/// Runs until `batches` were received, then finishes.
 async fn run(scripted: &Scripted, config: &SenderConfig, batches: usize) -> (SenderStats, Samples) {
     let mut sender = Sender::start(config).unwrap();
     for _ in 0..500 {
-        if scripted.heard.lock().unwrap().len() >= batches {
+        if scripted.received.lock().unwrap().len() >= batches {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -124,16 +124,20 @@ async fn a_batch_is_tried_again_until_it_is_stored() {
         Scene::Status(500),
         Scene::Wait(503, "0"),
     ];
-    let (scripted, _server, config) = stage(&trouble).await;
+    let (scripted, _server, config) = scripted_receiver(&trouble).await;
     let (sent, samples) = run(&scripted, &config, 8).await;
     assert_eq!((sent.retries, sent.lost), (4, 0));
     assert_eq!((sent.delivered, samples.len()), (sent.made, sent.made));
-    let heard = scripted.heard.lock().unwrap();
+    let received = scripted.received.lock().unwrap();
     // The very same batch, until it was taken.
-    assert!(heard[..5].iter().all(|(_, series)| *series == heard[0].1));
-    assert_ne!(heard[5].1, heard[0].1);
+    assert!(
+        received[..5]
+            .iter()
+            .all(|(_, series)| *series == received[0].1)
+    );
+    assert_ne!(received[5].1, received[0].1);
     let mut arrived = Samples::new();
-    for series in heard
+    for series in received
         .iter()
         .filter(|(scene, _)| *scene == Scene::Status(200))
         .flat_map(|(_, series)| series)
@@ -157,7 +161,7 @@ async fn what_says_never_again_loses_the_batch_and_a_200_is_final() {
         Scene::Status(302),
         Scene::BreakAfter200,
     ];
-    let (scripted, _server, config) = stage(&answers).await;
+    let (scripted, _server, config) = scripted_receiver(&answers).await;
     let (sent, _) = run(&scripted, &config, 6).await;
     assert_eq!((sent.lost, sent.retries), (30, 0));
     assert_eq!(sent.delivered, sent.made - 30);
@@ -172,14 +176,14 @@ async fn of_version_2_only_what_is_told_as_written_is_stored() {
         Scene::Written(400, "7"),
         Scene::Status(503),
     ];
-    let (scripted, _server, config) = stage(&answers).await;
+    let (scripted, _server, config) = scripted_receiver(&answers).await;
     let config = SenderConfig {
         schema: Schema::V2 { exemplars: true },
         ..config
     };
     let mut sender = Sender::start(&config).unwrap();
     for _ in 0..500 {
-        if scripted.heard.lock().unwrap().len() >= answers.len() {
+        if scripted.received.lock().unwrap().len() >= answers.len() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -191,7 +195,7 @@ async fn of_version_2_only_what_is_told_as_written_is_stored() {
 
 #[tokio::test]
 async fn a_url_that_is_repaired_gets_what_the_wrong_one_did_not_take() {
-    let (scripted, _server, config) = stage(&[]).await;
+    let (scripted, _server, config) = scripted_receiver(&[]).await;
     let closed = crate::peers::free_ports::<1>().unwrap()[0];
     let wrong = SenderConfig {
         url: format!("http://{closed}/write"),
@@ -206,12 +210,12 @@ async fn a_url_that_is_repaired_gets_what_the_wrong_one_did_not_take() {
     assert!(sender.finish(Duration::from_secs(10)).await);
     let sent = sender.sent();
     assert_eq!((sent.lost, sent.delivered), (0, sent.made));
-    assert!(!scripted.heard.lock().unwrap().is_empty());
+    assert!(!scripted.received.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn finishing_is_bounded_where_nothing_gets_through() {
-    let (scripted, server, config) = stage(&[]).await;
+    let (scripted, server, config) = scripted_receiver(&[]).await;
     drop(server);
     let mut sender = Sender::start(&config).unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -219,7 +223,7 @@ async fn finishing_is_bounded_where_nothing_gets_through() {
     let sent = sender.sent();
     assert!(sent.made > 0 && sent.retries > 0, "{sent:?}");
     assert_eq!((sent.delivered, sent.lost), (0, 0));
-    assert!(scripted.heard.lock().unwrap().is_empty());
+    assert!(scripted.received.lock().unwrap().is_empty());
 }
 
 #[test]
