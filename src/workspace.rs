@@ -83,7 +83,7 @@ impl Externals {
     }
 }
 
-// === impl Running ===
+// === impl ActiveWorkspace ===
 
 impl ActiveWorkspace {
     /// Wires the stages and begins to ask for credentials.

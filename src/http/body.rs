@@ -31,7 +31,7 @@ pub struct Cursor {
     left: usize,
 }
 
-// === impl Frames ===
+// === impl ChunkedBody ===
 
 impl ChunkedBody {
     /// A body of these chunks.
@@ -101,7 +101,7 @@ impl Body for ChunkedBody {
     }
 }
 
-// === impl Rest ===
+// === impl Cursor ===
 
 impl Cursor {
     fn slices(&self) -> impl Iterator<Item = &[u8]> {

@@ -70,7 +70,7 @@ pub enum CrossOrigin {
     },
 }
 
-// === impl Names ===
+// === impl AllowedHosts ===
 
 impl AllowedHosts {
     /// Whether a request for `host` may have what it asks for.

@@ -105,7 +105,7 @@ impl Converted {
     }
 }
 
-// === impl Batch ===
+// === impl V2Message ===
 
 impl<'a> V2Message<'a> {
     /// `message` must have been walked over and found sound.

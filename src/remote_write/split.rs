@@ -146,7 +146,7 @@ struct PartBuilder<'a> {
     first_in: HashMap<u64, usize>,
 }
 
-// === impl Parts ===
+// === impl PartBuilder ===
 
 impl<'a> PartBuilder<'a> {
     fn of(message: &'a [u8], version: Version) -> Result<Self, SplitError> {

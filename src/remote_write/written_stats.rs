@@ -31,7 +31,7 @@ impl FromIterator<(HeaderName, HeaderValue)> for WrittenStats {
     }
 }
 
-// === impl Written ===
+// === impl WrittenStats ===
 
 impl WrittenStats {
     /// Takes them from an answer of AMP; what is no number says nothing.

@@ -124,7 +124,7 @@ pub fn by_headers(headers: &HeaderMap) -> bool {
         || kind.is_none() && AGENTS.iter().any(|known| agent.starts_with(known))
 }
 
-// === impl Sender ===
+// === impl MisdirectedSender ===
 
 impl MisdirectedSender {
     /// Who sent a request with this head to `port`, which came to `outcome`.
@@ -166,7 +166,7 @@ impl fmt::Display for MisdirectedSender {
     }
 }
 
-// === impl Senders ===
+// === impl MisdirectedSenders ===
 
 impl MisdirectedSenders {
     /// Those that wrote lately, the last one first.
@@ -196,7 +196,7 @@ impl MisdirectedSenders {
     }
 }
 
-// === impl Strays ===
+// === impl UnroutedRequests ===
 
 impl UnroutedRequests {
     /// Logs by `watch` and counts by `counted`; senders go into the list of both ports.

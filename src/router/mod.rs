@@ -175,7 +175,7 @@ impl Router {
         let why = match found {
             Ok(running) => match &running.queries {
                 Some(queries) => return queries.answer(api, request).await,
-                None => QueryError::Off,
+                None => QueryError::Disabled,
             },
             Err(why) => why,
         };

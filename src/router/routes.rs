@@ -88,7 +88,7 @@ impl Routes {
     }
 }
 
-// === impl Wanted ===
+// === impl RequestedWorkspace ===
 
 impl<'a> RequestedWorkspace<'a> {
     /// What this path asks for; `None` where no such path is served.

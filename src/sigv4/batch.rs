@@ -56,7 +56,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-// === impl Signer ===
+// === impl BatchSigner ===
 
 impl BatchSigner {
     /// Signs for the workspace that is written to at `url`.

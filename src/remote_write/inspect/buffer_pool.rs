@@ -15,7 +15,7 @@ pub(super) const MOST: usize = 4 << 20;
 #[derive(Debug, Default)]
 pub struct InspectorPool(Mutex<Vec<Inspector>>);
 
-// === impl Inspectors ===
+// === impl InspectorPool ===
 
 impl InspectorPool {
     /// One that is free, else a new one.
