@@ -78,7 +78,7 @@ impl Queries {
     ) -> Result<Self, SigningError> {
         let connector = transport
             .connector(&workspace.remote_write_url)
-            .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
+            .ok_or_else(|| SigningError::of("remote-write URL: invalid host"))?;
         let incidents = IncidentTracker::over(
             &QUERIES,
             Some(&workspace.name),

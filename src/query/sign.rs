@@ -38,15 +38,15 @@ impl QuerySigner {
     }
 
     fn at(url: &Uri, region: &str) -> Result<Self, SigningError> {
-        let incident = |what: &str| SigningError::of(&format!("remote-write URL: {what}"));
-        let scheme = url.scheme_str().ok_or_else(|| incident("no scheme"))?;
-        let host = url.authority().ok_or_else(|| incident("no host"))?.as_str();
+        let error = |what: &str| SigningError::of(&format!("remote-write URL: {what}"));
+        let scheme = url.scheme_str().ok_or_else(|| error("no scheme"))?;
+        let host = url.authority().ok_or_else(|| error("no host"))?.as_str();
         let path = url.path().strip_suffix("remote_write");
         Ok(Self {
             region: region.to_owned(),
             origin: format!("{scheme}://{host}"),
-            path: path.ok_or_else(|| incident("no path of AMP"))?.to_owned(),
-            host: HeaderValue::from_str(host).map_err(|_| incident("no valid host"))?,
+            path: path.ok_or_else(|| error("not a path of AMP"))?.to_owned(),
+            host: HeaderValue::from_str(host).map_err(|_| error("invalid host"))?,
         })
     }
 

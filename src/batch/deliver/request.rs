@@ -45,7 +45,7 @@ impl Requests {
     ) -> Result<Self, SigningError> {
         let connector = transport
             .connector(&workspace.remote_write_url)
-            .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
+            .ok_or_else(|| SigningError::of("remote-write URL: invalid host"))?;
         let url = workspace.remote_write_url.clone();
         Ok(Self {
             credentials,

@@ -684,7 +684,11 @@ async fn only_status_text_and_written_counts_of_amp_reach_the_sender() {
         "17"
     );
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(body, "AMP refused this batch: err: out of order sample\n");
+    let remedy = crate::remedies::REFUSED_ORDER.remedy;
+    assert_eq!(
+        body,
+        format!("AMP refused this batch: err: out of order sample; {remedy}\n")
+    );
 
     let SenderResponse::Respond(response) =
         verdict(reply(400, PLAIN, &"x".repeat(70_000))).answer()

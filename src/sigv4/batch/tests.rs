@@ -89,7 +89,7 @@ fn the_headers_are_a_fixed_set_whose_secrets_are_not_shown() {
 }
 
 #[test]
-fn what_is_signed_is_what_the_library_would_sign() {
+fn the_canonical_request_matches_the_librarys() {
     let url =
         "https://aps-workspaces.eu-central-1.amazonaws.com/workspaces/ws-0b1c/api/v1/remote_write";
     let signer = BatchSigner::new("eu-central-1", &url.parse().unwrap()).unwrap();
@@ -103,7 +103,7 @@ fn what_is_signed_is_what_the_library_would_sign() {
     .into_iter()
     .enumerate()
     {
-        // Other credentials and another day each time: a key that is kept for too long would show.
+        // Other credentials and another day each time: a stale key would fail here.
         now += std::time::Duration::from_secs(86_400 * (n as u64 % 2));
         for token in [Some("token+/=".to_owned()), None] {
             let keys = Credentials::new(format!("AKID{n}"), "secret", token, None, "test");
