@@ -1,8 +1,8 @@
 //! The pipeline of a batch, from the request head to its verdict.
 //!
 //! ```text
-//! content_type ─▶ admission ─▶ receive ─▶ inspect   ─▶ deliver ( [split] ─▶ sign  ─▶ forward    ─▶ classify   ) ─▶ verdict
-//! WriteProtocol   Admitted     Received   Inspection           Payloads   Signed    AmpResponse   ReplyClass      Verdict
+//! content_type ─▶ admission ─▶ receive ─▶ inspect  ─▶ deliver ( [split] ─▶ sign  ─▶ forward    ─▶ classify   ) ─▶ verdict
+//! WriteProtocol   Admitted     Received   Inspected           Payloads   Signed    AmpResponse   ReplyClass      Verdict
 //! ```
 //!
 //! Each stage consumes the output of the stage before, so a batch that was not admitted cannot be read, and one that was not
@@ -123,7 +123,7 @@ impl Pipeline {
         timings: &mut PhaseTimings,
     ) -> Result<(WriteProtocol, Admitted, B), Verdict> {
         let (head, body) = request.into_parts();
-        let media = content_type::accept(&head)?;
+        let protocol = content_type::accept(&head)?;
         let declared = content_type::declared_length(&head.headers);
         if declared.is_some_and(|declared| declared > self.max_body_bytes) {
             return Err(Verdict::TooLarge {
@@ -133,13 +133,13 @@ impl Pipeline {
         let room = declared.map(|len| self.room(len));
         let admitting = pin!(self.admission.admit(room, head.extensions.get()));
         let admitted = time(&mut timings.admission, admitting).await?;
-        Ok((media, admitted, body))
+        Ok((protocol, admitted, body))
     }
 
     /// From the body to AMP's response.
     async fn process<B>(
         &self,
-        (media, admitted, body): (WriteProtocol, Admitted, B),
+        (protocol, admitted, body): (WriteProtocol, Admitted, B),
         timings: &mut PhaseTimings,
     ) -> Verdict
     where
@@ -147,7 +147,7 @@ impl Pipeline {
     {
         let reading = pin!(receive::receive(admitted, body, self.max_body_bytes));
         let prepared = match time(&mut timings.receive, reading).await {
-            Ok(received) => self.inspect(received, media, timings).await,
+            Ok(received) => self.inspect(received, protocol, timings).await,
             Err(verdict) => Err(verdict),
         };
         match prepared {
@@ -165,7 +165,7 @@ impl Pipeline {
     async fn inspect(
         &self,
         received: Received,
-        media: WriteProtocol,
+        protocol: WriteProtocol,
         timings: &mut PhaseTimings,
     ) -> Result<Prepared, Verdict> {
         let Received {
@@ -179,7 +179,7 @@ impl Pipeline {
         }
         let contents = if self.inspects {
             let mut span = timings.span.child("inspect");
-            let counting = self.count(&chunks, media.version, &mut admitted, timings);
+            let counting = self.count(&chunks, protocol.version, &mut admitted, timings);
             counting
                 .await
                 .inspect_err(|verdict| span.failed(verdict.name()))?
@@ -196,7 +196,7 @@ impl Pipeline {
             .span
             .count("amp_sidecar.histograms", contents.histograms);
         let payload = Payload {
-            media,
+            protocol,
             chunks,
             payload_hash,
             contents,

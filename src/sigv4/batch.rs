@@ -113,8 +113,8 @@ impl BatchSigner {
         let mut headers = HeaderMap::with_capacity(9);
         headers.insert(HOST, self.host.clone());
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("snappy"));
-        headers.insert(CONTENT_TYPE, batch.media.content_type.clone());
-        headers.insert(WRITE_VERSION, batch.media.write_version.clone());
+        headers.insert(CONTENT_TYPE, batch.protocol.content_type.clone());
+        headers.insert(WRITE_VERSION, batch.protocol.write_version.clone());
         headers.insert(DATE, value(date)?);
         if let Some(token) = keys.session_token() {
             headers.insert(TOKEN, secret(token.to_owned())?);
@@ -147,7 +147,7 @@ impl BatchSigner {
         let (token_name, token) =
             token.map_or(("", ""), |token| ("\nx-amz-security-token:", token));
         // SigV4 collapses runs of blanks into one.
-        let words = text(&batch.media.content_type)?.split(' ');
+        let words = text(&batch.protocol.content_type)?.split(' ');
         let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
         let request = [
             "POST\n",
@@ -161,7 +161,7 @@ impl BatchSigner {
             token_name,
             token,
             "\nx-prometheus-remote-write-version:",
-            text(&batch.media.write_version)?,
+            text(&batch.protocol.write_version)?,
             "\n\n",
             names,
             "\n",

@@ -215,14 +215,14 @@ impl Delivery {
                     return self.open(payload, opening, timings, this).await;
                 }
                 ReplyClass::NotAsV2(verdict) => {
-                    if payload.media.version == Version::V2 {
+                    if payload.protocol.version == Version::V2 {
                         self.remember_v1_only();
                         return self.open(payload, Opening::AsV1, timings, this).await;
                     }
                     verdict
                 }
             };
-            if payload.media.version == Version::V2 && lacks_written_counts(&verdict, &payload) {
+            if payload.protocol.version == Version::V2 && lacks_written_counts(&verdict, &payload) {
                 self.remember_v1_only();
                 return self.open(payload, Opening::AsV1, timings, this).await;
             }
@@ -243,7 +243,7 @@ impl Delivery {
 
     /// What to do with a payload before AMP is asked.
     fn must_be_opened(&self, payload: &Payload) -> Option<Opening> {
-        if payload.media.version == Version::V2 && self.accepts_only_v1() {
+        if payload.protocol.version == Version::V2 && self.accepts_only_v1() {
             return Some(Opening::AsV1);
         }
         let limits = self.limits.now();

@@ -90,14 +90,14 @@ pub(super) async fn open(
         time(&mut timings.admission, growing).await?;
         largest_v1
     };
-    let media = payload.media.clone();
+    let protocol = payload.protocol.clone();
     let is_converted = payload.is_converted;
     // A few megabytes take tens of milliseconds: too long for an async worker thread.
     let opened = tokio::task::spawn_blocking(move || {
         let message = inspect::unpack(&body, unpacked)
             .map_err(Verdict::Malformed)?
             .unwrap_or_default();
-        let version = media.version;
+        let version = protocol.version;
         let of_split = |error: split::SplitError| match error {
             split::SplitError::Malformed(why) => Verdict::Malformed(why),
             why => cannot(why.to_string()),
@@ -138,7 +138,7 @@ pub(super) async fn open(
             is_converted,
             is_indivisible: part.is_indivisible,
             waits: part.waits,
-            ..Payload::new(media.clone(), part.body, part.contents)
+            ..Payload::new(protocol.clone(), part.body, part.contents)
         };
         Ok(Opened::Parts(parts.into_iter().map(part).collect()))
     });

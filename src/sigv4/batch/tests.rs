@@ -24,12 +24,12 @@ struct Case {
 
 fn signed(case: &Case) -> Signed {
     let body = case.body.clone().into_bytes();
-    let media = WriteProtocol {
+    let protocol = WriteProtocol {
         version: Version::V1,
         content_type: case.content_type.parse().unwrap(),
         write_version: case.write_version.parse().unwrap(),
     };
-    let batch = Payload::new(media, body.into(), Contents::default());
+    let batch = Payload::new(protocol, body.into(), Contents::default());
     let token = Some(case.token.clone());
     let keys = Credentials::new(
         "ASIAIOSFODNN7EXAMPLE",
@@ -108,12 +108,12 @@ fn the_canonical_request_matches_the_librarys() {
         for token in [Some("token+/=".to_owned()), None] {
             let keys = Credentials::new(format!("AKID{n}"), "secret", token, None, "test");
             let identity = Identity::from(keys);
-            let media = WriteProtocol {
+            let protocol = WriteProtocol {
                 version: Version::V1,
                 content_type: content_type.parse().unwrap(),
                 write_version: "0.1.0".parse().unwrap(),
             };
-            let batch = Payload::new(media, content_type.into(), Contents::default());
+            let batch = Payload::new(protocol, content_type.into(), Contents::default());
             let signed = signer.sign(&batch, &identity, now).unwrap();
             let mut headers = signed.headers.clone();
             headers.remove(AUTHORIZATION);
