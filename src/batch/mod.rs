@@ -1,8 +1,8 @@
 //! The pipeline of a batch, from the request head to its verdict.
 //!
 //! ```text
-//! content_type ─▶ admission ─▶ receive ─▶ inspect  ─▶ deliver ( [split] ─▶ sign  ─▶ forward    ─▶ classify   ) ─▶ verdict
-//! WriteProtocol   Admitted     Received   Inspected           Payloads   Signed    AmpResponse   ReplyClass      Verdict
+//! content_type ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ( [split]  ─▶ sign   ─▶ forward     ─▶ classify   ) ─▶ verdict
+//! WriteProtocol   Admitted     Received   Inspected            Payloads    Signed    AmpResponse    ReplyClass      Verdict
 //! ```
 //!
 //! Each stage consumes the output of the stage before, so a batch that was not admitted cannot be read, and one that was not
