@@ -1,12 +1,11 @@
-//! Wall time, and its learned offset.
+//! Wall time with a learned offset.
 //!
-//! AWS refuses a signature whose time is more than five minutes off, and a node's clock can be. So everything that
-//! speaks to AWS about time asks a [`Clock`], never the system: it gives the system's time corrected by the offset that
-//! was learned from the `Date` header of answers over verified TLS. An unverified peer must not be able to move it.
-//! Time-outs are no business of this file: they run on tokio's monotonic time.
+//! AWS rejects a signature whose time is more than five minutes off, and a node's clock can be. So everything that tells AWS
+//! the time uses a [`Clock`], never the system's: it adds the offset learned from the `Date` header of responses over verified
+//! TLS. An unverified peer must not be able to shift it. Timeouts do not use it: they run on tokio's monotonic time.
 //!
-//! A clock can also run on tokio's time alone, so that tests move through hours in no time and simulations repeat; that one can
-//! be set, as a machine's is.
+//! A simulated clock runs on tokio's time alone, so that tests pass hours in no time and simulations are repeatable. It can be
+//! set, like a machine's.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -31,7 +30,7 @@ enum Source {
     },
 }
 
-/// Below this an offset is noise: the header has a resolution of one second, and an answer travels.
+/// A smaller offset is noise: the header has a resolution of one second, and a response takes time to arrive.
 const NOTICED: Duration = Duration::from_secs(30);
 
 // === impl Clock ===
@@ -46,7 +45,7 @@ impl Clock {
         }
     }
 
-    /// A clock that shows `epoch` now and moves with tokio's time.
+    /// A simulated clock that shows `epoch` now and advances with tokio's time.
     #[must_use]
     pub fn simulated(epoch: SystemTime) -> Self {
         let started = tokio::time::Instant::now();
@@ -60,16 +59,16 @@ impl Clock {
         }
     }
 
-    /// Sets a simulated clock, and all that share its source, so far from tokio's time; the machine's is left alone.
+    /// Sets a simulated clock, and all clones of its source, this far from tokio's time; no effect on the machine's clock.
     pub fn set_by_millis(&self, millis: i64) {
         if let Source::Simulated { set_by_millis, .. } = &self.source {
             set_by_millis.store(millis, Ordering::Relaxed);
         }
     }
 
-    /// The same source with an offset of its own, for whom another's peers must not move.
+    /// The same source with an independent offset, so that peers of one workspace cannot shift another's clock.
     #[must_use]
-    pub fn apart(&self) -> Self {
+    pub fn fork(&self) -> Self {
         Self {
             source: self.source.clone(),
             offset_millis: Arc::default(),
@@ -94,7 +93,7 @@ impl Clock {
             }
     }
 
-    /// Learns from a verified answer's `Date`; true where the offset changed, so that it is worth signing again.
+    /// Learns from the `Date` of a verified response; true if the offset changed, so that signing again can help.
     pub fn learn(&self, date: SystemTime) -> bool {
         let local = self.local();
         let (ahead, behind) = (date.duration_since(local), local.duration_since(date));
@@ -109,7 +108,7 @@ impl Clock {
             i64::try_from(gap.as_millis()).unwrap_or(0) * sign
         };
         let before = self.offset_millis.load(Ordering::Relaxed);
-        // A second more or less is the header's resolution, not a change.
+        // A difference of one second is the header's resolution, not a change.
         if learned.abs_diff(before) < u64::try_from(NOTICED.as_millis()).unwrap_or(u64::MAX)
             && (learned == 0) == (before == 0)
         {

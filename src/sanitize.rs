@@ -1,15 +1,15 @@
-//! Words of a peer, made fit to be shown in a log, an answer or a page.
+//! Makes text from a peer safe to show in a log, a response or a page.
 
-/// The longest quotation, in bytes.
+/// Maximum length in bytes.
 const LONGEST: usize = 1024;
 
-/// One line of at most 1 KiB without control characters; what was cut is marked.
+/// One line of at most 1 KiB without control characters; truncation is marked with `…`.
 #[must_use]
 pub fn sanitize(text: &str) -> String {
     sanitize_within(text, LONGEST)
 }
 
-/// The same, of at most `longest` bytes.
+/// Like [`sanitize`], with at most `longest` bytes.
 #[must_use]
 pub fn sanitize_within(text: &str, longest: usize) -> String {
     let mut line = String::with_capacity(text.len().min(longest + 4));
@@ -28,7 +28,7 @@ mod tests {
     use super::sanitize;
 
     #[test]
-    fn a_quotation_is_one_bounded_line() {
+    fn sanitized_text_is_one_bounded_line() {
         assert_eq!(sanitize(" a\r\nX-Evil: b\u{1b}[31m "), "a  X-Evil: b [31m");
         assert_eq!(sanitize("ü\u{85}\u{7f}ü"), "ü  ü");
         let long = sanitize(&"ü".repeat(2000));

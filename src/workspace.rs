@@ -1,9 +1,8 @@
-//! One workspace being served: its data path, its credentials and the task that renews them.
+//! One served workspace: its data path, its credentials and the task that refreshes them.
 //!
-//! In: a [`Workspace`] of the configuration. Out: a [`ActiveWorkspace`] one, which shares nothing with its neighbours but the machine:
-//! it has credentials, a byte budget, connections, meters and a learned clock offset of its own, so that a broken
-//! workspace can neither starve another nor move its clock. It lives for as long as a route or a request holds it, and
-//! its renewals end with it.
+//! In: a [`Workspace`] of the configuration. Out: an [`ActiveWorkspace`], which shares nothing with other workspaces except the
+//! machine: it has its own credentials, byte budget, connections, metrics and clock offset, so a broken workspace can neither
+//! starve another nor shift its clock. It lives while a route or a request holds it, and its refresh task ends with it.
 
 use std::sync::Arc;
 
@@ -22,37 +21,37 @@ use crate::telemetry::history::History;
 use crate::telemetry::incidents::{BATCHES, CREDENTIALS, IncidentTracker};
 use crate::telemetry::{Telemetry, WorkspaceGauges, WorkspaceMetrics};
 
-/// A workspace that takes batches, and queries where they are allowed.
+/// A workspace that accepts batches, and queries if they are enabled.
 #[derive(Debug)]
 pub struct ActiveWorkspace {
-    /// As it was configured.
+    /// The configuration it was started with.
     pub config: Workspace,
-    /// Takes its batches.
+    /// Handles its batches.
     pub pipeline: Pipeline,
-    /// Reads it, where that is allowed.
+    /// Handles its queries, if they are enabled.
     pub queries: Option<Queries>,
-    /// What flowed lately.
+    /// Recent traffic, for the status page.
     pub history: History,
     credentials: Cache,
     identity_trail: IdentityTrail,
     clock: Clock,
     metrics: Arc<WorkspaceMetrics>,
-    renewals: JoinHandle<()>,
+    refresh_task: JoinHandle<()>,
 }
 
-/// What a workspace reaches outside of the process.
+/// What a workspace uses outside of the process.
 #[derive(Debug, Clone)]
 pub struct Externals {
     /// The network.
     pub transport: Arc<dyn Transport>,
-    /// The files of tokens.
+    /// Opens the token files.
     pub token_files: Arc<dyn TokenFiles>,
 }
 
-/// Why a workspace could not be served; a checked configuration leaves no reason but a fault of the system.
+/// Why a workspace cannot start; configuration checks exclude every cause except an internal failure.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkspaceError {
-    /// The workspace's URL cannot be used.
+    /// The workspace's URL is invalid.
     #[error(transparent)]
     Address(#[from] SigningError),
 }
@@ -60,10 +59,10 @@ pub enum WorkspaceError {
 // === impl Externals ===
 
 impl Externals {
-    /// The network as the configuration wants it, and this machine's disks.
+    /// The network as configured, and the local file system.
     ///
     /// # Errors
-    /// Where a certificate of its bundle cannot be trusted.
+    /// If a certificate of the CA bundle is invalid.
     pub fn new(config: &Config) -> Result<Self, rustls::Error> {
         Ok(Self {
             transport: Arc::new(NetworkTransport::new(config)?),
@@ -71,10 +70,10 @@ impl Externals {
         })
     }
 
-    /// The same for another configuration.
+    /// Adapts to another configuration.
     ///
     /// # Errors
-    /// Where a certificate of its bundle cannot be trusted.
+    /// If a certificate of the CA bundle is invalid.
     pub fn rebuild(&self, config: &Config) -> Result<Self, rustls::Error> {
         Ok(Self {
             transport: self.transport.rebuild(config)?,
@@ -83,33 +82,33 @@ impl Externals {
     }
 }
 
-// === impl Running ===
+// === impl ActiveWorkspace ===
 
 impl ActiveWorkspace {
-    /// Wires the stages and begins to ask for credentials.
+    /// Builds the stages and starts the task that gets credentials.
     ///
     /// # Errors
-    /// [`WorkspaceError`]; trouble with STS, the token or DNS is none.
+    /// [`WorkspaceError`]. Failures of STS, the token or DNS are not errors here: the task retries.
     pub fn start(
         config: &Workspace,
         externals: &Externals,
         clock: &Clock,
         telemetry: &Telemetry,
     ) -> Result<Self, WorkspaceError> {
-        let clock = clock.apart();
+        let clock = clock.fork();
         let metrics = Arc::new(telemetry.metrics(&config.name));
         let client = externals.transport.client();
         let file = externals.token_files.open(&config.identity.token_file);
         let source = Exchange::new(&config.identity, file, &client, &clock, &metrics);
         let identity_trail = source.identity_trail();
-        let watch = |subject| {
+        let incidents = |subject| {
             IncidentTracker::over(subject, Some(&config.name), telemetry.incidents(), &clock)
         };
         let (credentials, refresher) = cache::cache(
             source,
             clock.clone(),
             Arc::clone(&metrics),
-            watch(&CREDENTIALS),
+            incidents(&CREDENTIALS),
         );
         let pipeline = Pipeline::new(
             config,
@@ -117,7 +116,7 @@ impl ActiveWorkspace {
             credentials.clone(),
             clock.clone(),
             Arc::clone(&metrics),
-            watch(&BATCHES),
+            incidents(&BATCHES),
         )?;
         let queries = config.query.as_ref().map(|reading| {
             let (credentials, clock) = (credentials.clone(), clock.clone());
@@ -159,36 +158,36 @@ impl ActiveWorkspace {
             identity_trail,
             clock,
             metrics,
-            renewals: tokio::spawn(refresher.run()),
+            refresh_task: tokio::spawn(refresher.run()),
         })
     }
 
-    /// What is missing before a batch can be signed, if anything is.
+    /// Why batches cannot be signed yet; `None` if they can.
     #[must_use]
     pub fn missing(&self) -> Option<String> {
         let why = self.credentials.ready().err()?;
         Some(format!("no AWS credentials: {why}"))
     }
 
-    /// What batches are signed with.
+    /// The credentials that sign batches.
     #[must_use]
     pub fn credentials(&self) -> &Cache {
         &self.credentials
     }
 
-    /// What was seen on the way to them.
+    /// The chain of identities from the token to the signing role.
     #[must_use]
     pub fn identity_trail(&self) -> &IdentityTrail {
         &self.identity_trail
     }
 
-    /// How far AWS' clock is ahead.
+    /// How far AWS' clock is ahead of the machine's.
     #[must_use]
     pub fn clock_offset_seconds(&self) -> f64 {
         self.clock.offset_seconds()
     }
 
-    /// Measures what is only known when somebody looks.
+    /// Updates the gauges that are measured only on demand.
     pub fn observe(&self, draining: bool) {
         let admission = self.pipeline.admission();
         self.metrics.observe(WorkspaceGauges {
@@ -203,6 +202,6 @@ impl ActiveWorkspace {
 
 impl Drop for ActiveWorkspace {
     fn drop(&mut self) {
-        self.renewals.abort();
+        self.refresh_task.abort();
     }
 }

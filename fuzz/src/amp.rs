@@ -120,7 +120,7 @@ impl Sequence {
             String::from_utf8_lossy(said)
         );
         assert!(
-            !contains(said, b"whenever it is sent"),
+            !contains(said, b"is refused every time"),
             "poison within the first minute"
         );
         let said_by_amp = &self.said_by_amp;

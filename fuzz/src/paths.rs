@@ -2,7 +2,7 @@
 
 use amp_sidecar::query::QueryError;
 use amp_sidecar::query::api::Api;
-use amp_sidecar::query::request::{self, FormError};
+use amp_sidecar::query::request::{self, ReadError};
 use amp_sidecar::router::RequestedWorkspace;
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -52,10 +52,10 @@ pub fn holds(input: &[u8]) {
             assert!(asked.query.bytes().all(canonical), "{}", asked.query);
             assert!(!pairs(&asked.query).iter().any(belongs_to_a_signature));
         }
-        Err(FormError::Unanswered(QueryError::LongUrl { .. })) => {
+        Err(ReadError::Query(QueryError::LongUrl { .. })) => {
             assert!(query.len() > LONGEST / 3);
         }
-        Err(FormError::Unanswered(QueryError::Parameter(_))) => {
+        Err(ReadError::Query(QueryError::Parameter(_))) => {
             let pairs = pairs(&query);
             let is_no_utf8 = |(name, value): &(String, String)| {
                 name.contains('\u{fffd}') || value.contains('\u{fffd}')

@@ -1,10 +1,10 @@
-//! Room for a batch, or word that there is none.
+//! Admits a batch if the workspace has budget for it.
 //!
-//! In: a request's head, of which only the declared length matters here. Out: an [`Admitted`], without which no body can
-//! be read: it holds a request slot and, byte for byte, the room that the body takes, and gives both back when dropped.
-//! Slots stand for what a batch takes beside its body: the buffers of its connections, TLS records on their way.
-//! A body of unknown length reserves as it grows. Whoever finds no room waits up to [`LONGEST_WAIT`] in the order of
-//! arrival; then the sender is asked to come again. Metrics and probes stand on another listener and never wait here.
+//! In: a request head, of which only the declared length matters here. Out: an [`Admitted`], without which no body can be read.
+//! It holds a request slot and as many bytes of budget as the body is long, and returns both when dropped. Slots account for a
+//! batch's cost besides its body: connection buffers and TLS records in flight. A body of unknown length reserves as it grows.
+//! A request that finds no budget waits up to [`LONGEST_WAIT`] in order of arrival; then its sender gets 503 and retries.
+//! Metrics and probes use another listener and never wait here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use crate::batch::client_quota::{ClientQuota, ClientQuotas};
 use crate::inbound::server_auth::ClientId;
 use crate::outcome::verdict::Verdict;
 
-/// Longer would only make the sender's own shards wait.
+/// A longer wait would only block the sender's own shards.
 const LONGEST_WAIT: Duration = Duration::from_millis(800);
-/// At 50 ms a request this is more than the 3,000 requests a second that a workspace takes.
+/// At 50 ms per request this exceeds the 3,000 requests per second that a workspace accepts.
 const MOST_SLOTS: usize = 256;
 const LEAST_SLOTS: usize = 16;
-/// One slot for so many bytes of the budget, so that a small container has few.
+/// One slot per this many bytes of budget, so that a small container has few.
 const BYTES_A_SLOT: usize = 128 * 1024;
-/// Bodies of unknown length reserve in steps of this.
+/// Bodies of unknown length reserve in steps of this size.
 const STEP: usize = 64 * 1024;
 
 /// The byte budget and the request slots.
@@ -36,14 +36,14 @@ pub struct Admission {
     budget: usize,
 }
 
-/// A batch that may be read.
+/// A batch whose body may be read.
 #[derive(Debug)]
 pub struct Admitted {
     bytes: Arc<Semaphore>,
     reserved: Option<OwnedSemaphorePermit>,
     room: usize,
     budget: usize,
-    /// Of a client from elsewhere.
+    /// Set for clients outside the pod.
     share: Option<ClientQuota>,
     _slot: OwnedSemaphorePermit,
 }
@@ -51,7 +51,7 @@ pub struct Admitted {
 // === impl Admission ===
 
 impl Admission {
-    /// Room for `budget` bytes of bodies, of which one client from elsewhere may hold `client_share_percent`.
+    /// A budget of `budget` bytes of bodies, of which one remote client may use `client_share_percent`.
     #[must_use]
     pub fn new(budget: usize, client_share_percent: u8) -> Self {
         let budget = budget.min(Semaphore::MAX_PERMITS);
@@ -65,7 +65,7 @@ impl Admission {
         }
     }
 
-    /// Waits for a slot, and for room for a body of `declared` bytes where its length is known.
+    /// Waits for a slot, and for `declared` bytes of budget if the length is known.
     ///
     /// # Errors
     /// [`Verdict::Overloaded`].
@@ -99,13 +99,13 @@ impl Admission {
         self.budget.saturating_sub(self.bytes.available_permits())
     }
 
-    /// Bytes that may be reserved.
+    /// Size of the budget in bytes.
     #[must_use]
     pub fn budget(&self) -> usize {
         self.budget
     }
 
-    /// Requests that may be admitted at once.
+    /// Maximum admitted requests.
     #[must_use]
     pub fn slots(&self) -> usize {
         self.all_slots
@@ -122,16 +122,16 @@ impl Admission {
 // === impl Admitted ===
 
 impl Admitted {
-    /// All the room there is, for this batch and others.
+    /// Size of the whole budget in bytes.
     #[must_use]
     pub fn budget(&self) -> usize {
         self.budget
     }
 
-    /// Makes sure that there is room for `len` bytes in all.
+    /// Reserves budget up to `len` bytes in total.
     ///
     /// # Errors
-    /// [`Verdict::Overloaded`] where none comes free in time.
+    /// [`Verdict::Overloaded`] if none becomes free in time.
     pub async fn grow_to(&mut self, len: usize) -> Result<(), Verdict> {
         if len <= self.room {
             return Ok(());
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn room_is_taken_and_given_back() {
+    async fn budget_is_reserved_and_released() {
         let admission = Admission::new(100_000, 50);
         let first = admission.admit(Some(90_000), None).await.unwrap();
         assert_eq!(
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn slots_are_bounded_too() {
+    async fn slots_are_bounded() {
         let admission = Admission::new(4 << 20, 50);
         let mut held = Vec::new();
         for _ in 0..32 {

@@ -1,7 +1,7 @@
-//! How much of a workspace's room one client may hold.
+//! Limits how much of a workspace's budget one client may use.
 //!
-//! In: who reserves how much. Out: a [`ClientQuota`] that gives all of it back when dropped, or word that the client holds as much as
-//! it may. Senders of the own pod, on loopback, have no bound but the whole.
+//! In: the client's address and what its request needs. Out: a [`ClientQuota`] that returns everything when dropped, or
+//! [`Exhausted`]. Loopback senders (the same pod) are limited only by the whole budget.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::inbound::server_auth::ClientId;
 
-/// Who holds how much.
+/// Current use by client.
 #[derive(Debug)]
 pub struct ClientQuotas {
     most: QuotaUse,
@@ -22,7 +22,7 @@ struct QuotaUse {
     requests: usize,
 }
 
-/// What one request holds of its client's share.
+/// What one request uses of its client's quota.
 #[derive(Debug)]
 pub struct ClientQuota {
     shares: Arc<ClientQuotas>,
@@ -30,14 +30,14 @@ pub struct ClientQuota {
     bytes: usize,
 }
 
-/// The client holds as much as it may.
+/// The client already uses its whole quota.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Exhausted;
 
-// === impl Shares ===
+// === impl ClientQuotas ===
 
 impl ClientQuotas {
-    /// Each client may hold `percent` of the bytes and of the requests.
+    /// Each client may use `percent` of the bytes and of the request slots.
     #[must_use]
     pub fn new(percent: u8, bytes: usize, requests: usize) -> Self {
         let part = |whole: usize| (whole / 100).saturating_mul(usize::from(percent)).max(1);
@@ -50,7 +50,7 @@ impl ClientQuotas {
         }
     }
 
-    /// One more request of this client.
+    /// Adds a request of this client.
     ///
     /// # Errors
     /// [`Exhausted`].
@@ -73,10 +73,10 @@ impl ClientQuotas {
     }
 }
 
-// === impl Share ===
+// === impl ClientQuota ===
 
 impl ClientQuota {
-    /// So many bytes more.
+    /// Reserves more bytes.
     ///
     /// # Errors
     /// [`Exhausted`].
@@ -84,7 +84,7 @@ impl ClientQuota {
         let mut clients = self.shares.lock();
         let held = clients.entry(self.client.clone()).or_default();
         let bytes = held.bytes.saturating_add(more);
-        // One batch that is larger than the share may come in alone.
+        // A batch larger than the quota is accepted when the client has nothing else in flight.
         if bytes > self.shares.most.bytes && held.bytes > self.bytes {
             return Err(Exhausted);
         }
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn one_client_leaves_room_for_another() {
+    fn one_client_leaves_budget_for_another() {
         let shares = Arc::new(ClientQuotas::new(50, 1000, 4));
         let mut first = shares.take(&client(1)).unwrap();
         first.grow(400).unwrap();
@@ -128,19 +128,16 @@ mod tests {
         let mut other = shares.take(&client(2)).unwrap();
         other.grow(500).unwrap();
         drop((first, second, other));
-        assert!(
-            shares.lock().is_empty(),
-            "nothing is kept of those who have gone"
-        );
+        assert!(shares.lock().is_empty(), "no entry stays without a request");
     }
 
     #[test]
-    fn a_batch_larger_than_the_share_comes_in_alone() {
+    fn a_batch_larger_than_the_quota_is_accepted_alone() {
         let shares = Arc::new(ClientQuotas::new(10, 1000, 10));
         let mut large = shares.take(&client(1)).unwrap();
         large.grow(300).unwrap();
         large.grow(300).unwrap();
-        // With one request a client there is no second.
+        // With a limit of one request per client, the second is rejected.
         assert!(shares.take(&client(1)).is_err());
         assert!(shares.take(&client(2)).is_ok());
     }

@@ -1,7 +1,7 @@
-//! One attempt at AMP: one deadline, a bounded answer.
+//! One request to AMP: one deadline, a bounded response.
 //!
-//! In: a [`Signed`]. Out: AMP's [`AmpResponse`], or the [`TransportError`] that stood in its place. A redirect is an answer like any
-//! other. A time-out closes all idle connections too, since the path that swallowed one will have swallowed the others.
+//! In: a [`Signed`]. Out: AMP's [`AmpResponse`], or a [`TransportError`]. A redirect is returned like any other response. A
+//! timeout also closes all idle connections, because they share the network path that timed out.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub struct Forwarder {
 // === impl Forwarder ===
 
 impl Forwarder {
-    /// Sends to where `connector` connects, which is the host of `url`.
+    /// Sends over the connections of `connector`, which must connect to the host of `url`.
     #[must_use]
     pub fn new(connector: Box<dyn Connect>, url: Uri, metrics: Arc<WorkspaceMetrics>) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Forwarder {
         }
     }
 
-    /// Sends, and reads the answer, before `deadline`.
+    /// Sends the request and reads the response before `deadline`.
     ///
     /// # Errors
     /// [`TransportError`].
@@ -54,7 +54,7 @@ impl Forwarder {
             let on_send = || {
                 self.metrics.upstream_request(signed.chunks.len());
                 if before > 0 {
-                    // A pooled connection had been closed, and the request is sent once more.
+                    // The pooled connection had been closed by the peer: send once more on a new one.
                     span.failed("stale_connection");
                     span = self.span(batch, signed);
                     span.set("http.request.resend_count", before);
@@ -81,13 +81,13 @@ impl Forwarder {
         result
     }
 
-    /// How many connections are idle.
+    /// Number of idle connections.
     #[must_use]
     pub fn idle_connections(&self) -> usize {
         self.pool.idle()
     }
 
-    /// One for each time that the request is sent.
+    /// Built anew for each attempt.
     fn span(&self, batch: &Span, signed: &Signed) -> Span {
         let mut span = batch.request("upstream");
         span.describe(|span| {
@@ -98,14 +98,14 @@ impl Forwarder {
         span
     }
 
-    /// Reads the answer; its connection is released only where the answer was complete and short.
+    /// Reads the response. The connection is released to the pool only if the response was complete and short.
     async fn read(
         &self,
         response: Response<Incoming>,
         connection: Connection,
     ) -> Result<AmpResponse, TransportError> {
         let (head, body) = response.into_parts();
-        // A success counts once it is complete: what breaks off may be a proxy's, and AMP takes the same batch twice.
+        // A 2xx counts only when complete: a truncated one may come from a proxy, and sending the batch again is harmless.
         let body = BoundedBody::read(body)
             .await
             .map_err(TransportError::Broken)?;

@@ -1,12 +1,12 @@
-//! The life of a batch, from a request's head to the verdict on it.
+//! The pipeline of a batch, from the request head to its verdict.
 //!
 //! ```text
-//! media ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ( [split] ─▶ sign ─▶ forward ─▶ reply ) ─▶ verdict
-//! Media   Admitted     Received   Inspected           Payloads    Signed   Reply      Meaning      Verdict
+//! content_type ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ( [split]  ─▶ sign   ─▶ forward     ─▶ classify   ) ─▶ verdict
+//! WriteProtocol   Admitted     Received   Inspected            Payloads    Signed    AmpResponse    ReplyClass      Verdict
 //! ```
 //!
-//! Each stage consumes what the stage before made, so a batch that was not admitted cannot be read and one that was not
-//! signed cannot leave. Nothing is queued: the sender waits for AMP's own word, and 2xx is said only once AMP said it.
+//! Each stage consumes the output of the stage before, so a batch that was not admitted cannot be read, and one that was not
+//! signed cannot be sent. Nothing is queued: the sender waits for AMP's response and gets a 2xx only after AMP gave one.
 
 pub mod admission;
 pub mod client_quota;
@@ -43,10 +43,10 @@ use admission::{Admission, Admitted};
 use deliver::{Delivery, Prepared};
 use receive::Received;
 
-/// What an inspector may take without asking for room.
+/// Memory that an inspector may use without reserving budget.
 const UNASKED: usize = 1 << 20;
 
-/// Takes batches for one workspace.
+/// Accepts batches for one workspace.
 #[derive(Debug)]
 pub struct Pipeline {
     admission: Admission,
@@ -61,10 +61,10 @@ pub struct Pipeline {
 // === impl Pipeline ===
 
 impl Pipeline {
-    /// Wires the stages for one workspace.
+    /// Builds the stages for one workspace.
     ///
     /// # Errors
-    /// Where its URL cannot be signed for or connected to, which a checked configuration excludes.
+    /// If the URL cannot be signed for or connected to; configuration checks exclude both.
     pub fn new(
         workspace: &Workspace,
         transport: &dyn Transport,
@@ -93,7 +93,7 @@ impl Pipeline {
         })
     }
 
-    /// One request to a write path of the workspace, whatever it carries.
+    /// Handles one request to a write path of the workspace, whatever it carries.
     pub async fn answer<B>(&self, request: Request<B>) -> Verdict
     where
         B: Body<Data = Bytes> + Unpin,
@@ -101,8 +101,8 @@ impl Pipeline {
         let started = Instant::now();
         let mut timings = PhaseTimings::shown_in(self.metrics.traces().batch(request.headers()));
         let verdict = match self.admit(request, &mut timings).await {
-            // In a box, so that a crowd that waits for room holds none for what comes after.
-            Ok(admitted) => Box::pin(self.bring(admitted, &mut timings)).await,
+            // Boxed, so that requests waiting for budget do not hold memory for the later stages.
+            Ok(admitted) => Box::pin(self.process(admitted, &mut timings)).await,
             Err(verdict) => verdict,
         };
         self.metrics.answered(&verdict, started.elapsed(), &timings);
@@ -112,18 +112,18 @@ impl Pipeline {
             self.incidents
                 .fail(verdict.name(), || Diagnosis::of_verdict(&verdict));
         }
-        self.shown(&verdict, &mut timings);
+        self.record(&verdict, &mut timings);
         verdict
     }
 
-    /// From the head to room for the body.
+    /// From the request head to budget for the body.
     async fn admit<B>(
         &self,
         request: Request<B>,
         timings: &mut PhaseTimings,
     ) -> Result<(WriteProtocol, Admitted, B), Verdict> {
         let (head, body) = request.into_parts();
-        let media = content_type::accept(&head)?;
+        let protocol = content_type::accept(&head)?;
         let declared = content_type::declared_length(&head.headers);
         if declared.is_some_and(|declared| declared > self.max_body_bytes) {
             return Err(Verdict::TooLarge {
@@ -133,13 +133,13 @@ impl Pipeline {
         let room = declared.map(|len| self.room(len));
         let admitting = pin!(self.admission.admit(room, head.extensions.get()));
         let admitted = time(&mut timings.admission, admitting).await?;
-        Ok((media, admitted, body))
+        Ok((protocol, admitted, body))
     }
 
-    /// From the body to AMP's word.
-    async fn bring<B>(
+    /// From the body to AMP's response.
+    async fn process<B>(
         &self,
-        (media, admitted, body): (WriteProtocol, Admitted, B),
+        (protocol, admitted, body): (WriteProtocol, Admitted, B),
         timings: &mut PhaseTimings,
     ) -> Verdict
     where
@@ -147,7 +147,7 @@ impl Pipeline {
     {
         let reading = pin!(receive::receive(admitted, body, self.max_body_bytes));
         let prepared = match time(&mut timings.receive, reading).await {
-            Ok(received) => self.inspect(received, media, timings).await,
+            Ok(received) => self.inspect(received, protocol, timings).await,
             Err(verdict) => Err(verdict),
         };
         match prepared {
@@ -156,7 +156,7 @@ impl Pipeline {
         }
     }
 
-    /// What a body of this length takes, with what of it waits encrypted; what is over all there is has to do without.
+    /// Budget for a body of this length, including its TLS records in the send buffer; capped at the whole budget.
     fn room(&self, len: usize) -> usize {
         len.saturating_add(stream::unsent(len))
             .min(self.admission.budget().max(len))
@@ -165,7 +165,7 @@ impl Pipeline {
     async fn inspect(
         &self,
         received: Received,
-        media: WriteProtocol,
+        protocol: WriteProtocol,
         timings: &mut PhaseTimings,
     ) -> Result<Prepared, Verdict> {
         let Received {
@@ -179,7 +179,7 @@ impl Pipeline {
         }
         let contents = if self.inspects {
             let mut span = timings.span.child("inspect");
-            let counting = self.count(&chunks, media.version, &mut admitted, timings);
+            let counting = self.count(&chunks, protocol.version, &mut admitted, timings);
             counting
                 .await
                 .inspect_err(|verdict| span.failed(verdict.name()))?
@@ -196,7 +196,7 @@ impl Pipeline {
             .span
             .count("amp_sidecar.histograms", contents.histograms);
         let payload = Payload {
-            media,
+            protocol,
             chunks,
             payload_hash,
             contents,
@@ -207,8 +207,8 @@ impl Pipeline {
         Ok(Prepared { payload, admitted })
     }
 
-    /// What became of the batch, and where its time went that is in no span of its own.
-    fn shown(&self, verdict: &Verdict, timings: &mut PhaseTimings) {
+    /// Logs and counts the batch's result and the time of the phases that have no span of their own.
+    fn record(&self, verdict: &Verdict, timings: &mut PhaseTimings) {
         let PhaseTimings {
             receive,
             admission,
@@ -244,7 +244,7 @@ impl Pipeline {
         });
     }
 
-    /// What the body holds, or that it is nonsense.
+    /// Counts what the body holds, or rejects it as malformed.
     async fn count(
         &self,
         chunks: &ChunkedBody,
@@ -275,7 +275,7 @@ impl Pipeline {
         }
     }
 
-    /// How much may be unpacked. What is too large for the whole budget goes on uncounted.
+    /// How many bytes may be unpacked. A batch that unpacks to more than the whole budget is forwarded uncounted.
     async fn room_to_unpack(&self, body: &[u8], admitted: &mut Admitted) -> Result<usize, Verdict> {
         let unpacked = inspect::unpacked_len(body).map_err(Verdict::Malformed)?;
         let whole = body.len().saturating_add(unpacked);
@@ -286,7 +286,7 @@ impl Pipeline {
         Ok(UNASKED)
     }
 
-    /// Room and requests in flight, for the metrics.
+    /// Budget and requests in flight, for the metrics.
     #[must_use]
     pub fn admission(&self) -> &Admission {
         &self.admission

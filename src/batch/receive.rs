@@ -1,8 +1,8 @@
-//! A bounded, timed read of the body.
+//! Reads the request body within limits of size and time.
 //!
-//! In: an [`Admitted`] and the request's body. Out: a [`Received`]: the body as the chunks that arrived, hashed on the way,
-//! or a verdict. The size is counted while it streams, since a sender may declare none or a wrong one. A sender that is
-//! slow is closed and never answered 408, which Prometheus takes as "drop the batch".
+//! In: an [`Admitted`] and the request's body. Out: a [`Received`] (the body as the chunks that arrived, hashed while reading)
+//! or a verdict. The size is checked while streaming, because a sender may declare no length or a wrong one. A slow sender's
+//! connection is closed; it never gets 408, on which Prometheus drops the batch.
 
 use std::time::Duration;
 
@@ -15,24 +15,24 @@ use crate::batch::admission::Admitted;
 use crate::http::body::ChunkedBody;
 use crate::outcome::verdict::Verdict;
 
-/// From head to last byte.
+/// Time from the request head to the last byte of the body.
 const LONGEST_READ: Duration = Duration::from_secs(30);
 
-/// A whole body, with the room that it takes.
+/// A complete body with the budget reserved for it.
 #[derive(Debug)]
 pub struct Received {
-    /// The chunks.
+    /// The body in the chunks that arrived.
     pub chunks: ChunkedBody,
-    /// SHA-256 of the body, in lower-case hexadecimal, as a signature needs it.
+    /// SHA-256 of the body in lower-case hexadecimal, as the signature needs it.
     pub payload_hash: String,
-    /// The room it takes.
+    /// The budget reserved for the body.
     pub admitted: Admitted,
 }
 
-/// Reads the body, at most `limit` bytes of it.
+/// Reads at most `limit` bytes of body.
 ///
 /// # Errors
-/// The [`Verdict`] on a body that is too large, too slow, cut short, or finds no room.
+/// The [`Verdict`] on a body that is too large, too slow or truncated, or for which there is no budget.
 pub async fn receive<B>(admitted: Admitted, body: B, limit: usize) -> Result<Received, Verdict>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -51,7 +51,7 @@ where
     let mut chunks = Vec::with_capacity(4);
     let mut len: usize = 0;
     while let Some(frame) = body.frame().await {
-        // Trailers are no part of a remote-write body.
+        // Remote write uses no trailers.
         let Ok(chunk) = frame.map_err(|_| Verdict::SenderGone)?.into_data() else {
             continue;
         };
@@ -81,7 +81,7 @@ mod tests {
     use std::task::{Context, Poll};
     use tokio::time::{Instant, Interval, interval};
 
-    /// A byte at every tick, without end.
+    /// One byte per tick, without end.
     struct Dribble(Interval);
 
     impl Body for Dribble {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_sender_that_dribbles_is_closed_and_its_room_is_free_again() {
+    async fn a_slow_sender_is_closed_and_its_budget_is_released() {
         let admission = Admission::new(1 << 20, 50);
         let admitted = admission.admit(None, None).await.unwrap();
         let started = Instant::now();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_hash_is_that_of_the_whole_body_however_it_came() {
+    async fn the_hash_covers_the_whole_body_in_any_chunking() {
         let chunks = [&b"a body"[..], b"", b" of some", b" bytes"];
         let chunks =
             chunks.map(|chunk| Ok::<_, Infallible>(Frame::data(Bytes::from_static(chunk))));

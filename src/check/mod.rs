@@ -42,7 +42,7 @@ pub async fn run(config: &Config, clock: &Clock, prometheus: Option<&Path>) -> R
     match NetworkTransport::new(config) {
         Ok(way) => {
             for workspace in &config.workspaces {
-                let walk = CheckRun::through(workspace, &way, clock.apart()).await;
+                let walk = CheckRun::through(workspace, &way, clock.fork()).await;
                 report.steps.extend(walk.steps);
             }
         }

@@ -1,8 +1,8 @@
 //! A body as the chunks in which it arrived.
 //!
-//! The chunks are shared, not copied: the same ones are inspected, sent, and sent again where that is due. As a
-//! [`Body`] its length is exact, so that it leaves with a Content-Length whatever way it came, and all of it is one frame:
-//! whoever writes it sees as much of it as it can write at once. Chunk by chunk, hyper would write after each 64 KiB.
+//! The chunks are shared, not copied: inspection, sending and retries use the same ones. As a [`Body`] it has an exact length,
+//! so it is always sent with a Content-Length, and it is a single frame, so a writer sees as much of it as it can write at
+//! once. With one frame per chunk, hyper would write after each 64 KiB.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -18,20 +18,20 @@ use hyper::body::{Body, Frame, SizeHint};
 #[derive(Debug, Clone)]
 pub struct ChunkedBody {
     chunks: Arc<[Bytes]>,
-    /// All bytes before the body was sent, and none after.
+    /// The whole body before it was sent, empty after.
     left: usize,
 }
 
-/// What is left of the chunks while they are sent.
+/// Position in the chunks while they are sent.
 #[derive(Debug)]
 pub struct Cursor {
     chunks: Arc<[Bytes]>,
-    /// Chunks that were sent, and bytes of the one behind them.
+    /// Chunks that were sent, and bytes of the next one.
     sent: (usize, usize),
     left: usize,
 }
 
-// === impl Frames ===
+// === impl ChunkedBody ===
 
 impl ChunkedBody {
     /// A body of these chunks.
@@ -45,25 +45,25 @@ impl ChunkedBody {
         }
     }
 
-    /// How many bytes are left to send.
+    /// Bytes left to send.
     #[must_use]
     pub fn len(&self) -> usize {
         self.left
     }
 
-    /// Whether nothing is left.
+    /// Whether nothing is left to send.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.left == 0
     }
 
-    /// The first of the chunks.
+    /// The first chunk.
     #[must_use]
     pub fn beginning(&self) -> &[u8] {
         self.chunks.first().map_or(&[], AsRef::as_ref)
     }
 
-    /// The whole body in one piece; copies only where it came in several.
+    /// The body in one piece; copies only if there are several chunks.
     #[must_use]
     pub fn contiguous(&self) -> Cow<'_, [u8]> {
         match &*self.chunks {
@@ -101,7 +101,7 @@ impl Body for ChunkedBody {
     }
 }
 
-// === impl Rest ===
+// === impl Cursor ===
 
 impl Cursor {
     fn slices(&self) -> impl Iterator<Item = &[u8]> {
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use http_body_util::BodyExt;
 
-    /// However much of it is taken at a time, what is left is the rest.
+    /// Reading in steps of any size leaves the correct rest.
     #[tokio::test]
     async fn it_is_sent_whole_whatever_was_taken_at_a_time() {
         let chunks = ["a body", "", " of", " ", "some bytes"];

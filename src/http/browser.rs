@@ -1,17 +1,16 @@
-//! What a browser on the same machine may ask for: what a person opens, and nothing that another page has it ask.
+//! Rejects requests that a page of another site makes a local browser send.
 //!
-//! In: a request, the host that it is for and its [`Purpose`]. Out: nothing, or a [`CrossOrigin`] that says why not. A page
-//! of another site can make a browser send here in two ways:
+//! In: a request, its host and its [`Purpose`]. Out: nothing, or a [`CrossOrigin`] with the reason. Such a page has two ways:
 //!
-//! - *Across origins.* Browsers then say so, by `Sec-Fetch-Site` or `Origin`. Who says so is refused, but for a link that a
-//!   person follows to a page on the admin port, whose answer the other site cannot read.
-//! - *By rebinding*: the page's own name is led to 127.0.0.1, so that to the browser this is the same origin; it then
-//!   says `Origin` with every POST, and with a GET nothing. But it still calls us by the page's name. So a browser must call
-//!   us by an address, by `localhost` or by a name of `--allow-host`, and what is worth reading is not given to anybody who
-//!   does not. Where TLS is spoken the certificate has said as much.
+//! - *Cross-origin requests.* Browsers mark them with `Sec-Fetch-Site` or `Origin`. A marked request is rejected, unless a
+//!   person follows a link to a page on the admin port, because the other site cannot read the response.
+//! - *DNS rebinding*: the page's own name resolves to 127.0.0.1, so the browser sees the same origin; it then sends `Origin`
+//!   with every POST, but not with a GET. The `Host` is still the page's name. So a browser must use an address, `localhost` or
+//!   a name of `--allow-host`, and sensitive responses require that of every client. With TLS the certificate has already
+//!   proved the name.
 //!
-//! Senders and scrapers say none of what browsers say, so they may use any name, as a Service's. That `Host` be checked for
-//! them too was rejected: an alias in `/etc/hosts` would cost samples, and a browser cannot pass for a sender.
+//! Senders and scrapers send no browser headers, so they may use any name, such as a Service's. Checking their `Host` too was
+//! rejected: an alias in `/etc/hosts` would cost samples, and a browser cannot imitate a sender.
 
 use std::net::IpAddr;
 
@@ -27,53 +26,53 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// By which names a listener may be called, beside addresses and localhost.
+/// The host names allowed in requests to a listener, besides addresses and localhost.
 #[derive(Debug, Clone, Default)]
 pub struct AllowedHosts {
     /// In lower case.
     pub allowed: Vec<String>,
-    /// Whether the certificate has said which name this is.
+    /// Whether TLS proves the host name.
     pub certified: bool,
 }
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To write.
+    /// Remote write.
     Batch,
-    /// To read a workspace.
+    /// Queries.
     Query,
     /// Probes and metrics.
     Probe,
-    /// What people look at.
+    /// Pages for people.
     Page,
 }
 
-/// A request that a page of another site may be behind.
+/// A request that a page of another site may have caused.
 #[derive(Debug, thiserror::Error)]
 pub enum CrossOrigin {
-    /// The browser says so.
+    /// The browser marks it as cross-origin.
     #[error(
-        "a page of another origin had a browser ask for this ({said}), and nothing is given to those; a sender must not send Origin or Sec-Fetch-Site"
+        "cross-origin browser request refused ({said}); a sender must not send Origin or Sec-Fetch-Site"
     )]
     Page {
-        /// What it says.
+        /// The header's value.
         said: String,
     },
-    /// The name may be the page's own.
+    /// The host name may be the page's own.
     #[error(
-        "this was asked for by the name {name:?}, which may be a page's own: use an address or localhost, or name it in --allow-host"
+        "host name {name:?} refused, because DNS rebinding may have led a browser here: use an address or localhost, or add the name to --allow-host"
     )]
     Name {
-        /// Of the `Host` header.
+        /// The `Host` header's value.
         name: String,
     },
 }
 
-// === impl Names ===
+// === impl AllowedHosts ===
 
 impl AllowedHosts {
-    /// Whether a request for `host` may have what it asks for.
+    /// Checks a request for `host`.
     ///
     /// # Errors
     /// [`CrossOrigin`].
@@ -97,7 +96,7 @@ impl AllowedHosts {
         Err(CrossOrigin::Name { name })
     }
 
-    /// Addresses cannot be led elsewhere, and nobody else is called localhost.
+    /// An address cannot be rebound, and no other host is called localhost.
     fn has(&self, name: &str) -> bool {
         let address = name.trim_start_matches('[').trim_end_matches(']');
         let name = name.trim_end_matches('.').to_ascii_lowercase();
@@ -111,7 +110,7 @@ impl AllowedHosts {
 // === impl Purpose ===
 
 impl Purpose {
-    /// Whether the answer is worth reading.
+    /// Whether the response contains data.
     fn is_read(self) -> bool {
         matches!(self, Self::Query | Self::Page)
     }
@@ -122,7 +121,7 @@ impl Purpose {
     }
 }
 
-/// What the browser says of another origin, if it does.
+/// The header with which a browser marks a cross-origin request, if any.
 fn crosses(headers: &HeaderMap, host: Option<&Authority>) -> Option<String> {
     let sites = headers.get_all(FETCH_SITE).iter();
     let site = |value: &[u8]| value == b"same-origin" || value == b"none";
@@ -146,7 +145,7 @@ fn crosses(headers: &HeaderMap, host: Option<&Authority>) -> Option<String> {
     Some(format!("{name} is {value}"))
 }
 
-/// Whether a person followed a link, so that the answer fills the window.
+/// Whether a person followed a link, so that the response fills the window.
 fn is_followed<B>(request: &Request<B>) -> bool {
     let says = |name: HeaderName, word: &str| {
         let mut values = request.headers().get_all(name).iter();
@@ -158,7 +157,7 @@ fn is_followed<B>(request: &Request<B>) -> bool {
         && says(FETCH_DEST, "document")
 }
 
-/// Whether it bears anything that browsers send and senders, scrapers and kubelets do not.
+/// Whether it has headers that browsers send and senders, scrapers and kubelets do not.
 fn is_browser(headers: &HeaderMap) -> bool {
     const THEIRS: [HeaderName; 8] = [
         ORIGIN,

@@ -1,11 +1,11 @@
-//! The `Date` header of an answer (RFC 9110, section 6.6.1).
+//! The `Date` header of a response (RFC 9110, section 6.6.1).
 
 use std::time::SystemTime;
 
 use hyper::HeaderMap;
 use hyper::header::DATE;
 
-/// The answer's date, where it has a readable one.
+/// The response's date; `None` if it is missing or invalid.
 #[must_use]
 pub fn of(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()

@@ -1,11 +1,10 @@
-//! Whether a request's head can be read in one way only.
+//! Rejects request heads that two HTTP parsers could read differently.
 //!
-//! In: a request as hyper parsed it, which has refused all that is no HTTP/1.1 already. Out: the host that it is for, or an
-//! [`AmbiguousHead`] that says what somebody between the sender and us may have read otherwise: an encoding of the body that
-//! only ends in `chunked`, no host or several, a target at another host. [`is_last`] says after which requests nothing more
-//! may be read from a connection, because where their body ends is the very thing that two readers have disagreed about: with
-//! that, a second request that one of them does not see has nowhere to hide. `docs/http-framing.md` has every case beside
-//! what HAProxy and Envoy make of it.
+//! In: a request as hyper parsed it, which already rejects everything that is not HTTP/1.1. Out: its host, or an
+//! [`AmbiguousHead`] that names what a proxy before us may have read differently: a transfer encoding that only ends in
+//! `chunked`, no host or several, a target with another host. [`is_last`] says after which requests the connection must not be
+//! read any further, because the end of their body is ambiguous: so a smuggled second request has nowhere to hide.
+//! `docs/http-framing.md` compares every case with HAProxy and Envoy.
 //!
 //! A parser of our own before hyper's was rejected: the two would have to agree on every byte, for good.
 
@@ -15,26 +14,26 @@ use hyper::{Method, Request, Version};
 
 use crate::sanitize::sanitize;
 
-/// A head that can be read in two ways.
+/// A head that two parsers could read differently.
 #[derive(Debug, thiserror::Error)]
 pub enum AmbiguousHead {
-    /// Where the body ends depends on who reads it.
+    /// The end of the body is ambiguous.
     #[error("Transfer-Encoding is {0}: expected a Content-Length, or chunked alone")]
     Encoding(String),
-    /// Which host is meant, too.
+    /// The host is ambiguous.
     #[error("{0}: expected one Host, a name or an address and perhaps a port")]
     Host(String),
-    /// Header and target name two.
+    /// The `Host` header and the target name different hosts.
     #[error("Host is {named} and the target is at {target}: expected the same")]
     TwoHosts {
-        /// In the header.
+        /// The host in the header.
         named: String,
-        /// In the target.
+        /// The host in the target.
         target: String,
     },
 }
 
-/// The host that a request is for; `None` where it names none, as HTTP/1.0 may.
+/// The request's host; `None` if it names none, as HTTP/1.0 may.
 ///
 /// # Errors
 /// [`AmbiguousHead`].
@@ -63,7 +62,7 @@ pub fn host<B>(request: &Request<B>) -> Result<Option<Authority>, AmbiguousHead>
     }
 }
 
-/// Whether nothing that comes after this request on its connection may be read.
+/// Whether the connection must not be read after this request.
 #[must_use]
 pub fn is_last<B>(request: &Request<B>) -> bool {
     request.headers().contains_key(TRANSFER_ENCODING)
@@ -72,13 +71,13 @@ pub fn is_last<B>(request: &Request<B>) -> bool {
         || host(request).is_err()
 }
 
-/// A name or an address, and perhaps a port; nobody's user name.
+/// A name or address with an optional port, without user info.
 fn authority(value: &HeaderValue) -> Result<Authority, AmbiguousHead> {
     let fault = || AmbiguousHead::Host(format!("Host is {}", words(value)));
     let authority = Authority::try_from(value.as_bytes()).map_err(|_| fault())?;
     let port = authority.as_str().strip_prefix(authority.host());
     let port = port.ok_or_else(fault)?.trim_start_matches(':');
-    // The grammar allows more, as a comma; names have none of it.
+    // The grammar allows more characters, such as a comma; real names do not have them.
     let usual = |b: u8| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b);
     let is_host = !authority.host().is_empty() && authority.host().bytes().all(usual);
     if !is_host || !port.bytes().all(|b| b.is_ascii_digit()) {

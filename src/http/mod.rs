@@ -1,4 +1,4 @@
-//! What the listeners read of HTTP by themselves: heads, bodies in chunks, dates and what browsers say.
+//! HTTP details that the listeners handle themselves: request heads, chunked bodies, dates and browser headers.
 
 pub mod body;
 pub mod browser;

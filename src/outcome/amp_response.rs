@@ -1,12 +1,12 @@
-//! What AMP answered, and what it means.
+//! AMP's response, and what it means.
 //!
-//! In: status, headers and a bounded body, as `forward` read them. Out: a [`ReplyClass`]: a verdict that stands, or a fault
-//! that another try may get past: with other credentials, another clock, smaller, or as remote write 1.0.
+//! In: status, headers and a bounded body, as `forward` read them. Out: a [`ReplyClass`]: a final verdict, or a failure that
+//! another request may avoid: with other credentials, a corrected clock, a smaller payload, or remote write 1.0.
 //!
-//! Whose words they are is decided first ([`speaker`]); then status and words are read as that speaker means them. What
-//! something in between says never decides about samples: it is `unexpected`, and the sender keeps them.
+//! The responder is identified first ([`responder`]); then status and text are read as that responder means them. A response
+//! from a proxy never decides about samples: it is `unexpected`, and the sender keeps them.
 
-mod speaker;
+mod responder;
 mod store;
 
 use std::time::{Duration, SystemTime};
@@ -18,37 +18,37 @@ use crate::http::date;
 use crate::outcome::verdict::{RefusalReason, Verdict};
 use crate::remote_write::written_stats::WrittenStats;
 
-use speaker::Responder;
+use responder::Responder;
 pub use store::ShownLimit;
 use store::StoreText;
 
-/// What the role must be allowed to do with the workspace.
+/// The IAM action that the role needs on the workspace.
 pub const ACTION: &str = "aps:RemoteWrite";
 
-/// AMP's answer.
+/// AMP's response, reduced to what decides the verdict.
 #[derive(Debug)]
 pub struct AmpResponse {
     status: StatusCode,
-    /// None of a success that says nothing.
-    speaker: Option<Responder>,
+    /// `None` for a success without a body.
+    responder: Option<Responder>,
     written: WrittenStats,
     pause: Option<Duration>,
-    /// The time at AMP: of refusals only, and only where they came over verified TLS.
+    /// AMP's time; set only for refusals over verified TLS.
     pub date: Option<SystemTime>,
 }
 
-/// What an answer means.
+/// How a batch goes on after AMP's response.
 #[derive(Debug)]
 pub enum ReplyClass {
-    /// This is what became of the batch.
+    /// Nothing more to try.
     Final(Verdict),
-    /// Exemplars were refused for being out of order, and all else is stored: the verdict on the rest.
+    /// AMP refused out-of-order exemplars and stored everything else: the verdict on the rest.
     WithoutExemplars(Verdict),
-    /// Credentials or signature were not taken; the verdict where nothing can be done about that.
+    /// AMP rejected credentials or signature: the verdict if that cannot be fixed.
     Unauthenticated(Verdict),
-    /// The batch is too large for AMP; the verdict where it cannot be split.
+    /// The batch is too large for AMP: the verdict if it cannot be split.
     TooLarge(Verdict, ShownLimit),
-    /// AMP does not take this as remote write 2.0; the verdict where it was not 2.0.
+    /// AMP does not accept it as remote write 2.0: the verdict if it was not 2.0.
     NotAsV2(Verdict),
 }
 
@@ -56,7 +56,7 @@ pub enum ReplyClass {
 
 impl ReplyClass {
     #[cfg(any(test, feature = "internals"))]
-    /// The verdict where nothing else is tried.
+    /// The verdict if nothing else is tried.
     #[must_use]
     pub fn verdict(self) -> Verdict {
         match self {
@@ -69,20 +69,20 @@ impl ReplyClass {
     }
 }
 
-// === impl Reply ===
+// === impl AmpResponse ===
 
 impl AmpResponse {
-    /// Takes from an answer what matters, and bounds it.
+    /// Extracts the relevant parts of a response, bounded in size.
     #[must_use]
     pub fn new(status: StatusCode, headers: &HeaderMap, body: &[u8], verified: bool) -> Self {
-        let plain_success = status.is_success() && body.is_empty() && !speaker::is_html(headers);
+        let plain_success = status.is_success() && body.is_empty() && !responder::is_html(headers);
         let pause = || {
             let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
             Some(Duration::from_secs(seconds))
         };
         Self {
             status,
-            speaker: (!plain_success).then(|| Responder::of(headers, body)),
+            responder: (!plain_success).then(|| Responder::of(headers, body)),
             written: WrittenStats::of(headers),
             pause: if status.is_success() { None } else { pause() },
             date: (verified && !status.is_success())
@@ -91,16 +91,16 @@ impl AmpResponse {
         }
     }
 
-    /// AMP's status.
+    /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The answer's words, made fit to be shown.
+    /// The response's error text, sanitized; the status if there is no text.
     #[must_use]
     pub fn said(&self) -> String {
-        let said = self.speaker.as_ref().map_or("", Responder::said);
+        let said = self.responder.as_ref().map_or("", Responder::said);
         if said.is_empty() {
             self.status.to_string()
         } else {
@@ -108,10 +108,10 @@ impl AmpResponse {
         }
     }
 
-    /// Whether AMP did not take credentials or signature.
+    /// Whether AMP rejected the credentials or the signature.
     #[must_use]
     pub fn is_unauthenticated(&self) -> bool {
-        match (self.status.as_u16(), &self.speaker) {
+        match (self.status.as_u16(), &self.responder) {
             (_, Some(Responder::InBetween { html: true, .. })) => false,
             (401 | 403, _) => true,
             (
@@ -124,22 +124,22 @@ impl AmpResponse {
         }
     }
 
-    /// Whether the role may not do what was asked.
+    /// Whether IAM denies the role this action.
     #[must_use]
     pub fn is_denied(&self) -> bool {
-        matches!(&self.speaker, Some(Responder::FrontDoor { error_type, said, .. })
+        matches!(&self.responder, Some(Responder::FrontDoor { error_type, said, .. })
             if error_type.starts_with("AccessDenied") || says(said, &["not authorized to perform"]))
     }
 
-    /// What the answer means; `workspace_arn` names what a denied role must be allowed to write to.
+    /// Classifies the response; `workspace_arn` is the resource to name when the role is denied.
     #[must_use]
     pub fn class(self, workspace_arn: &str) -> ReplyClass {
         if self.is_unauthenticated() {
             return self.unauthenticated(workspace_arn);
         }
-        match (self.status.as_u16(), &self.speaker) {
-            (413, speaker) => {
-                let is_amp = speaker.as_ref().is_some_and(Responder::is_amp);
+        match (self.status.as_u16(), &self.responder) {
+            (413, responder) => {
+                let is_amp = responder.as_ref().is_some_and(Responder::is_amp);
                 let verdict = if is_amp || self.said_nothing() {
                     self.too_large_for_amp()
                 } else {
@@ -186,22 +186,22 @@ impl AmpResponse {
                 let limit = *limit;
                 ReplyClass::TooLarge(self.too_large_for_amp(), limit)
             }
-            (400, Some(speaker)) if speaker.is_amp() => {
+            (400, Some(responder)) if responder.is_amp() => {
                 ReplyClass::Final(self.refused(RefusalReason::Invalid))
             }
             (429, _) => ReplyClass::Final(self.throttled()),
             (404, Some(Responder::FrontDoor { .. })) => {
                 ReplyClass::Final(Verdict::WorkspaceNotFound { said: self.said() })
             }
-            (415, speaker) => {
-                let is_amp = speaker.as_ref().is_some_and(Responder::is_amp);
+            (415, responder) => {
+                let is_amp = responder.as_ref().is_some_and(Responder::is_amp);
                 ReplyClass::NotAsV2(if is_amp {
                     self.refused_other()
                 } else {
                     self.unexpected()
                 })
             }
-            (402 | 422, Some(speaker)) if speaker.is_amp() => {
+            (402 | 422, Some(responder)) if responder.is_amp() => {
                 ReplyClass::Final(self.refused_other())
             }
             (500 | 502 | 503 | 504, _) => ReplyClass::Final(Verdict::AmpFailing {
@@ -213,7 +213,7 @@ impl AmpResponse {
         }
     }
 
-    /// A 400 or 429 of the store whose text is known.
+    /// A 400 or 429 of the store with a known text.
     fn of_store(self, text: StoreText) -> ReplyClass {
         ReplyClass::Final(match text {
             StoreText::Refused(reason) => self.refused(reason),
@@ -250,9 +250,9 @@ impl AmpResponse {
     }
 
     fn said_nothing(&self) -> bool {
-        self.speaker
+        self.responder
             .as_ref()
-            .is_none_or(|speaker| speaker.said().is_empty())
+            .is_none_or(|responder| responder.said().is_empty())
     }
 
     fn stored(self) -> Verdict {
@@ -300,7 +300,7 @@ impl AmpResponse {
     }
 }
 
-/// AWS' common error types, and the words of those that come without one.
+/// AWS' common error types, and the texts of errors without a type.
 fn is_authentication(error_type: &str, said: &str) -> bool {
     const TYPES: &[&str] = &[
         "AccessDenied",
@@ -345,7 +345,7 @@ fn is_throttling(error_type: &str, said: &str) -> bool {
     TYPES.contains(&error_type) || says(said, &["rate exceeded"])
 }
 
-/// Only ever asked of the front door's words, which quote nothing of a sender.
+/// Applied only to texts of the front door, which never quote a sender.
 fn says(said: &str, words: &[&str]) -> bool {
     let said = said.to_ascii_lowercase();
     words.iter().any(|word| said.contains(word))

@@ -1,103 +1,103 @@
-//! What each outcome and each reason of a loss means, in words.
+//! Every outcome and every reason for lost samples, described for people.
 //!
-//! For pages that people read; the table of `docs/outcomes.md` says the same of each outcome, which a test checks. What to do about
-//! one is for [`remedy`](crate::outcome::remedy), which knows more than the name.
+//! The status page shows these texts, and a test compares the table of `docs/outcomes.md` with [`OUTCOME_DOCS`]. What to do about an
+//! outcome is in [`remedy`](crate::outcome::remedy), which knows the verdict and not only its name.
 
-/// What becomes of the samples of a batch.
+/// What happens to the samples of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// AMP has them.
     Stored,
-    /// The sender keeps them and sends them again.
+    /// The sender keeps them and retries.
     Retried,
     /// The sender drops them for good.
     Lost,
-    /// It was no batch for a workspace of ours.
+    /// The request was not a batch for a configured workspace.
     Other,
 }
 
-/// An outcome in words.
+/// The description of one outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutcomeDoc {
-    /// Its name.
+    /// As in [`Verdict::name`](crate::outcome::verdict::Verdict::name).
     pub outcome: &'static str,
-    /// What becomes of its samples.
+    /// What happens to the samples.
     pub fate: Fate,
-    /// What happened.
+    /// When a request ends so.
     pub happened: &'static str,
-    /// What the sender hears.
-    pub hears: &'static str,
+    /// The response to the sender: a status, or `closed`.
+    pub response: &'static str,
 }
 
-macro_rules! meanings {
-    ($($outcome:literal, $fate:ident, $happened:literal, $hears:literal;)*) => {
+macro_rules! outcome_docs {
+    ($($outcome:literal, $fate:ident, $happened:literal, $response:literal;)*) => {
         /// In the order of [`OUTCOMES`](crate::outcome::verdict::OUTCOMES).
         pub const OUTCOME_DOCS: [OutcomeDoc; crate::outcome::verdict::OUTCOMES.len()] = [$(OutcomeDoc {
-            outcome: $outcome, fate: Fate::$fate, happened: $happened, hears: $hears,
+            outcome: $outcome, fate: Fate::$fate, happened: $happened, response: $response,
         }),*];
     };
 }
 
-meanings! {
-    "stored", Stored, "AMP took it", "AMP's 2xx, with what AMP says it wrote";
-    "deduplicated", Stored, "AMP 202: it has these samples from the other replica of a pair", "AMP's 202";
-    "no_credentials", Retried, "no token, STS refuses or is out, and the last credentials expired", "503";
-    "unauthenticated", Retried, "AMP 401, 403 or a 400 about signature or token, also after the clock was corrected or credentials were renewed", "503";
-    "access_denied", Retried, "the role may not `aps:RemoteWrite`; the answer names action and workspace", "503";
+outcome_docs! {
+    "stored", Stored, "AMP accepted it", "AMP's 2xx, with what AMP says it wrote";
+    "deduplicated", Stored, "AMP 202: it has these samples from the other replica of a high-availability pair", "AMP's 202";
+    "no_credentials", Retried, "no token, or STS rejects it or is unreachable, and the last credentials have expired", "503";
+    "unauthenticated", Retried, "AMP 401, 403 or a 400 about signature or token, even after the clock was corrected or the credentials were refreshed", "503";
+    "access_denied", Retried, "IAM does not allow the role `aps:RemoteWrite`; the response names action and workspace", "503";
     "workspace_not_found", Retried, "AMP 404", "503";
-    "throttled", Retried, "AMP 429 or 400 about a rate", "503, `Retry-After` of 1 to 5 s";
+    "throttled", Retried, "AMP 429 or 400 about a rate limit", "503, `Retry-After` of 1 to 5 s";
     "amp_failing", Retried, "AMP 500, 502, 503, 504", "the same, `Retry-After` at most 5 s";
-    "unexpected", Retried, "HTML with any status, 1xx, 3xx, any other 4xx or 5xx, words of neither AWS nor the store: something in between; a redirect is never followed", "503";
-    "unreachable", Retried, "DNS, connection, TLS, reset, time-out, no HTTP, an answer that breaks off", "503";
+    "unexpected", Retried, "HTML with any status, 1xx, 3xx, any other 4xx or 5xx, a text of neither AWS nor the store: a proxy's response; redirects are never followed", "503";
+    "unreachable", Retried, "DNS, connection, TLS, reset, timeout, not HTTP, a truncated response", "503";
     "overloaded", Retried, "over `--max-inflight-bytes` for 0.8 s", "503";
     "unsigned", Retried, "the request could not be signed, so it was not sent", "503";
     "refused", Lost, "AMP 400 about the samples: out of order, too old, duplicate, labels, invalid", "400";
-    "series_limit", Lost, "AMP 400 or 429: the workspace is full; holding the batch would block its shard", "400";
+    "series_limit", Lost, "AMP 400 or 429: the workspace is at its limit of active series; holding the batch would block its shard", "400";
     "refused_other", Lost, "AMP 402, 415, 422", "AMP's status";
-    "too_large_for_amp", Lost, "over AMP's limit and cannot be split", "413";
-    "poison", Lost, "a series that is refused below 500 whenever it is sent, alone too, for over a minute, while AMP takes an empty write", "400";
-    "malformed", Lost, "not snappy, not protobuf, absurd size", "400";
+    "too_large_for_amp", Lost, "over AMP's limit, and it cannot be split", "413";
+    "poison", Lost, "a series that gets a status below 500 every time, even alone, for over a minute, while AMP accepts an empty write", "400";
+    "malformed", Lost, "not snappy, not protobuf, or an impossible declared size", "400";
     "too_large", Lost, "over `--max-body-bytes`", "413";
-    "unsupported_media", Lost, "not `snappy`, not `application/x-protobuf`, or of the other version than its `Content-Type` says", "415";
-    "client_unauthenticated", Other, "no valid bearer token, where one is asked for; a 401 would make Prometheus drop the batch while tokens rotate", "503";
-    "cross_origin", Other, "a page of another origin, or a browser that was led here by another name than those of `--allow-host`", "503";
-    "ambiguous_path", Other, "a path without a workspace where several are configured", "503";
-    "misdirected", Retried, "remote write by another path, method or port than it is taken at; the answer names the right URL", "503";
-    "protocol_probe", Other, "vmagent asks whether VictoriaMetrics' protocol is spoken, and then sends the same as remote write", "415";
+    "unsupported_media", Lost, "not `snappy`, not `application/x-protobuf`, or not of the version that its `Content-Type` names", "415";
+    "client_unauthenticated", Other, "no valid bearer token, where one is required; a 401 would make Prometheus drop the batch while tokens rotate", "503";
+    "cross_origin", Other, "a browser's request from a page of another origin, or for a host name that is not in `--allow-host`", "503";
+    "ambiguous_path", Other, "a path without a workspace, and several are configured", "503";
+    "misdirected", Retried, "remote write to a wrong path, method or port; the response has the right URL", "503";
+    "protocol_probe", Other, "vmagent probes for VictoriaMetrics' protocol, then sends the same data as remote write", "415";
     "no_such_path", Other, "another path", "404";
     "method_not_allowed", Other, "another method than POST", "405";
-    "ambiguous_head", Other, "no `Host` or several, an encoding other than `chunked`: two readers could differ", "400, closed";
+    "ambiguous_head", Other, "no `Host` or several, an encoding other than `chunked`: two HTTP parsers could differ", "400, closed";
     "slow_sender", Retried, "the body took over 30 s", "closed";
-    "sender_gone", Retried, "the connection broke inside the body; nothing is forwarded", "closed";
+    "sender_gone", Retried, "the connection broke before the end of the body; nothing is forwarded", "closed";
 }
 
-/// A reason why a batch was refused, in words that go on from "they were".
+/// Why samples were lost; each text continues a sentence that begins "they were".
 pub const REASONS: [(&str, &str); crate::outcome::verdict::LOSSES.len()] = [
     (
         "out_of_order",
-        "older than what AMP has of their series, by more than the workspace's window",
+        "older than AMP's last sample of their series by more than the workspace's out-of-order window",
     ),
     (
         "too_old",
-        "older than the hour that AMP takes, as after a long outage",
+        "over an hour old, which AMP rejects; typical after a long outage",
     ),
     (
         "too_new",
-        "from the future: the clock of what was scraped, or of the sender, is ahead",
+        "from the future: the clock of the scraped target or of the sender is ahead",
     ),
     (
         "out_of_bounds",
-        "older than what AMP still has in memory of the workspace",
+        "older than the oldest samples that AMP still has in memory for the workspace",
     ),
     (
         "duplicate",
-        "another value for a time that AMP has a sample of",
+        "different values for timestamps that AMP already has",
     ),
     ("too_many_labels", "in a series with too many labels"),
     (
         "labels_size",
-        "in a series whose labels are too large together",
+        "in a series whose labels are too large in total",
     ),
     (
         "label_name_too_long",
@@ -110,24 +110,24 @@ pub const REASONS: [(&str, &str); crate::outcome::verdict::LOSSES.len()] = [
     ("missing_name", "in a series without a metric name"),
     ("invalid_name", "in a series with an invalid metric name"),
     ("invalid_label", "in a series with an invalid label name"),
-    ("duplicate_label", "in a series that has a label twice"),
+    ("duplicate_label", "in a series with a duplicate label"),
     (
         "exemplar",
-        "beside an exemplar that AMP refused; the samples are stored",
+        "in a batch with an exemplar that AMP refused; the samples are stored",
     ),
     (
         "metadata",
-        "beside metadata that AMP refused; the samples are stored",
+        "in a batch with metadata that AMP refused; the samples are stored",
     ),
     ("native_histogram", "native histograms that AMP refuses"),
     (
         "ha_groups",
-        "of more pairs of replicas (label `cluster`) than the workspace may have",
+        "of more high-availability groups (label `cluster`) than the workspace allows",
     ),
-    ("invalid", "invalid to AMP in another way"),
+    ("invalid", "invalid for another reason"),
     (
         "series_limit",
-        "new series of a workspace that holds as many as it may",
+        "of new series in a workspace at its limit of active series",
     ),
     ("refused_other", "refused by AMP with another 4xx"),
     (
@@ -136,12 +136,12 @@ pub const REASONS: [(&str, &str); crate::outcome::verdict::LOSSES.len()] = [
     ),
     (
         "poison",
-        "in a series that something on the way to AMP, or AMP, refuses whenever it is sent",
+        "in a series that AMP, or a proxy before it, refuses every time",
     ),
     ("malformed", "in a body that is not remote write"),
     ("too_large", "in a body over --max-body-bytes"),
     (
         "unsupported_media",
-        "in a body that is not packed in snappy or is not protobuf",
+        "in a body that is not snappy or not protobuf",
     ),
 ];

@@ -1,4 +1,4 @@
-//! What becomes of a batch: what AMP says, and the response to the sender.
+//! The result of a batch: what AMP's response means, and the response to the sender.
 
 pub mod amp_response;
 pub mod docs;

@@ -1,4 +1,7 @@
-//! Which row of the remedies a verdict has.
+//! Maps each verdict to its row of the remedies.
+//!
+//! In: a [`Verdict`] or a [`TransportError`]. Out: what to do about it. The matches have no wildcard arm: a new verdict does
+//! not compile without a remedy.
 #![deny(
     clippy::wildcard_enum_match_arm,
     clippy::match_wildcard_for_single_variants
@@ -18,7 +21,7 @@ use crate::remedies::running::{
     TOO_LARGE_FOR_AMP, UNEXPECTED, UNSIGNED,
 };
 
-/// What to do about a batch that was not stored, where there is anything to do.
+/// What to do about a batch that was not stored; `None` if nothing is needed.
 #[must_use]
 pub fn of_verdict(verdict: &Verdict) -> Option<String> {
     let row = match verdict {
@@ -82,7 +85,7 @@ fn of_refusal(reason: RefusalReason) -> Remedy {
     }
 }
 
-/// What to do about a request that AMP did not answer.
+/// What to do about a request that got no response from AMP.
 #[must_use]
 pub fn of_transport(error: &TransportError) -> Remedy {
     match error {

@@ -17,15 +17,15 @@ use hyper::{Response, StatusCode};
 use crate::outcome::remedy;
 use crate::outcome::verdict::Verdict;
 
-/// A longer pause silences newer Prometheus past the end of an outage.
+/// A longer pause would keep newer Prometheus silent past the end of an outage.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// What the sender gets.
+/// The response to the sender.
 #[derive(Debug)]
 pub enum SenderResponse {
-    /// This response.
+    /// An HTTP response.
     Respond(Response<Full<Bytes>>),
-    /// Its connection is closed without a response, on which every sender retries.
+    /// Closes the connection without a response, after which every sender retries.
     Close,
 }
 
@@ -52,7 +52,7 @@ impl Verdict {
         SenderResponse::Respond(response)
     }
 
-    /// The status, and the pause that the sender is asked for; none where its connection is closed.
+    /// The status and the `Retry-After`; `None` if the connection is closed.
     fn status(&self) -> Option<(StatusCode, Option<Duration>)> {
         let again = StatusCode::SERVICE_UNAVAILABLE;
         Some(match self {
@@ -99,7 +99,7 @@ fn explained(
     verdict: &Verdict,
 ) -> Response<Full<Bytes>> {
     let text = match (verdict, remedy::of_verdict(verdict)) {
-        // Its words hold the remedy of what failed.
+        // The cause of missing credentials already contains its remedy.
         (Verdict::NoCredentials { .. }, _) | (_, None) => format!("{verdict}\n"),
         (_, Some(remedy)) => format!("{verdict}; {remedy}\n"),
     };
@@ -116,7 +116,9 @@ fn explained(
     }
     if let Some(pause) = pause {
         // Whole seconds, at least one: 0 means the same as no header.
-        let seconds = pause.clamp(Duration::from_secs(1), MAX_RETRY_AFTER).as_secs();
+        let seconds = pause
+            .clamp(Duration::from_secs(1), MAX_RETRY_AFTER)
+            .as_secs();
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response

@@ -1,12 +1,12 @@
-//! All that a sender can ever be told.
+//! Every way in which a request to a write path can end.
 //!
-//! In: what became of a batch. Out: the one [`SenderResponse`](crate::outcome::response::SenderResponse) to it. Prometheus keeps a batch and sends it again only after a
-//! transport error or a 5xx, and drops it for good, silently even, on anything else: so a sample that it could still keep
-//! is never answered with a 4xx, and AMP's answers are translated, not relayed.
+//! In: the result of a batch. Out: the one [`SenderResponse`](crate::outcome::response::SenderResponse) for it. Prometheus keeps a
+//! batch and retries it only after a transport error or a 5xx. On anything else it drops the batch for good, sometimes without a
+//! log line. So a sample that can still be kept is never answered with a 4xx, and AMP's responses are translated, not relayed.
 //!
-//! [`Verdict`] holds every outcome, and the matches below have no wildcard arm: a new kind of fault does not compile until
-//! somebody has decided what the sender hears. A verdict's [`name`](Verdict::name) is at once the metric's label, the
-//! log's `fault` and the row in `docs/outcomes.md`.
+//! [`Verdict`] has every outcome, and the matches below have no wildcard arm: a new failure does not compile until its response
+//! is decided. A verdict's [`name`](Verdict::name) is the metric's label, the log's `incident` and the row in
+//! `docs/outcomes.md`.
 #![deny(
     clippy::wildcard_enum_match_arm,
     clippy::match_wildcard_for_single_variants
@@ -24,7 +24,7 @@ use crate::remote_write::content_type::NotABatch;
 use crate::remote_write::inspect::Malformed;
 use crate::remote_write::written_stats::WrittenStats;
 
-/// Paths that are served, for the answer to a request for another.
+/// The served paths, for the response to any other path.
 pub const SERVED: &str = "POST /api/v1/remote_write, /api/v1/write and /workspaces/<id or name>/api/v1/remote_write of a configured workspace, and its query API where --allow-query is given";
 
 /// The names of all outcomes.
@@ -61,7 +61,7 @@ pub const OUTCOMES: [&str; 30] = [
     "sender_gone",
 ];
 
-/// The reasons under which samples of refused batches are counted.
+/// The reasons under which samples in refused batches are counted.
 pub const LOSSES: [&str; 25] = [
     "out_of_order",
     "too_old",
@@ -90,197 +90,197 @@ pub const LOSSES: [&str; 25] = [
     "unsupported_media",
 ];
 
-/// What became of a batch.
+/// The result of a batch or another request to a write path.
 #[derive(Debug)]
 pub enum Verdict {
-    /// AMP took it.
+    /// AMP accepted it.
     Stored {
         /// AMP's own 2xx.
         status: StatusCode,
-        /// What AMP says it wrote (remote write 2.0), verbatim; never invented.
+        /// AMP's written counts (remote write 2.0), verbatim; never invented.
         written: WrittenStats,
     },
-    /// AMP has it from the other replica of a highly available pair, and dropped this one's.
+    /// AMP has it from the other replica of a high-availability pair and dropped this copy.
     Deduplicated {
         /// AMP's own 202.
         status: StatusCode,
-        /// What AMP says it wrote (remote write 2.0), verbatim; never invented.
+        /// AMP's written counts (remote write 2.0), verbatim; never invented.
         written: WrittenStats,
     },
-    /// Some parts of a split batch are settled, and the others have to be sent again.
+    /// Some parts of a split batch are settled; the others must be sent again.
     Unfinished {
         /// Parts that AMP has stored or refused for good.
         settled: usize,
-        /// Parts in all.
+        /// Parts in total.
         parts: usize,
-        /// Why the rest is not.
+        /// Why the rest is not settled.
         why: Box<Verdict>,
     },
     /// There are no usable credentials.
     NoCredentials {
-        /// Why not.
+        /// The cause, as the credentials task reported it.
         why: String,
     },
-    /// AMP did not take the credentials or the signature, not even renewed ones.
+    /// AMP rejected the credentials or the signature, even after a refresh.
     Unauthenticated {
-        /// AMP's words.
+        /// AMP's error text.
         said: String,
     },
-    /// The role may not write to the workspace.
+    /// IAM does not allow the role to write to the workspace.
     AccessDenied {
-        /// AMP's words.
+        /// AMP's error text.
         said: String,
-        /// What the role must be allowed to do, and on what.
+        /// The missing IAM action and its resource.
         missing: String,
     },
     /// AMP does not know the workspace.
     WorkspaceNotFound {
-        /// AMP's words.
+        /// AMP's error text.
         said: String,
     },
-    /// AMP takes less just now.
+    /// A rate limit of AMP.
     Throttled {
-        /// The pause that AMP asked for.
+        /// AMP's `Retry-After`.
         pause: Option<Duration>,
-        /// AMP's words.
+        /// AMP's error text.
         said: String,
     },
-    /// The workspace holds as many series as it may; holding the batch back would block its whole shard.
+    /// The workspace is at its limit of active series; holding the batch back would block its whole shard.
     SeriesLimit {
-        /// AMP's words.
+        /// AMP's error text.
         said: String,
-        /// What AMP says it wrote all the same.
+        /// What AMP wrote of the batch nevertheless.
         written: WrittenStats,
     },
-    /// AMP finds the samples bad: they can never be stored.
+    /// AMP rejects the samples: they can never be stored.
     Refused {
-        /// What about them.
+        /// What is wrong with them.
         reason: RefusalReason,
-        /// AMP's words.
+        /// AMP's error text.
         said: String,
-        /// What AMP says it wrote all the same.
+        /// What AMP wrote of the batch nevertheless.
         written: WrittenStats,
     },
-    /// AMP says that the request can never succeed, with another 4xx.
+    /// AMP says with another 4xx that the request can never succeed.
     RefusedOther {
         /// AMP's status.
         status: StatusCode,
-        /// AMP's words.
+        /// AMP's error text.
         said: String,
-        /// What AMP says it wrote all the same.
+        /// What AMP wrote of the batch nevertheless.
         written: WrittenStats,
     },
-    /// A series that is refused whenever it is sent, while AMP takes other writes.
+    /// A series that is refused every time while AMP accepts other writes.
     Poison {
-        /// What it is, with its name.
+        /// What it is, with its name, such as `series up`.
         what: String,
-        /// The answer's words.
+        /// The error text of the last response.
         said: String,
-        /// What AMP says it wrote of the other series.
+        /// What AMP wrote of the other series.
         written: WrittenStats,
     },
-    /// AMP finds the batch too large, and it cannot be made smaller.
+    /// Too large for AMP, and it cannot be split.
     TooLargeForAmp {
-        /// AMP's words.
+        /// AMP's error text.
         said: String,
-        /// What AMP says it wrote of the other parts.
+        /// What AMP wrote of the other parts.
         written: WrittenStats,
     },
-    /// AMP is failing.
+    /// AMP has an internal failure.
     AmpFailing {
         /// 500, 502, 503 or 504.
         status: StatusCode,
-        /// The pause that AMP asked for.
+        /// AMP's `Retry-After`.
         pause: Option<Duration>,
-        /// AMP's words.
+        /// AMP's error text.
         said: String,
     },
-    /// Something in between answered, or AMP what it never should: HTML, a redirect, 405, 407, 499, 101, …
+    /// A response from a proxy, or one that AMP never sends: HTML, a redirect, 405, 407, 499, 101, …
     Unexpected {
-        /// The status.
+        /// The status of that response.
         status: StatusCode,
-        /// The words.
+        /// Its text, sanitized.
         said: String,
     },
-    /// No answer came from AMP.
+    /// AMP did not respond.
     Unreachable(TransportError),
-    /// The request could not be signed, which is a fault of ours.
+    /// The request could not be signed: an internal error.
     Unsigned {
         /// What failed.
         why: String,
     },
-    /// The byte budget or the request slots are full.
+    /// The byte budget or the request slots are exhausted.
     Overloaded,
-    /// The body is provably broken.
+    /// No decoder can accept the body.
     Malformed(Malformed),
-    /// The body is larger than may be read.
+    /// The body exceeds `--max-body-bytes`.
     TooLarge {
         /// The limit in bytes.
         limit: usize,
     },
-    /// It is no remote-write body.
+    /// The body is not remote write.
     UnsupportedMedia {
-        /// What it says it is.
+        /// The declared type, in words.
         what: String,
     },
-    /// The request shows no valid bearer token. Tokens rotate on both sides, seldom at the same moment.
+    /// The request has no valid bearer token. 503, because tokens do not rotate on both sides at the same moment.
     ClientUnauthenticated,
-    /// A page of another site may be behind the request. A sender that says by mistake what browsers say keeps its samples.
+    /// A page of another site may have caused the request. A sender with headers like a browser's keeps its samples.
     CrossOrigin(CrossOrigin),
-    /// The path names no workspace, and there are several.
+    /// The path names no workspace, and several are configured.
     AmbiguousPath {
-        /// Of the workspaces that it could mean.
+        /// The names of the configured workspaces.
         names: Vec<String>,
     },
-    /// Remote write that came to where none is taken: its sender keeps it, and is told the right URL.
+    /// Remote write to a wrong path, method or port: the sender keeps it, and the response has the right URL.
     Misdirected {
-        /// What was asked, and on which port.
+        /// The request line and the port.
         asked: String,
-        /// Where remote write is taken.
+        /// The right URL.
         right: String,
     },
-    /// A question of vmagent's whether VictoriaMetrics' protocol is spoken; no sample is lost by the answer.
+    /// vmagent probes for VictoriaMetrics' protocol; the response loses no sample.
     ProtocolProbe,
-    /// No such path here.
+    /// The path is not served.
     NoSuchPath,
-    /// The path takes another method.
+    /// The path does not accept this method.
     MethodNotAllowed,
-    /// The request can be read in two ways, which none of a real sender can.
+    /// Two HTTP parsers could read the request differently; no real sender's request is like that.
     AmbiguousHead(AmbiguousHead),
-    /// The body came too slowly.
+    /// The body arrived too slowly.
     SlowSender,
     /// The connection broke before the body was complete.
     SenderGone,
 }
 
-/// Why AMP finds samples bad, in the store's own order of checks.
+/// Why AMP rejects samples, in the order of the store's checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalReason {
     /// Out of order beyond the workspace's window.
     OutOfOrder,
-    /// Older than AMP takes.
+    /// Older than AMP accepts.
     TooOld,
     /// From the future.
     TooNew,
-    /// Outside of what the store's head holds.
+    /// Outside the time range of the store's head block.
     OutOfBounds,
-    /// Another value for a timestamp that is stored.
+    /// A different value for a timestamp that is already stored.
     Duplicate,
-    /// More labels than a series may have.
+    /// Too many labels in a series.
     TooManyLabels,
     /// All labels of a series together are too large.
     LabelsSize,
-    /// A label's name is too long.
+    /// A label name is too long.
     LabelNameTooLong,
-    /// A label's value is too long.
+    /// A label value is too long.
     LabelValueTooLong,
     /// A series without a metric name, or without labels.
     MissingName,
-    /// A metric name that is none.
+    /// An invalid metric name.
     InvalidName,
-    /// A label name that is none.
+    /// An invalid label name.
     InvalidLabel,
-    /// A label that is there twice.
+    /// A label occurs twice.
     DuplicateLabel,
     /// An exemplar; the samples are stored.
     Exemplar,
@@ -288,7 +288,7 @@ pub enum RefusalReason {
     Metadata,
     /// A native histogram.
     NativeHistogram,
-    /// More groups of replicas than the workspace may have.
+    /// More high-availability groups than the workspace may have.
     HaGroups,
     /// Anything else that is invalid.
     Invalid,
@@ -297,7 +297,7 @@ pub enum RefusalReason {
 // === impl Verdict ===
 
 impl Verdict {
-    /// The outcome's one name.
+    /// The outcome's name, as in metrics, log and docs.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -341,7 +341,7 @@ impl Verdict {
         matches!(self, Self::Stored { .. } | Self::Deduplicated { .. })
     }
 
-    /// The sender drops the batch for good: the label under which its samples are counted.
+    /// The reason under which the samples are counted as lost; `None` if the sender keeps the batch or AMP stored it.
     #[must_use]
     pub fn lost(&self) -> Option<&'static str> {
         match self {
@@ -379,7 +379,7 @@ impl Verdict {
         }
     }
 
-    /// What AMP says it wrote of a batch that is settled.
+    /// What AMP says it wrote of a settled batch.
     #[must_use]
     pub fn written(&self) -> Option<&WrittenStats> {
         match self {
@@ -417,7 +417,7 @@ impl Verdict {
         }
     }
 
-    /// The same, with more said where it is about AMP's limit on a request.
+    /// Adds to the error text about AMP's limit on a request.
     #[must_use]
     pub fn explained(mut self, says: impl FnOnce(&str) -> String) -> Self {
         if let Self::TooLargeForAmp { said, .. } = &mut self {
@@ -426,7 +426,7 @@ impl Verdict {
         self
     }
 
-    /// The same, where AMP says that it wrote this over all parts.
+    /// Replaces the written counts by the sum over all parts.
     #[must_use]
     pub fn with_written(mut self, all: WrittenStats) -> Self {
         if let Self::Stored { written, .. }
@@ -455,7 +455,7 @@ impl From<AmbiguousHead> for Verdict {
     }
 }
 
-/// In words, for the sender and for the log.
+/// For the sender and the log.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -488,14 +488,14 @@ impl fmt::Display for Verdict {
             Self::TooLargeForAmp { said, .. } => write!(f, "too large for AMP: {said}"),
             Self::Poison { what, said, .. } => write!(
                 f,
-                "{what} is refused whenever it is sent, alone too, while other writes are taken; the answer was: {said}"
+                "{what} is refused every time, even alone, while AMP accepts other writes; the last response was: {said}"
             ),
             Self::AmpFailing { said, .. } => write!(f, "AMP is failing: {said}"),
             Self::Unexpected { status, said } => write!(f, "unexpected answer {status}: {said}"),
             Self::Unreachable(fault) => write!(f, "no answer from AMP: {fault}"),
             Self::Unsigned { why } => write!(f, "not signed, so not sent: {why}"),
             Self::Overloaded => f.write_str("more in flight than --max-inflight-bytes allows"),
-            Self::Malformed(why) => write!(f, "no remote-write body: {why}"),
+            Self::Malformed(why) => write!(f, "not a remote-write body: {why}"),
             Self::TooLarge { limit } => write!(f, "the body is over --max-body-bytes, {limit}"),
             Self::UnsupportedMedia { what } => {
                 write!(
@@ -504,7 +504,7 @@ impl fmt::Display for Verdict {
                 )
             }
             Self::ClientUnauthenticated => f.write_str(
-                "not let in: the request needs `Authorization: Bearer` with a token of --listen-bearer-token-file",
+                "not authenticated: the request needs `Authorization: Bearer` with a token of --listen-bearer-token-file",
             ),
             Self::CrossOrigin(why) => why.fmt(f),
             Self::AmbiguousHead(why) => why.fmt(f),
@@ -514,22 +514,22 @@ impl fmt::Display for Verdict {
                 names.join(", ")
             ),
             Self::Misdirected { asked, right } => {
-                write!(f, "remote write is taken at {right}; not by {asked}")
+                write!(f, "remote write is accepted at {right}, not at {asked}")
             }
             Self::ProtocolProbe => f.write_str(
-                "VictoriaMetrics' protocol is not spoken here: send Prometheus' remote write, with Content-Encoding: snappy",
+                "VictoriaMetrics' own protocol is not supported: send Prometheus remote write with Content-Encoding: snappy",
             ),
             Self::NoSuchPath | Self::MethodNotAllowed => {
-                write!(f, "not served here; served is {SERVED}")
+                write!(f, "not served; the served paths are {SERVED}")
             }
-            Self::SlowSender => f.write_str("the body did not come within 30 s"),
+            Self::SlowSender => f.write_str("the body did not arrive within 30 s"),
             Self::SenderGone => f.write_str("the connection broke before the body was complete"),
         }
     }
 }
 
 impl RefusalReason {
-    /// The label under which the samples are counted.
+    /// The reason under which the samples are counted.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

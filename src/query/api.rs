@@ -1,7 +1,7 @@
-//! The closed list of what may be asked.
+//! The closed list of query APIs.
 //!
-//! In: the part of a reader's path below `/api/v1/`. Out: an [`Api`], or nothing. AMP's path is made from the [`Api`] again
-//! and never from the reader's own, so that no spelling of a path can lead anywhere else.
+//! In: the part of a request path after `/api/v1/`. Out: an [`Api`], or nothing. AMP's path is built from the [`Api`] and never
+//! from the client's path, so no spelling of a path can reach anything else.
 //!
 //! | path | methods | IAM action |
 //! |---|---|---|
@@ -15,20 +15,20 @@ use std::fmt;
 
 use hyper::Method;
 
-/// What may be asked.
+/// A query API of Prometheus that AMP has too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Api {
-    /// An expression at one time.
+    /// An instant query.
     Query,
-    /// An expression over a stretch of time.
+    /// A range query.
     QueryRange,
-    /// The series that match.
+    /// Series by matcher.
     Series,
-    /// The names of labels.
+    /// Label names.
     Labels,
-    /// The values of one label.
+    /// Values of one label.
     LabelValues(LabelName),
-    /// Types and help of metrics.
+    /// Type and help of metrics.
     Metadata,
 }
 
@@ -39,7 +39,7 @@ pub struct LabelName(String);
 // === impl Api ===
 
 impl Api {
-    /// What is asked at this path below `/api/v1/`.
+    /// The API at this path below `/api/v1/`.
     #[must_use]
     pub fn at(path: &str) -> Option<Self> {
         Some(match path {
@@ -55,7 +55,7 @@ impl Api {
         })
     }
 
-    /// The metric's label.
+    /// The value of the metrics' label `api`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -68,7 +68,7 @@ impl Api {
         }
     }
 
-    /// What the role must be allowed to do with the workspace.
+    /// The IAM action that the role needs on the workspace.
     #[must_use]
     pub fn action(&self) -> &'static str {
         match self {
@@ -79,7 +79,7 @@ impl Api {
         }
     }
 
-    /// The methods that AMP takes.
+    /// The methods that AMP accepts.
     #[must_use]
     pub fn methods(&self) -> &'static [Method] {
         match self {

@@ -1,9 +1,8 @@
-//! All that a reader hears instead of an answer of AMP's store.
+//! Every error response to a query, except those of AMP's store.
 //!
 //! In: what went wrong. Out: a status and the JSON of Prometheus' API (`status`, `errorType`, `error`), which Grafana and
-//! `promtool` show to people. A reader keeps nothing that could be lost, so unlike a batch's verdict the status is simply
-//! the true one: 403 where IAM denies the role, 502 where AMP was not reached or did not take the sidecar's signature,
-//! 503 where another try later may do.
+//! `promtool` show to people. A query client holds no data that could be lost, so unlike a batch's verdict the status is simply
+//! the true one: 403 if IAM denies the role, 502 if AMP is unreachable or rejects the signature, 503 if a retry may succeed.
 #![deny(
     clippy::wildcard_enum_match_arm,
     clippy::match_wildcard_for_single_variants
@@ -24,121 +23,121 @@ use crate::remedies::first_hour::AMP_CREDENTIALS;
 use crate::remedies::running::{NO_CREDENTIALS, QUERY_BUSY, QUERY_TIMED_OUT};
 use crate::sigv4::SigningError;
 
-/// Why there is no answer.
+/// Why a query failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// The request can be read in two ways.
+    /// Two HTTP parsers could read the request differently.
     #[error(transparent)]
     AmbiguousHead(#[from] AmbiguousHead),
-    /// A page of another site may be behind it.
+    /// A page of another site may have caused the request.
     #[error(transparent)]
-    Foreign(#[from] CrossOrigin),
-    /// The reader has no token that is taken here.
+    CrossOrigin(#[from] CrossOrigin),
+    /// The client has no valid bearer token.
     #[error(
         "not authenticated: the request needs `Authorization: Bearer` with a token of --listen-bearer-token-file"
     )]
     ClientUnauthenticated,
-    /// Reading is not allowed.
+    /// Queries are disabled.
     #[error(
         "queries are disabled: --allow-query (AMP_SIDECAR_ALLOW_QUERY=true) lets every client of this port read the workspace"
     )]
-    Off,
-    /// The path names no workspace, and there are several.
+    Disabled,
+    /// The path names no workspace, and several are configured.
     #[error(
         "several workspaces are configured: read from /workspaces/<name>/api/v1/… with one of {}",
         .names.join(", ")
     )]
     Ambiguous {
-        /// Their names.
+        /// The names of the configured workspaces.
         names: Vec<String>,
     },
     /// The path names a workspace that is not configured.
     #[error("no workspace of this name or id is configured here")]
     NoSuchWorkspace,
-    /// Another method than those that AMP takes.
-    #[error("served here with {}", list(.allowed))]
+    /// A method that AMP does not accept for this API.
+    #[error("allowed methods: {}", list(.allowed))]
     Method {
-        /// What AMP takes.
+        /// The accepted methods.
         allowed: &'static [Method],
     },
-    /// A parameter that cannot be passed on.
+    /// A parameter that cannot be forwarded, in words.
     #[error("{0}")]
     Parameter(String),
-    /// A query that no URL can hold.
-    #[error("the parameters are over {limit} bytes in a URL; send them by POST")]
+    /// The parameters do not client_head into a URL.
+    #[error("the parameters are over {limit} bytes in a URL; use POST")]
     LongUrl {
-        /// The most.
+        /// Maximum length in bytes.
         limit: usize,
     },
-    /// A form that is too large.
+    /// The form is too large.
     #[error("the form is over {limit} bytes")]
     LargeForm {
-        /// The most.
+        /// Maximum size in bytes.
         limit: usize,
     },
-    /// A body that is no form.
+    /// The body is not a form.
     #[error("the body must be application/x-www-form-urlencoded, without a Content-Encoding")]
-    NoForm,
-    /// A form that did not come.
-    #[error("the form did not come within {seconds} s")]
+    NotAForm,
+    /// The form did not arrive in time.
+    #[error("the form did not arrive within {seconds} s")]
     SlowForm {
-        /// The time it had.
+        /// The timeout.
         seconds: u64,
     },
-    /// Too many queries at once.
-    #[error("too many queries at once, {limit}")]
+    /// All slots and waiting places are taken.
+    #[error("too many queries at once; the limit is {limit}")]
     Busy {
-        /// The most.
+        /// Active and waiting queries together.
         limit: usize,
     },
     /// There are no usable credentials.
     #[error("no AWS credentials: {0}")]
     NoCredentials(#[source] Unavailable),
-    /// The role may not read.
+    /// IAM does not allow the role to query.
     #[error("the role needs {action} on {workspace_arn}; AMP said: {said}")]
     Denied {
         /// The IAM action.
         action: &'static str,
-        /// The workspace.
+        /// The workspace's ARN.
         workspace_arn: String,
-        /// AMP's words.
+        /// AMP's error text.
         said: String,
     },
-    /// AMP did not take credentials or signature, not even renewed ones.
+    /// AMP rejected the credentials or the signature, even after a refresh.
     #[error("AMP does not take the credentials: {said}")]
-    NotTaken {
-        /// AMP's words.
+    CredentialsRejected {
+        /// AMP's error text.
         said: String,
     },
-    /// It could not be signed, so it was not sent.
+    /// The request could not be signed, so it was not sent.
     #[error("not signed, so not sent: {0}")]
     Unsigned(#[source] SigningError),
-    /// AMP was not reached.
+    /// AMP did not respond.
     #[error("no answer from AMP: {0}")]
     Unreachable(#[source] TransportError),
-    /// No answer came in time.
+    /// No response within the query timeout.
     #[error("no answer from AMP within --query-timeout")]
     TimedOut,
-    /// An answer that is larger than any reader is given.
-    #[error("AMP's answer is over {limit} bytes; ask for less")]
-    LargeAnswer {
-        /// The most.
+    /// The response is too large.
+    #[error("AMP's response is over {limit} bytes; narrow the query")]
+    LargeResponse {
+        /// Maximum size in bytes.
         limit: u64,
     },
-    /// An answer that is none of the query API's.
-    #[error("AMP answered {status} with something that is no response of the query API: {said}")]
-    Unfit {
+    /// The response is not one of the query API.
+    #[error("AMP responded {status}, but not with a response of the query API: {said}")]
+    UnexpectedResponse {
         /// AMP's status.
         status: StatusCode,
-        /// What it was.
+        /// What the response has instead.
         said: String,
     },
-    /// AMP's front door refuses, or fails.
-    #[error("AMP answered {status}: {said}")]
-    Said {
+    /// An error of AMP's front door.
+    #[error("AMP responded {status}: {said}")]
+    AmpError {
         /// AMP's status.
         status: StatusCode,
-        /// AMP's words.
+        /// AMP's error text.
         said: String,
     },
 }
@@ -154,7 +153,7 @@ struct ApiError<'a> {
 // === impl QueryError ===
 
 impl QueryError {
-    /// The response to the reader.
+    /// The response to the client.
     #[must_use]
     pub fn respond(&self) -> Response<Full<Bytes>> {
         let (status, kind) = self.status();
@@ -163,7 +162,7 @@ impl QueryError {
             kind,
             error: &self.to_string(),
         };
-        // Three strings can always be written.
+        // Serializing three strings cannot fail.
         let body = serde_json::to_vec(&error).unwrap_or_default();
         let mut response = json(status, Full::from(body));
         if matches!(self, Self::ClientUnauthenticated) {
@@ -178,40 +177,40 @@ impl QueryError {
         response
     }
 
-    /// What it is called in the log where it is no doing of the reader's.
+    /// The incident's name in the log; `None` if the client caused the error.
     #[must_use]
-    pub fn fault(&self) -> Option<&'static str> {
+    pub fn incident(&self) -> Option<&'static str> {
         match self {
             Self::Busy { .. } => Some("query_busy"),
             Self::NoCredentials(_) => Some("query_no_credentials"),
             Self::Denied { .. } => Some("query_denied"),
-            Self::NotTaken { .. } => Some("query_unauthenticated"),
+            Self::CredentialsRejected { .. } => Some("query_unauthenticated"),
             Self::Unsigned(_) => Some("query_unsigned"),
             Self::Unreachable(_) => Some("query_unreachable"),
             Self::TimedOut => Some("query_timed_out"),
-            Self::Unfit { .. } => Some("query_unexpected"),
-            Self::Said { status, .. } if status.is_server_error() => Some("query_amp_failing"),
-            Self::Said { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS => {
+            Self::UnexpectedResponse { .. } => Some("query_unexpected"),
+            Self::AmpError { status, .. } if status.is_server_error() => Some("query_amp_failing"),
+            Self::AmpError { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS => {
                 Some("query_throttled")
             }
             Self::AmbiguousHead(_)
-            | Self::Foreign(_)
+            | Self::CrossOrigin(_)
             | Self::ClientUnauthenticated
-            | Self::Off
+            | Self::Disabled
             | Self::Ambiguous { .. }
             | Self::NoSuchWorkspace
             | Self::Method { .. }
             | Self::Parameter(_)
             | Self::LongUrl { .. }
             | Self::LargeForm { .. }
-            | Self::NoForm
+            | Self::NotAForm
             | Self::SlowForm { .. }
-            | Self::LargeAnswer { .. }
-            | Self::Said { .. } => None,
+            | Self::LargeResponse { .. }
+            | Self::AmpError { .. } => None,
         }
     }
 
-    /// What to do about it, where that is known.
+    /// What to do about it, if known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         let row = match self {
@@ -222,58 +221,58 @@ impl QueryError {
             }
             Self::Unreachable(error) => remedy::of_transport(error),
             Self::NoCredentials(_) => NO_CREDENTIALS,
-            Self::NotTaken { .. } => AMP_CREDENTIALS,
+            Self::CredentialsRejected { .. } => AMP_CREDENTIALS,
             Self::Busy { .. } => QUERY_BUSY,
             Self::TimedOut => QUERY_TIMED_OUT,
             Self::AmbiguousHead(_)
-            | Self::Foreign(_)
+            | Self::CrossOrigin(_)
             | Self::ClientUnauthenticated
-            | Self::Off
+            | Self::Disabled
             | Self::Ambiguous { .. }
             | Self::NoSuchWorkspace
             | Self::Method { .. }
             | Self::Parameter(_)
             | Self::LongUrl { .. }
             | Self::LargeForm { .. }
-            | Self::NoForm
+            | Self::NotAForm
             | Self::SlowForm { .. }
             | Self::Unsigned(_)
-            | Self::LargeAnswer { .. }
-            | Self::Unfit { .. }
-            | Self::Said { .. } => return None,
+            | Self::LargeResponse { .. }
+            | Self::UnexpectedResponse { .. }
+            | Self::AmpError { .. } => return None,
         };
         Some(row.remedy.to_owned())
     }
 
-    /// The status, and the `errorType` that Prometheus has for it, where it has one.
+    /// The status, with Prometheus' `errorType` for it or the closest one.
     fn status(&self) -> (StatusCode, &'static str) {
         match self {
             Self::ClientUnauthenticated => (StatusCode::UNAUTHORIZED, "unauthorized"),
-            Self::Off | Self::Ambiguous { .. } | Self::NoSuchWorkspace => {
+            Self::Disabled | Self::Ambiguous { .. } | Self::NoSuchWorkspace => {
                 (StatusCode::NOT_FOUND, "not_found")
             }
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "bad_data"),
             Self::AmbiguousHead(_) | Self::Parameter(_) => (StatusCode::BAD_REQUEST, "bad_data"),
             Self::LongUrl { .. } => (StatusCode::URI_TOO_LONG, "bad_data"),
             Self::LargeForm { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "bad_data"),
-            Self::NoForm => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_data"),
+            Self::NotAForm => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_data"),
             Self::SlowForm { .. } => (StatusCode::REQUEST_TIMEOUT, "timeout"),
             Self::Busy { .. } | Self::NoCredentials(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
-            Self::Foreign(_) | Self::Denied { .. } => (StatusCode::FORBIDDEN, "forbidden"),
-            Self::NotTaken { .. } | Self::Unreachable(_) | Self::Unfit { .. } => {
-                (StatusCode::BAD_GATEWAY, "unavailable")
-            }
+            Self::CrossOrigin(_) | Self::Denied { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::CredentialsRejected { .. }
+            | Self::Unreachable(_)
+            | Self::UnexpectedResponse { .. } => (StatusCode::BAD_GATEWAY, "unavailable"),
             Self::Unsigned(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "timeout"),
-            Self::LargeAnswer { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
-            Self::Said { status, .. } => (*status, kind_of(*status)),
+            Self::LargeResponse { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
+            Self::AmpError { status, .. } => (*status, kind_of(*status)),
         }
     }
 }
 
-/// An answer in JSON.
+/// A JSON response.
 pub(super) fn json<B>(status: StatusCode, body: B) -> Response<B> {
     let mut response = Response::new(body);
     *response.status_mut() = status;

@@ -1,14 +1,14 @@
-//! Reading: signed queries for one workspace, where its configuration allows them.
+//! Signed queries for one workspace, if its configuration allows them.
 //!
 //! ```text
-//! reader ─▶ api ─▶ slots ─▶ request ─▶ sign ─▶ pool ─▶ response ─▶ stream ─▶ reader
-//!           Api    Slot     Asked      Signed         Answer       Streamed
+//! client ─▶ api ─▶ slots ─▶ request      ─▶ sign   ─▶ pool ─▶ response      ─▶ stream   ─▶ client
+//!           Api    Slot     QueryRequest    Signed            QueryResponse    Streamed
 //! ```
 //!
-//! What may be asked is a closed list, and of a request nothing goes on but its parameters: path, host and headers are made
-//! here, so nothing else of AWS can be reached. Writing is what the sidecar is for, so reading takes nothing from it: it
-//! has slots and connections of its own, a few of each, and holds no byte of the batches' budget. A few queries are under way at
-//! once, some more wait in the order of arrival, and one over that is refused at once. An answer is passed on as it comes and never held as a whole.
+//! The APIs are a closed list, and only parameters are forwarded: path, host and headers are built here, so no other AWS API
+//! can be reached. Queries take nothing from writes: they have a few slots and connections of their own and use none of the
+//! batches' budget. A few queries run at once, some more wait in order of arrival, and any further one is rejected at once. A
+//! response is streamed and never held as a whole.
 
 pub mod api;
 mod error;
@@ -39,13 +39,13 @@ use crate::telemetry::{QueryMetrics, Telemetry, WorkspaceMetrics};
 
 use api::Api;
 pub use error::QueryError;
-use request::{FormError, QueryRequest};
+use request::{QueryRequest, ReadError};
 use response::QueryResponse;
 use sign::QuerySigner;
 use slots::Slots;
 use stream::{StreamSource, Streamed};
 
-/// Reads one workspace.
+/// Queries one workspace.
 #[derive(Debug)]
 pub struct Queries {
     slots: Slots,
@@ -63,10 +63,10 @@ pub struct Queries {
 // === impl Queries ===
 
 impl Queries {
-    /// Wires what a query passes.
+    /// Builds the stages of a query.
     ///
     /// # Errors
-    /// Where the workspace's URL cannot be signed for or connected to, which a checked configuration excludes.
+    /// If the workspace's URL cannot be signed for or connected to; configuration checks exclude both.
     pub fn new(
         workspace: &Workspace,
         reading: &QueryLimits,
@@ -78,7 +78,7 @@ impl Queries {
     ) -> Result<Self, SigningError> {
         let connector = transport
             .connector(&workspace.remote_write_url)
-            .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
+            .ok_or_else(|| SigningError::of("remote-write URL: invalid host"))?;
         let incidents = IncidentTracker::over(
             &QUERIES,
             Some(&workspace.name),
@@ -99,10 +99,10 @@ impl Queries {
         })
     }
 
-    /// One request for one of the APIs.
+    /// Handles one request to one of the APIs.
     ///
     /// # Errors
-    /// [`Closed`] where the reader is gone.
+    /// [`Closed`] if the client is gone.
     pub async fn answer<B>(
         &self,
         api: Api,
@@ -118,10 +118,10 @@ impl Queries {
                 self.incidents.recover();
                 response
             }
-            Err(FormError::Gone) => return Err(Closed),
-            Err(FormError::Unanswered(why)) => {
-                match why.fault() {
-                    Some(fault) => self.incidents.fail(fault, || Diagnosis {
+            Err(ReadError::Gone) => return Err(Closed),
+            Err(ReadError::Query(why)) => {
+                match why.incident() {
+                    Some(incident) => self.incidents.fail(incident, || Diagnosis {
                         reason: why.to_string(),
                         remedy: why.remedy(),
                         credentials_left: None,
@@ -139,46 +139,47 @@ impl Queries {
         &self,
         api: Api,
         request: Request<B>,
-    ) -> Result<Response<Either<Full<Bytes>, Streamed>>, FormError>
+    ) -> Result<Response<Either<Full<Bytes>, Streamed>>, ReadError>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let deadline = Instant::now() + self.timeout;
         let slot = self.slots.acquire(deadline).await?;
-        let asked = request::read(api, request).await?;
-        let answer = self.ask(&asked, deadline).await?;
+        let query_request = request::read(api, request).await?;
+        let answer = self.send(&query_request, deadline).await?;
         let (head, body, connection) = match answer {
             QueryResponse::Good(head, body, connection) => (head, body, connection),
             QueryResponse::Bad(bad) => {
                 if bad.refusal() == Some(RejectionCause::Denied) {
-                    self.metrics.denied(asked.api.action(), &self.workspace_arn);
+                    self.metrics
+                        .denied(query_request.api.action(), &self.workspace_arn);
                 }
-                return Ok(bad.respond(&asked.api, &self.workspace_arn)?);
+                return Ok(bad.respond(&query_request.api, &self.workspace_arn)?);
             }
         };
-        let head = response::fit(head, &body, asked.gzip)?;
+        let head = response::client_head(head, &body, query_request.gzip)?;
         let source = StreamSource {
             body,
             connection,
             pool: Arc::clone(&self.pool),
             deadline,
             metrics: self.query_metrics.clone(),
-            api: asked.api.name(),
+            api: query_request.api.name(),
             slot,
         };
         Ok(head.map(|()| Either::Right(Streamed::from(source))))
     }
 
-    /// Asks, and once more where AMP did not take the signature and there is something to do about that.
-    async fn ask(
+    /// Sends, and once more if AMP rejected the signature and a new one can differ.
+    async fn send(
         &self,
-        asked: &QueryRequest,
+        query_request: &QueryRequest,
         deadline: Instant,
     ) -> Result<QueryResponse, QueryError> {
         let active = self.credentials.get(deadline).await;
         let active = active.map_err(QueryError::NoCredentials)?;
-        let answer = self.attempt(asked, &active, deadline).await?;
+        let answer = self.attempt(query_request, &active, deadline).await?;
         let Some(refusal) = self.refusal(&answer) else {
             return Ok(answer);
         };
@@ -186,10 +187,10 @@ impl Queries {
             return Ok(answer);
         };
         self.metrics.upstream_retry(refusal.name());
-        self.attempt(asked, &active, deadline).await
+        self.attempt(query_request, &active, deadline).await
     }
 
-    /// Whether the signature was not taken; sets the clock by what AMP says of the time.
+    /// Whether AMP rejected the signature; corrects the clock by the response's date.
     fn refusal(&self, answer: &QueryResponse) -> Option<RejectionCause> {
         let QueryResponse::Bad(bad) = answer else {
             return None;
@@ -203,11 +204,13 @@ impl Queries {
 
     async fn attempt(
         &self,
-        asked: &QueryRequest,
+        query_request: &QueryRequest,
         active: &ActiveCredentials,
         deadline: Instant,
     ) -> Result<QueryResponse, QueryError> {
-        let signed = self.signer.sign(asked, &active.identity, self.clock.now());
+        let signed = self
+            .signer
+            .sign(query_request, &active.identity, self.clock.now());
         let signed = signed.map_err(QueryError::Unsigned)?;
         let answer = async {
             let (response, connection) = self.pool.send(&signed, || {}).await?;

@@ -1,10 +1,9 @@
-//! A question, read and bounded.
+//! Reads and checks a query request.
 //!
-//! In: an [`Api`] and a reader's request for it. Out: an [`QueryRequest`], or word of what is wrong with it. The URL's parameters are
-//! taken apart and written again in the one form that AWS signs: `+` and `%20`, raw and escaped brackets, upper and lower
-//! case escapes mean the same to a server and would not mean the same to a signature. Their order stays, since the
-//! first of two with one name is the one that counts. A form is passed on byte for byte, as what is signed of it is its
-//! hash. Nothing else of the request goes on, no header, no path.
+//! In: an [`Api`] and a client's request for it. Out: a [`QueryRequest`], or a [`ReadError`]. The URL's parameters are decoded
+//! and encoded again in the one form that AWS signs: `+` and `%20`, raw and escaped brackets, upper-case and lower-case escapes
+//! are equal to a server but not to a signature. Their order is kept, because the first of two equal names counts. A form is
+//! forwarded byte for byte, because only its hash is signed. Nothing else of the request is forwarded: no header, no path.
 
 use std::time::Duration;
 
@@ -20,54 +19,54 @@ use crate::query::api::Api;
 use crate::query::error::QueryError;
 use crate::sanitize::sanitize;
 
-/// All but the unreserved characters of RFC 3986, as Signature Version 4 has it.
+/// Everything except the unreserved characters of RFC 3986, as Signature Version 4 requires.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-/// Half of what a URI can hold here; load balancers take less.
-const LONGEST_URL_QUERY: usize = 32 * 1024;
-/// A long dashboard query has some KiB.
-const LARGEST_FORM: usize = 1 << 20;
-/// From head to last byte of a form.
-const LONGEST_READ: Duration = Duration::from_secs(30);
+/// Half of what a URI can hold here; load balancers accept less.
+const MAX_QUERY_BYTES: usize = 32 * 1024;
+/// A long dashboard query has a few KiB.
+const MAX_FORM_BYTES: usize = 1 << 20;
+/// Time from the request head to the last byte of the form.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What AMP is to be asked.
+/// A query in the form in which it is signed.
 #[derive(Debug)]
 pub struct QueryRequest {
-    /// Which API.
+    /// The API.
     pub api: Api,
-    /// One that the API takes.
+    /// One that the API accepts.
     pub method: Method,
-    /// The URL's parameters in canonical form; empty where there are none.
+    /// The URL's parameters in canonical form; empty if there are none.
     pub query: String,
-    /// The form; empty where there is none.
+    /// The form; empty if there is none.
     pub form: ChunkedBody,
-    /// Whether the reader takes a compressed answer.
+    /// Whether the client accepts a compressed response.
     pub gzip: bool,
 }
 
-/// Why there is nothing to ask.
+/// Why a request could not be read.
 #[derive(Debug)]
-pub enum FormError {
-    /// The reader is told.
-    Unanswered(QueryError),
-    /// The reader is gone.
+pub enum ReadError {
+    /// The client gets this error.
+    Query(QueryError),
+    /// The client closed the connection.
     Gone,
 }
 
-impl From<QueryError> for FormError {
+impl From<QueryError> for ReadError {
     fn from(why: QueryError) -> Self {
-        Self::Unanswered(why)
+        Self::Query(why)
     }
 }
 
 /// Reads a request.
 ///
 /// # Errors
-/// [`FormError`].
-pub async fn read<B>(api: Api, request: Request<B>) -> Result<QueryRequest, FormError>
+/// [`ReadError`].
+pub async fn read<B>(api: Api, request: Request<B>) -> Result<QueryRequest, ReadError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -80,7 +79,7 @@ where
     let query = canonical(head.uri.query().unwrap_or_default())?;
     let chunks = if head.method == Method::POST {
         if !is_form(&head.headers) {
-            return Err(QueryError::NoForm.into());
+            return Err(QueryError::NotAForm.into());
         }
         vec![form(body).await?]
     } else {
@@ -91,37 +90,37 @@ where
         method: head.method,
         query,
         form: ChunkedBody::new(chunks),
-        gzip: takes_gzip(&head.headers),
+        gzip: accepts_gzip(&head.headers),
     })
 }
 
-async fn form<B>(body: B) -> Result<Bytes, FormError>
+async fn form<B>(body: B) -> Result<Bytes, ReadError>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let whole = Limited::new(body, LARGEST_FORM).collect();
-    match tokio::time::timeout(LONGEST_READ, whole).await {
+    let whole = Limited::new(body, MAX_FORM_BYTES).collect();
+    match tokio::time::timeout(READ_TIMEOUT, whole).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(QueryError::LargeForm {
-            limit: LARGEST_FORM,
+            limit: MAX_FORM_BYTES,
         }
         .into()),
-        Ok(Err(_)) => Err(FormError::Gone),
+        Ok(Err(_)) => Err(ReadError::Gone),
         Err(_) => Err(QueryError::SlowForm {
-            seconds: LONGEST_READ.as_secs(),
+            seconds: READ_TIMEOUT.as_secs(),
         }
         .into()),
     }
 }
 
-/// Every name and value decoded and encoded again in the one canonical way.
+/// Decodes every name and value and encodes it in the canonical way.
 fn canonical(query: &str) -> Result<String, QueryError> {
     let mut written = String::with_capacity(query.len() + query.len() / 4);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decoded(name)?, decoded(value)?);
-        // AWS would take these for a signature in the URL.
+        // AWS would read these as a signature in the URL.
         if name.to_ascii_lowercase().starts_with("x-amz-") {
             let what = format!("parameter {} belongs to a signature", sanitize(&name));
             return Err(QueryError::Parameter(what));
@@ -132,9 +131,9 @@ fn canonical(query: &str) -> Result<String, QueryError> {
         written.extend(utf8_percent_encode(&name, ESCAPED));
         written.push('=');
         written.extend(utf8_percent_encode(&value, ESCAPED));
-        if written.len() > LONGEST_URL_QUERY {
+        if written.len() > MAX_QUERY_BYTES {
             return Err(QueryError::LongUrl {
-                limit: LONGEST_URL_QUERY,
+                limit: MAX_QUERY_BYTES,
             });
         }
     }
@@ -159,8 +158,8 @@ pub(crate) fn is_form(headers: &HeaderMap) -> bool {
     is_form && !headers.contains_key(CONTENT_ENCODING)
 }
 
-/// `gzip` among those named, and not with a weight of nought.
-fn takes_gzip(headers: &HeaderMap) -> bool {
+/// `gzip` is listed, and its weight is not 0.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
     headers
         .get_all(ACCEPT_ENCODING)
         .iter()

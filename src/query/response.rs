@@ -1,9 +1,9 @@
-//! What AMP answered a query, and what of it the reader is given.
+//! AMP's response to a query, and how much of it the client gets.
 //!
-//! In: the head of an answer. Out: [`QueryResponse::Good`], whose body is streamed once [`fit`] has found it to be JSON; or
-//! [`QueryResponse::QueryFailure`], read whole and bounded. An error of the store behind AMP's front door is already in the form of
-//! Prometheus' API and is passed on as it is, status included; whatever else comes, from the front door or from nowhere that is
-//! known, is put into that form with AMP's words in it. Of AMP's headers only content type and encoding are passed on.
+//! In: the head of a response. Out: [`QueryResponse::Good`], whose body is streamed once [`client_head`] has found it to be
+//! JSON; or [`QueryResponse::Bad`], read completely within a limit. An error of the store behind AMP's front door already has
+//! the form of Prometheus' API and is passed on unchanged, status included. Any other error is converted to that form, with its
+//! text. Of AMP's headers only content type and encoding are passed on.
 
 use std::io::Read;
 
@@ -22,30 +22,30 @@ use crate::net::pool::{BoundedBody, Connection, Pool};
 use crate::outcome::amp_response::AmpResponse;
 use crate::query::api::Api;
 use crate::query::error::{QueryError, json};
-use crate::query::stream::{LARGEST_ANSWER, Streamed};
+use crate::query::stream::{MAX_RESPONSE_BYTES, Streamed};
 use crate::sanitize::sanitize;
 
-/// As much as is read of an error that is not compressed.
-const LARGEST_ERROR: u64 = 64 * 1024;
+/// Maximum size of a decompressed error.
+const MAX_ERROR_BYTES: u64 = 64 * 1024;
 
-/// AMP's answer.
+/// AMP's response.
 pub(super) enum QueryResponse {
-    /// A 2xx, of which only the head was read.
+    /// A 2xx, with only its head read.
     Good(Parts, Incoming, Connection),
     /// Anything else.
     Bad(QueryFailure),
 }
 
-/// An answer that is no 2xx.
+/// A response other than 2xx.
 pub(super) struct QueryFailure {
     status: StatusCode,
-    /// What AMP's front door says by it.
+    /// As the write path reads an error of AMP's front door.
     pub(super) reply: AmpResponse,
-    /// Where it is an error of the API.
+    /// The body, if it is an error of Prometheus' API.
     api_error: Option<Bytes>,
 }
 
-/// What makes a body an error of Prometheus' API.
+/// The shape of an error of Prometheus' API.
 #[derive(Deserialize)]
 struct AmpApiError {
     status: String,
@@ -55,7 +55,7 @@ struct AmpApiError {
     _error: String,
 }
 
-// === impl Answer ===
+// === impl QueryResponse ===
 
 impl QueryResponse {
     pub(super) async fn read(
@@ -72,7 +72,7 @@ impl QueryResponse {
         if body.complete {
             pool.release(connection);
         }
-        let bytes = unpacked(body.bytes, head.headers.get(CONTENT_ENCODING));
+        let bytes = decompressed(body.bytes, head.headers.get(CONTENT_ENCODING));
         let verified = pool.is_verified();
         let reply = AmpResponse::new(head.status, &head.headers, &bytes, verified);
         let is_api_error = serde_json::from_slice::<AmpApiError>(&bytes)
@@ -85,10 +85,11 @@ impl QueryResponse {
     }
 }
 
-// === impl Bad ===
+// === impl QueryFailure ===
 
 impl QueryFailure {
-    /// Whether AMP did not take the signature. The store never says so, but its words may hold anything a query holds.
+    /// Why AMP rejected the signature, if it did. The store never does, but its texts may contain anything that a query
+    /// contains.
     pub(super) fn refusal(&self) -> Option<RejectionCause> {
         if self.api_error.is_some() || !self.reply.is_unauthenticated() {
             None
@@ -116,15 +117,15 @@ impl QueryFailure {
                 said,
             },
             Some(RejectionCause::Clock | RejectionCause::Credentials) => {
-                QueryError::NotTaken { said }
+                QueryError::CredentialsRejected { said }
             }
             None if self.status.is_client_error() || self.status.is_server_error() => {
-                QueryError::Said {
+                QueryError::AmpError {
                     status: self.status,
                     said,
                 }
             }
-            None => QueryError::Unfit {
+            None => QueryError::UnexpectedResponse {
                 status: self.status,
                 said,
             },
@@ -132,48 +133,52 @@ impl QueryFailure {
     }
 }
 
-/// An error's body, of which a judgement has to be made; what cannot be unpacked is none of the API's.
-fn unpacked(body: Vec<u8>, encoding: Option<&HeaderValue>) -> Vec<u8> {
+/// The decompressed body of an error, for classification; empty if it cannot be decompressed.
+fn decompressed(body: Vec<u8>, encoding: Option<&HeaderValue>) -> Vec<u8> {
     if encoding.is_none_or(|encoding| encoding != "gzip") {
         return body;
     }
     let mut plain = Vec::new();
-    let mut unpack = GzDecoder::new(body.as_slice()).take(LARGEST_ERROR);
+    let mut unpack = GzDecoder::new(body.as_slice()).take(MAX_ERROR_BYTES);
     match unpack.read_to_end(&mut plain) {
         Ok(_) => plain,
         Err(_) => Vec::new(),
     }
 }
 
-/// The head that the reader is given, where the answer is JSON and not too large.
-pub(super) fn fit(head: Parts, body: &Incoming, gzip: bool) -> Result<Response<()>, QueryError> {
-    let unfit = |what: &str, value: &HeaderValue| QueryError::Unfit {
+/// The response head for the client, if AMP's response is JSON and not too large.
+pub(super) fn client_head(
+    head: Parts,
+    body: &Incoming,
+    gzip: bool,
+) -> Result<Response<()>, QueryError> {
+    let unexpected = |what: &str, value: &HeaderValue| QueryError::UnexpectedResponse {
         status: head.status,
         said: format!(
             "{what} {}",
             sanitize(&String::from_utf8_lossy(value.as_bytes()))
         ),
     };
-    if body.size_hint().lower() > LARGEST_ANSWER {
-        return Err(QueryError::LargeAnswer {
-            limit: LARGEST_ANSWER,
+    if body.size_hint().lower() > MAX_RESPONSE_BYTES {
+        return Err(QueryError::LargeResponse {
+            limit: MAX_RESPONSE_BYTES,
         });
     }
     let none = HeaderValue::from_static("none");
     let kind = head.headers.get(CONTENT_TYPE).unwrap_or(&none);
     let bare = kind.as_bytes().split(|b| *b == b';').next();
     if bare.unwrap_or_default().trim_ascii() != b"application/json" {
-        return Err(unfit("Content-Type", kind));
+        return Err(unexpected("Content-Type", kind));
     }
-    let mut given = json(head.status, ());
+    let mut result = json(head.status, ());
     match head.headers.get(CONTENT_ENCODING) {
         None => {}
         Some(encoding) if gzip && encoding == "gzip" => {
-            given
+            result
                 .headers_mut()
                 .insert(CONTENT_ENCODING, encoding.clone());
         }
-        Some(encoding) => return Err(unfit("Content-Encoding", encoding)),
+        Some(encoding) => return Err(unexpected("Content-Encoding", encoding)),
     }
-    Ok(given)
+    Ok(result)
 }

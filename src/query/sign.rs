@@ -1,8 +1,8 @@
-//! The fixed header set of a query and its SigV4 signature; pure.
+//! Builds the fixed headers of a query and signs them with SigV4; pure.
 //!
-//! In: an [`QueryRequest`], credentials and the time. Out: a [`Signed`] for the workspace that this [`QuerySigner`] was made for: scheme, host
-//! and workspace come from the configuration, the rest of the path from the closed list, and none of the reader's headers
-//! is among those that are sent. `user-agent` and `accept-encoding` are added unsigned, since proxies may touch them.
+//! In: a [`QueryRequest`], credentials and the time. Out: a [`Signed`] for the workspace of this [`QuerySigner`]. Scheme, host
+//! and workspace come from the configuration, the rest of the path from the closed list, and none of the client's headers is
+//! sent. `user-agent` and `accept-encoding` are added unsigned, because proxies may change them.
 
 use std::time::SystemTime;
 
@@ -26,48 +26,48 @@ pub(super) struct QuerySigner {
     host: HeaderValue,
 }
 
-// === impl Signer ===
+// === impl QuerySigner ===
 
 impl QuerySigner {
-    /// Signs for a workspace, whose query API stands beside its remote-write URL.
+    /// Signs for a workspace; the query API's path is a sibling of the remote-write path.
     ///
     /// # Errors
-    /// Where that URL cannot be one, which a checked configuration excludes.
+    /// If the remote-write URL is invalid; configuration checks exclude that.
     pub(super) fn new(workspace: &Workspace) -> Result<Self, SigningError> {
         Self::at(&workspace.remote_write_url, &workspace.region)
     }
 
     fn at(url: &Uri, region: &str) -> Result<Self, SigningError> {
-        let fault = |what: &str| SigningError::of(&format!("remote-write URL: {what}"));
-        let scheme = url.scheme_str().ok_or_else(|| fault("no scheme"))?;
-        let host = url.authority().ok_or_else(|| fault("no host"))?.as_str();
+        let error = |what: &str| SigningError::of(&format!("remote-write URL: {what}"));
+        let scheme = url.scheme_str().ok_or_else(|| error("no scheme"))?;
+        let host = url.authority().ok_or_else(|| error("no host"))?.as_str();
         let path = url.path().strip_suffix("remote_write");
         Ok(Self {
             region: region.to_owned(),
             origin: format!("{scheme}://{host}"),
-            path: path.ok_or_else(|| fault("no path of AMP"))?.to_owned(),
-            host: HeaderValue::from_str(host).map_err(|_| fault("no valid host"))?,
+            path: path.ok_or_else(|| error("not a path of AMP"))?.to_owned(),
+            host: HeaderValue::from_str(host).map_err(|_| error("invalid host"))?,
         })
     }
 
-    /// Signs a question as of `now`.
+    /// Signs a query at `now`.
     ///
     /// # Errors
     /// [`SigningError`]; the request must then not be sent.
     pub(super) fn sign(
         &self,
-        asked: &QueryRequest,
+        query_request: &QueryRequest,
         identity: &Identity,
         now: SystemTime,
     ) -> Result<Signed, SigningError> {
-        let mut path = format!("{}{}", self.path, asked.api);
-        if !asked.query.is_empty() {
+        let mut path = format!("{}{}", self.path, query_request.api);
+        if !query_request.query.is_empty() {
             path.push('?');
-            path.push_str(&asked.query);
+            path.push_str(&query_request.query);
         }
         let mut headers = HeaderMap::with_capacity(7);
         headers.insert(HOST, self.host.clone());
-        if asked.method == Method::POST {
+        if query_request.method == Method::POST {
             let form = HeaderValue::from_static("application/x-www-form-urlencoded");
             headers.insert(CONTENT_TYPE, form);
         }
@@ -76,22 +76,29 @@ impl QuerySigner {
             service: "aps",
             time: now,
         };
-        let form = asked.form.contiguous();
+        let form = query_request.form.contiguous();
         let url = format!("{}{path}", self.origin);
         let body = SignableBody::Bytes(&form);
-        sigv4::sign(&mut headers, &asked.method, &url, body, scope, identity)?;
+        sigv4::sign(
+            &mut headers,
+            &query_request.method,
+            &url,
+            body,
+            scope,
+            identity,
+        )?;
         headers.insert(USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
-        if asked.gzip {
+        if query_request.gzip {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         }
         let path: Uri = path
             .parse()
             .map_err(|_| SigningError::of("no valid path"))?;
         Ok(Signed(OutgoingRequest {
-            method: asked.method.clone(),
+            method: query_request.method.clone(),
             path,
             headers,
-            chunks: asked.form.clone(),
+            chunks: query_request.form.clone(),
         }))
     }
 }

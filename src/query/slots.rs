@@ -1,4 +1,4 @@
-//! How many queries of a workspace are under way at once.
+//! Limits how many queries of a workspace run at once.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::query::error::QueryError;
 
-/// Queries under way at once: a dashboard's panels are answered in a few rounds, and each costs some 200 KiB of buffers.
+/// Concurrent queries: enough for a dashboard's panels in a few rounds; each costs some 200 KiB of buffers.
 const MAX_ACTIVE: usize = 8;
-/// Queries that wait for a slot, each with a connection of the senders' port.
+/// Queries waiting for a slot, each with a connection of the senders' port.
 const MAX_WAITING: usize = 120;
 
 /// The slots of one workspace.
@@ -20,7 +20,7 @@ pub(super) struct Slots {
     active: Arc<Semaphore>,
 }
 
-/// A query's slot; free again when dropped.
+/// A query's slot, released when dropped.
 #[derive(Debug)]
 pub struct Slot {
     _accepted: OwnedSemaphorePermit,
@@ -39,7 +39,7 @@ impl Default for Slots {
 }
 
 impl Slots {
-    /// Waits for a slot, where there is room to wait.
+    /// Waits for a slot, unless too many queries wait already.
     pub(super) async fn acquire(&self, deadline: Instant) -> Result<Slot, QueryError> {
         let busy = || QueryError::Busy {
             limit: MAX_ACTIVE + MAX_WAITING,

@@ -1,13 +1,13 @@
-//! An answer on its way to the reader.
+//! Streams a response to the client.
 //!
-//! In: the body of AMP's answer. Out: a [`Streamed`] body that gives the same bytes as they come, never more than
-//! [`LARGEST_ANSWER`] and never after the deadline: then it breaks off, and the reader's connection with it, so that half an
-//! answer cannot be taken for a whole one.
+//! In: the body of AMP's response. Out: a [`Streamed`] body with the same bytes, at most [`MAX_RESPONSE_BYTES`] and not past
+//! the deadline. On a failure the body ends with an error and the client's connection is closed, so that a truncated response
+//! cannot look complete.
 //!
-//! A task of its own does the reading. Were it done while the reader's connection asks for more, a reader that stops
-//! asking would keep AMP's connection and the query's slot beyond every deadline. The end is sent as a word of its own,
-//! and a channel that closes without it is a break: so no fault on this side can look like an end. (For want of that,
-//! http-body-util's own channel body may lose its last chunk where it ends.)
+//! A task of its own reads from AMP. If the client's connection drove the reading, a client that stops reading would hold AMP's
+//! connection and the query's slot beyond every deadline. The end is an explicit message, and a channel that closes without it
+//! is an error, so no failure on this side looks like an end. (http-body-util's own channel body has no such message and may
+//! lose its last chunk.)
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,20 +23,20 @@ use crate::net::pool::{Connection, Pool};
 use crate::query::slots::Slot;
 use crate::telemetry::QueryMetrics;
 
-/// The most that a reader is given; AMP bounds what a query may touch, not what it answers.
-pub const LARGEST_ANSWER: u64 = 64 << 20;
+/// Maximum response size; AMP limits what a query may read, not the size of the result.
+pub const MAX_RESPONSE_BYTES: u64 = 64 << 20;
 
-/// The body of an answer.
+/// The body of a response.
 #[derive(Debug)]
 pub struct Streamed {
     parts: mpsc::Receiver<StreamPart>,
     ended: bool,
 }
 
-/// The answer was not given to its end.
+/// The response is incomplete.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the answer breaks off")]
-pub struct BrokenOff;
+#[error("the response is incomplete")]
+pub struct Truncated;
 
 #[derive(Debug)]
 enum StreamPart {
@@ -44,37 +44,33 @@ enum StreamPart {
     End,
 }
 
-/// Why an answer was not given to its end; also the metric's label.
-enum Break {
+/// Why a response is incomplete; also the metric's label.
+enum StreamFailure {
     TooLarge,
     TimedOut,
     Upstream,
     Reader,
 }
 
-/// What an answer holds on to while it is on its way.
+/// Everything that a response needs while it is streamed.
 #[derive(Debug)]
 pub(super) struct StreamSource {
-    /// The body.
     pub(super) body: Incoming,
-    /// What it comes from, to be released once it was read to its end.
+    /// The body's connection, released to the pool after the last byte.
     pub(super) connection: Connection,
-    /// Where it is released to.
     pub(super) pool: Arc<Pool>,
-    /// By when the last byte must have come.
+    /// When the last byte must have arrived.
     pub(super) deadline: Instant,
-    /// Counts the bytes.
     pub(super) metrics: QueryMetrics,
-    /// Which API was asked: the metric's label.
+    /// The metric's label `api`.
     pub(super) api: &'static str,
-    /// Free again when all was given or nobody takes it any more.
+    /// Released when the response is complete or the client is gone.
     pub(super) slot: Slot,
 }
 
 // === impl Streamed ===
 
 impl Streamed {
-    /// Begins to read.
     #[must_use]
     pub(super) fn from(source: StreamSource) -> Self {
         // One chunk waits while the one before it is written.
@@ -89,12 +85,12 @@ impl Streamed {
 
 impl Body for Streamed {
     type Data = Bytes;
-    type Error = BrokenOff;
+    type Error = Truncated;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
         if self.ended {
             return Poll::Ready(None);
         }
@@ -105,7 +101,7 @@ impl Body for Streamed {
         self.ended = true;
         Poll::Ready(match part {
             Some(_) => None,
-            None => Some(Err(BrokenOff)),
+            None => Some(Err(Truncated)),
         })
     }
 
@@ -114,7 +110,7 @@ impl Body for Streamed {
     }
 }
 
-// === impl Source ===
+// === impl StreamSource ===
 
 impl StreamSource {
     async fn pump(self, sender: mpsc::Sender<StreamPart>) {
@@ -127,34 +123,34 @@ impl StreamSource {
             api,
             slot,
         } = self;
-        let given = async {
-            let mut left = LARGEST_ANSWER;
+        let result = async {
+            let mut left = MAX_RESPONSE_BYTES;
             while let Some(frame) = body.frame().await {
-                // Trailers are no part of an answer.
-                let Ok(chunk) = frame.map_err(|_| Break::Upstream)?.into_data() else {
+                // Trailers are not forwarded.
+                let Ok(chunk) = frame.map_err(|_| StreamFailure::Upstream)?.into_data() else {
                     continue;
                 };
                 let len = chunk.len() as u64;
-                left = left.checked_sub(len).ok_or(Break::TooLarge)?;
+                left = left.checked_sub(len).ok_or(StreamFailure::TooLarge)?;
                 let sent = sender.send(StreamPart::Chunk(chunk)).await;
-                sent.map_err(|_| Break::Reader)?;
+                sent.map_err(|_| StreamFailure::Reader)?;
                 metrics.streamed(api, len);
             }
             sender
                 .send(StreamPart::End)
                 .await
-                .map_err(|_| Break::Reader)
+                .map_err(|_| StreamFailure::Reader)
         };
-        let given = tokio::select! {
-            given = tokio::time::timeout_at(deadline, given) => {
-                given.unwrap_or(Err(Break::TimedOut))
+        let result = tokio::select! {
+            result = tokio::time::timeout_at(deadline, result) => {
+                result.unwrap_or(Err(StreamFailure::TimedOut))
             }
-            () = sender.closed() => Err(Break::Reader),
+            () = sender.closed() => Err(StreamFailure::Reader),
         };
-        match given {
+        match result {
             Ok(()) => pool.release(connection),
             Err(why) => {
-                tracing::debug!(api, reason = why.name(), "an answer broke off");
+                tracing::debug!(api, reason = why.name(), "query response truncated");
                 metrics.broken_off(why.name());
             }
         }
@@ -162,9 +158,9 @@ impl StreamSource {
     }
 }
 
-// === impl Break ===
+// === impl StreamFailure ===
 
-impl Break {
+impl StreamFailure {
     fn name(&self) -> &'static str {
         match self {
             Self::TooLarge => "too_large",

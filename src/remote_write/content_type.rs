@@ -1,9 +1,9 @@
-//! Whether a request to a write path is a batch at all.
+//! Checks from the head whether a request to a write path is a batch, and of which version.
 //!
-//! In: a request's head. Out: the [`WriteProtocol`] that it carries, or why it carries none. A query is ignored. What a head leaves out, or gives an
-//! empty value, is read as Prometheus and Cortex read it: no `Content-Encoding` is snappy, no `Content-Type` is remote write 1.0.
-//! What AMP hears is made here in one spelling for each version: Cortex compares a content type byte by byte, and takes
-//! `application/x-protobuf; proto=…`, with a blank, for version 1.0.
+//! In: a request head. Out: its [`WriteProtocol`], or [`NotABatch`]. A query string is ignored. Missing or empty headers mean
+//! the same as to Prometheus and Cortex: no `Content-Encoding` is snappy, no `Content-Type` is remote write 1.0. The headers
+//! for AMP are built here in one spelling per version: Cortex compares a content type byte by byte and takes
+//! `application/x-protobuf; proto=…`, with a space, for version 1.0.
 
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
@@ -12,30 +12,30 @@ use hyper::{HeaderMap, Method, Request};
 use crate::remote_write::inspect::Version;
 use crate::sanitize::sanitize;
 
-/// Names the protocol's version beside the content type.
+/// The protocol version header.
 pub const WRITE_VERSION: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
-/// The same for VictoriaMetrics' own protocol, whose bodies are packed by zstd.
+/// The version header of VictoriaMetrics' own protocol, whose bodies are compressed with zstd.
 pub const VICTORIA_VERSION: HeaderName =
     HeaderName::from_static("x-victoriametrics-remote-write-version");
 
-/// What a body says it is.
+/// The declared format of a body.
 #[derive(Debug, Clone)]
 pub struct WriteProtocol {
-    /// Which schema it is of.
+    /// The schema.
     pub version: Version,
-    /// As AMP is told it.
+    /// The content type for AMP.
     pub content_type: HeaderValue,
-    /// As the sender wrote it, else what the schema implies.
+    /// The sender's version header, else the schema's version.
     pub write_version: HeaderValue,
 }
 
-/// Why a request to a write path is no batch.
+/// Why a request to a write path is not a batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotABatch {
-    /// Another method than POST.
+    /// The method is not POST.
     #[error("the method is not POST")]
     Method,
-    /// Another encoding or content type than those of remote write, in words.
+    /// An encoding or content type other than remote write's, in words.
     #[error("{0}")]
     Format(String),
 }
@@ -43,7 +43,7 @@ pub enum NotABatch {
 // === impl WriteProtocol ===
 
 impl WriteProtocol {
-    /// Of a remote write 1.0 body.
+    /// The format of a remote write 1.0 body.
     #[must_use]
     pub fn v1() -> Self {
         Self {
@@ -54,7 +54,7 @@ impl WriteProtocol {
     }
 }
 
-/// What the request carries, where it is a batch.
+/// The format of a batch.
 ///
 /// # Errors
 /// [`NotABatch`].
@@ -62,26 +62,26 @@ pub fn accept(head: &Parts) -> Result<WriteProtocol, NotABatch> {
     if head.method != Method::POST {
         return Err(NotABatch::Method);
     }
-    media(&head.headers)
+    protocol_of(&head.headers)
 }
 
-/// The length that the head declares.
+/// The declared length.
 #[must_use]
 pub fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// The value of a header that says something.
+/// The value of a header that is not empty.
 #[must_use]
 pub fn said<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     let value = headers.get(name)?.as_bytes().trim_ascii();
     (!value.is_empty()).then_some(value)
 }
 
-/// Whether vmagent or vmalert asks if VictoriaMetrics' own protocol is spoken here, as they do once after a start: versions
-/// 1.88 to 1.116 by `GET ?get_vm_proto_version=1`, where anything but 200 says no; later ones by a first body in zstd, which they
-/// pack again as snappy and send at once after a 415 (app/vmagent/remotewrite/client.go and app/vmalert/remotewrite/client.go
-/// of VictoriaMetrics).
+/// Whether vmagent or vmalert probes for VictoriaMetrics' own protocol, once after a start: versions 1.88 to 1.116 with `GET
+/// ?get_vm_proto_version=1`, where anything but 200 means no; later ones with a first body in zstd, which they compress again
+/// with snappy and resend at once after a 415 (app/vmagent/remotewrite/client.go and app/vmalert/remotewrite/client.go of
+/// VictoriaMetrics).
 #[must_use]
 pub fn is_protocol_probe<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
@@ -97,7 +97,7 @@ pub fn is_protocol_probe<B>(request: &Request<B>) -> bool {
             .any(|pair| pair.starts_with("get_vm_proto_version="))
 }
 
-fn media(headers: &HeaderMap) -> Result<WriteProtocol, NotABatch> {
+fn protocol_of(headers: &HeaderMap) -> Result<WriteProtocol, NotABatch> {
     let unsupported = |name: HeaderName, value: &[u8]| {
         let value = sanitize(&String::from_utf8_lossy(value));
         NotABatch::Format(format!("{name} is {value}"))
@@ -136,11 +136,11 @@ fn media(headers: &HeaderMap) -> Result<WriteProtocol, NotABatch> {
     })
 }
 
-/// The schema that a content type names (remote write 2.0, "Protobuf message"); none given means 1.0.
+/// The schema that a content type names (remote write 2.0, "Protobuf message"); 1.0 by default.
 fn version_of(content_type: &str) -> Option<Version> {
     let mut parts = content_type.split(';').map(str::trim);
     let essence = parts.next()?;
-    // npm's prometheus-remote-write before 0.5, which engines before remote write 2.0 took as they took any type.
+    // npm's prometheus-remote-write before 0.5; engines without remote write 2.0 accepted it like any other type.
     if essence.eq_ignore_ascii_case("application/vnd.google.protobuf") {
         return Some(Version::V1);
     }
@@ -194,8 +194,9 @@ mod tests {
 
     #[test]
     fn the_content_type_chooses_the_schema() {
-        let version =
-            |value| accepted("POST", &[SNAPPY, ("content-type", value)]).map(|media| media.version);
+        let version = |value| {
+            accepted("POST", &[SNAPPY, ("content-type", value)]).map(|protocol| protocol.version)
+        };
         for v1 in [
             "application/x-protobuf",
             "Application/X-Protobuf;proto=prometheus.WriteRequest",
@@ -234,15 +235,15 @@ mod tests {
             &[("content-encoding", ""), ("content-type", " ")],
             &[("content-type", "application/vnd.google.protobuf")],
         ] {
-            let media = accepted("POST", headers).unwrap();
-            assert_eq!(media.version, Version::V1, "{headers:?}");
-            assert_eq!(media.content_type, "application/x-protobuf");
-            assert_eq!(media.write_version, "0.1.0");
+            let protocol = accepted("POST", headers).unwrap();
+            assert_eq!(protocol.version, Version::V1, "{headers:?}");
+            assert_eq!(protocol.content_type, "application/x-protobuf");
+            assert_eq!(protocol.write_version, "0.1.0");
         }
         let v2 = "application/x-protobuf; proto=io.prometheus.write.v2.Request";
-        let media = accepted("POST", &[("content-type", v2)]).unwrap();
+        let protocol = accepted("POST", &[("content-type", v2)]).unwrap();
         assert_eq!(
-            media.content_type,
+            protocol.content_type,
             "application/x-protobuf;proto=io.prometheus.write.v2.Request"
         );
     }

@@ -1,19 +1,19 @@
-//! What a batch holds, in numbers.
+//! Counts of what a batch contains.
 
 use std::ops::AddAssign;
 
-/// What a batch holds.
+/// Counts of what a batch contains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// Series, counted as often as they occur.
+    /// Time series, counted per occurrence.
     pub series: u64,
-    /// Samples that are plain numbers.
+    /// Float samples.
     pub samples: u64,
-    /// Samples that are native histograms.
+    /// Native histogram samples.
     pub histograms: u64,
     /// Exemplars.
     pub exemplars: u64,
-    /// Entries of metadata: in version 1 of the batch, in version 2 of its series.
+    /// Metadata entries: of the batch in version 1, of its series in version 2.
     pub metadata: u64,
 }
 

@@ -1,17 +1,17 @@
-//! Writes a batch of remote write 2.0 as one of 1.0, for a receiver that takes nothing else.
+//! Converts a batch of remote write 2.0 to 1.0, for a receiver that accepts nothing else.
 //!
-//! In: an unpacked `io.prometheus.write.v2.Request`. Out: the `prometheus.WriteRequest` that says the same: samples, native
-//! histograms of both kinds with custom buckets, exemplars, and metadata ([`family`]). Dropped is what 1.0 has no field for:
-//! created and start timestamps, and fields of a later schema. Labels keep their order, and series, samples and histograms theirs.
+//! In: an uncompressed `io.prometheus.write.v2.Request`. Out: the equivalent `prometheus.WriteRequest`: samples, native
+//! histograms of both kinds with custom buckets, exemplars, and metadata ([`family`]). Dropped are fields that 1.0 does not
+//! have: created and start timestamps, and fields of a later schema. Labels, series, samples and histograms keep their order.
 //!
-//! Invariants: what [`inspect::count`] takes is converted, unless a reference is bad or the result is over the limit; and the same
-//! message always gives the same bytes, so that a retried batch is known by its hash.
+//! Invariants: whatever [`inspect::count`] accepts is converted, unless a reference is invalid or the result exceeds the limit;
+//! and the same message always gives the same bytes, so that a retried batch is recognized by its hash.
 //!
-//! In 1.0 each series repeats its strings, and a few kilobytes that refer to one large symbol make gigabytes. So the
-//! result is measured before a byte of it is written: over the limit nothing is allocated, below it what is needed and no more.
-//! Besides that it takes eight bytes a symbol, and a reference to each family's metadata.
+//! In 1.0 each series repeats its strings, so a few kilobytes that refer to one large symbol expand to gigabytes. So the result
+//! is measured before a byte of it is written: over the limit nothing is allocated, below it exactly what is needed. Besides
+//! that it takes eight bytes per symbol, and a reference per metadata entry.
 //!
-//! Values go from wire to wire as they came. prost's types were rejected, since they allocate for each label.
+//! Values are copied from wire to wire. prost's types were rejected, because they allocate for each label.
 
 mod family;
 mod read;
@@ -33,19 +33,19 @@ use read::{SeriesFields, each, v2};
 use sink::{Length, Sink};
 use symbols::Symbols;
 
-/// A batch as remote write 1.0.
+/// A batch converted to remote write 1.0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Converted {
-    /// The `prometheus.WriteRequest`, unpacked.
+    /// The uncompressed `prometheus.WriteRequest`.
     pub message: Vec<u8>,
-    /// What it holds, counted as 1.0. Series, samples, histograms and exemplars are those of the 2.0 message.
+    /// Its contents, counted as 1.0. Series, samples, histograms and exemplars are those of the 2.0 message.
     pub contents: Contents,
 }
 
-/// Writes an unpacked 2.0 message as a 1.0 message of at most `limit` bytes.
+/// Converts an uncompressed 2.0 message to a 1.0 message of at most `limit` bytes.
 ///
 /// # Errors
-/// [`ConvertError`]: the message is malformed, refers to symbols that it does not hold, or is over the limit as 1.0.
+/// [`ConvertError`]: the message is malformed, refers to missing symbols, or exceeds the limit as 1.0.
 pub fn to_v1(message: &[u8], limit: usize) -> Result<Converted, ConvertError> {
     let mut contents = inspect::count(message, Version::V2)?;
     let batch = V2Message::new(message)?;
@@ -62,10 +62,10 @@ pub fn to_v1(message: &[u8], limit: usize) -> Result<Converted, ConvertError> {
     Ok(Converted { message, contents })
 }
 
-/// How many bytes [`to_v1`] makes of a message, for those who reserve room before.
+/// The size of the result of [`to_v1`], to reserve budget before.
 ///
 /// # Errors
-/// Those of [`to_v1`], but for the limit.
+/// Those of [`to_v1`], except the limit.
 #[cfg(any(test, feature = "internals"))]
 pub fn v1_len(message: &[u8]) -> Result<usize, ConvertError> {
     inspect::count(message, Version::V2)?;
@@ -75,13 +75,13 @@ pub fn v1_len(message: &[u8]) -> Result<usize, ConvertError> {
     Ok(length.0)
 }
 
-/// A 2.0 message that was found sound.
+/// A validated 2.0 message.
 struct V2Message<'a> {
     message: &'a [u8],
     symbols: Symbols<'a>,
 }
 
-/// The keys of 1.0 that are written here: a field's number, and that its value is delimited.
+/// The keys of 1.0 that are written here: field number, and that the value is delimited.
 mod v1 {
     pub(super) const SERIES: u8 = 1 << 3 | 2;
     pub(super) const METADATA: u8 = 3 << 3 | 2;
@@ -96,20 +96,20 @@ mod v1 {
 // === impl Converted ===
 
 impl Converted {
-    /// Packs the message with snappy.
+    /// Compresses the message with snappy.
     ///
     /// # Errors
-    /// Where it is longer than snappy can pack, 4 GiB.
+    /// If it is longer than snappy's maximum of 4 GiB.
     pub fn pack(&self) -> Result<Bytes, snap::Error> {
         let packed = snap::raw::Encoder::new().compress_vec(&self.message)?;
         Ok(packed.into())
     }
 }
 
-// === impl Batch ===
+// === impl V2Message ===
 
 impl<'a> V2Message<'a> {
-    /// `message` must have been walked over and found sound.
+    /// `message` must have been validated.
     fn new(message: &'a [u8]) -> Result<Self, ConvertError> {
         let symbols = Symbols::of(message)?;
         Ok(Self { message, symbols })
@@ -159,7 +159,7 @@ impl<'a> V2Message<'a> {
     ) -> Result<(), ConvertError> {
         self.write_labels(series.fields, series, out)?;
         each(series.fields, |field| match field.key.number {
-            // Behind value and timestamp stands the start timestamp, which 1.0 does not have.
+            // After value and timestamp comes the start timestamp, which 1.0 does not have.
             v2::SAMPLES => write_up_to(2, v1::SAMPLES, field.value, out),
             // The same fields in both versions, up to the start timestamp.
             v2::HISTOGRAMS => write_up_to(16, v1::HISTOGRAMS, field.value, out),
@@ -222,7 +222,7 @@ fn write_label(name: &[u8], value: &[u8], out: &mut impl Sink) {
     out.text(v1::VALUE, value);
 }
 
-/// The fields of a message up to the one of number `last`, as they came.
+/// The fields of a message up to number `last`, byte for byte.
 fn write_up_to(
     last: u32,
     key: u8,

@@ -1,4 +1,4 @@
-//! Remote write as bytes: what a body says it is, what it holds, and how it is cut or written anew. Bytes in, facts out.
+//! Remote write as bytes: detect a body's version, count its contents, split it, convert 2.0 to 1.0. Pure: bytes in, facts out.
 
 pub mod content_type;
 pub mod contents;

@@ -1,4 +1,4 @@
-//! What one request to AMP carries.
+//! The payload of one request to AMP.
 
 use std::borrow::Cow;
 
@@ -9,33 +9,33 @@ use crate::http::body::ChunkedBody;
 use crate::remote_write::content_type::WriteProtocol;
 use crate::remote_write::contents::Contents;
 
-/// A message that holds nothing, as a snappy block.
+/// An empty message as a snappy block.
 pub(crate) const EMPTY: &[u8] = &[0];
 
-/// What one request to AMP carries: a batch, or a part of one.
+/// The payload of one request to AMP: a batch, or a part of one.
 #[derive(Debug)]
 pub struct Payload {
-    pub(crate) media: WriteProtocol,
+    pub(crate) protocol: WriteProtocol,
     pub(crate) chunks: ChunkedBody,
-    /// SHA-256 of the body, in lower-case hexadecimal.
+    /// SHA-256 of the body in lower-case hexadecimal.
     pub(crate) payload_hash: String,
     pub(crate) contents: Contents,
-    /// It is remote write 1.0 of what the sender sent as 2.0.
+    /// Converted to remote write 1.0 from the sender's 2.0.
     pub(crate) is_converted: bool,
-    /// It cannot be cut.
+    /// It cannot be split.
     pub(crate) is_indivisible: bool,
-    /// It follows parts that hold samples of its series.
+    /// Parts before it hold samples of its series and must be stored first.
     pub(crate) waits: bool,
 }
 
 // === impl Payload ===
 
 impl Payload {
-    /// A payload whose body nobody has hashed yet.
+    /// A payload whose body is not hashed yet.
     #[must_use]
-    pub fn new(media: WriteProtocol, body: Bytes, contents: Contents) -> Self {
+    pub fn new(protocol: WriteProtocol, body: Bytes, contents: Contents) -> Self {
         Self {
-            media,
+            protocol,
             payload_hash: hex::encode(Sha256::digest(&body)),
             chunks: ChunkedBody::new(vec![body]),
             contents,
@@ -45,12 +45,12 @@ impl Payload {
         }
     }
 
-    /// The size that the body declares to have unpacked.
+    /// The uncompressed size that the body declares.
     pub(crate) fn unpacked_len(&self) -> Option<usize> {
         snap::raw::decompress_len(self.chunks.beginning()).ok()
     }
 
-    /// What it is remembered by. What cannot be cut may have the very bytes of what was to be cut.
+    /// The key of its record. An indivisible part may have the same bytes as the payload it was cut from.
     pub(crate) fn key(&self) -> Cow<'_, str> {
         if self.is_indivisible {
             Cow::Owned(format!("{}!", self.payload_hash))
@@ -66,7 +66,7 @@ impl Payload {
         }
     }
 
-    /// A batch that holds nothing: an empty message, packed.
+    /// An empty batch: a canary.
     #[must_use]
     pub fn empty() -> Self {
         Self::new(

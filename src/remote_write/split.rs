@@ -1,23 +1,21 @@
-//! Cuts a batch into parts: into as many as keep each below a limit, or in two.
+//! Splits a batch into parts: into as many as keep each below a limit, or in half.
 //!
-//! In: the unpacked message, and the most that a part may weigh, packed and unpacked. Out: [`Part`]s, packed again,
-//! which together say what the message said. Nothing is decoded into objects: fields are copied as the
-//! bytes that came, so that those of a later schema survive. What cannot be cut any further becomes a part
-//! that is over the limit, and is marked: whether it is too large is for AMP to say.
+//! In: the uncompressed message and the size limits of a part, compressed and uncompressed. Out: compressed [`Part`]s that
+//! together hold what the message held. Nothing is decoded into objects: fields are copied byte for byte, so that those of a
+//! later schema survive. What cannot be split any further becomes a part over the limit and is marked: AMP decides whether it
+//! is too large.
 //!
-//! The same message is always cut in the same way, so that a part of a batch that is sent again is known by its hash.
+//! The same message is always split in the same way, so that a part of a retried batch is recognized by its hash.
 //!
-//! The parts are consecutive stretches of the message. In version 1 they are its very bytes: unpacked and
-//! put one behind the other they are the message again. In version 2 each part gets a symbol table of its
-//! own, and references are written anew. A series is cut only if it is too large alone; then each piece
-//! repeats what describes the series (labels, metadata, created timestamp), and the samples are shared out
-//! in their order. A batch may hold several samples of one series, and AMP wants them in their order: each part
-//! says whether those before it [have to be taken first](Part::waits).
+//! The parts are consecutive sections of the message. In version 1 they are its bytes: decompressed and concatenated they are
+//! the message again. In version 2 each part gets its own symbol table, and references are rewritten. A series is split only if
+//! it is too large alone; then each piece repeats its description (labels, metadata, created timestamp), and the samples are
+//! distributed in order. A batch may hold several samples of one series, and AMP requires their order: each part says whether
+//! earlier parts [must be stored first](Part::waits).
 //!
-//! A stretch is packed until it is over the limit, and how far that came says into how many it is cut, so
-//! that a series is packed once or twice in all. Memory is bounded by the message, one stretch of it
-//! written anew, twelve bytes a symbol, and the parts; these may have to repeat large labels, and are given
-//! up where that makes them outgrow the message twice.
+//! A section is compressed until it exceeds the limit, and the progress up to there determines into how many pieces it is cut,
+//! so a series is compressed once or twice in total. Memory is bounded by the message, one rewritten section of it, twelve
+//! bytes per symbol, and the parts. Splitting fails if repeating large labels makes the parts larger than twice the message.
 
 mod identity;
 mod pack;
@@ -39,33 +37,33 @@ pub use pack::PartLimits;
 use pack::{Packed, Packer};
 use rewrite::{Rewriter, Stretch};
 
-/// A batch in its own right.
+/// A batch of its own.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Part {
-    /// The message, packed with snappy.
+    /// The message, compressed with snappy.
     pub body: Bytes,
-    /// What it holds. The parts' contents add up to those of the whole, but for a series that was cut: it
-    /// and its metadata count once in each part.
+    /// Its contents. Those of all parts add up to the whole's, except that a split series and its metadata count once in each
+    /// part.
     pub contents: Contents,
-    /// It may be over the limit, and cannot be cut.
+    /// It may exceed the limit and cannot be split.
     pub is_indivisible: bool,
-    /// Parts before it hold samples of its series, and have to be taken first.
+    /// Parts before it hold samples of its series and must be stored first.
     pub waits: bool,
 }
 
-/// Why a batch cannot be cut into parts that are small enough.
+/// Why a batch cannot be split into small enough parts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SplitError {
-    /// No decoder can take the batch.
+    /// No decoder can accept the batch.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// What each part must repeat is so large that hardly anything else fits in.
+    /// The repeated description is so large that hardly anything else fits into a part.
     #[error("parts of at most {limit} bytes would mostly repeat each other")]
     Inflated {
-        /// The most that a part may weigh, packed.
+        /// The limit for a compressed part.
         limit: usize,
     },
-    /// Packing failed, for which there is no known cause.
+    /// Compression failed, for which no cause is known.
     #[error("a part cannot be packed")]
     Pack(#[from] snap::Error),
 }
@@ -81,8 +79,8 @@ impl fmt::Debug for Part {
     }
 }
 
-/// Cuts an unpacked message into parts of which each is within `limits`, if it can be cut so far. A message
-/// that is within them already comes back as one part.
+/// Splits an uncompressed message so that each part is within `limits`, as far as possible. A message within the limits becomes
+/// one part.
 ///
 /// # Errors
 /// [`SplitError`].
@@ -95,7 +93,7 @@ pub fn split(
     let limit = limits.packed;
     let most = message.len().saturating_mul(2).saturating_add(limit);
     let mut parts = PartBuilder::of(message, version)?;
-    // The last one is the next one, so that the message's order is kept.
+    // A stack, with the next section last, so that the message's order is kept.
     let mut ahead = vec![Stretch::Fields(Reader::new(message))];
     while let Some(stretch) = ahead.pop() {
         if let Packed::Over { pieces } = parts.pack(&stretch, Some(limits))? {
@@ -112,7 +110,7 @@ pub fn split(
     Ok(parts.done)
 }
 
-/// Cuts an unpacked message in two; `None` where it holds a single series, or nothing.
+/// Splits an uncompressed message in half; `None` if it holds at most one series.
 ///
 /// # Errors
 /// [`SplitError`].
@@ -134,19 +132,19 @@ pub fn halve(message: &[u8], version: Version) -> Result<Option<Vec<Part>>, Spli
     Ok(Some(parts.done))
 }
 
-/// Parts in the making.
+/// Collects finished parts.
 struct PartBuilder<'a> {
     version: Version,
     rewriter: Rewriter<'a>,
     packer: Packer,
     done: Vec<Part>,
-    /// Bytes of all that are done.
+    /// Bytes of all finished parts.
     size: usize,
-    /// The first part that has samples of a series.
+    /// The first part with samples of each series.
     first_in: HashMap<u64, usize>,
 }
 
-// === impl Parts ===
+// === impl PartBuilder ===
 
 impl<'a> PartBuilder<'a> {
     fn of(message: &'a [u8], version: Version) -> Result<Self, SplitError> {
@@ -160,7 +158,7 @@ impl<'a> PartBuilder<'a> {
         })
     }
 
-    /// Makes a part of the stretch where it is within the limits; without limits whatever it weighs.
+    /// Makes a part of the section if it is within the limits, or always if there are none.
     fn pack(
         &mut self,
         stretch: &Stretch<'a>,
@@ -173,7 +171,7 @@ impl<'a> PartBuilder<'a> {
         };
         let mut waits = false;
         for series in identity::series(message, self.version)? {
-            // Several samples of one series may stand in the same part.
+            // Several samples of one series may be in the same part.
             let first = *self.first_in.entry(series).or_insert(self.done.len());
             waits |= first < self.done.len();
         }
@@ -188,7 +186,7 @@ impl<'a> PartBuilder<'a> {
     }
 }
 
-/// Cuts a stretch into at most so many `pieces`, but at least two; `None` where it cannot be cut.
+/// Cuts a section into at most this many `pieces`, but at least two; `None` if it cannot be cut.
 fn cut<'a>(
     stretch: &Stretch<'a>,
     version: Version,
@@ -211,7 +209,7 @@ fn cut<'a>(
             let description = rewrite::description(field.value, version)?;
             cut_series(&description, field.value, version, pieces)
         }
-        // Metadata, an unknown field, or symbols that nothing refers to.
+        // Metadata, an unknown field, or unused symbols.
         _ => Ok(None),
     }
 }
@@ -234,9 +232,9 @@ fn cut_series<'a>(
     Ok(Some(cut.into_iter().map(piece).collect()))
 }
 
-/// Cuts between fields, into at most so many `pieces` of about the same size, weighing only the fields
-/// that count. Where two fields count there are two pieces at least: the middles of the first and the last
-/// lie half of the whole apart, and so in different pieces.
+/// Cuts between fields into at most this many `pieces` of about equal size, weighing only the fields that count. If two fields
+/// count, there are at least two pieces: the middles of the first and the last are half of the whole apart, and so in different
+/// pieces.
 fn cut_fields(
     fields: Reader<'_>,
     pieces: usize,

@@ -1,71 +1,70 @@
-//! Reads protobuf's wire format, one field at a time, without building anything.
+//! Reads protobuf's wire format field by field, without allocating.
 //!
-//! In: bytes that a sender controls. Out: keys and values in turn, or the [`WireError`] with the byte it lies
-//! at. The reader is a slice that gets shorter: it never allocates and cannot read outside of its message.
+//! In: bytes that a sender controls. Out: keys and values in order, or a [`WireError`] with the byte offset. The reader is a
+//! shrinking slice: it never allocates and cannot read outside of its message.
 //!
-//! It takes exactly what prost takes (varints of up to ten bytes that need not be minimal, groups down to
-//! the same depth) and refuses exactly what prost refuses, because a body that some receiver could decode
-//! must never be called broken. prost itself was rejected here: it allocates for each label, and decoding
-//! costs twenty times what the walk costs.
+//! It accepts exactly what prost accepts (varints of up to ten bytes that need not be minimal, groups down to the same depth)
+//! and rejects exactly what prost rejects, because a body that some receiver could decode must never be called malformed. prost
+//! itself was rejected here: it allocates for each label, and decoding costs twenty times as much.
 
 #[cfg(test)]
 pub(super) mod random;
 
-/// How deep prost lets messages and groups nest, and so how deep we do.
+/// prost's nesting limit for messages and groups, and so ours.
 pub(super) const MAX_DEPTH: u32 = 100;
 
-/// What is wrong with bytes that claim to be protobuf. Offsets count from the start of the whole message.
+/// An encoding error in protobuf. Offsets count from the start of the whole message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// A varint is cut short, or does not end within 64 bits.
+    /// A varint is truncated or longer than 64 bits.
     #[error("the varint at byte {offset} is cut short or longer than 64 bits")]
     Varint {
-        /// Where the varint begins.
+        /// Offset of the varint.
         offset: usize,
     },
     /// The field number is 0 or over the format's limit.
     #[error("the key at byte {offset} has no valid field number")]
     FieldNumber {
-        /// Where the key begins.
+        /// Offset of the key.
         offset: usize,
     },
-    /// Wire types 6 and 7 mean nothing.
+    /// Wire type 6 or 7, which are undefined.
     #[error("the key at byte {offset} has the undefined wire type {wire_type}")]
     UndefinedWireType {
-        /// Where the key begins.
+        /// Offset of the key.
         offset: usize,
-        /// The wire type found.
+        /// The wire type.
         wire_type: u64,
     },
-    /// A field of the schema comes with a wire type that its values never have.
+    /// A known field with a wire type that its values never have.
     #[error("field {number}, whose value is at byte {offset}, has the wrong wire type")]
     WrongWireType {
-        /// Where the value begins.
+        /// Offset of the value.
         offset: usize,
-        /// The field.
+        /// The field number.
         number: u32,
     },
-    /// A value is longer than the message that holds it.
+    /// A value is longer than the message that contains it.
     #[error("the value at byte {offset} runs past the end of its message")]
     Truncated {
-        /// Where the value begins.
+        /// Offset of the value.
         offset: usize,
     },
-    /// A group ends that has not begun, or another one is open.
+    /// A group ends that did not begin, or that is not the open one.
     #[error("the group that ends before byte {offset} is not the one that is open")]
     GroupEnd {
-        /// The byte after the key.
+        /// Offset after the key.
         offset: usize,
     },
-    /// Groups nest deeper than any decoder follows.
+    /// Groups nest deeper than any decoder accepts.
     #[error("groups are nested too deep at byte {offset}")]
     TooDeep {
-        /// Where the depth is exceeded.
+        /// Offset at which the depth is exceeded.
         offset: usize,
     },
 }
 
-/// How a value is laid out.
+/// The encoding of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WireType {
     Varint,
@@ -76,33 +75,32 @@ pub(super) enum WireType {
     Fixed32,
 }
 
-/// What stands before each value.
+/// A field's number and wire type.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FieldKey {
     pub(super) number: u32,
     pub(super) wire_type: WireType,
 }
 
-/// One field, key and value.
+/// A field with key and value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field<'a> {
     pub(super) key: FieldKey,
-    /// All of it as it came, key included.
+    /// All bytes of the field, key included.
     pub(super) raw: &'a [u8],
-    /// What stands behind the key, or behind the length where there is one.
+    /// The bytes after the key, or after the length if there is one.
     pub(super) value: Reader<'a>,
 }
 
-/// What is left to read of one message.
+/// The unread rest of one message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
-    /// Where this message ends, counted from the start of the outermost one: with it an offset costs
-    /// nothing until there is a fault to report.
+    /// Offset of the message's end in the outermost message, so that offsets cost nothing until there is an error to report.
     end: usize,
 }
 
-/// Writes a varint as short as it can be.
+/// Writes a varint in its shortest form.
 pub(super) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -133,7 +131,7 @@ impl<'a> Reader<'a> {
         self.rest
     }
 
-    /// Goes on at `rest`, which must be the end of what is left.
+    /// Continues at `rest`, which must be a suffix of the unread bytes.
     pub(super) fn skip_to(&mut self, rest: &'a [u8]) {
         self.rest = rest;
     }
@@ -209,7 +207,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A value that stands behind its length: a string, a message, packed numbers.
+    /// A length-delimited value: a string, a message, packed numbers.
     #[inline]
     pub(super) fn delimited(&mut self) -> Result<Reader<'a>, WireError> {
         let length = self.varint()?;
@@ -220,7 +218,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The next field, whatever it holds.
+    /// The next field of any kind.
     pub(super) fn field(&mut self) -> Result<Option<Field<'a>>, WireError> {
         if self.is_empty() {
             return Ok(None);
@@ -241,7 +239,7 @@ impl<'a> Reader<'a> {
         }))
     }
 
-    /// What lies between here and `later`, which has read on from here.
+    /// The bytes between here and `later`, which has read on from here.
     pub(super) fn until(self, later: Self) -> Self {
         let length = self.rest.len().saturating_sub(later.rest.len());
         Self {
@@ -250,7 +248,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Passes over a value that the schema does not know. `depth` is what is left of [`MAX_DEPTH`].
+    /// Skips a value that the schema does not know. `depth` is what is left of [`MAX_DEPTH`].
     pub(super) fn skip(&mut self, key: FieldKey, depth: u32) -> Result<(), WireError> {
         let offset = self.offset();
         let Some(below) = depth.checked_sub(1) else {

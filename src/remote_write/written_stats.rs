@@ -1,9 +1,9 @@
-//! What AMP says that it wrote: the `X-Prometheus-Remote-Write-*-Written` headers of remote write 2.0.
+//! AMP's written counts: the `X-Prometheus-Remote-Write-*-Written` headers of remote write 2.0.
 //!
-//! They go to the sender verbatim, with a refusal too, and are never invented: a 2.0 sender takes their absence, and a wrong
-//! number, as samples that were not stored. Where a batch went out in parts, the numbers of the parts are added up, and a header
-//! that one part's answer lacks is left out. Where it went out as remote write 1.0, which has no such numbers, they are those of
-//! what AMP took.
+//! The sender gets them verbatim, with a refusal too, and they are never invented: a 2.0 sender takes missing or wrong counts
+//! as samples that were not stored. If a batch was sent in parts, the counts of the parts are added, and a header that is
+//! missing from one part's response is omitted. If it was converted to remote write 1.0, which has no such counts, they are
+//! those of the contents that AMP accepted.
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
@@ -16,10 +16,10 @@ const NAMES: [HeaderName; 3] = [
     HeaderName::from_static("x-prometheus-remote-write-exemplars-written"),
 ];
 
-/// No number of samples has more digits.
+/// No valid count has more digits.
 const LONGEST: usize = 20;
 
-/// Those of the headers that AMP sent. In a box, since nearly every answer has none.
+/// The headers that AMP sent. Boxed, because nearly every response has none.
 #[derive(Debug, Clone, Default)]
 pub struct WrittenStats(Option<Box<HeaderMap>>);
 
@@ -31,10 +31,10 @@ impl FromIterator<(HeaderName, HeaderValue)> for WrittenStats {
     }
 }
 
-// === impl Written ===
+// === impl WrittenStats ===
 
 impl WrittenStats {
-    /// Takes them from an answer of AMP; what is no number says nothing.
+    /// Reads them from a response of AMP; an invalid number counts as missing.
     #[must_use]
     pub fn of(answer: &HeaderMap) -> Self {
         let is_number = |value: &&HeaderValue| {
@@ -47,7 +47,7 @@ impl WrittenStats {
         NAMES.into_iter().filter_map(named).collect()
     }
 
-    /// Of a batch that AMP took whole as remote write 1.0.
+    /// The counts for a batch that AMP accepted completely as remote write 1.0.
     #[must_use]
     pub fn counted(contents: &Contents) -> Self {
         let numbers = [contents.samples, contents.histograms, contents.exemplars];
@@ -57,19 +57,19 @@ impl WrittenStats {
             .collect()
     }
 
-    /// Whether AMP said nothing.
+    /// Whether AMP sent none of the headers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Samples, histograms and exemplars, where AMP said each.
+    /// Samples, histograms and exemplars, each `None` if its header is missing.
     #[must_use]
     pub fn numbers(&self) -> [Option<u64>; 3] {
         NAMES.map(|name| self.number(&name))
     }
 
-    /// What both say together.
+    /// The sum of both.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         let sum = |name: &HeaderName| self.number(name)?.checked_add(other.number(name)?);

@@ -1,11 +1,12 @@
-//! Remote write that comes to where none is taken: another path, another method, the admin port.
+//! Detects remote write to a wrong path, method or port.
 //!
-//! In: a request that is answered 404 or 405 otherwise. Out: whether it is remote write all the same, by its headers or, where they
-//! are silent, by the beginning of its body; and [`UnroutedRequests`], which says in log, metrics and on the status page who writes where. A
-//! Prometheus that hears 404 drops the batch for good, and one that hears 503 keeps it until somebody has put its URL right.
+//! In: a request that would get 404 or 405. Out: whether it is remote write nevertheless, by its headers or, if they do not
+//! tell, by the start of its body; and [`UnroutedRequests`], which reports these senders in log, metrics and on the status
+//! page. A Prometheus that gets 404 drops the batch for good; with 503 it keeps the batch until its URL is fixed.
 //!
-//! Whatever a sender says of itself is quoted and bounded, and so is the number of senders that are remembered. A client that only says
-//! who it is, as Prometheus does to an Alertmanager too, is a sender where nothing that it says of the body contradicts.
+//! Everything that a sender says about itself is sanitized and bounded, and so is the number of remembered senders. A client
+//! known only by its `User-Agent` counts as a sender unless its content type says otherwise, because Prometheus sends the same
+//! `User-Agent` to an Alertmanager.
 
 mod body;
 
@@ -31,14 +32,14 @@ use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
 pub use body::{discard, is_batch};
 
-/// How many senders are remembered.
-const MOST: usize = 8;
-/// The longest words of one, in bytes.
-const LONGEST: usize = 128;
-/// A sender that was refused tries again within a minute at most.
+/// Maximum number of remembered senders.
+const MAX_SENDERS: usize = 8;
+/// Maximum length of a sender's text, in bytes.
+const MAX_TEXT_LEN: usize = 128;
+/// A sender retries after at most a minute, so an older entry has stopped writing here.
 const RECENT: Duration = Duration::from_secs(300);
 const READ_VERSION: HeaderName = HeaderName::from_static("x-prometheus-remote-read-version");
-/// How the senders that are known begin their `User-Agent`.
+/// How known senders begin their `User-Agent`.
 const AGENTS: [&[u8]; 10] = [
     b"Prometheus/",
     b"vmagent",
@@ -52,52 +53,52 @@ const AGENTS: [&[u8]; 10] = [
     b"Vector/",
 ];
 
-/// A sender whose batches are not taken.
+/// A sender whose batches are rejected because of path, method or port.
 #[derive(Debug, Clone)]
 pub struct MisdirectedSender {
-    /// Where it is.
+    /// The sender's address.
     pub peer: IpAddr,
-    /// What it calls itself; empty where it does not.
+    /// Its `User-Agent`; empty if it sends none.
     pub agent: String,
     /// The port it writes to.
     pub port: u16,
     /// The path it writes to.
     pub path: String,
-    /// What became of its batches.
+    /// The verdict's name.
     pub outcome: &'static str,
-    /// How many came.
+    /// Number of its batches.
     pub count: u64,
-    /// When the last one came.
+    /// Time of the last one.
     pub last: SystemTime,
     seen: Instant,
 }
 
-/// The senders of both ports; clones are the same list.
+/// The senders of both ports; clones share one list.
 #[derive(Debug, Clone, Default)]
 pub struct MisdirectedSenders(Arc<Mutex<VecDeque<MisdirectedSender>>>);
 
-/// Tells of the requests to one port that are for no workspace.
+/// Reports the requests to one port that are for no workspace.
 #[derive(Debug)]
 pub struct UnroutedRequests {
-    watch: IncidentTracker,
-    counted: UnroutedMetrics,
+    incidents: IncidentTracker,
+    metrics: UnroutedMetrics,
     senders: MisdirectedSenders,
     clock: Clock,
 }
 
-/// Whether a request of this method may carry a batch at all.
+/// Whether a request with this method can carry a batch.
 #[must_use]
 pub fn may_write(method: &Method) -> bool {
     *method == Method::POST || *method == Method::PUT
 }
 
-/// Whether a request says of itself that it is remote write.
+/// Whether method and headers are those of remote write.
 #[must_use]
 pub fn by_head(head: &Parts) -> bool {
     may_write(&head.method) && by_headers(&head.headers)
 }
 
-/// The same by its headers alone.
+/// Whether the headers are those of remote write.
 #[must_use]
 pub fn by_headers(headers: &HeaderMap) -> bool {
     if headers.contains_key(READ_VERSION) {
@@ -124,17 +125,17 @@ pub fn by_headers(headers: &HeaderMap) -> bool {
         || kind.is_none() && AGENTS.iter().any(|known| agent.starts_with(known))
 }
 
-// === impl Sender ===
+// === impl MisdirectedSender ===
 
 impl MisdirectedSender {
-    /// Who sent a request with this head to `port`, which came to `outcome`.
+    /// The sender of a request with this head to `port`.
     fn of(head: &Parts, peer: IpAddr, port: u16, outcome: &'static str, clock: &Clock) -> Self {
         let agent = said(&head.headers, &USER_AGENT).unwrap_or_default();
         Self {
             peer: peer.to_canonical(),
-            agent: sanitize_within(&String::from_utf8_lossy(agent), LONGEST),
+            agent: sanitize_within(&String::from_utf8_lossy(agent), MAX_TEXT_LEN),
             port,
-            path: sanitize_within(head.uri.path(), LONGEST),
+            path: sanitize_within(head.uri.path(), MAX_TEXT_LEN),
             outcome,
             count: 1,
             last: clock.now(),
@@ -149,7 +150,7 @@ impl MisdirectedSender {
     }
 }
 
-/// In words, for log and page.
+/// For the log and the status page.
 impl fmt::Display for MisdirectedSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -166,10 +167,10 @@ impl fmt::Display for MisdirectedSender {
     }
 }
 
-// === impl Senders ===
+// === impl MisdirectedSenders ===
 
 impl MisdirectedSenders {
-    /// Those that wrote lately, the last one first.
+    /// Senders of the last five minutes, latest first.
     #[must_use]
     pub fn recent(&self) -> Vec<MisdirectedSender> {
         let senders = self.lock();
@@ -179,13 +180,13 @@ impl MisdirectedSenders {
         recent.rev().cloned().collect()
     }
 
-    /// One more batch of a sender; where there is no room for it, the one that was silent for longest goes.
+    /// Adds a batch of a sender; if the list is full, the sender that was silent longest is removed.
     fn note(&self, mut sender: MisdirectedSender) {
         let mut senders = self.lock();
         if let Some(known) = senders.iter().position(|known| known.is(&sender)) {
             let known = senders.remove(known);
             sender.count = known.map_or(0, |known| known.count).saturating_add(1);
-        } else if senders.len() >= MOST {
+        } else if senders.len() >= MAX_SENDERS {
             senders.pop_front();
         }
         senders.push_back(sender);
@@ -196,20 +197,20 @@ impl MisdirectedSenders {
     }
 }
 
-// === impl Strays ===
+// === impl UnroutedRequests ===
 
 impl UnroutedRequests {
-    /// Logs by `watch` and counts by `counted`; senders go into the list of both ports.
+    /// Reports to `incidents` and `metrics`; senders go into the list shared by both ports.
     #[must_use]
     pub fn new(
-        watch: IncidentTracker,
-        counted: UnroutedMetrics,
+        incidents: IncidentTracker,
+        metrics: UnroutedMetrics,
         senders: MisdirectedSenders,
         clock: Clock,
     ) -> Self {
         Self {
-            watch,
-            counted,
+            incidents,
+            metrics,
             senders,
             clock,
         }
@@ -221,18 +222,18 @@ impl UnroutedRequests {
         &self.senders
     }
 
-    /// A request was none of these.
+    /// A request had a workspace.
     pub fn recover(&self) {
-        self.watch.recover();
+        self.incidents.recover();
     }
 
-    /// A question that costs nobody anything is only counted.
-    pub fn asked(&self, verdict: &Verdict, took: Duration) -> SenderResponse {
-        self.counted.answered(verdict, took);
+    /// Only counts a probe that loses no sample.
+    pub fn count(&self, verdict: &Verdict, took: Duration) -> SenderResponse {
+        self.metrics.answered(verdict, took);
         verdict.answer()
     }
 
-    /// A request was for no workspace; `sender` is its head where it is remote write, with its peer and our port.
+    /// Counts and logs a request for no workspace. `sender` is its head, peer and local port if it is remote write.
     pub fn answer(
         &self,
         verdict: &Verdict,
@@ -242,7 +243,7 @@ impl UnroutedRequests {
         let sender = sender.map(|(head, peer, port)| {
             MisdirectedSender::of(head, peer, port, verdict.name(), &self.clock)
         });
-        self.watch
+        self.incidents
             .fail(verdict.name(), || match (&sender, verdict) {
                 (Some(sender), Verdict::Misdirected { .. }) => Diagnosis {
                     reason: sender.to_string(),
@@ -254,7 +255,7 @@ impl UnroutedRequests {
         if let Some(sender) = sender {
             self.senders.note(sender);
         }
-        self.counted.answered(verdict, took);
+        self.metrics.answered(verdict, took);
         verdict.answer()
     }
 }

@@ -1,18 +1,18 @@
-//! Which workspace a request is for.
+//! Routes each request to a workspace.
 //!
-//! In: a request on the senders' port, which is the readers' too. Out: its answer, by the workspace that the path names. The path of a sender only
-//! ever selects among what is configured; it is never forwarded, so nothing can be signed for anything else. A request that
-//! can be read in two ways, or that a page of another site may be behind, selects nothing. Remote write that selects nothing is
-//! kept by its sender, who is told the right URL ([`misdirected`]).
+//! In: a request on the senders' port, which also serves queries. Out: its response, from the workspace that the path names.
+//! The path only selects among the configured workspaces and is never forwarded, so nothing else can be signed. A request that
+//! two HTTP parsers could read differently, or that a page of another site may have caused, selects nothing. The sender of
+//! misdirected remote write gets 503 with the right URL and keeps it ([`misdirected`]).
 //!
 //! | path | workspace |
 //! |---|---|
 //! | `/workspaces/<id or name>/api/v1/remote_write` | the one of this id or name |
-//! | `/api/v1/remote_write`, `/api/v1/write` | the only one; where there are several, the sender is asked to come again |
-//! | both with a slash at the end, or two in the place of one | the same: it is what a base URL with a slash leaves |
-//! | both forms with a path of [`Api`] in the place of `remote_write` | the same, to be read where that is allowed |
+//! | `/api/v1/remote_write`, `/api/v1/write` | the only one; if there are several, the sender gets 503 and retries |
+//! | both with a trailing slash, or a double slash | the same: a base URL with a trailing slash produces it |
+//! | both forms with a path of [`Api`] instead of `remote_write` | the same, for queries if they are enabled |
 //!
-//! A new configuration replaces the routes in one step; requests that are under way finish with the workspace that took them.
+//! A new configuration replaces the routes in one step; requests in progress finish with their workspace.
 
 pub mod misdirected;
 mod routes;
@@ -47,23 +47,23 @@ use misdirected::UnroutedRequests;
 
 pub use routes::{RequestedWorkspace, Routes};
 
-/// Answers senders.
+/// Serves the senders' port.
 #[derive(Debug)]
 pub struct Router {
     routes: ArcSwap<Routes>,
     unrouted_queries: QueryMetrics,
-    /// Requests for no workspace.
+    /// Counts and logs requests for no workspace.
     unrouted: UnroutedRequests,
-    /// Where it listens.
+    /// The listen address.
     address: SocketAddr,
     server_auth: Arc<ServerAuth>,
     names: AllowedHosts,
-    /// For leaving.
+    /// Counts requests in flight, for draining.
     pub senders: SenderActivity,
 }
 
-/// The workspace that a reader's path names, and what comes below `/api/v1/`. A reader loses nothing by a slash too many, so that
-/// its list of paths stays closed to the letter.
+/// The workspace in a query's path, and the path below `/api/v1/`. No slash is tolerated here: a query client loses no data, so
+/// its list of paths stays closed.
 fn split(path: &str) -> Option<(Option<&str>, &str)> {
     if let Some(below) = path.strip_prefix("/api/v1/") {
         return Some((None, below));
@@ -75,7 +75,7 @@ fn split(path: &str) -> Option<(Option<&str>, &str)> {
 // === impl Router ===
 
 impl Router {
-    /// Answers at `address`, by `routes`, whom `door` lets in and who calls by one of `names`.
+    /// Serves `routes` at `address` to clients that `server_auth` accepts and that use one of the host `names`.
     #[must_use]
     pub fn new(
         routes: Routes,
@@ -96,24 +96,24 @@ impl Router {
         }
     }
 
-    /// What is served now.
+    /// The current routes.
     #[must_use]
     pub fn routes(&self) -> Arc<Routes> {
         self.routes.load_full()
     }
 
-    /// Serves by other routes from now on.
+    /// Replaces the routes.
     pub fn replace(&self, routes: Routes) {
         self.routes.store(Arc::new(routes));
     }
 
-    /// Who wrote to where nothing is taken, on this port and the other.
+    /// Requests for no workspace, on this port and the admin port.
     #[must_use]
     pub fn unrouted(&self) -> &UnroutedRequests {
         &self.unrouted
     }
 
-    /// Where remote write is taken, for a sender that reached the sidecar, though perhaps not this port, by the name `host`.
+    /// The remote-write URL for a sender that reached the sidecar, perhaps on another port, under the name `host`.
     #[must_use]
     pub fn right_url(&self, host: Option<&str>) -> String {
         let Self { address, .. } = self;
@@ -142,7 +142,7 @@ impl Router {
         }
     }
 
-    /// Readers are not waited for on leaving: they keep nothing that could be lost.
+    /// Draining does not wait for queries: their clients hold no data that could be lost.
     async fn query(
         &self,
         found: Result<Arc<ActiveWorkspace>, QueryError>,
@@ -151,10 +151,11 @@ impl Router {
         request: Request<Incoming>,
     ) -> Result<Response<Either<Full<Bytes>, Streamed>>, Closed> {
         let (head, mut body) = request.into_parts();
-        // What is refused anyway is nobody's to read, so that it may be looked at: it may be a batch that says nothing of itself.
+        // Nobody else reads the body of a request that is rejected anyway, so it can be inspected: it may be a batch without
+        // telling headers.
         let refused = match &found {
-            Ok(running) => {
-                running.queries.is_none()
+            Ok(active) => {
+                active.queries.is_none()
                     || !api.methods().contains(&head.method)
                     || !request::is_form(&head.headers)
             }
@@ -173,9 +174,9 @@ impl Router {
         }
         let request = Request::from_parts(head, body);
         let why = match found {
-            Ok(running) => match &running.queries {
+            Ok(active) => match &active.queries {
                 Some(queries) => return queries.answer(api, request).await,
-                None => QueryError::Off,
+                None => QueryError::Disabled,
             },
             Err(why) => why,
         };
@@ -213,22 +214,22 @@ impl Router {
             Ok(_) if content_type::is_protocol_probe(&request) => {
                 misdirected::discard(request.into_body()).await;
                 self.unrouted
-                    .asked(&Verdict::ProtocolProbe, started.elapsed())
+                    .count(&Verdict::ProtocolProbe, started.elapsed())
             }
             Ok(_) if request.method() == Method::PUT => {
-                // In a box, as below: whoever writes as it should holds no room for it.
+                // Boxed, as below: normal writes do not hold memory for it.
                 Box::pin(self.misdirected_write(Verdict::MethodNotAllowed, peer, request, started))
                     .await
             }
-            Ok(running) => {
+            Ok(active) => {
                 self.unrouted.recover();
-                running.pipeline.answer(request).await.answer()
+                active.pipeline.answer(request).await.answer()
             }
             Err(verdict) => Box::pin(self.misdirected_write(verdict, peer, request, started)).await,
         }
     }
 
-    /// A request for no workspace, of which is not known yet whether it is remote write.
+    /// Handles a request for no workspace that may be remote write.
     async fn misdirected_write(
         &self,
         verdict: Verdict,
@@ -237,10 +238,10 @@ impl Router {
         started: Instant,
     ) -> SenderResponse {
         let (head, mut body) = request.into_parts();
-        let told_by_body = misdirected::may_write(&head.method)
+        let inspect_body = misdirected::may_write(&head.method)
             && matches!(verdict, Verdict::NoSuchPath | Verdict::MethodNotAllowed);
         let writes =
-            misdirected::by_head(&head) || told_by_body && misdirected::is_batch(&mut body).await;
+            misdirected::by_head(&head) || inspect_body && misdirected::is_batch(&mut body).await;
         let answer = self.keep(verdict, peer, &head, writes, started);
         if writes {
             misdirected::discard(body).await;
@@ -248,7 +249,7 @@ impl Router {
         answer
     }
 
-    /// What it is told: who writes keeps its samples and hears where they are taken.
+    /// The response: a sender of remote write gets 503 with the right URL and keeps its samples.
     fn keep(
         &self,
         mut verdict: Verdict,
@@ -261,21 +262,21 @@ impl Router {
         if writes && matches!(verdict, Verdict::NoSuchPath | Verdict::MethodNotAllowed) {
             let (method, path) = (&head.method, head.uri.path());
             let named = head.headers.get(HOST).and_then(|host| host.to_str().ok());
-            // By whichever name it came, it comes to the right path too.
+            // The name by which the sender reached this port also works in the right URL.
             let at = named.map_or_else(|| self.address.to_string(), str::to_owned);
             verdict = Verdict::Misdirected {
                 asked: sanitize(&format!("{method} {path} on port {port}")),
                 right: self.url_at(&at),
             };
         }
-        let kept = matches!(
+        let retried = matches!(
             verdict,
             Verdict::Misdirected { .. }
                 | Verdict::AmbiguousPath { .. }
                 | Verdict::ClientUnauthenticated
                 | Verdict::CrossOrigin(_)
         );
-        let sender = (kept && writes).then_some((head, peer, port));
+        let sender = (retried && writes).then_some((head, peer, port));
         self.unrouted.answer(&verdict, sender, started.elapsed())
     }
 }
@@ -294,7 +295,7 @@ impl Service for Router {
                 && misdirected::by_headers(request.headers()))
         {
             let found = self.find_queries(&request, key);
-            // In a box, so that senders' connections hold no room for it.
+            // Boxed, so that senders' connections do not hold memory for queries.
             return Box::pin(self.query(found, api, peer, request)).await;
         }
         let in_flight = self.senders.begin();

@@ -1,7 +1,7 @@
-//! What is served, and which of it a path asks for.
+//! The served workspaces, and which one a path selects.
 //!
-//! In: the workspaces of the configuration, and a path. Out: the workspace, or why there is none. Empty segments of a sender's path
-//! count as nothing: they are what a base URL with a slash at its end, or a slash too many, leaves, and no other path is meant by them.
+//! In: the workspaces of the configuration, and a path. Out: the workspace, or why there is none. Empty segments of a sender's
+//! path are ignored: a base URL with a trailing slash produces them, and they are not part of any other served path.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use crate::outcome::verdict::Verdict;
 use crate::query::QueryError;
 use crate::workspace::ActiveWorkspace;
 
-/// What is served.
+/// The served workspaces.
 #[derive(Debug, Default)]
 pub struct Routes {
     workspaces: Vec<Arc<ActiveWorkspace>>,
-    /// By id and by name.
+    /// Positions by id and by name.
     index: HashMap<String, usize>,
 }
 
-/// The workspace that a path asks for.
+/// The workspace that a path selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestedWorkspace<'a> {
-    /// Whichever is the only one.
+    /// The only one that is configured.
     TheOnly,
-    /// The one of this id or name.
+    /// The one with this id or name.
     Named(&'a str),
 }
 
@@ -33,8 +33,8 @@ impl Routes {
     /// Routes to these workspaces, whose names and ids are distinct.
     #[must_use]
     pub fn new(workspaces: Vec<Arc<ActiveWorkspace>>) -> Self {
-        let keys = |(n, running): (usize, &Arc<ActiveWorkspace>)| {
-            let config = &running.config;
+        let keys = |(n, active): (usize, &Arc<ActiveWorkspace>)| {
+            let config = &active.config;
             [(config.id.clone(), n), (config.name.clone(), n)]
         };
         let index = workspaces.iter().enumerate().flat_map(keys).collect();
@@ -83,15 +83,15 @@ impl Routes {
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        let name = |running: &Arc<ActiveWorkspace>| running.config.name.clone();
+        let name = |active: &Arc<ActiveWorkspace>| active.config.name.clone();
         self.workspaces.iter().map(name).collect()
     }
 }
 
-// === impl Wanted ===
+// === impl RequestedWorkspace ===
 
 impl<'a> RequestedWorkspace<'a> {
-    /// What this path asks for; `None` where no such path is served.
+    /// Parses a write path; `None` if the path is not served.
     #[must_use]
     pub fn by(path: &'a str) -> Option<Self> {
         let mut segments = path

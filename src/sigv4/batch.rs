@@ -1,14 +1,13 @@
-//! The fixed header set and its SigV4 signature; pure.
+//! Builds the fixed headers of a batch and signs them with SigV4; pure.
 //!
-//! In: a [`Payload`], credentials and the time. Out: a [`Signed`], the only thing that `batch::forward` takes, so that
-//! nothing can leave unsigned. The headers are made here and none is taken from the sender but the two that say what the body
-//! is (which `address` has checked): tenant, trace or authorization headers of a sender would break the signature or be
-//! trusted by mistake. Rules: AWS Signature Version 4, service `aps`, every header that is sent is signed but
-//! `user-agent` and `content-length`, which proxies may touch.
+//! In: a [`Payload`], credentials and the time. Out: a [`Signed`], the only input of `batch::forward`, so nothing can be sent
+//! unsigned. The headers are built here; only the two that describe the body come from the sender, checked by `content_type`: a
+//! sender's tenant, trace or authorization headers would break the signature or be trusted by mistake. Rules: AWS Signature
+//! Version 4, service `aps`; every header is signed except `user-agent` and `content-length`, which proxies may change.
 //!
-//! Since the set is fixed, the canonical request is one string with a few blanks, and the key that is derived for a day and
-//! region is kept: a third of what the library takes for any request, and a tenth of a small batch. Key and signature are
-//! the library's; that the string is its own too, the tests hold against it.
+//! Because the set is fixed, the canonical request is one string template, and the signing key is cached per day and region: a
+//! third of the library's time for any request, and a tenth of a small batch's. Key and signature come from the library; tests
+//! compare the canonical request with the library's.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,7 +42,7 @@ pub struct BatchSigner {
     key: Mutex<Option<Arc<SigningKey>>>,
 }
 
-/// What is signed with for a day.
+/// The signing key of one day.
 struct SigningKey {
     access_key_id: String,
     day: String,
@@ -56,30 +55,30 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-// === impl Signer ===
+// === impl BatchSigner ===
 
 impl BatchSigner {
-    /// Signs for the workspace that is written to at `url`.
+    /// Signs for the workspace with this remote-write `url`.
     ///
     /// # Errors
-    /// Where the URL has no host, which a checked configuration cannot have.
+    /// If the URL has no host; configuration checks exclude that.
     pub fn new(region: &str, url: &Uri) -> Result<Self, SigningError> {
         let fault = |what: &str| SigningError::of(&format!("remote-write URL: {what}"));
         let host = url.authority().ok_or_else(|| fault("no host"))?.as_str();
-        // Whatever has to be escaped is escaped twice in what is signed; the paths of workspaces have nothing such.
+        // SigV4 escapes the path twice; workspace paths contain nothing to escape.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
         if !url.path().bytes().all(plain) {
-            return Err(fault("no path of AMP"));
+            return Err(fault("not a path of AMP"));
         }
         Ok(Self {
             region: region.to_owned(),
             path: url.path().parse().map_err(|_| fault("no path"))?,
-            host: HeaderValue::from_str(host).map_err(|_| fault("no valid host"))?,
+            host: HeaderValue::from_str(host).map_err(|_| fault("invalid host"))?,
             key: Mutex::default(),
         })
     }
 
-    /// Signs a batch as of `now`.
+    /// Signs a batch at `now`.
     ///
     /// # Errors
     /// [`SigningError`]; the request must then not be sent.
@@ -90,7 +89,7 @@ impl BatchSigner {
         now: SystemTime,
     ) -> Result<Signed, SigningError> {
         let keys = identity.data::<Credentials>();
-        let keys = keys.ok_or_else(|| SigningError::of("the credentials are no keys"))?;
+        let keys = keys.ok_or_else(|| SigningError::of("invalid credentials"))?;
         let date = stamp(now);
         let (day, _) = date.split_at(8);
         let scope = [day, "/", &self.region, "/", SERVICE, "/aws4_request"].concat();
@@ -114,8 +113,8 @@ impl BatchSigner {
         let mut headers = HeaderMap::with_capacity(9);
         headers.insert(HOST, self.host.clone());
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("snappy"));
-        headers.insert(CONTENT_TYPE, batch.media.content_type.clone());
-        headers.insert(WRITE_VERSION, batch.media.write_version.clone());
+        headers.insert(CONTENT_TYPE, batch.protocol.content_type.clone());
+        headers.insert(WRITE_VERSION, batch.protocol.write_version.clone());
         headers.insert(DATE, value(date)?);
         if let Some(token) = keys.session_token() {
             headers.insert(TOKEN, secret(token.to_owned())?);
@@ -130,7 +129,7 @@ impl BatchSigner {
         }))
     }
 
-    /// The names of the headers that are signed, and the canonical request.
+    /// The names of the signed headers, and the canonical request.
     fn canonical(
         &self,
         batch: &Payload,
@@ -147,8 +146,8 @@ impl BatchSigner {
         };
         let (token_name, token) =
             token.map_or(("", ""), |token| ("\nx-amz-security-token:", token));
-        // Runs of blanks count as one.
-        let words = text(&batch.media.content_type)?.split(' ');
+        // SigV4 collapses runs of blanks into one.
+        let words = text(&batch.protocol.content_type)?.split(' ');
         let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
         let request = [
             "POST\n",
@@ -162,7 +161,7 @@ impl BatchSigner {
             token_name,
             token,
             "\nx-prometheus-remote-write-version:",
-            text(&batch.media.write_version)?,
+            text(&batch.protocol.write_version)?,
             "\n\n",
             names,
             "\n",
@@ -171,7 +170,7 @@ impl BatchSigner {
         Ok((names, request.concat()))
     }
 
-    /// The day's key of these credentials, derived where another was used last.
+    /// The day's key for these credentials; derived again if credentials or day changed.
     fn key(&self, keys: &Credentials, day: &str, now: SystemTime) -> Arc<SigningKey> {
         let mut kept = self.key.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = kept.as_ref()
@@ -192,7 +191,7 @@ impl BatchSigner {
     }
 }
 
-/// `20270115T093000Z`
+/// Such as `20270115T093000Z`.
 fn stamp(now: SystemTime) -> String {
     let now = OffsetDateTime::from(now);
     let (year, month, day) = (now.year(), u8::from(now.month()), now.day());
@@ -203,11 +202,11 @@ fn stamp(now: SystemTime) -> String {
 fn text(value: &HeaderValue) -> Result<&str, SigningError> {
     value
         .to_str()
-        .map_err(|_| SigningError::of("a header is no text"))
+        .map_err(|_| SigningError::of("a header is not text"))
 }
 
 fn value(text: String) -> Result<HeaderValue, SigningError> {
-    HeaderValue::try_from(text).map_err(|_| SigningError::of("a header has no valid value"))
+    HeaderValue::try_from(text).map_err(|_| SigningError::of("a header has an invalid value"))
 }
 
 fn secret(text: String) -> Result<HeaderValue, SigningError> {

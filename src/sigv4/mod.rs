@@ -1,8 +1,8 @@
 //! AWS Signature Version 4 over a request's headers, for AMP and STS alike; pure.
 //!
-//! In: the headers that are to be signed, what else the signature covers, credentials and the time. Out: the same headers
-//! with the signature among them, or a [`SigningError`], after which the request must not be sent. Whatever may be touched
-//! on its way (`user-agent`, `content-length`) is added by the caller afterwards.
+//! In: the headers to sign, what else the signature covers, credentials and the time. Out: the same headers plus the signature,
+//! or a [`SigningError`], after which the request must not be sent. Headers that proxies may change (`user-agent`,
+//! `content-length`) are added by the caller afterwards.
 
 pub mod batch;
 use std::ops::Deref;
@@ -16,22 +16,22 @@ use hyper::{HeaderMap, Method};
 
 use crate::net::pool::OutgoingRequest;
 
-/// What a signature is good for.
+/// The scope of a signature.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
-    /// The region, as `eu-central-1`.
+    /// Such as `eu-central-1`.
     pub region: &'a str,
-    /// The service, as `aps` or `sts`.
+    /// Such as `aps` or `sts`.
     pub service: &'a str,
-    /// The time that is signed, as AWS sees it.
+    /// The signing time, as AWS sees it.
     pub time: SystemTime,
 }
 
-/// A request to AMP with its signature, made by the signers alone.
+/// A signed request to AMP; only the signers create it.
 #[derive(Debug)]
 pub struct Signed(pub(crate) OutgoingRequest);
 
-/// Why a request could not be signed: always a fault of ours or of the credentials' form.
+/// Why a request could not be signed: an internal error, or credentials of invalid form.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SigningError(String);
@@ -45,14 +45,14 @@ impl Deref for Signed {
 }
 
 impl SigningError {
-    /// A fault in these words.
+    /// A failure with this description.
     #[must_use]
     pub fn of(what: &str) -> Self {
         Self(what.to_owned())
     }
 }
 
-/// Signs a POST; as [`sign`].
+/// Signs a POST; see [`sign`].
 ///
 /// # Errors
 /// [`SigningError`]; the request must then not be sent.
@@ -66,8 +66,8 @@ pub fn sign_post(
     sign(headers, &Method::POST, url, body, scope, identity)
 }
 
-/// Adds `x-amz-date`, the session token and the signature to the headers, all of which it covers. The URL's query must be
-/// in the form that it is sent in.
+/// Adds `x-amz-date`, the session token and the signature, which covers all headers. The URL's query must have the form in
+/// which it is sent.
 ///
 /// # Errors
 /// [`SigningError`]; the request must then not be sent.

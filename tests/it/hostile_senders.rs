@@ -50,7 +50,7 @@ async fn bodies_that_are_provably_broken_are_refused_and_not_forwarded() {
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{what}");
         let words = text(response).await;
         assert!(
-            words.starts_with("no remote-write body: "),
+            words.starts_with("not a remote-write body: "),
             "{what}: {words}"
         );
     }

@@ -128,7 +128,7 @@ async fn remote_write_to_anywhere_is_kept_and_told_the_right_url() {
             assert!(!answer.headers().contains_key("retry-after"), "{url}");
             let words = text(answer).await;
             let right = format!(
-                "remote write is taken at http://{}/api/v1/remote_write, or /workspaces/{id}/api/v1/remote_write",
+                "remote write is accepted at http://{}/api/v1/remote_write, or /workspaces/{id}/api/v1/remote_write",
                 rig.host
             );
             assert!(words.starts_with(&right), "{words}");

@@ -1,7 +1,7 @@
-//! AMP, where the sidecar's connections end.
+//! Simulated AMP: the peer of the sidecar's upstream connections.
 //!
-//! In: what the sidecar writes to a connection, read by hyper's server. Out: what the emulator's AMP answers, which verifies each
-//! signature by the specification, or a fault. Whatever arrives is looked at first: who signed it, and when.
+//! In: the bytes that the sidecar writes, read by hyper's server. Out: the response of the emulator's AMP, which verifies each
+//! signature by the specification, or a fault. Before that, each request is checked: which key signed it, and when.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -28,12 +28,12 @@ use time::PrimitiveDateTime;
 use time::macros::format_description;
 use tokio::io::{AsyncWriteExt, DuplexStream};
 
-use crate::answers::Asked;
+use crate::answers::AmpRequest;
 use crate::faults::AmpFault;
 use crate::sts::shifted;
 use crate::world::{Key, World};
 
-/// AMP, or an address where it should be.
+/// AMP, or the address at which it should be.
 #[derive(Debug)]
 pub struct Upstream(pub Arc<World>);
 
@@ -93,7 +93,7 @@ async fn serve(world: Arc<World>, io: DuplexStream) {
         let (world, garbage) = (&world, &garbage);
         Box::pin(async move {
             let mut response = answer(world, request, before, garbage).await?;
-            // Else hyper dates it, by the machine's own time.
+            // Otherwise hyper would add the machine's own time.
             let date = httpdate::fmt_http_date(world.true_time());
             let dated = response.headers_mut().entry(DATE);
             dated.or_insert(date.try_into().expect("a date is text"));
@@ -120,19 +120,19 @@ async fn answer(
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Spoiled)?.to_bytes();
     let key = signer(world, &head.headers);
-    let Some(asked) = Asked::read(&body, world.watch().parts.asked()) else {
+    let Some(amp_request) = AmpRequest::read(&body, world.watch().parts.nonempty()) else {
         world.violated("AMP was sent what is no batch");
         return Err(Spoiled);
     };
-    let fault = world.fault_of(&asked);
+    let fault = world.fault_of(&amp_request);
     let fault = fault.as_ref();
     world.watch().attempts += 1;
-    let open = world.watch().parts.arrives(&asked);
+    let open = world.watch().parts.arrives(&amp_request);
     let number = key.map(|key| key.number);
     world.note(format_args!(
         "amp: {} bytes, {} series signed by key {number:?}, {fault:?}",
         body.len(),
-        asked.series.len()
+        amp_request.series.len()
     ));
     tokio::time::sleep(world.millis(2, 90)).await;
     match fault {
@@ -148,19 +148,22 @@ async fn answer(
         }
         _ => {}
     }
-    if let Some(response) = fault.and_then(|fault| asked.answer(fault)) {
+    if let Some(response) = fault.and_then(|fault| amp_request.response(fault)) {
         let status = response.status().as_u16();
-        world.refuses_canaries(&asked);
+        world.refuses_canaries(&amp_request);
         if matches!(status, 401 | 403) {
             reason(world, key);
         }
         let may_lose = match fault {
             Some(AmpFault::BadData) => true,
-            // Smaller it cannot be.
-            Some(AmpFault::TooLarge(_)) => asked.is_single(),
+            // It cannot be split further.
+            Some(AmpFault::TooLarge(_)) => amp_request.is_single(),
             _ => false,
         };
-        world.watch().parts.refused(&asked, open, status, may_lose);
+        world
+            .watch()
+            .parts
+            .refused(&amp_request, open, status, may_lose);
         return Ok(response.map(|said| text(&said)));
     }
     let now = match fault {
@@ -174,24 +177,30 @@ async fn answer(
     let status = head.status.as_u16();
     world.note(format_args!("amp: {status} {}", said.trim_end()));
     if !head.status.is_success() {
-        world.refuses_canaries(&asked);
+        world.refuses_canaries(&amp_request);
     }
     match status {
         200..=299 => {
             world.watch().stored += 1;
-            let wrong = world.watch().parts.taken(&asked, open);
+            let wrong = world.watch().parts.taken(&amp_request, open);
             if let Some(wrong) = wrong {
                 world.violated(wrong);
             }
         }
-        // For good, unless it can be smaller.
+        // For good, unless it can be split.
         400 if !head.headers.contains_key("x-amzn-errortype") => {
-            let may_lose = asked.is_single() || !said.starts_with("received message larger");
-            world.watch().parts.refused(&asked, open, status, may_lose);
+            let may_lose = amp_request.is_single() || !said.starts_with("received message larger");
+            world
+                .watch()
+                .parts
+                .refused(&amp_request, open, status, may_lose);
         }
         400 | 401 | 403 => {
             reason(world, key);
-            world.watch().parts.refused(&asked, open, status, false);
+            world
+                .watch()
+                .parts
+                .refused(&amp_request, open, status, false);
             let forged = [
                 "we calculated does not match",
                 "Authorization header",
@@ -202,8 +211,11 @@ async fn answer(
             }
         }
         _ => {
-            let may_lose = asked.is_single() && said.contains("larger than max");
-            world.watch().parts.refused(&asked, open, status, may_lose);
+            let may_lose = amp_request.is_single() && said.contains("larger than max");
+            world
+                .watch()
+                .parts
+                .refused(&amp_request, open, status, may_lose);
         }
     }
     match fault {
@@ -214,14 +226,14 @@ async fn answer(
     }
 }
 
-/// AMP gives the sidecar a reason for another exchange.
+/// AMP's response is a reason for another exchange.
 fn reason(world: &World, key: Option<Key>) {
     if let Some(key) = key {
         world.watch().has_reason(key.instance);
     }
 }
 
-/// Whose keys signed a request, by what it says; the signature itself is AMP's to verify.
+/// The key that the request names; AMP verifies the signature itself.
 fn signer(world: &World, headers: &hyper::HeaderMap) -> Option<Key> {
     let Some((named, signed_at)) = signature(headers) else {
         world.violated("AMP was sent a request without a signature");
@@ -242,7 +254,7 @@ fn signer(world: &World, headers: &hyper::HeaderMap) -> Option<Key> {
     Some(key)
 }
 
-/// The key that signed a request and the time that it signed, by what it says.
+/// The key and the signing time that the request names.
 pub fn signature(headers: &hyper::HeaderMap) -> Option<(&str, SystemTime)> {
     let header = |name: &str| headers.get(name)?.to_str().ok();
     let scheme = "AWS4-HMAC-SHA256 Credential=";
@@ -261,7 +273,7 @@ fn text(said: &str) -> BoxBody<Bytes, io::Error> {
     whole.map_err(|never: Infallible| match never {}).boxed()
 }
 
-/// The beginning of a body, and then nothing or a break.
+/// The start of a body, then a stall or a reset.
 fn halved(stalls: bool) -> BoxBody<Bytes, io::Error> {
     let begins = futures_util::stream::iter([Ok(Frame::data(Bytes::from_static(b"o")))]);
     let rest = futures_util::stream::once(async move {

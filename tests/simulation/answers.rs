@@ -1,7 +1,7 @@
-//! What stands in a request to AMP, and what is answered in AMP's place.
+//! Requests to AMP, and the responses of faults.
 //!
-//! In: a body as it arrived, and the fault of the moment. Out: [`Asked`], which faults and invariants are about, and the
-//! [`answer`](Asked::answer) of a fault that needs no AMP.
+//! In: a body as it arrived, and the current fault. Out: an [`AmpRequest`] for faults and invariants, and the
+//! [`response`](AmpRequest::response) of a fault that does not need AMP.
 
 use emulator::amp::proto::v1;
 use hyper::Response;
@@ -10,28 +10,28 @@ use prost::Message;
 
 use crate::faults::{AmpFault, BLOCKED, Form, Reply};
 
-/// A request to AMP: a batch, a part of one, or a canary, which holds nothing.
+/// A request to AMP: a batch, a part of one, or an empty canary.
 #[derive(Debug)]
-pub struct Asked {
+pub struct AmpRequest {
     /// The batch's number.
     pub batch: Option<usize>,
-    /// Series by number, each with its samples' places in the batch; a series may be there twice.
+    /// Series by number, each with its samples' places in the batch; a series may occur twice.
     pub series: Vec<(usize, Vec<usize>)>,
     pub poisoned: bool,
-    /// Packed.
+    /// Compressed size.
     pub bytes: usize,
-    /// How many requests that hold something AMP saw before.
+    /// How many non-empty requests AMP received before.
     pub before: usize,
 }
 
-// === impl Asked ===
+// === impl AmpRequest ===
 
-impl Asked {
-    /// None where it is no batch of a sender here.
+impl AmpRequest {
+    /// `None` if it is not a batch of a simulated sender.
     pub fn read(body: &[u8], before: usize) -> Option<Self> {
         let message = snap::raw::Decoder::new().decompress_vec(body).ok()?;
         let message = v1::WriteRequest::decode(&*message).ok()?;
-        let mut asked = Self {
+        let mut amp_request = Self {
             batch: None,
             series: Vec::new(),
             poisoned: false,
@@ -44,29 +44,29 @@ impl Asked {
                 Some(label.value.as_str())
             };
             let number = label("__name__")?.strip_prefix("batch_")?.parse().ok()?;
-            asked.batch = Some(number);
-            asked.poisoned |= label("poison").is_some();
+            amp_request.batch = Some(number);
+            amp_request.poisoned |= label("poison").is_some();
             let places = series.samples.iter().map(|sample| sample.value as usize);
             let number = label("series")?.parse().ok()?;
-            asked.series.push((number, places.collect()));
+            amp_request.series.push((number, places.collect()));
         }
-        Some(asked)
+        Some(amp_request)
     }
 
-    /// Whether nothing is in it.
+    /// Whether it is empty.
     pub fn is_canary(&self) -> bool {
         self.series.is_empty()
     }
 
-    /// Whether it is of a single series, which cannot be halved.
+    /// Whether it has a single series and cannot be halved.
     pub fn is_single(&self) -> bool {
         let mut numbers = self.series.iter().map(|(number, _)| number);
         let first = numbers.next();
         first.is_some() && numbers.all(|number| Some(number) == first)
     }
 
-    /// What the fault answers to it, if it does not leave that to AMP.
-    pub fn answer(&self, fault: &AmpFault) -> Option<Response<String>> {
+    /// The fault's response; `None` if AMP handles the request.
+    pub fn response(&self, fault: &AmpFault) -> Option<Response<String>> {
         let said = |status: u16, body: &str| {
             let response = Response::builder().status(status);
             Some(response.body(body.to_owned()).unwrap())

@@ -1,12 +1,12 @@
-//! What STS and AMP do instead, and how each is drawn.
+//! The faults of STS and AMP, and how they are drawn.
 //!
-//! In: the random numbers of a seed. Out: an [`StsFault`] or an [`AmpFault`]. What AMP answers in its place stands in `answers`.
+//! In: the random numbers of a seed. Out: an [`StsFault`] or an [`AmpFault`]. The responses of an AMP fault are in `answers`.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
-/// What STS, or the way to it, does instead.
+/// A fault of STS or of the network to it.
 #[derive(Debug, Clone)]
 pub enum StsFault {
     Refuse(u16, &'static str),
@@ -27,15 +27,15 @@ pub enum StsFault {
     WrongDate(i64),
 }
 
-/// What AMP, or the way to it, does instead.
+/// A fault of AMP or of the network to it.
 #[derive(Debug, Clone)]
 pub enum AmpFault {
     Status(u16, Option<u64>),
     BadData,
-    /// 413 to all that is longer.
+    /// 413 for every longer body.
     TooLarge(usize),
     Denied,
-    /// Credentials are refused, so long after the request.
+    /// Credentials are rejected, after this delay.
     RefusedLate(Duration),
     Slow(Duration),
     Hang,
@@ -50,46 +50,46 @@ pub enum AmpFault {
     Unresolved,
     Swallowed,
     Tls,
-    /// Whoever it is answers this to all.
+    /// Every request gets this response.
     Says(Reply),
-    /// The same, so long after the request.
+    /// Every request gets this response after this delay.
     SaysLate(Duration, Reply),
-    /// Answers this to all that holds a poison series; of two, now the one and now the other.
+    /// Every request with a poison series gets one of these responses, in turn.
     Poison(Reply, Reply),
-    /// The engine takes so many samples a second, and so many at once.
+    /// The engine accepts this many samples per second, with this burst.
     Rate(u32, u64),
-    /// The engine takes no larger message, packed or unpacked: 400.
+    /// The engine accepts no larger message, compressed or uncompressed: 400.
     Message(usize),
-    /// One part of the engine takes no larger message from another, unpacked: 500.
+    /// One component of the engine accepts no larger uncompressed message from another: 500.
     MessageInside(usize),
-    /// AMP takes it, as if nothing were wrong.
+    /// AMP accepts it as if nothing were wrong.
     Takes,
 }
 
-/// An answer that another one than the engine gives.
+/// A response that does not connections from the engine.
 #[derive(Debug, Clone, Copy)]
 pub struct Reply {
     pub status: u16,
     pub form: Form,
 }
 
-/// How an answer looks.
+/// The form of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// A text without AWS' request id.
     Plain,
     Html,
-    /// AWS' JSON, with these words.
+    /// AWS' JSON with this message.
     FrontDoor(&'static str),
 }
 
-/// The words of an answer to a poison series.
+/// The text of a response to a poison series.
 pub const BLOCKED: &str = "blocked for what it holds";
 
-/// Statuses that only something in between gives.
+/// Statuses that only a proxy sends.
 const IN_BETWEEN: [u16; 11] = [402, 407, 421, 422, 425, 426, 428, 431, 451, 499, 418];
 
-/// STS' own codes, and one that nobody knows.
+/// STS' own error codes, and an unknown one.
 const CODES: [(u16, &str); 17] = [
     (403, "AccessDenied"),
     (400, "ExpiredTokenException"),
@@ -113,12 +113,12 @@ const CODES: [(u16, &str); 17] = [
 // === impl AmpFault ===
 
 impl AmpFault {
-    /// Whether it is worth a look for long: what it does shows after a minute.
+    /// Whether it needs a long window: its effect shows after a minute.
     pub fn lasts(&self) -> bool {
         matches!(self, Self::Poison(..))
     }
 
-    /// Whether it answers in a way for which a batch is cut, or halved after a minute.
+    /// Whether its response makes the sidecar split a batch, or halve it after a minute.
     pub fn may_open_a_batch(&self) -> bool {
         match self {
             Self::Status(status, _) => *status < 500,
@@ -224,7 +224,7 @@ pub fn amp_fault(rng: &mut Rng) -> AmpFault {
     }
 }
 
-/// What somebody in between says to a series that it does not like.
+/// What a proxy responds to a series that it blocks.
 fn blocking(rng: &mut Rng) -> Reply {
     match rng.u8(..3) {
         0 => Reply::html(*pick(rng, &[200, 403, 406])),

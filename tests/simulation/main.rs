@@ -1,9 +1,9 @@
-//! The credentials' life, admission and drain, played from seeds in virtual time.
+//! Credentials, admission, delivery and drain, simulated from seeds in virtual time.
 //!
 //! Each seed is a story of one to eighty minutes: STS and AMP fail in every way that the contract names, the token rotates well
-//! and badly, the clock is set, the configuration is reloaded, senders come one by one or as a crowd and some go away in the
-//! middle; then the sidecar leaves. The program between them is the real one (see `story`), and what must hold is looked at all
-//! the while (the table in `watch`).
+//! and badly, the clock is set, the configuration is reloaded, senders arrive one by one or all at once and some disconnect in
+//! the middle; then the sidecar drains and stops. The program is the real one (see `story`), and the invariants are checked
+//! throughout (the table in `watch`).
 //!
 //! ```text
 //! cargo nextest run -p amp-sidecar --test simulation                  the seeds of CI
@@ -11,7 +11,7 @@
 //! SIMULATION=4711 cargo nextest run … --no-capture                    one, with its trace
 //! ```
 //!
-//! `scripts/mutants` shows that it finds what it should.
+//! `scripts/mutants` checks that it detects planted bugs.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -42,19 +42,19 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use story::Told;
+use story::StoryReport;
 
-/// What CI plays.
+/// The seeds of CI.
 const SEEDS: Range<u64> = 0..250;
 const VARIABLE: &str = "SIMULATION";
-/// How many failures are enough, where more than these would tell no more.
+/// Stops after this many failures.
 const ENOUGH: (&str, usize) = ("SIMULATION_ENOUGH", 20);
 
 #[test]
 fn the_invariants_hold_in_every_story() {
-    story::hear_panics();
-    let asked = std::env::var(VARIABLE).ok();
-    let seeds = asked.as_deref().map_or(SEEDS, seeds);
+    story::record_panics();
+    let value = std::env::var(VARIABLE).ok();
+    let seeds = value.as_deref().map_or(SEEDS, seeds);
     let enough = std::env::var(ENOUGH.0).map_or(ENOUGH.1, |text| text.parse().unwrap());
     let only = seeds.end - seeds.start == 1;
     let sum = Mutex::new(Sum::default());
@@ -68,11 +68,11 @@ fn the_invariants_hold_in_every_story() {
                     if seed >= seeds.end {
                         return;
                     }
-                    let told = story::play(seed);
+                    let report = story::play(seed);
                     if only {
-                        println!("{}", told.trace.join("\n"));
+                        println!("{}", report.trace.join("\n"));
                     }
-                    sum.lock().unwrap().add(seed, told);
+                    sum.lock().unwrap().add(seed, report);
                 }
             });
         }
@@ -83,9 +83,9 @@ fn the_invariants_hold_in_every_story() {
 }
 
 #[test]
-fn the_same_seed_tells_the_same_story() {
-    story::hear_panics();
-    // What another thread does may come before or after what happens in the same millisecond.
+fn the_same_seed_gives_the_same_story() {
+    story::record_panics();
+    // Threads may interleave differently within the same virtual millisecond.
     let on_one_thread = |seed: &u64| !plan::Plan::of(*seed).may_split();
     for seed in (0..).filter(on_one_thread).take(8) {
         let (first, second) = (story::play(seed), story::play(seed));
@@ -105,7 +105,7 @@ fn seeds(text: &str) -> Range<u64> {
     }
 }
 
-/// All stories together.
+/// Totals over all stories.
 #[derive(Debug, Default)]
 struct Sum {
     stories: u64,
@@ -115,27 +115,29 @@ struct Sum {
     stored: usize,
     answers: std::collections::BTreeMap<u16, usize>,
     slowest: Option<(Duration, u64)>,
-    /// By seed: what was violated, and the end of the trace.
+    /// By seed: the violations and the trace.
     failed: std::collections::BTreeMap<u64, (Vec<String>, Vec<String>)>,
 }
 
 impl Sum {
-    fn add(&mut self, seed: u64, told: Told) {
+    fn add(&mut self, seed: u64, report: StoryReport) {
         self.stories += 1;
-        self.lasted += told.lasted;
-        self.exchanges += told.exchanges;
-        self.attempts += told.attempts;
-        self.stored += told.stored;
-        for (status, count) in told.answers {
+        self.lasted += report.lasted;
+        self.exchanges += report.exchanges;
+        self.attempts += report.attempts;
+        self.stored += report.stored;
+        for (status, count) in report.answers {
             *self.answers.entry(status).or_default() += count;
         }
-        self.slowest = self.slowest.max(told.flowed_again.map(|took| (took, seed)));
-        if !told.violations.is_empty() {
-            self.failed.insert(seed, (told.violations, told.trace));
+        self.slowest = self
+            .slowest
+            .max(report.flowed_again.map(|took| (took, seed)));
+        if !report.violations.is_empty() {
+            self.failed.insert(seed, (report.violations, report.trace));
         }
     }
 
-    /// Each seed that failed, and how to see it again.
+    /// Each seed that failed, and the command to repeat it.
     fn shown(&self) -> String {
         let mut text = format!("{} of {} stories failed\n", self.failed.len(), self.stories);
         for (seed, (violations, _)) in &self.failed {

@@ -1,6 +1,6 @@
-//! The sidecar's own metrics, asked for over its admin listener.
+//! The sidecar's own metrics, scraped over its admin listener.
 //!
-//! In: the way in to that listener. Out: [`Metrics`], the numbers by family and labels, as the exposition says them.
+//! In: a connection to that listener. Out: [`Metrics`], the values by family and labels, as exposed.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -12,29 +12,31 @@ use tokio::sync::mpsc;
 
 use crate::world::address;
 
-/// Everything that is counted.
+/// Every sample of a scrape.
 #[derive(Debug, Default)]
 pub struct Metrics(String);
 
 // === impl Metrics ===
 
 impl Metrics {
-    /// None where nobody answers.
-    pub async fn read(come: &mpsc::Sender<(DuplexStream, std::net::IpAddr)>) -> Option<Self> {
+    /// `None` if the scrape fails.
+    pub async fn read(
+        connections: &mpsc::Sender<(DuplexStream, std::net::IpAddr)>,
+    ) -> Option<Self> {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        come.send((theirs, address(None))).await.ok()?;
-        let (mut line, connection) = http1::handshake(TokioIo::new(ours)).await.ok()?;
+        connections.send((theirs, address(None))).await.ok()?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(ours)).await.ok()?;
         let driving = tokio::spawn(connection);
         let request = Request::get("/metrics").header("host", "127.0.0.1:9095");
         let request = request.body(Empty::<Bytes>::new()).unwrap();
-        let response = line.send_request(request).await.ok()?;
+        let response = sender.send_request(request).await.ok()?;
         let body = response.into_body().collect().await.ok()?.to_bytes();
-        drop(line);
+        drop(sender);
         driving.await.ok()?.ok()?;
         Some(Self(String::from_utf8(body.to_vec()).ok()?))
     }
 
-    /// The sum over a family, of those whose labels hold this text.
+    /// The sum over the samples of a family whose labels contain this text.
     pub fn sum(&self, family: &str, labels: &str) -> u64 {
         let number = |line: &str| {
             let rest = line.strip_prefix(family)?;
@@ -45,12 +47,12 @@ impl Metrics {
         self.0.lines().filter_map(number).sum::<f64>() as u64
     }
 
-    /// Samples that AMP has taken.
+    /// Samples that AMP accepted.
     pub fn forwarded(&self) -> u64 {
         self.sum("amp_sidecar_forwarded_samples_total", "")
     }
 
-    /// Samples in what was refused for good.
+    /// Samples in batches that were refused for good.
     pub fn refused(&self, reason: &str) -> u64 {
         self.sum("amp_sidecar_samples_in_refused_batches_total", reason)
     }

@@ -1,7 +1,7 @@
-//! What happens when, drawn from a seed before anything runs.
+//! The schedule of a story, drawn from a seed before anything runs.
 //!
-//! In: a seed. Out: a [`Plan`]: the settings, every fault with its beginning and end, every batch with its sender and its moment.
-//! Nothing that happens later draws from the same well, so that a mend of the product does not turn one seed into another story.
+//! In: a seed. Out: a [`Plan`]: the settings, every fault with its start and end, every batch with its sender and time. Nothing
+//! that happens later uses this generator, so a fix in the program does not turn one seed into another story.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,47 +10,47 @@ use std::time::Duration;
 use emulator::amp::Limits;
 use fastrand::Rng;
 
-use crate::answers::Asked;
+use crate::answers::AmpRequest;
 use crate::faults::{AmpFault, StsFault, amp_fault, millis, off_by, pick, seconds, sts_fault};
 
 /// One story.
 #[derive(Debug)]
 pub struct Plan {
     pub seed: u64,
-    /// Faults end here.
+    /// When the faults end.
     pub chaos: Duration,
     pub upstream_timeout: Duration,
     pub budget: usize,
     pub inspect: bool,
-    /// A batch over it is split.
+    /// A larger batch is split.
     pub max_upstream_bytes: usize,
-    /// Roles that are assumed after the first one.
+    /// Roles assumed after the first one.
     pub hops: usize,
     pub session: Duration,
     pub drain_idle: Duration,
     pub drain_timeout: Duration,
-    /// The signal to leave comes in the middle of the faults, and a second one after it.
+    /// The signal to stop arrives during the faults, and a second one after it.
     pub leaves_early: bool,
     pub sts: Vec<Window<StsFault>>,
     pub amp: Vec<Window<AmpFault>>,
     pub events: Vec<(Duration, Event)>,
     pub senders: Vec<SenderPlan>,
-    /// Senders pause no longer between two tries.
+    /// Maximum pause of a sender between two tries.
     pub longest_pause: Duration,
-    /// AMP's own, where no fault changes them.
+    /// AMP's own limit, unless a fault changes it.
     pub limits: Limits,
-    /// What AMP does with one request, before all else.
+    /// Decides before everything else how AMP handles a request.
     pub script: Option<Script>,
 }
 
-/// What AMP does with a request instead, by what is in it.
+/// Decides how AMP handles a request, by its contents.
 #[derive(Clone)]
 pub struct Script(pub Arc<dyn Playing>);
 
-/// Chooses what AMP does with a request.
-pub trait Playing: Fn(&Asked) -> Option<AmpFault> + Send + Sync {}
+/// Decides how AMP handles a request.
+pub trait Playing: Fn(&AmpRequest) -> Option<AmpFault> + Send + Sync {}
 
-impl<F: Fn(&Asked) -> Option<AmpFault> + Send + Sync> Playing for F {}
+impl<F: Fn(&AmpRequest) -> Option<AmpFault> + Send + Sync> Playing for F {}
 
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,7 +58,7 @@ impl fmt::Debug for Script {
     }
 }
 
-/// A fault and its time.
+/// A fault and its period.
 #[derive(Debug)]
 pub struct Window<F> {
     pub from: Duration,
@@ -66,13 +66,13 @@ pub struct Window<F> {
     pub fault: F,
 }
 
-/// What happens at one moment.
+/// An event at one moment.
 #[derive(Debug, Clone)]
 pub enum Event {
     Token(TokenChange),
-    /// The issuer signs by another key: tokens of the old one are refused from now on.
+    /// The issuer signs with another key: tokens of the old one are rejected from now on.
     NewKey,
-    /// The machine's clock is so far off from now on.
+    /// The machine's clock is this far off from now on.
     Clock(i64),
     /// AMP and STS forget all sessions.
     Revoke,
@@ -81,7 +81,7 @@ pub enum Event {
     Leave,
 }
 
-/// What becomes of the token file.
+/// A change of the token file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenChange {
     Rotated,
@@ -90,11 +90,11 @@ pub enum TokenChange {
     Torn,
     Garbage,
     TooLong,
-    /// A token that is over already.
+    /// An expired token.
     Stale,
 }
 
-/// What the new configuration says.
+/// The new configuration.
 #[derive(Debug, Clone, Copy)]
 pub enum Reload {
     Same,
@@ -102,7 +102,7 @@ pub enum Reload {
     Rejected,
 }
 
-/// A sender and its batches, in their order.
+/// A sender and its batches in order.
 #[derive(Debug)]
 pub struct SenderPlan {
     pub elsewhere: Option<u8>,
@@ -114,16 +114,16 @@ pub struct SenderPlan {
 pub struct BatchPlan {
     pub at: Duration,
     pub series: usize,
-    /// Of each series, one entry of the message for each.
+    /// Samples per series; each is a separate entry of the message.
     pub samples: usize,
-    /// Of so many series, from this one on, [`AmpFault::Poison`] does not take anything.
+    /// The poison series, which [`AmpFault::Poison`] refuses.
     pub poison: std::ops::Range<usize>,
     pub shape: Shape,
-    /// The sender goes away so long after its first try began.
+    /// The sender disconnects this long after its first try began.
     pub goes_away: Option<Duration>,
 }
 
-/// How the first try sends its body; later ones send it whole.
+/// How the first try sends its body; retries send it whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     Whole,
@@ -131,7 +131,7 @@ pub enum Shape {
     NeverEnds,
 }
 
-/// No sender's is larger.
+/// The largest body of a sender.
 pub const LARGEST_BODY: usize = 512 * 1024;
 
 // === impl Plan ===
@@ -176,7 +176,7 @@ impl Plan {
         plan
     }
 
-    /// Nothing fails for so long, and nobody sends.
+    /// No faults and no senders for this long.
     pub fn quiet(chaos: Duration) -> Self {
         Self {
             seed: 0,
@@ -192,48 +192,48 @@ impl Plan {
             leaves_early: false,
             sts: Vec::new(),
             amp: Vec::new(),
-            // As kubelet does.
+            // Like the kubelet's.
             events: (1..)
                 .map(|n| Duration::from_secs(2900) * n)
                 .take_while(|at| *at < chaos)
                 .map(|at| (at, Event::Token(TokenChange::Rotated)))
                 .collect(),
             senders: Vec::new(),
-            // As Prometheus'.
+            // Like Prometheus'.
             longest_pause: Duration::from_secs(5),
             limits: Limits::default(),
             script: None,
         }
     }
 
-    /// Whether batches may be cut or halved, which a thread of its own does.
+    /// Whether batches may be split or halved, which happens on a separate thread.
     pub fn may_split(&self) -> bool {
         let opens = |window: &Window<AmpFault>| window.fault.may_open_a_batch();
         self.max_upstream_bytes < LARGEST_BODY || self.amp.iter().any(opens)
     }
 
-    /// Whether somebody sets the clock, or tells a wrong time, before `now`.
+    /// Whether a clock was wrong before `now`, the machine's or a peer's.
     pub fn time_was_wrong(&self, now: Duration) -> bool {
         let set = |(at, event): &(Duration, Event)| *at <= now && matches!(event, Event::Clock(_));
-        let told = |window: &Window<StsFault>| {
+        let report = |window: &Window<StsFault>| {
             window.from <= now && matches!(window.fault, StsFault::WrongDate(_))
         };
         let seen = |window: &Window<AmpFault>| {
             window.from <= now && matches!(window.fault, AmpFault::WrongClock(_))
         };
-        self.events.iter().any(set) || self.sts.iter().any(told) || self.amp.iter().any(seen)
+        self.events.iter().any(set) || self.sts.iter().any(report) || self.amp.iter().any(seen)
     }
 }
 
 // === impl BatchPlan ===
 
 impl BatchPlan {
-    /// One sample.
+    /// One series with one sample.
     pub fn small() -> Self {
         Self::at(Duration::ZERO, 1)
     }
 
-    /// So many series, sent whole by one who waits.
+    /// This many series, sent whole by a sender that waits.
     pub fn at(at: Duration, series: usize) -> Self {
         Self {
             at,
@@ -246,7 +246,7 @@ impl BatchPlan {
     }
 }
 
-/// The fault of this moment; the one that began last counts.
+/// The fault at this moment; of several, the one that began last.
 pub fn at<F>(windows: &[Window<F>], now: Duration) -> Option<&F> {
     let active = |window: &&Window<F>| window.from <= now && now < window.to;
     let last = windows
@@ -267,7 +267,7 @@ fn windows<F>(
         .map(|_| {
             let from = chaos.mul_f64(rng.f64());
             let fault = fault(rng);
-            // Mostly short, at times as long as a bad hour.
+            // Usually short, sometimes up to a bad hour.
             let life = if lasts(&fault) || rng.u8(..6) == 0 {
                 chaos.mul_f64(rng.f64())
             } else {
@@ -284,7 +284,7 @@ fn windows<F>(
 
 fn events(rng: &mut Rng, chaos: Duration) -> Vec<(Duration, Event)> {
     let mut events = Vec::new();
-    // As kubelet does, and now and then badly.
+    // Like the kubelet's, and sometimes bad.
     let mut at = seconds(rng, 0, 2900);
     while at < chaos {
         events.push((at, Event::Token(TokenChange::Rotated)));
@@ -303,7 +303,7 @@ fn events(rng: &mut Rng, chaos: Duration) -> Vec<(Duration, Event)> {
                 TokenChange::Stale,
             ],
         );
-        // What a reader sees in the middle of a rotation, or a volume that is broken.
+        // What a reader can see during a rotation, or a broken volume.
         let life = if rng.bool() {
             millis(rng, 1, 40)
         } else {
@@ -341,7 +341,7 @@ fn events(rng: &mut Rng, chaos: Duration) -> Vec<(Duration, Event)> {
 }
 
 fn senders(rng: &mut Rng, until: Duration) -> Vec<SenderPlan> {
-    // A few that send for long, or a crowd that comes at once.
+    // A few senders for a long time, or many at once.
     let crowd = rng.u8(..3) == 0;
     let (senders, batches) = if crowd { (24, 1) } else { (rng.usize(2..7), 6) };
     let together = until.mul_f64(rng.f64());
@@ -357,7 +357,7 @@ fn senders(rng: &mut Rng, until: Duration) -> Vec<SenderPlan> {
                             until.mul_f64(rng.f64())
                         },
                         series,
-                        // What is larger there is not always room to split.
+                        // Splitting a larger batch may not find enough budget.
                         samples: if series > 40 {
                             1
                         } else {

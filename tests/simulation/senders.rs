@@ -1,7 +1,7 @@
-//! Senders, as Prometheus is one: what was not taken comes again, what was refused does not.
+//! Simulated senders that behave like Prometheus: they retry what failed, and drop what was refused.
 //!
-//! In: the batches of a plan. Out: what became of each, held against what AMP has. A sender speaks HTTP/1.1 by hyper's client over
-//! its connection, takes its time where the plan says so, and may go away in the middle.
+//! In: the batches of a plan. Out: the result of each, compared with what AMP has. A sender speaks HTTP/1.1 with hyper's client
+//! over its connection, sends slowly if the plan says so, and may disconnect in the middle.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,46 +25,46 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::plan::{BatchPlan, SenderPlan, Shape};
-use crate::watch::{ALONE, HELD, LONGEST_READ, ROOM, Sent};
+use crate::watch::{ALONE, BUDGET_WAIT, MAX_HELD, READ_TIMEOUT, Sent};
 use crate::world::{World, address};
 
-/// What a sender makes of a try.
+/// The result of a try.
 #[derive(Debug)]
-enum Heard {
+enum TryResult {
     Stored,
     Refused,
-    ComeAgain(Option<Duration>),
-    /// Nobody listens any more.
-    NobodyThere,
+    Retry(Option<Duration>),
+    /// The listener is closed.
+    NotListening,
 }
 
 /// An open connection, and the task that drives it.
-type Line = (SendRequest<BoxBody<Bytes, Infallible>>, JoinHandle<()>);
+type SenderConnection = (SendRequest<BoxBody<Bytes, Infallible>>, JoinHandle<()>);
 
 /// One sender.
 #[derive(Debug)]
 pub struct Sender {
     world: Arc<World>,
-    come: mpsc::Sender<(DuplexStream, std::net::IpAddr)>,
+    connections: mpsc::Sender<(DuplexStream, std::net::IpAddr)>,
     number: usize,
     elsewhere: Option<u8>,
-    line: Option<Line>,
+    connection: Option<SenderConnection>,
 }
 
-/// A body, and what must be stored of it.
+/// A body, and the samples that must be stored.
 struct Batch {
     number: usize,
     body: Bytes,
     samples: Vec<(Labels, i64)>,
-    /// Samples that may be refused for what their series are; each may stand in a part of its own.
+    /// Number of samples in poison series, which may be refused; each may be in a part of its own.
     poisoned: u32,
 }
 
-/// A request under way; one that is dropped has no answer, and may be served to its end all the same.
+/// A request in progress; a dropped one has no response, but may still be processed to its end.
 struct Open<'a> {
     world: &'a World,
     number: usize,
-    comes_again: bool,
+    will_retry: bool,
 }
 
 impl Drop for Open<'_> {
@@ -72,27 +72,27 @@ impl Drop for Open<'_> {
         let now = self.world.now();
         self.world
             .watch()
-            .request_ends(now, self.number, self.comes_again);
+            .request_ends(now, self.number, self.will_retry);
     }
 }
 
 impl Sender {
     pub fn new(
         world: &Arc<World>,
-        come: &mpsc::Sender<(DuplexStream, std::net::IpAddr)>,
+        connections: &mpsc::Sender<(DuplexStream, std::net::IpAddr)>,
         number: usize,
         elsewhere: Option<u8>,
     ) -> Self {
         Self {
             world: Arc::clone(world),
-            come: come.clone(),
+            connections: connections.clone(),
             number,
             elsewhere,
-            line: None,
+            connection: None,
         }
     }
 
-    /// Sends all batches of the plan, each until it has its end.
+    /// Sends all batches of the plan, each until it ends.
     pub async fn run(mut self, plan: SenderPlan) {
         for batch in plan.batches {
             tokio::time::sleep(batch.at.saturating_sub(self.world.now())).await;
@@ -102,21 +102,21 @@ impl Sender {
         }
     }
 
-    /// A small batch each half second until one is stored; how long that took.
+    /// Sends a small batch every half second until one is stored; returns how long that took.
     pub async fn probe(mut self) -> Option<Duration> {
         let began = self.world.now();
         loop {
             let batch = Batch::new(&self.world, self.number, &BatchPlan::small());
             match self.try_once(&batch, Shape::Whole).await {
-                Heard::Stored => return Some(self.world.now() - began),
-                Heard::NobodyThere => return None,
-                Heard::Refused | Heard::ComeAgain(_) => {}
+                TryResult::Stored => return Some(self.world.now() - began),
+                TryResult::NotListening => return None,
+                TryResult::Refused | TryResult::Retry(_) => {}
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 
-    /// False where nobody listens any more.
+    /// False if the listener is closed.
     async fn until_done(&mut self, plan: &BatchPlan) -> bool {
         let world = Arc::clone(&self.world);
         let batch = Batch::new(&world, self.number, plan);
@@ -125,60 +125,60 @@ impl Sender {
         let mut pause = Duration::from_millis(30);
         loop {
             let trying = self.try_once(&batch, shape);
-            let heard = match goes_away.take() {
+            let result = match goes_away.take() {
                 None => trying.await,
                 Some(after) => match tokio::time::timeout(after, trying).await {
-                    Ok(heard) => heard,
+                    Ok(result) => result,
                     Err(_) => {
                         world.note(format_args!("sender {}: went away", self.number));
-                        // Served to its end, and perhaps beside the next try.
-                        world.watch().may_repeat(batch.number);
-                        Heard::ComeAgain(None)
+                        // It may still be processed, even at the same time as the next try.
+                        world.watch().count_repeat(batch.number);
+                        TryResult::Retry(None)
                     }
                 },
             };
             shape = Shape::Whole;
-            match heard {
-                Heard::Stored | Heard::Refused => return true,
-                Heard::NobodyThere => return false,
-                Heard::ComeAgain(asked) => {
-                    tokio::time::sleep(asked.unwrap_or(pause)).await;
+            match result {
+                TryResult::Stored | TryResult::Refused => return true,
+                TryResult::NotListening => return false,
+                TryResult::Retry(pause_sent) => {
+                    tokio::time::sleep(pause_sent.unwrap_or(pause)).await;
                     pause = (pause * 2).min(world.plan.longest_pause);
                 }
             }
         }
     }
 
-    async fn try_once(&mut self, batch: &Batch, shape: Shape) -> Heard {
+    async fn try_once(&mut self, batch: &Batch, shape: Shape) -> TryResult {
         let world = Arc::clone(&self.world);
-        let line = match self.kept().await {
-            Some(line) => Some(line),
+        let connection = match self.reuse().await {
+            Some(connection) => Some(connection),
             None => self.connect().await,
         };
-        let Some((mut line, task)) = line else {
+        let Some((mut connection, task)) = connection else {
             world.note(format_args!("sender {}: nobody there", self.number));
-            return Heard::NobodyThere;
+            return TryResult::NotListening;
         };
         let number = world.number();
         let began = world.now();
         {
             let mut watch = world.watch();
             watch.open.insert(number);
-            watch.last_heard = began;
+            watch.last_activity = began;
         }
         let mut open = Open {
             world: &world,
             number,
-            comes_again: false,
+            will_retry: false,
         };
-        let response = line.send_request(batch.request(shape)).await;
+        let response = connection.send_request(batch.request(shape)).await;
         let waited = world.now() - began;
-        let mut bound = world.plan.upstream_timeout + ROOM;
+        let mut bound = world.plan.upstream_timeout + BUDGET_WAIT;
         if shape != Shape::Whole {
-            bound += LONGEST_READ;
+            bound += READ_TIMEOUT;
         }
         if batch.samples.len() > 1 {
-            bound += ROOM;
+            bound += BUDGET_WAIT;
         }
         if waited > bound {
             world.violated(format_args!(
@@ -193,9 +193,9 @@ impl Sender {
                     "sender {}: batch {} broke: {error}",
                     self.number, batch.number
                 ));
-                world.watch().may_repeat(batch.number);
-                self.unanswered(batch, shape, began);
-                return Heard::ComeAgain(None);
+                world.watch().count_repeat(batch.number);
+                self.check_unanswered(batch, shape, began);
+                return TryResult::Retry(None);
             }
         };
         let status = response.status().as_u16();
@@ -205,33 +205,33 @@ impl Sender {
         let said = said.map(|said| said.to_bytes()).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
         world.note(format_args!(
-            "sender {}: batch {} heard {status} {}",
+            "sender {}: batch {} got {status} {}",
             self.number,
             batch.number,
             said.trim_end()
         ));
-        self.line = Some((line, task));
+        self.connection = Some((connection, task));
         *world.watch().answers.entry(status).or_default() += 1;
         let held = world
             .watch()
-            .heard(world.now(), batch.number, status, &said);
-        // Where nothing else is judged, not even a part of the same batch, the program is in no hurry.
+            .responded(world.now(), batch.number, status, &said);
+        // If AMP judges nothing else, not even a part of the same batch, the sidecar waits longer.
         let is_alone = batch.poisoned as usize >= batch.samples.len();
         let alone = if is_alone { ALONE } else { Duration::ZERO };
-        let most = HELD + alone + world.plan.longest_pause * 6;
+        let most = MAX_HELD + alone + world.plan.longest_pause * 6;
         if held > most * batch.poisoned {
             world.violated(format_args!(
                 "batch {} has been held for {held:?} for what is in it",
                 batch.number
             ));
         }
-        let heard = self.judge(batch, status, pause, &said);
-        open.comes_again = matches!(heard, Heard::ComeAgain(_));
-        heard
+        let result = self.judge(batch, status, pause, &said);
+        open.will_retry = matches!(result, TryResult::Retry(_));
+        result
     }
 
-    /// Holds an answer against what AMP did.
-    fn judge(&self, batch: &Batch, status: u16, pause: Option<u64>, said: &str) -> Heard {
+    /// Checks a response against what AMP did.
+    fn judge(&self, batch: &Batch, status: u16, pause: Option<u64>, said: &str) -> TryResult {
         let world = &self.world;
         let number = batch.number;
         match status {
@@ -239,10 +239,10 @@ impl Sender {
                 let stored = |(labels, at): &(Labels, i64)| world.amp.store().contains(labels, *at);
                 if !batch.samples.iter().all(stored) {
                     world.violated(format_args!(
-                        "batch {number} heard {status}, and AMP has not stored it"
+                        "batch {number} got {status}, and AMP has not stored it"
                     ));
                 }
-                Heard::Stored
+                TryResult::Stored
             }
             500..=599 => {
                 if pause.is_some_and(|pause| pause > 5) {
@@ -250,27 +250,27 @@ impl Sender {
                 }
                 let now = world.now();
                 if said.starts_with("no AWS credentials") && !world.plan.time_was_wrong(now) {
-                    world.watch().heard_no_credentials(now);
+                    world.watch().no_credentials_reported(now);
                 }
-                Heard::ComeAgain(pause.map(Duration::from_secs))
+                TryResult::Retry(pause.map(Duration::from_secs))
             }
             _ => {
                 if !world.watch().parts.may_be_lost(batch.number) {
                     world.violated(format_args!(
-                        "batch {number} heard {status}, which AMP never said of it: {said}"
+                        "batch {number} got {status}, which AMP never said of it: {said}"
                     ));
                 }
-                Heard::Refused
+                TryResult::Refused
             }
         }
     }
 
-    /// A whole batch that gets no answer was either never accepted or is a broken promise.
-    fn unanswered(&self, batch: &Batch, shape: Shape, began: Duration) {
+    /// A whole batch without a response must not have been accepted.
+    fn check_unanswered(&self, batch: &Batch, shape: Shape, began: Duration) {
         let world = &self.world;
         let stopped = *world.stopped.lock().unwrap();
         let accepted = stopped.is_none_or(|at| began < at);
-        if shape == Shape::Whole && accepted && !world.watch().leaving_now() {
+        if shape == Shape::Whole && accepted && !world.watch().is_stopping() {
             world.violated(format_args!(
                 "batch {} was accepted and never answered",
                 batch.number
@@ -278,24 +278,28 @@ impl Sender {
         }
     }
 
-    async fn kept(&mut self) -> Option<Line> {
-        let (mut line, task) = self.line.take()?;
-        line.ready().await.is_ok().then_some((line, task))
+    async fn reuse(&mut self) -> Option<SenderConnection> {
+        let (mut connection, task) = self.connection.take()?;
+        connection
+            .ready()
+            .await
+            .is_ok()
+            .then_some((connection, task))
     }
 
-    async fn connect(&mut self) -> Option<Line> {
+    async fn connect(&mut self) -> Option<SenderConnection> {
         if !self.world.listening.load(Ordering::Relaxed) {
             return None;
         }
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        self.come
+        self.connections
             .send((theirs, address(self.elsewhere)))
             .await
             .ok()?;
-        let (line, connection) = http1::handshake(TokioIo::new(ours)).await.ok()?;
-        // How it ends is told to whoever waits for an answer.
+        let (sender, connection) = http1::handshake(TokioIo::new(ours)).await.ok()?;
+        // The request's future reports how the connection ends.
         let task = tokio::spawn(async move { connection.await.unwrap_or_default() });
-        Some((line, task))
+        Some((sender, task))
     }
 }
 

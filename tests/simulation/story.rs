@@ -1,8 +1,8 @@
-//! One story: the whole sidecar between its four ends, from its start to its end.
+//! One story: the whole sidecar between its simulated peers, from start to stop.
 //!
-//! In: a [`Plan`]. Out: the [`Told`] record. The program is the real one from accept to drain; only what is outside of it (see
-//! `world`) is not. When the plan's faults are over, data has to flow again; then, or in the middle of the faults, the sidecar
-//! is told to leave.
+//! In: a [`Plan`]. Out: the [`StoryReport`]. The program is the real one from accept to drain; only its environment is
+//! simulated (see `world`). When the plan's faults are over, data must flow again; then, or during the faults, the sidecar gets
+//! the signal to stop.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -23,13 +23,13 @@ use crate::watch::{FLOWS_AGAIN, GRACE, Sent};
 use crate::world::{Ends, Gate, REGION, WORKSPACE, World, role};
 
 thread_local! {
-    /// What panicked in the story that this thread plays; none where it plays none.
+    /// Panics in the story that this thread runs; `None` if it runs none.
     static PANICS: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
-/// What came of a story.
+/// The result of a story.
 #[derive(Debug)]
-pub struct Told {
+pub struct StoryReport {
     pub trace: Vec<String>,
     pub violations: Vec<String>,
     pub lasted: Duration,
@@ -37,16 +37,16 @@ pub struct Told {
     pub attempts: usize,
     pub stored: usize,
     pub answers: BTreeMap<u16, usize>,
-    /// From the end of the faults to a stored batch.
+    /// From the end of the faults to the next stored batch.
     pub flowed_again: Option<Duration>,
-    /// By number, in the order in which they were made.
+    /// By number, in order of creation.
     pub batches: BTreeMap<usize, Sent>,
-    /// When all batches had their end; of a story that is told to leave in the middle there are none.
+    /// Scraped after all batches ended; `None` if the signal to stop came during the faults.
     pub metrics: Option<Metrics>,
 }
 
-/// Tells of panics of this thread, which a task would swallow.
-pub fn hear_panics() {
+/// Records panics of this thread, which a task would swallow.
+pub fn record_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let outside = std::panic::take_hook();
@@ -63,14 +63,14 @@ pub fn hear_panics() {
     });
 }
 
-/// Plays the story of this seed.
-pub fn play(seed: u64) -> Told {
+/// Runs the story of this seed.
+pub fn play(seed: u64) -> StoryReport {
     play_plan(Plan::of(seed))
 }
 
-/// Plays this story.
-pub fn play_plan(plan: Plan) -> Told {
-    // Jitter is drawn from here.
+/// Runs this story.
+pub fn play_plan(plan: Plan) -> StoryReport {
+    // Jitter uses this generator.
     fastrand::seed(plan.seed);
     PANICS.set(Some(Vec::new()));
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -78,19 +78,19 @@ pub fn play_plan(plan: Plan) -> Told {
         .start_paused(true)
         .build()
         .unwrap();
-    let mut told = runtime.block_on(played(plan));
+    let mut report = runtime.block_on(played(plan));
     drop(runtime);
-    told.violations.extend(PANICS.take().unwrap_or_default());
-    told
+    report.violations.extend(PANICS.take().unwrap_or_default());
+    report
 }
 
-async fn played(mut plan: Plan) -> Told {
+async fn played(mut plan: Plan) -> StoryReport {
     let senders = std::mem::take(&mut plan.senders);
     let events = plan.events.clone();
     let world = Arc::new(World::new(plan));
     let plan = &world.plan;
 
-    let (gate, come) = Gate::of(&world);
+    let (gate, connections) = Gate::of(&world);
     let (admin, ask) = Gate::for_admin(&world);
     let ends = Ends(Arc::clone(&world));
     let externals = Externals {
@@ -100,12 +100,12 @@ async fn played(mut plan: Plan) -> Told {
     let app = App::between(gate, admin, externals, config(plan, 0), world.clock.clone());
     let app = app.unwrap();
     let reloader = app.reloader();
-    let mut rooms = rooms(&reloader);
+    let mut budgets = budgets(&reloader);
     let (stage, wanted) = watch::channel(Stage::Serving);
     let mut running = tokio::spawn(app.run(wanted));
     let mut sending = tokio::task::JoinSet::new();
     for (number, plan) in senders.into_iter().enumerate() {
-        sending.spawn(Sender::new(&world, &come, number, plan.elsewhere).run(plan));
+        sending.spawn(Sender::new(&world, &connections, number, plan.elsewhere).run(plan));
     }
 
     let mut drained_at = None;
@@ -137,16 +137,16 @@ async fn played(mut plan: Plan) -> Told {
                 if reloader.reload(read).is_err() != rejected {
                     world.violated("a reload went the wrong way");
                 }
-                // Another workspace begins with an empty memory.
-                world.watch().forgets();
-                rooms.extend(self::rooms(&reloader));
+                // The new workspace starts without memory of earlier refusals.
+                world.watch().forget_blocked();
+                budgets.extend(self::budgets(&reloader));
             }
             Event::Drain => {
                 drained_at = Some(world.now());
                 stage.send_replace(Stage::Draining);
             }
             Event::Leave => {
-                world.watch().leave_now();
+                world.watch().stop_now();
                 stage.send_replace(Stage::Stopping);
             }
         }
@@ -163,7 +163,7 @@ async fn played(mut plan: Plan) -> Told {
             world.watch().another_token();
         }
         world.note("the faults are over");
-        let probe = Sender::new(&world, &come, 999, None);
+        let probe = Sender::new(&world, &connections, 999, None);
         flowed_again = tokio::time::timeout(FLOWS_AGAIN, probe.probe())
             .await
             .ok()
@@ -182,39 +182,39 @@ async fn played(mut plan: Plan) -> Told {
         }
         metrics = Metrics::read(&ask).await;
         match &metrics {
-            Some(metrics) => check_the_counts(&world, metrics),
+            Some(metrics) => check_the_counters(&world, metrics),
             None => world.violated("the metrics could not be read"),
         }
         drained_at = Some(world.now());
-        world.note("told to leave");
+        world.note("report to leave");
         stage.send_replace(Stage::Draining);
     }
 
     let drained_at = drained_at.unwrap();
     let left = drained_at + plan.drain_timeout + GRACE + Duration::from_secs(1);
-    let leaving = tokio::time::timeout(left.saturating_sub(world.now()), &mut running).await;
-    match leaving {
+    let ended = tokio::time::timeout(left.saturating_sub(world.now()), &mut running).await;
+    match ended {
         Ok(Ok(())) => world.note("stopped"),
         Ok(Err(error)) => world.violated(format_args!("the program ended badly: {error}")),
-        Err(_) => world.violated("the program did not leave in time"),
+        Err(_) => world.violated("the program did not stop in time"),
     }
-    check_the_leave(&world, drained_at);
-    // Whoever still waits has nobody to wait for.
+    check_the_stop(&world, drained_at);
+    // The remaining tasks have nothing left to wait for.
     tokio::time::sleep(Duration::from_secs(1)).await;
     sending.shutdown().await;
     tokio::time::sleep(Duration::from_secs(60)).await;
-    for room in &rooms {
-        let held = (room.bytes_in_flight(), room.requests_in_flight());
+    for budget in &budgets {
+        let held = (budget.bytes_in_flight(), budget.requests_in_flight());
         if held != (0, 0) {
             world.violated(format_args!(
-                "room was not given back: {held:?} bytes and requests"
+                "budget was not released: {held:?} bytes and requests"
             ));
         }
     }
 
     let lasted = world.now();
     let mut watch = world.watch();
-    Told {
+    StoryReport {
         trace: std::mem::take(&mut watch.trace),
         violations: std::mem::take(&mut watch.violations),
         lasted,
@@ -228,32 +228,32 @@ async fn played(mut plan: Plan) -> Told {
     }
 }
 
-/// The listener closes once no more requests from senders, or time is up, and not before.
-fn check_the_leave(world: &World, drained_at: Duration) {
+/// The listener closes exactly when no sender has a request to make or retry, or time is up.
+fn check_the_stop(world: &World, drained_at: Duration) {
     let Some(stopped) = *world.stopped.lock().unwrap() else {
         return world.violated("the listener was never closed");
     };
     let plan = &world.plan;
-    let told_twice = world.watch().leaving_now();
-    let Some((open, last, come_again)) = world.watch().at_the_stop() else {
+    let stopped_early = world.watch().is_stopping();
+    let Some((open, last, last_retry)) = world.watch().activity_at_stop() else {
         return;
     };
-    if told_twice || stopped >= drained_at + plan.drain_timeout {
+    if stopped_early || stopped >= drained_at + plan.drain_timeout {
         return;
     }
-    let quiet_since = last.max(come_again.map_or(Duration::ZERO, |at| at + plan.drain_idle * 2));
+    let quiet_since = last.max(last_retry.map_or(Duration::ZERO, |at| at + plan.drain_idle * 2));
     if open > 0 || stopped < quiet_since + plan.drain_idle {
         world.violated(format_args!(
-            "left at {stopped:?} with {open} requests open, the last of them at {last:?}, one that comes again at {come_again:?}"
+            "stopped at {stopped:?} with {open} requests open, the last activity at {last:?}, the last retry announced at {last_retry:?}"
         ));
     }
 }
 
-/// Each part of a batch is counted once, as stored or as refused, however often the batch came.
-fn check_the_counts(world: &World, metrics: &Metrics) {
+/// Each part of a batch is counted once, as stored or as refused, however often the batch was sent.
+fn check_the_counters(world: &World, metrics: &Metrics) {
     let (mut least, mut most) = (0, 0);
     let reload = |(_, event): &(Duration, Event)| matches!(event, Event::Reload(_));
-    // Another configuration knows nothing of what the one before had begun.
+    // After a reload, the progress of earlier batches is forgotten.
     let reloads = world
         .plan
         .events
@@ -273,7 +273,7 @@ fn check_the_counts(world: &World, metrics: &Metrics) {
     }
 }
 
-fn rooms(reloader: &Reloader) -> Vec<Admission> {
+fn budgets(reloader: &Reloader) -> Vec<Admission> {
     let routes = reloader.router().routes();
     let of = |running: &Arc<amp_sidecar::workspace::ActiveWorkspace>| {
         running.pipeline.admission().clone()

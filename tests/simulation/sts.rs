@@ -1,7 +1,7 @@
-//! STS, where the connections of the sidecar's HTTP client end.
+//! Simulated STS: the peer of the sidecar's HTTP client.
 //!
-//! In: what the client writes to a connection, read by hyper's server. Out: an answer, a fault, or nothing until the client has had
-//! enough.
+//! In: the bytes that the client writes, read by hyper's server. Out: a response, a fault, or nothing until the client times
+//! out.
 
 use std::future::Future;
 use std::io;
@@ -29,7 +29,7 @@ use crate::faults::StsFault;
 use crate::watch::Ended;
 use crate::world::{Key, World, role};
 
-/// Soon is another try after these, by the table of the contract; slowly after all other refusals.
+/// After these errors a retry soon makes sense, by the table of the contract; after all others slowly.
 const SOON: [&str; 7] = [
     "ExpiredToken",
     "ExpiredTokenException",
@@ -40,10 +40,10 @@ const SOON: [&str; 7] = [
     "Throttling",
 ];
 
-/// A signer's clock may be off by so much.
+/// A signer's clock may be off by this much.
 const SKEW: Duration = Duration::from_secs(300);
 
-/// STS, as one workspace calls it.
+/// STS as one workspace's client sees it.
 #[derive(Debug, Clone)]
 pub struct Sts {
     pub world: Arc<World>,
@@ -52,10 +52,10 @@ pub struct Sts {
 
 type Body = BoxBody<Bytes, io::Error>;
 
-/// A call in progress; one that is dropped was given up.
+/// A call in progress; a dropped one was cancelled.
 struct Call<'a> {
     sts: &'a Sts,
-    /// How the exchange ends with it, if it does.
+    /// How this call ends the exchange, if it does.
     ends: Option<Ended>,
 }
 
@@ -86,7 +86,7 @@ impl Connect for Sts {
         let sts = self.clone();
         tokio::spawn(async move {
             let service = service_fn(|request| sts.answer(request));
-            // Where it breaks, the client sees that.
+            // The client sees where it breaks.
             http1::Builder::new()
                 .serve_connection(TokioIo::new(theirs), service)
                 .await
@@ -105,8 +105,8 @@ impl Sts {
             let found = form_urlencoded::parse(&form).find(|(one, _)| one == name);
             found.map_or_else(String::new, |(_, value)| value.into_owned())
         };
-        let asked = field("RoleArn");
-        let hop = (0..=world.plan.hops).find(|number| role(*number) == asked);
+        let role_arn = field("RoleArn");
+        let hop = (0..=world.plan.hops).find(|number| role(*number) == role_arn);
         let hop = hop.expect("a role of the chain");
         if hop == 0 {
             let now = world.now();
@@ -161,7 +161,7 @@ impl Sts {
         }
         let life = match fault {
             Some(StsFault::Lives(seconds)) => Duration::from_secs(*seconds),
-            // As one who keeps an answer and gives it to all who ask.
+            // Like a proxy that caches a response and sends it to every client.
             Some(StsFault::LivesUntilTheEnd) => world
                 .plan
                 .chaos
@@ -170,7 +170,7 @@ impl Sts {
             _ => world.plan.session,
         };
         let now = world.true_time();
-        let session = world.sessions.issue(&asked, "pod", life, now);
+        let session = world.sessions.issue(&role_arn, "pod", life, now);
         let expires = match fault {
             Some(StsFault::Over) => now - Duration::from_secs(60),
             _ => session.expiration,
@@ -197,7 +197,7 @@ impl Sts {
                 );
             }
             Some(StsFault::Over | StsFault::NoTime | StsFault::EmptyKey) => {}
-            // A caller with a wrong time may find it over.
+            // A client with a wrong clock may find it expired.
             _ => {
                 let is_last = hop == world.plan.hops;
                 let keys = if is_last {
@@ -217,7 +217,7 @@ impl Sts {
                 let clear =
                     life >= Duration::from_secs(3) && !world.plan.time_was_wrong(world.now());
                 call.ends = match clear {
-                    // What the caller can use it goes on with.
+                    // If the response is usable, the client continues with it.
                     true if !is_last => None,
                     true => Some(Ended::Obtained),
                     false => Some(Ended::Unclear),
@@ -237,11 +237,11 @@ impl Sts {
 }
 
 impl Sts {
-    /// Why STS does not let the session before assume the role of this hop, if it does not.
+    /// Why STS rejects the previous session for this hop; `None` if it accepts it.
     fn judge(&self, hop: usize, headers: &HeaderMap) -> Option<(u16, &'static str)> {
         let world = &self.world;
         let Some((named, signed_at)) = amp::signature(headers) else {
-            world.violated("STS was asked for a hop without a signature");
+            world.violated("STS was amp_request for a hop without a signature");
             return Some((403, "MissingAuthenticationToken"));
         };
         let known = world.keys_on_the_way.lock().unwrap().get(named).copied();
@@ -267,7 +267,7 @@ fn whole(body: impl Into<Bytes>) -> Body {
     body.map_err(|never| match never {}).boxed()
 }
 
-/// Half of the answer, and then nothing or a reset.
+/// Half of the response, then a stall or a reset.
 fn halved(xml: &str, stalls: bool) -> Body {
     let half = Bytes::copy_from_slice(&xml.as_bytes()[..xml.len() / 2]);
     let begins = futures_util::stream::iter([Ok(Frame::data(half))]);

@@ -1,22 +1,22 @@
-//! What must hold at every moment of every story, and the record of what happened.
+//! The invariants of every story, and the record of events.
 //!
-//! In: what STS, AMP and the senders see of the sidecar. Out: the trace, and each [`violation`](Watch::violations) of an
-//! invariant. The bounds stand here in the words of the contract, and are not read from the code that has to keep them.
+//! In: what STS, AMP and the senders see of the sidecar. Out: the trace, and each [`violation`](Watch::violations). The bounds
+//! are those of the contract, independent of the code that must keep them.
 //!
-//! | invariant | where it is looked at |
+//! | invariant | checked in |
 //! |---|---|
-//! | nothing reaches AMP unsigned, or signed by other keys than STS gave | `amp` |
-//! | nothing is signed with credentials that are over by the time that was signed | `amp` |
-//! | a workspace has one exchange in flight at most | [`Watch::exchange_begins`] |
-//! | exchanges back off as the refusal asks, and never become a storm | [`Watch::exchange_begins`] |
-//! | the last good credentials are used for as long as they are valid | [`Watch::heard_no_credentials`] |
-//! | a batch is answered within its bound | `senders` |
-//! | 2xx is said of what AMP stored, 4xx of what AMP refused for good (`parts`), and nothing else ends a batch | `senders` |
-//! | a batch is not held for ever for a series that is refused alone while AMP takes empty writes | `senders` |
-//! | samples of one series come in their order | `parts` |
+//! | nothing reaches AMP unsigned, or signed by other keys than STS issued | `amp` |
+//! | nothing is signed with credentials that have expired by the signing time | `amp` |
+//! | a workspace has at most one exchange in flight | [`Watch::exchange_begins`] |
+//! | exchanges back off as the error requires, and never become a storm | [`Watch::exchange_begins`] |
+//! | the last good credentials are used while they are valid | [`Watch::no_credentials_reported`] |
+//! | a batch gets a response within its bound | `senders` |
+//! | 2xx is sent only for what AMP stored, 4xx only for what AMP refused for good (`parts`), and nothing else ends a batch | `senders` |
+//! | a batch is not held for ever for a series that is refused alone while AMP accepts empty writes | `senders` |
+//! | samples of one series arrive in order | `parts` |
 //! | each part is counted once, stored or in a refused batch | `story` |
-//! | all room is given back | `story` |
-//! | leaving waits for the senders, answers what was accepted, and ends | `story` |
+//! | all budget is released | `story` |
+//! | draining waits for the senders, responds to what was accepted, and ends | `story` |
 //! | once the faults are over, data flows again within [`FLOWS_AGAIN`] | `story` |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,37 +27,37 @@ use crate::parts::Parts;
 
 /// From the end of all faults to a stored batch: the longest pause between two exchanges, and a call that hangs.
 pub const FLOWS_AGAIN: Duration = Duration::from_secs(75);
-/// Beside `--upstream-timeout`: a wait for room before the body is read, and one before it is split.
-pub const ROOM: Duration = Duration::from_millis(850);
-/// The body may come in for so long.
-pub const LONGEST_READ: Duration = Duration::from_secs(30);
-/// A batch is held so long, and six tries, for a series that never passes.
-pub const HELD: Duration = Duration::from_secs(90);
-/// So much longer where AMP judges nothing else, not even a part of the same batch.
+/// On top of `--upstream-timeout`: a wait for budget before the body is read, and one before it is split.
+pub const BUDGET_WAIT: Duration = Duration::from_millis(850);
+/// Maximum time to send the body.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a batch may be held, besides six tries, for one poison series.
+pub const MAX_HELD: Duration = Duration::from_secs(90);
+/// How much longer if AMP judges nothing else, not even a part of the same batch.
 pub const ALONE: Duration = Duration::from_secs(600);
-/// What is in flight at the end may take so long.
+/// Maximum time for requests in flight at the end.
 pub const GRACE: Duration = Duration::from_secs(30);
 
 const MOST_IN_A_MINUTE: usize = 31;
 const MOST_IN_AN_HOUR: usize = 1850;
-/// Between two exchanges of which the first gave credentials, however short they live.
+/// Between two exchanges of which the first succeeded, however short the credentials' lifetime.
 const LEAST_GAP: Duration = Duration::from_millis(1900);
 /// Between a failed exchange and one for another token.
 const TOKEN_GAP: Duration = Duration::from_millis(4900);
-/// Between any two exchanges that nothing asked for.
+/// Between any two exchanges without a special reason.
 const LEAST_OF_ALL: Duration = Duration::from_millis(450);
-/// A clock that is off by less is not noticed.
+/// A smaller clock offset is not detected.
 const NOTICED: Duration = Duration::from_secs(31);
 
-/// How an exchange ended, as far as the next one is concerned.
+/// How an exchange ended, as far as it affects the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     Obtained,
-    /// What STS gave may be found to be over.
+    /// The issued credentials may turn out to be expired.
     Unclear,
-    /// Another try makes sense soon.
+    /// A retry soon makes sense.
     Soon,
-    /// Somebody has to change something first.
+    /// Someone must change something first.
     Slowly,
 }
 
@@ -68,13 +68,13 @@ struct Instance {
     begun: Vec<Duration>,
     last: Option<(Duration, Ended)>,
     failures: u32,
-    /// AMP refused its credentials since the last exchange began.
-    asked: bool,
-    /// The token changed since then.
+    /// AMP rejected its credentials since the last exchange began.
+    exchange_requested: bool,
+    /// The token changed since the last exchange began.
     another_token: bool,
 }
 
-/// The record.
+/// The record of a story.
 #[derive(Debug, Default)]
 pub struct Watch {
     pub trace: Vec<String>,
@@ -84,38 +84,38 @@ pub struct Watch {
     pub stored: usize,
     pub answers: BTreeMap<u16, usize>,
     instances: BTreeMap<usize, Instance>,
-    /// When the newest credentials are over, by true time.
+    /// When the newest credentials expire, in true time.
     good_until: Option<Duration>,
-    /// What AMP saw of each batch.
+    /// Each batch as AMP saw it.
     pub parts: Parts,
-    /// What its sender saw of each batch.
+    /// Each batch as its sender saw it.
     pub batches: BTreeMap<usize, Sent>,
-    /// Requests whose head was sent and which have not ended, by number.
+    /// Numbers of the requests whose head was sent and that have not ended.
     pub open: BTreeSet<usize>,
-    pub last_heard: Duration,
-    pub come_again: Option<Duration>,
-    leaving_now: bool,
-    at_the_stop: Option<Quiet>,
+    pub last_activity: Duration,
+    pub last_retry: Option<Duration>,
+    is_stopping: bool,
+    activity_at_stop: Option<Quiet>,
 }
 
-/// A batch, as its sender saw it.
+/// A batch as its sender saw it.
 #[derive(Debug, Clone, Default)]
 pub struct Sent {
     pub sender: usize,
     pub samples: u64,
     pub began: Duration,
     pub tries: usize,
-    /// Since when it was held for nothing but a poison series.
+    /// Since when only a poison series holds it up.
     pub blocked_since: Option<Duration>,
-    /// How often it may have been brought to AMP from its beginning.
+    /// How often it may have been delivered from its beginning.
     pub whole: u64,
-    /// What it heard, in order, each once in a row.
-    pub heard: Vec<(u16, String)>,
-    /// When it had its end.
+    /// Its responses in order, repetitions once.
+    pub responses: Vec<(u16, String)>,
+    /// When it was stored or refused.
     pub ended: Option<Duration>,
 }
 
-/// How quiet the senders were: requests open, the last sign of one, and the last that comes again.
+/// Sender activity: open requests, the last activity, and the last response that leads to a retry.
 type Quiet = (usize, Duration, Option<Duration>);
 
 // === impl Watch ===
@@ -132,7 +132,7 @@ impl Watch {
             .push(format!("at {:.3} s: {what}", now.as_secs_f64()));
     }
 
-    /// Another workspace was started, the first or by a reload.
+    /// A workspace was started, the first or by a reload.
     pub fn instance(&mut self) -> usize {
         let number = self.instances.len();
         self.instances.insert(number, Instance::default());
@@ -152,15 +152,15 @@ impl Watch {
             if instance.another_token {
                 least = least.min(TOKEN_GAP);
             }
-            // One that a refusal asks for may follow at once.
-            if gap < least && !instance.asked {
+            // An exchange after a rejection may follow at once.
+            if gap < least && !instance.exchange_requested {
                 wrong.push(format!(
                     "an exchange began {gap:?} after one that ended {how:?}, the {}. of a row; {least:?} is the least",
                     instance.failures
                 ));
             }
         }
-        (instance.asked, instance.another_token) = (false, false);
+        (instance.exchange_requested, instance.another_token) = (false, false);
         instance.in_flight = true;
         instance.begun.push(now);
         for (within, most) in [(60, MOST_IN_A_MINUTE), (3600, MOST_IN_AN_HOUR)] {
@@ -190,9 +190,9 @@ impl Watch {
         instance.last = Some((now, how));
     }
 
-    /// AMP gives the workspace a reason to exchange out of turn.
+    /// AMP gives the workspace a reason for an extra exchange.
     pub fn has_reason(&mut self, number: usize) {
-        self.instances.entry(number).or_default().asked = true;
+        self.instances.entry(number).or_default().exchange_requested = true;
     }
 
     pub fn another_token(&mut self) {
@@ -201,13 +201,13 @@ impl Watch {
         }
     }
 
-    /// Credentials were given that are valid until then by true time.
+    /// Credentials were issued that are valid until then in true time.
     pub fn obtained(&mut self, until: Duration) {
         self.good_until = Some(until);
     }
 
-    /// A sender was told that there are no credentials, while no clock was ever wrong.
-    pub fn heard_no_credentials(&mut self, now: Duration) {
+    /// A sender got "no AWS credentials" while no clock was wrong.
+    pub fn no_credentials_reported(&mut self, now: Duration) {
         let one = self.instances.len() == 1;
         if one && let Some(until) = self.good_until.filter(|until| now + NOTICED < *until) {
             let left = until - now;
@@ -218,25 +218,25 @@ impl Watch {
         }
     }
 
-    /// Nothing is known any more of what was held for how long.
-    pub fn forgets(&mut self) {
+    /// The sidecar no longer knows what was held for how long.
+    pub fn forget_blocked(&mut self) {
         for sent in self.batches.values_mut() {
             sent.blocked_since = None;
         }
     }
 
-    /// What became of a try its sender does not know.
-    pub fn may_repeat(&mut self, number: usize) {
+    /// A try ended without a response, so its sender cannot know the result.
+    pub fn count_repeat(&mut self, number: usize) {
         self.batches.entry(number).or_default().whole += 1;
     }
 
-    /// A sender hears an answer; how long it has been held for a poison series alone.
-    pub fn heard(&mut self, now: Duration, number: usize, status: u16, said: &str) -> Duration {
+    /// A sender gets a response; returns how long a poison series alone has held up the batch.
+    pub fn responded(&mut self, now: Duration, number: usize, status: u16, said: &str) -> Duration {
         let sent = self.batches.entry(number).or_default();
         sent.tries += 1;
-        let heard = (status, said.trim_end().to_owned());
-        if sent.heard.last() != Some(&heard) {
-            sent.heard.push(heard);
+        let response = (status, said.trim_end().to_owned());
+        if sent.responses.last() != Some(&response) {
+            sent.responses.push(response);
         }
         if !(500..=599).contains(&status) {
             sent.ended = Some(now);
@@ -247,35 +247,35 @@ impl Watch {
         Duration::ZERO
     }
 
-    /// Whoever is in flight may be cut off from now on.
-    pub fn leave_now(&mut self) {
-        self.leaving_now = true;
+    /// Requests in flight may be cut off from now on.
+    pub fn stop_now(&mut self) {
+        self.is_stopping = true;
     }
 
-    pub fn leaving_now(&self) -> bool {
-        self.leaving_now
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping
     }
 
     /// The listener closes.
     pub fn stops(&mut self) {
-        self.at_the_stop = Some((self.open.len(), self.last_heard, self.come_again));
+        self.activity_at_stop = Some((self.open.len(), self.last_activity, self.last_retry));
     }
 
-    pub fn at_the_stop(&self) -> Option<Quiet> {
-        self.at_the_stop
+    pub fn activity_at_stop(&self) -> Option<Quiet> {
+        self.activity_at_stop
     }
 
-    /// A request ends, answered or not.
-    pub fn request_ends(&mut self, now: Duration, number: usize, comes_again: bool) {
+    /// A request ends, with or without a response.
+    pub fn request_ends(&mut self, now: Duration, number: usize, will_retry: bool) {
         self.open.remove(&number);
-        self.last_heard = now;
-        if comes_again {
-            self.come_again = Some(now);
+        self.last_activity = now;
+        if will_retry {
+            self.last_retry = Some(now);
         }
     }
 }
 
-/// The shortest pause after the n-th failure of a row: half of one that doubles.
+/// The shortest pause after the n-th failure in a row: half of the doubling backoff.
 fn least_pause(how: Ended, failures: u32) -> Duration {
     let (first, longest) = match how {
         Ended::Obtained => return LEAST_GAP,
@@ -287,6 +287,6 @@ fn least_pause(how: Ended, failures: u32) -> Duration {
         first * 2_f64.powi(failures.saturating_sub(1).min(10) as i32),
         longest,
     );
-    // A timer has milliseconds.
+    // Timers have millisecond resolution.
     Duration::from_secs_f64(full * 0.5).saturating_sub(Duration::from_millis(5))
 }

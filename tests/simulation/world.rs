@@ -1,7 +1,7 @@
-//! The truth that STS, AMP and the token file share, and the sidecar's four ends in it.
+//! The true state that STS, AMP and the token file share, and the sidecar's simulated environment.
 //!
-//! Time is tokio's, paused, from an epoch; the sidecar's own clock may show another. Whatever takes a real socket or a real file
-//! outside is here a pipe in memory or a value: so a story plays in no time, and twice the same.
+//! Time is tokio's, paused, from an epoch; the sidecar's own clock may differ. Real sockets and files are replaced by in-memory
+//! pipes and values, so a story takes no real time and is repeatable.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -31,7 +31,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::amp::Upstream;
-use crate::answers::Asked;
+use crate::answers::AmpRequest;
 use crate::faults::{AmpFault, StsFault};
 use crate::plan::{Plan, TokenChange, at};
 use crate::sts::Sts;
@@ -42,14 +42,14 @@ pub const WORKSPACE: &str = "ws-12345678-abcd-1234-abcd-123456789012";
 const EPOCH: Duration = Duration::from_secs(1_800_000_000);
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 
-/// What a key that STS gave stands for.
+/// The session of a key that STS issued.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
     pub number: usize,
     pub instance: usize,
-    /// The place of its role in the chain.
+    /// The position of its role in the chain.
     pub hop: usize,
-    /// As STS said it.
+    /// As STS stated it.
     pub expires: SystemTime,
 }
 
@@ -61,7 +61,7 @@ pub struct TokenFile {
     key: u32,
 }
 
-/// All of it.
+/// The whole simulated world.
 #[derive(Debug)]
 pub struct World {
     pub plan: Plan,
@@ -70,7 +70,7 @@ pub struct World {
     pub amp: Amp,
     pub file: Mutex<TokenFile>,
     pub keys: Mutex<BTreeMap<String, Key>>,
-    /// Those of the roles before the last, which sign for the next one.
+    /// Sessions of the roles before the last, which sign for the next one.
     pub keys_on_the_way: Mutex<BTreeMap<String, Key>>,
     /// The faults are over, whatever the plan says.
     calm: AtomicBool,
@@ -82,11 +82,11 @@ pub struct World {
     pub stopped: Mutex<Option<Duration>>,
 }
 
-/// How the sidecar reaches it.
+/// The sidecar's transport and token files.
 #[derive(Debug, Clone)]
 pub struct Ends(pub Arc<World>);
 
-/// What the sidecar accepts connections from.
+/// The sidecar's listener.
 #[derive(Debug)]
 pub struct Gate {
     world: Arc<World>,
@@ -131,7 +131,7 @@ impl World {
         world
     }
 
-    /// Since the beginning.
+    /// Since the start of the story.
     pub fn now(&self) -> Duration {
         self.started.elapsed()
     }
@@ -173,18 +173,18 @@ impl World {
         at(&self.plan.amp, self.now()).filter(|_| !self.calm.load(Ordering::Relaxed))
     }
 
-    /// What becomes of this request.
-    pub fn fault_of(&self, asked: &Asked) -> Option<AmpFault> {
+    /// The fault for this request.
+    pub fn fault_of(&self, amp_request: &AmpRequest) -> Option<AmpFault> {
         let calm = self.calm.load(Ordering::Relaxed);
         let script = self.plan.script.as_ref().filter(|_| !calm);
-        let scripted = script.and_then(|script| (script.0)(asked));
+        let scripted = script.and_then(|script| (script.0)(amp_request));
         scripted.or_else(|| self.amp_fault().cloned())
     }
 
-    /// An empty write is not taken, so nobody can know that a batch is held for what is in it.
-    pub fn refuses_canaries(&self, asked: &Asked) {
-        if asked.is_canary() {
-            self.watch().forgets();
+    /// AMP rejects an empty write, so the sidecar cannot know that a batch is held for its contents.
+    pub fn refuses_canaries(&self, amp_request: &AmpRequest) {
+        if amp_request.is_canary() {
+            self.watch().forget_blocked();
         }
     }
 
@@ -199,7 +199,7 @@ impl World {
             Some(AmpFault::MessageInside(most)) => limits.ingester_max_recv_msg_size = Some(*most),
             _ => {}
         }
-        // Buckets are full again where anything changes.
+        // Token buckets are refilled when the fault changes.
         if limits != self.amp.limits() {
             self.amp.set_limits(limits);
         }
@@ -209,7 +209,7 @@ impl World {
         self.calm.store(true, Ordering::Relaxed);
     }
 
-    /// Tokens of the key before are refused from now on.
+    /// Tokens of the previous key are rejected from now on.
     pub fn new_key(&self) {
         self.file.lock().unwrap().key += 1;
     }
@@ -238,7 +238,7 @@ impl World {
         file.bytes = bytes;
     }
 
-    /// Why STS does not take a token, if it does not.
+    /// Why STS rejects a token; `None` if it accepts it.
     pub fn judge(&self, token: &str) -> Option<(u16, &'static str)> {
         let claims = token.split('.').nth(1).unwrap_or_default();
         let claims = URL_SAFE_NO_PAD.decode(claims).unwrap_or_default();
@@ -310,22 +310,22 @@ impl ReadToken for Ends {
 // === impl Gate ===
 
 impl Gate {
-    /// A gate, and what senders come to it by.
+    /// A gate, and the channel on which senders connect to it.
     pub fn of(world: &Arc<World>) -> (Self, mpsc::Sender<(DuplexStream, IpAddr)>) {
-        let (come, coming) = mpsc::channel(4096);
+        let (connections, coming) = mpsc::channel(4096);
         let gate = Self {
             world: Arc::clone(world),
             coming: tokio::sync::Mutex::new(coming),
             counts: true,
         };
-        (gate, come)
+        (gate, connections)
     }
 
-    /// The same, where nobody looks when it closes.
+    /// A gate whose closing is not recorded.
     pub fn for_admin(world: &Arc<World>) -> (Self, mpsc::Sender<(DuplexStream, IpAddr)>) {
-        let (mut gate, come) = Self::of(world);
+        let (mut gate, connections) = Self::of(world);
         gate.counts = false;
-        (gate, come)
+        (gate, connections)
     }
 }
 
@@ -351,12 +351,12 @@ impl Drop for Gate {
     }
 }
 
-/// The role at this place of the chain.
+/// The role at this position of the chain.
 pub fn role(number: usize) -> String {
     format!("arn:aws:iam::111122223333:role/amp-{number}")
 }
 
-/// Loopback, or a host of its own.
+/// Loopback, or a remote host.
 pub fn address(elsewhere: Option<u8>) -> IpAddr {
     match elsewhere {
         Some(host) => Ipv4Addr::new(10, 0, 0, host).into(),

@@ -143,7 +143,7 @@ impl InFlightStatus {
 impl OutcomeStatus {
     /// Those of a workspace that there were any of.
     pub(super) fn all(counts: &ByOutcome) -> Vec<Self> {
-        let names = OUTCOME_DOCS.iter().map(|meaning| meaning.outcome);
+        let names = OUTCOME_DOCS.iter().map(|doc| doc.outcome);
         Self::of(names.zip(*counts))
     }
 
@@ -151,13 +151,13 @@ impl OutcomeStatus {
         let counts = counts.into_iter().filter(|(_, batches)| *batches > 0);
         counts
             .filter_map(|(outcome, batches)| {
-                let meaning = OUTCOME_DOCS.iter().find(|known| known.outcome == outcome)?;
+                let doc = OUTCOME_DOCS.iter().find(|known| known.outcome == outcome)?;
                 Some(Self {
                     outcome,
                     batches,
-                    fate: meaning.fate,
-                    meaning: meaning.happened.replace('`', ""),
-                    response: meaning.hears.replace('`', ""),
+                    fate: doc.fate,
+                    meaning: doc.happened.replace('`', ""),
+                    response: doc.response.replace('`', ""),
                 })
             })
             .collect()

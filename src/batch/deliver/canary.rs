@@ -1,22 +1,22 @@
-//! Whether AMP takes a write that nothing can be wrong with.
+//! Checks whether AMP accepts an empty write.
 //!
-//! In: the moment after which the answer must have been asked for. Out: whether an empty signed write was taken then. One is asked
-//! at a time, and its answer serves all who wait for it: a workspace with a thousand senders is not asked a thousand times.
+//! In: the earliest acceptable start of the request. Out: whether AMP accepted an empty signed write after that. One request
+//! runs at a time and its result serves all callers: a workspace with a thousand senders does not send a thousand canaries.
 
 use std::future::Future;
 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// The last answer, and when it was asked for.
+/// The last result, and when its request started.
 #[derive(Debug, Default)]
 pub(super) struct Canary(Mutex<Option<(Instant, bool)>>);
 
 // === impl Canary ===
 
 impl Canary {
-    /// The last answer where it was asked for at `since` or later, else that of `ask`; no where somebody else waits for one
-    /// until the `deadline`.
+    /// The last result if its request started at `since` or later, else that of `ask`; false if another caller's request is
+    /// still running at the `deadline`.
     pub(super) async fn is_taken(
         &self,
         since: Option<Instant>,
@@ -44,7 +44,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_serves_those_who_asked_before_it() {
+    async fn one_result_serves_every_caller_that_was_waiting() {
         let canary = Canary::default();
         let started = Instant::now();
         let asked = async |since, answer| {
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_longer_than_his_deadline_for_the_canary_of_another() {
+    async fn no_caller_waits_past_its_deadline_for_another_callers_canary() {
         let canary = Canary::default();
         let started = Instant::now();
         let deadline = |seconds| started + Duration::from_secs(seconds);

@@ -1,7 +1,7 @@
-//! The limits on a request that AMP has shown.
+//! The request limits that AMP has shown.
 //!
-//! In: refusals for size. Out: the [`PartLimits`] within which batches are cut before they are sent, so that each is refused at
-//! most once. What was shown counts for an hour: limits can be raised.
+//! In: refusals for size. Out: the [`PartLimits`] to which batches are cut before they are sent, so that each is refused at
+//! most once. A limit expires after an hour, because limits can be raised.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::outcome::amp_response::ShownLimit;
 use crate::remote_write::split::PartLimits;
 
 const LONGEST: Duration = Duration::from_secs(3600);
-/// A limit that no refusal has named is not remembered below this.
+/// Lower bound for a limit that no refusal has named.
 const LEAST_GUESS: usize = 16 * 1024;
 
-/// What one workspace's AMP takes, as far as is known.
+/// The known limits of one workspace.
 #[derive(Debug)]
 pub(super) struct KnownLimits {
     /// `--max-upstream-bytes`
@@ -39,7 +39,7 @@ impl KnownLimits {
         }
     }
 
-    /// What counts now.
+    /// The limits that apply now.
     pub(super) fn now(&self) -> PartLimits {
         let mut shown = self.lock();
         let counts = |limit: &mut Option<(usize, Instant)>| {
@@ -53,7 +53,7 @@ impl KnownLimits {
         }
     }
 
-    /// Learns from the refusal of a payload of this size; what it has to be cut to.
+    /// Learns from the refusal of a payload of this size and returns the limits to cut it to.
     pub(super) fn learn(
         &self,
         shown: ShownLimit,
@@ -62,7 +62,7 @@ impl KnownLimits {
     ) -> PartLimits {
         let is_of_unpacked = match shown.size {
             Some(size) => Some(size) == unpacked && size != packed,
-            // Said between parts of the store, which do not pack.
+            // The limit is between components of the store, which do not compress.
             None => shown.limit.is_some(),
         };
         let size = if is_of_unpacked {
@@ -70,10 +70,10 @@ impl KnownLimits {
         } else {
             packed
         };
-        // A limit that is above what was refused is not the one that counts.
+        // A limit above the refused size is not the one that was exceeded.
         let limit = shown.limit.filter(|limit| *limit < size);
         let limit = limit.unwrap_or(size / 2).max(1);
-        // What nobody has named may be the whim of something in between, which others need not suffer for.
+        // An unnamed limit may come from a proxy for one batch only; other batches must not suffer for it.
         if shown.limit.is_some() || limit >= LEAST_GUESS {
             let mut known = self.lock();
             let known = if is_of_unpacked {
@@ -115,16 +115,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_limit_counts_for_an_hour_packed_or_unpacked() {
+    async fn a_limit_applies_for_an_hour_packed_or_unpacked() {
         let kib = |packed: usize, unpacked: Option<usize>| {
             limits(packed << 10, unpacked.map(|unpacked| unpacked << 10))
         };
         let known = KnownLimits::new(1000 << 10);
         assert_eq!(known.now(), kib(1000, None));
-        // 413 says nothing but that.
+        // A 413 names no limit.
         let cut = known.learn(ShownLimit::default(), 900 << 10, Some(4000 << 10));
         assert_eq!((cut, known.now()), (kib(450, None), kib(450, None)));
-        // Unpacked, as the size tells.
+        // The size shows that the unpacked limit is meant.
         let shown = ShownLimit {
             size: Some(4000 << 10),
             limit: Some(3000 << 10),
@@ -134,14 +134,14 @@ mod tests {
             (cut, known.now()),
             (kib(450, Some(3000)), kib(450, Some(3000)))
         );
-        // A part below what is known, refused again: that part is cut, and lower counts.
+        // A part below the known limit was refused: cut it, and lower the limit.
         let shown = ShownLimit {
             size: None,
             limit: Some(3000 << 10),
         };
         let cut = known.learn(shown, 300 << 10, Some(2000 << 10));
         assert_eq!(cut, kib(450, Some(1000)));
-        // Of a refusal that names no limit a small one is not believed.
+        // A refusal without a named limit never sets a small one.
         let cut = known.learn(ShownLimit::default(), 20 << 10, Some(40 << 10));
         assert_eq!(
             (cut, known.now()),

@@ -1,29 +1,29 @@
-//! A batch to AMP, in one request or in several.
+//! Delivers a batch to AMP, in one request or several.
 //!
 //! ```text
-//! deliver ─▶ bring ( known already? ─▶ send ─▶ settled, again, or open ─▶ bring each part ) ─▶ Ended ─▶ Verdict
+//! deliver ─▶ deliver_payload ( known result? ─▶ send ─▶ settled, retry, or open ─▶ deliver each part ) ─▶ BatchResult ─▶ Verdict
 //! ```
 //!
-//! In: a [`Prepared`] batch. Out: the one [`Verdict`] on it. A payload that cannot pass as it is is *opened*: cut by series where it is
-//! too large, written as remote write 1.0 where AMP does not take 2.0, halved where it is refused over and over
-//! while AMP takes other writes ([`suspect`]). What it was opened into is brought in the same way.
+//! In: a [`Prepared`] batch. Out: its one [`Verdict`]. A payload that AMP cannot accept as it is gets *opened*: cut by series
+//! if it is too large, converted to remote write 1.0 if AMP does not accept 2.0, halved if it is refused repeatedly while AMP
+//! accepts other writes ([`suspect`]). Its parts are delivered in the same way.
 //!
-//! What can still be kept is never dropped: a part that has to be sent again makes the whole batch come again. What became of the
-//! other parts is remembered until then ([`progress`]), so that each try goes on where the last one stopped. A part that AMP
-//! refuses for good does not keep the others from being stored.
+//! Nothing that can still be kept is dropped: if one part must be sent again, the sender retries the whole batch. The results
+//! of the other parts are remembered until then ([`progress`]), so that each attempt resumes where the last one stopped. A part
+//! that AMP refuses for good does not prevent the others from being stored.
 //!
-//! Waiting for all parts of one deadline, as a single request would, was rejected: a batch that takes AMP longer than the
-//! deadline would begin anew for ever.
+//! One attempt for all parts, all or nothing, was rejected: a batch that takes AMP longer than the deadline would start over
+//! for ever.
 
 mod attempt;
-mod brought;
 mod canary;
 mod limits;
 mod open;
+mod payload_result;
 mod progress;
 mod request;
 mod suspect;
-mod written;
+mod write_counts;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -50,50 +50,50 @@ use crate::sigv4::SigningError;
 use crate::telemetry::WorkspaceMetrics;
 use crate::telemetry::timings::PhaseTimings;
 
-use attempt::Try;
-use brought::{Brought, Ended};
+use attempt::Attempt;
 use limits::KnownLimits;
 use open::Opened;
+use payload_result::{BatchResult, PayloadResult};
 use progress::{Opening, Progress, Record, Suspicion};
 use request::Requests;
 use suspect::{Suspect, Suspects};
-use written::{parted, says_nothing_written};
+use write_counts::{lacks_written_counts, split_by_written};
 
-/// So many parts of one batch are under way at once.
+/// Maximum parts of one batch in flight.
 const AT_ONCE: usize = 4;
-/// For so long a workspace that does not take remote write 2.0 is not asked whether it does.
-const SPEAKS_V1_FOR: Duration = Duration::from_secs(3600);
+/// How long a workspace that does not accept remote write 2.0 gets 1.0 before 2.0 is tried again.
+const V1_ONLY_FOR: Duration = Duration::from_secs(3600);
 
-/// A batch that was read and found whole.
+/// A batch that was read completely and is well formed.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) payload: Payload,
-    /// Held until the sender was answered.
+    /// Released when the sender got its response.
     pub(super) admitted: Admitted,
 }
 
-/// Brings batches to one workspace.
+/// Delivers batches to one workspace.
 #[derive(Debug)]
 pub struct Delivery {
     requests: Requests,
     limits: KnownLimits,
     progress: Progress,
     suspects: Suspects,
-    /// When AMP showed last that it does not take 2.0.
-    spoke_v1: Mutex<Option<Instant>>,
+    /// When AMP last refused remote write 2.0.
+    v2_refused_at: Mutex<Option<Instant>>,
     metrics: Arc<WorkspaceMetrics>,
     upstream_timeout: Duration,
 }
 
-type Bringing<'a> = Pin<Box<dyn Future<Output = Brought> + Send + 'a>>;
+type PendingDelivery<'a> = Pin<Box<dyn Future<Output = PayloadResult> + Send + 'a>>;
 
 // === impl Delivery ===
 
 impl Delivery {
-    /// Wires what a batch passes on its way out.
+    /// Builds signing, forwarding and the delivery state.
     ///
     /// # Errors
-    /// Where the workspace's URL cannot be signed for or connected to, which a checked configuration excludes.
+    /// If the workspace's URL cannot be signed for or connected to; configuration checks exclude both.
     pub fn new(
         workspace: &Workspace,
         transport: &dyn Transport,
@@ -112,7 +112,7 @@ impl Delivery {
             limits: KnownLimits::new(workspace.limits.max_upstream_bytes),
             progress: Progress::default(),
             suspects: Suspects::default(),
-            spoke_v1: Mutex::default(),
+            v2_refused_at: Mutex::default(),
             metrics,
             upstream_timeout: workspace.limits.upstream_timeout,
         })
@@ -124,14 +124,14 @@ impl Delivery {
         self.requests.idle_connections()
     }
 
-    /// Brings the batch to AMP before the deadline, which begins now.
+    /// Delivers the batch to AMP before the deadline, which starts now.
     pub(super) async fn deliver(&self, batch: Prepared, timings: &mut PhaseTimings) -> Verdict {
         let Prepared {
             payload,
             mut admitted,
         } = batch;
         let known = self.progress.take(&payload.payload_hash);
-        let this = Try {
+        let this = Attempt {
             deadline: Instant::now() + self.upstream_timeout,
             span: &timings.span,
             known: Mutex::new(known),
@@ -140,34 +140,38 @@ impl Delivery {
             has_passed: AtomicBool::new(false),
             admitted: tokio::sync::Mutex::new(&mut admitted),
         };
-        let brought = self.bring(payload, None, &this).await;
+        let payload_result = self.deliver_payload(payload, None, &this).await;
         let unseen = this.known.into_inner();
-        timings.add(&brought.timings);
-        match brought.end(unseen.unwrap_or_else(PoisonError::into_inner)) {
-            Ended::Settled(verdict, refused) => {
+        timings.add(&payload_result.timings);
+        match payload_result.end(unseen.unwrap_or_else(PoisonError::into_inner)) {
+            BatchResult::Settled(verdict, refused) => {
                 for (reason, contents) in &refused {
                     self.metrics.refused(reason, contents);
                 }
                 verdict
             }
-            Ended::Again(verdict, hash, records) => {
+            BatchResult::Retry(verdict, hash, records) => {
                 self.progress.keep(hash, records);
                 verdict
             }
         }
     }
 
-    /// Brings one payload, which may be a part of the batch; `suspicion` is why the batch is halved, if it is.
-    fn bring<'a>(
+    /// Delivers one payload, which may be a part of the batch; `suspicion` says why the batch is halved, if it is.
+    fn deliver_payload<'a>(
         &'a self,
         mut payload: Payload,
         suspicion: Option<Suspicion>,
-        this: &'a Try<'_>,
-    ) -> Bringing<'a> {
+        this: &'a Attempt<'_>,
+    ) -> PendingDelivery<'a> {
         Box::pin(async move {
             let failing = match this.take(&payload) {
                 Some(record @ (Record::Stored(_) | Record::Refused(..))) => {
-                    return Brought::settled(payload.into_key(), record, PhaseTimings::default());
+                    return PayloadResult::settled(
+                        payload.into_key(),
+                        record,
+                        PhaseTimings::default(),
+                    );
                 }
                 Some(Record::Opened(opening)) => {
                     return self
@@ -211,15 +215,15 @@ impl Delivery {
                     return self.open(payload, opening, timings, this).await;
                 }
                 ReplyClass::NotAsV2(verdict) => {
-                    if payload.media.version == Version::V2 {
-                        self.learn_v1();
+                    if payload.protocol.version == Version::V2 {
+                        self.remember_v1_only();
                         return self.open(payload, Opening::AsV1, timings, this).await;
                     }
                     verdict
                 }
             };
-            if payload.media.version == Version::V2 && says_nothing_written(&verdict, &payload) {
-                self.learn_v1();
+            if payload.protocol.version == Version::V2 && lacks_written_counts(&verdict, &payload) {
+                self.remember_v1_only();
                 return self.open(payload, Opening::AsV1, timings, this).await;
             }
             if verdict.is_stored() || verdict.lost().is_some() {
@@ -237,9 +241,9 @@ impl Delivery {
         })
     }
 
-    /// What has to be done with a payload before AMP is asked.
+    /// What to do with a payload before AMP is asked.
     fn must_be_opened(&self, payload: &Payload) -> Option<Opening> {
-        if payload.media.version == Version::V2 && self.speaks_v1() {
+        if payload.protocol.version == Version::V2 && self.accepts_only_v1() {
             return Some(Opening::AsV1);
         }
         let limits = self.limits.now();
@@ -251,7 +255,7 @@ impl Delivery {
     }
 
     /// AMP stored it, or refused it for good.
-    fn settle(&self, payload: Payload, verdict: Verdict, timings: PhaseTimings) -> Brought {
+    fn settle(&self, payload: Payload, verdict: Verdict, timings: PhaseTimings) -> PayloadResult {
         let verdict = match verdict {
             Verdict::Stored { status, .. } if payload.is_converted => Verdict::Stored {
                 status,
@@ -273,44 +277,45 @@ impl Delivery {
                 Record::Stored(verdict)
             }
             _ => {
-                let (written, refused) = parted(&verdict, contents);
+                let (written, refused) = split_by_written(&verdict, contents);
                 self.metrics.forwarded(&written);
                 Record::Refused(verdict, refused)
             }
         };
-        Brought::settled(payload.into_key(), record, timings)
+        PayloadResult::settled(payload.into_key(), record, timings)
     }
 
-    /// Opens a payload, and brings what it was opened into.
+    /// Opens a payload and delivers its parts.
     async fn open(
         &self,
         payload: Payload,
         opening: Opening,
         mut timings: PhaseTimings,
-        this: &Try<'_>,
-    ) -> Brought {
+        this: &Attempt<'_>,
+    ) -> PayloadResult {
         match open::open(&payload, opening, &mut timings, this, &self.metrics).await {
             Ok(Opened::Parts(parts)) => {
                 let record = Record::Opened(opening);
-                let mut whole = Brought::opened(payload.into_key(), record, parts.len(), timings);
+                let mut whole =
+                    PayloadResult::opened(payload.into_key(), record, parts.len(), timings);
                 self.bring_all(parts, opening, &mut whole, this).await;
                 whole
             }
             // It was halved before, so it can be halved.
             Ok(Opened::Single { .. }) => {
-                Brought::again(payload.into_key(), Verdict::Overloaded, None, timings)
+                PayloadResult::again(payload.into_key(), Verdict::Overloaded, None, timings)
             }
             Err(verdict) if verdict.lost().is_some() => self.settle(payload, verdict, timings),
-            // What is known of its parts counts only for as long as it is opened in this way.
+            // The records of its parts are valid only while it is opened in this way.
             Err(verdict) => {
                 let record = Some(Record::Opened(opening));
-                Brought::again(payload.into_key(), verdict, record, timings)
+                PayloadResult::again(payload.into_key(), verdict, record, timings)
             }
         }
     }
 
-    /// Halves a payload that may be its own fault, and brings the halves; one that cannot be halved may be given up.
-    async fn halve(&self, mut suspect: Suspect, this: &Try<'_>) -> Brought {
+    /// Halves a payload that may itself be the cause, and delivers the halves; one that cannot be halved may be dropped.
+    async fn halve(&self, mut suspect: Suspect, this: &Attempt<'_>) -> PayloadResult {
         let refused_at = Instant::now();
         let opening = Opening::Halved(suspect.suspicion);
         let opened = open::open(
@@ -331,7 +336,7 @@ impl Delivery {
                 } = suspect;
                 let key = payload.into_key();
                 let record = Record::Opened(opening);
-                let mut whole = Brought::opened(key.clone(), record, parts.len(), timings);
+                let mut whole = PayloadResult::opened(key.clone(), record, parts.len(), timings);
                 self.bring_all(parts, opening, &mut whole, this).await;
                 self.suspects
                     .halved(key, verdict, (suspicion, failing), whole)
@@ -348,7 +353,7 @@ impl Delivery {
                     Err(again) => again,
                 }
             }
-            // There is no room for the halves just now.
+            // No budget for the halves at the moment.
             Err(_) => {
                 let Suspect {
                     payload,
@@ -357,7 +362,7 @@ impl Delivery {
                     timings,
                     ..
                 } = suspect;
-                Brought::failing(payload.into_key(), verdict, failing, timings)
+                PayloadResult::failing(payload.into_key(), verdict, failing, timings)
             }
         }
     }
@@ -373,14 +378,14 @@ impl Delivery {
         }
     }
 
-    /// Brings parts, several at once where none of them waits for another one. Once one has to be sent again, no other is begun,
-    /// unless that one may be at fault itself.
+    /// Delivers parts, several at once unless one must wait for another. Once a part must be sent again, no further part is
+    /// started, unless that part itself may be the cause.
     async fn bring_all(
         &self,
         parts: Vec<Payload>,
         opening: Opening,
-        whole: &mut Brought,
-        this: &Try<'_>,
+        whole: &mut PayloadResult,
+        this: &Attempt<'_>,
     ) {
         let (at_once, suspicion) = match opening {
             Opening::Cut(_) => (AT_ONCE, None),
@@ -388,29 +393,35 @@ impl Delivery {
             Opening::Halved(suspicion) => (1, Some(suspicion)),
         };
         let mut waiting = parts.into_iter().peekable();
-        let mut under_way = FuturesUnordered::new();
+        let mut in_progress = FuturesUnordered::new();
         loop {
-            while under_way.len() < at_once
-                && (!whole.is_again() || Suspects::goes_on(whole, suspicion, this))
-                && let Some(part) =
-                    waiting.next_if(|part| !part.waits || under_way.is_empty() && !whole.is_again())
+            while in_progress.len() < at_once
+                && (!whole.must_retry() || Suspects::tries_other_parts(whole, suspicion, this))
+                && let Some(part) = waiting
+                    .next_if(|part| !part.waits || in_progress.is_empty() && !whole.must_retry())
             {
-                under_way.push(self.bring(part, suspicion, this));
+                in_progress.push(self.deliver_payload(part, suspicion, this));
             }
-            let Some(part) = under_way.next().await else {
+            let Some(part) = in_progress.next().await else {
                 return whole.close();
             };
             whole.add(part);
         }
     }
 
-    fn learn_v1(&self) {
-        let mut spoke_v1 = self.spoke_v1.lock().unwrap_or_else(PoisonError::into_inner);
-        *spoke_v1 = Some(Instant::now());
+    fn remember_v1_only(&self) {
+        let mut v2_refused_at = self
+            .v2_refused_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *v2_refused_at = Some(Instant::now());
     }
 
-    fn speaks_v1(&self) -> bool {
-        let spoke_v1 = self.spoke_v1.lock().unwrap_or_else(PoisonError::into_inner);
-        spoke_v1.is_some_and(|since| since.elapsed() < SPEAKS_V1_FOR)
+    fn accepts_only_v1(&self) -> bool {
+        let v2_refused_at = self
+            .v2_refused_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        v2_refused_at.is_some_and(|since| since.elapsed() < V1_ONLY_FOR)
     }
 }

@@ -1,11 +1,11 @@
-//! What a payload is opened into.
+//! Opens a payload: replaces it by smaller or converted payloads.
 //!
-//! In: a [`Payload`] and an [`Opening`]. Out: the payloads that go in its place, made on a thread of their own within room that was
-//! asked for, or the [`Single`] series that it holds. The same payload is always opened in the same way.
+//! In: a [`Payload`] and an [`Opening`]. Out: the payloads to send instead, or the [`Single`] series that the payload holds.
+//! The work runs on a blocking thread within reserved budget. The same payload is always opened in the same way.
 
 use std::pin::pin;
 
-use crate::batch::deliver::attempt::Try;
+use crate::batch::deliver::attempt::Attempt;
 use crate::batch::deliver::progress::Opening;
 use crate::outcome::verdict::{RefusalReason, Verdict};
 use crate::remote_write::content_type::WriteProtocol;
@@ -18,18 +18,18 @@ use crate::sanitize::sanitize_within;
 use crate::telemetry::WorkspaceMetrics;
 use crate::telemetry::timings::{PhaseTimings, time};
 
-/// What a payload was opened into.
+/// The result of opening a payload.
 pub(super) enum Opened {
     Parts(Vec<Payload>),
-    /// Nothing: it cannot be halved.
+    /// Nothing: the payload cannot be halved.
     Single(Single),
 }
 
-/// What a payload holds that cannot be halved.
+/// A payload that cannot be halved: a single series or metadata entry.
 pub(super) struct Single {
-    /// For people, as `series up`.
+    /// For people, such as `series up`.
     pub(super) what: String,
-    /// The same for the same labels.
+    /// Equal for equal labels.
     pub(super) hash: Option<u64>,
 }
 
@@ -55,12 +55,12 @@ impl Single {
     }
 }
 
-/// What a payload is opened into, and room for it.
+/// What a payload is opened into, with the budget for it.
 pub(super) async fn open(
     payload: &Payload,
     opening: Opening,
     timings: &mut PhaseTimings,
-    this: &Try<'_>,
+    this: &Attempt<'_>,
     metrics: &WorkspaceMetrics,
 ) -> Result<Opened, Verdict> {
     let cannot = |said: String| Verdict::TooLargeForAmp {
@@ -69,7 +69,7 @@ pub(super) async fn open(
     };
     let body = payload.chunks.contiguous().into_owned();
     let unpacked = inspect::unpacked_len(&body).map_err(Verdict::Malformed)?;
-    // The body, its copy, the parts and theirs; the message, and a stretch of it or all of it written anew.
+    // The body and its copy, the parts and their bodies, the message, and up to one rewritten copy of it.
     let room = body
         .len()
         .saturating_mul(4)
@@ -90,14 +90,14 @@ pub(super) async fn open(
         time(&mut timings.admission, growing).await?;
         largest_v1
     };
-    let media = payload.media.clone();
+    let protocol = payload.protocol.clone();
     let is_converted = payload.is_converted;
-    // Tens of milliseconds for a few megabytes: too long for a thread that serves others.
+    // A few megabytes take tens of milliseconds: too long for an async worker thread.
     let opened = tokio::task::spawn_blocking(move || {
         let message = inspect::unpack(&body, unpacked)
             .map_err(Verdict::Malformed)?
             .unwrap_or_default();
-        let version = media.version;
+        let version = protocol.version;
         let of_split = |error: split::SplitError| match error {
             split::SplitError::Malformed(why) => Verdict::Malformed(why),
             why => cannot(why.to_string()),
@@ -114,7 +114,7 @@ pub(super) async fn open(
                             ..payload
                         }]));
                     }
-                    // Each half has room.
+                    // Each half has its own reservation.
                     Err(error @ ConvertError::TooLarge { .. }) => {
                         let halves = split::halve(&message, version).map_err(of_split)?;
                         halves.ok_or_else(|| cannot(error.to_string()))?
@@ -138,7 +138,7 @@ pub(super) async fn open(
             is_converted,
             is_indivisible: part.is_indivisible,
             waits: part.waits,
-            ..Payload::new(media.clone(), part.body, part.contents)
+            ..Payload::new(protocol.clone(), part.body, part.contents)
         };
         Ok(Opened::Parts(parts.into_iter().map(part).collect()))
     });

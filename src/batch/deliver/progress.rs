@@ -1,11 +1,11 @@
-//! What is known of batches that their senders will send again.
+//! Progress of batches that their senders will retry.
 //!
-//! In: after each try, what became of the batch's payloads (itself, or the parts that it was opened into), by the hash of each.
-//! Out: the same, once the batch comes again, so that it goes on where it stopped: what AMP has is not sent again, what AMP
-//! refused is not asked again, and what was cut is cut in the same way. A batch that is settled leaves nothing here.
+//! In: after each attempt, the results of the batch's payloads (the batch itself or the parts it was opened into), keyed by
+//! hash. Out: the same results when the batch is retried, so that delivery resumes: what AMP stored or refused is not sent
+//! again, and the batch is cut in the same way. A settled batch leaves no record.
 //!
-//! Bounded in number, bytes and time; over a bound the batch that was tried longest ago is forgotten. That costs a repetition,
-//! which the protocol allows, and never a sample.
+//! Bounded in number, bytes and time. Beyond a limit the batch that was tried longest ago is dropped from memory. That costs a
+//! duplicate request, which the protocol allows, and never a sample.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,65 +18,65 @@ use crate::outcome::verdict::Verdict;
 use crate::remote_write::contents::Contents;
 use crate::remote_write::split::PartLimits;
 
-/// A gateway's thousand senders with a few shards each.
+/// Enough for a gateway with a thousand senders of a few shards each.
 const MOST_BATCHES: usize = 4096;
-/// Of all batches together, as far as it can be told.
+/// Estimated size of all records together.
 const MOST_BYTES: usize = 2 << 20;
-/// What is older than an hour AMP refuses anyway.
+/// AMP refuses samples older than an hour anyway.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// What a record takes beside its words: the hash, its place in the maps, its numbers.
+/// Size of a record besides its strings: hash, map entries, numbers.
 const BYTES_A_RECORD: usize = 320;
 
-/// What became of each payload of one batch, by the payload's hash.
+/// The result of each payload of one batch, by the payload's hash.
 pub(super) type Records = HashMap<String, Record>;
 
-/// What became of one payload.
+/// The result of one payload.
 #[derive(Debug)]
 pub(super) enum Record {
-    /// AMP has it.
+    /// AMP stored it.
     Stored(Verdict),
     /// AMP refused it for good; counted when the batch is settled.
     Refused(Verdict, Contents),
-    /// Other payloads went in its place.
+    /// It was replaced by other payloads.
     Opened(Opening),
-    /// It is to be sent again.
+    /// It must be sent again.
     Failing(Failing),
 }
 
-/// How other payloads were made of one.
+/// How a payload was replaced by others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opening {
-    /// Cut, so that each is within these limits.
+    /// Cut so that each part is within these limits.
     Cut(PartLimits),
-    /// Written as remote write 1.0.
+    /// Converted to remote write 1.0.
     AsV1,
-    /// Halved, because it was refused over and over.
+    /// Halved after repeated refusals.
     Halved(Suspicion),
 }
 
 /// Why a payload is halved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Suspicion {
-    /// How it was refused the last time.
+    /// Its last refusal.
     pub(super) answer: RefusedAs,
-    /// It was refused so often, for so long, that it may be at fault; else only another batch was.
+    /// True if the payload itself was refused often and long enough; false if only another batch was.
     pub(super) is_earned: bool,
-    /// Since when it is halved.
+    /// When halving began.
     pub(super) since: Instant,
     /// How many payloads AMP had judged by then.
     pub(super) judged: u64,
 }
 
-/// In which way a payload was answered.
+/// The kind of response a payload got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RefusedAs {
-    /// AMP's, or what stands in its place.
+    /// The status code.
     pub(super) status: u16,
     /// The verdict's name.
     pub(super) name: &'static str,
 }
 
-/// A payload that is refused again and again.
+/// A payload that is refused repeatedly.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Failing {
     answer: RefusedAs,
@@ -84,14 +84,14 @@ pub(super) struct Failing {
     times: u32,
     /// How many payloads AMP had judged by then.
     pub(super) judged: u64,
-    /// It is a single series, and AMP took an empty write after it was refused.
+    /// It is a single series, and AMP accepted an empty write after refusing it.
     is_alone: bool,
 }
 
-/// Batches that are expected again.
+/// Batches that are expected to be retried.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// So that a batch finds out without the lock that there is nothing.
+    /// Lets a batch skip the lock while there are no records.
     batches: AtomicUsize,
     kept: Mutex<Kept>,
 }
@@ -99,7 +99,7 @@ pub(super) struct Progress {
 #[derive(Debug, Default)]
 struct Kept {
     by_hash: HashMap<String, Remembered>,
-    /// By when they were tried, the oldest first.
+    /// By time of the last attempt, oldest first.
     order: BTreeMap<u64, String>,
     tries: u64,
     bytes: usize,
@@ -116,7 +116,7 @@ struct Remembered {
 // === impl Progress ===
 
 impl Progress {
-    /// Takes out what is known of a batch.
+    /// Removes and returns the records of a batch.
     pub(super) fn take(&self, hash: &str) -> Records {
         if self.batches.load(Ordering::Relaxed) == 0 {
             return Records::new();
@@ -128,7 +128,7 @@ impl Progress {
         fresh.map(|batch| batch.records).unwrap_or_default()
     }
 
-    /// Keeps what is known of a batch until it comes again.
+    /// Keeps the records of a batch until it is retried.
     pub(super) fn keep(&self, hash: String, records: Records) {
         if records.is_empty() {
             return;
@@ -194,15 +194,15 @@ impl Record {
     }
 }
 
-// === impl Answer ===
+// === impl RefusedAs ===
 
 impl RefusedAs {
-    /// Whether a rate is what refuses, which comes to an end.
+    /// Whether a rate limit refuses, which is temporary.
     pub(super) fn is_rate(self) -> bool {
         self.name == "throttled"
     }
 
-    /// Whether both may have one cause. Two machines in between may refuse the same payload in different words.
+    /// Whether both may have one cause. Two proxies may refuse the same payload in different words.
     pub(super) fn is_like(self, other: Self) -> bool {
         self.is_rate() == other.is_rate()
     }
@@ -211,7 +211,7 @@ impl RefusedAs {
 // === impl Failing ===
 
 impl Failing {
-    /// From now on.
+    /// First refusal, now.
     pub(super) fn new(answer: RefusedAs, judged: u64) -> Self {
         Self {
             answer,
@@ -222,7 +222,7 @@ impl Failing {
         }
     }
 
-    /// The same, of a single series that was refused while AMP took an empty write.
+    /// First refusal of a single series after which AMP accepted an empty write.
     pub(super) fn alone(self) -> Self {
         Self {
             is_alone: true,
@@ -230,7 +230,7 @@ impl Failing {
         }
     }
 
-    /// Once more, in this way.
+    /// Adds a refusal.
     pub(super) fn again(self, answer: RefusedAs) -> Self {
         if !self.answer.is_like(answer) {
             return Self::new(answer, self.judged);
@@ -242,12 +242,12 @@ impl Failing {
         }
     }
 
-    /// Whether it was a single series before, refused while AMP took an empty write.
+    /// Whether it was a single series already, refused while AMP accepted an empty write.
     pub(super) fn is_alone(self) -> bool {
         self.is_alone
     }
 
-    /// Whether it was refused so often, for so long, that it may be the payload's own fault.
+    /// Whether it was refused often and long enough that its contents may be the cause.
     pub(super) fn is_suspect(&self) -> bool {
         const TIMES: u32 = 5;
         const AT_LEAST: Duration = Duration::from_secs(60);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_known_is_given_once_and_not_after_an_hour() {
+    async fn records_are_returned_once_and_expire_after_an_hour() {
         let progress = Progress::default();
         progress.keep("batch".to_owned(), failing());
         assert!(progress.take("another").is_empty());
@@ -283,11 +283,11 @@ mod tests {
         progress.keep("batch".to_owned(), failing());
         tokio::time::advance(LONGEST).await;
         progress.keep("younger".to_owned(), failing());
-        assert_eq!(progress.lock().by_hash.len(), 1, "the old one has gone");
+        assert_eq!(progress.lock().by_hash.len(), 1, "the old record is gone");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_bounded_in_number_and_in_bytes() {
+    async fn records_are_bounded_in_number_and_in_bytes() {
         let progress = Progress::default();
         for n in 0..MOST_BATCHES + 10 {
             progress.keep(n.to_string(), failing());
@@ -335,7 +335,7 @@ mod tests {
         assert!(failing.is_suspect());
         let failing = failing.again(rate);
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert!(!failing.is_suspect(), "that was once");
+        assert!(!failing.is_suspect(), "one refusal only");
         let failing = (0..4).fold(failing, |failing, _| failing.again(rate));
         assert!(failing.is_suspect());
     }

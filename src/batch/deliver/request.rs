@@ -1,7 +1,7 @@
-//! One payload to AMP in one request, with what helps where AMP does not take the signature.
+//! Sends one payload to AMP, with a second try if AMP rejects the signature.
 //!
-//! In: a [`Payload`] and the deadline. Out: a [`ReplyClass`]. Where AMP does not take the signature, the clock is set by AMP's own or
-//! the credentials are renewed, and the same bytes go out once more, all before the one deadline.
+//! In: a [`Payload`] and the deadline. Out: a [`ReplyClass`]. If AMP rejects the signature, the clock is corrected by AMP's or
+//! the credentials are refreshed, and the same bytes are sent once more within the same deadline.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl Requests {
     ) -> Result<Self, SigningError> {
         let connector = transport
             .connector(&workspace.remote_write_url)
-            .ok_or_else(|| SigningError::of("remote-write URL: no valid host"))?;
+            .ok_or_else(|| SigningError::of("remote-write URL: invalid host"))?;
         let url = workspace.remote_write_url.clone();
         Ok(Self {
             credentials,
@@ -61,7 +61,7 @@ impl Requests {
         self.forwarder.idle_connections()
     }
 
-    /// Sends, and once more where AMP did not take the signature and there is something to do about that.
+    /// Sends, and once more if AMP rejected the signature and a new one can differ.
     pub(super) async fn send(
         &self,
         payload: &Payload,
@@ -98,7 +98,7 @@ impl Requests {
             .0
     }
 
-    /// Whether AMP takes an empty write.
+    /// Whether AMP accepts an empty write.
     pub(super) async fn takes_empty_write(&self, deadline: Instant, batch: &Span) -> bool {
         let (empty, mut timings) = (Payload::empty(), PhaseTimings::default());
         let sent = pin!(self.send(&empty, deadline, batch, &mut timings));
@@ -107,7 +107,7 @@ impl Requests {
         taken
     }
 
-    /// Signs, sends and reads the answer; also whether the answer showed the clock to be wrong.
+    /// Signs, sends and reads the response; also whether the response showed the clock to be wrong.
     async fn attempt(
         &self,
         payload: &Payload,

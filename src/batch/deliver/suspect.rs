@@ -1,16 +1,17 @@
-//! Whether a payload that is refused over and over is at fault itself.
+//! Decides whether a repeatedly refused payload is itself the cause.
 //!
-//! In: a payload that has to be sent again, and how it was answered. Out: what it was brought to. A payload that was refused five
-//! times in a minute or more is suspect. Where AMP takes an empty write meanwhile ([`canary`](super::canary)), it is halved, so that
-//! what can pass passes, down to single series. One that is suspect, and refused alone in two tries, each before an empty write
-//! that AMP took, is given up: a fault that ended between one refusal and the empty write would look the same. A rate
-//! never ends so: it refuses anything but an empty write, and fewer samples fit in sooner.
+//! In: a payload that must be sent again, and the response to it. Out: a [`PayloadResult`]. A payload refused five times over at
+//! least a minute is suspect. If AMP accepts an empty write meanwhile ([`canary`](super::canary)), the payload is halved, down
+//! to single series, so that everything AMP accepts is stored. A suspect series is dropped once it was refused alone in two
+//! attempts, each followed by an empty write that AMP accepted; after a single refusal, an outage that ended just before the
+//! empty write would look the same. A rate limit never drops a series: it refuses everything except an empty write, and smaller
+//! payloads fit into it sooner.
 //!
-//! Something in between may refuse whatever is not empty. So nothing is given up for [`ALONE`] unless AMP has judged another write
+//! A proxy may refuse everything that is not empty. So for [`ALONE`], nothing is dropped unless AMP has judged another write
 //! since the payload was opened.
 //!
-//! A fault that stays would cost each batch its own minute. So for an hour it is remembered that halving helped, and which series were
-//! given up: the next batch is halved at once, and such a series given up as soon as it is refused alone.
+//! A persistent cause would cost every batch its own minute. So the tracker remembers for an hour that halving helped and which
+//! series were dropped: the next batch is halved at once, and such a series is dropped when it is refused alone.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,10 +20,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::batch::deliver::attempt::Try;
-use crate::batch::deliver::brought::Brought;
+use crate::batch::deliver::attempt::Attempt;
 use crate::batch::deliver::canary::Canary;
 use crate::batch::deliver::open::Single;
+use crate::batch::deliver::payload_result::PayloadResult;
 use crate::batch::deliver::progress::{Failing, Record, RefusedAs, Suspicion};
 use crate::batch::deliver::request::Requests;
 use crate::outcome::verdict::Verdict;
@@ -30,43 +31,43 @@ use crate::remote_write::payload::Payload;
 use crate::remote_write::written_stats::WrittenStats;
 use crate::telemetry::timings::PhaseTimings;
 
-/// What a canary told is not asked again so soon.
+/// How long a canary's result stays valid.
 const CANARY_LIFE: Duration = Duration::from_secs(5);
-/// How long is remembered what helped.
+/// How long successful halving and dropped series are remembered.
 const MEMORY: Duration = Duration::from_secs(3600);
-/// In one try no more refusals than these are asked for: all of a batch may be refused.
+/// Maximum refusals in one attempt: a whole batch may be refused.
 const MOST_REFUSALS: u32 = 32;
-/// For so long nothing is given up while AMP judges no other write, not even a part of the same batch.
+/// For this long nothing is dropped unless AMP judges another write, even a part of the same batch.
 const ALONE: Duration = Duration::from_secs(600);
-/// So many series that were given up are remembered.
+/// Maximum number of dropped series remembered.
 const MOST_SERIES: usize = 1024;
 
-/// What is known of faults that are in payloads.
+/// What a workspace remembers of payloads that were refused for their contents.
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
     canary: Canary,
-    /// Payloads that hold anything and that AMP stored or refused for good.
+    /// Non-empty payloads that AMP stored or refused for good.
     judged: AtomicU64,
     known: Mutex<SuspectMemory>,
 }
 
 #[derive(Debug, Default)]
 struct SuspectMemory {
-    /// When halving helped last, against a rate and against anything else.
+    /// When halving last helped, against a rate limit and against anything else.
     helped: [Option<Instant>; 2],
-    /// When series were given up last.
+    /// When each series was last dropped.
     given_up: HashMap<u64, Instant>,
 }
 
 // === impl Suspects ===
 
 impl Suspects {
-    /// AMP stored something, or refused it for good.
+    /// AMP stored a payload or refused it for good.
     pub(super) fn count_judged(&self) {
         self.judged.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often it did.
+    /// Number of payloads judged.
     pub(super) fn judged(&self) -> u64 {
         self.judged.load(Ordering::Relaxed)
     }
@@ -77,7 +78,7 @@ impl Suspects {
         helped.is_some_and(|since| since.elapsed() < MEMORY)
     }
 
-    /// Halving let some of a payload pass, or nothing.
+    /// Records whether halving helped.
     fn learn(&self, answer: RefusedAs, has_helped: bool) {
         let mut known = self.lock();
         let [rate, other] = &mut known.helped;
@@ -89,13 +90,13 @@ impl Suspects {
         }
     }
 
-    fn was_given_up(&self, single: &Single) -> bool {
+    fn was_dropped(&self, single: &Single) -> bool {
         let known = self.lock();
         let since = single.hash.and_then(|hash| known.given_up.get(&hash));
         since.is_some_and(|since| since.elapsed() < MEMORY)
     }
 
-    fn give_up(&self, single: &Single) {
+    fn drop_single(&self, single: &Single) {
         let Some(hash) = single.hash else {
             return;
         };
@@ -113,9 +114,9 @@ impl Suspects {
     }
 }
 
-// === impl Suspects, asked about one payload ===
+// === impl Suspects, for one payload ===
 
-/// A payload that has to be sent again, and what speaks against it.
+/// A payload that must be sent again, and the refusal.
 pub(super) struct Suspect {
     pub(super) payload: Payload,
     pub(super) verdict: Verdict,
@@ -125,19 +126,24 @@ pub(super) struct Suspect {
 }
 
 impl Suspects {
-    /// What to do with a payload that has to be sent again: nothing more, or to halve it since it may be its own fault.
+    /// Decides about a payload that must be sent again: retry it whole, or halve it because its contents may be the cause.
     pub(super) async fn examine(
         &self,
         payload: Payload,
         verdict: Verdict,
         (suspicion, failing): (Option<Suspicion>, Option<Failing>),
         timings: PhaseTimings,
-        this: &Try<'_>,
+        this: &Attempt<'_>,
         requests: &Requests,
-    ) -> Result<Suspect, Brought> {
+    ) -> Result<Suspect, PayloadResult> {
         let Some(answer) = RefusedAs::of(&verdict) else {
             let record = failing.map(Record::Failing);
-            return Err(Brought::again(payload.into_key(), verdict, record, timings));
+            return Err(PayloadResult::again(
+                payload.into_key(),
+                verdict,
+                record,
+                timings,
+            ));
         };
         this.refusals.fetch_add(1, Ordering::Relaxed);
         let failing = failing.map_or_else(
@@ -152,12 +158,12 @@ impl Suspects {
             judged: inherited.map_or(failing.judged, |whole| whole.judged),
         };
         let lately = Instant::now().checked_sub(CANARY_LIFE);
-        // What has passed in this try is all that the rate lets pass just now.
+        // What passed in this attempt is all that the rate limit allows now.
         let is_over = answer.is_rate() && this.has_passed.load(Ordering::Relaxed);
         let is_suspect = suspicion.is_earned || self.helped(answer);
         if !is_over
             && (inherited.is_some()
-                || is_suspect && self.takes_others(lately, this, requests).await)
+                || is_suspect && self.accepts_empty_write(lately, this, requests).await)
         {
             return Ok(Suspect {
                 payload,
@@ -167,7 +173,7 @@ impl Suspects {
                 timings,
             });
         }
-        Err(Brought::failing(
+        Err(PayloadResult::failing(
             payload.into_key(),
             verdict,
             failing,
@@ -175,10 +181,14 @@ impl Suspects {
         ))
     }
 
-    /// Whether other parts are tried though one has to be sent again: it was refused in the way that the whole is halved for, so
-    /// the others may pass. Not for a rate, which another part would only meet too.
-    pub(super) fn goes_on(whole: &Brought, suspicion: Option<Suspicion>, this: &Try<'_>) -> bool {
-        let answer = whole.why_again().and_then(RefusedAs::of);
+    /// Whether to try the other parts although one must be sent again: true if that part got the refusal for which the batch is
+    /// halved, because the others may pass. False for a rate limit, which applies to every part.
+    pub(super) fn tries_other_parts(
+        whole: &PayloadResult,
+        suspicion: Option<Suspicion>,
+        this: &Attempt<'_>,
+    ) -> bool {
+        let answer = whole.retry_cause().and_then(RefusedAs::of);
         let is_like = |suspicion: Suspicion| {
             let is_like = |answer| suspicion.answer.is_like(answer);
             !suspicion.answer.is_rate() && answer.is_some_and(is_like)
@@ -186,33 +196,32 @@ impl Suspects {
         suspicion.is_some_and(is_like) && this.refusals.load(Ordering::Relaxed) < MOST_REFUSALS
     }
 
-    /// What halving came to: the halves, or the payload whole where not even the smallest of them passed a rate.
+    /// The result of halving: the halves, or the whole payload if not even its smallest half passed a rate limit.
     pub(super) fn halved(
         &self,
         key: String,
         verdict: Verdict,
         (suspicion, failing): (Suspicion, Failing),
-        whole: Brought,
-    ) -> Brought {
+        whole: PayloadResult,
+    ) -> PayloadResult {
         let answer = suspicion.answer;
-        self.learn(answer, whole.is_begun());
-        if answer.is_rate() && !whole.is_begun() {
+        self.learn(answer, whole.is_partly_settled());
+        if answer.is_rate() && !whole.is_partly_settled() {
             let failing = Failing::new(answer, failing.judged);
-            return Brought::failing(key, verdict, failing, whole.timings);
+            return PayloadResult::failing(key, verdict, failing, whole.timings);
         }
         whole
     }
 
-    /// What to do with a payload that was refused at `refused_at` and cannot be halved: to send it again, or to give it up
-    /// with this verdict.
+    /// Decides about a payload that was refused at `refused_at` and cannot be halved: retry it, or drop it with this verdict.
     pub(super) async fn alone(
         &self,
         suspect: Suspect,
         single: Single,
         refused_at: Instant,
-        this: &Try<'_>,
+        this: &Attempt<'_>,
         requests: &Requests,
-    ) -> Result<(Payload, Verdict, PhaseTimings), Brought> {
+    ) -> Result<(Payload, Verdict, PhaseTimings), PayloadResult> {
         let Suspect {
             payload,
             verdict,
@@ -221,27 +230,30 @@ impl Suspects {
             timings,
         } = suspect;
         let answer = suspicion.answer;
-        let failing =
-            if answer.is_rate() || !self.takes_others(Some(refused_at), this, requests).await {
-                Failing::new(answer, failing.judged)
+        let failing = if answer.is_rate()
+            || !self
+                .accepts_empty_write(Some(refused_at), this, requests)
+                .await
+        {
+            Failing::new(answer, failing.judged)
+        } else {
+            let passes = self.judged() > suspicion.judged || suspicion.since.elapsed() >= ALONE;
+            if self.was_dropped(&single) || passes && failing.is_alone() {
+                self.drop_single(&single);
+                let verdict = Verdict::Poison {
+                    what: single.what,
+                    said: verdict.to_string(),
+                    written: WrittenStats::default(),
+                };
+                return Ok((payload, verdict, timings));
+            }
+            if suspicion.is_earned && passes {
+                failing.alone()
             } else {
-                let passes = self.judged() > suspicion.judged || suspicion.since.elapsed() >= ALONE;
-                if self.was_given_up(&single) || passes && failing.is_alone() {
-                    self.give_up(&single);
-                    let verdict = Verdict::Poison {
-                        what: single.what,
-                        said: verdict.to_string(),
-                        written: WrittenStats::default(),
-                    };
-                    return Ok((payload, verdict, timings));
-                }
-                if suspicion.is_earned && passes {
-                    failing.alone()
-                } else {
-                    failing
-                }
-            };
-        Err(Brought::failing(
+                failing
+            }
+        };
+        Err(PayloadResult::failing(
             payload.into_key(),
             verdict,
             failing,
@@ -249,11 +261,11 @@ impl Suspects {
         ))
     }
 
-    /// Whether AMP takes an empty write, as asked after `since`.
-    async fn takes_others(
+    /// Whether AMP accepts an empty write, asked after `since`.
+    async fn accepts_empty_write(
         &self,
         since: Option<Instant>,
-        this: &Try<'_>,
+        this: &Attempt<'_>,
         requests: &Requests,
     ) -> bool {
         let ask = requests.takes_empty_write(this.deadline, this.span);
@@ -261,11 +273,11 @@ impl Suspects {
     }
 }
 
-// === impl Answer ===
+// === impl RefusedAs ===
 
 impl RefusedAs {
-    /// The answer to a payload that has to be sent again, where it is one that the payload itself may be the cause of: an
-    /// answer below 500, whoever gave it.
+    /// The response to a payload that must be sent again, if the payload itself may be the cause: any status below 500, from
+    /// AMP or a proxy.
     fn of(verdict: &Verdict) -> Option<Self> {
         let status = match verdict {
             Verdict::Unexpected { status, .. } => status.as_u16(),

@@ -15,7 +15,7 @@ fn names() -> AllowedHosts {
     }
 }
 
-/// Which of [`ALL`] a request with these headers may have.
+/// Which of [`ALL`] purposes are allowed with these headers.
 fn admitted(names: &AllowedHosts, host: &str, headers: &[(&str, &str)]) -> Vec<Purpose> {
     let mut request = Request::get("/x").header("host", host);
     for (name, value) in headers {
@@ -59,7 +59,7 @@ fn senders_and_scrapers_may_use_any_name() {
 }
 
 #[test]
-fn addresses_localhost_and_allowed_names_may_have_all() {
+fn addresses_localhost_and_allowed_names_get_everything() {
     for host in [
         "127.0.0.1:8005",
         "[::1]:8006",
@@ -114,7 +114,7 @@ fn another_origin_gets_nothing() {
 }
 
 #[test]
-fn a_link_leads_to_a_page() {
+fn a_followed_link_may_open_a_page() {
     let followed = chromium(&[
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-mode", "navigate"),
@@ -125,9 +125,9 @@ fn a_link_leads_to_a_page() {
     assert_eq!(admitted(&names(), "evil.example:8006", &followed), []);
 }
 
-/// To the browser it is the same origin, and plain http to another name than localhost has no `Sec-Fetch-Site` at all.
+/// The browser sees the same origin, and over plain http to a name other than localhost it sends no `Sec-Fetch-Site` at all.
 #[test]
-fn rebinding_is_seen_by_the_name() {
+fn rebinding_is_detected_by_the_host_name() {
     let own = ("origin", "http://evil.example:8005");
     for said in [
         vec![],
@@ -142,7 +142,7 @@ fn rebinding_is_seen_by_the_name() {
         );
     }
     assert_eq!(admitted(&names(), "evil.example:8005", &[own]), []);
-    // Whatever a page can make a browser withhold, it does not get what is worth reading.
+    // A page can make a browser omit headers, but sensitive responses are still refused.
     let bare = admitted(&names(), "127.0.0.1.evil.example", &[]);
     assert_eq!(bare, [Purpose::Batch, Purpose::Probe]);
     let certified = AllowedHosts {

@@ -1,28 +1,28 @@
-//! What the store behind AMP says, read by the fixed beginning of its text.
+//! Known error texts of the store behind AMP, matched by their fixed prefix.
 //!
-//! In: the text of an answer. Out: a [`StoreText`], where the text is one of the store's. AMP runs Cortex, which quotes the
-//! sender's series in nearly every refusal: whatever a label may hold stands in these texts, the words of other errors among
-//! them. So a text is only ever compared with what it begins with, which ends before the first quoted name, and is never
-//! searched. What an ingester says has a fixed prefix that names a machine and the tenant; it is taken off first.
+//! In: the text of a response. Out: a [`StoreText`], if the text is one of the store's. AMP runs Cortex, which quotes the
+//! sender's series in nearly every refusal, so these texts can contain anything that a label can, even the texts of other
+//! errors. So only the fixed prefix is compared, which ends before the first quoted name; the rest is never searched. An
+//! ingester's error begins with a machine's address and the tenant, which are removed first.
 //!
-//! Source of the texts: answers of a Cortex of August 2026 that was asked directly, and public reports of older ones.
+//! Source of the texts: responses of a Cortex of August 2026 that was queried directly, and public reports about older ones.
 
 use crate::outcome::verdict::RefusalReason;
 
 /// What a text of the store means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StoreText {
-    /// Samples, or what came with them, are bad.
+    /// The samples, or their exemplars or metadata, are invalid.
     Refused(RefusalReason),
-    /// The workspace holds as many series as it may.
+    /// The workspace is at its limit of active series.
     SeriesLimit,
-    /// More comes than the workspace may send.
+    /// The workspace's ingestion rate is exceeded.
     Rate,
-    /// The request is larger than the store takes.
+    /// The request is too large for the store.
     TooLarge(ShownLimit),
-    /// The request is no remote write 2.0 that this store takes, while the same as 1.0 may be.
+    /// The store does not accept the request as remote write 2.0; the same batch as 1.0 may pass.
     NotAsV2,
-    /// Exemplars were out of order, and everything else is stored.
+    /// Exemplars were out of order; everything else is stored.
     OldExemplars,
     /// The samples came from the replica that is not elected.
     OtherReplica,
@@ -31,9 +31,9 @@ pub(super) enum StoreText {
 /// What a refusal for size shows of the limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ShownLimit {
-    /// The size that was found too large, packed or unpacked.
+    /// The refused size, compressed or uncompressed.
     pub size: Option<usize>,
-    /// The most that is taken.
+    /// The limit.
     pub limit: Option<usize>,
 }
 
@@ -44,7 +44,7 @@ use RefusalReason::{
 };
 use StoreText::{NotAsV2, OldExemplars, OtherReplica, Rate, Refused, SeriesLimit};
 
-/// No text begins with another one's beginning, so that their order means nothing.
+/// No text is a prefix of another, so their order does not matter.
 const BEGINNINGS: &[(&str, StoreText)] = &[
     ("err: out of order sample", Refused(OutOfOrder)),
     ("err: too old sample", Refused(TooOld)),
@@ -93,7 +93,7 @@ const BEGINNINGS: &[(&str, StoreText)] = &[
     ),
     ("snappy: ", Refused(Invalid)),
     ("proto: ", Refused(Invalid)),
-    // Of older stores.
+    // From older stores.
     (
         "received a series whose number of label names exceeds the limit ",
         Refused(TooManyLabels),
@@ -120,13 +120,13 @@ const BEGINNINGS: &[(&str, StoreText)] = &[
     ),
 ];
 
-/// What a text of 415 begins with; which of the two it is means nothing to anybody.
+/// Prefixes of texts with status 415; both have the same consequence.
 const MEDIA: &[&str] = &[
     "expected application/x-protobuf as the first (media) part",
     "zstd encoding (compression) is not accepted",
 ];
 
-/// What the text means; `None` where it is none of the store's.
+/// What the text means; `None` if it is not one of the store's.
 pub(super) fn read(text: &str) -> Option<StoreText> {
     let (code, text) = without_prefix(text);
     let begins = |(beginning, _): &&(&str, StoreText)| text.starts_with(*beginning);
@@ -136,7 +136,7 @@ pub(super) fn read(text: &str) -> Option<StoreText> {
     if let Some(sizes) = text.strip_prefix("received message larger than max ") {
         return Some(StoreText::TooLarge(compared(sizes)));
     }
-    // From one part of the store to another.
+    // Between components of the store.
     let inner = text.strip_prefix("grpc: ").unwrap_or(text);
     if code != Some("ResourceExhausted") {
         return None;
@@ -149,18 +149,18 @@ pub(super) fn read(text: &str) -> Option<StoreText> {
     let sizes = inner
         .strip_prefix("trying to send message larger than max ")
         .or_else(|| inner.strip_prefix("received message larger than max "))?;
-    // The size is that of a message inside of the store.
+    // The size is that of a message inside the store.
     let ShownLimit { limit, .. } = compared(sizes);
     Some(StoreText::TooLarge(ShownLimit { size: None, limit }))
 }
 
-/// Whether the text is what the store says of a Content-Type or Content-Encoding that it does not take.
+/// Whether the store says that it does not accept a Content-Type or Content-Encoding.
 pub(super) fn is_about_media(text: &str) -> bool {
     MEDIA.iter().any(|beginning| text.starts_with(beginning))
 }
 
-/// The code of the error inside, and what it says, without what stands before every error of an ingester: which replicas failed,
-/// their addresses, the tenant.
+/// The code and text of the inner error, without what precedes every error of an ingester: failed replicas, their addresses,
+/// the tenant.
 fn without_prefix(text: &str) -> (Option<&str>, &str) {
     const CODE: &str = "rpc error: code = ";
     let mut text = text.trim_start();
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_beginning_hides_another() {
+    fn no_prefix_hides_another() {
         for (n, (one, _)) in BEGINNINGS.iter().enumerate() {
             for (m, (other, _)) in BEGINNINGS.iter().enumerate() {
                 assert!(n == m || !other.starts_with(one), "{one:?} hides {other:?}");

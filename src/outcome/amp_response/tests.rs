@@ -26,22 +26,22 @@ fn verdict(reply: AmpResponse) -> Verdict {
     reply.class(ARN).verdict()
 }
 
-/// Text of the store, as it comes through AMP's front door.
+/// A text of the store, as AMP's front door passes it on.
 const PLAIN: &[(&str, &str)] = &[
     ("content-type", "text/plain; charset=utf-8"),
     ("x-amzn-requestid", "3f8e1c52-0000-4000-8000-000000000000"),
 ];
-/// What a proxy adds, or answers with.
+/// Headers that a proxy adds or responds with.
 const HTML: &[(&str, &str)] = &[
     ("content-type", "text/html; charset=utf-8"),
     ("server", "squid/6.1"),
     ("via", "1.1 proxy.example"),
 ];
-/// What the store says before each error of an ingester.
+/// What the store puts before each error of an ingester.
 const PREFIX: &str = "maxFailure (quorum) on a given error family, addr=10.1.2.3:9095 state=ACTIVE zone=, rpc error: code = Code(400) desc = user=111122223333_ws-1: ";
 
-/// Status and Retry-After, as the sender hears them.
-fn heard(reply: AmpResponse) -> (u16, Option<u64>) {
+/// Status and Retry-After of the response to the sender.
+fn response_to_sender(reply: AmpResponse) -> (u16, Option<u64>) {
     match verdict(reply).answer() {
         SenderResponse::Respond(response) => {
             let pause = response
@@ -54,9 +54,9 @@ fn heard(reply: AmpResponse) -> (u16, Option<u64>) {
     }
 }
 
-/// The contract, status by status, for an answer that says nothing else: AMP's with a request id, or somebody else's.
+/// The contract, status by status, for a response without a body: AMP's with a request id, or a proxy's.
 #[test]
-fn every_status_is_translated_as_the_contract_says() {
+fn every_status_is_translated_as_specified() {
     for status in 100..=599 {
         for pause in [
             None,
@@ -85,7 +85,7 @@ fn every_status_is_translated_as_the_contract_says() {
                     _ => (503, None),
                 };
                 assert_eq!(
-                    heard(reply(status, &headers, "")),
+                    response_to_sender(reply(status, &headers, "")),
                     expected,
                     "{status}, Retry-After {pause:?}, AMP {is_amp}"
                 );
@@ -123,8 +123,8 @@ fn a_web_page_never_decides_about_samples() {
     }
 }
 
-/// The store's answers: status, text behind the prefix where an ingester says it, outcome, and why samples are lost. The texts are
-/// those of a Cortex of August 2026.
+/// The store's responses: status, text after the prefix if an ingester sends it, outcome, and why samples are lost. The texts
+/// are those of a Cortex of August 2026.
 const STORE: &[(u16, bool, &str, &str, Option<&str>)] = &[
     (
         400,
@@ -425,7 +425,7 @@ const STORE: &[(u16, bool, &str, &str, Option<&str>)] = &[
     (401, false, "no org id", "unauthenticated", None),
 ];
 
-/// Words of AWS, of a proxy and of the store's other errors.
+/// Texts of AWS, of a proxy and of the store's other errors.
 const WORDS: &[&str] = &[
     "Rate exceeded",
     "The security token included in the request is expired",
@@ -466,9 +466,9 @@ fn of_store(
 }
 
 #[test]
-fn the_stores_answers_mean_what_they_say_with_and_without_a_front_door() {
+fn store_responses_are_classified_with_and_without_a_front_door() {
     for (row, (status, _, text, outcome, lost)) in STORE.iter().enumerate() {
-        // A bare Cortex has no request id, and whatever stands before one may have dropped the type.
+        // A bare Cortex sends no request id, and a proxy before it may have dropped the content type.
         for headers in [PLAIN, &PLAIN[..1], &[][..]] {
             let verdict = verdict(of_store(row, "111122223333_ws-1", "up", "v", headers));
             assert_eq!(verdict.name(), *outcome, "{status} {text} {headers:?}");
@@ -479,7 +479,7 @@ fn the_stores_answers_mean_what_they_say_with_and_without_a_front_door() {
 
 proptest! {
     #[test]
-    fn words_in_names_labels_and_tenants_change_nothing(
+    fn quoted_names_labels_and_tenants_change_nothing(
         row in 0..STORE.len(),
         tenant in select(WORDS),
         name in select(WORDS),
@@ -521,7 +521,7 @@ fn a_refusal_for_size_can_be_split_in_every_form() {
 }
 
 #[test]
-fn what_amp_says_decides_where_the_status_does_not() {
+fn the_text_decides_where_the_status_is_ambiguous() {
     // From AMP's documentation and public reports; the last column is the verdict's name.
     let table: &[(u16, &str, &str, &str)] = &[
         (
@@ -635,7 +635,7 @@ fn what_amp_says_decides_where_the_status_does_not() {
 }
 
 #[test]
-fn a_denied_role_is_told_what_it_lacks() {
+fn a_denied_role_gets_the_missing_permission() {
     let Verdict::AccessDenied { missing, .. } = verdict(reply(
         403,
         &[("x-amzn-errortype", "AccessDeniedException")],
@@ -647,7 +647,7 @@ fn a_denied_role_is_told_what_it_lacks() {
 }
 
 #[tokio::test]
-async fn nothing_of_amp_reaches_the_sender_but_status_words_and_written_counts() {
+async fn only_status_text_and_written_counts_of_amp_reach_the_sender() {
     let headers = [
         ("x-prometheus-remote-write-samples-written", "17"),
         ("set-cookie", "a=b"),
@@ -684,8 +684,11 @@ async fn nothing_of_amp_reaches_the_sender_but_status_words_and_written_counts()
         "17"
     );
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert!(body.starts_with(b"AMP refused this batch: err: out of order sample; "));
-    assert!(!body.contains(&b'\r') && body.ends_with(b"\n"));
+    let remedy = crate::remedies::running::REFUSED_ORDER.remedy;
+    assert_eq!(
+        body,
+        format!("AMP refused this batch: err: out of order sample; {remedy}\n")
+    );
 
     let SenderResponse::Respond(response) =
         verdict(reply(400, PLAIN, &"x".repeat(70_000))).answer()
@@ -705,7 +708,7 @@ async fn nothing_of_amp_reaches_the_sender_but_status_words_and_written_counts()
 }
 
 #[test]
-fn a_date_counts_only_over_verified_tls() {
+fn a_date_is_used_only_over_verified_tls() {
     let mut headers = HeaderMap::new();
     headers.insert("date", "Sun, 06 Nov 1994 08:49:37 GMT".parse().unwrap());
     assert!(

@@ -84,7 +84,7 @@ fn one_of_each() -> Vec<Verdict> {
     ]
 }
 
-/// A page has no links into the docs.
+/// The table in the code has no links into the docs.
 fn without_links(row: &str) -> String {
     let Some((before, rest)) = row.split_once('[') else {
         return row.to_owned();
@@ -95,7 +95,7 @@ fn without_links(row: &str) -> String {
 }
 
 #[test]
-fn the_table_in_the_docs_is_the_code() {
+fn the_table_in_the_docs_matches_the_code() {
     let page = include_str!("../../../docs/outcomes.md");
     let table = page
         .split_once("<!-- outcomes: checked against the code by a test -->\n")
@@ -105,10 +105,10 @@ fn the_table_in_the_docs_is_the_code() {
     let rows: Vec<&str> = table.lines().skip(2).collect();
     let verdicts = one_of_each();
     assert_eq!(rows.len(), verdicts.len());
-    for (row, meaning) in rows.iter().zip(OUTCOME_DOCS) {
-        let (happened, hears) = (meaning.happened, meaning.hears);
-        let told = format!("| `{}` | {happened} | {hears} |", meaning.outcome);
-        assert_eq!(without_links(row), told);
+    for (row, doc) in rows.iter().zip(OUTCOME_DOCS) {
+        let (happened, response) = (doc.happened, doc.response);
+        let expected = format!("| `{}` | {happened} | {response} |", doc.outcome);
+        assert_eq!(without_links(row), expected);
     }
     for (row, verdict) in rows.iter().zip(&verdicts) {
         assert!(
@@ -116,22 +116,27 @@ fn the_table_in_the_docs_is_the_code() {
             "{row} is not {}",
             verdict.name()
         );
-        let heard = row.rsplit('|').nth(1).unwrap().trim();
-        let told = match verdict.answer() {
-            SenderResponse::Close => heard == "closed",
+        let response_cell = row.rsplit('|').nth(1).unwrap().trim();
+        let matches = match verdict.answer() {
+            SenderResponse::Close => response_cell == "closed",
             SenderResponse::Respond(response) => {
-                match heard.get(..3).and_then(|number| number.parse::<u16>().ok()) {
+                match response_cell
+                    .get(..3)
+                    .and_then(|number| number.parse::<u16>().ok())
+                {
                     Some(number) => number == response.status().as_u16(),
-                    None => heard.starts_with("AMP's") || heard.starts_with("the same"),
+                    None => {
+                        response_cell.starts_with("AMP's") || response_cell.starts_with("the same")
+                    }
                 }
             }
         };
-        assert!(told, "{row} is not {verdict:?}");
+        assert!(matches, "{row} is not {verdict:?}");
     }
 }
 
 #[test]
-fn every_name_is_known_before_it_is_needed() {
+fn every_outcome_and_reason_is_listed() {
     let names: Vec<_> = one_of_each().iter().map(Verdict::name).collect();
     assert_eq!(names, OUTCOMES);
     let refused = [
@@ -170,7 +175,8 @@ fn a_batch_is_lost_exactly_where_the_sender_drops_it() {
             SenderResponse::Close => false,
             SenderResponse::Respond(response) => response.status().is_client_error(),
         };
-        // A request for another path is no batch of ours, no sender's is ambiguous, and a probe is sent again in another form.
+        // A request for another path is not a batch, no sender's request is ambiguous, and a probe is sent again in another
+        // form.
         let ours = !matches!(
             verdict,
             Verdict::NoSuchPath
@@ -183,45 +189,45 @@ fn a_batch_is_lost_exactly_where_the_sender_drops_it() {
 }
 
 #[test]
-fn an_unfinished_batch_is_answered_as_the_part_that_comes_again() {
+fn an_unfinished_batch_gets_the_response_of_the_part_to_retry() {
     for why in one_of_each() {
         if why.is_stored() || why.lost().is_some() {
             continue;
         }
-        let heard = |verdict: &Verdict| match verdict.answer() {
+        let response_to = |verdict: &Verdict| match verdict.answer() {
             SenderResponse::Close => None,
             SenderResponse::Respond(response) => Some(response.status()),
         };
-        let (name, alone, words) = (why.name(), heard(&why), why.to_string());
+        let (name, alone, words) = (why.name(), response_to(&why), why.to_string());
         let verdict = Verdict::Unfinished {
             settled: 3,
             parts: 12,
             why: Box::new(why),
         };
-        assert_eq!((verdict.name(), heard(&verdict)), (name, alone));
+        assert_eq!((verdict.name(), response_to(&verdict)), (name, alone));
         assert_eq!(verdict.lost(), None);
-        let told = verdict.to_string();
+        let text = verdict.to_string();
         assert!(
-            told.starts_with("3 of 12 parts") && told.ends_with(&words),
-            "{told}"
+            text.starts_with("3 of 12 parts") && text.ends_with(&words),
+            "{text}"
         );
     }
 }
 
 #[test]
-fn what_a_page_says_of_an_outcome_is_what_becomes_of_it() {
-    for (verdict, meaning) in one_of_each().iter().zip(OUTCOME_DOCS) {
-        assert_eq!(verdict.name(), meaning.outcome);
-        let lost = meaning.fate == Fate::Lost;
+fn the_documented_fate_matches_the_verdict() {
+    for (verdict, doc) in one_of_each().iter().zip(OUTCOME_DOCS) {
+        assert_eq!(verdict.name(), doc.outcome);
+        let lost = doc.fate == Fate::Lost;
         assert_eq!(verdict.lost().is_some(), lost, "{verdict:?}");
         let stored = verdict.is_stored();
-        assert_eq!(meaning.fate == Fate::Stored, stored, "{verdict:?}");
+        assert_eq!(doc.fate == Fate::Stored, stored, "{verdict:?}");
     }
     assert_eq!(REASONS.map(|(reason, _)| reason), LOSSES);
 }
 
 #[test]
-fn a_pause_is_short_and_only_asked_for_where_amp_did() {
+fn a_retry_after_is_short_and_sent_only_if_amp_sent_one() {
     for seconds in [0, 1, 3, 5, 90, u64::MAX] {
         let pause = Some(Duration::from_secs(seconds));
         for verdict in [
@@ -238,12 +244,12 @@ fn a_pause_is_short_and_only_asked_for_where_amp_did() {
             let SenderResponse::Respond(response) = verdict.answer() else {
                 panic!("closed")
             };
-            let heard: u64 = response.headers()[RETRY_AFTER]
+            let sent: u64 = response.headers()[RETRY_AFTER]
                 .to_str()
                 .unwrap()
                 .parse()
                 .unwrap();
-            assert_eq!(heard, seconds.clamp(1, 5));
+            assert_eq!(sent, seconds.clamp(1, 5));
         }
     }
     for verdict in one_of_each()

@@ -5,24 +5,24 @@ use hyper::http::request::Builder;
 use proptest::prelude::*;
 use std::convert::Infallible;
 
-async fn asked(
+async fn query_request(
     api: &str,
     request: Builder,
     form: impl Into<Bytes>,
-) -> Result<QueryRequest, FormError> {
+) -> Result<QueryRequest, ReadError> {
     let request = request.body(Full::new(form.into())).unwrap();
     read(Api::at(api).unwrap(), request).await
 }
 
-fn status(result: Result<QueryRequest, FormError>) -> u16 {
+fn status(result: Result<QueryRequest, ReadError>) -> u16 {
     match result {
-        Err(FormError::Unanswered(why)) => why.respond().status().as_u16(),
+        Err(ReadError::Query(why)) => why.respond().status().as_u16(),
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn a_query_is_written_as_aws_signs_it() {
+fn a_query_is_encoded_as_aws_signs_it() {
     for (spelled, canonical_form) in [
         ("", ""),
         ("&&", ""),
@@ -39,7 +39,7 @@ fn a_query_is_written_as_aws_signs_it() {
 }
 
 #[test]
-fn what_no_parameter_may_be_is_refused() {
+fn invalid_parameters_are_rejected() {
     for wrong in [
         "q=%ff",
         "%fe=1",
@@ -51,14 +51,14 @@ fn what_no_parameter_may_be_is_refused() {
             "{wrong:?}"
         );
     }
-    let long = format!("query={}", "{".repeat(LONGEST_URL_QUERY / 2));
+    let long = format!("query={}", "{".repeat(MAX_QUERY_BYTES / 2));
     assert!(matches!(canonical(&long), Err(QueryError::LongUrl { .. })));
 }
 
 proptest! {
-    /// A server decodes what is sent to the very parameters that a reader spelled, in their order.
+    /// A server decodes the signed form to the parameters that the client sent, in their order.
     #[test]
-    fn nothing_is_changed_by_the_way_it_is_written(pairs in proptest::collection::vec(("\\PC{0,12}", "\\PC{0,40}"), 0..6)) {
+    fn encoding_keeps_names_values_and_order(pairs in proptest::collection::vec(("\\PC{0,12}", "\\PC{0,40}"), 0..6)) {
         let mut spelled = form_urlencoded::Serializer::new(String::new());
         spelled.extend_pairs(&pairs);
         let pairs: Vec<_> = pairs.into_iter().collect();
@@ -69,9 +69,9 @@ proptest! {
         prop_assert_eq!(read, pairs);
     }
 
-    /// Whatever is sent as a query, there is an answer.
+    /// Any query text gets a response.
     #[test]
-    fn no_query_is_too_strange(text in "\\PC*") {
+    fn any_query_text_gets_a_response(text in "\\PC*") {
         if let Ok(written) = canonical(&text) {
             prop_assert_eq!(canonical(&written).unwrap(), written);
         }
@@ -79,7 +79,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn methods_are_those_that_amp_takes() {
+async fn only_amps_methods_are_accepted() {
     for (api, method, expected) in [
         ("query", "PUT", "GET, POST"),
         ("query", "HEAD", "GET, POST"),
@@ -88,7 +88,7 @@ async fn methods_are_those_that_amp_takes() {
         ("metadata", "OPTIONS", "GET"),
     ] {
         let request = Request::builder().method(method).uri("/");
-        let Err(FormError::Unanswered(why)) = asked(api, request, "").await else {
+        let Err(ReadError::Query(why)) = query_request(api, request, "").await else {
             panic!("{method} {api}");
         };
         let response = why.respond();
@@ -98,25 +98,25 @@ async fn methods_are_those_that_amp_takes() {
 }
 
 #[tokio::test]
-async fn a_form_is_bounded_and_must_be_one() {
+async fn a_body_must_be_a_form_and_is_bounded() {
     let post = || Request::post("/").header("content-type", "application/x-www-form-urlencoded");
-    let largest = asked("query", post(), vec![b'a'; LARGEST_FORM]).await;
-    assert_eq!(largest.unwrap().form.len(), LARGEST_FORM);
-    let larger = asked("query", post(), vec![b'a'; LARGEST_FORM + 1]).await;
+    let largest = query_request("query", post(), vec![b'a'; MAX_FORM_BYTES]).await;
+    assert_eq!(largest.unwrap().form.len(), MAX_FORM_BYTES);
+    let larger = query_request("query", post(), vec![b'a'; MAX_FORM_BYTES + 1]).await;
     assert_eq!(status(larger), 413);
     let charset = Request::post("/").header(
         "content-type",
         "Application/X-WWW-Form-Urlencoded; charset=UTF-8",
     );
-    assert!(asked("query", charset, "query=up").await.is_ok());
+    assert!(query_request("query", charset, "query=up").await.is_ok());
     let json = Request::post("/").header("content-type", "application/json");
-    assert_eq!(status(asked("query", json, "{}").await), 415);
+    assert_eq!(status(query_request("query", json, "{}").await), 415);
     let packed = post().header("content-encoding", "gzip");
-    assert_eq!(status(asked("query", packed, "x").await), 415);
+    assert_eq!(status(query_request("query", packed, "x").await), 415);
 }
 
 #[tokio::test]
-async fn a_form_that_breaks_off_is_not_asked() {
+async fn a_truncated_form_is_not_forwarded() {
     let chunks = [
         Ok(Frame::data(Bytes::from_static(b"query=up"))),
         Err(std::io::Error::other("reset")),
@@ -125,19 +125,19 @@ async fn a_form_that_breaks_off_is_not_asked() {
     let request = Request::post("/").body(body).unwrap();
     assert!(matches!(
         read(Api::Query, request).await,
-        Err(FormError::Gone)
+        Err(ReadError::Gone)
     ));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_form_that_does_not_come_is_given_up() {
+async fn a_form_that_does_not_arrive_times_out() {
     let never = futures_util::stream::pending::<Result<Frame<Bytes>, Infallible>>();
     let request = Request::post("/").body(StreamBody::new(never)).unwrap();
     assert_eq!(status(read(Api::Query, request).await), 408);
 }
 
 #[tokio::test]
-async fn a_compressed_answer_is_asked_for_where_the_reader_takes_one() {
+async fn compression_is_requested_if_the_client_accepts_it() {
     for (accepted, gzip) in [
         ("gzip", true),
         ("br, GZIP ;q=0.1", true),
@@ -148,7 +148,7 @@ async fn a_compressed_answer_is_asked_for_where_the_reader_takes_one() {
     ] {
         let request = Request::get("/").header("accept-encoding", accepted);
         let request = request.body(Empty::<Bytes>::new()).unwrap();
-        let asked = read(Api::Labels, request).await.unwrap();
-        assert_eq!(asked.gzip, gzip, "{accepted}");
+        let query_request = read(Api::Labels, request).await.unwrap();
+        assert_eq!(query_request.gzip, gzip, "{accepted}");
     }
 }

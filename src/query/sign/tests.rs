@@ -10,7 +10,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// A query as a reader spells it, and the signature of what it means.
+/// A query as a client spells it, and the expected signature.
 #[derive(Deserialize)]
 struct Case {
     method: String,
@@ -37,7 +37,7 @@ async fn signed(case: &Case) -> Signed {
         .header("x-scope-orgid", "tenant")
         .body(Full::new(Bytes::from(case.form.clone())))
         .unwrap();
-    let asked = request::read(Api::at(&case.path).unwrap(), request).await;
+    let query_request = request::read(Api::at(&case.path).unwrap(), request).await;
     let keys = Credentials::new(
         "ASIAIOSFODNN7EXAMPLE",
         "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
@@ -48,7 +48,7 @@ async fn signed(case: &Case) -> Signed {
     let now = OffsetDateTime::parse(&case.time, &Rfc3339).unwrap();
     let identity = Identity::from(keys);
     signer()
-        .sign(&asked.unwrap(), &identity, now.into())
+        .sign(&query_request.unwrap(), &identity, now.into())
         .unwrap()
 }
 
@@ -57,7 +57,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn signatures_are_those_of_botocore_however_a_query_is_spelled() {
+async fn any_spelling_of_a_query_gets_botocores_signature() {
     let cases = cases();
     assert_eq!(cases.len(), 11);
     for case in &cases {

@@ -1,13 +1,13 @@
-//! The metadata of a series of 2.0 as the metadata of its family in 1.0.
+//! Converts the metadata of a 2.0 series to the metadata of its family in 1.0.
 //!
-//! In 2.0 each series bears type, help and unit; in 1.0 a metric family does, by its own name, which 2.0 does not tell. It is the
-//! series' name without the suffix that the type gives it, by the rules by which Prometheus tells which series are of a family
-//! (`isSeriesPartOfFamily`, scrape/scrape.go): so AMP holds the same metadata as from a sender of 1.0. Cortex' own receiver of 2.0
-//! files it under the name of each series, where whoever looks for a histogram does not find it.
+//! In 2.0 each series has type, help and unit; in 1.0 a metric family has them, under its own name, which 2.0 does not contain.
+//! It is the series' name without the suffix of the type, by the rules with which Prometheus assigns series to a family
+//! (`isSeriesPartOfFamily`, scrape/scrape.go): so AMP gets the same metadata as from a 1.0 sender. Cortex' own 2.0 receiver
+//! stores it under the name of each series, where nobody looking for a histogram finds it.
 //!
-//! A counter keeps `_total`: with it the family is called in Prometheus' text format, without it in OpenMetrics, and the name
-//! that is also a series' is found by those who look for either. What is said twice is said once, as Prometheus does: two
-//! families of one name and different help are two entries.
+//! A counter keeps `_total`: the text format's family name includes it, OpenMetrics' does not, and a name that is also the
+//! series' is found either way. Duplicates are dropped, as Prometheus does; the same family with different help gives two
+//! entries.
 
 use crate::remote_write::convert::read::{ConvertError, SeriesFields, each, reference, v2};
 use crate::remote_write::convert::sink::Sink;
@@ -22,7 +22,7 @@ pub(super) struct Family<'a> {
     help: &'a [u8],
 }
 
-/// The type, by its number, which is the same in both versions.
+/// The type's number, equal in both versions.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Kind(u8);
 
@@ -41,7 +41,8 @@ mod v1 {
     pub(super) const UNIT: u8 = 5 << 3 | 2;
 }
 
-/// What of a series says how its family is called. Native histograms and quantiles bear their family's name, whatever it ends with.
+/// The part of a series that determines its family's name. Native histograms and quantiles have their family's name whatever
+/// its suffix.
 #[derive(Default)]
 struct Named<'a> {
     name: Option<&'a [u8]>,
@@ -52,8 +53,8 @@ struct Named<'a> {
 // === impl Family ===
 
 impl<'a> Family<'a> {
-    /// The metadata of a series. There is none where it says nothing, as Prometheus writes it where it knows nothing, and none
-    /// without a name, for which AMP would refuse the whole batch.
+    /// The metadata of a series. `None` if it is empty, which is what Prometheus sends for unknown metadata, or has no name,
+    /// for which AMP would refuse the whole batch.
     pub(super) fn of(
         series: SeriesFields<'a>,
         symbols: &Symbols<'a>,
@@ -66,7 +67,7 @@ impl<'a> Family<'a> {
                 return Ok(());
             }
             has_metadata = true;
-            // Not repeated: of what occurs more than once the last counts.
+            // Not repeated: the last occurrence counts.
             each(field.value, |field| {
                 let mut value = field.value;
                 match field.key.number {
@@ -122,7 +123,7 @@ impl<'a> Family<'a> {
 // === impl Kind ===
 
 impl Kind {
-    /// A type that 1.0 does not know is an unknown one.
+    /// A type that 1.0 does not have becomes `unknown`.
     fn of(number: u32) -> Self {
         let known = u8::try_from(number).ok().filter(|kind| *kind <= kind::LAST);
         Self(known.unwrap_or_default())

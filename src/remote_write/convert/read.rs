@@ -1,50 +1,50 @@
-//! Reads a message of 2.0 that was found sound, and says what is wrong with its references.
+//! Reads a validated 2.0 message, and names invalid references.
 
 use crate::remote_write::inspect::Malformed;
 use crate::remote_write::wire::{Field, Reader};
 
-/// Why a batch cannot be written as 1.0.
+/// Why a batch cannot be converted to 1.0.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConvertError {
-    /// No decoder can take the batch.
+    /// No decoder can accept the batch.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// A series refers to a symbol that is not there.
+    /// A series refers to a missing symbol.
     #[error("series {series} refers to symbol {reference}, and the batch has {symbols} symbols")]
     Reference {
-        /// Which series of the batch, counted from 0.
+        /// Index of the series in the batch, from 0.
         series: usize,
         /// The reference.
         reference: u32,
-        /// How many symbols there are.
+        /// Size of the symbol table.
         symbols: usize,
     },
-    /// Labels are pairs of references, and one of them is not there.
-    #[error("series {series} has {references} label references, which make no pairs")]
+    /// A label is a pair of references, and one of them is missing.
+    #[error("series {series} has {references} label references, which is not an even number")]
     OddReferences {
-        /// Which series of the batch, counted from 0.
+        /// Index of the series in the batch, from 0.
         series: usize,
-        /// How many references there are, of the series or of one of its exemplars.
+        /// Number of references of the series, or of one of its exemplars.
         references: usize,
     },
-    /// As 1.0 it is larger than the caller has room for.
+    /// The converted batch is larger than the limit.
     #[error("as remote write 1.0 the batch has {length} bytes, over the limit of {limit}")]
     TooLarge {
-        /// What it takes, unpacked.
+        /// Its uncompressed size as 1.0.
         length: usize,
-        /// The most that it may take.
+        /// The limit in bytes.
         limit: usize,
     },
 }
 
-/// Where a fault belongs.
+/// The series to name in an error.
 #[derive(Clone, Copy)]
 pub(super) struct SeriesFields<'a> {
     pub(super) fields: Reader<'a>,
     pub(super) index: usize,
 }
 
-/// The fields of 2.0 that are read here, by their number.
+/// The field numbers of 2.0 that are read here.
 pub(super) mod v2 {
     pub(in crate::remote_write::convert) const SYMBOLS: u32 = 4;
     pub(in crate::remote_write::convert) const SERIES: u32 = 5;
@@ -66,7 +66,7 @@ pub(super) fn each<'a>(
     Ok(())
 }
 
-/// The schema's references and enumerations have 32 bits, and decoders drop the others.
+/// The schema's references and enumerations have 32 bits; decoders drop the others.
 pub(super) fn reference(from: &mut Reader<'_>) -> Result<u32, ConvertError> {
     Ok(from.varint().map_err(Malformed::from)? as u32)
 }

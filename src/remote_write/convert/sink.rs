@@ -1,11 +1,11 @@
-//! Where a message is written to: memory, or a count of the bytes that it would take there.
+//! The output of a message: memory, or a count of the bytes needed.
 //!
-//! What is nested in a message stands behind its length, which therefore is counted first, by the code that writes it.
+//! A nested message follows its length, so the same code runs twice: it counts the length first, then writes.
 
 use crate::remote_write::convert::read::ConvertError;
 use crate::remote_write::wire::put_varint;
 
-/// Takes the bytes of a message one after the other.
+/// Receives the bytes of a message in order.
 pub(super) trait Sink {
     fn put(&mut self, bytes: &[u8]);
 
@@ -21,7 +21,7 @@ pub(super) trait Sink {
     fn text(&mut self, key: u8, text: &[u8]);
 }
 
-/// Counts. It does not overflow: what does not fit is over any limit.
+/// Counts bytes. It saturates: an overflow exceeds any limit.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Length(pub(super) usize);
 

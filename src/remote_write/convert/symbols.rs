@@ -1,18 +1,19 @@
-//! The symbol table of a message of 2.0, and the labels that are references into it.
+//! The symbol table of a 2.0 message, and labels as references into it.
 //!
-//! Symbols may stand behind the series that refer to them, so that the table is read first. A reference to no symbol is named with
-//! its series and the size of the table, and never guessed at: a label that is left out would make another series of it.
+//! Symbols may follow the series that refer to them, so the table is read first. A reference to a missing symbol is an error
+//! with its series and the table's size, never a guess: omitting a label would make it another series.
 
 use crate::remote_write::convert::read::{ConvertError, SeriesFields, each, reference, v2};
 use crate::remote_write::wire::{Field, Reader};
 
-/// Strings by their number.
+/// Strings by number.
 pub(super) struct Symbols<'a> {
     message: &'a [u8],
     places: Vec<SymbolRange>,
 }
 
-/// Where a symbol stands in the message. Half the size of a slice: a symbol can be as short as two bytes, and there may be millions.
+/// Position of a symbol in the message. Half the size of a slice: a symbol can be as short as two bytes, and there may be
+/// millions.
 #[derive(Clone, Copy)]
 struct SymbolRange {
     start: u32,
@@ -22,7 +23,7 @@ struct SymbolRange {
 // === impl Symbols ===
 
 impl<'a> Symbols<'a> {
-    /// `message` must have been walked over and found sound.
+    /// `message` must have been validated.
     pub(super) fn of(message: &'a [u8]) -> Result<Self, ConvertError> {
         let is_symbol = |field: &Field<'_>| field.key.number == v2::SYMBOLS;
         let mut count = 0;
@@ -49,7 +50,7 @@ impl<'a> Symbols<'a> {
         Ok(Self { message, places })
     }
 
-    /// The labels of a series or of one of its exemplars. A name and its value need not stand in the same field.
+    /// The labels of a series or of one of its exemplars. A name and its value may be in different fields.
     pub(super) fn each_label(
         &self,
         holder: Reader<'a>,
@@ -92,7 +93,7 @@ impl<'a> Symbols<'a> {
                 let start = symbol.start as usize;
                 self.message.get(start..start + symbol.length as usize)
             }
-            // A reference that is left out means the empty string, where there is no table, too.
+            // An omitted reference means the empty string, even without a table.
             None if reference == 0 => Some(&[][..]),
             None => None,
         };

@@ -1,4 +1,4 @@
-//! What is converted, held against an independent conversion through prost's types.
+//! Checks conversions against an independent one through prost's types.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -22,7 +22,7 @@ const BODIES: [&[u8]; 4] = [
     include_bytes!("../../../tests/data/bodies/prometheus-2.42-0030.bin"),
 ];
 
-/// Converts, and holds what comes out against prost: `None` where both say that a reference is bad.
+/// Converts, and compares the result with prost's: `None` if both say that a reference is invalid.
 fn both(message: &[u8]) -> Option<Converted> {
     let request = as_bytes::v2::Request::decode(message).unwrap();
     let meant = as_v1::convert(&request);
@@ -53,7 +53,7 @@ fn span() -> impl Strategy<Value = two::BucketSpan> {
     (any::<i32>(), 0..9_u32).prop_map(|(offset, length)| two::BucketSpan { offset, length })
 }
 
-/// Of both kinds, with custom buckets too, and with all that a histogram can hold.
+/// Of both kinds, with custom buckets too, and with every field of a histogram.
 fn histogram() -> impl Strategy<Value = two::Histogram> {
     use two::histogram::{Count, ZeroCount};
     let counts = (any::<bool>(), any::<u64>(), any::<f64>());
@@ -92,7 +92,7 @@ fn histogram() -> impl Strategy<Value = two::Histogram> {
     })
 }
 
-/// References are pairs, some series have names, and some of these the endings that a type gives.
+/// References are pairs, some series have names, and some of these have the suffix of a type.
 fn request() -> impl Strategy<Value = two::Request> {
     let name = select(vec![
         "", "__name__", "quantile", "x", "x_total", "x_bucket", "x_sum", "x_count", "x_gsum",
@@ -125,7 +125,7 @@ fn request() -> impl Strategy<Value = two::Request> {
 }
 
 /// The fields of a message one by one, references unpacked.
-fn taken_apart(message: &[u8], of_references: u32) -> Vec<Vec<u8>> {
+fn fields_of(message: &[u8], of_references: u32) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     let mut fields = Reader::new(message);
     while let Some(field) = fields.field().unwrap() {
@@ -149,22 +149,22 @@ fn nested(number: u8, message: &[u8]) -> Vec<u8> {
     [&field, message].concat()
 }
 
-/// The fields of batch and series in any order: symbols behind those who refer to them, references one by one, metadata in pieces.
-/// What that means is for prost to say.
+/// The fields of batch and series in any order: symbols after the series that refer to them, references one by one, metadata in
+/// pieces. prost defines what that means.
 fn shuffled() -> impl Strategy<Value = Vec<u8>> {
     (request(), any::<u64>()).prop_map(|(request, seed)| {
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut fields = taken_apart(&request.encode_to_vec(), 0);
+        let mut fields = fields_of(&request.encode_to_vec(), 0);
         for field in &mut fields {
             let whole = Reader::new(field).field().unwrap().unwrap();
             if whole.key.number != v2::SERIES {
                 continue;
             }
             let mut parts = Vec::new();
-            for part in taken_apart(whole.value.rest(), v2::LABELS) {
+            for part in fields_of(whole.value.rest(), v2::LABELS) {
                 let inner = Reader::new(&part).field().unwrap().unwrap();
                 if inner.key.number == v2::METADATA {
-                    let pieces = taken_apart(inner.value.rest(), 0);
+                    let pieces = fields_of(inner.value.rest(), 0);
                     parts.extend(pieces.iter().map(|piece| nested(5, piece)));
                 } else {
                     parts.push(part);
@@ -178,7 +178,7 @@ fn shuffled() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// As loose as the wire format allows, behind a table to refer to.
+/// As loose as the wire format allows, after a symbol table.
 fn loose() -> impl Strategy<Value = Vec<u8>> {
     random::loose_v2(0..40).prop_map(|message| {
         let symbols = ["", "__name__", "quantile", "x_sum", "x_count", "x_info"].repeat(6);
@@ -192,7 +192,7 @@ fn loose() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn says_what_prost_would_say(request in request()) {
+    fn matches_prosts_conversion(request in request()) {
         prop_assert!(both(&request.encode_to_vec()).is_some());
     }
 
@@ -202,17 +202,17 @@ proptest! {
     }
 
     #[test]
-    fn takes_the_format_at_its_loosest(message in loose()) {
+    fn accepts_the_loosest_format(message in loose()) {
         both(&message);
     }
 
     #[test]
-    fn takes_fields_in_any_order(message in shuffled()) {
+    fn accepts_fields_in_any_order(message in shuffled()) {
         prop_assert!(both(&message).is_some());
     }
 
     #[test]
-    fn what_is_damaged_is_malformed_or_converted(
+    fn a_damaged_batch_is_malformed_or_converted(
         message in random::damaged(prop_oneof![
             loose(),
             request().prop_map(|request| request.encode_to_vec()),
@@ -237,9 +237,9 @@ proptest! {
 
 // === real shapes ===
 
-/// Real bodies of 1.0, written as 2.0 as senders do, come back as what they were.
+/// Real bodies of 1.0, rewritten as 2.0 like senders do, are the same after conversion.
 #[test]
-fn real_series_come_back_as_they_were() {
+fn real_series_survive_conversion() {
     for body in BODIES {
         let message = inspect::unpack(body, 1 << 24).unwrap().unwrap();
         let real = one::WriteRequest::decode(&*message).unwrap();
@@ -308,7 +308,7 @@ impl Builder {
     fn converted(&self) -> one::WriteRequest {
         let converted = both(&self.0.encode_to_vec()).unwrap();
         let request = one::WriteRequest::decode(&*converted.message).unwrap();
-        // Nothing is left of what 1.0 has no field for.
+        // Fields that 1.0 does not have are dropped.
         assert_eq!(request.encode_to_vec(), converted.message);
         request
     }
@@ -364,7 +364,7 @@ fn a_family_is_described_once_by_its_own_name() {
 }
 
 #[test]
-fn what_differs_is_another_entry_and_what_says_nothing_is_none() {
+fn different_metadata_is_another_entry_and_empty_metadata_is_dropped() {
     let mut batch = Builder::default();
     batch.sample("up", GAUGE, "Of one target.");
     batch.sample("up", GAUGE, "Of another.");
@@ -381,7 +381,7 @@ fn what_differs_is_another_entry_and_what_says_nothing_is_none() {
 }
 
 #[test]
-fn histograms_with_custom_buckets_stay_what_they_are() {
+fn histograms_with_custom_buckets_are_unchanged() {
     let mut batch = Builder::default();
     let name = [("__name__", "request_count")];
     batch
@@ -420,16 +420,16 @@ fn histograms_with_custom_buckets_stay_what_they_are() {
             ..Default::default()
         }]
     );
-    // A native histogram bears its family's name, whatever it ends with.
+    // A native histogram has its family's name, whatever its suffix.
     assert_eq!(
         metadata(&request),
         [("request_count", HISTOGRAM, "Native.")]
     );
 }
 
-/// As newest Prometheus sends them where exemplars are on, and as Cortex refuses them in 2.0.
+/// As the newest Prometheus sends them with exemplars enabled, and as Cortex refuses them in 2.0.
 #[test]
-fn a_series_of_exemplars_alone_stays_one() {
+fn a_series_with_only_exemplars_is_kept() {
     let mut batch = Builder::default();
     let labels_refs = vec![batch.refer("trace_id"), batch.refer("abc")];
     let series = batch.add(&[("__name__", "took_seconds_bucket"), ("le", "1")], 0, "");
@@ -481,7 +481,7 @@ fn bad_references_are_named() {
     );
     assert_eq!(
         said(&of_series(vec![0, 1, 1], 1)),
-        "series 1 has 3 label references, which make no pairs"
+        "series 1 has 3 label references, which is not an even number"
     );
     assert_eq!(
         said(&[0x2a, 0x00, 0x0a]),
@@ -496,9 +496,9 @@ fn bad_references_are_named() {
     );
 }
 
-/// A bad reference of a field that occurs once more counts for nothing, as with any decoder.
+/// An invalid reference is ignored if the field occurs again, as in any decoder.
 #[test]
-fn a_reference_that_another_follows_is_not_used() {
+fn an_overridden_reference_is_ignored() {
     let metadata = [0x08, 0x02, 0x18, 0x63, 0x18, 0x01];
     let labels = [0x0a, 0x02, 0x02, 0x01];
     let series = [&labels[..], &[0x2a, metadata.len() as u8], &metadata].concat();
@@ -507,9 +507,9 @@ fn a_reference_that_another_follows_is_not_used() {
     assert_eq!(both(&message).unwrap().contents.metadata, 1);
 }
 
-/// Two megabytes that would be a terabyte: told without taking any of it.
+/// Two megabytes that would expand to a terabyte: rejected without allocating any of it.
 #[test]
-fn the_limit_holds_before_a_byte_is_written() {
+fn the_limit_is_checked_before_a_byte_is_written() {
     let message = of_series(vec![1; 1_000_000], 1_000_000);
     let length = v1_len(&message).unwrap();
     assert!(length > 1_000_000_000_000);

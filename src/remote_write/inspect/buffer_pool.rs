@@ -1,29 +1,29 @@
-//! Inspectors between two batches.
+//! Reuses inspectors and their memory between batches.
 //!
-//! In: an [`Inspector`] that has done its work. Out: one whose memory is there already. As many are made as batches are looked
-//! into at the same moment, which is one a thread; what they keep together is bounded, and who would go beyond is dropped.
+//! In: an [`Inspector`] after use. Out: one with memory already allocated. There are as many as batches inspected at once,
+//! which is one per thread; their total memory is bounded, and an inspector beyond that is dropped.
 
 use std::sync::{Mutex, PoisonError};
 
 use super::Inspector;
 
-/// One body of AMP's largest size unpacks to 2 to 4 MB. With 1 MiB kept, the pages of each such batch were taken from the
-/// system anew, which was half of what counting it cost.
+/// A body of AMP's largest size unpacks to 2 to 4 MB. With only 1 MiB retained, each such batch allocated fresh pages, which
+/// was half of its cost.
 pub(super) const MOST: usize = 4 << 20;
 
-/// Those that are free.
+/// The free inspectors.
 #[derive(Debug, Default)]
 pub struct InspectorPool(Mutex<Vec<Inspector>>);
 
-// === impl Inspectors ===
+// === impl InspectorPool ===
 
 impl InspectorPool {
-    /// One that is free, else a new one.
+    /// A free inspector, else a new one.
     pub fn take(&self) -> Inspector {
         self.lock().pop().unwrap_or_default()
     }
 
-    /// For the next batch, unless so much is kept already.
+    /// Returns an inspector, or drops it if too much memory is retained already.
     pub fn keep(&self, inspector: Inspector) {
         let mut kept = self.lock();
         let held: usize = kept.iter().map(Inspector::held).sum();

@@ -1,18 +1,16 @@
-//! The fast path through a request and its series: the few shapes of which almost every body consists.
+//! The fast path for the few field shapes that make up almost every body.
 //!
-//! In: what is left of a request or a series. Out: what is left behind its leading plain fields, all that they hold counted.
-//! A field is plain where a look at a handful of bytes proves it well formed: lengths below 128, no field
-//! missing, repeated, unknown or out of order. Whatever is not plain is left to the walk over the schema,
-//! which knows every form and finds every fault; so nothing here can refuse a body, and accepting is all
-//! that must be right.
+//! In: the rest of a request or a series. Out: the rest after its leading plain fields, with their contents counted. A field is
+//! plain if a few bytes prove it well formed: lengths below 128, no field missing, repeated, unknown or out of order.
+//! Everything else is left to the walk over the schema, which knows every form and detects every error; so nothing here can
+//! reject a body, and only accepting must be right.
 //!
-//! It is five times as fast as that walk: a label costs six comparisons, and the next one begins where its
-//! length says, whatever the comparisons come to. Going from series to series here, and not by that walk, takes a sample from
-//! 18 ns to 11.5.
+//! It is five times as fast as that walk: a label costs six comparisons, and the next one's position depends only on its
+//! length. Iterating over series here too, and not in that walk, reduces a sample's cost from 18 ns to 11.5.
 
 use crate::remote_write::contents::Contents;
 
-/// Counts the leading plain fields of a message and returns what follows them.
+/// Counts the leading plain fields of a message and returns the rest.
 pub(super) type Skim = for<'a> fn(&'a [u8], &mut Contents) -> &'a [u8];
 
 /// In version 1 the key of a request's series.
@@ -21,7 +19,7 @@ const SERIES: u8 = 1 << 3 | 2;
 const LABELS: u8 = 1 << 3 | 2;
 const SAMPLES: u8 = 2 << 3 | 2;
 
-/// A request of remote write 1.0: its leading series that are plain to their end and shorter than 16 KiB.
+/// A request of remote write 1.0: its leading series that are entirely plain and shorter than 16 KiB.
 pub(super) fn request_v1<'a>(request: &'a [u8], contents: &mut Contents) -> &'a [u8] {
     let mut rest = request;
     while let [SERIES, tail @ ..] = rest
@@ -83,7 +81,7 @@ fn skim<'a>(
     rest
 }
 
-/// A name and a value, and nothing else.
+/// Exactly a name and a value.
 #[inline(always)]
 fn is_label(label: &[u8]) -> bool {
     const NAME: u8 = 1 << 3 | 2;
@@ -99,8 +97,8 @@ fn is_label(label: &[u8]) -> bool {
     }
 }
 
-/// Packed varints of seven bytes at most: where no aligned word has four continuation bytes, no more than
-/// six follow each other anywhere.
+/// Packed varints of at most seven bytes: if no aligned word has four continuation bytes, no more than six follow each other
+/// anywhere.
 #[inline(always)]
 fn is_refs(refs: &[u8]) -> bool {
     const CONTINUED: u32 = 0x8080_8080;
@@ -111,8 +109,7 @@ fn is_refs(refs: &[u8]) -> bool {
         && refs.last().is_none_or(|last| *last < 0x80)
 }
 
-/// A value and a timestamp of six bytes (those from 1971 to 2109), or the timestamp alone, since a value
-/// of zero is left out.
+/// A value and a timestamp of six bytes (years 1971 to 2109), or only the timestamp, because a value of zero is omitted.
 #[inline(always)]
 fn is_sample(sample: &[u8]) -> bool {
     const TIMESTAMP: u64 = shape([0x10, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00]);

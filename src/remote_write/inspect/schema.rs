@@ -1,24 +1,23 @@
-//! The two remote-write schemas, as far as a walk needs them: which field holds what, and what it counts as.
+//! The two remote-write schemas, reduced to what counting needs: each field's type, and what it counts as.
 //!
-//! A field's number is its place in the table. What lies past a table's end, or is [`FieldKind::Unknown`], is
-//! passed over, as every decoder does with the fields of a later schema. The numbers are those of `proto/`;
-//! the property tests compare the two.
+//! A field's number is its index in the table. Fields past a table's end, or marked [`FieldKind::Unknown`], are skipped, as
+//! every decoder does with fields of a later schema. The numbers are those of `proto/`; the property tests compare the two.
 
 use crate::remote_write::inspect::fast_path;
 
-/// One kind of message.
+/// One message type.
 pub(super) struct Message {
     pub(super) fields: &'static [FieldKind],
-    /// Passes over the leading fields of the shapes that make up almost every body.
+    /// The fast path for the most common field shapes.
     pub(super) skim: Option<fast_path::Skim>,
 }
 
-/// What a field holds.
+/// The type of a field.
 pub(super) enum FieldKind {
     Unknown,
     Varint,
     Fixed64,
-    /// A string: whether it is UTF-8 is not looked at.
+    /// A string, without a check for UTF-8.
     Text,
     /// Repeated: packed, or one value at a time.
     Varints,
@@ -27,7 +26,7 @@ pub(super) enum FieldKind {
     Message(&'static Message, Counted),
 }
 
-/// What one occurrence of a field adds to.
+/// The counter that an occurrence of a field adds to.
 #[derive(Clone, Copy)]
 pub(super) enum Counted {
     Nothing,
@@ -36,7 +35,7 @@ pub(super) enum Counted {
     Histograms,
     Exemplars,
     Metadata,
-    /// Not repeated: however often it occurs, a decoder ends up with one.
+    /// Not repeated: a decoder keeps one of several occurrences.
     MetadataOnce,
 }
 

@@ -1,4 +1,4 @@
-//! The walk held against prost, and the unpacking against snappy.
+//! Checks counting against prost, and decompression against snappy.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -35,7 +35,7 @@ fn pack(message: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(message).unwrap()
 }
 
-fn is_no_block(inspected: &Result<Inspected, Malformed>) -> bool {
+fn is_not_a_block(inspected: &Result<Inspected, Malformed>) -> bool {
     matches!(
         inspected,
         Err(Malformed::Snappy(_) | Malformed::ImpossibleSize { .. } | Malformed::Empty)
@@ -48,7 +48,7 @@ fn message_of(body: &[u8]) -> Vec<u8> {
 
 // === the walk against prost ===
 
-/// What prost finds in a message of either schema, as written or with its strings as bytes.
+/// What prost decodes of a message of either schema, as written or with its strings as bytes.
 macro_rules! decoded_v1 {
     ($request:ty, $message:expr) => {
         <$request>::decode($message).ok().map(|request| {
@@ -85,7 +85,7 @@ macro_rules! decoded_v2 {
     };
 }
 
-/// Holds the walk against prost and says what both found: `None` where both refuse the message.
+/// Counts, and compares the result with prost's: `None` if both reject the message.
 fn both(message: &[u8], version: Version) -> Option<Contents> {
     let (strict, lenient) = match version {
         Version::V1 => (
@@ -125,7 +125,7 @@ proptest! {
     }
 
     #[test]
-    fn takes_the_format_at_its_loosest(
+    fn accepts_the_loosest_format(
         one in random::loose_v1(),
         two in random::loose_v2(0..u64::MAX),
     ) {
@@ -165,7 +165,7 @@ proptest! {
             prop_assert!(is_other || inspected.ok() == counted);
         } else {
             let beyond = matches!(inspected, Ok(Inspected::TooLarge { .. }));
-            prop_assert!(beyond || is_no_block(&inspected), "{inspected:?}");
+            prop_assert!(beyond || is_not_a_block(&inspected), "{inspected:?}");
         }
     }
 }
@@ -319,7 +319,7 @@ fn skips_most_of_a_real_body_on_the_fast_path() {
 }
 
 #[test]
-fn the_fast_path_takes_no_references_that_the_walk_refuses() {
+fn the_fast_path_accepts_no_references_that_the_walk_rejects() {
     let mut taken = 0;
     for length in 0..17 {
         for continued in 0..1_u32 << length {
@@ -342,7 +342,7 @@ fn the_fast_path_takes_no_references_that_the_walk_refuses() {
 }
 
 #[test]
-fn says_what_is_wrong_and_where() {
+fn errors_name_cause_and_offset() {
     let series = |inner: &[u8]| [&[0x0a, inner.len() as u8], inner].concat();
     for (message, fault) in [
         (vec![0x0a, 0x80], WireError::Varint { offset: 1 }),
@@ -385,7 +385,7 @@ fn says_what_is_wrong_and_where() {
 // === unpacking ===
 
 #[test]
-fn an_empty_message_is_a_batch_and_an_empty_body_is_none() {
+fn an_empty_message_is_a_batch_but_an_empty_body_is_not() {
     let mut inspector = Inspector::new();
     for version in [Version::V1, Version::V2] {
         let nothing = Ok(Inspected::Counted(Contents::default()));
@@ -395,12 +395,12 @@ fn an_empty_message_is_a_batch_and_an_empty_body_is_none() {
 }
 
 #[test]
-fn what_is_not_snappy_is_malformed() {
+fn a_body_that_is_not_snappy_is_malformed() {
     let (body, _) = BODIES[3];
     let mut inspector = Inspector::new();
     for end in 1..body.len() {
         let found = inspector.inspect(&body[..end], Version::V1, CAP);
-        assert!(is_no_block(&found), "cut at {end}: {found:?}");
+        assert!(is_not_a_block(&found), "cut at {end}: {found:?}");
     }
     let gzip = [0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00];
     let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x58, 0x00, 0x00];
@@ -408,7 +408,7 @@ fn what_is_not_snappy_is_malformed() {
     let plain = message_of(body);
     for foreign in [&gzip[..], &zstd, &frame, &plain] {
         let found = inspector.inspect(foreign, Version::V1, CAP);
-        assert!(is_no_block(&found), "{found:?}");
+        assert!(is_not_a_block(&found), "{found:?}");
     }
 }
 
@@ -419,14 +419,14 @@ fn block(declared: u64, elements: &[u8]) -> Vec<u8> {
     block
 }
 
-/// A literal of one byte, then `copies` times the element that yields most for its length.
+/// A literal of one byte, then `copies` times the element with the highest expansion.
 fn densest(copies: usize) -> (u64, Vec<u8>) {
     let elements = [vec![0x00, 0x3a], [0xfe, 0x01, 0x00].repeat(copies)].concat();
     (1 + 64 * copies as u64, elements)
 }
 
 #[test]
-fn the_densest_block_is_believed_and_a_denser_one_is_not() {
+fn the_densest_block_is_accepted_and_a_denser_one_is_rejected() {
     let mut inspector = Inspector::new();
     for copies in [1, 2, 100, 10_000] {
         let (size, elements) = densest(copies);
@@ -435,7 +435,7 @@ fn the_densest_block_is_believed_and_a_denser_one_is_not() {
             vec![0x3a; size as usize]
         );
         let most = elements.len() as u64 * 64 / 3;
-        // The size of the header is part of the length, so the bound lies up to four bytes' worth higher.
+        // The header is part of the length, so the bound is up to four bytes' worth higher.
         for declared in [most + 64 * 4, u64::from(u32::MAX)] {
             let body = block(declared, &elements);
             assert_eq!(
@@ -453,7 +453,7 @@ fn the_densest_block_is_believed_and_a_denser_one_is_not() {
     ));
 }
 
-/// One element of a block, valid behind at least one byte of output: what it is, and what it yields.
+/// One element of a block, valid after at least one byte of output: its bytes, and the length of its output.
 fn element() -> impl Strategy<Value = (Vec<u8>, usize)> {
     let literal = vec(any::<u8>(), 1..60).prop_map(|bytes| {
         (
@@ -470,7 +470,7 @@ fn element() -> impl Strategy<Value = (Vec<u8>, usize)> {
 
 proptest! {
     #[test]
-    fn no_sound_block_is_called_impossible(elements in vec(element(), 0..200)) {
+    fn no_valid_block_is_rejected(elements in vec(element(), 0..200)) {
         let size = 1 + elements.iter().map(|(_, yields)| yields).sum::<usize>();
         let bytes: Vec<u8> = elements.into_iter().flat_map(|(bytes, _)| bytes).collect();
         let body = block(size as u64, &[&[0x00, 0x0a], bytes.as_slice()].concat());
@@ -479,7 +479,7 @@ proptest! {
 }
 
 #[test]
-fn an_honest_giant_is_let_through_uncounted() {
+fn a_valid_giant_is_forwarded_uncounted() {
     let (size, elements) = densest(10_000);
     let body = block(size, &elements);
     let found = Inspector::new().inspect(&body, Version::V1, size as usize - 1);
@@ -488,7 +488,7 @@ fn an_honest_giant_is_let_through_uncounted() {
 }
 
 #[test]
-fn giants_leave_no_more_than_a_bound() {
+fn giants_leave_bounded_memory() {
     let series = pack(&[0x0a, 0x00].repeat(buffer_pool::MOST / 2));
     let inspectors = InspectorPool::default();
     let mut at_once = [inspectors.take(), inspectors.take(), inspectors.take()];
@@ -512,7 +512,7 @@ fn giants_leave_no_more_than_a_bound() {
 // === the other version ===
 
 #[test]
-fn a_body_of_the_other_version_is_known() {
+fn a_body_of_the_other_version_is_detected() {
     let mut inspector = Inspector::new();
     for (is, says) in [(Version::V1, Version::V2), (Version::V2, Version::V1)] {
         let body = pack(&one_of_everything(is));
@@ -524,7 +524,7 @@ fn a_body_of_the_other_version_is_known() {
             inspector.inspect(&body, is, CAP),
             Ok(Inspected::Counted(_))
         ));
-        // Unknown fields alone prove nothing, and neither does a field that is no series.
+        // Unknown fields alone, or a field that is not a series, do not show the other version.
         for message in [
             &[0x32, 0x00][..],
             &[0x0a, 0x00, 0x2a, 0x00],

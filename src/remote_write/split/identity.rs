@@ -1,8 +1,8 @@
-//! Which series a message holds samples of.
+//! Identifies the series of a message.
 //!
-//! In: a message of either version. Out: a hash of the labels of each of its series, the same for the same labels of the same
-//! version whatever message they stand in; and the name of the first thing in it, for people. Two series that hash alike by chance
-//! are taken for one, which costs nothing but time. Labels are compared as they were encoded: no sender encodes them in two ways.
+//! In: a message of either version. Out: a hash of the labels of each series, equal for equal labels of the same version in any
+//! message; and the name of the first element, for people. A hash collision makes two series look like one, which only costs
+//! time. Labels are compared in encoded form, because no sender encodes them in two ways.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -12,16 +12,16 @@ use crate::remote_write::wire::Reader;
 
 const NAME: &[u8] = b"__name__";
 
-/// What a message begins with, apart from symbols.
+/// The first element of a message other than symbols.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SeriesIdentity {
-    /// A series, whose name may be empty.
+    /// A series with its name, which may be empty.
     Series { name: String, hash: u64 },
-    /// Metadata of a metric family.
+    /// Metadata of this metric family.
     Metadata { family: String },
 }
 
-/// One hash for each series of the message.
+/// One hash per series of the message.
 pub(super) fn series(message: &[u8], version: Version) -> Result<Vec<u64>, Malformed> {
     let symbols = symbols(message, version)?;
     let mut series = Vec::new();
@@ -34,7 +34,7 @@ pub(super) fn series(message: &[u8], version: Version) -> Result<Vec<u64>, Malfo
     Ok(series)
 }
 
-/// What the message begins with.
+/// The first element of the message.
 pub(crate) fn first_identity(
     message: &[u8],
     version: Version,
@@ -96,7 +96,7 @@ fn symbols(message: &[u8], version: Version) -> Result<Vec<&[u8]>, Malformed> {
     Ok(symbols)
 }
 
-/// The schema's type has 32 bits, and decoders drop the others.
+/// The schema's type has 32 bits; decoders drop the others.
 fn symbol<'a>(symbols: &[&'a [u8]], reference: u64) -> Option<&'a [u8]> {
     symbols.get(reference as u32 as usize).copied()
 }

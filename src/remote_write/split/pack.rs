@@ -1,36 +1,36 @@
-//! Packs a part with snappy, and stops as soon as it is over the limit.
+//! Compresses a part with snappy and stops as soon as it exceeds the limit.
 //!
-//! In: a part's message and the limits. Out: the packed body, or into how many pieces the message must be
-//! cut for each to fit in. Snappy packs 64 KiB at a time without looking back, so packing these blocks one
-//! by one gives the very bytes that packing the whole gives, but needs no room for the worst case of the
-//! whole, and costs no more than a part even where the message is many times too large.
+//! In: a part's message and the limits. Out: the compressed body, or the number of pieces into which the message must be cut.
+//! Snappy compresses 64 KiB blocks independently, so compressing them one by one gives the same bytes as compressing the whole,
+//! but needs no memory for the worst case of the whole, and costs no more than one part even if the message is many times too
+//! large.
 
 use bytes::Bytes;
 
 use crate::remote_write::wire::{Reader, put_varint};
 
-/// The most that a part may weigh, in bytes.
+/// Maximum size of a part, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartLimits {
-    /// Once packed.
+    /// Compressed.
     pub packed: usize,
-    /// Unpacked, where that counts too.
+    /// Uncompressed, if that is limited too.
     pub unpacked: Option<usize>,
 }
 
-/// What snappy looks at in one go.
+/// Snappy's block size.
 const BLOCK: usize = 1 << 16;
 
-/// No message is cut into more pieces at once; those still too large are cut again.
+/// Maximum pieces per cut; pieces that are still too large are cut again.
 const MAX_PIECES: usize = 1024;
 
-/// What came of packing a part.
+/// The result of compressing a part.
 pub(super) enum Packed {
     Within(Bytes),
     Over { pieces: usize },
 }
 
-/// Packs one part after the other, reusing the memory that one block takes.
+/// Compresses parts one after the other and reuses the memory for a block.
 pub(super) struct Packer {
     encoder: snap::raw::Encoder,
     block: Vec<u8>,
@@ -46,7 +46,7 @@ impl Packer {
         }
     }
 
-    /// Packs a part that is within the limits, or any part where there are none.
+    /// Compresses a part that is within the limits, or any part if there are none.
     pub(super) fn pack(
         &mut self,
         part: &[u8],
@@ -65,7 +65,7 @@ impl Packer {
         for block in part.chunks(BLOCK) {
             let length = self.encoder.compress(block, &mut self.block)?;
             let mut elements = Reader::new(self.block.get(..length).unwrap_or_default());
-            // A block of its own begins with its size, which the whole states only once.
+            // A separate block begins with its size, which the whole states only once.
             elements.varint().map_err(|_| snap::Error::Header)?;
             body.extend_from_slice(elements.rest());
             done += block.len();
@@ -83,8 +83,7 @@ impl Packer {
     }
 }
 
-/// Into how many pieces something of this size is cut for each to be within the limit. A sixteenth is left free, since
-/// they will not be exactly of the same size.
+/// Number of pieces so that each is within the limit. A sixteenth is left free, because pieces are not of equal size.
 fn pieces(size: usize, limit: usize) -> usize {
     let room = (limit - limit / 16).max(1);
     size.div_ceil(room).clamp(2, MAX_PIECES)

@@ -1,50 +1,49 @@
-//! Writes a stretch of the message as a message of its own.
+//! Writes a section of a message as a message of its own.
 //!
-//! In: a stretch. Out: the bytes of a part. What makes up a stretch in version 1 is the part already; only
-//! a series that is cut has its description put before its samples. In version 2 every reference is
-//! written anew: a part's symbols are those that it uses, in the order of their first use, behind the
-//! first symbol, which stays first because a reference that is left out means it.
+//! In: a section. Out: the bytes of a part. In version 1 a section's fields are the part already; only a series that is cut
+//! gets its description before its samples. In version 2 every reference is rewritten: a part's symbols are those that it uses,
+//! in order of first use, after the first symbol, which stays first because an omitted reference means it.
 //!
-//! All else is copied as it came. References keep their form (packed or one by one), so that a receiver
-//! who could read the batch can read the part.
+//! Everything else is copied byte for byte. References keep their form (packed or one by one), so a receiver that could read
+//! the batch can read the part.
 
 use std::rc::Rc;
 
 use crate::remote_write::inspect::{Malformed, Version};
 use crate::remote_write::wire::{Field, Reader, WireType, put_varint};
 
-/// A reference to no symbol stays one: what becomes of such a series is AMP's to say, and of the others in other parts too. No
-/// part has so many symbols.
+/// A reference to a missing symbol stays invalid in every part, so that AMP decides about such a series. No part has this many
+/// symbols.
 const NOWHERE: u32 = u32::MAX;
 
-/// A stretch of the message that may become a part.
+/// A section of the message that may become a part.
 pub(super) enum Stretch<'a> {
     /// Whole fields of the request.
     Fields(Reader<'a>),
-    /// Some of the samples of one series, behind the description that each of its pieces repeats.
+    /// Some samples of one series, with the description that each of its pieces repeats.
     Samples {
         description: Rc<[u8]>,
         samples: Reader<'a>,
     },
 }
 
-/// Writes one stretch after the other, reusing the memory that they take.
+/// Writes sections one after the other and reuses their memory.
 pub(super) struct Rewriter<'a> {
     message: &'a [u8],
     version: Version,
-    /// Where each symbol's field begins.
+    /// Offset of each symbol's field.
     places: Vec<usize>,
-    /// Each symbol's number in the part that is being written; 0 where it has none.
+    /// Each symbol's number in the current part; 0 if it has none.
     numbers: Vec<u32>,
-    /// The next number to give.
+    /// The next free number.
     next: u32,
-    /// The symbols of the part.
+    /// The part's symbol table.
     symbols: Vec<u8>,
-    /// All else of the part.
+    /// The part's other fields.
     out: Vec<u8>,
 }
 
-/// What a message of version 2 is, as far as references are concerned.
+/// The kinds of version 2 messages that differ in their references.
 #[derive(Clone, Copy)]
 enum MessageKind {
     Request,
@@ -55,7 +54,7 @@ enum MessageKind {
     Metadata,
 }
 
-/// What becomes of a field of version 2.
+/// How a field of version 2 is handled.
 enum Role {
     Copy,
     Leave,
@@ -63,18 +62,18 @@ enum Role {
     Nested(MessageKind),
 }
 
-/// Whether a field of the request holds a series.
+/// Whether a field of the request is a series.
 pub(super) fn is_series(version: Version, number: u32) -> bool {
     number == series_number(version)
 }
 
-/// Whether a field of the request is part of the symbol table.
+/// Whether a field of the request belongs to the symbol table.
 pub(super) fn is_symbol(version: Version, number: u32) -> bool {
     version == Version::V2 && number == 4
 }
 
-/// Whether a field of a series says what the series is, and is not one of its samples: labels, and in
-/// version 2 metadata and the created timestamp.
+/// Whether a field of a series describes the series, and is not a sample: labels, and in version 2 metadata and the created
+/// timestamp.
 pub(super) fn describes(version: Version, number: u32) -> bool {
     match version {
         Version::V1 => number == 1,
@@ -82,7 +81,7 @@ pub(super) fn describes(version: Version, number: u32) -> bool {
     }
 }
 
-/// All that describes a series, as it came.
+/// The describing fields of a series, byte for byte.
 pub(super) fn description(mut series: Reader<'_>, version: Version) -> Result<Rc<[u8]>, Malformed> {
     let mut description = Vec::new();
     while let Some(field) = series.field()? {
@@ -120,7 +119,7 @@ impl MessageKind {
 // === impl Rewriter ===
 
 impl<'a> Rewriter<'a> {
-    /// `message` must have been walked over and found sound.
+    /// `message` must have been validated.
     pub(super) fn new(message: &'a [u8], version: Version) -> Result<Self, Malformed> {
         let mut places = Vec::new();
         if version == Version::V2 {
@@ -172,13 +171,13 @@ impl<'a> Rewriter<'a> {
                 self.close(start);
             }
         }
-        // Symbols go first: there are receivers who resolve references as they read them.
+        // Symbols come first: some receivers resolve references while reading.
         self.out.extend_from_slice(&self.symbols);
         self.out.rotate_right(self.symbols.len());
         Ok(&self.out)
     }
 
-    /// A new part, with no symbols but the first.
+    /// A new part, with only the first symbol.
     fn begin(&mut self) -> Result<(), Malformed> {
         self.numbers.fill(0);
         self.symbols.clear();
@@ -186,7 +185,7 @@ impl<'a> Rewriter<'a> {
         self.add_symbol(0)
     }
 
-    /// A piece of a series of version 1.
+    /// A piece of a version 1 series.
     fn describe(&mut self, description: &[u8], mut samples: Reader<'_>) -> Result<(), Malformed> {
         self.out.extend_from_slice(description);
         while let Some(field) = samples.field()? {
@@ -197,7 +196,7 @@ impl<'a> Rewriter<'a> {
         Ok(())
     }
 
-    /// A message of version 2. It calls itself for the messages inside, which nest three deep.
+    /// A version 2 message. Recursive for nested messages, at most three deep.
     fn rewrite(&mut self, mut message: Reader<'_>, kind: MessageKind) -> Result<(), Malformed> {
         while let Some(field) = message.field()? {
             match kind.role(field.key.number) {
@@ -231,7 +230,7 @@ impl<'a> Rewriter<'a> {
     }
 
     fn reference(&mut self, references: &mut Reader<'_>) -> Result<(), Malformed> {
-        // The schema's type has 32 bits, and decoders drop the others.
+        // The schema's type has 32 bits; decoders drop the others.
         let reference = references.varint()? as u32;
         let place = reference as usize;
         let number = match self.numbers.get(place).copied() {
@@ -260,7 +259,7 @@ impl<'a> Rewriter<'a> {
         Ok(())
     }
 
-    /// Begins a delimited field: what is written until it is closed is its value.
+    /// Begins a delimited field: everything written until it is closed is its value.
     fn open(&mut self, number: u32) -> usize {
         put_varint(u64::from(number) << 3 | 2, &mut self.out);
         self.out.len()

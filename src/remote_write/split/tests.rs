@@ -1,4 +1,4 @@
-//! What is split and put together again, held against the whole as prost decodes it.
+//! Checks that split parts together equal the whole as prost decodes it.
 
 use std::collections::HashSet;
 
@@ -26,8 +26,7 @@ fn real(times: usize) -> Vec<u8> {
     BODIES.map(unpacked).concat().repeat(times)
 }
 
-/// What a message says: each sample with the series that it belongs to, so that it does not matter
-/// whether a series was cut.
+/// The contents of a message: each sample with its series, so that it does not matter whether a series was split.
 #[derive(Debug, Default, PartialEq)]
 struct Said {
     series: Vec<Vec<u8>>,
@@ -43,16 +42,16 @@ impl Said {
         let mut said = Said::default();
         for message in messages {
             match version {
-                Version::V1 => said.hear_v1(message),
-                Version::V2 => said.hear_v2(message),
+                Version::V1 => said.add_v1(message),
+                Version::V2 => said.add_v2(message),
             }
-            said.hear_unknown(Reader::new(message), version, &[]);
+            said.add_unknown(Reader::new(message), version, &[]);
         }
         said.series.dedup();
         said
     }
 
-    fn hear_v1(&mut self, message: &[u8]) {
+    fn add_v1(&mut self, message: &[u8]) {
         let request = as_bytes::v1::WriteRequest::decode(message).unwrap();
         for series in request.timeseries {
             let labels = as_bytes::v1::TimeSeries {
@@ -78,7 +77,7 @@ impl Said {
             .extend(metadata.map(|metadata| metadata.encode_to_vec()));
     }
 
-    fn hear_v2(&mut self, message: &[u8]) {
+    fn add_v2(&mut self, message: &[u8]) {
         let request = as_bytes::v2::Request::decode(message).unwrap();
         let symbol = |reference: &u32| request.symbols[*reference as usize].clone();
         let symbols =
@@ -116,8 +115,8 @@ impl Said {
         }
     }
 
-    /// Fields of no schema: 18 is the first number that neither uses.
-    fn hear_unknown(&mut self, mut message: Reader<'_>, version: Version, path: &[u32]) {
+    /// Fields of neither schema: 18 is the first number that both leave free.
+    fn add_unknown(&mut self, mut message: Reader<'_>, version: Version, path: &[u32]) {
         while let Some(field) = message.field().unwrap() {
             let nested = match (version, path, field.key.number) {
                 (_, _, 18..) => {
@@ -130,7 +129,7 @@ impl Said {
             };
             if nested {
                 let path = [path, &[field.key.number]].concat();
-                self.hear_unknown(field.value, version, &path);
+                self.add_unknown(field.value, version, &path);
             }
         }
     }
@@ -143,7 +142,7 @@ fn within(packed: usize) -> PartLimits {
     }
 }
 
-/// Splits, and holds the parts against the whole. Says into how many, and whether series were cut.
+/// Splits, and checks the parts. Returns their number, and whether series were split.
 fn check(message: &[u8], version: Version, limit: usize) -> Result<(usize, bool), SplitError> {
     check_within(message, version, within(limit))
 }
@@ -160,7 +159,7 @@ fn check_within(
     Ok((parts.len(), sum > whole.series))
 }
 
-/// That the parts say together what the message says, and are within the limits where they can be.
+/// Checks that the parts together hold what the message holds, and are within the limits if possible.
 fn check_parts(parts: &[Part], message: &[u8], version: Version, limits: PartLimits) {
     let messages: Vec<_> = parts.iter().map(|part| unpacked(&part.body)).collect();
     let mut sum = Contents::default();
@@ -192,7 +191,7 @@ fn check_parts(parts: &[Part], message: &[u8], version: Version, limits: PartLim
     check_order(parts, &messages, version);
 }
 
-/// A part waits exactly where one before it holds samples of the same series.
+/// A part waits exactly if one before it holds samples of the same series.
 fn check_order(parts: &[Part], messages: &[Vec<u8>], version: Version) {
     let mut before = HashSet::new();
     let is_loose = messages.iter().any(|message| match version {
@@ -224,15 +223,14 @@ fn check_order(parts: &[Part], messages: &[Vec<u8>], version: Version) {
                 request.timeseries.iter().map(labels).collect()
             }
         };
-        // The same labels in another encoding, which no sender writes, count as others.
+        // The same labels in another encoding, which no sender writes, count as different.
         assert!(!part.waits || !before.is_disjoint(&series));
         assert!(part.waits || is_loose || before.is_disjoint(&series));
         before.extend(series);
     }
 }
 
-/// Each part's table stands first, begins as the whole's does, and holds nothing twice and nothing that
-/// the part does not use.
+/// Each part's table comes first, begins like the whole's, and has no duplicates and no unused symbols.
 fn check_tables(message: &[u8], limit: usize) {
     let whole = v2::Request::decode(message).unwrap();
     for part in split(message, Version::V2, within(limit)).unwrap_or_default() {
@@ -255,7 +253,7 @@ fn check_tables(message: &[u8], limit: usize) {
     }
 }
 
-/// The least that version 1 can be cut into: each field, and of a series its labels with each sample.
+/// The smallest pieces of a version 1 message: each field, and of a series its labels with each sample.
 fn least_pieces(message: &[u8]) -> Vec<Vec<u8>> {
     let mut pieces = Vec::new();
     let mut fields = Reader::new(message);
@@ -298,7 +296,7 @@ proptest! {
     }
 
     #[test]
-    fn version_1_at_its_loosest_too(message in random::loose_v1(), limit in 40..600_usize) {
+    fn loose_version_1_split_and_merged_is_the_whole(message in random::loose_v1(), limit in 40..600_usize) {
         check_v1(&message, limit);
     }
 
@@ -313,7 +311,7 @@ proptest! {
     }
 
     #[test]
-    fn version_2_at_its_loosest_too(message in random::loose_v2(0..40), limit in 60..900_usize) {
+    fn loose_version_2_split_and_merged_is_the_whole(message in random::loose_v2(0..40), limit in 60..900_usize) {
         let symbols = ["", "a", "help", "instance", "127.0.0.1:9090"].repeat(8);
         let table = v2::Request {
             symbols: symbols.into_iter().map(str::to_owned).collect(),
@@ -354,7 +352,7 @@ fn packed_size(message: &[u8]) -> usize {
 #[test]
 fn real_bodies_of_megabytes_take_few_parts() {
     let message = real(14);
-    // Small parts pack worse than the whole.
+    // Small parts compress worse than the whole.
     for (limit, most) in [(2_000, 550), (60_000, 9), (200_000, 3), (1_000_000, 1)] {
         let (parts, cut) = check(&message, Version::V1, limit).unwrap();
         assert!(!cut);
@@ -377,7 +375,7 @@ fn real_bodies_in_version_2_take_few_parts() {
 }
 
 #[test]
-fn what_is_within_the_limit_stays_one_part() {
+fn a_message_within_the_limit_stays_one_part() {
     for body in BODIES {
         let message = unpacked(body);
         let parts = split(&message, Version::V1, within(packed_size(&message))).unwrap();
@@ -396,7 +394,7 @@ fn what_is_within_the_limit_stays_one_part() {
 }
 
 #[test]
-fn packing_by_the_block_gives_what_packing_the_whole_gives() {
+fn packing_block_by_block_equals_packing_the_whole() {
     let message = real(2);
     for length in [0, 1, 65_535, 65_536, 65_537, 131_072, message.len()] {
         let part = &message[..length];
@@ -415,7 +413,7 @@ fn packing_by_the_block_gives_what_packing_the_whole_gives() {
 
 const GIANT: usize = 20_000;
 
-/// Values that snappy can make nothing of.
+/// Values that snappy cannot compress.
 fn values() -> impl Iterator<Item = (f64, i64)> {
     (0..GIANT as u64).map(|place| {
         let noise = place.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
@@ -502,7 +500,7 @@ fn a_series_of_version_2_keeps_what_describes_it_in_each_piece() {
     assert_eq!(last.timeseries[0].exemplars.len(), 3);
 }
 
-/// Bytes that snappy can make nothing of, as text.
+/// Text that snappy cannot compress.
 fn noise(length: usize) -> String {
     let words = values().map(|(value, _)| format!("{:016x}", value.to_bits()));
     let mut text: String = words.take(length / 16 + 1).collect();
@@ -511,7 +509,7 @@ fn noise(length: usize) -> String {
 }
 
 #[test]
-fn what_cannot_be_cut_is_a_part_of_its_own_for_amp_to_judge() {
+fn an_indivisible_rest_is_a_part_of_its_own() {
     let limit = 1000;
     let series = |labels, samples: usize| v1::TimeSeries {
         labels,
@@ -544,7 +542,7 @@ fn what_cannot_be_cut_is_a_part_of_its_own_for_amp_to_judge() {
 }
 
 #[test]
-fn what_is_too_large_unpacked_is_cut_too() {
+fn a_message_too_large_unpacked_is_split() {
     let message = real(3);
     let limits = PartLimits {
         packed: 1_000_000,
@@ -556,7 +554,7 @@ fn what_is_too_large_unpacked_is_cut_too() {
 }
 
 #[test]
-fn halves_come_down_to_single_series() {
+fn halving_ends_at_single_series() {
     for (message, version) in [
         (unpacked(BODIES[3]), Version::V1),
         (
@@ -590,7 +588,7 @@ fn halves_come_down_to_single_series() {
 }
 
 #[test]
-fn parts_that_would_mostly_repeat_each_other_are_given_up() {
+fn parts_that_would_mostly_repeat_each_other_are_an_error() {
     let limit = 10_000;
     let series = values().map(|(value, timestamp)| v2::TimeSeries {
         labels_refs: vec![1, 2],
@@ -610,7 +608,7 @@ fn parts_that_would_mostly_repeat_each_other_are_given_up() {
 }
 
 #[test]
-fn a_reference_to_no_symbol_stays_one_and_is_for_amp_to_judge() {
+fn an_invalid_reference_stays_invalid() {
     let message = [
         0x22, 0x00, 0x22, 0x01, 0x61, 0x2a, 0x04, 0x0a, 0x02, 0x01, 0x02,
     ];
@@ -621,7 +619,7 @@ fn a_reference_to_no_symbol_stays_one_and_is_for_amp_to_judge() {
     let part = v2::Request::decode(&*unpacked(&part.body)).unwrap();
     assert_eq!(part.symbols, ["", "a"]);
     assert_eq!(part.timeseries[0].labels_refs, [1, u32::MAX]);
-    // As prost, and every other decoder, we take the lower 32 bits.
+    // The lower 32 bits count, as in prost and every other decoder.
     let long = [0x0a, 0x06, 0x81, 0x80, 0x80, 0x80, 0x10, 0x00];
     let message = [&[0x22, 0x00, 0x22, 0x01, 0x61, 0x2a, 0x08], &long[..]].concat();
     assert_eq!(check(&message, Version::V2, 100), Ok((1, false)));

@@ -1,5 +1,5 @@
-//! Random batches for the property tests of this folder: messages as prost builds them, and the same
-//! schemas written as loosely as the wire format allows.
+//! Random batches for the property tests of this folder: messages as prost builds them, and messages as loose as the wire
+//! format allows.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use proptest::sample::{Index, select};
 use proptest::strategy::Union;
 use remote_write_proto::{v1, v2};
 
-/// The value by which Prometheus marks a series as gone: a NaN, which is not equal to itself.
+/// The value with which Prometheus marks a series as stale: a NaN, which is not equal to itself.
 const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
 fn text() -> impl Strategy<Value = String> {
@@ -173,8 +173,8 @@ fn series_v2(reference: std::ops::Range<u32>) -> impl Strategy<Value = v2::TimeS
 
 // === both, as loosely as the wire format allows ===
 
-/// Fields in any order, repeated, missing or unknown; varints longer than they need be; repeated numbers
-/// packed and not; strings that are no UTF-8.
+/// Fields in any order, repeated, missing or unknown; non-minimal varints; repeated numbers packed and unpacked; strings that
+/// are not UTF-8.
 pub(in crate::remote_write) fn loose_v1() -> BoxedStrategy<Vec<u8>> {
     let metadata = message(vec![varint(1), text_of(2), text_of(4), text_of(5)]);
     let label = message(vec![text_of(1), text_of(2)]);
@@ -189,7 +189,7 @@ pub(in crate::remote_write) fn loose_v1() -> BoxedStrategy<Vec<u8>> {
     message(vec![nested(1, series), nested(3, metadata)])
 }
 
-/// As [`loose_v1`], in the other schema. References are numbers below `symbols`.
+/// Like [`loose_v1`] in the other schema. References are numbers below `symbols`.
 pub(in crate::remote_write) fn loose_v2(symbols: std::ops::Range<u64>) -> BoxedStrategy<Vec<u8>> {
     let reference = || symbols.clone().boxed();
     let refs = || prop_oneof![varint_of(1, reference()), packed(1, reference())].boxed();
@@ -241,7 +241,7 @@ fn message(mut fields: Vec<BoxedStrategy<Vec<u8>>>) -> BoxedStrategy<Vec<u8>> {
     vec(field, 0..5).prop_map(|fields| fields.concat()).boxed()
 }
 
-/// A field of no schema: each wire type, groups within groups included.
+/// A field of neither schema: any wire type, including nested groups.
 fn unknown() -> BoxedStrategy<Vec<u8>> {
     let number = || select(vec![18_u32, 100, 19_000, (1 << 29) - 1]);
     let leaf = number().prop_flat_map(|number| {
@@ -262,7 +262,7 @@ fn unknown() -> BoxedStrategy<Vec<u8>> {
     .boxed()
 }
 
-/// `value` in up to three bytes more than it needs.
+/// `value` in up to three bytes more than needed.
 fn padded(value: u64) -> impl Strategy<Value = Vec<u8>> + use<> {
     prop_oneof![6 => Just(0), 1 => 1..4_usize].prop_map(move |padding| {
         let mut bytes = Vec::new();
@@ -319,7 +319,7 @@ fn nested(number: u32, inner: BoxedStrategy<Vec<u8>>) -> BoxedStrategy<Vec<u8>> 
         .boxed()
 }
 
-/// One to three bytes of `bytes` replaced, removed or put in, or its tail cut off.
+/// One to three bytes of `bytes` replaced, removed or inserted, or its tail cut off.
 pub(in crate::remote_write) fn damaged(
     bytes: impl Strategy<Value = Vec<u8>>,
 ) -> impl Strategy<Value = Vec<u8>> {

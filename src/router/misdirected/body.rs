@@ -1,8 +1,8 @@
-//! Whether a body is a batch, where no header says what it is.
+//! Tells from a body whether it is a batch, if no header does.
 //!
-//! In: a request's body, of which at most [`LOOKED_AT`] bytes are read. Out: whether it is a snappy block that holds a message of
-//! remote write. A short body is unpacked and walked as a whole. Of a longer one the beginning has to do: a block has nothing to copy
-//! from at first, so it begins with a literal, and in that stand the first fields of the message as they are.
+//! In: a request's body, of which at most [`LOOKED_AT`] bytes are read. Out: whether it is a snappy block with a remote-write
+//! message. A short body is decompressed and parsed completely. Of a longer one only the start is examined: a snappy block has
+//! nothing to copy from yet, so it begins with a literal that contains the first fields of the message.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use hyper::body::Body;
 
 use crate::remote_write::inspect::{self, Version};
 
-/// How much of a body is read to tell what it is.
+/// Maximum bytes read to classify a body.
 const LOOKED_AT: usize = 4096;
-/// How much of the rest is read so that its sender gets to read the answer.
+/// Maximum bytes read after that, so that the sender reads the response.
 const DISCARDED: usize = 2 << 20;
-/// How long either may take.
+/// Time limit for either read.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// More than a block of [`LOOKED_AT`] bytes can hold.
+/// More than a block of [`LOOKED_AT`] bytes can unpack to.
 const UNPACKED: usize = LOOKED_AT * 64 / 3;
 
-/// Whether what comes is a batch, as far as its beginning tells.
+/// Whether the body is a batch, judged by its start.
 pub async fn is_batch<B>(body: &mut B) -> bool
 where
     B: Body<Data = Bytes> + Unpin,
@@ -47,7 +47,7 @@ where
     }
 }
 
-/// Reads what is left, within bounds: a connection that is closed before may take the answer with it.
+/// Reads the rest within limits: closing the connection earlier may discard the response.
 pub async fn discard<B>(mut body: B)
 where
     B: Body<Data = Bytes> + Unpin,
@@ -77,7 +77,7 @@ fn holds_a_batch(body: &[u8]) -> bool {
         .any(|contents| contents.series + contents.metadata > 0)
 }
 
-/// The first fields of a message: in 1.0 a series and in it a label with its name, or metadata; in 2.0 the empty symbol.
+/// The first fields of a message: in 1.0 a series with a label with its name, or metadata; in 2.0 the empty symbol.
 fn begins_as_a_batch(block: &[u8]) -> Option<bool> {
     let (_, block) = varint(block)?;
     let (tag, block) = block.split_first()?;
@@ -92,7 +92,7 @@ fn begins_as_a_batch(block: &[u8]) -> Option<bool> {
     Some(tag & 3 == 0 && begins)
 }
 
-/// A series, a label in it and the name of that, each shorter than what is around it.
+/// A series, in it a label, in it the label's name, each shorter than its container.
 fn begins_a_series(mut message: &[u8]) -> Option<bool> {
     let mut room = u64::MAX;
     for _ in ["series", "label", "name"] {
@@ -106,7 +106,7 @@ fn begins_a_series(mut message: &[u8]) -> Option<bool> {
     Some(true)
 }
 
-/// A length, and what comes after it.
+/// A length, and the bytes after it.
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (n, byte) in bytes.iter().enumerate().take(5) {
@@ -129,7 +129,7 @@ mod tests {
         snap::raw::Encoder::new().compress_vec(message).unwrap()
     }
 
-    /// A label's worth of noise, so that nothing is packed smaller than it is.
+    /// Random values, so that no series compresses well.
     fn series(number: usize) -> Vec<u8> {
         let mut random = fastrand::Rng::with_seed(number as u64);
         let noise: String = (0..60).map(|_| random.alphanumeric()).collect();
@@ -150,33 +150,33 @@ mod tests {
         [&[0x0a, body.len() as u8][..], &body].concat()
     }
 
-    async fn told(body: Vec<u8>) -> bool {
+    async fn classified(body: Vec<u8>) -> bool {
         is_batch(&mut Full::from(body)).await
     }
 
     #[tokio::test]
-    async fn a_batch_is_told_from_everything_else_by_its_bytes() {
+    async fn a_batch_is_recognized_by_its_bytes() {
         let many: Vec<u8> = (0..200).flat_map(series).collect();
-        assert!(told(packed(&series(1))).await);
+        assert!(classified(packed(&series(1))).await);
         assert!(packed(&many).len() > 2 * LOOKED_AT);
-        assert!(told(packed(&many)).await);
+        assert!(classified(packed(&many)).await);
         for real in [
             &include_bytes!("../../../tests/data/bodies/prometheus-2.42-0011.bin")[..],
             include_bytes!("../../../tests/data/bodies/prometheus-2.42-0016.bin"),
             include_bytes!("../../../tests/data/bodies/prometheus-2.42-0026.bin"),
             include_bytes!("../../../tests/data/bodies/prometheus-2.42-0030.bin"),
         ] {
-            assert!(told(real.to_vec()).await);
+            assert!(classified(real.to_vec()).await);
         }
         // Version 2.0: the empty symbol, a name and a series.
         let v2 = [&[0x22, 0, 0x22, 2][..], b"up", &[0x2a, 4, 0x0a, 2, 0, 1]].concat();
-        assert!(told(packed(&v2)).await);
+        assert!(classified(packed(&v2)).await);
         let long = [&v2[..6], &[0x22, 120], &series(1)[2..62], &series(2)[2..62]].concat();
         let long: Vec<u8> = std::iter::repeat_n(long, 100).flatten().collect();
         let mut random = fastrand::Rng::with_seed(7);
         let noise: Vec<u8> = (0..8000).map(|_| random.u8(..)).collect();
         let long = [&long[..], &noise].concat();
-        assert!(told(packed(&long)).await);
+        assert!(classified(packed(&long)).await);
         for other in [
             Vec::new(),
             b"query=up&time=1".to_vec(),
@@ -190,7 +190,7 @@ mod tests {
             [b"POST ".to_vec(), noise].concat(),
         ] {
             let beginning = format!("{:?}", other.get(..20));
-            assert!(!told(other).await, "{beginning}");
+            assert!(!classified(other).await, "{beginning}");
         }
     }
 

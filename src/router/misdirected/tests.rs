@@ -10,7 +10,7 @@ fn head(headers: &[(&str, &str)]) -> Parts {
 }
 
 #[test]
-fn senders_are_known_by_their_heads() {
+fn senders_are_recognized_by_their_headers() {
     for writes in [
         &[("content-encoding", "snappy")][..],
         &[("content-type", "application/x-protobuf")],
@@ -47,7 +47,7 @@ fn senders_are_known_by_their_heads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn few_senders_are_remembered_in_bounded_words_and_not_for_long() {
+async fn remembered_senders_are_bounded_in_number_text_and_time() {
     let (senders, clock) = (MisdirectedSenders::default(), Clock::system());
     let long = "x".repeat(1000);
     let came = |path: &str, agent: &str| {
@@ -71,11 +71,11 @@ async fn few_senders_are_remembered_in_bounded_words_and_not_for_long() {
         seen[0].to_string(),
         "a sender (Prometheus/2.42.0, 127.0.0.1) writes to port 8006 path /a; nothing of it is stored"
     );
-    assert!(seen[1].agent.len() <= LONGEST + 3);
+    assert!(seen[1].agent.len() <= MAX_TEXT_LEN + 3);
     for n in 0..100 {
         came(&format!("{n}"), "");
     }
-    assert_eq!(senders.recent().len(), MOST);
+    assert_eq!(senders.recent().len(), MAX_SENDERS);
     assert!(
         senders.recent()[0]
             .to_string()

@@ -24,12 +24,12 @@ struct Case {
 
 fn signed(case: &Case) -> Signed {
     let body = case.body.clone().into_bytes();
-    let media = WriteProtocol {
+    let protocol = WriteProtocol {
         version: Version::V1,
         content_type: case.content_type.parse().unwrap(),
         write_version: case.write_version.parse().unwrap(),
     };
-    let batch = Payload::new(media, body.into(), Contents::default());
+    let batch = Payload::new(protocol, body.into(), Contents::default());
     let token = Some(case.token.clone());
     let keys = Credentials::new(
         "ASIAIOSFODNN7EXAMPLE",
@@ -89,7 +89,7 @@ fn the_headers_are_a_fixed_set_whose_secrets_are_not_shown() {
 }
 
 #[test]
-fn what_is_signed_is_what_the_library_would_sign() {
+fn the_canonical_request_matches_the_librarys() {
     let url =
         "https://aps-workspaces.eu-central-1.amazonaws.com/workspaces/ws-0b1c/api/v1/remote_write";
     let signer = BatchSigner::new("eu-central-1", &url.parse().unwrap()).unwrap();
@@ -103,17 +103,17 @@ fn what_is_signed_is_what_the_library_would_sign() {
     .into_iter()
     .enumerate()
     {
-        // Other credentials and another day each time: a key that is kept for too long would show.
+        // Other credentials and another day each time: a stale key would fail here.
         now += std::time::Duration::from_secs(86_400 * (n as u64 % 2));
         for token in [Some("token+/=".to_owned()), None] {
             let keys = Credentials::new(format!("AKID{n}"), "secret", token, None, "test");
             let identity = Identity::from(keys);
-            let media = WriteProtocol {
+            let protocol = WriteProtocol {
                 version: Version::V1,
                 content_type: content_type.parse().unwrap(),
                 write_version: "0.1.0".parse().unwrap(),
             };
-            let batch = Payload::new(media, content_type.into(), Contents::default());
+            let batch = Payload::new(protocol, content_type.into(), Contents::default());
             let signed = signer.sign(&batch, &identity, now).unwrap();
             let mut headers = signed.headers.clone();
             headers.remove(AUTHORIZATION);

@@ -1,8 +1,8 @@
-//! What a try brought a payload to, be it the batch itself or what it was opened into.
+//! The result of delivering a payload, be it the whole batch or a part.
 //!
-//! In: verdicts on payloads. Out: a [`Brought`], which adds up over parts: the verdict on all of them, what AMP says it wrote,
-//! how far it came, and the records for the next try. A refusal of one part is the answer once all are settled: the sender is
-//! told that not all of the batch was stored. A part that has to be sent again makes the batch come again.
+//! In: verdicts on payloads. Out: a [`PayloadResult`], which sums up over parts: the verdict, what AMP says it wrote, the
+//! progress, and the records for the next attempt. Once all parts are settled, a refusal of one part is the response to the
+//! sender: not all of the batch was stored. If a part must be sent again, the sender retries the whole batch.
 
 use crate::batch::deliver::progress::{Failing, Record, Records};
 use crate::outcome::verdict::Verdict;
@@ -10,27 +10,27 @@ use crate::remote_write::contents::Contents;
 use crate::remote_write::written_stats::WrittenStats;
 use crate::telemetry::timings::PhaseTimings;
 
-/// What became of a payload, with all that was made of it.
+/// The result of a payload and of all its parts.
 #[derive(Debug)]
-pub(super) struct Brought {
+pub(super) struct PayloadResult {
     hash: String,
     record: Option<Record>,
-    /// Of what it was opened into.
+    /// Records of its parts.
     inner: Records,
-    /// Why it has to be sent again.
+    /// Why it must be sent again.
     again: Option<Verdict>,
     settled: usize,
     parts: usize,
     pub(super) timings: PhaseTimings,
 }
 
-/// A batch after a try.
+/// The result of a batch after an attempt.
 #[derive(Debug)]
-pub(super) enum Ended {
-    /// It is settled: the answer, and what of it was refused.
+pub(super) enum BatchResult {
+    /// The verdict, and which contents were refused for which reason.
     Settled(Verdict, Vec<(&'static str, Contents)>),
-    /// It has to be sent again: the answer, and what to remember until then.
-    Again(Verdict, String, Records),
+    /// The verdict, the batch's hash, and the records to keep until the sender retries.
+    Retry(Verdict, String, Records),
 }
 
 /// The verdicts on the parts of a settled batch.
@@ -42,9 +42,9 @@ struct Sum {
     lost: Vec<(&'static str, Contents)>,
 }
 
-// === impl Brought ===
+// === impl PayloadResult ===
 
-impl Brought {
+impl PayloadResult {
     /// AMP stored it or refused it for good.
     pub(super) fn settled(hash: String, record: Record, timings: PhaseTimings) -> Self {
         Self {
@@ -58,7 +58,7 @@ impl Brought {
         }
     }
 
-    /// It has to be sent again.
+    /// It must be sent again.
     pub(super) fn again(
         hash: String,
         verdict: Verdict,
@@ -76,7 +76,7 @@ impl Brought {
         }
     }
 
-    /// It has to be sent again, and this is how it was refused so far.
+    /// It must be sent again after these refusals.
     pub(super) fn failing(
         hash: String,
         verdict: Verdict,
@@ -86,7 +86,7 @@ impl Brought {
         Self::again(hash, verdict, Some(Record::Failing(failing)), timings)
     }
 
-    /// Others went in its place, so many that had to be started; nothing of them is known yet.
+    /// It was replaced by parts. `parts` counts those that were started; none of them has a result yet.
     pub(super) fn opened(
         hash: String,
         record: Record,
@@ -104,7 +104,7 @@ impl Brought {
         }
     }
 
-    /// Adds what became of one of those that went in its place.
+    /// Adds the result of one part.
     pub(super) fn add(&mut self, part: Self) {
         let Self {
             hash,
@@ -128,7 +128,7 @@ impl Brought {
         self.timings.add(&timings);
     }
 
-    /// Where AMP has all that it was opened into, it has the payload: one record says so.
+    /// If AMP stored all parts, replaces their records by one for the whole payload.
     pub(super) fn close(&mut self) {
         let is_stored = |record: &Record| matches!(record, Record::Stored(_) | Record::Opened(_));
         if self.again.is_some() || !self.inner.values().all(is_stored) {
@@ -143,23 +143,21 @@ impl Brought {
         }
     }
 
-    /// Whether it has to be sent again.
-    pub(super) fn is_again(&self) -> bool {
+    pub(super) fn must_retry(&self) -> bool {
         self.again.is_some()
     }
 
-    /// Why it has to be sent again.
-    pub(super) fn why_again(&self) -> Option<&Verdict> {
+    pub(super) fn retry_cause(&self) -> Option<&Verdict> {
         self.again.as_ref()
     }
 
-    /// Whether anything of it is settled.
-    pub(super) fn is_begun(&self) -> bool {
+    /// Whether any part is settled.
+    pub(super) fn is_partly_settled(&self) -> bool {
         self.settled > 0
     }
 
-    /// What the sender is told of the batch that this was; `unseen` is known of parts that were not tried this time.
-    pub(super) fn end(self, unseen: Records) -> Ended {
+    /// The batch's result; `unseen` are the records of parts that were not tried this time.
+    pub(super) fn end(self, unseen: Records) -> BatchResult {
         let mut records = self.inner;
         let Some(why) = self.again else {
             let mut sum = Sum::default();
@@ -181,7 +179,7 @@ impl Brought {
         } else {
             why
         };
-        Ended::Again(verdict, self.hash, records)
+        BatchResult::Retry(verdict, self.hash, records)
     }
 }
 
@@ -192,7 +190,7 @@ impl Sum {
         match record {
             Record::Stored(verdict) => {
                 self.write(verdict.written(), true);
-                // One that was stored says more than one that another replica had stored.
+                // `stored` takes precedence over `deduplicated`.
                 if !matches!(self.stored, Some(Verdict::Stored { .. })) {
                     self.stored = Some(verdict);
                 }
@@ -207,7 +205,7 @@ impl Sum {
         }
     }
 
-    /// A refusal without numbers wrote nothing that AMP tells.
+    /// A refusal without written counts adds none.
     fn write(&mut self, written: Option<&WrittenStats>, is_stored: bool) {
         let Some(written) = written.filter(|written| is_stored || !written.is_empty()) else {
             return;
@@ -218,7 +216,7 @@ impl Sum {
         });
     }
 
-    /// None of nothing at all.
+    /// `None` if there was no record.
     fn verdict(self) -> Option<Verdict> {
         let verdict = self.refused.or(self.stored)?;
         Some(match self.written {
@@ -227,9 +225,9 @@ impl Sum {
         })
     }
 
-    fn end(mut self) -> Ended {
+    fn end(mut self) -> BatchResult {
         let lost = std::mem::take(&mut self.lost);
-        Ended::Settled(self.verdict().unwrap_or(Verdict::Overloaded), lost)
+        BatchResult::Settled(self.verdict().unwrap_or(Verdict::Overloaded), lost)
     }
 }
 
@@ -245,15 +243,15 @@ mod tests {
         })
     }
 
-    fn stored(hash: &str, samples: u64) -> Brought {
+    fn stored(hash: &str, samples: u64) -> PayloadResult {
         let record = Record::Stored(Verdict::Stored {
             status: StatusCode::OK,
             written: written(samples),
         });
-        Brought::settled(hash.to_owned(), record, PhaseTimings::default())
+        PayloadResult::settled(hash.to_owned(), record, PhaseTimings::default())
     }
 
-    fn refused(hash: &str) -> Brought {
+    fn refused(hash: &str) -> PayloadResult {
         let verdict = Verdict::TooLargeForAmp {
             said: "words".to_owned(),
             written: WrittenStats::default(),
@@ -263,11 +261,11 @@ mod tests {
             ..Contents::default()
         };
         let record = Record::Refused(verdict, contents);
-        Brought::settled(hash.to_owned(), record, PhaseTimings::default())
+        PayloadResult::settled(hash.to_owned(), record, PhaseTimings::default())
     }
 
-    fn again(hash: &str) -> Brought {
-        Brought::again(
+    fn again(hash: &str) -> PayloadResult {
+        PayloadResult::again(
             hash.to_owned(),
             Verdict::Overloaded,
             None,
@@ -275,10 +273,10 @@ mod tests {
         )
     }
 
-    fn opened(parts: Vec<Brought>) -> Brought {
+    fn opened(parts: Vec<PayloadResult>) -> PayloadResult {
         let how = crate::batch::deliver::progress::Opening::AsV1;
         let count = parts.len();
-        let mut whole = Brought::opened(
+        let mut whole = PayloadResult::opened(
             "whole".to_owned(),
             Record::Opened(how),
             count,
@@ -289,13 +287,13 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_part_is_the_answer_with_all_that_was_written() {
+    fn a_refused_part_is_the_verdict_with_the_sum_of_what_was_written() {
         let whole = opened(vec![
             stored("a", 3),
             refused("b"),
             opened(vec![stored("c", 4)]),
         ]);
-        let Ended::Settled(verdict, lost) = whole.end(Records::new()) else {
+        let BatchResult::Settled(verdict, lost) = whole.end(Records::new()) else {
             panic!("not settled")
         };
         assert_eq!(verdict.name(), "too_large_for_amp");
@@ -308,7 +306,7 @@ mod tests {
             [("too_large_for_amp", 7)]
         );
 
-        let Ended::Settled(verdict, _) =
+        let BatchResult::Settled(verdict, _) =
             opened(vec![stored("a", 3), stored("b", 4)]).end(Records::new())
         else {
             panic!("not settled")
@@ -317,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_comes_again_brings_the_batch_back_and_says_how_far_it_is() {
+    fn a_part_to_retry_makes_the_batch_be_retried_and_reports_progress() {
         let unseen = Records::from([(
             "z".to_owned(),
             Record::Opened(crate::batch::deliver::progress::Opening::AsV1),
@@ -328,7 +326,7 @@ mod tests {
             again("c"),
             stored("d", 1),
         ]);
-        let Ended::Again(verdict, hash, records) = whole.end(unseen) else {
+        let BatchResult::Retry(verdict, hash, records) = whole.end(unseen) else {
             panic!("settled")
         };
         assert!(
@@ -346,12 +344,12 @@ mod tests {
         let mut known: Vec<_> = records.into_keys().collect();
         known.sort();
         assert_eq!(known, ["a", "b", "d", "whole", "z"]);
-        let Ended::Again(verdict, ..) = again("c").end(Records::new()) else {
+        let BatchResult::Retry(verdict, ..) = again("c").end(Records::new()) else {
             panic!("settled")
         };
         assert!(
             matches!(verdict, Verdict::Overloaded),
-            "alone it is what it is"
+            "a whole batch reports no progress of parts"
         );
     }
 }

@@ -1,19 +1,19 @@
-//! What AMP says it wrote of a payload, beside what the payload held.
+//! Compares what AMP says it wrote with what a payload held.
 
 use crate::outcome::verdict::{RefusalReason, Verdict};
 use crate::remote_write::contents::Contents;
 use crate::remote_write::payload::Payload;
 use crate::remote_write::written_stats::WrittenStats;
 
-/// Whether a 2.0 batch that holds anything was answered 2xx without a word of what was written: a receiver of 1.0 reads it as
-/// an empty batch and stores nothing.
-pub(super) fn says_nothing_written(verdict: &Verdict, payload: &Payload) -> bool {
+/// Whether a non-empty 2.0 batch got a 2xx without written counts: a receiver that knows only 1.0 reads it as an empty batch
+/// and stores nothing.
+pub(super) fn lacks_written_counts(verdict: &Verdict, payload: &Payload) -> bool {
     let is_empty = payload.contents == Contents::default() && payload.chunks.len() <= 1;
     matches!(verdict, Verdict::Stored { written, .. } if written.is_empty()) && !is_empty
 }
 
-/// What AMP says it wrote of a refused payload, and what is left of it: at most that was refused.
-pub(super) fn parted(verdict: &Verdict, contents: Contents) -> (Contents, Contents) {
+/// What AMP says it wrote of a refused payload, and how much was refused at most.
+pub(super) fn split_by_written(verdict: &Verdict, contents: Contents) -> (Contents, Contents) {
     let numbers = verdict
         .written()
         .map(WrittenStats::numbers)

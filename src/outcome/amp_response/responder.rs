@@ -1,16 +1,15 @@
-//! Who answered: AWS' front door, the store behind it, or something in between.
+//! Identifies the responder: AWS' front door, the store behind it, or a proxy.
 //!
-//! In: headers and a bounded body. Out: a [`Responder`] with its words. The words of one never count for another: a refusal of the
-//! store quotes whatever labels hold, and a proxy's page may say anything.
+//! In: headers and a bounded body. Out: a [`Responder`] with its error text. Texts of one are never matched against patterns of
+//! another: a refusal of the store quotes arbitrary labels, and a proxy's page may contain anything.
 //!
-//! | speaker | known by |
+//! | responder | known by |
 //! |---|---|
 //! | front door | `x-amzn-errortype`, or a JSON object with `message`, `Message` or `__type`; certain with AWS' request id or a type |
-//! | store | a text that begins as one of the store's; any other `text/plain` with AWS' request id |
-//! | in between | HTML, and all that is neither |
+//! | store | a text that begins like one of the store's; any other `text/plain` with AWS' request id |
+//! | in between | HTML, and everything else |
 //!
-//! Every answer of AMP has a request id (`x-amzn-RequestId`, documented), so a plain text without one that nobody knows is
-//! somebody else's.
+//! Every response of AMP has a request id (`x-amzn-RequestId`, documented), so an unknown plain text without one is a proxy's.
 
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_TYPE, SERVER, VIA};
@@ -19,26 +18,26 @@ use serde::Deserialize;
 use super::store::{self, StoreText};
 use crate::sanitize::{sanitize, sanitize_within};
 
-/// Who answered, and what.
+/// The responder and its error text.
 #[derive(Debug)]
 pub(super) enum Responder {
-    /// AWS, before the store was asked.
+    /// AWS, before the request reached the store.
     FrontDoor {
-        /// Without the namespace before `#` and the URL behind `:`.
+        /// Without the namespace before `#` and the URL after `:`.
         error_type: String,
         said: String,
-        /// It shows AWS' request id or an error type, which a proxy that answers JSON has not.
+        /// The response has AWS' request id or an error type; a proxy's JSON has neither.
         certain: bool,
     },
-    /// The store.
+    /// The store: Cortex.
     Store {
-        /// `None` where the text is not known.
+        /// `None` for an unknown text.
         text: Option<StoreText>,
         said: String,
     },
     /// A proxy, a gateway, a captive portal.
     InBetween {
-        /// It answered a web page.
+        /// The body is a web page.
         html: bool,
         said: String,
     },
@@ -53,12 +52,12 @@ struct JsonError {
     error_type: Option<String>,
 }
 
-// === impl Speaker ===
+// === impl Responder ===
 
 impl Responder {
     pub(super) fn of(headers: &HeaderMap, body: &[u8]) -> Self {
         if is_html(headers) || looks_like_html(body) {
-            let said = introduced(headers, title(body).as_deref().unwrap_or("a web page"));
+            let said = with_proxy_names(headers, title(body).as_deref().unwrap_or("a web page"));
             return Self::InBetween { html: true, said };
         }
         let json = || serde_json::from_slice::<JsonError>(body).ok();
@@ -91,16 +90,16 @@ impl Responder {
         }
         let text = String::from_utf8_lossy(body);
         let known = store::read(&text);
-        let is_ours = known.is_some()
+        let is_from_store = known.is_some()
             || store::is_about_media(&text)
             || (is_plain(headers) && has_request_id);
-        if is_ours {
+        if is_from_store {
             return Self::Store {
                 text: known,
                 said: sanitize(without_canonical_request(&text)),
             };
         }
-        let said = introduced(headers, &sanitize(without_canonical_request(&text)));
+        let said = with_proxy_names(headers, &sanitize(without_canonical_request(&text)));
         Self::InBetween { html: false, said }
     }
 
@@ -112,7 +111,7 @@ impl Responder {
         }
     }
 
-    /// Whether it certainly was AMP, be it its front door or its store.
+    /// Whether it certainly was AMP: its front door or its store.
     pub(super) fn is_amp(&self) -> bool {
         match self {
             Self::FrontDoor { certain, .. } => *certain,
@@ -122,7 +121,7 @@ impl Responder {
     }
 }
 
-/// Whether the answer says that it is a web page.
+/// Whether the content type is that of a web page.
 pub(super) fn is_html(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
     kind.is_some_and(|kind| begins(kind, b"text/html") || begins(kind, b"application/xhtml"))
@@ -133,7 +132,7 @@ fn is_plain(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| begins(kind, b"text/plain"))
 }
 
-/// The store's texts begin otherwise, whatever stands in them.
+/// No text of the store begins like this, whatever it quotes.
 fn looks_like_html(body: &[u8]) -> bool {
     let body = body.trim_ascii_start();
     begins(body, b"<!doctype html") || begins(body, b"<html")
@@ -144,8 +143,8 @@ fn begins(text: &[u8], with: &[u8]) -> bool {
         .is_some_and(|beginning| beginning.eq_ignore_ascii_case(with))
 }
 
-/// The words, behind the names that whoever is in between gives itself.
-fn introduced(headers: &HeaderMap, words: &str) -> String {
+/// The text, after the `Server` and `Via` headers that identify the proxy.
+fn with_proxy_names(headers: &HeaderMap, words: &str) -> String {
     let named = [(SERVER, "Server"), (VIA, "Via")].map(|(name, shown)| {
         let value = headers.get(name)?.to_str().ok()?;
         Some(format!("{shown}: {}, ", sanitize_within(value, 128)))
@@ -157,7 +156,7 @@ fn introduced(headers: &HeaderMap, words: &str) -> String {
     format!("{names}{words}")
 }
 
-/// The title of a web page, or its first words.
+/// The title of a web page, or the start of its text.
 fn title(page: &[u8]) -> Option<String> {
     let page = String::from_utf8_lossy(page);
     let lower = page.to_ascii_lowercase();
@@ -171,7 +170,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// AWS explains a wrong signature by the canonical request, and in it stands the session token.
+/// AWS explains a wrong signature by quoting the canonical request, which contains the session token.
 fn without_canonical_request(said: &str) -> &str {
     let said = said.trim_start();
     let line = said.lines().next().unwrap_or_default();
@@ -180,7 +179,7 @@ fn without_canonical_request(said: &str) -> &str {
         .unwrap_or_default()
 }
 
-/// `namespace#Type:http://…` to `Type`, the forms that AWS' protocols allow.
+/// `namespace#Type:http://…` to `Type`: the forms that AWS' protocols allow.
 fn bare_type(text: &str) -> String {
     let text = text.rsplit('#').next().unwrap_or_default();
     sanitize(text.split(':').next().unwrap_or_default())
