@@ -1,10 +1,10 @@
-//! What STS is asked, as a form.
+//! The form of each STS call.
 
 use form_urlencoded::Serializer;
 
 use crate::config::RoleSession;
 
-/// AssumeRoleWithWebIdentity, which takes neither external id nor source identity nor tags: those are the token's to say.
+/// AssumeRoleWithWebIdentity, which accepts no external id, source identity or tags: those come from the token.
 pub(super) fn web_identity(session: &RoleSession, token: &str) -> String {
     let mut form = common("AssumeRoleWithWebIdentity", session);
     form.append_pair("WebIdentityToken", token);
