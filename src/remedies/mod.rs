@@ -1,11 +1,11 @@
-//! What to do about what: the one table of causes and their remedies.
+//! The one table of causes and their remedies.
 //!
-//! In: nothing. Out: a [`Remedy`] for each cause that is known: what is wrong, by which words one recognises it, what to do. Whoever
-//! shows an error (log, `/readyz`, status page, `check`, an HTTP answer) takes the remedy from here, and `docs/mistakes.md` is
-//! printed from here, so that all say the same. An error knows its cause; the match from error to row stands beside the error.
+//! In: nothing. Out: a [`Remedy`] for each known cause: what is wrong, the message that shows it, what to do. All code that shows an error (log,
+//! `/readyz`, status page, `check`, an HTTP response) takes the remedy from here, and `docs/mistakes.md` is generated from here, so that all agree. An
+//! error knows its cause; the match from error to row is in the error's module.
 //!
-//! Where the remedy needs values of the moment (an ARN, claims of a token, a file's owner), it is a function of plain text:
-//! [`identity`] and [`token_file`]. This module imports nothing of the program.
+//! A remedy with current values (an ARN, claims of a token, a file's owner) is a function of plain text: [`identity`] and [`token_file`]. This module
+//! imports nothing of the program.
 
 pub(crate) mod entra;
 mod first_hour;
@@ -23,7 +23,7 @@ pub struct Remedy {
     pub id: &'static str,
     /// What is wrong.
     pub cause: &'static str,
-    /// A piece of the message that shows it.
+    /// A part of the message that shows it.
     pub symptom: &'static str,
     /// What to do.
     pub remedy: &'static str,
@@ -40,12 +40,12 @@ macro_rules! rows {
 }
 use rows;
 
-/// Every mistake that `check` can name, what Entra ID refuses included.
+/// Every mistake that `check` can report, including Entra ID's errors.
 pub fn mistakes() -> impl Iterator<Item = Remedy> {
     first_hour::MISTAKES.iter().copied().chain(entra_refusals())
 }
 
-/// What Entra ID refuses, by the names that metrics have.
+/// Entra ID's errors, by the names in metrics.
 fn entra_refusals() -> impl Iterator<Item = Remedy> {
     entra::TABLE.iter().map(|known| Remedy {
         id: known.label,
@@ -55,12 +55,12 @@ fn entra_refusals() -> impl Iterator<Item = Remedy> {
     })
 }
 
-/// The row of a refusal of Entra ID, by its name.
+/// The row of an Entra ID error, by its name.
 pub(crate) fn of_entra(name: &str) -> Option<Remedy> {
     entra_refusals().find(|row| row.id == name)
 }
 
-/// `docs/mistakes.md`, which a test compares with this.
+/// `docs/mistakes.md`; a test compares it with this.
 #[must_use]
 pub fn page() -> String {
     let mut page = String::from(
