@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use hyper::StatusCode;
 use tracing::subscriber::DefaultGuard;
 
-/// What was logged in this thread at info and above.
+/// The log of this thread at info and above.
 #[derive(Clone, Default)]
 pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -32,7 +32,7 @@ impl Lines {
         (lines, tracing::subscriber::set_default(subscriber))
     }
 
-    /// Those since the last time.
+    /// The lines since the last call.
     pub(crate) fn take(&self) -> Vec<String> {
         let bytes = std::mem::take(&mut *self.0.lock().unwrap());
         let text = String::from_utf8(bytes).unwrap();
@@ -52,7 +52,7 @@ fn diagnosis(reason: &str) -> impl FnOnce() -> Diagnosis {
     let reason = reason.to_owned();
     || Diagnosis {
         reason,
-        remedy: Some("mend it".to_owned()),
+        remedy: Some("fix it".to_owned()),
         credentials_left: None,
     }
 }
@@ -74,13 +74,13 @@ async fn a_fault_of_an_hour_is_a_line_at_each_end_and_three_between() {
             0 => assert_eq!(
                 lines,
                 [
-                    r#"WARN credentials not refreshed workspace="ws-1" fault="unreachable" reason="nobody there" mend="mend it" credentials_left_seconds=1800"#
+                    r#"WARN credentials not refreshed workspace="ws-1" incident="unreachable" reason="nobody there" remedy="fix it" credentials_left_seconds=1800"#
                 ]
             ),
             10 | 20 | 40 => assert_eq!(
                 lines,
                 [format!(
-                    r#"WARN credentials still not refreshed workspace="ws-1" fault="unreachable" reason="nobody there" mend="mend it" credentials_left_seconds=1800 seconds={minute_seconds}.0 count={}"#,
+                    r#"WARN credentials still not refreshed workspace="ws-1" incident="unreachable" reason="nobody there" remedy="fix it" credentials_left_seconds=1800 seconds={minute_seconds}.0 count={}"#,
                     minute + 1,
                     minute_seconds = minute * 60,
                 )]
@@ -93,7 +93,7 @@ async fn a_fault_of_an_hour_is_a_line_at_each_end_and_three_between() {
     assert_eq!(
         lines.take(),
         [
-            r#"INFO credentials refreshed again workspace="ws-1" fault="unreachable" seconds=3600.0 count=60"#
+            r#"INFO credentials refreshed again workspace="ws-1" incident="unreachable" seconds=3600.0 count=60"#
         ]
     );
     let began = SystemTime::UNIX_EPOCH + EPOCH;
@@ -103,7 +103,7 @@ async fn a_fault_of_an_hour_is_a_line_at_each_end_and_three_between() {
             workspace: Some("ws-1".into()),
             kind: "unreachable",
             reason: "nobody there".to_owned(),
-            remedy: Some("mend it".to_owned()),
+            remedy: Some("fix it".to_owned()),
             began,
             last: began + SECOND * 59 * 60,
             count: 60,
@@ -140,7 +140,7 @@ async fn good_and_bad_in_turn_is_one_fault_that_ends_when_nothing_but_good_came_
     assert_eq!(
         lines.take(),
         [
-            r#"INFO batches are stored again workspace="ws-1" fault="throttled" seconds=29.0 count=30"#
+            r#"INFO batches are stored again workspace="ws-1" incident="throttled" seconds=29.0 count=30"#
         ]
     );
     tokio::time::advance(SECOND).await;
@@ -148,7 +148,9 @@ async fn good_and_bad_in_turn_is_one_fault_that_ends_when_nothing_but_good_came_
     watch.recover();
     assert_eq!(
         lines.take(),
-        [r#"INFO batches are stored again workspace="ws-1" fault="malformed" seconds=0.0 count=1"#]
+        [
+            r#"INFO batches are stored again workspace="ws-1" incident="malformed" seconds=0.0 count=1"#
+        ]
     );
 }
 
@@ -156,7 +158,7 @@ async fn good_and_bad_in_turn_is_one_fault_that_ends_when_nothing_but_good_came_
 async fn what_comes_and_goes_all_day_fills_no_log() {
     let (lines, _guard) = Lines::caught();
     let watch = watch(&BATCHES, &RecentIncidents::default());
-    // Broken for a second, good for half a minute, 2,880 times.
+    // Failing for a second, well for half a minute, 2,880 times.
     for _ in 0..2880 {
         watch.fail("malformed", diagnosis("broken"));
         for _ in 0..30 {
@@ -166,7 +168,7 @@ async fn what_comes_and_goes_all_day_fills_no_log() {
     }
     let lines = lines.take();
     let of = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
-    // Over after 5, 10 and 20 s; then it is one fault, of which the log reminds after 10 min, 20 min, … 21 h.
+    // Over after 5, 10 and 20 s; then it is one incident, with reminders after 10 min, 20 min, … 21 h.
     assert_eq!(of("was not stored"), 4, "{lines:#?}");
     assert_eq!(of("stored again"), 3, "{lines:#?}");
     assert_eq!(of("still not stored"), 8, "{lines:#?}");
@@ -221,7 +223,7 @@ async fn the_journal_is_bounded_and_keeps_what_is_still_wrong() {
     let first = recent.last().unwrap();
     assert_eq!((first.kind, first.ended), ("unreachable", None));
     assert!(first.reason.len() < 2100 && !first.reason.contains('\n'));
-    // More that is open than there is room for: the newest are kept, and an end without a record harms nothing.
+    // More open incidents than there is room for: the newest are kept, and an end without a record is harmless.
     let many: Vec<IncidentTracker> = (0..50)
         .map(|_| watch(&CREDENTIALS, &recent_incidents))
         .collect();
@@ -241,7 +243,7 @@ async fn the_journal_is_bounded_and_keeps_what_is_still_wrong() {
 }
 
 #[test]
-fn every_verdict_but_the_good_one_has_a_mend() {
+fn every_verdict_except_stored_has_a_remedy() {
     let stored = Verdict::Stored {
         status: StatusCode::OK,
         written: Default::default(),
