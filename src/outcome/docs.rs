@@ -26,15 +26,15 @@ pub struct OutcomeDoc {
     pub fate: Fate,
     /// What happened.
     pub happened: &'static str,
-    /// What the sender hears.
-    pub hears: &'static str,
+    /// The response to the sender: a status, or `closed`.
+    pub response: &'static str,
 }
 
 macro_rules! meanings {
-    ($($outcome:literal, $fate:ident, $happened:literal, $hears:literal;)*) => {
+    ($($outcome:literal, $fate:ident, $happened:literal, $response:literal;)*) => {
         /// In the order of [`OUTCOMES`](crate::outcome::verdict::OUTCOMES).
         pub const OUTCOME_DOCS: [OutcomeDoc; crate::outcome::verdict::OUTCOMES.len()] = [$(OutcomeDoc {
-            outcome: $outcome, fate: Fate::$fate, happened: $happened, hears: $hears,
+            outcome: $outcome, fate: Fate::$fate, happened: $happened, response: $response,
         }),*];
     };
 }

@@ -106,8 +106,8 @@ fn the_table_in_the_docs_is_the_code() {
     let verdicts = one_of_each();
     assert_eq!(rows.len(), verdicts.len());
     for (row, meaning) in rows.iter().zip(OUTCOME_DOCS) {
-        let (happened, hears) = (meaning.happened, meaning.hears);
-        let told = format!("| `{}` | {happened} | {hears} |", meaning.outcome);
+        let (happened, response) = (meaning.happened, meaning.response);
+        let told = format!("| `{}` | {happened} | {response} |", meaning.outcome);
         assert_eq!(without_links(row), told);
     }
     for (row, verdict) in rows.iter().zip(&verdicts) {
