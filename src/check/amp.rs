@@ -61,7 +61,6 @@ impl Failure for Infallible {
     }
 }
 
-/// Writes an empty, signed batch.
 pub(super) async fn empty_write(
     workspace: &Workspace,
     way: &NetworkTransport,

@@ -24,13 +24,11 @@ const LARGEST: u64 = 16 << 20;
 const DEEPEST: usize = 32;
 /// Prometheus' authentication settings that cannot be meant for a sidecar.
 const SIGNERS: &[&str] = &["sigv4", "azuread", "google_iam", "oauth2"];
-/// Prometheus' default `remote_timeout`.
 const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Of the defaults of all Prometheus versions, the largest queue of a shard and the smallest batch.
 const CAPACITY: u64 = 10_000;
 const SAMPLES_PER_SEND: u64 = 500;
 
-/// Checks the file.
 pub(super) fn look(path: &Path, config: &Config) -> Vec<(String, StepOutcome)> {
     match entries(path) {
         Ok(node) => judged(node.items(), config),
@@ -201,7 +199,6 @@ fn workspace<'a>(url: &Uri, config: &'a Config) -> Result<&'a Workspace, String>
     }
 }
 
-/// What the URLs should be.
 fn ours(config: &Config) -> String {
     let listen = config.listen;
     match config.workspaces.as_slice() {

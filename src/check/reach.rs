@@ -11,7 +11,6 @@ use crate::net::error::{ConnectError, HttpError};
 use crate::net::transport::NetworkTransport;
 use crate::remedies::{CLOCK, STS_FOREIGN, STS_TROUBLE};
 
-/// STS, and its clock.
 pub(super) async fn sts(
     identity: &IdentityConfig,
     client: &HttpClient,
@@ -52,7 +51,6 @@ pub(super) async fn sts(
     (outcome, Some(()))
 }
 
-/// AMP.
 pub(super) async fn amp(
     workspace: &Workspace,
     way: &NetworkTransport,

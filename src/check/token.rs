@@ -16,7 +16,6 @@ use crate::remedies::{
     TOKEN_MALFORMED, TOKEN_MISSING, TOKEN_NO_AUDIENCE, TOKEN_NOT_RENEWED,
 };
 
-/// Reads the file.
 pub(super) async fn file(
     exchange: &Exchange,
     identity: &IdentityConfig,

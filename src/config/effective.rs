@@ -35,7 +35,6 @@ pub(crate) struct EffectiveSection<'a> {
 // === impl Config ===
 
 impl Config {
-    /// The settings of the process.
     pub(crate) fn process_section(&self) -> EffectiveSection<'_> {
         let settings = self.process_rows();
         EffectiveSection {
@@ -47,7 +46,6 @@ impl Config {
         }
     }
 
-    /// The settings of each workspace.
     pub(crate) fn workspace_sections(&self) -> impl Iterator<Item = EffectiveSection<'_>> {
         let (_, origins) = &self.origins;
         let workspaces = self.workspaces.iter().enumerate();

@@ -33,7 +33,6 @@ pub(super) struct Region {
 }
 
 impl CustomUrl {
-    /// The custom URL of AMP.
     pub(super) fn of_amp(sources: &mut Sources<'_>) -> Option<Self> {
         Self::first(
             sources,

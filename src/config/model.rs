@@ -181,18 +181,14 @@ pub struct Tracing {
     pub(crate) endpoint: Uri,
     /// Sent with every export; their values are secret.
     pub(crate) headers: HeaderMap,
-    /// The timeout of one attempt.
     pub(crate) timeout: Duration,
     /// The file of `roots`.
     pub(crate) certificate: Option<PathBuf>,
     /// Certificates to trust in addition to all others.
     pub(crate) roots: Vec<CertificateDer<'static>>,
-    /// Whether exports are compressed.
     pub(crate) gzip: bool,
     pub(crate) service_name: String,
-    /// The other resource attributes.
     pub(crate) resource: Vec<(String, String)>,
-    /// Which batches are traced.
     pub(crate) sampling: Sampling,
     /// How spans wait for their export.
     pub(crate) queue: SpanQueue,
@@ -210,7 +206,6 @@ pub struct Sampling {
 /// How spans wait for their export.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SpanQueue {
-    /// How long, at most.
     pub(crate) delay: Duration,
     /// How many; further ones are dropped.
     pub(crate) spans: usize,

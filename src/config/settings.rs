@@ -50,9 +50,7 @@ pub struct Setting {
 pub(super) enum SettingScope {
     /// The process; fixed until a restart.
     Fixed,
-    /// The process.
     Process,
-    /// A workspace.
     Workspace,
 }
 
@@ -327,7 +325,6 @@ impl Setting {
         self.value.is_empty()
     }
 
-    /// Whether it may be repeated.
     pub(crate) fn repeats(&self) -> bool {
         self.value.ends_with("...")
     }

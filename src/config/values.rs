@@ -55,7 +55,6 @@ pub(super) fn chosen<T: PartialEq>(value: &T, choices: &[(&str, T)]) -> String {
     choice.map_or("", |(name, _)| name).to_owned()
 }
 
-/// `1%` to `100%`.
 pub(super) fn percent(text: &str) -> Result<u8, Expected> {
     text.strip_suffix('%')
         .and_then(|number| number.parse().ok())

@@ -12,7 +12,6 @@ pub(crate) struct YamlText {
     pub(crate) line: usize,
 }
 
-/// A value.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) line: usize,

@@ -130,7 +130,6 @@ pub enum HttpError {
 // === impl ConnectError ===
 
 impl ConnectError {
-    /// What to do about it.
     pub(crate) fn remedy(&self) -> Remedy {
         match self {
             Self::Proxy {
@@ -183,7 +182,6 @@ fn of_tls(error: &io::Error) -> Remedy {
 // === impl TransportError ===
 
 impl TransportError {
-    /// The metric's label.
     #[must_use]
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -212,7 +210,6 @@ impl TransportError {
 // === impl HttpError ===
 
 impl HttpError {
-    /// The metric's label.
     #[must_use]
     pub(crate) fn name(&self) -> &'static str {
         match self {

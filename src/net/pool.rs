@@ -62,7 +62,6 @@ impl PoolEvents for () {
     fn stale(&self) {}
 }
 
-/// The connections to one endpoint.
 #[derive(Debug)]
 pub(crate) struct Pool {
     connector: Box<dyn Connect>,
@@ -86,9 +85,7 @@ pub(crate) struct Connection {
 /// The first 64 KiB of a response body.
 #[derive(Debug, Default)]
 pub(crate) struct BoundedBody {
-    /// Its bytes.
     pub(crate) bytes: Vec<u8>,
-    /// Whether the body is complete.
     pub(crate) complete: bool,
 }
 
@@ -111,7 +108,6 @@ impl Pool {
         }
     }
 
-    /// Whether the endpoint is authenticated.
     #[must_use]
     pub(crate) fn is_verified(&self) -> bool {
         self.connector.is_verified()
@@ -146,13 +142,11 @@ impl Pool {
         self.idle.push(connection);
     }
 
-    /// How many connections are idle.
     #[must_use]
     pub(crate) fn idle(&self) -> usize {
         self.idle.lock().len()
     }
 
-    /// Closes every idle connection.
     pub(crate) fn close_idle(&self) {
         self.idle.lock().clear();
     }

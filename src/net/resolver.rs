@@ -44,12 +44,10 @@ impl Resolver {
         }
     }
 
-    /// The name.
     pub(super) fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port.
     pub(super) fn port(&self) -> u16 {
         self.port
     }

@@ -63,7 +63,6 @@ pub(crate) fn unsent(body: usize) -> usize {
 // === impl ByteCounter ===
 
 impl ByteCounter {
-    /// Bytes received so far.
     pub(super) fn received(&self) -> u64 {
         self.0.received.load(Ordering::Relaxed)
     }

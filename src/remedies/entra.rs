@@ -10,9 +10,7 @@ pub(crate) struct EntraRefusal {
     codes: &'static [u32],
     /// The metric's label.
     pub(crate) label: &'static str,
-    /// The cause.
     pub(crate) cause: &'static str,
-    /// What to do.
     pub(crate) remedy: &'static str,
     /// Whether it is about the assertion's claims.
     pub(crate) by_claims: bool,

@@ -42,7 +42,6 @@ pub(crate) fn unreadable_claims() -> String {
     "the token's claims cannot be read, so STS does not accept it".to_owned()
 }
 
-/// The token has expired.
 pub(crate) fn expired_token() -> String {
     "kubelet refreshes the file at 80 % of the token's lifetime: let this pod read that file (no subPath)".to_owned()
 }

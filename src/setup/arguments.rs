@@ -9,17 +9,12 @@ use Topic::{Aws, Azure, Kubernetes, Prometheus};
 /// What the text is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Topic {
-    /// IAM.
     Aws,
-    /// AKS, and Entra ID.
     Azure,
-    /// The pod.
     Kubernetes,
-    /// `remote_write`.
     Prometheus,
 }
 
-/// One argument of `setup`.
 #[derive(Debug)]
 pub(super) struct Argument {
     /// The flag, without the dashes.

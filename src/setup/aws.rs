@@ -18,7 +18,6 @@ pub(super) struct Aws {
     pub(super) query_too: bool,
 }
 
-/// The output format.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Form {
     Cli,
@@ -91,7 +90,6 @@ impl Form {
         }
     }
 
-    /// A complete JSON document.
     fn document(self, json: &str) -> String {
         match self {
             Self::Cli => shell(json),

@@ -25,7 +25,6 @@ pub(super) struct Kubernetes {
     pub(super) identity: Identity,
 }
 
-/// How Prometheus is run.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Runner {
     StatefulSet,

@@ -62,7 +62,6 @@ impl ServerAuthFiles {
         }
     }
 
-    /// Those that are configured.
     pub(crate) fn all(&self) -> impl Iterator<Item = &TlsFile> {
         let Self {
             certificate,

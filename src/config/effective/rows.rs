@@ -21,7 +21,6 @@ pub(crate) enum SettingValue {
     Many(Vec<String>),
 }
 
-/// Collects settings.
 pub(super) struct Rows<'a> {
     pub(super) rows: Vec<EffectiveSetting>,
     origins: Option<&'a Origins>,

@@ -14,7 +14,6 @@ use crate::config::values;
 struct Partition {
     /// As in ARNs.
     id: &'static str,
-    /// The prefix of its regions.
     regions: &'static str,
     suffix: &'static str,
     dual_stack_suffix: &'static str,
@@ -57,7 +56,6 @@ const AMP_FIPS: &[&str] = &[
 ];
 const STS_FIPS: &[&str] = &["us-east-1", "us-east-2", "us-west-1", "us-west-2"];
 
-/// One of AWS' services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AwsService {
     /// Where batches go.

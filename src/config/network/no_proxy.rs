@@ -26,7 +26,6 @@ pub(crate) struct NoProxy {
     with_port: Vec<(u16, Matcher)>,
 }
 
-/// A valid entry.
 #[derive(Debug, PartialEq, Eq)]
 struct NoProxyEntry {
     host: String,

@@ -378,11 +378,7 @@ async fn renewals_that_amp_asks_for_all_day_are_a_line_in_five_minutes() {
         lines[0],
         r#"INFO credentials refreshed workspace="ws-1" access_key_id="ASIA" valid_for_seconds=36000"#
     );
-    assert!(
-        lines[1].ends_with("suppressed=10"),
-        "{}",
-        lines[1]
-    );
+    assert!(lines[1].ends_with("suppressed=10"), "{}", lines[1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,6 @@ pub(super) fn web_identity(session: &RoleSession, token: &str) -> String {
     form.finish()
 }
 
-/// AssumeRole.
 pub(super) fn role(session: &RoleSession) -> String {
     let mut form = common("AssumeRole", session);
     if let Some(id) = &session.external_id {

@@ -28,7 +28,6 @@ const SIZES: [f64; 9] = [1e3, 4e3, 16e3, 64e3, 128e3, 256e3, 512e3, 768e3, 1e6];
 
 /// A gauge of a fraction.
 pub(crate) type FloatGauge = Gauge<f64, AtomicU64>;
-/// A metric of each workspace.
 pub(crate) type PerWorkspace<M> = Family<WorkspaceLabels, M>;
 
 /// Counters of a batch's content.
@@ -41,7 +40,6 @@ pub(crate) struct ContentCounters<M> {
     pub(crate) metadata: M,
 }
 
-/// Metrics of queries.
 #[derive(Debug, Clone)]
 pub(crate) struct QueryDefinitions {
     pub(crate) answered: Family<QueryLabels, Counter>,

@@ -6,7 +6,6 @@ use prometheus_client::encoding::EncodeLabelSet;
 
 /// The label names of a set, for the reference page.
 pub(crate) trait Labels: EncodeLabelSet {
-    /// The labels' names.
     const NAMES: &'static [&'static str];
 }
 

@@ -26,7 +26,6 @@ pub struct MetricEntry {
     pub advice: &'static str,
 }
 
-/// A family of histograms.
 pub(crate) type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 #[derive(Debug)]

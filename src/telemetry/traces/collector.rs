@@ -27,7 +27,6 @@ use crate::net::error::TransportError;
 use crate::net::pool::{BoundedBody, OutgoingRequest, Pool};
 use crate::net::tls::Trust;
 
-/// The collector.
 #[derive(Debug)]
 pub(crate) struct Collector {
     pool: Pool,
@@ -88,7 +87,6 @@ impl Collector {
         })
     }
 
-    /// The trusted certificates.
     pub(super) fn trust(&self) -> &Trust {
         &self.trust
     }
