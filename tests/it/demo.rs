@@ -1,4 +1,4 @@
-//! The demo is the first thing that a new user runs.
+//! The demo, the first thing that a new user runs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,7 +30,7 @@ async fn the_built_in_sender_loses_nothing_and_sees_every_scene() {
             "{counted}: {summary}"
         );
     }
-    // Whether a retry falls into the two seconds of AMP's 403 and 500 is a matter of luck on a busy machine.
+    // Whether a retry falls into the two seconds of AMP's 403 and 500 depends on the machine's load.
     for seen in ["failed_exchanges", "token_rotations"] {
         assert!(
             summary["seen"][seen].as_u64().unwrap() > 0,

@@ -1,4 +1,4 @@
-//! What `/metrics` says, in each format, and that the page about it says the same.
+//! `/metrics` in each format, compared with its page in the docs.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,8 +12,8 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use testbench::peers::metrics::Metrics;
 
 use crate::bodies;
+use crate::leak_check;
 use crate::rig::Rig;
-use crate::shown;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 const BEGIN: &str = "<!-- metrics: checked against the code by a test -->\n";
@@ -29,12 +29,12 @@ async fn scrape(rig: &Rig, accept: &str) -> (String, Vec<u8>) {
         .to_str()
         .unwrap()
         .to_owned();
-    let told = response.bytes().await.unwrap().to_vec();
-    shown::show(&String::from_utf8_lossy(&told));
-    (kind, told)
+    let text = response.bytes().await.unwrap().to_vec();
+    leak_check::show(&String::from_utf8_lossy(&text));
+    (kind, text)
 }
 
-/// A rig that has seen some of everything.
+/// A rig with some of every event.
 async fn eventful() -> Rig {
     let mut world = WorldConfig::default();
     world.amp.max_series = 1_000;
@@ -60,7 +60,7 @@ async fn eventful() -> Rig {
     rig
 }
 
-/// What `promtool` has to say of an exposition; nothing where it is clean.
+/// The output of `promtool` about an exposition; empty if it is clean.
 fn checked_by_promtool(text: &[u8]) -> String {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -108,7 +108,7 @@ async fn each_format_says_the_same() {
     assert!(open_metrics.contains("# TYPE amp_sidecar_batches counter\n"));
     assert!(text.contains("# TYPE amp_sidecar_batches_total counter\n"));
     let values = |text: &str| {
-        // Each scrape is a connection of its own, with a task.
+        // Each scrape has its own connection and task.
         let moving = ["process_", "connections", "amp_sidecar_tasks"];
         let settled = |line: &&str| !moving.iter().any(|name| line.contains(name));
         let mut lines: Vec<String> = text
@@ -129,7 +129,7 @@ async fn each_format_says_the_same() {
             "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily"
         )
     );
-    // Each family with its length before it, up to the last byte.
+    // Each family is prefixed with its length, up to the last byte.
     let mut rest = protobuf.as_slice();
     let mut families = 0;
     while !rest.is_empty() {
@@ -206,7 +206,7 @@ async fn what_is_held_and_open_is_shown() {
     let open = value("open_connections", &[("listener", "senders")]);
     let opened = value("connections_total", &[("listener", "senders")]);
     assert!((1.0..=opened).contains(&open), "{open} of {opened}");
-    // Those connections', that to AMP, the scraper's own, and what is always there.
+    // Those of the connections, of AMP's, of the scraper's, and permanent ones.
     let tasks = value("tasks", &[]);
     assert!(tasks >= open + 4.0, "{tasks} tasks, {open} connections");
     one(
@@ -216,7 +216,7 @@ async fn what_is_held_and_open_is_shown() {
     assert!(
         value("inflight_limit_bytes", &[]) > 1e6 && value("inflight_requests_limit", &[]) >= 16.0
     );
-    // The emulator's tokens and sessions live an hour.
+    // The emulator's tokens and sessions have a lifetime of an hour.
     let now = bodies::now_ms() as f64 / 1000.0;
     for expires in [
         "token_expire_timestamp_seconds",
@@ -226,13 +226,13 @@ async fn what_is_held_and_open_is_shown() {
         assert!((3000.0..3700.0).contains(&left), "{expires}: {left}");
     }
     assert!((value("credentials_obtained_timestamp_seconds", &[]) - now).abs() < 60.0);
-    // Bytes out are bytes in, and those of the batch that was refused and tried again by nobody.
+    // Bytes out are bytes in, plus those of the batch that was refused and not retried.
     let sent = value("upstream_request_bytes_sum", &[]);
     assert!(
         (sent - value("received_bytes_total", &[])).abs() < 0.5,
         "{sent}"
     );
-    // A request for no workspace makes none appear that is not ready.
+    // A request without a workspace adds no workspace that is not ready.
     assert!(!text.contains("amp_sidecar_ready{workspace=\"\"}"));
     assert_eq!(
         metrics.value(
