@@ -168,10 +168,10 @@ async fn entra_that_answers_nonsense_or_not_at_all_is_named() {
             FaultKind::Garbage("nonsense".into()),
             "Entra could not be reached",
         ),
-        (FaultKind::answer(200, "{}"), "it holds no access_token"),
+        (FaultKind::answer(200, "{}"), "it has no access_token"),
         (
             FaultKind::answer(200, r#"{"access_token": "opaque"}"#),
-            "no JSON web token, which AWS needs",
+            "not a JSON web token, which AWS requires",
         ),
         (
             FaultKind::answer(302, ""),

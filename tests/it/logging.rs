@@ -183,7 +183,7 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
             "INFO batches are stored again: amp_failing",
             "INFO configuration reloaded: -",
             "INFO draining: -",
-            "INFO left: -",
+            "INFO stopped: -",
         ],
         "{lines:#?}"
     );
