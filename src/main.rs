@@ -25,10 +25,10 @@ const CANNOT_START: u8 = 69;
 fn main() -> ExitCode {
     let matches = match cli::command().try_get_matches() {
         Ok(matches) => matches,
-        Err(told) => {
+        Err(usage) => {
             // Help and version come this way too, and go to stdout.
-            let failed = told.use_stderr();
-            return match told.print() {
+            let failed = usage.use_stderr();
+            return match usage.print() {
                 Ok(()) if !failed => ExitCode::SUCCESS,
                 _ => ExitCode::from(INVALID_CONFIGURATION),
             };
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             return match pages::write_man(arguments) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
-                    eprintln!("amp-sidecar: the pages cannot be written: {error}");
+                    eprintln!("amp-sidecar: cannot write the man pages: {error}");
                     ExitCode::FAILURE
                 }
             };
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
         }
         return show(&config.to_string());
     }
-    // Before there is a second thread, which would stay outside.
+    // While there is one thread: the sandbox covers only the calling thread and its children.
     let held = config.sandbox.then(|| sandbox::enter(&config));
     log(config.log);
     match held {
@@ -100,7 +100,7 @@ fn print_setup(misplaced: Vec<SettingError>, arguments: &clap::ArgMatches) -> Ex
     }
 }
 
-/// Exit code 1 is for what was found; that nothing could be tried is another.
+/// Exit code 1 reports what `check` found; an invalid configuration has its own.
 fn print_check(config: Result<Config, InvalidConfig>, asked: &cli::Check) -> ExitCode {
     let report = match config {
         Ok(config) => {
@@ -126,7 +126,7 @@ fn print_check(config: Result<Config, InvalidConfig>, asked: &cli::Check) -> Exi
     }
 }
 
-/// As <https://no-color.org> asks: not where the variable is set and not empty.
+/// As <https://no-color.org> specifies: no colour if the variable is set and not empty.
 #[allow(
     clippy::disallowed_methods,
     reason = "it is about the terminal, not about a setting"
@@ -135,7 +135,7 @@ fn wants_colour() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
 }
 
-/// Whoever reads it may have gone, as `head` does.
+/// The reader of stdout may have gone, as `head` does.
 fn show(text: &str) -> ExitCode {
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -167,7 +167,7 @@ async fn run(
     Ok(())
 }
 
-/// The first SIGTERM or SIGINT drains, the second leaves now; a SIGHUP reads the configuration again.
+/// The first SIGTERM or SIGINT drains, the second stops at once; SIGHUP reloads the configuration.
 async fn follow_signals(stage: &watch::Sender<Stage>, hangup: &Notify) -> std::io::Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
@@ -188,7 +188,7 @@ async fn follow_signals(stage: &watch::Sender<Stage>, hangup: &Notify) -> std::i
     }
 }
 
-/// One thread where there is one processor to use: a second would only cost wake-ups.
+/// One thread on one processor: a second would only cost wake-ups.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let mut builder = match processors {
@@ -213,7 +213,7 @@ fn surroundings() -> Environment<'static> {
         env: &|name| std::env::var(name).ok(),
         variables: variables(),
         memory_limit: memory_limit(),
-        // A pod's never changes, and the sandbox would let a reload not read it.
+        // A pod's namespace never changes, and the sandbox would not let a reload read it.
         pod_namespace: POD
             .get_or_init(|| std::fs::read_to_string(NAMESPACE).ok())
             .as_ref()
@@ -222,7 +222,7 @@ fn surroundings() -> Environment<'static> {
     }
 }
 
-/// The names of those that are ours by their form; what they hold is read by name.
+/// The names of variables with our prefix; their values are read by name.
 fn variables() -> Vec<String> {
     std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
@@ -230,7 +230,7 @@ fn variables() -> Vec<String> {
         .collect()
 }
 
-/// Of cgroup v2, else of v1; both show a huge number or a word where there is no limit.
+/// From cgroup v2, else v1; both show a huge number or a word if there is no limit.
 fn memory_limit() -> Option<u64> {
     [
         "/sys/fs/cgroup/memory.max",
@@ -240,7 +240,7 @@ fn memory_limit() -> Option<u64> {
     .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse().ok())
 }
 
-/// Only our own lines go below warnings: libraries at trace would show what they carry.
+/// Only our own lines go below warnings: libraries at trace would log the data that they carry.
 fn log(config: Log) {
     let ours = LevelFilter::from_level(config.level);
     let theirs = ours.min(LevelFilter::WARN);

@@ -35,7 +35,7 @@ def check(report: Report, documents: list[Document]) -> str:
 
 
 def watching(report: Report) -> None:
-    """What the alerts and the dashboard ask of a real Prometheus is for tests/it/watching.rs."""
+    """What the alerts and the dashboard ask of a real Prometheus is for tests/it/alerts_and_dashboard.rs."""
     rules, tests = DEPLOY / "alerts" / "amp-sidecar.yaml", DEPLOY / "alerts" / "tests.yaml"
     report.run("promtool", "check", "rules", rules, what="alerts")
     report.run("promtool", "test", "rules", tests, what="alerts")

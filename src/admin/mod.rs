@@ -1,8 +1,8 @@
-//! What probes, Prometheus and people ask: `/livez`, `/readyz`, `/metrics`, and the status page at `/`.
+//! The admin listener for probes, Prometheus and people: `/livez`, `/readyz`, `/metrics`, and the status page at `/`.
 //!
-//! Stands on a listener of its own, so that neither the byte budget nor the connection cap of the data path can make a
-//! probe fail. Nothing here changes anything, and nothing secret is served: there is no other method than GET and HEAD. A
-//! sender that writes here by mistake is told where, and keeps its samples ([`misdirected`]).
+//! It has its own listener, so that neither the byte budget nor the connection cap of the data path can fail a probe. It is read-only
+//! (GET and HEAD) and serves no secret. A sender that writes here by mistake gets a response that names the right port, and keeps its
+//! samples ([`misdirected`]).
 
 mod page;
 pub mod status;
@@ -42,7 +42,7 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const SERVED: &str = "served here: /, /status.json, /livez, /readyz, /metrics\n";
 
-/// For every answer, though only the page needs them: what is shown here is for nobody else's page.
+/// On every response, though only the page needs them: no other page may embed what is here.
 const HEADERS: [(HeaderName, &str); 6] = [
     (CACHE_CONTROL, "no-store"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -58,24 +58,24 @@ const HEADERS: [(HeaderName, &str); 6] = [
     ),
 ];
 
-/// Answers on the admin port.
+/// Serves the admin port.
 #[derive(Debug)]
 pub struct Admin {
-    /// What is served.
+    /// The workspaces.
     pub router: Arc<Router>,
-    /// By which configuration.
+    /// The configuration in use.
     pub config: Arc<ArcSwap<Config>>,
-    /// What is counted.
+    /// The metrics.
     pub telemetry: Arc<Telemetry>,
-    /// By which names browsers may call.
+    /// The host names that browsers may use.
     pub names: AllowedHosts,
-    /// On which port.
+    /// Its port.
     pub port: u16,
-    /// Tells of senders that write here.
+    /// Records senders that write here.
     pub unrouted: UnroutedRequests,
-    /// Whether the sidecar is about to leave.
+    /// Whether the sidecar is draining.
     pub draining: watch::Receiver<bool>,
-    /// When it began.
+    /// When the process began.
     pub started: SystemTime,
     /// The present.
     pub clock: Clock,
@@ -98,7 +98,7 @@ impl Admin {
         respond(status, kind, body)
     }
 
-    /// What is not the same each time.
+    /// The response to a path, after all checks.
     fn look(&self, path: &str, head: &Parts) -> (StatusCode, &'static str, Bytes) {
         match path {
             "/livez" => (StatusCode::OK, PLAIN, Bytes::from_static(b"ok\n")),
@@ -116,7 +116,7 @@ impl Admin {
         }
     }
 
-    /// Why a request is not answered, if it is not.
+    /// Why a request is rejected, if it is.
     fn rejected(&self, request: &Request<()>) -> Option<(StatusCode, String)> {
         let host = match head::host(request) {
             Ok(host) => host,
@@ -131,7 +131,7 @@ impl Admin {
         Some((StatusCode::FORBIDDEN, why.to_string()))
     }
 
-    /// What a sender that writes to this port is told; nothing where this is none. It may call by any name, as on its own port.
+    /// The response to a sender that writes to this port; `None` for other requests. Any host name will do, as on the senders' port.
     async fn misdirected(
         &self,
         peer: IpAddr,
@@ -142,7 +142,7 @@ impl Admin {
         let host = head::host(request).ok()?;
         let foreign = self.names.admit(request, host.as_ref(), Purpose::Batch);
         let started = Instant::now();
-        // A browser's body is looked at for nobody: a page may send what it likes.
+        // A browser's body is not read: a page may send anything.
         if !misdirected::by_head(head)
             && (foreign.is_err() || !misdirected::is_batch(&mut body).await)
         {
@@ -162,7 +162,7 @@ impl Admin {
         Some(answer)
     }
 
-    /// Ready is who can serve a sender: of several workspaces one that lacks something must not take the others away.
+    /// Ready means able to serve one workspace: of several, one that lacks something must not stop the others.
     fn readiness(&self) -> (StatusCode, String) {
         if *self.draining.borrow() {
             let words = "not ready: draining\n".to_owned();

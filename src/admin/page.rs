@@ -1,19 +1,18 @@
-//! The status page and two pages of the docs: files that are part of the program, so that they fit it.
+//! The status page and two pages of the docs, embedded in the binary so that they match it.
 //!
-//! In: a path. Out: the file, where it is one of the page's. The page asks for `/status.json` every few seconds and shows it; it
-//! has no other origin than this port, which its policy holds it to, and no form, link or script that changes anything. All its
-//! paths are relative, so that it works behind `kubectl proxy` as well as behind `kubectl port-forward`.
+//! In: a path. Out: the file, if it belongs to the page. The page fetches `/status.json` every few seconds and renders it; its policy
+//! allows no other origin than this port, and it has no form, link or script that changes anything. All paths are relative, so that it
+//! works behind `kubectl proxy` as well as behind `kubectl port-forward`.
 //!
-//! Files of their own instead of one page with hashes of its parts: the policy then needs no hash, and no style or script that
-//! somebody might get into the page would run.
+//! Separate files instead of one page with hashes of its parts: the policy then needs no hash, and no injected style or script runs.
 
-/// What a browser may do for the page.
+/// The content security policy of the page.
 pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The file at this path, and what it is.
+/// The file at this path, and its content type.
 pub(super) fn asset(path: &str) -> Option<(&'static str, &'static str)> {
     Some(match path {
         "/" => ("text/html; charset=utf-8", include_str!("page/status.html")),

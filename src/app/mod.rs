@@ -1,7 +1,7 @@
 //! Wiring only: start, serve, drain, stop.
 //!
-//! In: a [`Config`] and a [`Clock`]. Out: an [`App`] with both sockets bound, which [`App::run`] serves until it has left. The
-//! caller owns the signals and says by a [`Stage`] what is wanted, so a test can do what a kubelet does.
+//! In: a [`Config`] and a [`Clock`]. Out: an [`App`] with both sockets bound, which [`App::run`] serves until it has stopped. The caller
+//! owns the signals and sets the [`Stage`], so a test can do what a kubelet does.
 
 pub mod reload;
 pub mod sandbox;
@@ -34,14 +34,14 @@ use crate::tls_files::{InvalidFiles, TlsFile};
 use crate::workspace::Externals;
 use trust::trust_incidents;
 
-/// What the caller wants.
+/// What the caller wants the app to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Serve.
     Serving,
-    /// Leave once no more requests from senders.
+    /// Drain: stop once no more requests come.
     Draining,
-    /// Leave now.
+    /// Stop now.
     Stopping,
 }
 
@@ -57,16 +57,16 @@ pub enum StartError {
         setting: &'static str,
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// What is asked of senders changed since it was checked, and cannot be used any more.
+    /// The files of client authentication changed since they were validated, and are invalid now.
     #[error(transparent)]
     ServerAuth(#[from] InvalidFiles),
-    /// Spans could not be made ready to be sent.
+    /// The span exporter could not be set up.
     #[error(transparent)]
     Traces(#[from] TracesError),
-    /// A workspace could not be served.
+    /// A workspace could not be started.
     #[error(transparent)]
     Workspaces(#[from] ReloadError),
 }
@@ -89,10 +89,10 @@ pub struct App<L = TcpListener> {
 // === impl App ===
 
 impl App {
-    /// Binds both sockets, wires the workspaces and begins to ask for their credentials.
+    /// Binds both sockets, wires the workspaces and requests their first credentials.
     ///
     /// # Errors
-    /// [`StartError`]; trouble with STS, the token or DNS is none.
+    /// [`StartError`]; a failure of STS, the token or DNS does not prevent the start.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let listener = bind("--listen", config.listen).await?;
         let admin_listener = bind("--admin-listen", config.admin_listen).await?;
@@ -111,28 +111,28 @@ impl App {
         Self::between(listener, admin_listener, externals, config, clock)
     }
 
-    /// Where senders write to, with the port that was given.
+    /// The address for senders, with the actual port.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Where probes and metrics are, with the port that was given.
+    /// The address of probes and metrics, with the actual port.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn admin_address(&self) -> io::Result<SocketAddr> {
         self.admin_listener.local_addr()
     }
 }
 
 impl<L: Accept> App<L> {
-    /// Wires the workspaces between who comes in and what they reach `outside`, and begins to ask for their credentials.
+    /// Wires the workspaces between senders and `outside`, and requests their first credentials.
     ///
     /// # Errors
-    /// [`StartError`]; trouble with STS, the token or DNS is none.
+    /// [`StartError`]; a failure of STS, the token or DNS does not prevent the start.
     pub fn between(
         listener: L,
         admin_listener: L,
@@ -198,13 +198,13 @@ impl<L: Accept> App<L> {
         })
     }
 
-    /// What puts a new configuration in place.
+    /// Loads new configurations.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
         self.reloader.clone()
     }
 
-    /// Serves until the caller wants to leave and no more requests from senders.
+    /// Serves until the caller asks to stop and no more requests come.
     pub async fn run(self, mut stage: watch::Receiver<Stage>) {
         let router = Arc::clone(self.reloader.router());
         let (stop, stopped) = watch::channel(false);
@@ -281,7 +281,7 @@ impl<L: Accept> App<L> {
     }
 }
 
-/// Closes a step of the history of every workspace that is served, for ever.
+/// Closes a history step of every workspace, for ever.
 async fn follow_history(router: Arc<Router>) {
     loop {
         tokio::time::sleep(STEP).await;
@@ -291,7 +291,7 @@ async fn follow_history(router: Arc<Router>) {
     }
 }
 
-/// Returns at `wanted` or later, and also where nobody is left to say so.
+/// Returns at `wanted` or later, or if the stage has no owner any more.
 async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
     if stage.wait_for(|stage| *stage >= wanted).await.is_err() {
         tracing::debug!("the stage has no owner any more");
@@ -312,7 +312,7 @@ async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener,
     })
 }
 
-/// A kernel without IPv6 has nothing but IPv4 to stand open to.
+/// A kernel without IPv6 can listen on IPv4 alone.
 fn lacks_ipv6(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }

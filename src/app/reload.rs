@@ -1,12 +1,12 @@
-//! A new configuration in the place of the one that is served, without a request lost.
+//! Replaces the configuration without losing a request.
 //!
-//! In: what was read, on SIGHUP or because the file of `--config` holds something else than before. Out: the router serves by
-//! it, or a [`ReloadError`] and all stays as it was. A workspace whose settings are the same keeps its credentials,
-//! connections and counters; a changed one is started anew, and the old one ends with its last request. What the process
-//! has once (its ports, its log, how it drains) cannot change under it and is refused by name.
+//! In: a new configuration, on SIGHUP or because the content of the `--config` file changed. Out: the router uses it, or a
+//! [`ReloadError`] and nothing changes. A workspace whose settings are the same keeps its credentials, connections and counters; a changed
+//! one is rebuilt, and the previous one ends with its last request. Settings of the process (its ports, its log, how it drains) cannot
+//! change while it runs; such a configuration is rejected and the settings are named.
 //!
-//! The file is looked at every [`LOOK`] instead of being watched: kubelet swaps a symlink above it, which each way of watching
-//! sees differently, and a minute later than this anyway.
+//! The file is polled every [`LOOK`] instead of being watched: kubelet swaps a symlink above it, which each watching API reports
+//! differently, and up to a minute late anyway.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,10 +31,10 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::incidents::{CONFIGURATION, Diagnosis, IncidentTracker, REJECTED_REQUESTS};
 use crate::workspace::{ActiveWorkspace, Externals, WorkspaceError};
 
-/// How often the file is looked at.
+/// How often the file is polled.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Puts new configurations in place; clones are the same one.
+/// Loads new configurations; clones share the state.
 #[derive(Debug, Clone)]
 pub struct Reloader(Arc<ReloaderState>);
 
@@ -44,24 +44,24 @@ struct ReloaderState {
     telemetry: Arc<Telemetry>,
     clock: Clock,
     incidents: IncidentTracker,
-    /// What is served; replaced while `externals` is locked.
+    /// The workspaces and configuration in use; replaced while `externals` is locked.
     config: Arc<ArcSwap<Config>>,
     externals: Mutex<Externals>,
 }
 
-/// Why the old configuration serves on.
+/// Why the previous configuration stays in use.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// The new one is invalid.
     #[error("the new configuration is invalid:\n{0}")]
     InvalidConfig(#[from] InvalidConfig),
-    /// It changes what cannot change.
-    #[error("{} cannot change while the program runs: restart it", .0.join(", "))]
+    /// It changes a setting that cannot change.
+    #[error("{} cannot change while the program runs: restart to apply", .0.join(", "))]
     NeedsRestart(Vec<String>),
-    /// A certificate of the bundle cannot be trusted.
+    /// A certificate of the bundle is not valid.
     #[error("--ca-bundle holds a certificate that cannot be a root: {0}")]
     Roots(#[from] rustls::Error),
-    /// A workspace could not be served.
+    /// A workspace could not be started.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
 }
@@ -90,7 +90,7 @@ impl ReloadError {
 // === impl Reloader ===
 
 impl Reloader {
-    /// Starts the workspaces of the first configuration, for senders that come to `address`.
+    /// Starts the workspaces of the first configuration; senders reach them at `address`.
     ///
     /// # Errors
     /// [`ReloadError`].
@@ -124,22 +124,22 @@ impl Reloader {
         })))
     }
 
-    /// What serves by the configuration.
+    /// The router in use.
     #[must_use]
     pub fn router(&self) -> &Arc<Router> {
         &self.0.router
     }
 
-    /// The configuration that is served.
+    /// The configuration in use.
     #[must_use]
     pub fn config(&self) -> &Arc<ArcSwap<Config>> {
         &self.0.config
     }
 
-    /// Serves by what `read` gives from now on; says in log and metrics what became of it.
+    /// Switches to the configuration that `read` gives; records the result in log and metrics.
     ///
     /// # Errors
-    /// [`ReloadError`], after which the old configuration serves on.
+    /// [`ReloadError`]; then the previous configuration stays in use.
     pub fn reload(&self, read: Result<Config, InvalidConfig>) -> Result<(), ReloadError> {
         let result = read
             .map_err(ReloadError::from)
@@ -220,7 +220,7 @@ impl Reloader {
         Ok(())
     }
 
-    /// Trusts what the file of `--ca-bundle` holds, whenever that changes.
+    /// Reloads the `--ca-bundle` file whenever it changes.
     pub async fn follow_roots(self, incidents: IncidentTracker) {
         let files = || self.0.config.load().ca_files();
         let trust = |roots: &[CertificateDer<'static>]| {
@@ -240,7 +240,7 @@ impl Reloader {
         tls::follow(files, trust, report).await;
     }
 
-    /// Reads again with `read` on every `hangup`, and whenever `file` holds something else than before.
+    /// Reads again with `read` on every `hangup`, and whenever the content of `file` changes.
     pub async fn follow(
         self,
         file: Option<PathBuf>,
@@ -257,14 +257,14 @@ impl Reloader {
             let now = contents();
             if asked || now != seen {
                 seen = now;
-                // What became of it was said; the next change is another chance.
+                // The result has been logged; the next change is another chance.
                 let _said = self.reload(read());
             }
         }
     }
 }
 
-/// Every workspace of the configuration, those of `before` whose settings are the same as they are.
+/// Every workspace of the configuration; unchanged ones are taken over from `before`.
 fn running(
     config: &Config,
     externals: &Externals,

@@ -1,19 +1,19 @@
-//! What the process gives up before it hears from anybody.
+//! Drops privileges before the first connection.
 //!
-//! In: a [`Config`], on the one thread that there is yet. Out: what [`SandboxStatus`] says, for the log. From then on the process writes
-//! to no file and starts no program, can neither trace others nor be read by them, and, where its settings cannot change, reads
-//! nothing but what it is there for. It needs none of that, so an intruder shall not have it either.
+//! In: a [`Config`], in the process' only thread so far. Out: a [`SandboxStatus`] for the log. From then on the process writes no file and
+//! starts no program, can neither trace other processes nor be read by them, and, if its settings cannot change, reads only the files
+//! that it needs. It needs none of that, so an intruder shall not have it either.
 //!
-//! | fence | holds |
+//! | layer | effect |
 //! |---|---|
 //! | Landlock | no file is written, made, removed or executed; with `--config` any may be read, since a new configuration may name any; else those in [`NEEDED`] and in the folders of the configured files |
 //! | seccomp | no system call of [`REFUSED`] |
 //! | `PR_SET_DUMPABLE` | no core dump, and no other process of the same user reads the memory |
 //!
-//! Folders are allowed and not files, because Kubernetes rotates a mounted file by swapping a link beside it. Where the kernel or
-//! the container's own profile lacks a fence the program runs without it and says so: a sandbox that stops samples would be
-//! worse than none. The calls are a list of what is refused and not of what is allowed for the same reason: what the
-//! libraries call changes with their versions, and the container's profile (`RuntimeDefault`) is such a list already.
+//! Landlock rules name folders and not files, because Kubernetes rotates a mounted file by swapping a link beside it. If the kernel or the
+//! container's own profile lacks a layer the program runs without it and logs that: a sandbox that stops samples would be worse than
+//! none. For the same reason the filter denies a list of calls instead of allowing one: the libraries' calls change with their versions,
+//! and the container's profile (`RuntimeDefault`) is an allow list already.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 use crate::config::Config;
 
-/// What libc, the resolver and `process_*` read: names and addresses, limits, the time zone's absence.
+/// Files that libc, the resolver and `process_*` read: names and addresses, limits, the absent time zone.
 const NEEDED: [&str; 9] = [
     "/dev",
     "/etc",
@@ -40,8 +40,8 @@ const NEEDED: [&str; 9] = [
     "/usr",
 ];
 
-/// System calls that the program never makes and that an intruder would: other programs and processes, the kernel, mounts and
-/// namespaces, and `io_uring`, whose work no filter sees.
+/// System calls that the program never makes and an intruder would: other programs and processes, the kernel, mounts and namespaces,
+/// and `io_uring`, whose operations no filter covers.
 const REFUSED: [i64; 29] = [
     libc::SYS_execve,
     libc::SYS_execveat,
@@ -74,34 +74,34 @@ const REFUSED: [i64; 29] = [
     libc::SYS_io_uring_register,
 ];
 
-/// What holds from now on.
+/// The layers in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SandboxStatus {
-    /// Of files.
+    /// Landlock.
     pub landlock: Fence,
-    /// Of system calls.
+    /// seccomp.
     pub seccomp: Fence,
-    /// Of the own memory.
+    /// `PR_SET_DUMPABLE`.
     pub memory: Fence,
-    /// Whether reading is fenced too.
+    /// Whether reading is restricted too.
     pub reads: bool,
 }
 
-/// How far a fence holds.
+/// How far a layer is in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fence {
-    /// As far as it was built.
+    /// Completely.
     Whole,
-    /// As far as this kernel knows it.
+    /// As far as this kernel supports it.
     Partly,
     /// Not at all, and why.
     Lacking(String),
 }
 
-// === impl Held ===
+// === impl SandboxStatus ===
 
 impl SandboxStatus {
-    /// Whether every fence holds to its end.
+    /// Whether every layer is in effect completely.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         [&self.landlock, &self.seccomp, &self.memory]
@@ -109,7 +109,7 @@ impl SandboxStatus {
             .all(|fence| **fence == Fence::Whole)
     }
 
-    /// Says once what holds.
+    /// Logs the result once.
     pub fn log(&self) {
         let Self {
             landlock,
@@ -132,13 +132,13 @@ impl fmt::Display for Fence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole => f.write_str("holds"),
-            Self::Partly => f.write_str("holds as far as this kernel knows it"),
+            Self::Partly => f.write_str("holds as far as this kernel supports it"),
             Self::Lacking(why) => write!(f, "does not hold: {why}"),
         }
     }
 }
 
-/// Gives it all up, for this thread and all that it will start.
+/// Drops the privileges, for this thread and all that it starts later.
 #[must_use]
 pub fn enter(config: &Config) -> SandboxStatus {
     let reads = readable(config);
@@ -152,7 +152,7 @@ pub fn enter(config: &Config) -> SandboxStatus {
     }
 }
 
-/// The folders that may be read; `None` where the file of settings may name others tomorrow.
+/// The folders that may be read; `None` if a new configuration may name others.
 fn readable(config: &Config) -> Option<Vec<PathBuf>> {
     if config.file.is_some() {
         return None;
@@ -166,7 +166,7 @@ fn readable(config: &Config) -> Option<Vec<PathBuf>> {
     Some(NEEDED.iter().map(PathBuf::from).chain(folders).collect())
 }
 
-/// Where a file lies, by its name and by where its links lead now; the nearest folder that exists, where it does not yet.
+/// The folder of a file, by its path and by the current target of its links; the nearest existing folder if it does not exist yet.
 fn folders_of(file: &Path) -> Vec<PathBuf> {
     let resolved = file.canonicalize().ok();
     let folder = |path: &Path| {

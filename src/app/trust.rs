@@ -1,10 +1,10 @@
-//! Trusted certificates that cannot be read, in log and incidents.
+//! Logs trusted certificates that cannot be read as incidents.
 
 use crate::net::tls::NotTrusted;
 use crate::remedies::running::TRUSTED_FILES;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
-/// Certificates that are not trusted are an incident of this kind until they are.
+/// The incident's kind; it lasts until the certificates can be read.
 pub(super) fn trust_incidents(
     incidents: IncidentTracker,
     kind: &'static str,

@@ -1,8 +1,7 @@
-//! One empty batch, signed and written: the whole pipeline of `run`, with the session that was just given.
+//! One empty batch, signed and written: the whole pipeline of `run`, with the session that STS just gave.
 //!
-//! A `WriteRequest` without series is valid remote write, and one byte of snappy. AMP must take signature, permission and
-//! workspace before it can see that there is nothing to store; nothing is stored, so that no label, no limit and no
-//! timestamp of a real series is touched.
+//! A `WriteRequest` without series is valid remote write, and one byte of snappy. AMP must verify signature, permission and workspace before
+//! it can see that there is nothing to store; nothing is stored, so no label, limit or timestamp of a real series is affected.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -33,7 +32,7 @@ use crate::telemetry::incidents::{
     BATCHES, CREDENTIALS, Diagnosis, IncidentTracker, RecentIncidents,
 };
 
-/// The session at hand, whenever one is asked for.
+/// A source that gives this session whenever it is asked.
 struct AtHand(SessionCredentials);
 
 impl CredentialSource for AtHand {
@@ -62,7 +61,6 @@ impl Failure for Infallible {
     }
 }
 
-/// Writes nothing, with a signature.
 pub(super) async fn empty_write(
     workspace: &Workspace,
     way: &NetworkTransport,
@@ -115,14 +113,14 @@ fn meaning(verdict: &Verdict, workspace: &Workspace) -> Result<StepOutcome, Step
     Err(match verdict {
         Verdict::Stored { status, .. } | Verdict::Deduplicated { status, .. } => {
             return Ok(StepOutcome::ok(format!(
-                "AMP took a signed, empty batch for {} ({status})",
+                "AMP accepted a signed, empty batch for {} ({status})",
                 workspace.id
             )));
         }
-        // Whoever is told that the samples are bad was let in.
+        // AMP validates samples after it has accepted the client.
         Verdict::Refused { said, .. } => {
             return Ok(StepOutcome::ok(format!(
-                "AMP took the signature and the permission, and would not have an empty batch: {said}"
+                "AMP accepted signature and permission, but not an empty batch: {said}"
             )));
         }
         Verdict::Throttled { .. } | Verdict::AmpFailing { .. } | Verdict::SeriesLimit { .. } => {

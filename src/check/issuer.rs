@@ -1,7 +1,7 @@
-//! The issuer, as AWS will look at it: discovery document, then keys.
+//! The issuer as AWS sees it: discovery document, then keys.
 //!
-//! In: the token and its claims. Out: whether the issuer calls itself what the token calls it, and publishes the key that signed
-//! it. Only AWS' own view counts, and that is from the internet: what cannot be read from here is a warning.
+//! In: the token and its claims. Out: whether the issuer's name matches the token, and whether it publishes the key that signed it. Only AWS'
+//! view from the internet matters: what cannot be read from here is a warning.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -34,7 +34,7 @@ struct Jwk {
     kid: String,
 }
 
-/// A token's first part, which is no secret.
+/// The token's header, which is not secret.
 #[derive(Deserialize)]
 struct Head {
     kid: String,
@@ -72,24 +72,24 @@ async fn look(
     );
     let discovery: Discovery = get(client, &place).await?;
     if discovery.issuer != claims.iss {
-        let told = format!(
-            "the token says iss {iss}, and the discovery document there names another issuer: {}",
+        let evidence = format!(
+            "the token's iss is {iss}, but its discovery document names another issuer: {}",
             quoted(&[&discovery.issuer])
         );
-        return Err(StepOutcome::broken(told).remedy(ISSUER_LETTER));
+        return Err(StepOutcome::broken(evidence).remedy(ISSUER_LETTER));
     }
     let keys: Jwks = get(client, &discovery.jwks_uri).await?;
     let count = keys.keys.len();
     match key_id(token) {
         Some(kid) if keys.keys.iter().all(|key| key.kid != kid) => {
-            let told = format!(
-                "{iss} publishes {count} of its keys, and no key {}, which the token is signed with",
+            let evidence = format!(
+                "{iss} publishes {count} keys, but no key {}, which signed the token",
                 quoted(&[&kid])
             );
-            Err(StepOutcome::broken(told).remedy(KEY_UNKNOWN))
+            Err(StepOutcome::broken(evidence).remedy(KEY_UNKNOWN))
         }
         _ => Ok(StepOutcome::ok(format!(
-            "{iss} can be read from here, names itself so, and publishes the token's key among {count}"
+            "{iss} is readable from here, its discovery document matches, and the token's key is among its {count}"
         ))),
     }
 }
@@ -102,16 +102,16 @@ async fn get<T: DeserializeOwned>(client: &HttpClient, url: &str) -> Result<T, S
         ))
         .remedy(ISSUER_UNREACHABLE)
     };
-    let url: Uri = url.parse().map_err(|_| unread("it is no URL"))?;
+    let url: Uri = url.parse().map_err(|_| unread("it is not a URL"))?;
     let answer = client
         .get(&url)
         .await
         .map_err(|error| unread(&format!("it {error}")))?;
     if !answer.status.is_success() {
-        return Err(unread(&format!("the answer was {}", answer.status)));
+        return Err(unread(&format!("the response was {}", answer.status)));
     }
     let text = answer.text().ok_or_else(|| unread("it is not UTF-8"))?;
-    serde_json::from_str(text).map_err(|_| unread("it is not the JSON that it should be"))
+    serde_json::from_str(text).map_err(|_| unread("it is not the expected JSON"))
 }
 
 fn key_id(token: &Token) -> Option<String> {
@@ -121,7 +121,7 @@ fn key_id(token: &Token) -> Option<String> {
     Some(head.kid)
 }
 
-/// What a cluster is called by itself, where nobody gave it a public issuer.
+/// The name of a cluster without a public issuer.
 fn is_internal(iss: &str) -> bool {
     let host = iss
         .parse::<Uri>()

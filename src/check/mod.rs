@@ -1,11 +1,11 @@
-//! `amp-sidecar check`: takes the way of a batch once, and says of each step how it went, by what evidence, and how to mend it.
+//! `amp-sidecar check`: tests every step from token to AMP once and reports the evidence, what fails and how to fix it.
 //!
-//! In: a configuration, or why there is none. Out: a [`Report`]. Every step is done by the code that `run` does it with (the
-//! token's reader, the connector, the calls of Entra and STS, the whole pipeline of a batch), so that what passes here passes
-//! there; here is only what their errors mean. Nothing is changed anywhere: sessions are asked for, and the batch that is
-//! written is empty. No secret is shown: of the token only claims are, of credentials nothing.
+//! In: a configuration, or why there is none. Out: a [`Report`]. Every step runs the code that `run` uses (the token's reader, the connector,
+//! the calls to Entra and STS, the whole pipeline of a batch), so a step that passes here passes there; this module only interprets errors. It
+//! changes nothing: it requests sessions, and the batch that it writes is empty. It shows no secret: claims of the token, nothing of
+//! credentials.
 //!
-//! A way of its own, with a second client for STS and AMP, was rejected: it would find its own faults.
+//! A separate implementation with a second client for STS and AMP was rejected: it would find its own faults.
 
 mod amp;
 mod issuer;
@@ -32,7 +32,7 @@ use crate::net::transport::{NetworkTransport, Transport};
 use crate::remedies;
 use crate::telemetry::Telemetry;
 
-/// Walks the way of every workspace, and looks at Prometheus' own file where one is named.
+/// Tests the steps of every workspace, and Prometheus' configuration if one is named.
 pub async fn run(config: &Config, clock: &Clock, prometheus: Option<&Path>) -> Report {
     let mut report = Report::default();
     report.add("settings", settings::valid(config));
@@ -81,7 +81,7 @@ impl<'a> CheckRun<'a> {
         walk
     }
 
-    /// `None` where a step is broken that the next one needs.
+    /// `None` if a step failed that the next one needs.
     async fn whole_way(&mut self, way: &NetworkTransport, clock: &Clock) -> Option<()> {
         let identity = &self.workspace.identity;
         let client = way.client();

@@ -1,8 +1,7 @@
-//! Prometheus' own file: whether its `remote_write` leads here, and fits.
+//! Whether `remote_write` in Prometheus' configuration points to this sidecar and fits its settings.
 //!
-//! In: the path of a `prometheus.yml`, and the configuration. Out: an outcome for each of its `remote_write` entries, and for each
-//! workspace that nobody writes to. Entries that lead elsewhere are somebody else's. Nothing of the file is shown but URLs
-//! without user and password, and the names of keys.
+//! In: the path of a `prometheus.yml`, and the configuration. Out: an outcome for each `remote_write` entry that is ours, and for each
+//! workspace without one. Entries to other hosts are ignored. Of the file it shows only URLs without user and password, and names of keys.
 
 use std::fs;
 use std::path::Path;
@@ -19,27 +18,25 @@ use crate::remedies::first_hour::{
 };
 use crate::router::RequestedWorkspace;
 
-/// A larger file is none that a person wrote.
+/// A larger file is not a hand-written one.
 const LARGEST: u64 = 16 << 20;
 /// Deeper than any valid file.
 const DEEPEST: usize = 32;
-/// What Prometheus' ways to authenticate are called that cannot be meant for a sidecar.
+/// Prometheus' authentication settings that cannot be meant for a sidecar.
 const SIGNERS: &[&str] = &["sigv4", "azuread", "google_iam", "oauth2"];
-/// Prometheus' `remote_timeout` where none is given.
 const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Of all versions of Prometheus, the longest queue of a shard and the least samples of a request where none are given.
+/// Of the defaults of all Prometheus versions, the largest queue of a shard and the smallest batch.
 const CAPACITY: u64 = 10_000;
 const SAMPLES_PER_SEND: u64 = 500;
 
-/// Looks at the file.
 pub(super) fn look(path: &Path, config: &Config) -> Vec<(String, StepOutcome)> {
     match entries(path) {
         Ok(node) => judged(node.items(), config),
         Err(what) => {
-            let told = format!("prometheus configuration {}: {what}", path.display());
+            let evidence = format!("prometheus configuration {}: {what}", path.display());
             vec![(
                 name(None),
-                StepOutcome::broken(told).remedy(PROMETHEUS_FILE),
+                StepOutcome::broken(evidence).remedy(PROMETHEUS_FILE),
             )]
         }
     }
@@ -60,7 +57,7 @@ fn entries(path: &Path) -> Result<Node, String> {
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
     let document = yaml::document(&text, DEEPEST).map_err(|error| {
         format!(
-            "line {}: no YAML that is read here: {}",
+            "line {}: not supported YAML: {}",
             error.marker().line(),
             error.info()
         )
@@ -85,10 +82,10 @@ fn judged(entries: &[Node], config: &Config) -> Vec<(String, StepOutcome)> {
             .host()
             .is_some_and(|host| host.contains("aps-workspaces"))
         {
-            let told = format!("{place}: points to AMP itself");
+            let evidence = format!("{place}: points to AMP itself");
             outcomes.push((
                 name,
-                StepOutcome::broken(told).remedy_with(PROMETHEUS_DIRECT, ours(config)),
+                StepOutcome::broken(evidence).remedy_with(PROMETHEUS_DIRECT, ours(config)),
             ));
         } else if leads_here(&uri, config) {
             match workspace(&uri, config) {
@@ -98,43 +95,43 @@ fn judged(entries: &[Node], config: &Config) -> Vec<(String, StepOutcome)> {
                     outcomes.push((name, outcome));
                 }
                 Err(what) => {
-                    let told = format!("{place}: the path {} is not served{what}", uri.path());
+                    let evidence = format!("{place}: the path {} is not served{what}", uri.path());
                     outcomes.push((
                         name,
-                        StepOutcome::broken(told).remedy_with(PROMETHEUS_PATH, ours(config)),
+                        StepOutcome::broken(evidence).remedy_with(PROMETHEUS_PATH, ours(config)),
                     ));
                 }
             }
         }
     }
     if outcomes.is_empty() {
-        let told = format!(
+        let evidence = format!(
             "no remote_write of {} points to this sidecar at {}",
             entries.len(),
             config.listen
         );
         return vec![(
             name(None),
-            StepOutcome::broken(told).remedy_with(PROMETHEUS_ELSEWHERE, ours(config)),
+            StepOutcome::broken(evidence).remedy_with(PROMETHEUS_ELSEWHERE, ours(config)),
         )];
     }
     let several = config.workspaces.len() > 1;
     for workspace in config.workspaces.iter().filter(|_| several) {
         if !written.contains(&workspace.name.as_str()) {
-            let told = format!(
+            let evidence = format!(
                 "no remote_write points to this sidecar's workspace {}",
                 workspace.name
             );
             outcomes.push((
                 name(None),
-                StepOutcome::warning(told).remedy_with(PROMETHEUS_ELSEWHERE, ours(config)),
+                StepOutcome::warning(evidence).remedy_with(PROMETHEUS_ELSEWHERE, ours(config)),
             ));
         }
     }
     outcomes
 }
 
-/// An entry that leads to a workspace.
+/// Checks an entry that points to a workspace.
 fn fit(entry: &Node, place: &str, workspace: &Workspace) -> StepOutcome {
     if let Some(signer) = SIGNERS.iter().find(|signer| entry.get(signer).is_some()) {
         return StepOutcome::broken(format!(
@@ -148,24 +145,24 @@ fn fit(entry: &Node, place: &str, workspace: &Workspace) -> StepOutcome {
         .unwrap_or(REMOTE_TIMEOUT);
     let ours = workspace.limits.upstream_timeout;
     if timeout <= ours {
-        let told = format!(
+        let evidence = format!(
             "{place}: remote_timeout of {} s is not above --upstream-timeout of {} s",
             timeout.as_secs(),
             ours.as_secs()
         );
-        return StepOutcome::warning(told).remedy(PROMETHEUS_TIMEOUT);
+        return StepOutcome::warning(evidence).remedy(PROMETHEUS_TIMEOUT);
     }
     let number = |key: &str| entry.get("queue_config")?.get(key)?.text()?.parse().ok();
     let capacity = number("capacity").unwrap_or(CAPACITY);
     let per_send = number("max_samples_per_send").unwrap_or(SAMPLES_PER_SEND);
     if capacity < per_send {
-        let told = format!(
+        let evidence = format!(
             "{place}: capacity {capacity} of a shard is less than max_samples_per_send, {per_send}"
         );
-        return StepOutcome::warning(told).remedy(PROMETHEUS_QUEUE);
+        return StepOutcome::warning(evidence).remedy(PROMETHEUS_QUEUE);
     }
     StepOutcome::ok(format!(
-        "{place}: leads to workspace {}, waits {} s",
+        "{place}: writes to workspace {}, remote_timeout {} s",
         workspace.name,
         timeout.as_secs()
     ))
@@ -181,10 +178,10 @@ fn leads_here(url: &Uri, config: &Config) -> bool {
     same_host && url.port_u16().unwrap_or(80) == config.listen.port()
 }
 
-/// The workspace that a path leads to, by the router's own rules.
+/// The workspace of a path, by the router's own rules.
 fn workspace<'a>(url: &Uri, config: &'a Config) -> Result<&'a Workspace, String> {
     if url.scheme_str() != Some("http") {
-        return Err(": the sidecar speaks http".to_owned());
+        return Err(": the sidecar serves plain http".to_owned());
     }
     match (
         RequestedWorkspace::by(url.path()),
@@ -192,17 +189,16 @@ fn workspace<'a>(url: &Uri, config: &'a Config) -> Result<&'a Workspace, String>
     ) {
         (Some(RequestedWorkspace::TheOnly), [only]) => Ok(only),
         (Some(RequestedWorkspace::TheOnly), _) => {
-            Err(", because it names none of several workspaces".to_owned())
+            Err(": several workspaces are configured, and it names none".to_owned())
         }
         (Some(RequestedWorkspace::Named(key)), workspaces) => workspaces
             .iter()
             .find(|workspace| workspace.name == key || workspace.id == key)
-            .ok_or_else(|| ", because it names no configured workspace".to_owned()),
+            .ok_or_else(|| ": it names no configured workspace".to_owned()),
         (None, _) => Err(String::new()),
     }
 }
 
-/// What the URLs should be.
 fn ours(config: &Config) -> String {
     let listen = config.listen;
     match config.workspaces.as_slice() {

@@ -1,4 +1,4 @@
-//! Whether the endpoints can be reached: name, TCP, proxy, TLS; and the clock, which an answer of STS tells.
+//! Whether the endpoints are reachable (name, TCP, proxy, TLS), and the clock, by the `Date` of STS.
 
 use hyper::HeaderMap;
 
@@ -11,14 +11,13 @@ use crate::net::error::{ConnectError, HttpError};
 use crate::net::transport::NetworkTransport;
 use crate::remedies::first_hour::{CLOCK, STS_FOREIGN, STS_TROUBLE};
 
-/// STS, and what its clock says.
 pub(super) async fn sts(
     identity: &IdentityConfig,
     client: &HttpClient,
     clock: &Clock,
 ) -> (StepOutcome, Option<()>) {
     let url = &identity.sts_endpoint;
-    // A call without an action is refused, and the refusal bears the time.
+    // A call without an action gets an error, which has the `Date`.
     let answer = match client.post(url, HeaderMap::new(), String::new()).await {
         Ok(answer) => answer,
         Err(HttpError::Connect(error)) => return (unreached(&error), None),
@@ -32,15 +31,14 @@ pub(super) async fn sts(
         }
     };
     let Some(date) = answer.verified_date else {
-        let told =
-            format!("{url} answers; it does not prove who it is, so that its clock says nothing");
-        return (StepOutcome::ok(told), Some(()));
+        let evidence = format!("{url} answers; plain HTTP: clock not checked");
+        return (StepOutcome::ok(evidence), Some(()));
     };
     clock.learn(date);
     let offset = clock.offset_seconds();
     let outcome = if offset == 0.0 {
         StepOutcome::ok(format!(
-            "{url} answers, and the clock agrees with this machine's to 30 s"
+            "{url} answers, and this machine's clock is within 30 s of AWS'"
         ))
     } else {
         let side = if offset > 0.0 { "behind" } else { "ahead of" };
@@ -53,25 +51,24 @@ pub(super) async fn sts(
     (outcome, Some(()))
 }
 
-/// AMP.
 pub(super) async fn amp(
     workspace: &Workspace,
     way: &NetworkTransport,
 ) -> (StepOutcome, Option<()>) {
     let url = &workspace.remote_write_url;
     let Some(connector) = way.connector(url) else {
-        return (StepOutcome::broken(format!("{url} names no host")), None);
+        return (StepOutcome::broken(format!("{url} has no host")), None);
     };
     match connector.connect().await {
         Ok(_) => (
-            StepOutcome::ok(format!("{url} takes the connection")),
+            StepOutcome::ok(format!("{url} accepts connections")),
             Some(()),
         ),
         Err(error) => (unreached(&error), None),
     }
 }
 
-/// What a failed connection means.
+/// The remedy of a failed connection.
 pub(super) fn unreached(error: &ConnectError) -> StepOutcome {
     let (mistake, remedy) = (error.mistake(), error.remedy());
     let detail = if remedy == mistake { "" } else { remedy.remedy };

@@ -1,7 +1,7 @@
 //! The report, for people and for machines.
 //!
-//! In: the steps in the order in which they were walked. Out: text with one line a step and what to do below it, or one JSON
-//! object. A broken step makes the exit code 1; a warning does not, because data flows.
+//! In: the steps in the order in which they ran. Out: text with one line per step and what to do below it, or one JSON object. A failed step makes
+//! the exit code 1; a warning does not, because data flows.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::step::{Step, StepOutcome, StepState};
 
-/// Everything that was found.
+/// All results.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
-    /// In the order of the walk.
+    /// In the order in which they ran.
     pub steps: Vec<Step>,
 }
 
@@ -31,7 +31,7 @@ impl Report {
         });
     }
 
-    /// Whether no step is broken.
+    /// Whether no step failed.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         !self
@@ -40,14 +40,14 @@ impl Report {
             .any(|step| step.outcome.state == StepState::Broken)
     }
 
-    /// For machines: one object.
+    /// One JSON object.
     #[must_use]
     pub fn json(&self) -> String {
         let whole = serde_json::json!({"ok": self.is_whole(), "steps": self.steps});
         format!("{whole:#}\n")
     }
 
-    /// For people, in colour where that is wanted.
+    /// Text, with colours if wanted.
     #[must_use]
     pub fn text(&self, colour: bool) -> String {
         let paint = Paint(colour);
@@ -72,14 +72,14 @@ impl Report {
             steps.filter(|step| step.outcome.state == state).count()
         };
         let verdict = match (count(StepState::Broken), count(StepState::Warning)) {
-            (0, 0) => paint.of(StepState::Ok, "all is well"),
+            (0, 0) => paint.of(StepState::Ok, "all steps passed"),
             (0, warnings) => paint.of(
                 StepState::Warning,
                 &format!("data flows; warnings: {warnings}"),
             ),
             (broken, warnings) => paint.of(
                 StepState::Broken,
-                &format!("data does not flow; broken: {broken}, warnings: {warnings}"),
+                &format!("data does not flow; failed: {broken}, warnings: {warnings}"),
             ),
         };
         line(&mut text, format_args!("\n{verdict}"));

@@ -1,4 +1,4 @@
-//! The settings: whether there is a configuration, and what counts of it.
+//! The settings: whether the configuration is valid, and its main values.
 
 use super::report::Report;
 use super::step::StepOutcome;
@@ -6,7 +6,7 @@ use crate::config::{Config, InvalidConfig, SettingError};
 use crate::remedies::Remedy;
 use crate::remedies::first_hour::{ENTRA_SCOPE, SETTING, TOKEN_PASTED, WRITE_URL_SLASH};
 
-/// The report where the configuration is invalid: nothing else can be tried.
+/// The report of an invalid configuration: no other step can run.
 #[must_use]
 pub fn invalid(rejected: &InvalidConfig) -> Report {
     let mut report = Report::default();
@@ -20,12 +20,12 @@ pub fn invalid(rejected: &InvalidConfig) -> Report {
     report
 }
 
-/// What is no fault, in the words that the start and `config` show.
+/// Warnings, as `run` and `config` show them.
 pub(super) fn warnings(warnings: &[String]) -> impl Iterator<Item = StepOutcome> {
     warnings.iter().map(StepOutcome::warning)
 }
 
-/// The outcome where it is valid.
+/// The outcome of a valid configuration.
 pub(super) fn valid(config: &Config) -> StepOutcome {
     let workspaces: Vec<String> = config
         .workspaces

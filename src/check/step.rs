@@ -1,47 +1,47 @@
-//! What came of one step.
+//! The result of one step.
 
 use serde::Serialize;
 
 use crate::remedies::Remedy;
 
-/// How a step went.
+/// The state of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepState {
-    /// As it should.
+    /// Passed.
     Ok,
-    /// Data flows, but something is wrong or cannot be told from here.
+    /// Data flows, but something is wrong, or cannot be verified from here.
     Warning,
     /// Data does not flow.
     Broken,
-    /// It comes after a step that is broken.
+    /// Not run, because an earlier step failed.
     Skipped,
 }
 
-/// A step of the walk, done or skipped.
+/// A step, run or skipped.
 #[derive(Debug, Clone, Serialize)]
 pub struct Step {
-    /// The workspace that it is about; none where it is about all.
+    /// Its workspace; `None` if it is about all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
     /// Its name.
     pub step: String,
-    /// What came of it.
+    /// The result.
     #[serde(flatten)]
     pub outcome: StepOutcome,
 }
 
-/// What came of a step. Nothing in it is secret.
+/// The result of a step. Nothing in it is secret.
 #[derive(Debug, Clone, Serialize)]
 pub struct StepOutcome {
-    /// How it went.
+    /// Its state.
     pub state: StepState,
-    /// What was seen.
+    /// The evidence.
     pub evidence: String,
-    /// What to do: one of these, where it cannot be told which.
+    /// What to do: one of these, if the cause is ambiguous.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remedies: Vec<StepRemedy>,
-    /// Ready to paste, where a policy is what is missing.
+    /// Ready to paste, if a policy is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paste: Option<String>,
 }
@@ -55,15 +55,15 @@ pub struct StepRemedy {
     pub cause: &'static str,
     /// What to do.
     pub remedy: &'static str,
-    /// The values that count here; may be empty.
+    /// The values of this case; may be empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
 }
 
-// === impl Outcome ===
+// === impl StepOutcome ===
 
 impl StepOutcome {
-    /// As it should be.
+    /// Passed.
     #[must_use]
     pub fn ok(evidence: impl Into<String>) -> Self {
         Self::new(StepState::Ok, evidence.into())
@@ -94,13 +94,13 @@ impl StepOutcome {
         }
     }
 
-    /// With the mend of a mistake that it may be.
+    /// Adds the remedy of a possible cause.
     #[must_use]
     pub fn remedy(self, mistake: Remedy) -> Self {
         self.remedy_with(mistake, "")
     }
 
-    /// The same, with the values that count here.
+    /// The same, with the values of this case.
     #[must_use]
     pub fn remedy_with(mut self, mistake: Remedy, detail: impl Into<String>) -> Self {
         self.remedies.push(StepRemedy {
@@ -112,7 +112,7 @@ impl StepOutcome {
         self
     }
 
-    /// With something ready to paste.
+    /// Adds text that is ready to paste.
     #[must_use]
     pub fn paste(mut self, text: String) -> Self {
         self.paste = Some(text);

@@ -1,4 +1,4 @@
-//! The sessions that STS gives, and what its refusals mean.
+//! The sessions that STS gives, and the remedies of its errors.
 
 use serde_json::json;
 
@@ -122,7 +122,7 @@ fn hop_refused(error: &StsError, remedy: &str, hop: RoleHop<'_>) -> StepOutcome 
     }
 }
 
-/// What means the same of every session.
+/// Errors that mean the same for every session.
 fn common(
     outcome: StepOutcome,
     error: &StsError,
@@ -149,7 +149,7 @@ fn without_refusal(outcome: StepOutcome, error: &StsError) -> StepOutcome {
     }
 }
 
-/// The trust policy that lets in exactly this token, in the role's account.
+/// The trust policy that admits exactly this token, in the role's account.
 fn trust(claims: &Claims, role_arn: &str) -> String {
     let audiences = claims.audiences();
     let usual = audiences
@@ -166,7 +166,7 @@ fn trust(claims: &Claims, role_arn: &str) -> String {
     federation.trust_policy(&Account::of(role_arn))
 }
 
-/// The trust policy that lets the role before assume this one; the external id is between the two parties.
+/// The trust policy that lets the previous role assume this one; the external id stays between the two parties.
 fn trust_of_hop(hop: RoleHop<'_>) -> String {
     let mut statement = json!({
         "Effect": "Allow",

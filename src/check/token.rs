@@ -1,4 +1,4 @@
-//! The token: its file, what it says of itself, and its exchange through Entra ID.
+//! The token: its file, its claims, and its exchange through Entra ID.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,6 @@ use crate::remedies::first_hour::{
     TOKEN_MISSING, TOKEN_NO_AUDIENCE, TOKEN_NOT_RENEWED,
 };
 
-/// Reads the file.
 pub(super) async fn file(
     exchange: &Exchange,
     identity: &IdentityConfig,
@@ -28,7 +27,7 @@ pub(super) async fn file(
     }
 }
 
-/// Kubelet's file is a link into a folder that it swaps; any other stays as it is.
+/// Kubelet's file is a link into a folder that it swaps; any other file is never refreshed.
 fn there(path: &Path) -> StepOutcome {
     let shown = path.display();
     let mode =
@@ -36,10 +35,10 @@ fn there(path: &Path) -> StepOutcome {
     let mode = mode.unwrap_or_default();
     let swapped = fs::read_link(path).is_ok_and(|target| target.starts_with("..data"));
     if swapped {
-        StepOutcome::ok(format!("{shown} is kubelet's{mode}"))
+        StepOutcome::ok(format!("{shown} is a projected token{mode}"))
     } else {
         StepOutcome::warning(format!(
-            "{shown} can be read{mode}, but is not a link into ..data: never renewed"
+            "{shown} can be read{mode}, but is not a link into ..data: never refreshed"
         ))
         .remedy(TOKEN_NOT_RENEWED)
     }
@@ -66,7 +65,7 @@ fn unread(error: &TokenError) -> StepOutcome {
     StepOutcome::broken(error.to_string()).remedy_with(mistake, detail)
 }
 
-/// What the token says of itself, held against the clock alone: whom AWS trusts only AWS can say.
+/// The token's claims, checked against the clock alone: only AWS knows what it trusts.
 pub(super) fn claims(token: &Token, now: SystemTime) -> (StepOutcome, Option<Claims>) {
     let Some(claims) = token.claims() else {
         let outcome =
@@ -75,38 +74,39 @@ pub(super) fn claims(token: &Token, now: SystemTime) -> (StepOutcome, Option<Cla
     };
     let at = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
     let until = |then: Option<SystemTime>| then.and_then(|then| then.duration_since(now).ok());
-    let told = claims.describe(now);
+    let evidence = claims.describe(now);
     let outcome = if claims.over_since(now).is_some() {
-        StepOutcome::broken(told).remedy(TOKEN_EXPIRED)
+        StepOutcome::broken(evidence).remedy(TOKEN_EXPIRED)
     } else if let Some(early) = until(claims.nbf.and_then(at)).filter(|early| !early.is_zero()) {
         StepOutcome::broken(format!(
-            "{told}; it is not valid before {} s from now",
+            "{evidence}; not valid before {} s from now",
             early.as_secs()
         ))
         .remedy(TOKEN_EARLY)
     } else if claims.aud.is_empty() {
-        StepOutcome::broken(format!("{told}: no aud")).remedy(TOKEN_NO_AUDIENCE)
+        StepOutcome::broken(format!("{evidence}: no aud")).remedy(TOKEN_NO_AUDIENCE)
     } else {
         let left =
             until(claims.exp.and_then(at)).map(|left| format!(", valid for {} s", left.as_secs()));
-        StepOutcome::ok(format!("{told}{}", left.unwrap_or_default()))
+        StepOutcome::ok(format!("{evidence}{}", left.unwrap_or_default()))
     };
     (outcome, Some(claims.clone()))
 }
 
-/// Exchanges it for the token that AWS is to see.
+/// Exchanges it for the token that AWS gets.
 pub(super) async fn through_entra(
     exchange: &Exchange,
     token: Token,
 ) -> (StepOutcome, Option<Token>) {
     match exchange.for_aws(token).await {
         Ok(token) => {
-            let told = token
+            let evidence = token
                 .claims()
                 .map(|claims| claims.describe(SystemTime::UNIX_EPOCH));
-            let told = told.unwrap_or_else(|| "a token whose claims cannot be read".to_owned());
+            let evidence =
+                evidence.unwrap_or_else(|| "a token whose claims cannot be read".to_owned());
             (
-                StepOutcome::ok(format!("it gave a token for AWS: {told}")),
+                StepOutcome::ok(format!("token for AWS obtained: {evidence}")),
                 Some(token),
             )
         }

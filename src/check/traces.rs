@@ -1,4 +1,4 @@
-//! Whether the collector takes traces: an export of nothing.
+//! Whether the collector accepts traces: an export without spans.
 
 use super::step::StepOutcome;
 use crate::config::{Config, Tracing};
@@ -12,9 +12,9 @@ pub(super) async fn collector(config: &Config, tracing: &Tracing) -> StepOutcome
         Err(error) => return StepOutcome::warning(error.to_string()),
     };
     match collector.probe().await {
-        Ok(()) => StepOutcome::ok(format!("{endpoint} takes them")),
+        Ok(()) => StepOutcome::ok(format!("{endpoint} accepts them")),
         Err(error) => {
-            StepOutcome::warning(format!("{endpoint}: {error}; batches flow without traces"))
+            StepOutcome::warning(format!("{endpoint}: {error}; batches are not affected"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The commands and their arguments, made from the one definition of the settings.
+//! The commands and their arguments, generated from the definition of the settings.
 
 use std::path::PathBuf;
 
@@ -9,17 +9,17 @@ use crate::config::{ALL, Setting, SettingError};
 use crate::setup;
 
 const AFTER: &str = "\
-A flag beats its environment variables, they beat what stands at the top of the file of --config. SIGHUP reads all of it again.
+A flag overrides its environment variables, and these override the top level of the --config file. SIGHUP reloads that file.
 Durations have a unit (500ms, 25s, 15m, 1h30m), bytes may have one (1MB, 32MiB).
-A flag with ... may be given several times; its variable holds the values with white space between them.
+A flag with ... may be repeated; its variable holds the values separated by white space.
 
 Exit codes:
-  0   left after SIGTERM or SIGINT; of check: data flows
-  1   of check: something is broken
-  64  the configuration is invalid; every fault is named
-  69  a port cannot be listened on";
+  0   stopped by SIGTERM or SIGINT; check: data flows
+  1   check: a step failed
+  64  invalid configuration; every error is reported
+  69  cannot listen on a port, or cannot start a workspace";
 
-/// Prints completions.
+/// Prints shell completions.
 pub const COMPLETIONS: &str = "completions";
 /// Writes man pages.
 pub const MAN: &str = "man";
@@ -32,23 +32,25 @@ const CHECK: &str = "check";
 const JSON: &str = "json";
 const PROMETHEUS_CONFIG: &str = "prometheus-config";
 
-/// How `check` was asked for.
+/// The arguments of `check`.
 #[derive(Debug)]
 pub struct Check {
-    /// For machines.
+    /// Print JSON.
     pub json: bool,
-    /// Prometheus' own file.
+    /// Prometheus' configuration.
     pub prometheus: Option<PathBuf>,
 }
 
-/// The whole command line; `run` is what is done where no command is named.
+/// The whole command line; `run` is the default command.
 #[must_use]
 pub fn command() -> Command {
     let run = Command::new("run")
-        .about("Take remote write, sign it and forward it to AMP (the default)")
+        .about("Accept remote write, sign it and forward it to AMP (the default)")
         .args(ALL.iter().map(argument));
     let config = Command::new(CONFIG)
-        .about("Print the effective configuration as a file for --config, secrets withheld, and do nothing")
+        .about(
+            "Print the effective configuration as a file for --config, secrets redacted, and exit",
+        )
         .args(ALL.iter().map(argument))
         .arg(
             Arg::new(SCHEMA)
@@ -57,7 +59,7 @@ pub fn command() -> Command {
                 .action(ArgAction::SetTrue),
         );
     let check = Command::new(CHECK)
-        .about("Walk the whole way once and name what is broken with its mend; exit code 0 where data flows, else 1")
+        .about("Test every step from token to AMP once and report what fails and how to fix it; exit code 0 if data flows, else 1")
         .args(ALL.iter().map(argument))
         .arg(
             Arg::new(JSON)
@@ -68,7 +70,7 @@ pub fn command() -> Command {
         .arg(
             Arg::new(PROMETHEUS_CONFIG)
                 .long(PROMETHEUS_CONFIG)
-                .help("Look at the remote_write of this prometheus.yml too")
+                .help("Also check the remote_write of this prometheus.yml")
                 .value_name("FILE"),
         );
     Command::new("amp-sidecar")
@@ -87,7 +89,7 @@ pub fn command() -> Command {
 fn generators() -> [Command; 2] {
     [
         Command::new(COMPLETIONS)
-            .about("Print the completions of a shell")
+            .about("Print shell completions")
             .arg(
                 Arg::new(SHELL)
                     .required(true)
@@ -105,7 +107,7 @@ fn generators() -> [Command; 2] {
     ]
 }
 
-/// Whether `config` is to show the schema of its file.
+/// Whether `config` prints the schema of its file.
 #[must_use]
 pub fn wants_schema(matches: &ArgMatches) -> bool {
     matches
@@ -113,7 +115,7 @@ pub fn wants_schema(matches: &ArgMatches) -> bool {
         .is_some_and(|config| config.get_flag(SCHEMA))
 }
 
-/// How `check` was asked for, if it was.
+/// The arguments of `check`, if that is the command.
 #[must_use]
 pub fn check(matches: &ArgMatches) -> Option<Check> {
     let check = matches.subcommand_matches(CHECK)?;
@@ -125,7 +127,7 @@ pub fn check(matches: &ArgMatches) -> Option<Check> {
     })
 }
 
-/// What the command line says of a setting; several values with white space between them, as in the environment.
+/// A setting's value on the command line; several values separated by white space, as in the environment.
 #[must_use]
 pub fn given(matches: &ArgMatches, setting: &Setting) -> Option<String> {
     let values = |matches: &ArgMatches| {
@@ -141,7 +143,7 @@ pub fn given(matches: &ArgMatches, setting: &Setting) -> Option<String> {
     within.or_else(|| values(matches))
 }
 
-/// Settings that stand before a command which has none of them, and would be ignored there.
+/// Settings before a command that has none, where they would be ignored.
 #[must_use]
 pub fn misplaced(matches: &ArgMatches) -> Vec<SettingError> {
     ALL.iter()
@@ -149,13 +151,13 @@ pub fn misplaced(matches: &ArgMatches) -> Vec<SettingError> {
             Some(SettingError {
                 setting: format!("--{}", setting.flag),
                 value: matches.get_one::<String>(setting.flag)?.clone(),
-                expected: "nothing before this command, whose arguments stand behind it".to_owned(),
+                expected: "no argument before this command: its own follow it".to_owned(),
             })
         })
         .collect()
 }
 
-/// Every value is text here: the configuration checks it, so that all faults are named at once.
+/// Every value is text here: the configuration parses it, so that all errors are reported at once.
 fn argument(setting: &'static Setting) -> Arg {
     let default = match setting.default {
         "[required]" => "[required]".to_owned(),

@@ -1,4 +1,4 @@
-//! The command line: what is asked for, and the pages that are made of it.
+//! The command line, and the completions and man pages generated from it.
 
 mod arguments;
 pub mod pages;

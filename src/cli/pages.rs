@@ -1,8 +1,7 @@
-//! Completions and man pages, from the definition that the command line is read by.
+//! Completions and man pages, from the definition of the command line.
 //!
-//! In: what was asked for. Out: a script for a shell, or pages in a folder. They are part of the program and not files
-//! beside it, so that they are always those of this version; that costs it a quarter of a megabyte (measured: 137 KB for the
-//! completions, 112 KB for the pages).
+//! In: the parsed arguments. Out: a script for a shell, or man pages in a folder. They are part of the binary and not separate files, so they
+//! always match its version; that costs a quarter of a megabyte (measured: 137 KB for the completions, 112 KB for the pages).
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +10,7 @@ use clap_complete::Shell;
 
 use crate::cli::arguments::{FOLDER, SHELL, command};
 
-/// The completions that were asked for.
+/// The completions of the named shell.
 #[must_use]
 pub fn completions(matches: &ArgMatches) -> String {
     let shell = matches.get_one::<Shell>(SHELL).copied();
@@ -23,10 +22,10 @@ pub fn completions(matches: &ArgMatches) -> String {
     String::from_utf8_lossy(&script).replace("amp__subcmd__sidecar", "amp__sidecar")
 }
 
-/// Writes `amp-sidecar.1` and one page a command.
+/// Writes `amp-sidecar.1` and one page per command.
 ///
 /// # Errors
-/// When the folder cannot be written.
+/// If the folder cannot be written.
 pub fn write_man(matches: &ArgMatches) -> std::io::Result<()> {
     let folder = matches.get_one::<PathBuf>(FOLDER);
     clap_mangen::generate_to(command(), folder.map_or(Path::new("."), PathBuf::as_path))

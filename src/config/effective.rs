@@ -1,9 +1,9 @@
 //! The effective configuration: every setting with its value, and where that was set.
 //!
-//! In: a valid [`Config`]. Out: [`EffectiveSection`]s, one for the process and one for each workspace, secrets redacted: what
-//! `amp-sidecar config` prints as a YAML file, and what the status page shows. What is printed can be read again and gives the same
-//! (a test says so), but for a proxy's password and secret settings. Which settings a reload cannot change is compared here too,
-//! so that nothing is compared that is not shown.
+//! In: a valid [`Config`]. Out: [`EffectiveSection`]s, one for the process and one for each workspace, secrets redacted: `amp-sidecar config`
+//! prints them as a YAML file, and the status page shows them. The printed file gives the same configuration when read again (a test checks it),
+//! except for a proxy's password and secret settings. The comparison of settings that a reload cannot change is here too, so it compares only what
+//! is shown.
 //!
 //! Every struct is destructured: a field that is not shown does not compile.
 
@@ -28,14 +28,13 @@ pub(crate) use rows::{EffectiveSetting, SettingValue};
 pub(crate) struct EffectiveSection<'a> {
     /// The workspace's name; empty for the process.
     pub(crate) name: &'a str,
-    /// In the order of the help, more or less.
+    /// Roughly in the order of the help.
     pub(crate) settings: Vec<EffectiveSetting>,
 }
 
 // === impl Config ===
 
 impl Config {
-    /// The settings of the process.
     pub(crate) fn process_section(&self) -> EffectiveSection<'_> {
         let settings = self.process_rows();
         EffectiveSection {
@@ -47,7 +46,6 @@ impl Config {
         }
     }
 
-    /// The settings of each workspace.
     pub(crate) fn workspace_sections(&self) -> impl Iterator<Item = EffectiveSection<'_>> {
         let (_, origins) = &self.origins;
         let workspaces = self.workspaces.iter().enumerate();
@@ -82,7 +80,7 @@ impl Config {
             .collect()
     }
 
-    /// The files of certificates that the collector of traces is trusted by.
+    /// The certificate files that are trusted for the collector.
     pub(crate) fn ca_files_of_collector(&self) -> Vec<TlsFile> {
         let tracing = self.tracing.iter();
         let own = tracing.filter_map(|tracing| tracing.certificate.as_ref());
@@ -203,7 +201,7 @@ fn write(f: &mut fmt::Formatter<'_>, indent: &str, settings: &[EffectiveSetting]
     for EffectiveSetting { setting, value, .. } in settings {
         let value = match value {
             SettingValue::One(text) => scalar(text),
-            // A list in JSON is one in YAML.
+            // A JSON list is also a YAML list.
             SettingValue::Many(texts) => serde_json::Value::from(texts.clone()).to_string(),
         };
         writeln!(f, "{indent}{}: {value}", setting.key())?;
@@ -211,7 +209,7 @@ fn write(f: &mut fmt::Formatter<'_>, indent: &str, settings: &[EffectiveSetting]
     Ok(())
 }
 
-/// Plain where that is beyond doubt, else in double quotes, in which JSON's escapes are YAML's.
+/// Plain if that is unambiguous, else in double quotes, where JSON's escapes are also YAML's.
 fn scalar(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     let url = text.starts_with("https://") || text.starts_with("http://");
@@ -235,7 +233,7 @@ impl Rows<'_> {
             sts_endpoint,
             sts_region,
         } = identity;
-        // All sessions share a name; the first hop sets the source identity, and the last session has everything else.
+        // All sessions share a name; the first hop sets the source identity, and the last session has all other options.
         let RoleSession {
             role_arn: _,
             name,

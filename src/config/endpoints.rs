@@ -1,7 +1,7 @@
-//! The URLs of AMP and STS, and the regions that they are signed for.
+//! The URLs of AMP and STS, and the regions to sign for.
 //!
-//! In: the [`Sources`]. Out: the workspace's URL and that of STS, or errors. A whole URL overrides a base URL of the service, that
-//! overrides one for both, and without any it is AWS' own host for the region, which `hosts` knows.
+//! In: the [`Sources`]. Out: the URLs of the workspace and of STS, or errors. A full URL overrides a service's base URL, that overrides the base
+//! URL of both, and without any it is AWS' own host for the region, from `hosts`.
 
 mod hosts;
 
@@ -15,25 +15,24 @@ use hosts::{AwsService, Conflict, HostVariant};
 
 /// The path of a workspace, before its id.
 const WORKSPACES: &str = "/workspaces/";
-/// And after it.
+/// The path after the id.
 const WRITE: &str = "/api/v1/remote_write";
 
-/// A URL that is set.
+/// A configured URL.
 pub(super) struct CustomUrl {
     row: &'static Row<Uri>,
-    /// `None` where it is not valid, which was noted.
+    /// `None` if it is invalid, which was noted.
     url: Option<Uri>,
 }
 
-/// The region that is signed for.
+/// The region to sign for.
 pub(super) struct Region {
     pub(super) name: String,
-    /// Whether it overrules the variable that names another.
+    /// Whether it overrides a variable that names another region.
     pub(super) overrules_variable: bool,
 }
 
 impl CustomUrl {
-    /// The custom URL of AMP.
     pub(super) fn of_amp(sources: &mut Sources<'_>) -> Option<Self> {
         Self::first(
             sources,
@@ -56,10 +55,10 @@ impl CustomUrl {
     }
 }
 
-/// The region that is set, else the one in AMP's host.
+/// The configured region, else the one in AMP's host.
 ///
-/// Platforms inject `AWS_REGION`, and they know where the pod is and not where the workspace is: a URL in another region overrules
-/// it. A flag or a line of the file that contradicts the URL stays, and is an error.
+/// Platforms inject `AWS_REGION` with the pod's region, which need not be the workspace's: a URL in another region overrides it. A flag or a line
+/// of the file that contradicts the URL is an error.
 pub(super) fn region(sources: &mut Sources<'_>, custom: Option<&CustomUrl>) -> Option<Region> {
     let in_host = custom
         .and_then(CustomUrl::host)
@@ -186,8 +185,8 @@ fn url(
     }
 }
 
-/// Whether a base URL contains the path of a workspace already, which would be appended again: Terraform's `prometheus_endpoint`
-/// of a workspace does.
+/// Whether a base URL already contains the path of a workspace, which would be appended again: Terraform's `prometheus_endpoint` of a
+/// workspace does.
 fn names_a_workspace(sources: &mut Sources<'_>, custom: &CustomUrl) -> bool {
     let url = custom.url.as_ref().map(Uri::to_string);
     let Some((base, rest)) = url.as_deref().and_then(|url| url.split_once(WORKSPACES)) else {
@@ -201,7 +200,7 @@ fn names_a_workspace(sources: &mut Sources<'_>, custom: &CustomUrl) -> bool {
     true
 }
 
-/// The workspace in the URL's path, which must be the one that is set.
+/// The workspace in the URL's path, which must match the configured one.
 fn id_in_path(sources: &mut Sources<'_>, url: &Uri, id: Option<String>) -> Option<String> {
     let rest = url.path().strip_prefix(WORKSPACES);
     let in_path = rest.and_then(|rest| rest.strip_suffix(WRITE));

@@ -1,8 +1,8 @@
-//! What is wrong with a configuration, and the redaction of what is shown of it.
+//! Errors of a configuration, and the redaction of their values.
 
 use std::fmt;
 
-/// What a setting should have been, in words that complete "expected …".
+/// The expected value, in words that complete "expected …".
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Expected(pub(crate) String);
 
@@ -12,7 +12,7 @@ pub(crate) struct Expected(pub(crate) String);
 pub struct InvalidConfig {
     /// At least one.
     pub errors: Vec<SettingError>,
-    /// Not errors, but possibly the cause of one.
+    /// Not errors, but a likely cause of one.
     pub warnings: Vec<String>,
 }
 
@@ -21,20 +21,20 @@ pub struct InvalidConfig {
 pub struct SettingError {
     /// Flag and environment variables, `--region (AWS_REGION, AWS_DEFAULT_REGION)`, or key, file and line.
     pub setting: String,
-    /// The value, with secrets redacted; empty where the setting is not set.
+    /// The value, with secrets redacted; empty if the setting is not set.
     pub value: String,
     /// What would be valid.
     pub expected: String,
 }
 
-/// Stands in for a secret.
+/// Replaces a secret.
 pub(super) const WITHHELD: &str = "[withheld]";
 
 pub(crate) fn expected<T>(what: impl Into<String>) -> Result<T, Expected> {
     Err(Expected(what.into()))
 }
 
-/// The text where it is valid, else what was expected.
+/// The text if it is valid, else the expected value.
 pub(crate) fn checked(text: &str, valid: bool, what: &str) -> Result<String, Expected> {
     if valid {
         Ok(text.to_owned())
@@ -43,7 +43,7 @@ pub(crate) fn checked(text: &str, valid: bool, what: &str) -> Result<String, Exp
     }
 }
 
-/// The value without credentials in a URL, and without a token that was pasted where its path belongs.
+/// The value without credentials in a URL, and without a token that was pasted instead of its path.
 pub(crate) fn redact(value: &str) -> String {
     if value.trim_start_matches(['"', '\'']).starts_with("eyJ") {
         return "[a token, withheld]".to_owned();

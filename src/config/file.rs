@@ -1,9 +1,8 @@
 //! The form of the YAML configuration file, and its JSON Schema for editors.
 //!
-//! In: the file's text. Out: a [`File`]: the text of every setting with its line, at the top level and for each entry of
-//! `workspaces`, and every error of form (not YAML, an unknown key, a mapping where one value belongs). What the texts mean is
-//! parsed as with flags and variables; so the schema knows keys and nesting alone, as a second set of rules would sooner or
-//! later contradict the first.
+//! In: the file's text. Out: a [`File`]: the text of every setting with its line, at the top level and for each entry of `workspaces`, and every
+//! error of form (not YAML, an unknown key, a mapping instead of one value). The texts are parsed later, as with flags and variables; so the
+//! schema covers keys and nesting only, as a second set of rules would sooner or later contradict the first.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +16,7 @@ use crate::sanitize::sanitize;
 
 /// Deeper than any valid file.
 const DEEPEST: usize = 9;
-/// The key of a workspace's name, which is no setting: only a file needs it.
+/// The key of a workspace's name, which exists only in a file.
 pub(super) const NAME: &str = "name";
 pub(super) const WORKSPACES: &str = "workspaces";
 
@@ -25,9 +24,9 @@ pub(super) const WORKSPACES: &str = "workspaces";
 #[derive(Debug, Default)]
 pub(super) struct File {
     pub(super) path: String,
-    /// For the process and for every workspace.
+    /// The top level: for the process and every workspace.
     pub(super) top: FileSection,
-    /// For one workspace each.
+    /// One entry per workspace.
     pub(super) workspaces: Vec<FileSection>,
 }
 
@@ -35,7 +34,7 @@ pub(super) struct File {
 #[derive(Debug, Default)]
 pub(super) struct FileSection(BTreeMap<String, YamlText>);
 
-/// A file that is being read.
+/// A file while it is read.
 struct FileParser<'a> {
     path: &'a str,
     errors: Vec<SettingError>,
@@ -75,10 +74,10 @@ impl File {
     }
 }
 
-/// How an error names a key in the file.
+/// The name of a key in an error.
 pub(super) fn place(file: &str, key: &str, line: Option<usize>) -> String {
     let line = line.map(|line| format!(", line {line}"));
-    // A key may be anything that YAML can hold, line breaks and a megabyte included.
+    // A YAML key may contain anything, such as line breaks or a megabyte of text.
     let key = sanitize(key);
     let space = if key.is_empty() { "" } else { " " };
     format!("{key}{space}({file}{})", line.unwrap_or_default())
@@ -155,7 +154,7 @@ impl FileParser<'_> {
     }
 }
 
-/// Whether a key is allowed at the top level, or in an entry of `workspaces`; else what is.
+/// Whether a key is allowed at the top level, or in an entry of `workspaces`; else the expected key.
 fn allowed(text: &str, at_top: bool) -> Result<(), String> {
     if text == NAME && !at_top {
         return Ok(());
@@ -175,7 +174,7 @@ fn allowed(text: &str, at_top: bool) -> Result<(), String> {
     }
 }
 
-/// The schema, as `deploy/config.schema.json` holds it.
+/// The schema in `deploy/config.schema.json`.
 #[must_use]
 pub fn schema() -> Value {
     let of_workspace = ALL.iter().filter(|setting| setting.is_of_workspace());

@@ -1,8 +1,8 @@
-//! Reads the whole configuration: what the process has once, and each workspace.
+//! Reads the whole configuration: the process' settings, and each workspace.
 //!
-//! In: what flags, environment and file say. Out: a valid [`Config`], or an [`InvalidConfig`] with all errors; the warnings with
-//! either. Every part is read before the first missing one ends it, so that all errors are named. What is outside the process and
-//! may still appear (the token file, STS, DNS) is no configuration and is not checked: a valid configuration always starts.
+//! In: flags, environment and file. Out: a valid [`Config`], or an [`InvalidConfig`] with all errors; the warnings with either. Every part is read
+//! before the first missing one ends it, so that all errors are reported. What is outside the process and may still appear (the token file, STS,
+//! DNS) is not checked: a valid configuration always starts.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,10 +21,10 @@ use super::workspace;
 use crate::tls_files::{CaBundle, InvalidFile, ServerAuthFiles, TlsFile};
 
 impl Config {
-    /// Reads and checks everything; `flag` gives the text of a setting on the command line.
+    /// Reads and validates everything; `flag` gives the text of a setting on the command line.
     ///
     /// # Errors
-    /// [`InvalidConfig`] with every error that was found.
+    /// [`InvalidConfig`] with all errors.
     pub fn read(
         flag: &dyn Fn(&Setting) -> Option<String>,
         environment: &Environment<'_>,
@@ -176,7 +176,7 @@ fn workspaces(sources: &mut Sources<'_>) -> Option<(Vec<Workspace>, Vec<Origins>
     read.into_iter().collect()
 }
 
-/// Paths name a workspace by name or id, so no two may share one.
+/// Paths identify a workspace by name or id, so no two may share one.
 fn check_names(sources: &mut Sources<'_>, workspaces: &[Option<(Workspace, Origins)>]) {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     for (n, workspace) in workspaces.iter().enumerate() {
@@ -229,8 +229,8 @@ fn log(sources: &mut Sources<'_>) -> Option<Log> {
     })
 }
 
-/// `Some(None)` where traces are off, which they are until an endpoint is set. Then nothing else of them is read: a platform sets
-/// OpenTelemetry's variables for everything that runs there, and what is meant for another program is no error here.
+/// `Some(None)` if traces are off, the default until an endpoint is set. Then no other trace setting is read: a platform sets OpenTelemetry's
+/// variables for everything that runs there, and what is meant for another program is no error here.
 fn tracing(sources: &mut Sources<'_>) -> Option<Option<Tracing>> {
     let full_url = sources.is_set(&settings::OTLP_TRACES_ENDPOINT);
     if !full_url && !sources.is_set(&settings::OTLP_ENDPOINT) {

@@ -1,4 +1,4 @@
-//! Text in, valid values out: every setting of the program.
+//! Parses and validates every setting of the program.
 //!
 //! In: the command line's flags, the [`Environment`] (variables, the cgroup's memory limit, whether stdout is a terminal) and the
 //! YAML file that they may name. Out: a [`Config`] with nothing left to check, or an [`InvalidConfig`] that names *all* errors at
@@ -51,6 +51,6 @@ pub(crate) use values::identity::{is_guid, made_of};
 pub(crate) use values::{duration, region, workspace_id};
 
 #[cfg(test)]
-mod readme;
+mod docs;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! A valid configuration, as the rest of the program reads it.
 //!
-//! Data alone: `loader` makes it, `effective` shows it. A field that is added here does not compile until both know it.
+//! Data only: `loader` makes it, `effective` shows it. A new field does not compile until both handle it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,11 +21,11 @@ use crate::tls_files::ServerAuthFiles;
 pub struct Config {
     /// The configuration file, if there is one.
     pub file: Option<PathBuf>,
-    /// Where Prometheus writes to.
+    /// The address for senders.
     pub listen: SocketAddr,
     /// How clients on that address authenticate.
     pub server_auth: ServerAuthFiles,
-    /// The host names that browsers and readers may use, beside addresses and localhost.
+    /// The host names that browsers and query clients may use, in addition to addresses and localhost.
     pub allow_host: Vec<String>,
     /// Where probes and metrics are served.
     pub admin_listen: SocketAddr,
@@ -33,7 +33,7 @@ pub struct Config {
     pub workspaces: Vec<Workspace>,
     /// The file of `extra_roots`.
     pub ca_bundle: Option<PathBuf>,
-    /// Certificates that are trusted beside the built-in roots.
+    /// Certificates to trust in addition to the built-in roots.
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// How every endpoint is reached.
     pub network: Network,
@@ -45,7 +45,7 @@ pub struct Config {
     pub sandbox: bool,
     /// Where spans go, if anywhere.
     pub tracing: Option<Tracing>,
-    /// Not errors, but probably not intended either, one line each; nothing in them is secret.
+    /// Likely mistakes that are not errors, one line each; nothing in them is secret.
     pub warnings: Vec<String>,
     /// Where the settings of the process were set, and those of each workspace.
     pub(super) origins: (Origins, Vec<Origins>),
@@ -57,13 +57,13 @@ pub(super) type Origins = BTreeMap<&'static str, String>;
 /// A workspace with its own settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workspace {
-    /// Its name in paths, metrics and log: its id unless it was given another.
+    /// Its name in paths, metrics and log; by default its id.
     pub name: String,
     /// `ws-…`
     pub id: String,
-    /// The region of the signature.
+    /// The region to sign for.
     pub region: String,
-    /// The whole remote-write URL, `…/workspaces/<id>/api/v1/remote_write`.
+    /// The full remote-write URL, `…/workspaces/<id>/api/v1/remote_write`.
     pub remote_write_url: Uri,
     /// How credentials are obtained.
     pub identity: IdentityConfig,
@@ -76,7 +76,7 @@ pub struct Workspace {
 /// The limits of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchLimits {
-    /// From a batch's last byte to AMP's response.
+    /// The deadline, from a batch's last byte to AMP's response.
     pub upstream_timeout: Duration,
     /// The largest body that is accepted.
     pub max_body_bytes: usize,
@@ -86,14 +86,14 @@ pub struct BatchLimits {
     pub max_upstream_bytes: usize,
     /// Bytes of all batches in flight.
     pub max_inflight_bytes: usize,
-    /// What one client that is not on loopback may use of it.
+    /// The share of it that one client outside this pod may use.
     pub client_share_percent: u8,
 }
 
 /// The limits of a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueryLimits {
-    /// From the request to the last byte of the response.
+    /// The deadline, from the request to the last byte of the response.
     pub timeout: Duration,
 }
 
@@ -129,7 +129,7 @@ pub enum LogFormat {
 pub struct IdentityConfig {
     /// The projected service-account token.
     pub token_file: PathBuf,
-    /// The application in Entra ID through which the token is exchanged first; `None` where STS gets the token itself.
+    /// The application in Entra ID that exchanges the token first; `None` if STS gets the token itself.
     pub entra: Option<EntraConfig>,
     /// The session that the token is exchanged for.
     pub role: RoleSession,
@@ -137,7 +137,7 @@ pub struct IdentityConfig {
     pub hops: Vec<RoleSession>,
     /// The STS endpoint, with its path.
     pub sts_endpoint: Uri,
-    /// The region that calls of STS are signed for.
+    /// The region to sign calls to STS for.
     pub sts_region: String,
 }
 
@@ -175,24 +175,20 @@ pub struct RoleSession {
     pub tags: Vec<(String, String)>,
 }
 
-/// Which spans are made, and where they are exported to.
+/// Which spans are made, and where they are exported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tracing {
     pub(crate) endpoint: Uri,
     /// Sent with every export; their values are secret.
     pub(crate) headers: HeaderMap,
-    /// The timeout of one attempt.
     pub(crate) timeout: Duration,
     /// The file of `roots`.
     pub(crate) certificate: Option<PathBuf>,
-    /// Certificates that are trusted beside everything else.
+    /// Certificates to trust in addition to all others.
     pub(crate) roots: Vec<CertificateDer<'static>>,
-    /// Whether exports are compressed.
     pub(crate) gzip: bool,
     pub(crate) service_name: String,
-    /// The other resource attributes.
     pub(crate) resource: Vec<(String, String)>,
-    /// Which batches are traced.
     pub(crate) sampling: Sampling,
     /// How spans wait for their export.
     pub(crate) queue: SpanQueue,
@@ -201,7 +197,7 @@ pub struct Tracing {
 /// Which batches are traced.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// Whether the sender's decision is followed where it made one.
+    /// Whether the sender's decision takes precedence if there is one.
     pub(crate) by_parent: bool,
     /// The share of all others, 0 to 1.
     pub(crate) share: f64,
@@ -210,7 +206,6 @@ pub struct Sampling {
 /// How spans wait for their export.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SpanQueue {
-    /// How long, at most.
     pub(crate) delay: Duration,
     /// How many; further ones are dropped.
     pub(crate) spans: usize,
@@ -220,7 +215,7 @@ pub struct SpanQueue {
     pub(crate) timeout: Duration,
 }
 
-/// What a configuration is read from beside the command line.
+/// The inputs of a configuration besides the command line.
 pub struct Environment<'a> {
     /// An environment variable's value.
     pub env: &'a dyn Fn(&str) -> Option<String>,

@@ -1,8 +1,8 @@
 //! How AMP, STS and Entra ID are reached: directly, or through a proxy.
 //!
-//! In: `--https-proxy` and `--no-proxy`. Out: a [`Network`], which knows for each URL through which [`Proxy`] it is reached, so
-//! that no two callers can disagree. The rules of the exceptions are in `no_proxy`. Loopback is never reached through a proxy. A
-//! proxy's user and password are kept as the header that they become, which no `Debug` or `Display` shows.
+//! In: `--https-proxy` and `--no-proxy`. Out: a [`Network`], which gives the [`Proxy`] for each URL, so that all callers agree. The rules of the
+//! exceptions are in `no_proxy`. Loopback is never reached through a proxy. User and password of a proxy are kept as the header value, which no
+//! `Debug` or `Display` shows.
 
 mod no_proxy;
 
@@ -29,7 +29,7 @@ pub struct Network {
 /// A proxy between the program and an endpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proxy {
-    /// Scheme, host and port alone.
+    /// Scheme, host and port only.
     pub url: Uri,
     /// The value of `Proxy-Authorization`, marked as sensitive.
     pub authorization: Option<HeaderValue>,
@@ -44,17 +44,17 @@ impl Network {
         }
     }
 
-    /// The proxy, whatever it is used for.
+    /// The proxy, if one is configured.
     pub(crate) fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref().map(|(proxy, _)| proxy)
     }
 
-    /// The hosts that are reached directly all the same.
+    /// The exceptions.
     pub(super) fn no_proxy(&self) -> Option<&NoProxy> {
         self.proxy.as_ref().map(|(_, no_proxy)| no_proxy.as_ref())
     }
 
-    /// The proxy through which this URL is reached, if any.
+    /// The proxy for this URL, if any.
     pub(crate) fn proxy_for(&self, url: &Uri) -> Option<&Proxy> {
         let (proxy, no_proxy) = self.proxy.as_ref()?;
         let proxied = !values::is_loopback(url.host()?) && !no_proxy.contains(url);
@@ -69,7 +69,7 @@ impl Proxy {
     pub(super) fn parse(url: &str) -> Result<Self, Expected> {
         let url = match url.split_once("://") {
             Some((scheme, rest)) => {
-                // A scheme is the same in capitals (RFC 3986, 3.1).
+                // Schemes are case-insensitive (RFC 3986, section 3.1).
                 let scheme = scheme.to_ascii_lowercase();
                 if !matches!(scheme.as_str(), "http" | "https") {
                     return expected(format!("{PROXY}; only http and https are supported"));

@@ -5,7 +5,7 @@
 //! A setting that is not in [`ALL`] does not exist.
 //!
 //! The names of AWS' own variables are those of the AWS SDKs and Tools reference guide, OpenTelemetry's those of its specification;
-//! ours begin with `AMP_SIDECAR_`. clap's own parsers were rejected: they stop at the first error, and all are to be named at once.
+//! ours begin with `AMP_SIDECAR_`. clap's own parsers were rejected: they stop at the first error, and all errors should be reported at once.
 
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -30,8 +30,8 @@ pub struct Setting {
     pub flag: &'static str,
     /// Environment variables; the first that is set and not empty wins.
     pub env: &'static [&'static str],
-    /// The value's placeholder in the help; empty for a switch, which is `true` where it is named alone. Ends in `...` where
-    /// the flag may be given several times; a variable then holds the values with white space between them.
+    /// The value's placeholder in the help; empty for a switch, whose value defaults to `true`. Ends in `...` if the flag may be repeated; a
+    /// variable then holds the values separated by white space.
     pub value: &'static str,
     /// The default, or in brackets how it is found.
     pub default: &'static str,
@@ -39,20 +39,18 @@ pub struct Setting {
     pub help: &'static str,
     /// Whether a workspace may have its own, and whether a reload can change it.
     pub(super) scope: SettingScope,
-    /// Whether its value is redacted wherever it is shown.
+    /// Whether its value is redacted in all output.
     pub(super) secret: bool,
-    /// Settings from which its value follows where it is not set itself.
+    /// Settings that determine its value if it is not set itself.
     pub(super) derived_from: &'static [&'static Setting],
 }
 
-/// What a setting belongs to.
+/// The scope of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SettingScope {
-    /// The process, until it is restarted.
+    /// The process; fixed until a restart.
     Fixed,
-    /// The process.
     Process,
-    /// A workspace.
     Workspace,
 }
 
@@ -60,11 +58,11 @@ pub(super) enum SettingScope {
 pub(super) struct Row<T> {
     setting: Setting,
     pub(super) parse: fn(&str) -> Result<T, Expected>,
-    /// Gives a text that can be parsed again.
+    /// Formats a value so that it can be parsed again.
     pub(super) show: fn(&T) -> String,
 }
 
-/// What settings of the same type have in common.
+/// Parser and formatter of a type.
 struct ValueKind<T>(
     &'static str,
     fn(&str) -> Result<T, Expected>,
@@ -322,24 +320,23 @@ impl Setting {
         self.scope == SettingScope::Workspace
     }
 
-    /// Whether it is a switch, which needs no value.
+    /// Whether it is a switch, whose value is optional.
     pub(crate) fn is_switch(&self) -> bool {
         self.value.is_empty()
     }
 
-    /// Whether it may be given several times.
     pub(crate) fn repeats(&self) -> bool {
         self.value.ends_with("...")
     }
 
-    /// The default for people: without the brackets where it is in words.
+    /// The default for people: without the brackets if it is a description.
     pub(crate) fn shown_default(&self) -> &'static str {
         let within = self.default.strip_prefix('[');
         let within = within.and_then(|rest| rest.strip_suffix(']'));
         within.unwrap_or(self.default)
     }
 
-    /// The default as text to be parsed, where it is a fixed one.
+    /// The default as text to be parsed, if it is a fixed one.
     pub(super) fn fixed_default(&self) -> Option<&'static str> {
         let computed = self.shown_default() != self.default || self.default.contains('<');
         (!computed).then_some(self.default)
@@ -360,7 +357,7 @@ impl<T> Deref for Row<T> {
 }
 
 impl<T> Row<T> {
-    /// For whoever keeps it.
+    /// The row without its type.
     pub(super) const fn setting(&'static self) -> &'static Setting {
         &self.setting
     }

@@ -1,11 +1,11 @@
-//! Where a setting's text comes from, in this order: the entry of the file's `workspaces` that is being read, the flag, the
-//! environment variables, the top level of the file, the fixed default. An entry is the most specific, so it wins even over a
-//! variable, which a platform often injects for all.
+//! Where a setting's text comes from, in this order: the current entry of the file's `workspaces`, the flag, the environment variables, the
+//! top level of the file, the fixed default. An entry is the most specific, so it overrides even a variable, which a platform often injects for
+//! all.
 //!
-//! In: flags, [`Environment`] and file. Out: parsed values, with every error and warning noted on the way, so that all of them can
-//! be reported at once: a method returns `None` where it noted an error, and no caller stops for the `None` of another.
+//! In: flags, [`Environment`] and file. Out: parsed values, with every error and warning collected, so that all of them can be reported at once: a
+//! method returns `None` if it noted an error, and no caller stops at the `None` of another.
 //!
-//! White space around a text is ignored, line ends above all: a Secret that was made with `echo` ends in one.
+//! White space around a text is ignored, line ends above all: a Secret made with `echo` ends in one.
 
 use super::error::{Expected, InvalidConfig, SettingError, WITHHELD, redact};
 use super::file::{self, File};
@@ -15,15 +15,15 @@ use super::yaml::YamlText;
 use super::{suggest, values};
 use crate::sanitize::sanitize;
 
-/// A configuration file may not be larger.
+/// The size limit of a configuration file.
 const LARGEST_FILE: usize = 1 << 20;
 
-/// All sources of settings, and what was found wrong with them.
+/// All sources of settings, and the errors and warnings found.
 pub(super) struct Sources<'a> {
     flag: &'a dyn Fn(&Setting) -> Option<String>,
     pub(super) environment: &'a Environment<'a>,
     pub(super) file: File,
-    /// The entry of the file's `workspaces` that is being read.
+    /// The current entry of the file's `workspaces`.
     pub(super) entry: Option<usize>,
     errors: Vec<SettingError>,
     warnings: Vec<String>,
@@ -54,7 +54,7 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// Reads the configuration file, if one is named; `None` where nothing else is worth reading.
+    /// Reads the configuration file, if one is named; `None` if nothing else is worth reading.
     pub(super) fn read_file(&mut self) -> Option<()> {
         let Some(path) = self.text(&settings::CONFIG) else {
             return Some(());
@@ -78,19 +78,19 @@ impl<'a> Sources<'a> {
 
     // --- values ---
 
-    /// The value that is set, or the fixed default.
+    /// The configured value, or the fixed default.
     pub(super) fn read<T>(&mut self, row: &Row<T>) -> Option<T> {
         let text = self.text_or_default(row)?;
         self.checked(row, &text, (row.parse)(&text))
     }
 
-    /// `None` without an error where it is not set.
+    /// `None` without an error if it is not set.
     pub(super) fn read_set<T>(&mut self, row: &Row<T>) -> Option<T> {
         let text = self.text(row)?;
         self.checked(row, &text, (row.parse)(&text))
     }
 
-    /// `Some(None)` where it is not set.
+    /// `Some(None)` if it is not set.
     pub(super) fn read_optional<T>(&mut self, row: &Row<T>) -> Option<Option<T>> {
         match self.text(row) {
             None => Some(None),
@@ -98,7 +98,7 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// An error where it is not set; `what` it should be.
+    /// An error if it is not set; `what` is the expected value.
     pub(super) fn read_required<T>(&mut self, row: &Row<T>, what: &str) -> Option<T> {
         if !self.is_set(row) {
             self.error(row, what);
@@ -106,14 +106,14 @@ impl<'a> Sources<'a> {
         self.read_set(row)
     }
 
-    /// Every value of a setting that may be given several times.
+    /// Every value of a repeatable setting.
     pub(super) fn read_list<T>(&mut self, row: &Row<T>) -> Option<Vec<T>> {
         let text = self.text(row).unwrap_or_default();
         let values = text.split_ascii_whitespace().map(row.parse).collect();
         self.checked(row, &text, values)
     }
 
-    /// The text that is set, wherever.
+    /// The text from any source.
     pub(super) fn text(&self, setting: &Setting) -> Option<String> {
         self.find(setting).map(|(text, _)| text)
     }
@@ -122,7 +122,7 @@ impl<'a> Sources<'a> {
         self.find(setting).is_some()
     }
 
-    /// Whether it is set for what is being read, and not for several workspaces of which another may need it.
+    /// Whether it is set for the current workspace, and not at the top for several workspaces of which another may need it.
     pub(super) fn is_set_here(&self, setting: &Setting) -> bool {
         match self.entry {
             Some(_) => self.in_entry(setting).is_some(),
@@ -130,7 +130,7 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// The same, but a variable does not count: a platform may have set it for everything that runs there.
+    /// The same, except by a variable: a platform may have set it for everything that runs there.
     pub(super) fn is_chosen(&self, setting: &Setting) -> bool {
         match self.entry {
             Some(_) => self.in_entry(setting).is_some(),
@@ -138,7 +138,7 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// Whether the effective value comes from a variable, which may not have been set for this program.
+    /// Whether the effective value comes from a variable, which may not be meant for this program.
     pub(super) fn is_from_variable(&self, setting: &Setting) -> bool {
         matches!(self.find(setting), Some((_, FoundAt::Variable(_))))
     }
@@ -171,7 +171,7 @@ impl<'a> Sources<'a> {
         self.note(place, value, expected);
     }
 
-    /// Notes what is shown at the start, by `config` and by `check`, and is no error.
+    /// Notes a warning, which `run`, `config` and `check` show.
     pub(super) fn warn(&mut self, setting: &Setting, words: &str) {
         let place = self.origin(setting);
         let place = place.unwrap_or_else(|| self.place(setting));
@@ -187,13 +187,13 @@ impl<'a> Sources<'a> {
             value: redact(value),
             expected: expected.to_owned(),
         };
-        // What several workspaces share, or AMP and STS, is read for each.
+        // Settings that several workspaces share are read for each of them.
         if !self.errors.contains(&error) {
             self.errors.push(error);
         }
     }
 
-    /// Quotes come from files that are no shell scripts (`docker run --env-file`) and from YAML in YAML.
+    /// Quotes come from files that are not shell scripts (`docker run --env-file`) and from YAML in YAML.
     fn checked<T>(
         &mut self,
         setting: &Setting,
@@ -214,7 +214,7 @@ impl<'a> Sources<'a> {
 
     // --- places ---
 
-    /// Where each setting that is set was set.
+    /// Where each configured setting was set.
     pub(super) fn origins(&self) -> Origins {
         ALL.iter()
             .filter_map(|setting| Some((setting.flag, self.origin(setting)?)))
@@ -231,7 +231,7 @@ impl<'a> Sources<'a> {
         })
     }
 
-    /// Where the effective value was set; where it was not, where it could be.
+    /// Where the effective value was set; if it was not, where it could be.
     fn place(&self, setting: &Setting) -> String {
         let key = setting.key();
         match self.find(setting) {
@@ -288,7 +288,7 @@ impl<'a> Sources<'a> {
         })
     }
 
-    /// AWS' own AWS_IGNORE_CONFIGURED_ENDPOINT_URLS is about these variables.
+    /// AWS_IGNORE_CONFIGURED_ENDPOINT_URLS applies to these variables.
     fn ignores_variables(&self, setting: &Setting) -> bool {
         let names_endpoint = |name: &&str| name.starts_with("AWS_ENDPOINT_URL");
         let ignore = || self.text(&settings::IGNORE_CONFIGURED_ENDPOINT_URLS);

@@ -1,16 +1,16 @@
-//! Names what was probably meant by a key or variable that is close to a setting's.
+//! Suggests a setting for a misspelt key or variable.
 //!
-//! A variable that begins with `AMP_SIDECAR_` and that nothing reads is a warning and not an error, since it may be meant for
-//! somebody else: Kubernetes itself sets some in every pod beside a Service whose name begins with `amp-sidecar`.
+//! An unknown variable that begins with `AMP_SIDECAR_` is a warning and not an error, since it may be meant for another program: Kubernetes sets some
+//! in every pod when a Service's name begins with `amp-sidecar`.
 
 use super::settings::{ALL, Setting};
 use crate::sanitize::sanitize;
 
 const PREFIX: &str = "AMP_SIDECAR_";
-/// Names that are less alike than this were not confused.
+/// The minimum similarity of a suggestion.
 const ALIKE: f64 = 0.8;
 
-/// The key of the configuration file that was probably meant; `more` are keys that are no settings.
+/// The likely key of the configuration file; `more` are keys that are not settings.
 pub(super) fn key(text: &str, more: &str) -> Option<String> {
     let keys = ALL.iter().map(Setting::key).chain([more.to_owned()]);
     nearest(text, keys.map(|key| (key.clone(), key)))
@@ -35,7 +35,7 @@ fn warning(name: &str) -> String {
     format!("{} is not a setting and is ignored: {hint}", sanitize(name))
 }
 
-/// The variable whose own name, or whose flag's name, is the most alike.
+/// The variable whose own name, or whose flag's name, is the most similar.
 fn variable(text: &str) -> Option<&'static str> {
     let names = ALL.iter().flat_map(|setting| {
         let own = setting

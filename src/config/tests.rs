@@ -104,10 +104,10 @@ fn region_and_workspace_are_taken_from_a_regional_url() {
     );
 
     let private = "https://vpce-1.aps-workspaces.us-west-2.vpce.amazonaws.com/workspaces/ws-7/api/v1/remote_write";
-    let told = message(read(&[("remote-write-url", private)], env));
+    let error = message(read(&[("remote-write-url", private)], env));
     assert!(
-        told.contains("--region") && told.contains("is not in the host"),
-        "{told}"
+        error.contains("--region") && error.contains("is not in the host"),
+        "{error}"
     );
     assert!(
         read(
@@ -122,13 +122,13 @@ fn region_and_workspace_are_taken_from_a_regional_url() {
 fn contradictions_are_named() {
     let url = "https://aps-workspaces.us-west-2.amazonaws.com/workspaces/ws-7/api/v1/remote_write";
     let flags = [("remote-write-url", url), ("region", "eu-central-1")];
-    let told = read(&flags, MINIMAL).unwrap_err();
-    let settings = named(&told);
+    let error = read(&flags, MINIMAL).unwrap_err();
+    let settings = named(&error);
     assert_eq!(settings, ["--workspace-id", "--region"]);
 
     let slash = format!("{url}/");
-    let told = message(read(&[("remote-write-url", &slash)], &MINIMAL[2..]));
-    assert!(told.contains("without a slash"), "{told}");
+    let error = message(read(&[("remote-write-url", &slash)], &MINIMAL[2..]));
+    assert!(error.contains("without a slash"), "{error}");
 }
 
 #[test]
@@ -150,11 +150,11 @@ fn all_errors_are_named_at_once_each_with_setting_value_and_remedy() {
         ("AMP_SIDECAR_LOG", "loud"),
         ("AMP_SIDECAR_LOG_FORMAT", "xml"),
     ];
-    let told = read(&[], &env).unwrap_err();
+    let error = read(&[], &env).unwrap_err();
     // Each of the twelve, and the token file that is not there.
-    assert_eq!(told.errors.len(), 13, "{told}");
+    assert_eq!(error.errors.len(), 13, "{error}");
     for (name, value) in env {
-        let line = told
+        let line = error
             .errors
             .iter()
             .find(|fault| {
@@ -163,11 +163,11 @@ fn all_errors_are_named_at_once_each_with_setting_value_and_remedy() {
                     .split(['(', ')', ',', ' '])
                     .any(|word| word == name)
             })
-            .unwrap_or_else(|| panic!("{name}: {told}"));
+            .unwrap_or_else(|| panic!("{name}: {error}"));
         assert_eq!(line.value, value);
         assert!(!line.expected.is_empty());
     }
-    let missing = told
+    let missing = error
         .errors
         .iter()
         .find(|fault| fault.setting.contains("AWS_WEB_IDENTITY_TOKEN_FILE"))
@@ -180,8 +180,8 @@ fn all_errors_are_named_at_once_each_with_setting_value_and_remedy() {
 
 #[test]
 fn one_error_does_not_hide_another() {
-    let told = read(&[("region", "x")], &[]).unwrap_err();
-    let named = named(&told);
+    let error = read(&[("region", "x")], &[]).unwrap_err();
+    let named = named(&error);
     assert_eq!(
         named,
         [
@@ -196,7 +196,7 @@ fn one_error_does_not_hide_another() {
 #[test]
 fn secrets_are_redacted() {
     let token = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2ln";
-    let told = message(read(
+    let error = message(read(
         &[
             ("remote-write-url", "https://me:hunter2@example.com/x"),
             ("web-identity-token-file", token),
@@ -204,12 +204,13 @@ fn secrets_are_redacted() {
         MINIMAL,
     ));
     assert!(
-        !told.contains("hunter2") && !told.contains("c2VjcmV0"),
-        "{told}"
+        !error.contains("hunter2") && !error.contains("c2VjcmV0"),
+        "{error}"
     );
     assert!(
-        told.contains("https://[withheld]@example.com/x") && told.contains("not the token itself"),
-        "{told}"
+        error.contains("https://[withheld]@example.com/x")
+            && error.contains("not the token itself"),
+        "{error}"
     );
 }
 
@@ -221,12 +222,12 @@ fn a_proxys_password_is_redacted_with_and_without_a_scheme() {
         "me:hunter2@proxy:port",
         "http://me:hunter2@proxy/path",
     ] {
-        let told = read(&[], &with(&[("HTTPS_PROXY", proxy)]))
+        let error = read(&[], &with(&[("HTTPS_PROXY", proxy)]))
             .unwrap_err()
             .to_string();
         assert!(
-            told.contains("[withheld]@proxy") && !told.contains("hunter2"),
-            "{told}"
+            error.contains("[withheld]@proxy") && !error.contains("hunter2"),
+            "{error}"
         );
     }
     let config = read(
@@ -257,12 +258,12 @@ fn the_budget_follows_the_memory_limit() {
         (small.max_inflight_bytes, small.max_body_bytes),
         (8 << 20, 8 << 20)
     );
-    let told = message(read_with(
+    let error = message(read_with(
         &[("max-body-bytes", "9MiB")],
         MINIMAL,
         Some(32 << 20),
     ));
-    assert!(told.contains("at most --max-inflight-bytes"), "{told}");
+    assert!(error.contains("at most --max-inflight-bytes"), "{error}");
 }
 
 #[test]
@@ -286,7 +287,7 @@ pub(super) fn read_file(text: &str, env: &[(&str, &str)]) -> Result<Config, Inva
     std::fs::write(&path, text).unwrap();
     let path = path.display().to_string();
     read(&[("config", &path)], env).map_err(|rejected| {
-        // Tests should not depend on where the file stands.
+        // Tests should not depend on the file's location.
         let faults = rejected.errors.into_iter().map(|fault| SettingError {
             setting: fault.setting.replace(&path, "config.yaml"),
             ..fault
@@ -352,12 +353,12 @@ fn an_entry_beats_the_environment_which_beats_the_top_of_the_file() {
 
 #[test]
 fn every_error_of_a_file_is_named_with_its_path_and_line() {
-    let told = read_file(
+    let error = read_file(
         "listen: 0.0.0.0:1\nworkspaces:\n  - workspace_id: ws-1\n    region: Frankfurt\n  - region: us-west-2\n",
         &MINIMAL[2..],
     )
     .unwrap_err();
-    let named: Vec<&str> = told
+    let named: Vec<&str> = error
         .errors
         .iter()
         .map(|fault| fault.setting.as_str())
@@ -369,7 +370,7 @@ fn every_error_of_a_file_is_named_with_its_path_and_line() {
             "workspaces[0].region (config.yaml, line 4)",
             "workspaces[1].workspace_id (config.yaml)",
         ],
-        "{told}"
+        "{error}"
     );
 }
 
@@ -406,8 +407,8 @@ fn the_form_of_a_file_is_checked_before_its_values() {
         ),
     ];
     for (text, expected) in cases {
-        let told = read_file(text, MINIMAL).unwrap_err().to_string();
-        assert!(told.contains(expected), "{text}: {told}");
+        let error = read_file(text, MINIMAL).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
     }
     let deep = "a: ".to_owned() + &"[".repeat(10_000);
     assert!(read_file(&deep, MINIMAL).is_err());
@@ -427,15 +428,15 @@ fn the_form_of_a_file_is_checked_before_its_values() {
 fn two_workspaces_may_share_neither_name_nor_id() {
     for second in ["workspace_id: ws-1", "workspace_id: ws-2\n    name: ws-1"] {
         let text = format!("workspaces:\n  - workspace_id: ws-1\n  - {second}\n");
-        let told = read_file(&text, MINIMAL).unwrap_err().to_string();
+        let error = read_file(&text, MINIMAL).unwrap_err().to_string();
         assert!(
-            told.contains("workspaces[1].name") && told.contains("workspaces[0]"),
-            "{told}"
+            error.contains("workspaces[1].name") && error.contains("workspaces[0]"),
+            "{error}"
         );
     }
 }
 
-/// What comes of flags and variables: the two URLs, or the settings with faults.
+/// The result of flags and variables: the two URLs, or the invalid settings.
 fn endpoints(
     flags: &[(&str, &str)],
     env: &[(&str, &str)],

@@ -1,7 +1,7 @@
-//! Text into valid values, one function for each kind of value, and back.
+//! Parses the text of a setting into a value, one function per kind, and formats it back.
 //!
-//! In: the text of a setting. Out: the value, or what was expected, to be shown beside setting and value. Nothing here reads a
-//! file, the environment or the clock.
+//! In: the text of a setting. Out: the value, or what was expected, to show beside setting and text. Nothing here reads a file, the
+//! environment or the clock.
 
 pub(super) mod identity;
 pub(super) mod otlp;
@@ -40,7 +40,7 @@ pub(super) fn switch(text: &str) -> Result<bool, Expected> {
     }
 }
 
-/// One of several words.
+/// One of several keywords.
 pub(super) fn choose<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Expected> {
     if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
         return Ok(*value);
@@ -49,13 +49,12 @@ pub(super) fn choose<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Ex
     expected(names.join(" or "))
 }
 
-/// The word for a value of [`choose`].
+/// The keyword for a value of [`choose`].
 pub(super) fn chosen<T: PartialEq>(value: &T, choices: &[(&str, T)]) -> String {
     let choice = choices.iter().find(|(_, choice)| choice == value);
     choice.map_or("", |(name, _)| name).to_owned()
 }
 
-/// `1%` to `100%`.
 pub(super) fn percent(text: &str) -> Result<u8, Expected> {
     text.strip_suffix('%')
         .and_then(|number| number.parse().ok())
@@ -70,7 +69,7 @@ pub(super) fn log_level(text: &str) -> Result<tracing::Level, Expected> {
 
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
-/// A number with a unit, or several: `90s`, `15m`, `1h30m`.
+/// One or more numbers with units: `90s`, `15m`, `1h30m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, Expected> {
     let millis = milliseconds(text.trim()).filter(|millis| *millis > 0);
     millis.map(Duration::from_millis).ok_or_else(|| {
@@ -104,7 +103,7 @@ pub(super) fn duration_text(duration: &Duration) -> String {
     text
 }
 
-/// A duration of `least` to `most` seconds; `range` says so in words.
+/// A duration of `least` to `most` seconds; `range` is that in words.
 pub(super) fn duration_within(
     text: &str,
     (least, most): (u64, u64),
@@ -138,7 +137,7 @@ pub(super) fn bytes(text: &str) -> Result<usize, Expected> {
     bytes.ok_or_else(what)
 }
 
-/// As AWS writes them: `us-east-1`, `eu-central-1`, `us-gov-west-1`.
+/// As in AWS' documentation: `us-east-1`, `eu-central-1`, `us-gov-west-1`.
 pub(crate) fn region(text: &str) -> Result<String, Expected> {
     let parts: Vec<&str> = text.split('-').collect();
     let lower = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
@@ -149,7 +148,7 @@ pub(crate) fn region(text: &str) -> Result<String, Expected> {
     checked(text, valid, "an AWS region, for example eu-central-1")
 }
 
-/// `ws-` and what follows; the whole ARN is a frequent mistake and gets its own message.
+/// `ws-` and a suffix; the full ARN is a frequent mistake and gets its own message.
 pub(crate) fn workspace_id(text: &str) -> Result<String, Expected> {
     if let Some((_, id)) = text.split_once(":workspace/") {
         return expected(format!("the workspace ID alone, not its ARN: {id}"));
@@ -185,7 +184,7 @@ fn url(text: &str) -> Option<Uri> {
     valid.then_some(uri)
 }
 
-/// Whether a URL's host can only be this machine.
+/// Whether a URL's host must be this machine.
 pub(super) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())

@@ -1,6 +1,6 @@
-//! Reads what each workspace has of its own.
+//! Reads each workspace's own settings.
 //!
-//! In: the [`Sources`], set to an entry of the file where there is one. Out: a valid [`Workspace`], or `None` and the errors noted.
+//! In: the [`Sources`], set to an entry of the file if there is one. Out: a valid [`Workspace`], or `None` and the errors noted.
 
 mod identity;
 
@@ -40,7 +40,7 @@ pub(super) fn read(sources: &mut Sources<'_>) -> Option<(Workspace, Origins)> {
     Some((workspace, origins))
 }
 
-/// A name is in paths and metrics, so it must need no escaping in either; `Some(None)` where there is none.
+/// A name is used in paths and metrics, so it must need no escaping in either; `Some(None)` if there is none.
 fn name(sources: &mut Sources<'_>) -> Option<Option<String>> {
     let Some(name) = sources.entry_name().map(str::to_owned) else {
         return Some(None);
@@ -82,7 +82,7 @@ fn limits(sources: &mut Sources<'_>) -> Option<BatchLimits> {
     })
 }
 
-/// `Some(None)` where queries are not allowed.
+/// `Some(None)` if queries are not allowed.
 fn query_limits(sources: &mut Sources<'_>) -> Option<Option<QueryLimits>> {
     let allowed = sources.read(&settings::ALLOW_QUERY);
     let timeout = sources.read(&settings::QUERY_TIMEOUT)?;

@@ -1,7 +1,7 @@
-//! The YAML of small files: one document, as a tree of texts with their lines.
+//! The YAML of small files: one document, as a tree of texts with line numbers.
 //!
-//! In: a file's text. Out: its [`Node`], or where it is not YAML. What the texts mean is up to the caller. Aliases are an
-//! error, since a short file can grow without bound by them; so is nesting deeper than the caller expects.
+//! In: a file's text. Out: its [`Node`], or where it is not YAML. The caller interprets the texts. Aliases are an error, since they let a short file
+//! expand without limit; so is nesting deeper than the caller expects.
 
 use saphyr_parser::{Event, Parser, ScanError, Span, StrInput};
 
@@ -12,7 +12,6 @@ pub(crate) struct YamlText {
     pub(crate) line: usize,
 }
 
-/// A value.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) line: usize,
@@ -45,7 +44,7 @@ pub(crate) fn document(text: &str, deepest: usize) -> Result<Option<Node>, ScanE
             (event, span) => document = Some(node(&mut parser, event, span, deepest)?),
         }
     }
-    // An empty file is a document of nothing.
+    // An empty file is an empty document.
     Ok(document.filter(|node| !matches!(&node.kind, NodeKind::Scalar(text) if text.is_empty())))
 }
 
@@ -111,7 +110,7 @@ fn broken(span: Span, what: &str) -> ScanError {
 // === impl Node ===
 
 impl Node {
-    /// The value of a key; none where this is no mapping or has no such key.
+    /// The value of a key; `None` if this is not a mapping or lacks the key.
     pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         match &self.kind {
             NodeKind::Map(entries) => {
@@ -122,7 +121,7 @@ impl Node {
         }
     }
 
-    /// The same, taken out.
+    /// The same, removed from the mapping.
     pub(crate) fn take(self, key: &str) -> Option<Self> {
         match self.kind {
             NodeKind::Map(entries) => {
@@ -133,7 +132,7 @@ impl Node {
         }
     }
 
-    /// The entries of a list; none where it is no list.
+    /// The entries of a list; `None` if it is not a list.
     pub(crate) fn items(&self) -> &[Self] {
         match &self.kind {
             NodeKind::List(nodes) => nodes,
@@ -141,7 +140,7 @@ impl Node {
         }
     }
 
-    /// A scalar, or scalars in a list with a space between them.
+    /// A scalar, or the scalars of a list joined by spaces.
     pub(crate) fn text(&self) -> Option<String> {
         match &self.kind {
             NodeKind::Scalar(text) => Some(text.clone()),

@@ -1,15 +1,14 @@
-//! The credentials' life beside the request path.
+//! Keeps credentials fresh, off the request path.
 //!
-//! A [`Refresher`] exchanges at half of the credentials' life (give or take a tenth), backs off between failed tries and
-//! publishes what it got; the last good credentials stay until they really expire. Where a try has failed and there is
-//! another token since, it does not wait out the pause. Batches hold a [`Cache`] and only
-//! read: [`Cache::get`] waits, at most [`LONGEST_WAIT`], only while an exchange is under way and nothing usable is held,
-//! and [`Cache::renewed`] asks for better credentials after AMP refused the ones in use.
+//! A [`Refresher`] exchanges the token when half of the credentials' lifetime has passed (± a tenth), backs off after failures
+//! and publishes the result; the last good credentials stay in use until they expire. After a failure it also retries as soon
+//! as the token file changes. Batches hold a [`Cache`] and only read: [`Cache::get`] waits, at most [`LONGEST_WAIT`], only while
+//! an exchange is in progress and there are no usable credentials; [`Cache::refreshed`] requests new credentials after AMP rejected the
+//! ones in use.
 //!
-//! Invariants: at most one exchange is in flight, because one task makes them all; expired credentials are never handed
-//! out; a fault of an exchange never takes away usable credentials; AMP's refusals cause an exchange at most once in
-//! [`REFUSAL_GAP`] or [`DENIAL_GAP`], however many batches they hit. Pauses are measured by monotonic time: a wall clock that
-//! is put back puts nothing off.
+//! Invariants: at most one exchange is in flight, because one task makes all of them; expired credentials are never handed out; a
+//! failed exchange never discards usable credentials; AMP's rejections cause at most one exchange per [`REFUSAL_GAP`] or
+//! [`DENIAL_GAP`], however many batches they hit. Pauses use monotonic time, so setting the wall clock back delays nothing.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
@@ -25,34 +24,34 @@ use crate::credentials::sts::{Pace, SessionCredentials};
 use crate::telemetry::WorkspaceMetrics;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
-/// How long a batch waits for an exchange that is under way.
+/// How long a batch waits for an exchange that is in progress.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// The least time between two exchanges that AMP's refusals of token or signature ask for.
+/// The minimum time between two exchanges that AMP's rejections of a token or signature cause.
 pub const REFUSAL_GAP: Duration = Duration::from_secs(10);
-/// The same where AMP denies the role: somebody has to change a policy first, so there is less hurry.
+/// The same where AMP denies the role: a policy has to change first, so there is less hurry.
 pub const DENIAL_GAP: Duration = Duration::from_secs(30);
-/// How often the refresher looks at the wall clock, which may be set or stand still while a machine sleeps.
+/// How often the refresher checks the wall clock, which may be set or stand still while the machine sleeps.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// Credentials that live for less than twice this are renewed once in so long, and may lapse in between.
+/// Credentials with a lifetime below twice this are refreshed at this interval and may lapse in between.
 const LEAST_GAP: Duration = Duration::from_secs(2);
-/// After a failure: how often another token is looked for, and the least time to the exchange that it brings about.
+/// After a failure: how often to check for another token, and the minimum time to the exchange that it causes.
 const TOKEN_LOOK: Duration = Duration::from_secs(2);
 const TOKEN_GAP: Duration = Duration::from_secs(5);
-/// The least time between two log lines of renewals that went well.
+/// The minimum time between two log lines of successful refreshes.
 const LINE_GAP: Duration = Duration::from_secs(300);
 
 /// Where credentials come from.
 pub trait CredentialSource: Send + Sync + 'static {
-    /// Why it may give none.
+    /// Why the source gave no credentials.
     type Error: Failure;
     /// One exchange.
     fn obtain(&self) -> impl Future<Output = Result<SessionCredentials, Self::Error>> + Send;
-    /// Whether the next exchange would show something else than the last one did.
+    /// Whether the next exchange would use another token than the last one did.
     fn changed(&self) -> impl Future<Output = bool> + Send {
         std::future::ready(false)
     }
-    /// The session that they are of, for the log.
+    /// The name of the session, for the log.
     fn session(&self) -> Option<&RoleSession>;
 }
 
@@ -60,28 +59,28 @@ pub trait CredentialSource: Send + Sync + 'static {
 pub trait Failure: std::error::Error + Send + Sync + 'static {
     /// The metric's label.
     fn name(&self) -> &'static str;
-    /// How soon another try makes sense.
+    /// When to retry.
     fn pace(&self) -> Pace;
     /// What is wrong and what to do, for log and status page.
     fn diagnosis(&self) -> Diagnosis;
 }
 
-/// Credentials in use.
+/// The credentials in use.
 #[derive(Debug)]
 pub struct ActiveCredentials {
-    /// What is signed with; its `Debug` withholds the keys.
+    /// What requests are signed with; its `Debug` redacts the keys.
     pub identity: Identity,
-    /// When AWS stops taking them.
+    /// When AWS stops accepting them.
     pub expires: SystemTime,
     obtained: SystemTime,
-    /// Counts exchanges, so that two holders can tell which is newer.
+    /// Counts exchanges, so that two holders can compare whose is newer.
     generation: u64,
 }
 
-/// Why AMP did not take a request's signature.
+/// Why AMP rejected a request's signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RejectionCause {
-    /// The time that was signed; the answer has set the clock.
+    /// The signing time; the response has set the clock.
     Clock,
     /// The credentials.
     Credentials,
@@ -98,23 +97,23 @@ pub enum Unavailable {
     /// An exchange is under way and takes long.
     #[error("waiting for credentials")]
     Waiting,
-    /// AMP's refusals asked for an exchange a moment ago.
-    #[error("credentials were renewed a moment ago")]
+    /// AMP's rejections requested an exchange a moment ago.
+    #[error("credentials were refreshed a moment ago")]
     JustRenewed,
 }
 
-/// How it stands with the credentials.
+/// The state of the credentials.
 #[derive(Debug, Clone)]
 pub struct CredentialStatus {
-    /// The time by the clock that expiry is held against.
+    /// The clock's time that expiry is compared with.
     pub now: SystemTime,
-    /// When those held were obtained, and when AWS stops taking them; they may be over.
+    /// When the credentials were obtained, and when they expire; they may have expired.
     pub active: Option<(SystemTime, SystemTime)>,
-    /// Whether an exchange is under way.
+    /// Whether an exchange is in progress.
     pub exchanging: bool,
     /// When the next exchange is due.
     pub due: Option<SystemTime>,
-    /// Why the last exchange failed; none after a good one.
+    /// Why the last exchange failed; `None` after a success.
     pub error: Option<String>,
 }
 
@@ -124,7 +123,7 @@ struct RefreshState {
     exchanging: bool,
     /// When the next exchange is due.
     due: Option<SystemTime>,
-    /// Why the last exchange failed; none after a good one.
+    /// Why the last exchange failed; `None` after a success.
     error: Option<String>,
     generation: u64,
 }
@@ -132,7 +131,7 @@ struct RefreshState {
 #[derive(Debug)]
 struct CacheState {
     state: RwLock<RefreshState>,
-    /// Whoever waits goes on in the order of arrival.
+    /// Waiters resume in order of arrival.
     changed: Notify,
     forced: Mutex<Option<Instant>>,
     clock: Clock,
@@ -149,7 +148,7 @@ pub struct Refresher<S> {
     shared: Arc<CacheState>,
     metrics: Arc<WorkspaceMetrics>,
     incidents: IncidentTracker,
-    /// When renewals were logged last, and how many came since.
+    /// When a refresh was logged last, and how many came since.
     said: Mutex<(Option<Instant>, u32)>,
 }
 
@@ -186,10 +185,10 @@ pub fn cache<S: CredentialSource>(
     )
 }
 
-// === impl Refusal ===
+// === impl RejectionCause ===
 
 impl RejectionCause {
-    /// What is corrected before the request is sent again: the metric's label.
+    /// What is corrected before the retry: the metric's label.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -199,7 +198,7 @@ impl RejectionCause {
     }
 }
 
-// === impl Shared ===
+// === impl CacheState ===
 
 impl CacheState {
     fn state(&self) -> RwLockReadGuard<'_, RefreshState> {
@@ -218,7 +217,7 @@ impl Cache {
     /// Usable credentials, now or within [`LONGEST_WAIT`], but not after `deadline`.
     ///
     /// # Errors
-    /// [`Unavailable`], at once where no exchange is under way.
+    /// [`Unavailable`], at once if no exchange is in progress.
     pub async fn get(&self, deadline: Instant) -> Result<Arc<ActiveCredentials>, Unavailable> {
         if let Some(active) = self.usable(&self.0.state()) {
             return Ok(active);
@@ -226,12 +225,12 @@ impl Cache {
         self.wait(deadline, |state| self.usable(state)).await
     }
 
-    /// Credentials newer than `refused`, from an exchange that this or another batch asked for; none is asked for within
-    /// `gap` after the last one, and none is waited for after `deadline`.
+    /// Credentials newer than `refused`, from an exchange that this or another batch requested. Requests none within `gap` after the
+    /// last one, and waits for none after `deadline`.
     ///
     /// # Errors
-    /// [`Unavailable`] where the exchange fails, takes long, or one was asked for a moment ago.
-    pub async fn renewed(
+    /// [`Unavailable`] if the exchange fails or takes too long, or if one was requested a moment ago.
+    pub async fn refreshed(
         &self,
         refused: &ActiveCredentials,
         gap: Duration,
@@ -248,7 +247,7 @@ impl Cache {
         self.wait(deadline, newer).await
     }
 
-    /// What the same request may be signed with once more before `deadline`, where there is something to do about the refusal.
+    /// What to sign the same request with for one retry before `deadline`, if the rejection can be corrected.
     pub async fn again(
         &self,
         refused: Arc<ActiveCredentials>,
@@ -257,11 +256,11 @@ impl Cache {
     ) -> Option<Arc<ActiveCredentials>> {
         let gap = match refusal {
             RejectionCause::Clock if self.is_usable(&refused) => return Some(refused),
-            // By the time that was learned they are over.
+            // They expired while waiting.
             RejectionCause::Clock | RejectionCause::Credentials => REFUSAL_GAP,
             RejectionCause::Denied => DENIAL_GAP,
         };
-        self.renewed(&refused, gap, deadline).await.ok()
+        self.refreshed(&refused, gap, deadline).await.ok()
     }
 
     /// What is missing, if anything is.
@@ -275,7 +274,7 @@ impl Cache {
             .ok_or_else(|| state.unavailable())
     }
 
-    /// How it stands, for whoever looks.
+    /// A snapshot for status and probes.
     #[must_use]
     pub fn status(&self) -> CredentialStatus {
         let state = self.0.state();
@@ -299,7 +298,7 @@ impl Cache {
         active.expires > self.0.clock.now()
     }
 
-    /// Starts an exchange unless one is under way; refuses where the last forced one is too fresh.
+    /// Starts an exchange unless one is in progress; refuses if the last forced one is too recent.
     fn force(&self, gap: Duration) -> Result<(), Unavailable> {
         let mut forced = self.0.forced.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = forced.is_some_and(|at| at.elapsed() < gap);
@@ -349,7 +348,7 @@ impl RefreshState {
 // === impl Refresher ===
 
 impl<S: CredentialSource> Refresher<S> {
-    /// Exchanges for ever; stops where it is dropped.
+    /// Exchanges for ever; stops when dropped.
     pub async fn run(self) {
         let mut failures = 0;
         loop {
@@ -374,7 +373,7 @@ impl<S: CredentialSource> Refresher<S> {
         }
     }
 
-    /// Returns when the next exchange is due, at half of the life, give or take a tenth of it: in how long, and by the clock.
+    /// Waits until the next exchange is due, at half of the lifetime ± a tenth: by monotonic time and by the clock.
     fn publish(&self, obtained: SessionCredentials) -> (Duration, SystemTime) {
         let now = self.shared.clock.now();
         let life = obtained.expires.duration_since(now).unwrap_or_default();
@@ -398,7 +397,7 @@ impl<S: CredentialSource> Refresher<S> {
         (pause, due)
     }
 
-    /// What AMP's refusals ask for, or STS gives for seconds only, is renewed too often for a line each.
+    /// Refreshes that AMP's rejections cause, or that STS makes frequent by lifetimes of seconds, are too many for a line each.
     fn say(&self, obtained: &SessionCredentials, life: Duration) {
         let now = Instant::now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -440,14 +439,14 @@ impl<S: CredentialSource> Refresher<S> {
         });
     }
 
-    /// A fault that keeps coming back is over some time after the last good exchange, not with it.
+    /// A failure that keeps returning ends some time after the last good exchange, not with it.
     fn still_well(&self) {
         if self.shared.state().error.is_none() {
             self.incidents.recover();
         }
     }
 
-    /// Until the pause is over, the wall clock shows `due`, or a batch asks.
+    /// Until the pause is over, the wall clock reaches `due`, or a batch requests an exchange.
     async fn rest(&self, pause: Duration, due: SystemTime) {
         let over = Instant::now() + pause;
         while self.shared.clock.now() < due {
@@ -459,7 +458,7 @@ impl<S: CredentialSource> Refresher<S> {
         }
     }
 
-    /// Until the pause is over, there is another token, or a batch asks.
+    /// Until the pause is over, the token changes, or a batch requests an exchange.
     async fn back_off(&self, pause: Duration) {
         let began = Instant::now();
         let over = began + pause;
@@ -473,7 +472,7 @@ impl<S: CredentialSource> Refresher<S> {
         self.is_asked_before(over).await;
     }
 
-    /// Whether a batch asks for an exchange by then.
+    /// Whether a batch requests an exchange by then.
     async fn is_asked_before(&self, then: Instant) -> bool {
         loop {
             let changed = self.shared.changed.notified();
@@ -487,7 +486,7 @@ impl<S: CredentialSource> Refresher<S> {
     }
 }
 
-/// Doubles with each failure, of which the second half is left to chance.
+/// Doubles with each failure; the second half is random.
 fn backoff(pace: Pace, failures: u32) -> Duration {
     let (first, longest) = match pace {
         Pace::Soon => (Duration::from_secs(1), Duration::from_secs(15)),

@@ -1,8 +1,8 @@
-//! What a web identity token says of itself.
+//! Reads the claims of a web identity token.
 //!
-//! In: a token's text. Out: the few [`Claims`] that decide at STS whom it is trusted as, or [`NotClaims`]. Nothing is
-//! verified: that is for STS, and who shows claims to a person only tells what they are. The claims are no secret; the
-//! token is, and none of its text is kept here or in an error.
+//! In: a token's text. Out: the [`Claims`] by which STS decides which identity it is, or [`NotClaims`]. Nothing is verified: STS
+//! does that, and the claims here serve messages only. Claims are not secret; the token is, and no part of its text is kept here
+//! or in an error.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,43 +15,43 @@ use crate::sanitize::sanitize;
 /// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Claims {
-    /// The issuer, to the letter.
+    /// The issuer, unchanged.
     pub iss: String,
-    /// Whom the token is about.
+    /// The subject.
     pub sub: String,
-    /// Whom the token is for.
+    /// The audiences.
     #[serde(default, deserialize_with = "one_or_many")]
     pub aud: Vec<String>,
-    /// The client that asked for it; STS then takes this for the audience.
+    /// The authorized party: the client that requested it. STS then uses this as the audience.
     pub azp: Option<String>,
-    /// When it ends, in seconds since 1970.
+    /// Expiry, in seconds since 1970.
     #[serde(default, deserialize_with = "whole_seconds")]
     pub exp: Option<u64>,
-    /// When it begins, in seconds since 1970.
+    /// Start of validity, in seconds since 1970.
     #[serde(default, deserialize_with = "whole_seconds")]
     pub nbf: Option<u64>,
 }
 
-/// The text is no token whose claims can be read.
+/// The text is not a token with readable claims.
 #[derive(Debug, thiserror::Error)]
 #[error("the token's claims cannot be read: expected base64url of a JSON object with iss and sub")]
 pub struct NotClaims;
 
 impl Claims {
-    /// Reads a token's middle part.
+    /// Reads a token's second part.
     ///
     /// # Errors
-    /// [`NotClaims`] where that is no JSON object with `iss` and `sub`.
+    /// [`NotClaims`] if that is not a JSON object with `iss` and `sub`.
     pub fn of(token: &str) -> Result<Self, NotClaims> {
         let middle = token.split('.').nth(1).ok_or(NotClaims)?;
         let json = URL_SAFE_NO_PAD
             .decode(middle.trim_end_matches('='))
             .map_err(|_| NotClaims)?;
-        // The parser's own words would quote the token.
+        // The parser's own message would quote the token.
         serde_json::from_slice(&json).map_err(|_| NotClaims)
     }
 
-    /// What IAM holds against its provider's audiences: `azp` where there is one, else `aud`.
+    /// What IAM compares with its provider's audiences: `azp` if present, else `aud`.
     #[must_use]
     pub fn audiences(&self) -> Vec<&str> {
         match &self.azp {
@@ -60,14 +60,14 @@ impl Claims {
         }
     }
 
-    /// How long the token has been over, by its own word and this clock.
+    /// How long ago the token expired, by its own claim and this clock.
     #[must_use]
     pub fn over_since(&self, now: SystemTime) -> Option<Duration> {
         let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.exp?))?;
         now.duration_since(end).ok()
     }
 
-    /// All of them in one line, each as it stands in the token.
+    /// All claims in one line.
     #[must_use]
     pub fn describe(&self, now: SystemTime) -> String {
         let mut line = format!(
@@ -86,7 +86,7 @@ impl Claims {
     }
 }
 
-/// Values of claims as they may be shown: each in quotation marks, on one bounded line.
+/// Values of claims for display: quoted, on one bounded line.
 #[must_use]
 pub fn quoted(values: &[impl AsRef<str>]) -> String {
     let values: Vec<String> = values
@@ -114,11 +114,11 @@ fn one_or_many<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>,
     })
 }
 
-/// A NumericDate may have a fraction (RFC 7519, 2), which is left out; what lies before 1970 counts as then.
+/// A NumericDate may have a fraction (RFC 7519, section 2), which is dropped; times before 1970 become 1970.
 fn whole_seconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     let number = Option::<serde_json::Number>::deserialize(from)?;
     Ok(number.and_then(|number| {
-        // A cast from a float stays within the bounds of what it is cast to.
+        // A cast from a float saturates.
         number.as_u64().or_else(|| Some(number.as_f64()? as u64))
     }))
 }
@@ -178,13 +178,13 @@ mod tests {
             &token("{}"),
             &token(r#"{"iss": "secret", "sub": 1}"#),
         ] {
-            let told = Claims::of(wrong).unwrap_err().to_string();
-            assert!(!told.contains("secret"), "{told}");
+            let error = Claims::of(wrong).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 
     #[test]
-    fn claims_are_told_on_one_line_with_what_aws_takes_for_the_audience() {
+    fn claims_fit_on_one_line_with_the_audience_that_aws_compares() {
         let json = r#"{"iss": "https://i/\u0007", "sub": "s", "aud": ["a", "b"], "exp": 100}"#;
         let mut claims = Claims::of(&token(json)).unwrap();
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);

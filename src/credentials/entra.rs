@@ -1,13 +1,12 @@
-//! The projected token for an access token of Entra ID: the client credentials grant with a client assertion.
+//! Exchanges the projected token for an access token of Entra ID: the client credentials grant with a client assertion.
 //!
-//! In: the projected token, which Entra knows by the federated credential of an application or managed identity. Out: an
-//! access token for the App ID URI of the scope, which AWS trusts by an OIDC provider of its own; or an [`EntraError`] that
-//! keeps Entra's code and the numbers that Azure's support asks for, and knows the mend where the code is a known one.
-//! Whether the access token is of version 1 or 2 is decided by the application that the scope names; both are handed on as
-//! they are, and AWS' provider has to name the issuer that they carry.
+//! In: the projected token, which Entra trusts through the federated credential of an application or managed identity. Out: an
+//! access token for the scope's App ID URI, which AWS trusts through its own OIDC provider; or an [`EntraError`] with Entra's code
+//! and the ids that Azure support asks for, and a remedy for known codes. The application that the scope names decides whether the
+//! access token has version 1 or 2; both are passed on unchanged, and AWS' provider must name their issuer.
 //!
-//! A token is asked for at each exchange and kept nowhere: it lives little longer than the credentials it gives, and one
-//! that is kept would be one more secret to hold.
+//! Each exchange requests a new token and caches none: it lives little longer than the credentials it gives, and a cached one would
+//! be one more secret in memory.
 
 use hyper::{HeaderMap, StatusCode, Uri};
 use secrecy::{ExposeSecret, SecretString};
@@ -23,7 +22,7 @@ use crate::net::error::{ConnectError, HttpError};
 use crate::remedies::entra::EntraRefusal;
 use crate::remedies::running::{ENTRA_FOREIGN, ENTRA_THROTTLED};
 
-/// `AADSTS90055`: too many requests come in for the tenant.
+/// `AADSTS90055`: too many requests for the tenant.
 const TENANT_THROTTLED: u32 = 90055;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -39,29 +38,29 @@ pub struct Entra {
 /// Why Entra gave no token.
 #[derive(Debug, thiserror::Error)]
 pub enum EntraError {
-    /// Entra answered with an error.
+    /// Entra responded with an error.
     #[error("Entra refused ({status}, {error}): {message}{}", support(.trace_id, .correlation_id))]
     Refused {
         /// The HTTP status.
         status: StatusCode,
-        /// OAuth's word, as `invalid_client`.
+        /// OAuth's error code, such as `invalid_client`.
         error: String,
         /// The number behind `AADSTS`.
         code: Option<u32>,
-        /// Entra's words.
+        /// Entra's message.
         message: String,
-        /// What the assertion says of itself, where that decides.
+        /// The assertion's claims, for errors that are about them.
         assertion: Box<str>,
-        /// Entra's number of the request.
+        /// Entra's trace id.
         trace_id: Box<str>,
-        /// Entra's number of what the request belongs to.
+        /// Entra's correlation id.
         correlation_id: Box<str>,
     },
-    /// No answer came.
+    /// No response.
     #[error("Entra {0}")]
     Silent(#[from] HttpError),
-    /// Something answered, but not as Entra does.
-    #[error("the answer of Entra ({status}) cannot be used: {what}")]
+    /// The response does not come from Entra.
+    #[error("the response of Entra ({status}) cannot be used: {what}")]
     Unusable {
         /// The HTTP status.
         status: StatusCode,
@@ -100,7 +99,7 @@ impl Entra {
             authority.trim_end_matches('/'),
             application.tenant_id
         );
-        // Of a checked authority and a checked tenant a URL is made without fail.
+        // A validated authority and tenant always make a valid URL.
         let endpoint = endpoint
             .parse()
             .unwrap_or_else(|_| application.authority_host.clone());
@@ -115,7 +114,7 @@ impl Entra {
     /// Exchanges the projected token.
     ///
     /// # Errors
-    /// [`EntraError`] where Entra gives no token, or none that can be used.
+    /// [`EntraError`] if Entra gives no usable token.
     pub async fn exchange(&self, assertion: &Token) -> Result<Token, EntraError> {
         let form = form_urlencoded::Serializer::new(String::new())
             .extend_pairs([
@@ -130,24 +129,24 @@ impl Entra {
         self.read(&answer.await?, assertion)
     }
 
-    /// The token that an answer gives to who showed `assertion`.
+    /// The token in the response to `assertion`.
     ///
     /// # Errors
-    /// [`EntraError`] where it gives none, or none that can be used.
+    /// [`EntraError`] if there is no usable one.
     pub fn read(&self, answer: &HttpResponse, assertion: &Token) -> Result<Token, EntraError> {
         let status = answer.status;
         let unusable = |what| EntraError::Unusable { status, what };
         let json = answer.text().ok_or_else(|| unusable("it is not UTF-8"))?;
-        // The parser's own words may quote the answer, and with it a token.
+        // The parser's own message may quote the response, and with it a token.
         if !status.is_success() {
             let refusal = serde_json::from_str(json)
-                .map_err(|_| unusable("it is not the JSON of an error of Entra"))?;
+                .map_err(|_| unusable("it is not the JSON of an Entra error"))?;
             return Err(self.refused(status, refusal, assertion));
         }
         let granted: Granted =
-            serde_json::from_str(json).map_err(|_| unusable("it holds no access_token"))?;
+            serde_json::from_str(json).map_err(|_| unusable("it has no access_token"))?;
         Token::of(granted.access_token.expose_secret())
-            .ok_or_else(|| unusable("its access_token is no JSON web token, which AWS needs"))
+            .ok_or_else(|| unusable("its access_token is not a JSON web token, which AWS requires"))
     }
 
     fn refused(
@@ -157,7 +156,7 @@ impl Entra {
         assertion: &Token,
     ) -> EntraError {
         let said = |words: &str| sanitize_without(words, &[assertion.expose()]);
-        // What follows are the numbers, which have fields of their own.
+        // The ids follow, which have fields of their own.
         let words = refusal.error_description.split("Trace ID:").next();
         let message = said(words.unwrap_or_default());
         let in_words = || {
@@ -180,7 +179,7 @@ impl Entra {
     }
 }
 
-/// What Azure's support asks for.
+/// The ids that Azure support asks for.
 fn support(trace_id: &str, correlation_id: &str) -> String {
     format!(" (trace id {trace_id}, correlation id {correlation_id})")
 }
@@ -188,7 +187,7 @@ fn support(trace_id: &str, correlation_id: &str) -> String {
 // === impl EntraError ===
 
 impl EntraError {
-    /// How soon another try makes sense.
+    /// When to retry.
     #[must_use]
     pub fn pace(&self) -> Pace {
         match self {
@@ -205,7 +204,7 @@ impl EntraError {
         }
     }
 
-    /// The metric's label: Entra's code where it is one that we know.
+    /// The metric's label: Entra's code if it is a known one.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -220,7 +219,7 @@ impl EntraError {
         }
     }
 
-    /// Whether it is a rate that was exceeded, by the status or by the code of a throttled tenant.
+    /// Whether Entra throttles, by the status or by the code for a throttled tenant.
     #[must_use]
     pub fn is_throttling(&self) -> bool {
         match self {
@@ -239,7 +238,7 @@ impl EntraError {
         }
     }
 
-    /// What to do about it, where that is known; with the claims where they decide.
+    /// What to do about it, if known; with the claims if the code is about them.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         let row = match self {

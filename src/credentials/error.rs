@@ -20,12 +20,12 @@ pub enum ExchangeError {
     /// STS gave nothing for the token.
     #[error("{source}")]
     WebIdentity {
-        /// What STS said.
+        /// STS' error.
         source: StsError,
-        /// What to do, with the values that AWS must hold, where that is known.
+        /// What to do, with the values that AWS must hold, if known.
         remedy: Option<String>,
     },
-    /// STS gave nothing for the credentials of the role before.
+    /// STS gave nothing for the previous role's credentials.
     #[error("hop {number} of {of}, {role_arn}: {source}")]
     Hop {
         /// Which hop, from 1.
@@ -34,9 +34,9 @@ pub enum ExchangeError {
         of: usize,
         /// The role that was to be assumed.
         role_arn: String,
-        /// What STS said.
+        /// STS' error.
         source: StsError,
-        /// What to do, with the values that AWS must hold, where that is known.
+        /// What to do, with the values that AWS must hold, if known.
         remedy: Option<String>,
     },
 }
@@ -53,7 +53,7 @@ impl Failure for ExchangeError {
 
     fn pace(&self) -> Pace {
         match self {
-            // Kubelet writes the token when it can, and nothing tells when that is.
+            // Kubelet writes the token at a time that cannot be known.
             Self::Token(_) => Pace::Soon,
             Self::Entra(error) => error.pace(),
             Self::WebIdentity { source, .. } | Self::Hop { source, .. } => source.pace(),
@@ -70,7 +70,7 @@ impl Failure for ExchangeError {
 }
 
 impl ExchangeError {
-    /// What to do about it, where that is known.
+    /// What to do about it, if known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self {

@@ -1,7 +1,7 @@
-//! What every link of the way to credentials was last seen to hold, for whoever asks who this is to AWS.
+//! The last known state of each step from token to credentials, for the AWS identity on the status page.
 //!
-//! In: each token that is read and each session that is given. Out: a [`RoleChain`] of claims, names and times; the tokens and keys
-//! themselves never come here. A link stays as it was last seen, so that a chain that broke shows how far it still holds.
+//! In: each token that is read and each session that STS gives. Out: a [`RoleChain`] of claims, names and times; tokens and keys
+//! never come here. A step keeps its last state, so a chain that breaks shows how far it still works.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -10,36 +10,36 @@ use super::claims::Claims;
 use super::sts::SessionCredentials;
 use super::token::Token;
 
-/// Takes note; clones share what was seen.
+/// Records the steps; clones share the record.
 #[derive(Debug, Clone, Default)]
 pub struct IdentityTrail(Arc<Mutex<RoleChain>>);
 
-/// What was seen last.
+/// The last known state.
 #[derive(Debug, Clone, Default)]
 pub struct RoleChain {
-    /// The projected token; none where there was none, or its claims cannot be read.
+    /// The projected token; `None` if there was none or its claims cannot be read.
     pub token: Option<Claims>,
     /// The token that Entra ID gave for it.
     pub entra: Option<Claims>,
-    /// One a role, in their order; those after the last that was given are missing.
+    /// One per role, in order; those after the last success are missing.
     pub sessions: Vec<Session>,
 }
 
-/// A role session, as STS told of it.
+/// A role session, as STS described it.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// `arn:aws:sts::<account>:assumed-role/<role>/<session>`, where STS said so.
+    /// `arn:aws:sts::<account>:assumed-role/<role>/<session>`, if STS named it.
     pub arn: Option<String>,
-    /// When AWS stops taking its credentials.
+    /// When its credentials expire.
     pub expires: SystemTime,
 }
 
-// === impl Links ===
+// === impl IdentityTrail ===
 
 impl IdentityTrail {
-    /// What was seen so far.
+    /// The state now.
     #[must_use]
-    pub fn seen(&self) -> RoleChain {
+    pub fn snapshot(&self) -> RoleChain {
         self.lock().clone()
     }
 
@@ -51,7 +51,7 @@ impl IdentityTrail {
         self.lock().entra = token.claims().cloned();
     }
 
-    /// The session of a role, which is the one of this number.
+    /// The session of the role with this index.
     pub(super) fn session(&self, number: usize, obtained: &SessionCredentials) {
         let session = Session {
             arn: obtained.arn.clone(),

@@ -1,13 +1,13 @@
-//! From the projected token to credentials that a batch can be signed with.
+//! From the projected token to credentials that sign a batch.
 //!
 //! ```text
 //! token file ─▶ [entra::Entra] ─▶ sts::Sts ─▶ [sts::Sts …] ─▶ cache::Refresher ═▶ cache::Cache ─▶ batch::sign
-//! afresh each    with --token-     unsigned:    --assume-role:   one task, half of     read only,
-//! time, by path  source entra      the token    signed with the  the life, backoff     waits ≤ 2 s
-//!                                  proves it    role before
+//! opened by      with --token-     unsigned:    --assume-role:   one task, at half    read only,
+//! path for each  source entra      the token    signed with the  of the lifetime,     waits ≤ 2 s
+//! exchange                         suffices     previous role    with backoff
 //! ```
 //!
-//! [`Exchange`] is all that stands before the cache, as one [`CredentialSource`] for it: whatever of it fails, the whole is made again.
+//! [`Exchange`] is everything before the cache, as one [`CredentialSource`]: if any step fails, the whole exchange is repeated.
 
 pub mod cache;
 pub mod claims;
@@ -40,7 +40,7 @@ use crate::config::{IdentityConfig, RoleSession};
 use crate::telemetry::WorkspaceMetrics;
 use crate::telemetry::traces::Span;
 
-/// The way from the token to credentials, for one identity.
+/// The steps from token to credentials, for one identity.
 #[derive(Debug)]
 pub struct Exchange {
     token_file: Box<dyn ReadToken>,
@@ -56,21 +56,21 @@ pub struct Exchange {
     identity_trail: IdentityTrail,
 }
 
-/// A role on the way, and the one before it.
+/// A role of the chain, and the one before it.
 #[derive(Debug, Clone, Copy)]
 pub struct RoleHop<'a> {
     exchange: &'a Exchange,
     index: usize,
     /// The role that assumes it.
     pub before: &'a RoleSession,
-    /// The role that is assumed.
+    /// The role to assume.
     pub role: &'a RoleSession,
 }
 
 // === impl Exchange ===
 
 impl Exchange {
-    /// Exchanges what is in `token_file` for `identity` through `client`.
+    /// Exchanges the token in `token_file` for `identity` through `client`.
     #[must_use]
     pub fn new(
         identity: &IdentityConfig,
@@ -102,7 +102,7 @@ impl Exchange {
         }
     }
 
-    /// What is seen on the way, from now on.
+    /// The record of each step, kept up to date.
     #[must_use]
     pub fn identity_trail(&self) -> IdentityTrail {
         self.identity_trail.clone()
@@ -110,7 +110,7 @@ impl Exchange {
 
     /// Reads the token.
     ///
-    /// # Errors
+    /// If there is none.
     /// Where there is none.
     pub async fn token(&self) -> Result<Token, TokenError> {
         let read = token::read_with_retries(&*self.token_file).await;
@@ -121,10 +121,10 @@ impl Exchange {
         Ok(token)
     }
 
-    /// What is shown to AWS: Entra's token where it goes that way, else the same.
+    /// What STS gets: Entra's token if so configured, else the projected one.
     ///
     /// # Errors
-    /// Where Entra gives none.
+    /// If Entra gives none.
     pub async fn for_aws(&self, token: Token) -> Result<Token, EntraError> {
         let Some(entra) = &self.entra else {
             return Ok(token);
@@ -137,21 +137,21 @@ impl Exchange {
     /// The first session.
     ///
     /// # Errors
-    /// [`ExchangeError::WebIdentity`] where STS gives none.
+    /// [`ExchangeError::WebIdentity`] if STS gives none.
     pub async fn session(&self, token: &Token) -> Result<SessionCredentials, ExchangeError> {
         let obtained = self.sts.assume_role_with_web_identity(&self.role, token);
         let obtained = obtained.await;
         self.count("AssumeRoleWithWebIdentity", &obtained, StsError::name);
         let obtained = obtained.inspect(|obtained| self.identity_trail.session(0, obtained));
         obtained.map_err(|source| {
-            // The clock may have learned from the refusal whether the token is really over.
+            // The response may have corrected the clock, which decides whether the token has really expired.
             let remedy =
                 remedy::web_identity(&source, &self.role, token.claims(), self.clock.now());
             ExchangeError::WebIdentity { source, remedy }
         })
     }
 
-    /// The roles after it, in order; each is assumed with the session of the one before.
+    /// The further roles, in order; each is assumed with the previous session.
     pub fn hops(&self) -> impl Iterator<Item = RoleHop<'_>> {
         let before = std::iter::once(&self.role).chain(&self.hops);
         let hops = before.zip(&self.hops).enumerate();
@@ -167,7 +167,7 @@ impl Exchange {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The whole way, each call of it a span.
+    /// All steps; each call is a span.
     async fn obtain_within(&self, span: &Span) -> Result<SessionCredentials, ExchangeError> {
         *self.last_read() = None;
         let token = self.token().await?;
@@ -234,13 +234,13 @@ fn digest(token: &Token) -> [u8; 32] {
     Sha256::digest(token.expose()).into()
 }
 
-// === impl Hop ===
+// === impl RoleHop ===
 
 impl RoleHop<'_> {
-    /// Assumes the role with the session of the one before.
+    /// Assumes the role with the previous session.
     ///
     /// # Errors
-    /// [`ExchangeError::Hop`] where STS gives nothing.
+    /// [`ExchangeError::Hop`] if STS gives nothing.
     pub async fn assume(
         &self,
         by: &SessionCredentials,

@@ -1,18 +1,18 @@
-//! Keeps what was sent in secret out of what a peer says about it.
+//! Removes secrets that we sent from what a peer returns.
 //!
-//! STS quotes a token that breaks a rule, and explains a wrong signature with the session token in the explanation; another
-//! server in its place may say back anything. In: a peer's words, and the secrets that it was sent. Out: the words without
-//! any piece of a secret that is long enough to matter, made fit to be shown. Pieces are looked for, and not whole secrets,
-//! because what is said back may be cut, encoded or broken into lines.
+//! STS quotes a malformed token, and explains a wrong signature with the session token in the explanation; another server in its
+//! place may return anything. In: a peer's message, and the secrets that it was sent. Out: the message without any piece of a
+//! secret that is long enough to matter, safe to display. It searches for pieces and not for whole secrets, because the peer may cut,
+//! encode or wrap them.
 
 use std::collections::HashSet;
 
 use crate::sanitize::sanitize;
 
-/// A shorter piece gives nothing away that could be guessed up to a whole.
+/// A shorter piece does not help to guess the whole.
 const SHORTEST: usize = 12;
 
-/// The words as they may be shown.
+/// The message, redacted.
 pub(super) fn sanitize_without(words: &str, secrets: &[&str]) -> String {
     let pieces: HashSet<&[u8]> = secrets
         .iter()

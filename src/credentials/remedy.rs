@@ -1,7 +1,7 @@
 //! What to do about a refusal of STS.
 //!
-//! In: the refusal, what was asked for, and the claims of the token. Out: the remedy, with the values that AWS must hold, or none
-//! where STS' own message says it all.
+//! In: the rejection, the request, and the claims of the token. Out: the remedy, with the values that AWS must hold, or `None` if
+//! STS' own message is enough.
 
 use std::time::SystemTime;
 
@@ -82,7 +82,7 @@ pub(super) fn hop(error: &StsError, before: &RoleSession, hop: &RoleSession) -> 
     }
 }
 
-/// What the condition keys of a trust policy are for this token.
+/// The values of a trust policy's condition keys for this token.
 fn conditions(claims: &Claims) -> String {
     let provider = claims
         .iss

@@ -1,10 +1,9 @@
 //! The two calls of STS that give credentials, as its API reference (2011-06-15) describes them.
 //!
-//! In: a [`RoleSession`] to ask for, and what entitles to it: a web identity token (AssumeRoleWithWebIdentity, unsigned,
-//! because the token is the proof) or the credentials of another role (AssumeRole, signed with them). Out: temporary
-//! credentials ([`SessionCredentials`]), or an [`StsError`] that keeps STS' code and message and knows how soon another try makes
-//! sense. An answer that does not hold usable credentials is an error like any other, so that the last good ones stay. The
-//! `Date` of an answer over verified TLS teaches the clock.
+//! In: a [`RoleSession`] to request, and what authorizes it: a web identity token (AssumeRoleWithWebIdentity, unsigned) or the
+//! credentials of another role (AssumeRole, signed with them). Out: temporary credentials ([`SessionCredentials`]), or an
+//! [`StsError`] with STS' code and message that knows when to retry. A response without usable credentials is an error like any
+//! other, so the last good ones stay in use. The `Date` of a response over verified TLS sets the clock.
 
 mod answer;
 mod error;
@@ -38,7 +37,7 @@ pub struct Sts {
 // === impl Sts ===
 
 impl Sts {
-    /// Calls the STS at `endpoint`, which `region` is signed for.
+    /// Calls the STS at `endpoint`; `region` is signed.
     #[must_use]
     pub fn new(endpoint: Uri, region: String, client: HttpClient, clock: Clock) -> Self {
         Self {
@@ -52,7 +51,7 @@ impl Sts {
     /// Exchanges the token for a session.
     ///
     /// # Errors
-    /// [`StsError`] where STS gives none, or none that can be used.
+    /// [`StsError`] if STS gives no usable one.
     pub async fn assume_role_with_web_identity(
         &self,
         session: &RoleSession,
@@ -66,7 +65,7 @@ impl Sts {
     /// Assumes a role with the credentials of another.
     ///
     /// # Errors
-    /// [`StsError`] where STS gives none, or none that can be used.
+    /// [`StsError`] if STS gives no usable one.
     pub async fn assume_role(
         &self,
         session: &RoleSession,
@@ -100,10 +99,10 @@ impl Sts {
         Ok(headers)
     }
 
-    /// What an answer gives to who asked for `session` and proved it with `secret`.
+    /// The result of a response to the request for `session`, which `secret` authorized.
     ///
     /// # Errors
-    /// [`StsError`] where it gives nothing, or nothing that can be used.
+    /// [`StsError`] if there are no usable credentials in it.
     pub fn read(
         &self,
         answer: &HttpResponse,

@@ -1,13 +1,13 @@
-//! The web identity token, read afresh by path at each exchange.
+//! Reads the web identity token from its file at each exchange.
 //!
-//! In: the path of a projected service-account token. Out: a [`Token`] that looks like a JWT, or a [`TokenError`] that says
-//! what the file held instead, or who may read it. Kubelet replaces the file by an atomic rename of the link above it, so a
-//! descriptor that is kept open would go on reading the old token: the path is opened each time. Between following the link
-//! and opening the file the old folder may be gone, and a file that somebody writes in place may be half written: both pass
-//! within milliseconds, so what may pass is tried again for a moment before it is an error.
+//! In: the path of a projected service-account token. Out: a [`Token`] in the form of a JWT, or a [`TokenError`] that says what the
+//! file contains instead, or who may read it. Kubelet replaces the file by an atomic rename of the link above it, and an open
+//! descriptor would keep reading the old token: so each read opens the path. Between following the link and opening the file the old
+//! folder may vanish, and a file written in place may be incomplete: both pass within milliseconds, so such a read is retried briefly
+//! before it is an error.
 //!
-//! Whether the token is *valid* only its issuer and STS can say, and an expired one is shown to STS all the same, because
-//! this machine's clock may be the one that is wrong; what the token says of itself is for the error's words alone.
+//! Only issuer and STS know whether the token is *valid*. An expired one is sent to STS all the same, because this machine's clock may
+//! be the one that is wrong; the token's claims serve the error message only.
 
 mod access;
 
@@ -26,25 +26,25 @@ use crate::credentials::claims::Claims;
 use crate::remedies::first_hour::{TOKEN_EMPTY, TOKEN_MALFORMED};
 use crate::remedies::running::TOKEN_CHANGING;
 
-/// STS takes at most this many characters (API reference of AssumeRoleWithWebIdentity).
+/// STS accepts at most this many characters (API reference of AssumeRoleWithWebIdentity).
 const LONGEST: u64 = 20_000;
-/// The first pause before another look; it doubles up to the longest, 31 ms in all.
+/// The first pause before a retry; it doubles up to the longest, 31 ms in all.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 
 /// Where a token is read.
 pub trait ReadToken: fmt::Debug + Send + Sync {
-    /// One look, which may fall into the middle of a rotation.
+    /// One read, which may hit the middle of a rotation.
     fn read(&self) -> Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send + '_>>;
 }
 
-/// Where the files of tokens are.
+/// Where token files are read from.
 pub trait TokenFiles: fmt::Debug + Send + Sync {
     /// The one at this path.
     fn open(&self, path: &Path) -> Box<dyn ReadToken>;
 }
 
-/// On this machine's disks.
+/// This machine's file system.
 #[derive(Debug)]
 pub struct Disk;
 
@@ -54,7 +54,7 @@ impl TokenFiles for Disk {
     }
 }
 
-/// A web identity token; wiped from memory when dropped, and never shown.
+/// A web identity token; wiped from memory when dropped, and never displayed.
 pub struct Token {
     text: SecretString,
     claims: Option<Claims>,
@@ -68,21 +68,21 @@ pub enum TokenError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
-        /// Who may read it and what to set, where that is known.
+        /// Who may read it and what to set, if known.
         remedy: Option<String>,
     },
-    /// The file holds nothing but white space.
+    /// The file is empty or white space.
     #[error("token file {} is empty", .0.display())]
     Empty(PathBuf),
-    /// The file holds more than any token may.
-    #[error("token file {} is longer than the 20000 characters that STS takes", .0.display())]
+    /// The file is longer than any valid token.
+    #[error("token file {} is longer than the 20000 characters that STS accepts", .0.display())]
     TooLong(PathBuf),
-    /// The file holds something else, or half of a token.
+    /// The file holds something else, or a truncated token.
     #[error("token file {} does not hold a JSON web token (three parts of base64url, divided by dots)", .0.display())]
     NotAToken(PathBuf),
-    /// The file is being written, and not by renaming a whole one into its place.
+    /// The file changed while it was read: it is written in place, not replaced by a rename.
     #[error("token file {} changes while it is read", .0.display())]
     Changing(PathBuf),
 }
@@ -90,7 +90,7 @@ pub enum TokenError {
 // === impl Token ===
 
 impl Token {
-    /// A token of this text, where it has a token's form.
+    /// A token, if the text has the form of one.
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         looks_like_jwt(text).then(|| Self {
@@ -99,13 +99,13 @@ impl Token {
         })
     }
 
-    /// The token itself, for the exchange alone.
+    /// The secret itself, for the exchange alone.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.text.expose_secret()
     }
 
-    /// What it says of itself, unverified; none where that cannot be read.
+    /// Its claims, unverified; `None` if they cannot be read.
     #[must_use]
     pub fn claims(&self) -> Option<&Claims> {
         self.claims.as_ref()
@@ -133,7 +133,7 @@ impl TokenError {
         }
     }
 
-    /// What to do about it, where that is known.
+    /// What to do about it, if known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         let row = match self {
@@ -153,7 +153,7 @@ impl TokenError {
         }
     }
 
-    /// Whether it can be what the middle of a rotation looks like.
+    /// Whether a rotation in progress can cause this.
     fn may_pass(&self) -> bool {
         match self {
             Self::Unreadable { source, .. } => source.kind() == io::ErrorKind::NotFound,
@@ -166,15 +166,15 @@ impl TokenError {
 /// Reads the token at `path`.
 ///
 /// # Errors
-/// [`TokenError`] where there is none.
+/// [`TokenError`] if there is none.
 pub async fn read(path: &Path) -> Result<Token, TokenError> {
     read_with_retries(&path.to_owned()).await
 }
 
-/// Reads the token there; what may pass is looked at again for a moment.
+/// Reads the token; retries briefly what a rotation can cause.
 ///
 /// # Errors
-/// [`TokenError`] where there is none.
+/// [`TokenError`] if there is none.
 pub async fn read_with_retries(file: &dyn ReadToken) -> Result<Token, TokenError> {
     let mut pause = FIRST_PAUSE;
     loop {
@@ -203,7 +203,7 @@ fn at_once(path: &Path) -> Result<Token, TokenError> {
     let unreadable = |source| TokenError::unreadable(path, source);
     let mut file = File::open(path).map_err(unreadable)?;
     let bytes = whole(&mut file).map_err(unreadable)?;
-    // A file that was replaced stays as it is under the descriptor; one that is written in place does not.
+    // A replaced file does not change under its descriptor; one written in place does.
     file.rewind().map_err(unreadable)?;
     if whole(&mut file).map_err(unreadable)? != bytes {
         return Err(TokenError::Changing(path.to_owned()));
@@ -211,10 +211,10 @@ fn at_once(path: &Path) -> Result<Token, TokenError> {
     held(path, &bytes)
 }
 
-/// The token in what the file at `path` holds.
+/// The token in the content of the file at `path`.
 ///
 /// # Errors
-/// [`TokenError`] where that is none.
+/// [`TokenError`] if there is none.
 pub fn held(path: &Path, bytes: &[u8]) -> Result<Token, TokenError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| TokenError::NotAToken(path.to_owned()))?

@@ -1,18 +1,18 @@
-//! Whether no more requests from senders.
+//! Detects when senders have stopped sending.
 //!
-//! In: when each request began and how it was answered. Out: [`SenderActivity::quiet`], which returns once no request has come for
-//! a while, none is in flight, and no sender that was told to come again is due: Prometheus pauses up to 5 s between two
-//! tries, so such a one is given [`PAUSES`] times as long. A count of connections would not do: senders keep them open.
+//! In: when each request began and how it was answered. Out: [`SenderActivity::quiet`], which returns once no request has come for a
+//! while, none is in flight, and no sender owes a retry: Prometheus pauses up to 5 s between two attempts, so a sender that got a
+//! retryable response has [`PAUSES`] times as long. Counting connections would not do: senders keep them open.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How many times `--drain-idle` a sender has that was told to come again.
+/// How many times `--drain-idle` a sender gets that owes a retry.
 const PAUSES: u32 = 3;
 
-/// All senders, as far as leaving is concerned.
+/// The requests of all senders, as far as draining needs them.
 #[derive(Debug)]
 pub struct SenderActivity(Mutex<LastRequest>);
 
@@ -20,20 +20,20 @@ pub struct SenderActivity(Mutex<LastRequest>);
 struct LastRequest {
     in_flight: usize,
     begun: u64,
-    /// The last request began or was answered.
+    /// When the last request began or got its response.
     last: Instant,
-    /// The last sender was told to come again, so one will.
-    come_again: Option<Instant>,
+    /// When a sender last got a retryable response.
+    last_retryable: Option<Instant>,
 }
 
 /// A request in flight.
 #[derive(Debug)]
 pub struct InFlight<'a> {
     senders: &'a SenderActivity,
-    comes_again: bool,
+    retries: bool,
 }
 
-// === impl Senders ===
+// === impl SenderActivity ===
 
 impl Default for SenderActivity {
     fn default() -> Self {
@@ -41,41 +41,41 @@ impl Default for SenderActivity {
             in_flight: 0,
             begun: 0,
             last: Instant::now(),
-            come_again: None,
+            last_retryable: None,
         }))
     }
 }
 
 impl SenderActivity {
-    /// A request begins; it is in flight until what this gives is dropped.
+    /// Counts a request as in flight until the result is dropped.
     pub fn begin(&self) -> InFlight<'_> {
-        let mut heard = self.heard();
-        heard.in_flight += 1;
-        heard.begun += 1;
-        heard.last = Instant::now();
+        let mut activity = self.lock();
+        activity.in_flight += 1;
+        activity.begun += 1;
+        activity.last = Instant::now();
         InFlight {
             senders: self,
-            // Whoever goes away unanswered sends again.
-            comes_again: true,
+            // A sender that closes before its response sends again.
+            retries: true,
         }
     }
 
     /// How many requests are in flight, and how many there were in all.
     #[must_use]
     pub fn counted(&self) -> (usize, u64) {
-        let heard = self.heard();
-        (heard.in_flight, heard.begun)
+        let activity = self.lock();
+        (activity.in_flight, activity.begun)
     }
 
-    /// Returns once no more requests from senders.
+    /// Returns once no more requests come.
     pub async fn quiet(&self, idle: Duration) {
         loop {
             let (left, in_flight) = {
-                let heard = self.heard();
-                let due = heard.come_again.map(|at| at + idle * PAUSES);
-                let until = (heard.last + idle).max(due.unwrap_or(heard.last));
+                let activity = self.lock();
+                let due = activity.last_retryable.map(|at| at + idle * PAUSES);
+                let until = (activity.last + idle).max(due.unwrap_or(activity.last));
                 let left = until.saturating_duration_since(Instant::now());
-                (left, heard.in_flight)
+                (left, activity.in_flight)
             };
             if left.is_zero() && in_flight == 0 {
                 return;
@@ -84,7 +84,7 @@ impl SenderActivity {
         }
     }
 
-    fn heard(&self) -> std::sync::MutexGuard<'_, LastRequest> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, LastRequest> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -92,20 +92,20 @@ impl SenderActivity {
 // === impl InFlight ===
 
 impl InFlight<'_> {
-    /// Its sender heard an answer after which it does not send the same again.
+    /// Its sender got a final response and does not send the same again.
     pub fn done(mut self) {
-        self.comes_again = false;
+        self.retries = false;
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        let mut heard = self.senders.heard();
+        let mut activity = self.senders.lock();
         let now = Instant::now();
-        heard.in_flight = heard.in_flight.saturating_sub(1);
-        heard.last = now;
-        if self.comes_again {
-            heard.come_again = Some(now);
+        activity.in_flight = activity.in_flight.saturating_sub(1);
+        activity.last = now;
+        if self.retries {
+            activity.last_retryable = Some(now);
         }
     }
 }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_sender_that_was_told_to_come_again_is_waited_for_longer() {
+    async fn a_sender_that_owes_a_retry_is_waited_for_longer() {
         let senders = SenderActivity::default();
         senders.begin().done();
         assert_eq!(quiet_after(&senders).await, Duration::from_secs(5));

@@ -1,11 +1,10 @@
 //! Accepts connections and serves HTTP/1.1 on them.
 //!
-//! In: a bound socket, the [`ServerAuth`] before it, a [`Service`] and the moment to stop. Out: when [`serve`] returns, nothing is in flight any more or the
-//! grace is over. The number of connections is capped; over it new ones wait in the kernel's backlog. A head that comes
-//! slowly is closed and never answered 408, which Prometheus takes as "drop the batch"; a connection on which none is begun stays
-//! open for longer ([`timeouts`]), since a sender that sends every 30 s would find it closed as often as not. A sender that shuts its side
-//! down after the body is still served to the end. A connection on which somebody else may see another next request than we
-//! do is closed after the answer.
+//! In: a bound socket, its [`ServerAuth`], a [`Service`] and the signal to stop. Out: when [`serve`] returns, nothing is in flight or
+//! the grace period is over. The number of connections is capped; further ones wait in the kernel's backlog. A slow request head closes
+//! the connection and never gets 408, which Prometheus takes as "drop the batch"; an idle connection stays open for longer
+//! ([`timeouts`]), since a sender that sends every 30 s would often find it closed. A sender that shuts down its side after the body is
+//! still served. A connection on which another server could parse a different next request is closed after the response.
 
 pub mod timeouts;
 
@@ -41,35 +40,35 @@ use timeouts::{Phase, TIMEOUTS, Timed};
 
 /// Enough for a thousand senders with two connections each.
 const MOST_CONNECTIONS: usize = 2048;
-/// The read buffer's bound, and so that of a head.
+/// The read buffer's limit, and so that of a head.
 const LARGEST_BUFFER: usize = 32 * 1024;
-/// A peer that takes nothing of its answer for so long is gone.
+/// A peer that reads nothing of its response for this long is gone.
 const LONGEST_STALL: Duration = Duration::from_secs(60);
-/// What is in flight when the end comes may take this long.
+/// The grace period for requests in flight at the end.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// The connection is to be closed without an answer.
+/// The connection is to be closed without a response.
 #[derive(Debug, thiserror::Error)]
-#[error("closed without an answer")]
+#[error("closed without a response")]
 pub struct Closed;
 
 /// Where connections come from.
 pub trait Accept: Send + Sync + 'static {
-    /// A connection.
+    /// An accepted connection.
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
-    /// The next one, and whose it is.
+    /// The next one, and its peer.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, IpAddr)>> + Send;
-    /// At which port, where there is one.
+    /// The port, if there is one.
     fn port(&self) -> Option<u16> {
         None
     }
 }
 
-/// Answers requests.
+/// Handles requests.
 pub trait Service: Send + Sync + 'static {
-    /// The body of an answer; where it fails, the connection breaks off.
+    /// The body of a response; an error in it truncates the response.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
-    /// One request of `peer`; an error closes the connection without an answer.
+    /// One request of `peer`; an error closes the connection without a response.
     fn call(
         &self,
         peer: IpAddr,
@@ -92,7 +91,7 @@ pub async fn serve<S: Service>(
     loop {
         let accepted = tokio::select! {
             biased;
-            () = told(&mut stop) => break,
+            () = stopped(&mut stop) => break,
             Some(_) = connections.join_next() => continue,
             accepted = accept(&listener, &room, &incidents) => accepted,
         };
@@ -150,7 +149,7 @@ async fn accept<L: Accept>(
     match listener.accept().await {
         Ok((stream, peer)) => Some((stream, peer, place)),
         Err(error) => {
-            // Out of descriptors, most likely: trying again at once would spin.
+            // Most likely out of descriptors: an immediate retry would spin.
             incidents.fail("accept", || Diagnosis::new(&error, ACCEPT));
             tokio::time::sleep(Duration::from_millis(100)).await;
             None
@@ -175,7 +174,7 @@ where
             let client = elsewhere(peer).map(|address| ClientId::of(address, None));
             connection(stream, peer, client, service, stop).await
         }
-        // In a box, so that connections without TLS, of which there may be a thousand, hold no room for it.
+        // Boxed, so that connections without TLS, up to a thousand, reserve no room for it.
         Some(acceptor) => {
             Box::pin(encrypted(stream, peer, acceptor, incidents, service, stop)).await
         }
@@ -199,7 +198,7 @@ where
                 elsewhere(peer).map(|address| ClientId::of(address, Some(tls.get_ref().1)));
             return connection(tls, peer, client, service, stop).await;
         }
-        // A probe of a load balancer opens a connection and says nothing.
+        // A load balancer's probe opens a connection and sends nothing.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             tracing::debug!(%error, "a connection ended before its handshake");
         }
@@ -210,15 +209,15 @@ where
     Ok(())
 }
 
-/// Those of the own pod share all there is.
+/// Clients in the same pod share all there is.
 fn elsewhere(peer: IpAddr) -> Option<IpAddr> {
     (!peer.to_canonical().is_loopback()).then_some(peer)
 }
 
-/// Serves one connection of `peer`, until it or `stop` ends it; `client` is who else than the own pod is behind it.
+/// Serves one connection of `peer` until it closes or `stop` fires; `client` identifies it if it is outside this pod.
 ///
 /// # Errors
-/// Where it did not end in order; hyper has then refused a request that it could not parse, if that was why.
+/// If it did not end cleanly; hyper has then rejected a request that it could not parse, if that was the cause.
 pub async fn connection<S: Service, C>(
     stream: C,
     peer: IpAddr,
@@ -247,10 +246,10 @@ where
             Ok::<_, Closed>(response)
         }
     });
-    // Pinned where it is made: a variable in between would take its place in every connection once more.
+    // Pinned in place: a variable in between would cost its size in every connection once more.
     let mut served = pin!(
         http1::Builder::new()
-            // Its own time-out for heads would count the idle time before them too.
+            // hyper's own head timeout would include the idle time.
             .header_read_timeout(None)
             .half_close(true)
             .max_buf_size(LARGEST_BUFFER)
@@ -259,15 +258,15 @@ where
     tokio::select! {
         biased;
         result = served.as_mut() => result,
-        () = told(&mut stop) => {
+        () = stopped(&mut stop) => {
             served.as_mut().graceful_shutdown();
             served.await
         }
     }
 }
 
-/// Returns when `stop` turns true, or nobody is left to turn it.
-async fn told(stop: &mut watch::Receiver<bool>) {
+/// Returns when `stop` turns true or its sender is dropped.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         tracing::debug!("the stop signal has no owner any more");
     }

@@ -1,4 +1,4 @@
-//! The senders' side: connections, who may come in, and when nobody comes any more.
+//! The senders' side: connections, client authentication, and draining.
 
 pub mod drain;
 pub mod listener;

@@ -1,4 +1,4 @@
-//! Authenticates those who connect to the listener.
+//! Authenticates clients of the listener.
 //!
 //! In: the files that the configuration names. Out: a [`ServerAuth`]: connections use TLS, with a client certificate where a CA
 //! for them is configured; requests present a bearer token where a file of tokens is configured (one a line, so that an old and
@@ -40,7 +40,7 @@ pub struct ServerAuth {
 #[derive(Default)]
 struct Tokens(Vec<[u8; 32]>);
 
-/// Who a client is, to tell one from another.
+/// Distinguishes clients.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClientId(Arc<str>);
 
@@ -53,10 +53,10 @@ impl std::fmt::Debug for Tokens {
 // === impl ServerAuth ===
 
 impl ServerAuth {
-    /// What `files` ask of clients.
+    /// The requirements of `files`.
     ///
     /// # Errors
-    /// Where a file does not hold what it should, or key and certificate do not match.
+    /// If a file has the wrong content, or key and certificate do not match.
     pub fn load(files: &ServerAuthFiles) -> Result<Self, InvalidFiles> {
         let (contents, tls) = files.read()?;
         let tokens = contents.tokens().map(Tokens::of);
@@ -75,7 +75,7 @@ impl ServerAuth {
             .map(|tls| TlsAcceptor::from(tls.load_full()))
     }
 
-    /// Whether a request with these headers presents a valid token, where one is asked for.
+    /// Whether a request with these headers presents a valid token, if one is required.
     #[must_use]
     pub fn authenticate(&self, headers: &HeaderMap) -> bool {
         let Some(tokens) = &self.tokens else {
@@ -89,7 +89,7 @@ impl ServerAuth {
         token.is_some_and(|token| tokens.load().contains(token.trim_ascii()))
     }
 
-    /// Takes what the files hold, whenever that changes.
+    /// Reloads the files whenever they change.
     pub async fn follow(self: Arc<Self>, incidents: IncidentTracker) {
         if self.files == ServerAuthFiles::default() {
             return;
@@ -126,7 +126,7 @@ impl ServerAuth {
     }
 }
 
-/// The TLS handshake, in bounded time.
+/// The TLS handshake, with a timeout.
 ///
 /// # Errors
 /// What went wrong with it.

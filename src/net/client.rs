@@ -1,12 +1,12 @@
 //! The HTTP client for few and small calls: STS, Entra ID, and an issuer's documents.
 //!
 //! In: a URL, headers and a form. Out: the [`HttpResponse`], whatever its status, or an [`HttpError`] that names DNS, proxy, TLS or
-//! whatever else failed. Each call has a connection of its own, made as those for batches are; so it goes by the same proxy and
-//! trusts what is trusted at that moment. Time and size are bounded, and no redirect is followed, because the form carries a
-//! token. Forms and bodies are wiped from memory when dropped.
+//! whatever else failed. Each call opens its own connection, made like those for batches; so it uses the same proxy and the current
+//! trusted certificates. Time and size are bounded, and redirects are not followed, because the form carries a token. Forms and bodies
+//! are wiped from memory when dropped.
 //!
-//! reqwest was rejected: it keeps a proxy's answer to itself, so that a failed call had to be made twice to be explained, and
-//! takes the trusted roots once and for all.
+//! reqwest was rejected: it does not give a proxy's response, so a failed call had to be repeated to be explained, and it fixes the
+//! trusted roots at construction.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,22 +28,22 @@ use crate::net::error::HttpError;
 
 /// The content type of a form.
 pub(crate) const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
-/// A call that takes longer is made again instead.
+/// A longer call fails and is retried later.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// A genuine answer has about 2 KiB.
+/// A genuine response has about 2 KiB.
 const LARGEST_BODY: usize = 64 * 1024;
-/// Room for most bodies, which so are not copied to a larger place while they are read.
+/// Room for most bodies, which then grow without a copy.
 const USUAL_BODY: usize = 8 * 1024;
 
 /// Makes the calls; clones are the same.
 #[derive(Debug, Clone)]
 pub struct HttpClient(Arc<dyn Connectors>);
 
-/// An answer, read whole.
+/// A complete response.
 pub struct HttpResponse {
     /// The HTTP status.
     pub status: StatusCode,
-    /// The `Date` of a peer that TLS has verified.
+    /// The `Date` header of a peer that TLS has verified.
     pub verified_date: Option<SystemTime>,
     body: Zeroizing<Vec<u8>>,
 }
@@ -51,7 +51,7 @@ pub struct HttpResponse {
 // === impl HttpClient ===
 
 impl HttpClient {
-    /// A client that connects by `connectors`.
+    /// A client that connects through `connectors`.
     #[must_use]
     pub fn new(connectors: Arc<dyn Connectors>) -> Self {
         Self(connectors)
@@ -60,7 +60,7 @@ impl HttpClient {
     /// Posts a form.
     ///
     /// # Errors
-    /// [`HttpError`] where no complete answer came.
+    /// [`HttpError`] if no complete response came.
     pub(crate) async fn post(
         &self,
         url: &Uri,
@@ -75,7 +75,7 @@ impl HttpClient {
     /// Gets a document.
     ///
     /// # Errors
-    /// [`HttpError`] where no complete answer came.
+    /// [`HttpError`] if no complete response came.
     pub(crate) async fn get(&self, url: &Uri) -> Result<HttpResponse, HttpError> {
         self.call(Method::GET, url, HeaderMap::new(), Bytes::new())
             .await
@@ -102,7 +102,7 @@ impl HttpClient {
     }
 }
 
-/// Adds the headers that every request has; a signed one has its `Host` already.
+/// Adds the headers that every request has; a signed one already has its `Host`.
 pub(crate) fn complete(headers: &mut HeaderMap, url: &Uri) {
     headers.insert(USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
     let usual_port = if url.scheme_str() == Some("http") {
@@ -130,12 +130,12 @@ async fn exchange(
         .max_buf_size(LARGEST_BODY)
         .handshake(TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.map_err(HttpError::of)?;
-    // The connection ends with the call, also where nobody waits for that any more.
+    // Ends the connection with the call, also if the call is cancelled.
     let mut driver = JoinSet::new();
     driver.spawn(connection);
     let response = sender.send_request(request).await.map_err(HttpError::of)?;
     let response = read(response, connector.is_verified()).await?;
-    // Nothing is left to do but to close it in due form.
+    // Nothing is left but a clean close.
     driver.detach_all();
     Ok(response)
 }
@@ -208,7 +208,7 @@ mod tests {
         }))
     }
 
-    /// What comes of a call that is answered so, and whether another request came.
+    /// The result of a call that gets this response, and whether another request came.
     async fn answered(head: &str, body: Vec<u8>) -> (Result<HttpResponse, HttpError>, bool) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap();
@@ -218,7 +218,7 @@ mod tests {
             let mut request = [0; 2048];
             assert!(stream.read(&mut request).await.unwrap() > 0);
             stream.write_all(head.as_bytes()).await.unwrap();
-            // The reader may have had enough.
+            // The client may have closed early.
             stream.write_all(&body).await.unwrap_or_default();
             drop(stream);
             let again = tokio::time::timeout(Duration::from_millis(300), listener.accept());
@@ -255,7 +255,7 @@ mod tests {
         assert_eq!((answer.text(), answer.verified_date), (Some("ok"), None));
     }
 
-    /// The request that reaches a server, and the call's result where that then closes the connection.
+    /// The request that reaches a server, and the call's result if the server then closes the connection.
     async fn sent(path: &str, headers: HeaderMap) -> (String, Result<HttpResponse, HttpError>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}{path}", listener.local_addr().unwrap());
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_has_one_host_and_a_closed_connection_is_told_from_none() {
+    async fn a_request_has_one_host_and_a_closed_connection_is_an_error_of_its_own() {
         let (request, result) = sent("/path?query", HeaderMap::new()).await;
         assert!(
             request.starts_with("POST /path?query HTTP/1.1\r\n"),

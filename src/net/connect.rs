@@ -1,9 +1,9 @@
 //! One connection to an endpoint: name, TCP, proxy, TLS.
 //!
-//! In: an endpoint's URL and the [`Network`]. Out: a [`Stream`] that counts the bytes of its answers, so that its user can tell a
-//! connection that was closed as a request left from one that broke in the middle of an answer; or a [`ConnectError`] that
-//! names the step that failed. All of it together may take [`CONNECT_TIMEOUT`]. TLS is never skipped or lowered, and through a
-//! proxy it is spoken with the endpoint itself; each connection asks [`Trust`] anew for what is trusted.
+//! In: an endpoint's URL and the [`Network`]. Out: a [`Stream`] that counts received bytes, so its user can distinguish a connection
+//! closed before any response from one that broke in the middle of one; or a [`ConnectError`] that names the step that failed. All
+//! steps together may take [`CONNECT_TIMEOUT`]. TLS is never skipped or downgraded, and through a proxy it still ends at the endpoint;
+//! each connection gets the current trusted certificates from [`Trust`].
 //!
 //! ```text
 //! resolve ─▶ happy eyeballs ─▶ (TLS with the proxy) ─▶ (tunnel) ─▶ TLS with the endpoint ─▶ Stream
@@ -33,16 +33,16 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Opens connections to one endpoint.
 pub trait Connect: fmt::Debug + Send + Sync {
-    /// Whether the endpoint proves who it is.
+    /// Whether the endpoint is authenticated.
     fn is_verified(&self) -> bool;
 
     /// A new connection, within [`CONNECT_TIMEOUT`].
     fn connect(&self) -> Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send + '_>>;
 }
 
-/// Finds the way to any endpoint.
+/// Creates connectors.
 pub trait Connectors: fmt::Debug + Send + Sync {
-    /// What connects to the endpoint of this URL; `None` where it has no host, or neither http nor https as its scheme.
+    /// A connector to the endpoint of this URL; `None` if it has no host, or a scheme other than http and https.
     fn connector(&self, url: &Uri) -> Option<Box<dyn Connect>>;
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Connector {
     proxy: Option<ProxyTunnel>,
 }
 
-/// A proxy on the way.
+/// The proxy, if one is used.
 #[derive(Debug)]
 struct ProxyTunnel {
     endpoint: Endpoint,
@@ -63,7 +63,7 @@ struct ProxyTunnel {
     authorization: Option<HeaderValue>,
 }
 
-/// Where one TCP connection goes, and whether TLS is spoken there.
+/// One TCP peer, and whether it uses TLS.
 struct Endpoint {
     resolver: Resolver,
     tls: Option<(Trust, ServerName<'static>)>,
@@ -80,11 +80,11 @@ impl fmt::Debug for Endpoint {
 // === impl Connector ===
 
 impl Connector {
-    /// For the host of this URL; `None` where it has none, or neither http nor https as its scheme.
+    /// For the host of this URL; `None` if it has none, or a scheme other than http and https.
     #[must_use]
     pub(crate) fn new(url: &Uri, network: &Network, trust: &Trust) -> Option<Self> {
         let endpoint = Endpoint::of(url, trust)?;
-        // HTTPS_PROXY is for https: a proxy seldom tunnels to other ports than that of https.
+        // HTTPS_PROXY is for https: proxies seldom allow tunnels to other ports than 443.
         let proxy = network.proxy_for(url).filter(|_| endpoint.tls.is_some());
         let proxy = match proxy {
             Some(proxy) => Some(ProxyTunnel::new(proxy, url, &endpoint, trust)?),
@@ -189,7 +189,7 @@ impl Endpoint {
             })
     }
 
-    /// TLS over an open connection to here, where TLS is spoken here.
+    /// The TLS handshake over an open connection, if this endpoint uses TLS.
     async fn tls_handshake(&self, io: impl Io + 'static) -> Result<Stream, ConnectError> {
         let Some((trust, name)) = &self.tls else {
             return Ok(Stream::new(io));

@@ -1,9 +1,9 @@
-//! Why an endpoint was not reached, or gave no usable answer.
+//! Why an endpoint was not reached, or gave no usable response.
 //!
-//! One type for each stage of the way out: a connection ([`ConnectError`], with [`ProxyError`] in it), a request over a pooled
-//! connection ([`TransportError`]), a call of the HTTP client ([`HttpError`]). Each keeps the error below it as it came, so that
-//! log, `/readyz` and `check` name DNS, proxy, TLS or a time-out wherever it happened; [`ConnectError::remedy`] finds its
-//! remedy. They stand in one file because they hold one another.
+//! One type per stage: a connection ([`ConnectError`], which contains [`ProxyError`]), a request over a pooled connection
+//! ([`TransportError`]), a call of the HTTP client ([`HttpError`]). Each keeps its source unchanged, so that log, `/readyz` and `check`
+//! name DNS, proxy, TLS or a timeout at every stage; [`ConnectError::remedy`] gives the remedy. They share a file because they
+//! contain one another.
 
 use std::error::Error;
 use std::io;
@@ -29,7 +29,7 @@ pub enum ConnectError {
     Resolve {
         /// The name.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         source: io::Error,
     },
     /// No address accepted the connection.
@@ -37,7 +37,7 @@ pub enum ConnectError {
     Tcp {
         /// The last address that was tried.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The proxy did not open a tunnel.
@@ -67,65 +67,65 @@ pub enum ProxyError {
     /// The proxy itself could not be reached.
     #[error(transparent)]
     Unreachable(Box<ConnectError>),
-    /// It would not or could not.
+    /// It refused or failed.
     #[error("it answered CONNECT {target} with {status}")]
     Refused {
-        /// Host and port that were asked for.
+        /// The requested host and port.
         target: String,
-        /// Its answer.
+        /// Its response.
         status: StatusCode,
         /// Whether user and password were sent.
         authorized: bool,
     },
-    /// It closed the connection, or spoke something else than HTTP.
-    #[error("it gave no answer to CONNECT {target}: {source}")]
+    /// It closed the connection, or did not speak HTTP.
+    #[error("no response to CONNECT {target}: {source}")]
     NoAnswer {
-        /// Host and port that were asked for.
+        /// The requested host and port.
         target: String,
-        /// What hyper says of it.
+        /// hyper's error.
         source: hyper::Error,
     },
 }
 
-/// Why no answer came over a pooled connection.
+/// Why no response came over a pooled connection.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// No connection could be made.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The connection broke before the answer was complete.
+    /// The connection broke before the response was complete.
     #[error("the connection broke: {0}")]
     Broken(#[source] hyper::Error),
-    /// The answer is not HTTP.
-    #[error("the answer is not HTTP: {0}")]
+    /// The response is not HTTP.
+    #[error("the response is not HTTP: {0}")]
     Garbage(#[source] hyper::Error),
-    /// A success has a longer body than AMP ever sends.
-    #[error("the answer is a success with a body of over 64 KiB, which AMP never sends")]
+    /// A successful response with a longer body than AMP ever sends.
+    #[error("the response is a success with a body of more than 64 KiB, which AMP never sends")]
     Endless,
     /// The deadline passed.
-    #[error("no answer within --upstream-timeout")]
+    #[error("no response within --upstream-timeout")]
     TimedOut,
 }
 
-/// Why a call of the HTTP client gave no answer; the words go on from the name of the service.
+/// Why a call of the HTTP client gave no response; messages continue after the name of the service.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// The URL has no host, or neither http nor https as its scheme.
+    /// The URL has no host, or a scheme other than http and https.
     #[error("could not be reached: its URL needs a host, and http or https as its scheme")]
     Url,
     /// No connection could be made.
     #[error("could not be reached: {0}")]
     Connect(#[from] ConnectError),
-    /// The connection broke before the answer was complete.
+    /// The connection broke before the response was complete.
     #[error("could not be reached: the connection broke: {}", with_causes(.0))]
     Broken(#[source] hyper::Error),
-    /// The answer is not HTTP.
-    #[error("could not be reached: the answer is not HTTP: {0}")]
+    /// The response is not HTTP.
+    #[error("could not be reached: the response is not HTTP: {0}")]
     NotHttp(#[source] hyper::Error),
-    /// No complete answer came in time.
+    /// No complete response came in time.
     #[error("did not answer within 5 s")]
     TimedOut,
-    /// The answer is larger than any that is expected.
+    /// The response is larger than any expected one.
     #[error("answered ({0}) with more than 64 KiB")]
     TooLarge(StatusCode),
 }
@@ -133,7 +133,6 @@ pub enum HttpError {
 // === impl ConnectError ===
 
 impl ConnectError {
-    /// What to do about it.
     pub(crate) fn remedy(&self) -> Remedy {
         match self {
             Self::Proxy {
@@ -154,7 +153,7 @@ impl ConnectError {
         }
     }
 
-    /// The mistake that `check` names for it.
+    /// The row of `check`'s table.
     pub(crate) fn mistake(&self) -> Remedy {
         match self {
             Self::Resolve { .. } => NAME_UNRESOLVED,
@@ -186,7 +185,6 @@ fn of_tls(error: &io::Error) -> Remedy {
 // === impl TransportError ===
 
 impl TransportError {
-    /// The metric's label.
     #[must_use]
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -202,7 +200,7 @@ impl TransportError {
         }
     }
 
-    /// What hyper says of a request that it sent.
+    /// Classifies hyper's error about a request that was sent.
     pub(super) fn of(error: hyper::Error) -> Self {
         if error.is_parse() {
             Self::Garbage(error)
@@ -215,7 +213,6 @@ impl TransportError {
 // === impl HttpError ===
 
 impl HttpError {
-    /// The metric's label.
     #[must_use]
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -226,7 +223,7 @@ impl HttpError {
         }
     }
 
-    /// What to do about it; `foreign` where something else answers instead of the service.
+    /// What to do about it; `foreign` if something other than the service responds.
     pub(crate) fn remedy(&self, foreign: Remedy) -> Remedy {
         match self {
             Self::Connect(error) => error.remedy(),
@@ -235,7 +232,7 @@ impl HttpError {
         }
     }
 
-    /// What hyper says of a request that it sent.
+    /// Classifies hyper's error about a request that was sent.
     pub(super) fn of(error: hyper::Error) -> Self {
         if error.is_parse() {
             Self::NotHttp(error)
@@ -245,7 +242,7 @@ impl HttpError {
     }
 }
 
-/// An error with its causes, which hyper's own text leaves out.
+/// An error with its causes, which hyper's own message omits.
 fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,8 +1,8 @@
 //! TCP to the first of several addresses that accepts it (RFC 8305, "happy eyeballs", without its state).
 //!
-//! In: addresses in the resolver's order. Out: one connection. The two families take turns, and each address has a head
-//! start before the next is tried beside it, so that a network whose IPv6 (or IPv4) swallows everything costs that head
-//! start and no more, and a name with many dead addresses does not use up the time that a connection may take.
+//! In: addresses in the resolver's order. Out: one connection. The two address families alternate, and each attempt has a head start
+//! before the next begins beside it. So a network that drops all IPv6 (or IPv4) packets costs that head start and no more, and a name
+//! with many dead addresses does not use up the connect timeout.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,13 +14,13 @@ use tokio::task::JoinSet;
 
 /// The "connection attempt delay" that the RFC recommends.
 const HEAD_START: Duration = Duration::from_millis(250);
-/// How long sent bytes may stay unacknowledged before the kernel gives the connection up (TCP_USER_TIMEOUT).
+/// How long sent bytes may stay unacknowledged before the kernel drops the connection (TCP_USER_TIMEOUT).
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
-/// The first connection; the time is bounded by whoever waits.
+/// The first connection; the caller sets the timeout.
 ///
 /// # Errors
-/// The address that failed last, and why; none where there was none to try.
+/// The address that failed last, and why; `None` if there was none to try.
 pub(super) async fn connect(
     addresses: &[SocketAddr],
 ) -> Result<TcpStream, Option<(SocketAddr, io::Error)>> {
@@ -42,13 +42,13 @@ pub(super) async fn connect(
             Ok(Some(Ok((_, Ok(tcp))))) => return Ok(tcp),
             Ok(Some(Ok((address, Err(source))))) => last = Some((address, source)),
             Ok(None) if one_more.is_none() => return Err(last),
-            // The head start is over, or a task was ended from outside.
+            // The head start is over, or a task was cancelled.
             Ok(None | Some(Err(_))) | Err(_) => {}
         }
     }
 }
 
-/// The families in turn, the resolver's first one first.
+/// Alternates the families, beginning with the resolver's first.
 fn alternating(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (mut first, mut second): (Vec<_>, Vec<_>) = addresses

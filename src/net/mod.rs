@@ -5,7 +5,7 @@
 //!                                                                  ╰─▶ client: STS, Entra ID, an issuer (one connection a call)
 //! ```
 //!
-//! [`transport`] hands all of it on as one thing, [`error`] names what went wrong at each stage.
+//! [`transport`] bundles it for the callers, [`error`] names what failed at each stage.
 
 pub mod client;
 pub mod connect;

@@ -1,12 +1,12 @@
 //! A pool of connections to one endpoint.
 //!
-//! In: an [`OutgoingRequest`]. Out: the head of the answer, with its body still to be read, or a [`TransportError`].
-//! Connections are HTTP/1.1, kept alive, and the one that was used last is acquired first. A pooled connection that the
-//! endpoint closed as the request left, before any byte of an answer, is no error: the request is sent once more, on a
-//! new connection. Whoever has read an answer to its end gives the connection back by [`Pool::release`].
+//! In: an [`OutgoingRequest`]. Out: the head of the response, with its body still unread, or a [`TransportError`]. Connections are
+//! HTTP/1.1 with keep-alive, and the most recently used one is acquired first. A pooled connection that the endpoint closes before any
+//! byte of a response is no error: the request is sent once more, on a new connection. The caller releases the connection with
+//! [`Pool::release`] after it has read the whole response.
 //!
-//! A general client's pool was rejected for hyper's bare connection and a stack of idle ones: only these tell whether a
-//! connection was used before and whether a byte of the answer came, which decides about sending again.
+//! A general client's pool was rejected for hyper's bare connection and a stack of idle ones: only these tell whether a connection was
+//! reused and whether any byte of the response came, which decides whether to resend.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,14 +24,14 @@ use crate::net::connect::Connect;
 use crate::net::error::TransportError;
 use crate::net::stream::ByteCounter;
 
-/// More of an answer is never buffered.
+/// The limit on a buffered response.
 const LARGEST_BUFFER: usize = 64 * 1024;
 /// Load balancers drop connections that are idle for a minute or so.
 const LONGEST_IDLE: Duration = Duration::from_secs(50);
-/// More than Prometheus' shards ever need.
+/// More than Prometheus ever has shards.
 const MOST_IDLE: usize = 256;
 
-/// A request as it is sent, as often as that is due.
+/// A request, which may be sent more than once.
 #[derive(Debug)]
 pub struct OutgoingRequest {
     /// The method.
@@ -44,12 +44,12 @@ pub struct OutgoingRequest {
     pub chunks: ChunkedBody,
 }
 
-/// Hears what happens to a pool's connections, to count it.
+/// Observes a pool's connections, to count them.
 pub(crate) trait PoolEvents: fmt::Debug + Send + Sync {
-    /// A connection was made; what this returns is dropped when it ends.
+    /// A connection was opened; the result is dropped when it closes.
     fn connected(&self) -> Box<dyn Send + Sync>;
 
-    /// A pooled connection was closed as a request left, which is sent once more.
+    /// A pooled connection was closed before any response, and the request is sent once more.
     fn stale(&self);
 }
 
@@ -62,7 +62,6 @@ impl PoolEvents for () {
     fn stale(&self) {}
 }
 
-/// Connections to one endpoint.
 #[derive(Debug)]
 pub(crate) struct Pool {
     connector: Box<dyn Connect>,
@@ -70,8 +69,8 @@ pub(crate) struct Pool {
     events: Arc<dyn PoolEvents>,
 }
 
-/// Idle connections, the one that was used last at the end. Those that their peer closes are removed at once, and those that
-/// were idle for [`LONGEST_IDLE`] when another one is released.
+/// Idle connections, the most recently used one last. Those that the peer closes are removed at once, and those that exceed
+/// [`LONGEST_IDLE`] when another one is released.
 #[derive(Debug, Clone, Default)]
 struct Idle(Arc<Mutex<Vec<Connection>>>);
 
@@ -83,16 +82,14 @@ pub(crate) struct Connection {
     idle_since: Instant,
 }
 
-/// The first 64 KiB of an answer's body.
+/// The first 64 KiB of a response body.
 #[derive(Debug, Default)]
 pub(crate) struct BoundedBody {
-    /// Its bytes.
     pub(crate) bytes: Vec<u8>,
-    /// Whether that is all.
     pub(crate) complete: bool,
 }
 
-/// A failed attempt, and whether the request may be sent again.
+/// A failed attempt, and whether the request may be resent.
 struct Failed {
     error: TransportError,
     stale: bool,
@@ -101,7 +98,7 @@ struct Failed {
 // === impl Pool ===
 
 impl Pool {
-    /// A pool of what `connector` opens.
+    /// A pool of connections that `connector` opens.
     #[must_use]
     pub(crate) fn new(connector: Box<dyn Connect>, events: Arc<dyn PoolEvents>) -> Self {
         Self {
@@ -111,13 +108,12 @@ impl Pool {
         }
     }
 
-    /// Whether the endpoint proves who it is.
     #[must_use]
     pub(crate) fn is_verified(&self) -> bool {
         self.connector.is_verified()
     }
 
-    /// Sends, and waits for the head of the answer; `on_send` is called each time that the request is sent.
+    /// Sends, and waits for the head of the response; calls `on_send` for each attempt.
     ///
     /// # Errors
     /// [`TransportError`].
@@ -141,18 +137,16 @@ impl Pool {
         attempt(new, request).await.map_err(|failed| failed.error)
     }
 
-    /// Takes back a connection whose answer was read to its end.
+    /// Takes back a connection whose response was read completely.
     pub(crate) fn release(&self, connection: Connection) {
         self.idle.push(connection);
     }
 
-    /// How many connections are idle.
     #[must_use]
     pub(crate) fn idle(&self) -> usize {
         self.idle.lock().len()
     }
 
-    /// Closes every idle connection.
     pub(crate) fn close_idle(&self) {
         self.idle.lock().clear();
     }
@@ -177,7 +171,7 @@ impl Pool {
         let (sender, connection) = handshake.await.map_err(TransportError::Broken)?;
         let idle = self.idle.clone();
         tokio::spawn(async move {
-            // Its errors reach whoever waits for an answer; on an idle connection they mean nothing.
+            // The waiting request gets its errors; on an idle connection they do not matter.
             if let Err(error) = connection.await {
                 tracing::trace!(%error, "pooled connection ended");
             }
@@ -217,7 +211,7 @@ impl Idle {
 // === impl Connection ===
 
 impl Connection {
-    /// Whether something on the way may have dropped it by now.
+    /// Whether a middlebox may have dropped it by now.
     fn is_expired(&self) -> bool {
         self.idle_since.elapsed() >= LONGEST_IDLE
     }
@@ -226,10 +220,10 @@ impl Connection {
 // === impl BoundedBody ===
 
 impl BoundedBody {
-    /// Reads a body, and leaves the rest where it has more than 64 KiB.
+    /// Reads a body up to 64 KiB and ignores the rest.
     ///
     /// # Errors
-    /// Where the connection breaks.
+    /// If the connection breaks.
     pub(crate) async fn read(mut body: Incoming) -> Result<Self, hyper::Error> {
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
@@ -285,7 +279,7 @@ mod tests {
     use crate::net::error::ConnectError;
     use crate::net::stream::Stream;
 
-    /// Connects to peers that answer every request, until they are aborted.
+    /// Connects to peers that respond to every request until they are aborted.
     #[derive(Debug, Clone, Default)]
     struct Peers(Arc<Mutex<Vec<JoinHandle<()>>>>);
 

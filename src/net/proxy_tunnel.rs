@@ -1,8 +1,8 @@
 //! A tunnel through a proxy, by CONNECT (RFC 9110, 9.3.6).
 //!
-//! In: an open connection to the proxy. Out: the same connection, leading to the target, or a [`ProxyError`] with the proxy's
-//! answer and what to do about it. hyper speaks it, which bounds the answer's head and hands over what was read beyond it;
-//! the caller bounds the time. hyper-util's own tunnel was rejected because it does not tell the answer's status.
+//! In: an open connection to the proxy. Out: the same connection, which now leads to the target, or a [`ProxyError`] with the proxy's
+//! response and its remedy. hyper limits the size of the response head and hands over what it read beyond it; the caller sets the
+//! timeout. hyper-util's own tunnel was rejected because it does not give the response status.
 
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::net::error::ProxyError;
 use crate::net::stream::Io;
 
-/// The least that hyper takes for the head of an answer.
+/// hyper's minimum for the head of a response.
 const LARGEST_HEAD: usize = 8 * 1024;
 
 /// Opens a tunnel to `target`, host and port.
@@ -33,7 +33,7 @@ pub(super) async fn open(
         .max_buf_size(LARGEST_HEAD)
         .handshake(TokioIo::new(proxy));
     let (mut sender, connection) = handshake.await.map_err(no_answer)?;
-    // Ends with this function, after it has handed the connection over.
+    // Ends with this function, after it has handed over the connection.
     let mut driver = JoinSet::new();
     driver.spawn(connection.with_upgrades());
 
@@ -73,7 +73,7 @@ mod tests {
     use crate::remedies::first_hour::PROXY;
     use crate::remedies::running::{PROXY_DENIED, PROXY_FAILED, PROXY_NO_PASSWORD, PROXY_PASSWORD};
 
-    /// The result of CONNECT where the proxy says `answer`, and the request that it got.
+    /// The result of CONNECT for this response, and the request that the proxy got.
     async fn ask(
         answer: &[u8],
         authorization: Option<&HeaderValue>,
@@ -85,8 +85,8 @@ mod tests {
             while !head.ends_with(b"\r\n\r\n") {
                 head.push(proxy.read_u8().await.unwrap());
             }
-            // Whoever has heard enough may be gone.
-            let _told = proxy.write_all(&answer).await;
+            // The client may have closed early.
+            let _written = proxy.write_all(&answer).await;
             (String::from_utf8(head).unwrap(), proxy)
         });
         let target = Uri::from_static("aps-workspaces.eu-central-1.amazonaws.com:443");
@@ -169,8 +169,8 @@ mod tests {
             b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
             b"HTTP/1.1 2000 OK\r\n\r\n",
         ] {
-            let text = ask(answer, None).await.0.err().unwrap().to_string();
-            assert!(text.starts_with("it gave no answer to CONNECT "), "{text}");
+            let error = ask(answer, None).await.0.err().unwrap().to_string();
+            assert!(error.starts_with("no response to CONNECT "), "{error}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The addresses of a name, from the system's resolver.
+//! Resolves a name with the system's resolver.
 //!
-//! In: a host and a port. Out: addresses, looked up again every [`FRESH`]. Where the resolver fails or is slow, the addresses
-//! that it last gave stay in use, so that a batch is never held for a name that was known before. One lookup is in progress at a
-//! time: the system's resolver blocks a thread, and many batches must not fill all threads with lookups that hang.
+//! In: a host and a port. Out: addresses, refreshed every [`FRESH`]. If the resolver fails or is slow, the last known addresses stay in
+//! use, so no batch waits for a name that was resolved before. One lookup is in progress at a time: the system's resolver blocks a
+//! thread, and hanging lookups for many batches must not exhaust the threads.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,11 +11,11 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-/// How long the addresses of a name are used without another lookup.
+/// How long addresses are used before the next lookup.
 const FRESH: Duration = Duration::from_secs(30);
 /// The pause after a failed lookup.
 const AGAIN: Duration = Duration::from_secs(5);
-/// How long a lookup may take where addresses are known, and where none are.
+/// The timeout of a lookup if addresses are known, and if none are.
 const PATIENCE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
 
 /// Resolves one name.
@@ -44,12 +44,10 @@ impl Resolver {
         }
     }
 
-    /// The name.
     pub(super) fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port.
     pub(super) fn port(&self) -> u16 {
         self.port
     }
@@ -57,7 +55,7 @@ impl Resolver {
     /// At least one address.
     ///
     /// # Errors
-    /// What the resolver said, where no addresses are known from before.
+    /// The resolver's error, if no addresses are known from before.
     pub(super) async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         if let Ok(ip) = self.host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, self.port)]);

@@ -1,9 +1,8 @@
-//! An open connection, whatever it goes through: bytes in and out, and a [`ByteCounter`] of the answers' bytes.
+//! An open connection: TCP, TLS, a proxy tunnel; and a [`ByteCounter`] of received bytes.
 //!
-//! TLS encrypts what it is given before the socket takes it, and as much of that is written at once as may wait. A quarter of a
-//! large request may, and a batch reserves memory for it ([`unsent`]) as it does for its body. With that a batch of
-//! 845 KB takes 18 % less time than with [`LEAST_UNSENT`] for all, and one of 169 KB 14 %; one of 42 KB gains nothing even where
-//! all of it may wait.
+//! TLS encrypts data before the socket accepts it, up to a limit of unsent bytes. For a large request the limit is a quarter of it, and
+//! a batch reserves memory for that ([`unsent`]) as it does for its body. A batch of 845 KB then takes 18 % less time than with
+//! [`LEAST_UNSENT`], and one of 169 KB 14 %; one of 42 KB gains nothing even if all of it may be buffered.
 
 use std::fmt::Debug;
 use std::io;
@@ -15,21 +14,21 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
-/// Encrypted bytes that may wait for the socket: one TLS record; rustls would buffer four for each connection.
+/// Encrypted bytes that may wait for the socket: one TLS record; rustls would buffer four per connection.
 const LEAST_UNSENT: usize = 16 * 1024;
-/// All of 845 KB at once would take another 9 % less time, and as much memory again as the body.
+/// Buffering all of 845 KB would take another 9 % less time, and as much memory again as the body.
 const MOST_UNSENT: usize = 256 * 1024;
-/// Shorter bodies are sent by a thousand at once, and all of that has to fit into 64 MiB.
+/// A thousand senders may send shorter bodies at once, and all of that has to fit into 64 MiB.
 const LARGE: usize = 128 * 1024;
-/// Longer than heads are, so that nothing is left over for a write of its own.
+/// Longer than heads are, so that head and start of the body go out in one write.
 const HEAD: usize = 4 * 1024;
 
-/// What carries the bytes: TCP, TLS over it, a proxy's tunnel, TLS through that.
+/// The transport: TCP, TLS over it, a proxy tunnel, TLS through that.
 pub(super) trait Io: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Debug + Send + Unpin> Io for T {}
 
-/// How many bytes of answers a connection has received, and how long the body is that it sends.
+/// Received bytes of a connection, and the length of the body that it sends.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ByteCounter(Arc<Counts>);
 
@@ -52,7 +51,7 @@ enum Inner {
     Encrypted(Box<TlsStream<Box<dyn Io>>>),
 }
 
-/// Encrypted bytes of a request with a body of this length that may wait, beyond what may wait of any request.
+/// Encrypted bytes of a request with a body of this length that may wait, beyond what any request may have.
 #[must_use]
 pub(crate) fn unsent(body: usize) -> usize {
     if body < LARGE {
@@ -64,12 +63,11 @@ pub(crate) fn unsent(body: usize) -> usize {
 // === impl ByteCounter ===
 
 impl ByteCounter {
-    /// Bytes received so far.
     pub(super) fn received(&self) -> u64 {
         self.0.received.load(Ordering::Relaxed)
     }
 
-    /// The next request has a body of this length.
+    /// Sets the length of the next request's body.
     pub(super) fn set_body_length(&self, bytes: usize) {
         self.0.body.store(bytes, Ordering::Relaxed);
     }
@@ -111,7 +109,7 @@ impl Stream {
         }
     }
 
-    /// To be written to, with as much left to wait as the body's length allows.
+    /// The stream to write to; sets the buffer limit of TLS from the body's length.
     fn writer(&mut self) -> Pin<&mut dyn Io> {
         if let Inner::Encrypted(tls) = &mut self.inner {
             let limit = self.counter.unsent_limit();
@@ -194,7 +192,7 @@ mod tests {
             let (ours, theirs) = tokio::io::duplex(8 * 1024);
             let ours: Box<dyn Io> = Box::new(ours);
             let name = ServerName::try_from("localhost").unwrap();
-            // From here on the other side reads nothing any more.
+            // From here on the peer reads nothing.
             let (tls, _other) =
                 tokio::join!(connector.connect(name, ours), acceptor.accept(theirs));
             let mut stream = Stream::encrypted(tls.unwrap());

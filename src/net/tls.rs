@@ -1,11 +1,11 @@
-//! What is trusted, and how TLS is spoken, for AMP, STS, Entra and a collector alike.
+//! Which certificates are trusted, and the TLS settings, for AMP, STS, Entra and a collector alike.
 //!
-//! In: the certificates that are trusted beside the built-in Mozilla roots. Out: a [`Trust`], which every connection asks as it
-//! is made, so that a bundle that rotates counts for the next one and nothing has to be started anew; [`follow`] looks at the
-//! files. TLS is 1.2 or 1.3 with HTTP/1.1, and is never skipped or lowered.
+//! In: certificates to trust in addition to the built-in Mozilla roots. Out: a [`Trust`], which every new connection reads, so a rotated
+//! bundle takes effect with the next connection and needs no restart; [`follow`] checks the files. TLS is 1.2 or 1.3 with HTTP/1.1, and
+//! is never skipped or downgraded.
 //!
-//! A verifier of our own that swaps its roots was rejected: rustls resumes sessions without asking a verifier, so that a root
-//! which was taken away would go on being trusted. Each state of the roots has a configuration, and sessions, of its own.
+//! A verifier of our own that swaps its roots was rejected: rustls resumes sessions without calling a verifier, so a removed root would
+//! stay trusted. Each set of roots has its own configuration and its own sessions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::tls_files::{CaBundle, InvalidFile, TlsFile};
 
-/// How often files of certificates are looked at.
+/// How often certificate files are checked.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// What is trusted now; clones are the same.
+/// The current trusted certificates; clones share them.
 #[derive(Debug, Clone)]
 pub struct Trust(Arc<ArcSwap<ClientConfig>>);
 
@@ -29,12 +29,12 @@ impl Trust {
     /// Trusts the built-in roots and `extra`.
     ///
     /// # Errors
-    /// Where a certificate of `extra` is no root that can be trusted.
+    /// If a certificate of `extra` is not a valid root.
     pub fn new(extra: &[CertificateDer<'static>]) -> Result<Self, rustls::Error> {
         Ok(Self(Arc::new(ArcSwap::from_pointee(client(extra)?))))
     }
 
-    /// How TLS is spoken from now on.
+    /// The current TLS configuration.
     #[must_use]
     pub(crate) fn client(&self) -> Arc<ClientConfig> {
         self.0.load_full()
@@ -43,7 +43,7 @@ impl Trust {
     /// Trusts the built-in roots and `extra` from now on, for new connections.
     ///
     /// # Errors
-    /// As [`Self::new`], after which all stays as it was.
+    /// As [`Self::new`]; then nothing changes.
     pub(crate) fn replace(&self, extra: &[CertificateDer<'static>]) -> Result<(), rustls::Error> {
         self.0.store(Arc::new(client(extra)?));
         Ok(())
@@ -53,7 +53,7 @@ impl Trust {
 /// A client that trusts the built-in Mozilla roots and `extra`, and speaks TLS 1.2 or 1.3 and HTTP/1.1.
 ///
 /// # Errors
-/// Where a certificate of `extra` is no root that can be trusted.
+/// If a certificate of `extra` is not a valid root.
 pub fn client(extra: &[CertificateDer<'static>]) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
@@ -73,16 +73,16 @@ pub fn client(extra: &[CertificateDer<'static>]) -> Result<ClientConfig, rustls:
 /// Why new certificates are not trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum NotTrusted {
-    /// A file does not hold what it should.
+    /// A file's content is invalid.
     #[error(transparent)]
     InvalidFile(#[from] InvalidFile),
-    /// A certificate cannot be a root.
+    /// A certificate is not a valid root.
     #[error(transparent)]
     Tls(#[from] rustls::Error),
 }
 
-/// Gives `trust` what `files` hold, whenever that changes; `files` is asked each time, since a new configuration may name
-/// others. `report` hears of each look; a file that cannot be read changes nothing.
+/// Reloads `files` into `trust` whenever they change; calls `files` each time, since a new configuration may name others. `report`
+/// gets the result of each check; a file that cannot be read changes nothing.
 pub async fn follow(
     files: impl Fn() -> Vec<TlsFile>,
     trust: impl Fn(&[CertificateDer<'static>]) -> Result<(), rustls::Error>,
@@ -102,7 +102,7 @@ pub async fn follow(
                     .collect();
                 let trusted = trust(&certificates);
                 if trusted.is_ok() {
-                    // What was read at the start was said there.
+                    // The start has already logged the first read.
                     if before.is_some() {
                         say(&files, &now);
                     }
@@ -142,7 +142,7 @@ mod tests {
     use crate::config::Network;
     use crate::net::connect::{Connect, Connector};
 
-    /// Answers every request over TLS; its address, and what it has to be trusted by.
+    /// Responds to every request over TLS; its address, and the certificate to trust.
     async fn server() -> (String, CertificateDer<'static>) {
         let key = KeyPair::generate().unwrap();
         let names = vec!["127.0.0.1".to_owned()];
@@ -168,7 +168,7 @@ mod tests {
                     continue;
                 };
                 let mut request = [0; 1024];
-                // Whoever only connects has gone.
+                // A client that only connects has gone.
                 if tls.read(&mut request).await.is_ok_and(|read| read > 0) {
                     let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
                     tls.write_all(answer).await.unwrap_or_default();
@@ -188,7 +188,7 @@ mod tests {
         for (roots, trusted) in [
             (vec![], false),
             (vec![root.clone()], true),
-            // Neither is a session of before resumed.
+            // A session from before is not resumed either.
             (vec![], false),
         ] {
             trust.replace(&roots).unwrap();

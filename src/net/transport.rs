@@ -1,7 +1,7 @@
-//! The way out to the network, as one thing to hand on.
+//! The network, bundled for its callers.
 //!
-//! [`NetworkTransport`] is the real one: the configured proxy and trusted certificates. [`Transport`] is a trait so that a
-//! simulation can stand in for the network.
+//! [`NetworkTransport`] is the real one: the configured proxy and trusted certificates. [`Transport`] is a trait so that a simulation
+//! can replace the network.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,25 +19,25 @@ pub trait Transport: Connectors + fmt::Debug {
     /// A client for STS and Entra ID.
     fn client(&self) -> HttpClient;
 
-    /// Trusts these certificates beside the built-in ones from now on, for new connections.
+    /// Trusts these certificates in addition to the built-in ones from now on, for new connections.
     ///
     /// # Errors
-    /// Where one of them is no valid CA certificate; nothing is changed then.
+    /// If one of them is not a valid CA certificate; then nothing changes.
     fn replace_roots(&self, roots: &[CertificateDer<'static>]) -> Result<(), rustls::Error>;
 
     /// The same for another configuration.
     ///
     /// # Errors
-    /// Where a certificate of its bundle is no valid CA certificate.
+    /// If a certificate of its bundle is not a valid CA certificate.
     fn rebuild(&self, config: &Config) -> Result<Arc<dyn Transport>, rustls::Error>;
 }
 
 /// The network, with the configured proxy and trust.
 #[derive(Debug, Clone)]
 pub struct NetworkTransport {
-    /// What is trusted.
+    /// The trusted certificates.
     pub trust: Trust,
-    /// By which proxy, if any.
+    /// The proxy, if any.
     pub network: Network,
 }
 
@@ -47,7 +47,7 @@ impl NetworkTransport {
     /// As configured.
     ///
     /// # Errors
-    /// Where a certificate of the bundle is no valid CA certificate.
+    /// If a certificate of the bundle is not a valid CA certificate.
     pub(crate) fn new(config: &Config) -> Result<Self, rustls::Error> {
         Ok(Self {
             trust: Trust::new(&config.extra_roots)?,

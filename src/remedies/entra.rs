@@ -1,22 +1,20 @@
-//! What the refusals of Entra mean, and what to do: one table.
+//! Entra's error codes, and what to do: one table.
 //!
-//! From Microsoft's reference of error codes and from the threads of those who met them. Codes may change (the reference says
-//! so), so nothing but words, a label and a pace hangs on them; an unknown one is shown as Entra words it.
+//! From Microsoft's reference of error codes and from threads of people who had them. Codes may change (the reference says so), so only messages, a
+//! label and the pace of retries depend on them; an unknown code is shown with Entra's message.
 
-/// A refusal that we know.
+/// A known error.
 #[derive(Debug)]
 pub(crate) struct EntraRefusal {
-    /// The numbers behind `AADSTS`; of several, all but the first are finer kinds of it.
+    /// The numbers behind `AADSTS`; of several, all but the first are subcodes.
     codes: &'static [u32],
     /// The metric's label.
     pub(crate) label: &'static str,
-    /// What is cause.
     pub(crate) cause: &'static str,
-    /// What to do.
     pub(crate) remedy: &'static str,
-    /// Whether the assertion's claims are what it is about.
+    /// Whether it is about the assertion's claims.
     pub(crate) by_claims: bool,
-    /// Whether it may pass by itself.
+    /// Whether it may resolve by itself.
     pub(crate) passes: bool,
 }
 
@@ -80,7 +78,7 @@ pub(super) const TABLE: &[EntraRefusal] = &[
             &[700_024],
             "entra_AADSTS700024",
             "the projected token is not valid now",
-            "let this pod read the file that kubelet renews (no subPath), and check the clock of the node",
+            "let this pod read the file that kubelet refreshes (no subPath), and check the clock of the node",
         )
     },
     EntraRefusal {
@@ -104,7 +102,7 @@ pub(super) const TABLE: &[EntraRefusal] = &[
     known(
         &[50027],
         "entra_AADSTS50027",
-        "the projected token is no JSON web token that Entra can read",
+        "the projected token is not a JSON web token that Entra can read",
         "set --azure-federated-token-file to the file that kubelet writes",
     ),
     known(
@@ -200,7 +198,7 @@ mod tests {
     use super::TABLE;
 
     #[test]
-    fn every_code_is_told_once_and_labelled_by_its_own_number() {
+    fn every_code_has_one_row_labelled_by_its_own_number() {
         let mut seen = HashSet::new();
         for known in TABLE {
             assert!(

@@ -1,7 +1,7 @@
 //! The mistakes of the first hour, which `check` names.
 //!
-//! The tests make each mistake and look for its row. Where a peer does not say which of several mistakes it was (STS says the
-//! same of a missing role and of a trust policy that does not match), `check` lists all rows that it may be.
+//! The tests make each mistake and look for its row. If a peer's message does not distinguish several mistakes (STS reports a missing role and a
+//! mismatched trust policy alike), `check` lists all possible rows.
 
 use super::row::rows;
 
@@ -25,10 +25,10 @@ TOKEN_EMPTY: "token-empty", "The token's file is empty",
     "is empty", "project the token with a serviceAccountToken source; on a laptop check that kubectl create token succeeded";
 TOKEN_MALFORMED: "token-malformed", "The file holds no token, or only part of one",
     "does not hold a JSON web token", "set the path of the file that kubelet writes; on a laptop write the whole output of kubectl create token to it";
-TOKEN_NOT_RENEWED: "token-not-renewed", "The token is a copy or is mounted with subPath, so it is never renewed",
-    "never renewed", "mount the projected volume as a folder, without subPath; for a test from a laptop a copy works until it expires";
-TOKEN_EXPIRED: "token-expired", "The token was not renewed",
-    "expired", "let this container read the file that kubelet renews (no subPath, no copy); on a laptop run kubectl create token again";
+TOKEN_NOT_RENEWED: "token-not-renewed", "The token is a copy or is mounted with subPath, so it is never refreshed",
+    "never refreshed", "mount the projected volume as a folder, without subPath; for a test from a laptop a copy works until it expires";
+TOKEN_EXPIRED: "token-expired", "The token has expired: the file is not refreshed",
+    "expired", "let this container read the file that kubelet refreshes (no subPath, no copy); on a laptop run kubectl create token again";
 TOKEN_EARLY: "token-early", "The token is not valid yet, or this machine's clock is behind",
     "not valid before", "correct the clocks of this machine and of the cluster's API server (NTP)";
 TOKEN_NO_AUDIENCE: "token-no-audience", "The token has no audience",
@@ -113,7 +113,7 @@ AMP_CREDENTIALS: "amp-credentials", "AMP rejects the session or the signature",
 AMP_TROUBLE: "amp-trouble", "AMP throttles or is failing",
     "AMP is failing", "try again: it is temporary; with the running sidecar, senders get 503 and retry";
 AMP_REFUSAL: "amp-refusal", "AMP refuses for another reason, or something else answers instead",
-    "unexpected answer", "see the message of STS; see whether a proxy in between answers";
+    "unexpected answer", "see the message of AMP, and check whether a proxy answers instead of AMP";
 
 PROMETHEUS_FILE: "prometheus-file", "The file of --prometheus-config is not a Prometheus configuration, or has no remote_write",
     "prometheus configuration", "use the configuration file of Prometheus, and add remote_write with the URL of this sidecar";

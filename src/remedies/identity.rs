@@ -1,7 +1,7 @@
-//! What AWS must hold for a token or a role: remedies with the values of the moment.
+//! What AWS must hold for a token or a role: remedies with current values.
 //!
-//! STS says what it refuses and seldom why: a missing role and a trust policy that does not match sound the same. So these say
-//! what must be true, with the names that it must be true of. Arguments that are claims are quoted by the caller.
+//! STS seldom says why it rejects: a missing role and a mismatched trust policy give the same message. So these remedies state what must be true, with
+//! the names involved. The caller quotes arguments that are claims.
 
 use std::time::Duration;
 
@@ -39,12 +39,11 @@ pub(crate) fn trust_policy(role_arn: &str, issuer: &str, conditions: &str) -> St
 
 /// The token has no claims that can be read.
 pub(crate) fn unreadable_claims() -> String {
-    "the token's claims cannot be read, so it is no token that STS accepts".to_owned()
+    "the token's claims cannot be read, so STS does not accept it".to_owned()
 }
 
-/// The token has expired.
 pub(crate) fn expired_token() -> String {
-    "kubelet renews the file at 80 % of the token's life: let this pod read the file that kubelet renews (no subPath)".to_owned()
+    "kubelet refreshes the file at 80 % of the token's lifetime: let this pod read that file (no subPath)".to_owned()
 }
 
 /// When the token expired by its own claim.

@@ -1,11 +1,11 @@
-//! What to do about what: the one table of causes and their remedies.
+//! The one table of causes and their remedies.
 //!
-//! In: nothing. Out: a [`Remedy`] for each cause that is known: what is wrong, by which words one recognises it, what to do. Whoever
-//! shows an error (log, `/readyz`, status page, `check`, an HTTP answer) takes the remedy from here, and `docs/mistakes.md` is
-//! printed from here, so that all say the same. An error knows its cause; the match from error to row stands beside the error.
+//! In: nothing. Out: a [`Remedy`] for each known cause: what is wrong, the message that shows it, what to do. All code that shows an error (log,
+//! `/readyz`, status page, `check`, an HTTP response) takes the remedy from here, and `docs/mistakes.md` is generated from here, so that all agree. An
+//! error knows its cause; the match from error to row is in the error's module.
 //!
-//! Where the remedy needs values of the moment (an ARN, claims of a token, a file's owner), it is a function of plain text:
-//! [`identity`] and [`token_file`]. This module imports nothing of the program.
+//! A remedy with current values (an ARN, claims of a token, a file's owner) is a function of plain text: [`identity`] and [`token_file`]. This module
+//! imports nothing of the program.
 
 pub(crate) mod entra;
 pub mod first_hour;
@@ -18,7 +18,7 @@ pub(crate) mod token_file;
 
 pub use row::Remedy;
 
-/// What Entra ID refuses, by the names that metrics have.
+/// Entra ID's errors, by the names in metrics.
 fn entra_refusals() -> impl Iterator<Item = Remedy> {
     entra::TABLE.iter().map(|known| Remedy {
         id: known.label,
@@ -29,7 +29,7 @@ fn entra_refusals() -> impl Iterator<Item = Remedy> {
     })
 }
 
-/// The row of a refusal of Entra ID, by its name.
+/// The row of an Entra ID error, by its name.
 pub(crate) fn of_entra(name: &str) -> Option<Remedy> {
     entra_refusals().find(|row| row.id == name)
 }

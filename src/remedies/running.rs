@@ -1,4 +1,4 @@
-//! What the running sidecar reports: batches that AMP does not store, and everything else that is an incident.
+//! What the running sidecar reports: batches that AMP does not store, and all other incidents.
 
 use super::row::rows;
 

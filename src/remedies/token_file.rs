@@ -1,4 +1,4 @@
-//! How to let this process read the token file: remedies with owner, group and mode of the moment.
+//! How to let this process read the token file: remedies with its current owner, group and mode.
 
 /// Who owns a file or folder, and with which mode.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,7 @@ pub(crate) const MISSING: &str = "mount the projected volume in this container, 
 /// It is a folder.
 pub(crate) const FOLDER: &str = "append the name of the file in that folder";
 
-/// `place` (the file, or a folder above it) keeps this process out, which runs as `process`.
+/// `place` (the file, or a folder above it) denies access to this process, which runs as `process`.
 pub(crate) fn denied(place: &str, owner: Ownership, process: &str, own_uid: u32) -> String {
     let Ownership { uid, gid, mode } = owner;
     let remedy = if uid == own_uid {

@@ -1,34 +1,29 @@
-//! The one definition of what `setup` can be told.
+//! The definition of `setup`'s arguments.
 //!
-//! In: nothing. Out: [`ALL`], from which the command line, its help and the table in `docs/setup.md` are made. They are no
-//! settings of the sidecar: nothing here has an environment variable, so that what is printed depends on what is written
-//! on the line alone. Values stay text; the [reader](super::reader) checks them and reports all errors at once.
+//! In: nothing. Out: [`ALL`], from which the command line, its help and the table in `docs/setup.md` are made. They are not settings of the
+//! sidecar: none has an environment variable, so the output depends on the command line alone. Values stay text; the
+//! [reader](super::reader) checks them and reports all errors at once.
 
 use Topic::{Aws, Azure, Kubernetes, Prometheus};
 
-/// Whom the text is for.
+/// What the text is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Topic {
-    /// IAM.
     Aws,
-    /// AKS, and Entra ID.
     Azure,
-    /// The pod.
     Kubernetes,
-    /// `remote_write`.
     Prometheus,
 }
 
-/// One argument of `setup`.
 #[derive(Debug)]
 pub(super) struct Argument {
     /// The flag, without the dashes.
     pub(super) flag: &'static str,
-    /// What stands for the value in the help; empty for a switch.
+    /// The value's placeholder in the help; empty for a switch.
     pub(super) value: &'static str,
     /// The default, or in brackets how it is found or when it is needed.
     pub(super) default: &'static str,
-    /// Whose argument it is.
+    /// The topics that take it.
     pub(super) topics: &'static [Topic],
     /// What it is, in one sentence.
     pub(super) help: &'static str,
@@ -46,11 +41,11 @@ macro_rules! arguments {
 
 arguments! {
     VIA: "via", "direct|entra", "direct", &[Aws, Azure, Kubernetes],
-        "Whose tokens AWS trusts: the cluster's own, or those that Microsoft Entra ID gives for them";
+        "Whose tokens AWS trusts: the cluster's, or those that Microsoft Entra ID issues in exchange";
     ISSUER: "issuer", "URL", "[this or --token]", &[Aws],
-        "The cluster's OIDC issuer, to the letter: the slash at its end counts";
+        "The cluster's exact OIDC issuer, including a trailing slash";
     TOKEN: "token", "FILE", "[none]", &[Aws, Kubernetes],
-        "A token of the pod's service account, of which iss, sub and aud are read and nothing is shown; with --via entra one of Entra's";
+        "A token of the pod's service account (with --via entra, one of Entra's): only its claims are read, and it is never printed";
     NAMESPACE: "namespace", "NAME", "monitoring", &[Aws, Azure, Kubernetes],
         "Prometheus' namespace";
     SERVICE_ACCOUNT: "service-account", "NAME", "prometheus", &[Aws, Azure, Kubernetes],
@@ -58,35 +53,35 @@ arguments! {
     TENANT_ID: "tenant-id", "GUID", "[required with --via entra]", &[Aws, Azure, Kubernetes],
         "The Entra tenant";
     CLIENT_ID: "client-id", "GUID", "[required with --via entra; for aws only with version 2]", &[Aws, Kubernetes],
-        "The Entra application's client id, which `setup azure` shows";
+        "Client id of the Entra application, printed by the script of `setup azure`";
     OBJECT_ID: "object-id", "GUID", "[required with --via entra]", &[Aws],
-        "The object id of the Entra application's service principal, which `setup azure` shows";
+        "Object id of the Entra application's service principal, printed by the script of `setup azure`";
     APP_ID_URI: "app-id-uri", "URI", "api://<tenant-id>/amp-sidecar", &[Aws, Azure, Kubernetes],
-        "The Entra application's App ID URI, the audience of its tokens";
+        "App ID URI of the Entra application, the audience of its tokens";
     ACCESS_TOKEN_VERSION: "access-token-version", "1|2", "1", &[Aws, Azure],
-        "The version of the access tokens that Entra gives";
+        "Version of the access tokens that Entra issues";
     CLUSTER: "cluster", "NAME", "[required]", &[Azure],
         "The AKS cluster";
     RESOURCE_GROUP: "resource-group", "NAME", "[required]", &[Azure],
-        "Its resource group";
+        "The cluster's resource group";
     ACCOUNT: "account", "ID", "[required]", &[Aws, Kubernetes],
         "The AWS account of the workspace and the role";
     REGION: "region", "REGION", "[required]", &[Aws, Kubernetes],
         "The workspace's region";
     PARTITION: "partition", "NAME", "[from the region]", &[Aws, Kubernetes],
-        "The first part of ARNs: aws, aws-us-gov, aws-cn";
+        "AWS partition, as in ARNs: aws, aws-us-gov, aws-cn";
     WORKSPACE_ID: "workspace-id", "WS-ID", "[required]", &[Aws, Kubernetes, Prometheus],
-        "The AMP workspace that is written to; for prometheus named only where the sidecar has several";
+        "The AMP workspace to write to; for prometheus only if the sidecar has several";
     ROLE_NAME: "role-name", "NAME", "amp-sidecar", &[Aws, Kubernetes],
-        "The IAM role that is made for the sidecar";
+        "The IAM role to create for the sidecar";
     QUERY_TOO: "query-too", "", "false", &[Aws],
-        "Let the role read the workspace's metrics too, which the sidecar does not need";
+        "Also allow the role to query the workspace; needed only for --allow-query";
     FORMAT: "format", "cli|cloudformation|terraform", "cli", &[Aws],
-        "As a script of aws commands, a CloudFormation template or Terraform";
+        "Output format: a script of aws commands, a CloudFormation template or Terraform";
     FOR: "for", "statefulset|operator|kube-prometheus-stack", "statefulset", &[Kubernetes],
-        "What Prometheus is run by: a plain StatefulSet, the Prometheus Operator, or the chart kube-prometheus-stack";
+        "How Prometheus is deployed: a plain StatefulSet, the Prometheus Operator, or the chart kube-prometheus-stack";
     NAME: "name", "NAME", "prometheus", &[Kubernetes],
-        "The StatefulSet or the Operator's Prometheus that the sidecar is put into";
+        "The StatefulSet, or the Operator's Prometheus object, to add the sidecar to";
     IMAGE: "image", "IMAGE", "[required]", &[Kubernetes],
         "The sidecar's image in your registry";
 }
@@ -99,7 +94,7 @@ impl Argument {
         self.value.is_empty()
     }
 
-    /// The default as text to be parsed, where it is a fixed one.
+    /// The default as text to be parsed, if it is a fixed one.
     pub(super) fn fixed_default(&self) -> Option<&'static str> {
         let found = self.default.starts_with('[') || self.default.contains('<');
         (!found).then_some(self.default)

@@ -1,13 +1,12 @@
-//! What must exist in AWS, in three forms of one content.
+//! The objects in AWS, in three formats with the same content.
 //!
-//! In: a valid [`Aws`]. Out: a script of aws commands, a CloudFormation template or Terraform. The policies are the same
-//! JSON in all three, since YAML and HCL take JSON as it is. The script alone can be run again over what is there; the
-//! other two leave that to the tool that runs them.
+//! In: a valid [`Aws`]. Out: a script of aws commands, a CloudFormation template or Terraform. The policies are the same JSON in all three,
+//! since YAML and HCL accept JSON. The script may run again over existing objects; the other two leave that to their tools.
 
 use super::policy::{Account, Federation};
 use super::template::{fill, hcl, in_hcl, quoted, shell};
 
-/// All that AWS must be told.
+/// All values that AWS needs.
 #[derive(Debug)]
 pub(super) struct Aws {
     pub(super) form: Form,
@@ -19,7 +18,6 @@ pub(super) struct Aws {
     pub(super) query_too: bool,
 }
 
-/// The form that it is wanted in.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Form {
     Cli,
@@ -39,7 +37,7 @@ impl Aws {
         } = self;
         let arn = federation.provider_arn(account);
         let trust = match self.form {
-            // Named so, the provider is made before the role where it is made at all.
+            // The reference makes CloudFormation create the provider before the role.
             Form::CloudFormation => federation.trust_policy_naming(&format!(
                 "!If [MakesProvider, !Ref Provider, {}]",
                 quoted(&arn)
@@ -92,7 +90,6 @@ impl Form {
         }
     }
 
-    /// A whole JSON document.
     fn document(self, json: &str) -> String {
         match self {
             Self::Cli => shell(json),

@@ -1,11 +1,11 @@
-//! What must exist in Azure: the cluster's issuer, and with Entra in between an application that trusts it.
+//! The objects in Azure: the cluster's issuer, and with Entra an application that trusts it.
 //!
-//! In: a valid [`Azure`]. Out: a script of az commands, which may be run again. It ends by showing what the next step needs
-//! to be told, since client id and object id are given by Azure and known only then.
+//! In: a valid [`Azure`]. Out: a script of az commands, which may run again. It ends by printing the values that the next step needs, since
+//! Azure assigns client id and object id.
 
 use super::template::{fill, shell};
 
-/// All that Azure must be told.
+/// All values that Azure needs.
 #[derive(Debug)]
 pub(super) struct Azure {
     pub(super) cluster: String,
@@ -13,7 +13,7 @@ pub(super) struct Azure {
     pub(super) entra: Option<EntraSetup>,
 }
 
-/// The application that the cluster's tokens are exchanged with.
+/// The application that exchanges the cluster's tokens.
 #[derive(Debug)]
 pub(super) struct EntraSetup {
     pub(super) tenant: String,
@@ -23,7 +23,7 @@ pub(super) struct EntraSetup {
     pub(super) service_account: String,
 }
 
-/// The form of Entra's access tokens: it decides their issuer and audience.
+/// The version of Entra's access tokens: it decides their issuer and audience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenVersion {
     V1,
@@ -79,7 +79,7 @@ impl EntraSetup {
     }
 }
 
-/// Entra takes up to 120 letters, digits, `-` and `_`.
+/// Entra allows up to 120 letters, digits, `-` and `_`.
 fn credential_name(parts: &[&str]) -> String {
     let fit = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     parts.join("-").chars().map(fit).take(120).collect()

@@ -1,17 +1,17 @@
-//! The sidecar in a pod, for the three ways in which Prometheus is run.
+//! The sidecar in a pod, for the three ways to run Prometheus.
 //!
-//! In: a valid [`Kubernetes`]. Out: manifests, or values of the chart. The container and the volume are the same in all
-//! three and those of `docs/kubernetes.md`. Nothing is injected by a webhook: whatever the sidecar needs stands in the manifest, so
-//! that it works in every cluster and can be read.
+//! In: a valid [`Kubernetes`]. Out: manifests, or values of the chart. Container and volume are the same in all three and in
+//! `docs/kubernetes.md`. No webhook injects anything: everything that the sidecar needs is in the manifest, so it works in every cluster and can be
+//! reviewed.
 
 use super::prometheus::operators_entry;
 use super::template::{fill, quoted};
 
-/// What the projected token must be for, for Entra to take it.
+/// The audience of the projected token that Entra requires.
 const ENTRA_EXCHANGE: &str = "api://AzureADTokenExchange";
 const TOKEN_FILE: &str = "/var/run/secrets/amp-sidecar/token";
 
-/// All that the manifests must say.
+/// All values of the manifests.
 #[derive(Debug)]
 pub(super) struct Kubernetes {
     pub(super) runner: Runner,
@@ -25,7 +25,6 @@ pub(super) struct Kubernetes {
     pub(super) identity: Identity,
 }
 
-/// What Prometheus is run by.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Runner {
     StatefulSet,
@@ -36,9 +35,9 @@ pub(super) enum Runner {
 /// Whose token goes to AWS.
 #[derive(Debug)]
 pub(super) enum Identity {
-    /// The cluster's, made for this audience.
+    /// The cluster's, with this audience.
     Direct { audience: String },
-    /// Entra's, got for the cluster's.
+    /// Entra's, in exchange for the cluster's.
     EntraSetup {
         tenant: String,
         client: String,

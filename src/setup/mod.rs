@@ -1,4 +1,4 @@
-//! `amp-sidecar setup`: what must exist in AWS, Azure and Kubernetes, and what Prometheus must say, ready to use.
+//! `amp-sidecar setup`: prints the objects in AWS, Azure and Kubernetes and the Prometheus configuration, ready to use.
 //!
 //! ```text
 //! arguments ─▶ reader ─▶ aws         ─▶ template ─▶ stdout
@@ -7,9 +7,9 @@
 //!                        prometheus
 //! ```
 //!
-//! In: its own arguments, which are no settings of the sidecar, and the claims of a token where one is named. Out: one text
-//! for one tool. Nothing is changed and nobody is asked over the network: what is printed can be read before it is run by
-//! somebody who may do more than the sidecar ever should. For the same reason there is no `setup --apply`.
+//! In: its own arguments, which are not settings of the sidecar, and the claims of a token if one is named. Out: one text for one tool. It changes
+//! nothing and uses no network: the output can be reviewed, and run by an administrator with more rights than the sidecar ever should have. For
+//! the same reason there is no `setup --apply`.
 
 mod arguments;
 mod aws;
@@ -32,7 +32,7 @@ use arguments::{Argument, Topic};
 use reader::SetupInputs;
 
 const AFTER: &str = "\
-Nothing is changed and nothing is asked over the network. Exit code 64: an argument is invalid; every fault is named.";
+Changes nothing and uses no network. Exit code 64: invalid arguments; every error is reported.";
 
 const TOPICS: [(Topic, &str, &str); 4] = [
     (
@@ -43,7 +43,7 @@ const TOPICS: [(Topic, &str, &str); 4] = [
     (
         Topic::Azure,
         "azure",
-        "The cluster's issuer, and with --via entra the application that trusts it, as az commands",
+        "The cluster's OIDC issuer, and with --via entra the application that trusts it, as az commands",
     ),
     (
         Topic::Kubernetes,
@@ -61,7 +61,7 @@ const TOPICS: [(Topic, &str, &str); 4] = [
 #[must_use]
 pub fn command() -> Command {
     Command::new("setup")
-        .about("Print what must exist in AWS, Azure, Kubernetes and Prometheus, ready to use")
+        .about("Print the AWS, Azure, Kubernetes and Prometheus configuration that the sidecar needs, ready to use")
         .after_help(AFTER)
         .subcommand_required(true)
         .disable_help_subcommand(true)
@@ -89,7 +89,7 @@ fn argument(of: &'static Argument) -> Arg {
         .value_name(of.value)
 }
 
-/// The text that was asked for; `errors` are those that were found already.
+/// The text for the topic; `errors` are those found so far.
 ///
 /// # Errors
 /// [`InvalidConfig`] with every error of the arguments.
@@ -102,7 +102,7 @@ pub async fn text(
         Some((topic, matches))
     });
     let Some((topic, matches)) = asked else {
-        // The command line does without a topic only where help was asked for.
+        // The command line lacks a topic only if help was requested.
         return Ok(String::new());
     };
     let given = |of: &Argument| -> Option<String> {
@@ -124,12 +124,12 @@ pub async fn text(
 async fn claims(path: &Path) -> Result<Claims, Expected> {
     if path.to_string_lossy().starts_with("eyJ") {
         return Err(Expected(
-            "a file that holds the token, not the token".into(),
+            "the path of a file with the token, not the token itself".into(),
         ));
     }
     let token = token::read(path)
         .await
-        .map_err(|error| Expected(format!("a file that holds a token ({error})")))?;
+        .map_err(|error| Expected(format!("a file with a token ({error})")))?;
     Claims::of(token.expose()).map_err(|error| Expected(format!("a token ({error})")))
 }
 

@@ -1,26 +1,26 @@
-//! The two policies of the role: who may have it, and what it may do.
+//! The two policies of the role: who may assume it, and what it may do.
 //!
-//! In: what identifies the pod to AWS ([`Federation`]) and the one workspace. Out: IAM's JSON, from here alone, whether it
-//! is then shown in a script, in CloudFormation or in Terraform.
+//! In: what identifies the pod to AWS ([`Federation`]), and the workspace. Out: IAM's JSON, made here alone for script, CloudFormation and
+//! Terraform.
 //!
-//! Both conditions always stand: without `:aud` a token that was made for something else would do, without `:sub` every
-//! pod of the cluster. The condition keys begin with the issuer to the letter, a slash at its end included: IAM compares
-//! strings, and `https://host/path` is another issuer than `https://host/path/`.
+//! Both conditions are always there: without `:aud` a token for another purpose would do, without `:sub` every pod of the cluster. The condition
+//! keys begin with the exact issuer, trailing slash included: IAM compares strings, and `https://host/path` is another issuer than
+//! `https://host/path/`.
 
 use super::template::{fill, quoted};
 
-/// What a token must say for AWS to trust it.
+/// The claims that AWS trusts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Federation {
-    /// `iss`, to the letter.
+    /// `iss`, unchanged.
     pub issuer: String,
     /// `sub`.
     pub subject: String,
-    /// `azp` where the token has one, else `aud`: what IAM calls the audience.
+    /// `azp` if the token has one, else `aud`: IAM's audience.
     pub audience: String,
 }
 
-/// The account and its partition, which all ARNs begin with.
+/// Account and partition, as in ARNs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// `aws`, `aws-us-gov`, …
@@ -73,7 +73,7 @@ impl Federation {
 // === impl Account ===
 
 impl Account {
-    /// The one that this role lies in.
+    /// The account of this role.
     #[must_use]
     pub fn of(role_arn: &str) -> Self {
         let part = |n| role_arn.split(':').nth(n).unwrap_or_default().to_owned();
@@ -89,7 +89,7 @@ impl Account {
         format!("arn:{}:iam::{}:role/{name}", self.partition, self.id)
     }
 
-    /// What the role may do: write to one workspace, and read it where that is wished.
+    /// The role's permissions: write to one workspace, and query it if wanted.
     #[must_use]
     pub fn permission_policy(&self, region: &str, workspace: &str, query_too: bool) -> String {
         let Self { partition, id } = self;

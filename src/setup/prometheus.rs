@@ -1,11 +1,11 @@
-//! How Prometheus must write to the sidecar.
+//! Prometheus' `remote_write`, for the sidecar.
 //!
-//! In: the workspace, where it is to be named in the path. Out: the `remote_write` section of `prometheus.yml`, or the same
-//! as the Prometheus Operator and its chart spell it. The figures stand once, in the template they share.
+//! In: the workspace, if the path has to name it. Out: the `remote_write` section of `prometheus.yml`, or the same in the spelling of the
+//! Prometheus Operator and its chart. The values are in one shared template.
 
 use super::template::{fill, quoted};
 
-/// What `remote_write` is to say.
+/// The values of `remote_write`.
 #[derive(Debug)]
 pub(super) struct Prometheus {
     pub(super) workspace: Option<String>,
@@ -39,7 +39,7 @@ impl Prometheus {
     }
 }
 
-/// The entry as the Operator's objects spell it.
+/// The entry in the Operator's spelling.
 pub(super) fn operators_entry() -> String {
     entry("/api/v1/remote_write", camel_case)
 }

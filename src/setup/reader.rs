@@ -1,8 +1,7 @@
-//! Reads one argument after the other, and notes every error on the way.
+//! Parses the arguments of `setup`, and collects every error.
 //!
-//! In: what the command line says, and the claims of the token where one was named. Out: what is to be printed, with
-//! nothing left to check, or all errors: a method gives `None` where it noted one, and no method stops for the `None` of
-//! another.
+//! In: the command line, and the claims of the token if one was named. Out: valid values to print, or all errors: a method returns `None` where it
+//! noted one, and no caller stops at the `None` of another.
 
 mod federation;
 
@@ -21,7 +20,7 @@ use crate::credentials::claims::Claims;
 pub(super) struct SetupInputs<'a> {
     topic: Topic,
     given: &'a dyn Fn(&Argument) -> Option<String>,
-    /// Of the token that was named, if one was.
+    /// The claims of the named token, if any.
     claims: Option<Claims>,
     errors: Vec<SettingError>,
 }
@@ -211,7 +210,7 @@ impl<'a> SetupInputs<'a> {
         (self.given)(argument).filter(|value| !value.is_empty())
     }
 
-    /// The value that was given, or the fixed default, or an error where there is neither.
+    /// The value on the command line, or the fixed default; else an error.
     fn parse<T>(
         &mut self,
         argument: &Argument,
@@ -233,14 +232,14 @@ impl<'a> SetupInputs<'a> {
         }
     }
 
-    /// An error of what the token says; the claim is shown, the token is not.
+    /// An error about a claim; the message shows the claim, not the token.
     fn claim<T>(&mut self, value: Result<T, Expected>, name: &str, claim: &str) -> Option<T> {
         let expected = match value {
             Ok(value) => return Some(value),
             Err(expected) => expected,
         };
         self.errors.push(SettingError {
-            setting: format!("{name} of the --token"),
+            setting: format!("{name} of --token"),
             value: crate::sanitize::sanitize(claim),
             expected: expected.0,
         });
@@ -259,14 +258,14 @@ impl<'a> SetupInputs<'a> {
     }
 }
 
-/// What the help says of it, as the end of a sentence.
+/// The argument's help, as the end of a sentence.
 fn what(argument: &Argument) -> String {
     let mut letters = argument.help.chars();
     let initial = letters.next().map(|c| c.to_ascii_lowercase());
     initial.into_iter().chain(letters).collect()
 }
 
-/// What the command line may say for `topic`.
+/// The arguments of `topic`.
 pub(super) fn of(topic: Topic) -> impl Iterator<Item = &'static Argument> {
     ALL.iter()
         .filter(move |argument| argument.topics.contains(&topic))

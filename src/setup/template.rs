@@ -1,14 +1,12 @@
-//! Texts with places in them, and values quoted for the language they are put into.
+//! Fills templates, and quotes values for the target language.
 //!
-//! In: a template in which `<<name>>` marks a place, and what belongs there. Out: the text. A place that stands alone on
-//! its line takes a value of several lines, each indented as the place is, and goes away with its line where the value is
-//! empty. What was put in is not looked at again, so no value can bring a place of its own.
+//! In: a template with placeholders `<<name>>`, and their values. Out: the text. A placeholder alone on its line takes a value of several lines,
+//! each indented like the placeholder; an empty value removes the line. Inserted text is not scanned again, so no value can add a placeholder.
 //!
-//! Every value that comes from outside goes through [`shell`], [`quoted`] or [`hcl`] first, although the reader lets
-//! nothing through that would need it: two locks, since what is printed here is run by people with the right to do much.
-//! A template library would bring a language for what is one function here.
+//! Every value from outside goes through [`shell`], [`quoted`] or [`hcl`], although the reader rejects anything that would need it: two
+//! safeguards, since people with many rights run the output. A template library would bring a language for what is one function here.
 
-/// Fills the places of a template; a test holds that none is left.
+/// Fills the placeholders of a template; a test checks that none is left.
 pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut text = String::with_capacity(template.len() * 2);
     for line in template.lines() {
@@ -58,22 +56,22 @@ fn find<'a>(values: &[(&str, &'a str)], name: &str) -> Option<&'a str> {
     Some(value)
 }
 
-/// One word of a POSIX shell, whatever is in it; it may have several lines.
+/// One word of a POSIX shell, whatever it contains; it may have several lines.
 pub(super) fn shell(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }
 
-/// A string of JSON, which is one of YAML too.
+/// A JSON string, which is also a YAML string.
 pub(super) fn quoted(value: &str) -> String {
     serde_json::Value::from(value).to_string()
 }
 
-/// A string of HCL: that of JSON, in which `${` and `%{` would begin a template.
+/// An HCL string: JSON's, with `${` and `%{` escaped.
 pub(super) fn hcl(value: &str) -> String {
     in_hcl(&quoted(value))
 }
 
-/// A JSON document as an expression of HCL, which takes JSON's objects and lists as they are.
+/// A JSON document as an HCL expression, which accepts JSON's objects and lists.
 pub(super) fn in_hcl(json: &str) -> String {
     json.replace("${", "$${").replace("%{", "%%{")
 }

@@ -1,4 +1,4 @@
-//! The table of `docs/setup.md` is checked against the definition, and no text keeps a place that was not filled.
+//! Compares the table of `docs/setup.md` with the definition, and checks that no placeholder is left.
 
 use super::arguments::{ALL, Argument};
 use super::reader::SetupInputs;

@@ -1,14 +1,13 @@
-//! Text into valid values, for what only `setup` is told.
+//! Parses values that only `setup` takes.
 //!
-//! In: the text of an argument or a claim. Out: the value, or in words what was expected. The rules are those of the
-//! service that will be given the value, so that a mistake shows here and not halfway through a script; they also leave
-//! no character that a shell, YAML or HCL would take for its own.
+//! In: the text of an argument or a claim. Out: the value, or what was expected. The rules are those of the service that gets the value, so a
+//! mistake shows here and not halfway through a script; they also exclude characters that are special to a shell, YAML or HCL.
 
 use hyper::Uri;
 
 use crate::config::{Expected, checked, expected, is_guid, made_of};
 
-/// The issuer as IAM wants it: https, no query, at most 255 characters, and to be reached from AWS.
+/// The issuer as IAM requires it: https, no query, at most 255 characters, reachable from AWS.
 pub(super) fn issuer(text: &str) -> Result<String, Expected> {
     let what = "an https:// URL without query, fragment or credentials, as a token has it in iss";
     let Ok(uri) = text.parse::<Uri>() else {
@@ -21,16 +20,16 @@ pub(super) fn issuer(text: &str) -> Result<String, Expected> {
     }
     if host.ends_with(".svc") || host.ends_with(".local") || !host.contains('.') {
         return expected(
-            "an issuer that AWS can fetch its keys from; this name is known inside the cluster alone (see --service-account-issuer of the API server)",
+            "an issuer whose keys AWS can fetch; this name exists only inside the cluster (see --service-account-issuer of the API server)",
         );
     }
     if host.contains(".oic.prod-aks.azure.") && !text.ends_with('/') {
-        return expected(format!("{text}/ with the slash that AKS' issuers end in"));
+        return expected(format!("{text}/ with a trailing slash, as all AKS issuers"));
     }
     Ok(text.to_owned())
 }
 
-/// What `sub` or `aud` may be where they stand in a policy: no variable of IAM's, nothing to be escaped.
+/// A `sub` or `aud` in a policy: no IAM variable, nothing to escape.
 pub(super) fn claim(text: &str) -> Result<String, Expected> {
     let valid = !text.is_empty() && text.len() <= 255 && made_of(text, ":/.-_@|=+,");
     checked(
@@ -40,7 +39,7 @@ pub(super) fn claim(text: &str) -> Result<String, Expected> {
     )
 }
 
-/// A name that Kubernetes takes for objects.
+/// A name of a Kubernetes object.
 pub(super) fn kubernetes_name(text: &str) -> Result<String, Expected> {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
@@ -51,7 +50,7 @@ pub(super) fn kubernetes_name(text: &str) -> Result<String, Expected> {
     checked(
         text,
         valid,
-        "a name of Kubernetes: lower-case letters, digits and dashes, as prometheus-server",
+        "a Kubernetes name: lower-case letters, digits and dashes, for example prometheus-server",
     )
 }
 
@@ -64,7 +63,7 @@ pub(super) fn azure_name(text: &str) -> Result<String, Expected> {
     checked(
         text,
         valid,
-        "a name of Azure's: up to 90 letters, digits and any of - _ . ( )",
+        "an Azure resource name: up to 90 letters, digits and any of - _ . ( )",
     )
 }
 
@@ -87,7 +86,7 @@ pub(super) fn account(text: &str) -> Result<String, Expected> {
     checked(
         text,
         valid,
-        "the account's 12 digits without dashes, as 111122223333",
+        "the account's 12 digits without dashes, for example 111122223333",
     )
 }
 
@@ -96,7 +95,7 @@ pub(super) fn partition(text: &str) -> Result<String, Expected> {
     checked(
         text,
         valid && text.chars().all(|c| !c.is_ascii_uppercase()),
-        "a partition, as aws, aws-us-gov or aws-cn",
+        "a partition, for example aws, aws-us-gov or aws-cn",
     )
 }
 
@@ -120,7 +119,7 @@ pub(super) fn image(text: &str) -> Result<String, Expected> {
     checked(
         text,
         valid,
-        "an image with its tag or digest, as registry.example/amp-sidecar:0.1.0",
+        "an image with tag or digest, for example registry.example/amp-sidecar:0.1.0",
     )
 }
 

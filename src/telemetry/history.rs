@@ -1,8 +1,8 @@
-//! What flowed in the last quarter of an hour, in steps of ten seconds.
+//! The flow of the last 15 minutes, in steps of ten seconds.
 //!
-//! In: a workspace's counters, read by a timer, never from the path of a batch. Out: a [`HistoryView`] of the rates in each step and of
-//! the outcomes that came last. The ring is bounded: [`STEPS`] steps of 32 bytes a workspace. It is here and not left to the
-//! Prometheus that scrapes the same counters, because that one may be what has no data.
+//! In: a workspace's counters, read by a timer, never from the path of a batch. Out: a [`HistoryView`] of the rates in each step and the
+//! latest outcomes. The ring is bounded: [`STEPS`] steps of 32 bytes per workspace. It is here and not left to the Prometheus that
+//! scrapes the same counters, because that one may be the one without data.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,13 +13,13 @@ use tokio::time::Instant;
 use crate::outcome::docs::{Fate, OUTCOME_DOCS};
 use crate::telemetry::{ByOutcome, Snapshots, Totals};
 
-/// One step.
+/// The length of a step.
 pub const STEP: Duration = Duration::from_secs(10);
-/// How many are kept.
+/// The number of steps.
 pub const STEPS: usize = 90;
-/// Less of a step says nothing yet.
+/// A shorter step gives no rate yet.
 const LEAST: Duration = Duration::from_secs(1);
-/// So much of a step says enough by itself.
+/// A step of this length gives a rate by itself.
 const ENOUGH: Duration = Duration::from_secs(5);
 /// Senders write at least every few minutes, however seldom they scrape.
 const RECENT: Duration = Duration::from_secs(300);
@@ -34,21 +34,21 @@ pub struct History {
 #[derive(Debug)]
 struct Ring {
     steps: VecDeque<HistoryStep>,
-    /// When the running step began, and what was counted by then.
+    /// When the current step began, and the counters at that time.
     began: Instant,
     counted: Totals,
     /// The last step in which there was a request.
     busy: Option<(Instant, ByOutcome)>,
 }
 
-/// Rates of one step, a second each.
+/// Rates of one step, per second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HistoryStep {
     /// Batches that AMP stored.
     pub stored: f32,
-    /// Batches that the sender was asked to send again.
+    /// Batches that senders retry.
     pub kept: f32,
-    /// Batches that were refused for good.
+    /// Batches that AMP refused for good.
     pub lost: f32,
     /// Samples that AMP stored.
     pub stored_samples: f32,
@@ -58,25 +58,25 @@ pub struct HistoryStep {
     pub received_bytes: f32,
     /// Compressed bytes to AMP.
     pub sent_bytes: f32,
-    /// Mean time from a request's head to its answer, in seconds; none without a request.
+    /// Mean time from a request's head to its response, in seconds; `None` without a request.
     pub latency: Option<f32>,
 }
 
-/// What was seen.
+/// What the status page shows.
 #[derive(Debug)]
 pub struct HistoryView {
     /// Since the program began.
     pub totals: Totals,
-    /// From the oldest to the one that is running.
+    /// From the oldest to the current one.
     pub steps: Vec<HistoryStep>,
-    /// The outcomes that came last, and how long ago that was at most.
+    /// The latest outcomes, and the age of the oldest.
     pub last: Option<(ByOutcome, Duration)>,
 }
 
-// === impl Flow ===
+// === impl History ===
 
 impl History {
-    /// From now on.
+    /// Begins now.
     #[must_use]
     pub fn new(tally: Snapshots) -> Self {
         let ring = Ring {
@@ -91,13 +91,13 @@ impl History {
         }
     }
 
-    /// Closes the running step.
+    /// Closes the current step.
     pub fn step(&self) {
         let (now, totals) = (Instant::now(), self.tally.read());
         let mut ring = self.lock();
         let took = now.duration_since(ring.began);
         let step = HistoryStep::between(&ring.counted, &totals, took);
-        // A machine that slept missed some: they are given the mean.
+        // After the machine slept, the missed steps get the mean.
         let missed = (took.as_secs_f64() / STEP.as_secs_f64()).round() as usize;
         for _ in 0..missed.clamp(1, STEPS) {
             if ring.steps.len() == STEPS {
@@ -113,7 +113,7 @@ impl History {
         ring.counted = totals;
     }
 
-    /// What was seen until now.
+    /// The history until now.
     #[must_use]
     pub fn view(&self) -> HistoryView {
         let (now, totals) = (Instant::now(), self.tally.read());
@@ -144,7 +144,7 @@ impl History {
     }
 }
 
-// === impl Step ===
+// === impl HistoryStep ===
 
 impl HistoryStep {
     fn between(before: &Totals, after: &Totals, took: Duration) -> Self {
@@ -168,7 +168,7 @@ impl HistoryStep {
     }
 }
 
-/// How many requests had this fate.
+/// How many requests had this result.
 #[must_use]
 pub fn count_of(outcomes: &ByOutcome, fate: Fate) -> u64 {
     let counts = outcomes.iter().zip(&OUTCOME_DOCS);
@@ -194,7 +194,7 @@ fn sum(one: &ByOutcome, other: &ByOutcome) -> ByOutcome {
     sum
 }
 
-/// Three digits, which is more than a plot shows.
+/// Rounds to three digits, more than a plot shows.
 fn short(number: f64) -> f32 {
     format!("{number:.2e}").parse().unwrap_or_default()
 }
@@ -235,7 +235,7 @@ mod tests {
         let telemetry = Telemetry::new();
         let metrics = telemetry.metrics("w");
         answer(&metrics, &stored(), 1000);
-        // What was before is no part of the flow.
+        // Counts from before the start are not part of it.
         let flow = History::new(telemetry.tally("w"));
         assert!(flow.view().steps.is_empty() && flow.view().last.is_none());
 

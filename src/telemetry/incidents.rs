@@ -1,12 +1,12 @@
-//! What is wrong, and what was of late: one log line and one record where a fault begins, one line where it is over.
+//! Incidents: one log line and one record when a failure begins, one line when it is over.
 //!
-//! In: everything that goes wrong again and again until somebody or something mends it, told to a [`IncidentTracker`] by its kind, and
-//! what goes well beside it. Out: the log's lines, and the same in the [`RecentIncidents`], which the status page shows; both are
-//! written here, so that they cannot disagree. A kind that goes on is counted, and logged again after [`FIRST_REMINDER`], then
-//! after twice as long, and so on. A kind that comes back soon after it was over must stay away for twice as long as before to
-//! count as over again, so that a fault that comes and goes all day fills no log either.
+//! In: failures that recur until something fixes them, reported to an [`IncidentTracker`] by kind, and the successes in between. Out: log
+//! lines, and the same in [`RecentIncidents`] for the status page; both are written here, so that they cannot disagree. A kind that
+//! continues is counted, and logged again after [`FIRST_REMINDER`], then after twice as long, and so on. A kind that returns soon after
+//! it was over must stay away for twice as long as before to be over again, so a failure that comes and goes all day does not fill the
+//! log either.
 //!
-//! What goes well while nothing is wrong costs one load of an atomic: no lock, and no words are made.
+//! A success while nothing is wrong costs one atomic load: no lock, no formatting.
 
 mod recent;
 
@@ -24,22 +24,22 @@ use crate::outcome::verdict::Verdict;
 use crate::remedies::Remedy;
 pub use recent::{Incident, RecentIncidents};
 
-/// When a fault that goes on is logged again.
+/// When a continuing incident is logged again.
 const FIRST_REMINDER: Duration = Duration::from_secs(600);
-/// What comes back within this is the same trouble as before.
+/// A kind that returns within this continues the same incident.
 const RELAPSE: Duration = Duration::from_secs(600);
-/// How long what comes back must stay away: at least, and at most.
+/// The minimum and maximum time that a returning kind must stay away.
 const QUIET: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
-/// What a [`IncidentTracker`] looks after, in the words of its log lines.
+/// The log messages of an [`IncidentTracker`].
 #[derive(Debug)]
 pub struct IncidentSubject {
     starts: &'static str,
     continues: &'static str,
     ends: &'static str,
-    /// How long a fault must be away to count as over; none where the first good one always ends it.
+    /// How long a failure must be away to be over; `None` if the first success always ends it.
     quiet: Option<Duration>,
-    /// Whether other reasons of the same kind are worth a line each: somebody is at work, and waits for the words.
+    /// Whether each new reason of the same kind is logged: somebody is at work, and waits for the message.
     each_reason: bool,
 }
 
@@ -52,7 +52,7 @@ pub const BATCHES: IncidentSubject = IncidentSubject {
     each_reason: false,
 };
 
-/// Exchanges that give no credentials.
+/// Exchanges that fail.
 pub const CREDENTIALS: IncidentSubject = IncidentSubject {
     starts: "credentials not refreshed",
     continues: "credentials still not refreshed",
@@ -61,7 +61,7 @@ pub const CREDENTIALS: IncidentSubject = IncidentSubject {
     each_reason: false,
 };
 
-/// Queries that get no answer of AMP's, by no fault of the reader's.
+/// Queries that get no response from AMP, through no fault of the client.
 pub const QUERIES: IncidentSubject = IncidentSubject {
     starts: "query failed",
     continues: "queries still fail",
@@ -70,7 +70,7 @@ pub const QUERIES: IncidentSubject = IncidentSubject {
     each_reason: false,
 };
 
-/// Requests to the senders' port that are for no workspace.
+/// Requests to the senders' port without a workspace.
 pub const REJECTED_REQUESTS: IncidentSubject = IncidentSubject {
     starts: "request rejected",
     continues: "requests are still rejected",
@@ -79,7 +79,7 @@ pub const REJECTED_REQUESTS: IncidentSubject = IncidentSubject {
     each_reason: false,
 };
 
-/// Connections that come to nothing before their first request.
+/// Connections that fail before their first request.
 pub const CONNECTIONS: IncidentSubject = IncidentSubject {
     starts: "connection failed before its first request",
     continues: "connections still fail before their first request",
@@ -88,7 +88,7 @@ pub const CONNECTIONS: IncidentSubject = IncidentSubject {
     each_reason: false,
 };
 
-/// Files of the door that do not hold what they should.
+/// Invalid files of client authentication.
 pub const SERVER_AUTH: IncidentSubject = IncidentSubject {
     starts: "certificate and tokens not reloaded, keeping the previous ones",
     continues: "certificate and tokens still not reloaded, keeping the previous ones",
@@ -97,7 +97,7 @@ pub const SERVER_AUTH: IncidentSubject = IncidentSubject {
     each_reason: true,
 };
 
-/// Files of certificates that are trusted and cannot be read.
+/// Files of trusted certificates that cannot be read.
 pub const TRUST: IncidentSubject = IncidentSubject {
     starts: "trusted certificates were not reloaded, keeping the previous ones",
     continues: "trusted certificates are still not reloaded, keeping the previous ones",
@@ -106,7 +106,7 @@ pub const TRUST: IncidentSubject = IncidentSubject {
     each_reason: true,
 };
 
-/// New configurations that are refused.
+/// Rejected configurations.
 pub const CONFIGURATION: IncidentSubject = IncidentSubject {
     starts: "configuration not reloaded, keeping the previous configuration",
     continues: "configuration again not reloaded, keeping the previous configuration",
@@ -115,7 +115,7 @@ pub const CONFIGURATION: IncidentSubject = IncidentSubject {
     each_reason: true,
 };
 
-/// Spans that do not come to the collector.
+/// Spans that do not reach the collector.
 pub const SPANS: IncidentSubject = IncidentSubject {
     starts: "spans are lost",
     continues: "spans are still lost",
@@ -124,18 +124,18 @@ pub const SPANS: IncidentSubject = IncidentSubject {
     each_reason: false,
 };
 
-/// What one fault comes to, in words that hold no secret.
+/// What a log line says about a failure; no secrets.
 #[derive(Debug, Clone)]
 pub struct Diagnosis {
     /// What is wrong.
     pub reason: String,
-    /// What to do, where that is known.
+    /// What to do, if known.
     pub remedy: Option<String>,
-    /// How long the credentials in use last, where that decides when it will be felt.
+    /// The remaining lifetime of the credentials in use, if that decides when the failure takes effect.
     pub credentials_left: Option<Duration>,
 }
 
-/// Folds the faults of one subject.
+/// Groups the failures of one subject into incidents.
 #[derive(Debug)]
 pub struct IncidentTracker {
     subject: &'static IncidentSubject,
@@ -147,7 +147,7 @@ pub struct IncidentTracker {
     episodes: Mutex<BTreeMap<&'static str, Episode>>,
 }
 
-/// One kind of fault, from when it was first seen; kept while it may come back.
+/// One kind of failure, from its first occurrence; kept while it may return.
 #[derive(Debug)]
 struct Episode {
     record: u64,
@@ -163,7 +163,7 @@ struct Episode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EpisodeState {
     Open,
-    /// Nothing but good came since.
+    /// When the failures stopped.
     Away(Instant),
     Over,
 }
@@ -181,7 +181,7 @@ impl Diagnosis {
         }
     }
 
-    /// What became of a batch.
+    /// The result of a batch.
     #[must_use]
     pub fn of_verdict(verdict: &Verdict) -> Self {
         Self {
@@ -192,7 +192,7 @@ impl Diagnosis {
     }
 }
 
-/// What is wrong and what to do, in one line.
+/// What is wrong and what to do, on one line.
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)?;
@@ -206,7 +206,7 @@ impl fmt::Display for Diagnosis {
 // === impl IncidentTracker ===
 
 impl IncidentTracker {
-    /// Nothing is wrong so far with `subject`, of the workspace or of the whole process.
+    /// A tracker of `subject`, for a workspace or for the whole process.
     #[must_use]
     pub fn over(
         subject: &'static IncidentSubject,
@@ -224,13 +224,13 @@ impl IncidentTracker {
         }
     }
 
-    /// Whose faults these are.
+    /// The workspace's name.
     #[must_use]
     pub fn workspace(&self) -> Option<&str> {
         self.workspace.as_deref()
     }
 
-    /// A fault of this kind was met; `diagnose` is asked where it is to be logged.
+    /// Reports a failure of this kind; calls `diagnose` if it is to be logged.
     pub fn fail(&self, kind: &'static str, diagnose: impl FnOnce() -> Diagnosis) {
         let now = Instant::now();
         let mut episodes = self.episodes();
@@ -253,7 +253,7 @@ impl IncidentTracker {
         }
     }
 
-    /// It went well; what was away for long enough is over.
+    /// Reports a success; ends what was away for long enough.
     pub fn recover(&self) {
         if self.open.load(Ordering::Relaxed) == 0 {
             return;
@@ -381,7 +381,7 @@ impl IncidentTracker {
     }
 }
 
-/// A workspace that is not served any more has no faults any more.
+/// A workspace that is gone has no incidents.
 impl Drop for IncidentTracker {
     fn drop(&mut self) {
         let now = Instant::now();

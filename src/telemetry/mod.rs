@@ -1,18 +1,19 @@
-//! What is counted and measured, and how it is shown.
+//! Metrics, incidents, history and traces.
 //!
 //! ```text
-//! batch, credentials, net  ─▶ meters ─▶ families ─▶ exposition ─▶ /metrics
-//!                             handles    every       in the format
-//!                             made once  definition  that is asked for
+//! batch, credentials, net ─▶ WorkspaceMetrics ─▶ Definitions ─▶ exposition ─▶ /metrics
+//!                            handles, resolved   every metric   in the format that
+//!                            once per workspace                 the scraper requests
 //! ```
 //!
-//! - `families` has each metric in one place: name, labels, help, and what to do with it. The page `docs/metrics.md` is made of that.
-//! - [`WorkspaceMetrics`] are what one workspace counts with: the handles of whatever every batch touches are made once, so that
-//!   counting is a few additions. [`UnroutedMetrics`] and [`ConnectionMetrics`] are the same for what belongs to no workspace.
-//! - [`Traces`] go with the meters, so that whoever counts a batch can show it as a span.
-//! - [`Format`] is chosen by the scraper; native histograms are shown where it takes protobuf.
+//! - [`metrics::definitions`] has each metric in one place: name, labels, help, and what to do with it. `docs/metrics.md` is generated
+//!   from it.
+//! - [`WorkspaceMetrics`] are the handles of one workspace, resolved once, so that counting is a few additions. [`UnroutedMetrics`] and
+//!   [`ConnectionMetrics`] are the same for requests without a workspace and for connections.
+//! - [`Traces`] travel with the metrics, so that code that counts a batch can also make its spans.
+//! - [`Format`] is chosen by the scraper; protobuf includes native histograms.
 //!
-//! Names begin with `amp_sidecar_` and carry base units, as the Prometheus documentation on metric names asks; labels are bounded:
+//! Names begin with `amp_sidecar_` and use base units, as the Prometheus documentation on metric names requires; labels are bounded:
 //! workspaces are those of the configuration, outcomes the names of verdicts, results those of the errors' `name()`.
 
 pub mod history;
@@ -44,7 +45,7 @@ use crate::outcome::verdict::OUTCOMES;
 use crate::telemetry::incidents::RecentIncidents;
 use crate::telemetry::traces::Traces;
 
-/// All metrics, the last faults, and what makes spans.
+/// All metrics, the last incidents, and the traces.
 #[derive(Debug)]
 pub struct Telemetry {
     registry: Registry,
@@ -63,7 +64,7 @@ impl Default for Telemetry {
 }
 
 impl Telemetry {
-    /// All metrics, of no workspace yet.
+    /// All metrics, without a workspace yet.
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::default();
@@ -82,7 +83,7 @@ impl Telemetry {
         }
     }
 
-    /// From now on whatever it gives makes spans too.
+    /// Adds traces.
     pub fn trace(&mut self, traces: Traces) {
         self.traces = traces;
     }
@@ -93,19 +94,19 @@ impl Telemetry {
         SpanMetrics::new(&self.families)
     }
 
-    /// Every metric there is, for the reference page.
+    /// Every metric, for the reference page.
     #[must_use]
     pub fn entries(&self) -> &[MetricEntry] {
         &self.entries
     }
 
-    /// The last faults of all workspaces, and of the process.
+    /// The last incidents of all workspaces and of the process.
     #[must_use]
     pub fn incidents(&self) -> &RecentIncidents {
         &self.incidents
     }
 
-    /// What the workspace of this name counts with, from where it left off.
+    /// The metrics of the workspace of this name; its counters continue.
     #[must_use]
     pub fn metrics(&self, workspace: &str) -> WorkspaceMetrics {
         WorkspaceMetrics::new(
@@ -115,13 +116,13 @@ impl Telemetry {
         )
     }
 
-    /// What the workspace of this name has counted so far.
+    /// The counters of the workspace of this name.
     #[must_use]
     pub fn tally(&self, workspace: &str) -> Snapshots {
         Snapshots::new(Arc::from(workspace), &self.families)
     }
 
-    /// Requests that were for no workspace, by outcome; none of an outcome that there was none of.
+    /// Requests without a workspace, by outcome; only those that occurred.
     #[must_use]
     pub fn unrouted(&self) -> Vec<(&'static str, u64)> {
         let workspace: Arc<str> = Arc::from("");
@@ -136,36 +137,36 @@ impl Telemetry {
         OUTCOMES.into_iter().filter_map(count).collect()
     }
 
-    /// What requests are counted with that are for no workspace.
+    /// The metrics of requests without a workspace.
     #[must_use]
     pub fn unrouted_metrics(&self) -> UnroutedMetrics {
         UnroutedMetrics::new(&self.families)
     }
 
-    /// What the workspace of this name counts its queries with.
+    /// The query metrics of the workspace of this name.
     #[must_use]
     pub fn queries(&self, workspace: &str) -> QueryMetrics {
         QueryMetrics::new(Arc::from(workspace), self.families.queries.clone())
     }
 
-    /// What the connections of a listener are counted with.
+    /// The metrics of a listener's connections.
     #[must_use]
     pub fn connections(&self, listener: &'static str) -> ConnectionMetrics {
         ConnectionMetrics::new(&self.families, listener)
     }
 
-    /// The workspace of this name is served no more: its counters stay, its state is not shown any longer.
+    /// Removes the gauges of a workspace that is gone; its counters stay.
     pub fn forget(&self, workspace: &str) {
         self.families.forget(workspace);
     }
 
-    /// Whether what was given last as the configuration is what is served.
+    /// Whether the last configuration that was loaded is in use.
     #[must_use]
     pub fn last_reload_was_successful(&self) -> bool {
         self.families.last_reload_successful.get() == 1
     }
 
-    /// A new configuration was put in place, or refused.
+    /// Records whether a new configuration was accepted.
     pub fn reloaded(&self, successful: bool) {
         let result = if successful { "ok" } else { "refused" };
         let reload = ReloadLabels { result };
@@ -174,10 +175,10 @@ impl Telemetry {
         self.families.last_reload_successful.set(successful);
     }
 
-    /// All of it, as the scraper wants it.
+    /// All metrics, in the scraper's format.
     ///
     /// # Errors
-    /// Where a metric cannot be written, which is a fault of ours.
+    /// If a metric cannot be encoded, which is a bug.
     pub fn encode(&self, format: Format) -> Result<Vec<u8>, fmt::Error> {
         if let Ok(runtime) = Handle::try_current() {
             let tasks = runtime.metrics().num_alive_tasks();

@@ -1,8 +1,7 @@
 //! Where a request's time goes.
 //!
-//! In: the work of a stage. Out: its result, with the time that it took added to a phase of [`PhaseTimings`]. A phase that a request
-//! did not come to has no time at all, which is not the same as none; what is in no phase (unpacking, counting, splitting) is
-//! the rest of the request's duration.
+//! In: the work of a stage. Out: its result; its duration is added to a phase of [`PhaseTimings`]. A phase that a request did not reach has
+//! no time at all, which differs from zero; work outside all phases (decoding, counting, splitting) is the rest of the request's duration.
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,12 +10,12 @@ use tokio::time::Instant;
 
 use crate::telemetry::traces::Span;
 
-/// Time by phase, over all parts and tries of one request.
+/// Time by phase, over all parts and attempts of one request.
 #[derive(Debug, Default)]
 pub struct PhaseTimings {
     /// Reading the body.
     pub receive: Option<Duration>,
-    /// Waiting for room.
+    /// Waiting for admission.
     pub admission: Option<Duration>,
     /// Waiting for credentials.
     pub credentials: Option<Duration>,
@@ -24,14 +23,14 @@ pub struct PhaseTimings {
     pub sign: Option<Duration>,
     /// Waiting for AMP.
     pub upstream: Option<Duration>,
-    /// Where it is shown, for whoever traces the request.
+    /// The span of the request.
     pub span: Span,
 }
 
-// === impl Spent ===
+// === impl PhaseTimings ===
 
 impl PhaseTimings {
-    /// None so far, of the request that this span is about.
+    /// No time yet, for the request of this span.
     #[must_use]
     pub fn shown_in(span: Span) -> Self {
         Self {
@@ -56,8 +55,7 @@ impl PhaseTimings {
     }
 }
 
-/// Does the work and adds its time. Whoever gives it a large future pins it first: given as it is, it takes its place twice,
-/// in the argument and where it is awaited.
+/// Runs the work and adds its time. Pin a large future first: moved in, it takes its size twice, in the argument and in the await.
 pub async fn time<T>(phase: &mut Option<Duration>, work: impl Future<Output = T>) -> T {
     let started = Instant::now();
     let done = work.await;

@@ -1,10 +1,10 @@
-//! PEM bundles of CA certificates: of endpoints, of a collector, of senders.
+//! PEM bundles of CA certificates, for endpoints, collector and clients.
 //!
-//! In: a file's path. Out: a [`CaBundle`] of every certificate in it that can be trusted, with one line for each that cannot, by
-//! its number in the file; or what was expected where no certificate can be used. Bundles are often assembled by others, and one
-//! bad entry among a hundred must not stop data; fewer certificates trust less, so leaving one out is safe.
+//! In: a file's path. Out: a [`CaBundle`] of every valid certificate in it, with one line for each invalid one, by its number in the file; or the
+//! expected content if no certificate is valid. Others often assemble these bundles, and one bad entry among a hundred must not stop data; fewer
+//! certificates trust less, so skipping one is safe.
 //!
-//! Each entry is read by itself: with one reader over the whole file an entry without its end line would spoil the next one.
+//! Each entry is parsed separately: with one reader over the whole file, an entry without its end line would spoil the next one.
 
 use std::path::Path;
 
@@ -19,16 +19,16 @@ const MOST_LISTED: usize = 3;
 /// The certificates of a PEM file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CaBundle {
-    /// Those that can be trusted.
+    /// The valid ones.
     pub(crate) certificates: Vec<CertificateDer<'static>>,
-    /// What is wrong with the others, one line each.
+    /// The errors of the others, one line each.
     pub(crate) skipped: Vec<String>,
 }
 
 // === impl CaBundle ===
 
 impl CaBundle {
-    /// Reads the file, or says what was expected instead.
+    /// Reads the file, or returns the expected content.
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let pem = std::fs::read(path).map_err(|error| format!("a readable PEM file ({error})"))?;
         Self::parse(&String::from_utf8_lossy(&pem), path)
@@ -65,7 +65,7 @@ impl CaBundle {
     }
 }
 
-/// From each `BEGIN` to the next, also where the one before does not end its line.
+/// From each `BEGIN` to the next, even if the previous entry lacks its end line.
 fn entries(pem: &str) -> impl Iterator<Item = &str> {
     let starts: Vec<usize> = pem.match_indices(BEGIN).map(|(at, _)| at).collect();
     let ends: Vec<usize> = starts.iter().skip(1).copied().chain([pem.len()]).collect();

@@ -13,13 +13,13 @@ pub struct TlsFile {
     pub path: PathBuf,
 }
 
-/// A file that does not hold what it should.
+/// A file with invalid content.
 #[derive(Debug, thiserror::Error)]
 #[error("--{setting}: expected {expected}")]
 pub struct InvalidFile {
     /// The setting's flag, without the dashes.
     pub setting: &'static str,
-    /// What the file should hold, in words that complete "expected …".
+    /// The expected content, in words that complete "expected …".
     pub expected: String,
 }
 
@@ -32,7 +32,7 @@ impl TlsFile {
     /// Reads a bundle of CA certificates.
     ///
     /// # Errors
-    /// Where it holds no certificate that can be used.
+    /// If it has no valid certificate.
     pub(crate) fn read_ca_bundle(&self) -> Result<CaBundle, InvalidFile> {
         self.read(CaBundle::read)
     }

@@ -1,7 +1,7 @@
-//! What the listener authenticates with: certificate, private key, CA of client certificates, bearer tokens.
+//! The listener's TLS and client authentication files: certificate, private key, client CA, bearer tokens.
 //!
 //! In: the paths of up to four files. Out: [`ServerAuthContents`], from which the listener's TLS configuration is built, or one
-//! error for each file. Whether key and certificate match is checked here too, so that a valid configuration can be served.
+//! error per file. Whether key and certificate match is checked here too, so that a valid configuration can be served.
 //! Keys and tokens are in no `Debug`.
 
 use std::fmt;
@@ -33,7 +33,7 @@ pub struct ServerAuthFiles {
     pub bearer_tokens: Option<TlsFile>,
 }
 
-/// What these files hold; comparable, so that a change is noticed.
+/// The content of these files; comparable, to detect changes.
 #[derive(PartialEq)]
 pub(crate) struct ServerAuthContents {
     identity: Option<TlsIdentity>,
@@ -62,7 +62,6 @@ impl ServerAuthFiles {
         }
     }
 
-    /// Those that are configured.
     pub(crate) fn all(&self) -> impl Iterator<Item = &TlsFile> {
         let Self {
             certificate,
@@ -75,10 +74,10 @@ impl ServerAuthFiles {
             .flatten()
     }
 
-    /// Reads them all, and the TLS configuration that they make; none without a certificate and its key.
+    /// Reads them all, and builds the TLS configuration; `None` without a certificate and its key.
     ///
     /// # Errors
-    /// One for each file that does not hold what it should.
+    /// One per invalid file.
     pub(crate) fn read(&self) -> Result<(ServerAuthContents, Option<ServerConfig>), InvalidFiles> {
         let mut invalid = Vec::new();
         let chain = read(&self.certificate, chain, &mut invalid);
@@ -152,13 +151,13 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 // === impl ServerAuthContents ===
 
 impl ServerAuthContents {
-    /// What of the CA bundle cannot be used, one line each.
+    /// The skipped certificates of the CA bundle, one line each.
     pub(crate) fn skipped(&self) -> &[String] {
         let client_ca = self.client_ca.as_ref();
         client_ca.map_or(&[], |bundle| &bundle.skipped)
     }
 
-    /// The bearer tokens one by one; `None` where none is asked for.
+    /// The bearer tokens; `None` if none are required.
     pub(crate) fn tokens(&self) -> Option<impl Iterator<Item = &str>> {
         self.bearer_tokens.as_deref().map(|text| lines(text))
     }

@@ -1,4 +1,4 @@
-//! Remote-write bodies of today, made with prost.
+//! Remote-write bodies with current timestamps, made with prost.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,7 +6,7 @@ use emulator::amp::Labels;
 use emulator::amp::proto::{v1, v2};
 use prost::Message;
 
-/// A batch and what must be stored of it.
+/// A batch and its expected samples.
 pub struct Batch {
     pub body: Vec<u8>,
     pub samples: Vec<(Labels, i64)>,
@@ -68,7 +68,7 @@ pub fn v1(name: &str, series: usize) -> Batch {
     v1_at(name, series, now_ms())
 }
 
-/// Version 2.0, and after the samples a series that has an exemplar and nothing else, as Prometheus 3 sends them.
+/// Version 2.0, ending with a series that has only an exemplar, as Prometheus 3 sends them.
 pub fn v2_with_exemplars_alone(name: &str, series: usize) -> Batch {
     let Batch { body, samples } = v2(name, series);
     let message = snap::raw::Decoder::new().decompress_vec(&body).unwrap();
@@ -161,7 +161,7 @@ pub fn snappy(message: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(message).unwrap()
 }
 
-/// Several series that nothing compresses: as many random bytes in a label as `bytes` says.
+/// Several incompressible series: `bytes` is the number of random bytes in a label.
 pub fn incompressible(name: &str, series: usize, bytes: usize) -> Batch {
     let at = now_ms();
     let mut timeseries = Vec::new();

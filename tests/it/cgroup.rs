@@ -1,7 +1,7 @@
-//! A memory cgroup for one process, where the machine lets us make one: as root, on cgroup v1 or v2.
+//! A memory cgroup for one process, if the machine allows it: as root, on cgroup v1 or v2.
 //!
-//! The process joins it before it becomes the sidecar, and finds it where a container finds its own, since it gets a mount
-//! namespace in which the cgroup lies over the root of the hierarchy.
+//! The process joins it before it executes the sidecar, and finds it where a container finds its own, since its mount namespace has the cgroup
+//! mounted over the root of the hierarchy.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,14 +26,14 @@ const VERSIONS: [Interface; 2] = [
     },
 ];
 
-/// A cgroup, which goes with the last process in it.
+/// A cgroup, removed with its last process.
 pub struct Cgroup {
     interface: &'static Interface,
     folder: PathBuf,
 }
 
 impl Cgroup {
-    /// One that holds at most `bytes`.
+    /// One with a limit of `bytes`.
     pub fn of_memory(bytes: u64) -> Option<Self> {
         VERSIONS.iter().find_map(|interface| {
             let name = format!("amp-sidecar-test-{}", std::process::id());
@@ -46,7 +46,7 @@ impl Cgroup {
         })
     }
 
-    /// A shell's command line for `program` in it.
+    /// A shell command that runs `program` in it.
     pub fn run(&self, program: &str) -> String {
         let (folder, root) = (self.folder.display(), self.interface.root);
         format!(
@@ -54,7 +54,7 @@ impl Cgroup {
         )
     }
 
-    /// How often the kernel killed a process in it for want of memory.
+    /// The number of OOM kills in it.
     pub fn kills(&self) -> u64 {
         let events = fs::read_to_string(self.folder.join(self.interface.events)).unwrap();
         let kills = events
@@ -66,7 +66,7 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // Not before the process in it is gone, which its handle sees to.
+        // Only after its process has exited, which its handle ensures.
         if let Err(error) = fs::remove_dir(&self.folder) {
             eprintln!("{} stays: {error}", self.folder.display());
         }

@@ -1,4 +1,4 @@
-//! `amp-sidecar check`: every mistake of its table is made, and must be named with its mend.
+//! `amp-sidecar check`: makes every mistake of its table, and expects the mistake with its remedy.
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::PermissionsExt;
@@ -17,11 +17,11 @@ use emulator::world::{Ports, Target, WorldConfig};
 use futures_util::stream::{self, StreamExt};
 use testbench::peers::free_ports;
 
-use crate::shown::{self, World};
+use crate::leak_check::{self, World};
 
 type Settings = Vec<(&'static str, String)>;
 
-/// A mistake as it is made.
+/// How to make a mistake.
 struct Case {
     name: &'static str,
     world: WorldConfig,
@@ -64,7 +64,7 @@ impl Case {
         self.arrange(move |world| world.break_token(how).unwrap())
     }
 
-    /// STS says this to AssumeRoleWithWebIdentity.
+    /// The response of STS to AssumeRoleWithWebIdentity.
     fn sts_says(self, status: u16, code: &str) -> Self {
         let body = format!(
             "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>Error communicating with your identity provider, please try again</Message></Error></ErrorResponse>"
@@ -104,7 +104,7 @@ impl Case {
     }
 }
 
-/// What `check` finds in a world.
+/// The report of `check` in a world.
 async fn run(world: &World, more: &[(&str, String)], prometheus: Option<&str>) -> Report {
     let env: HashMap<_, _> = world.environment().into_iter().collect();
     let around = Environment {
@@ -129,7 +129,7 @@ async fn run(world: &World, more: &[(&str, String)], prometheus: Option<&str>) -
         }
         Err(rejected) => check::invalid(&rejected),
     };
-    shown::show(&format!(
+    leak_check::show(&format!(
         "{}\n{}\n{report:?}",
         report.text(false),
         report.json()
@@ -210,7 +210,7 @@ fn cases(issuer_path: &str) -> Vec<Case> {
         case("proxy").settings(|_| {
             vec![
                 ("sts-endpoint", "https://sts.us-east-1.amazonaws.com/".into()),
-                // Nobody listens there, so nothing leaves this machine.
+                // Nobody listens there, so the test needs no network.
                 ("https-proxy", "http://127.0.0.1:9".into()),
             ]
         }),
@@ -308,7 +308,7 @@ fn named<'a>(report: &'a Report, name: &str) -> Option<&'a Step> {
     steps.find(|step| step.outcome.remedies.iter().any(|remedy| remedy.id == name))
 }
 
-/// What is wrong with the report on a mistake, if anything is.
+/// The deviation of the report on a mistake, if any.
 async fn judged(case: &Case) -> Result<(), String> {
     let world = World::start(case.world.clone()).await.unwrap();
     (case.arrange)(&world);
@@ -337,7 +337,7 @@ async fn judged(case: &Case) -> Result<(), String> {
         return fail("the state is another");
     }
     if !text.contains(row.remedy) {
-        return fail("the mend is not printed");
+        return fail("the remedy is not printed");
     }
     if text.contains("planted") {
         return fail("it shows a password");
@@ -346,12 +346,12 @@ async fn judged(case: &Case) -> Result<(), String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_mistake_is_named_with_its_mend() {
+async fn each_mistake_is_reported_with_its_remedy() {
     let world = World::start(WorldConfig::default()).await.unwrap();
     let issuer_path = world.issuer_url().split_once("://").unwrap().1;
     let issuer_path = &issuer_path[issuer_path.find('/').unwrap()..];
     let cases = cases(issuer_path);
-    // A few at a time: each world has deadlines of its own to keep on a busy machine.
+    // A few at a time: each world has its own deadlines, also on a busy machine.
     let judgements: Vec<_> = stream::iter(cases.iter().map(judged))
         .buffer_unordered(6)
         .collect()
@@ -365,7 +365,7 @@ async fn each_mistake_is_named_with_its_mend() {
         wrong.join("\n")
     );
 
-    // Who adds a row makes its mistake; of Entra's refusals the emulator plays some.
+    // Each row has its mistake here; the emulator has some of Entra's errors.
     let made: HashSet<&str> = cases
         .iter()
         .map(|case| case.name)
@@ -474,7 +474,10 @@ async fn of_several_workspaces_only_the_broken_one_is_named() {
         ],
         "{text}"
     );
-    assert!(text.contains("names none of several workspaces"), "{text}");
+    assert!(
+        text.contains("several workspaces are configured, and it names none"),
+        "{text}"
+    );
     assert!(text.contains("workspace denied"), "{text}");
     let unwritten = named(&report, "prometheus-elsewhere").unwrap();
     assert_eq!(unwritten.outcome.state, StepState::Warning);
@@ -494,7 +497,7 @@ async fn output(mut command: Command) -> Output {
     let output = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = output.await.unwrap();
     for text in [&output.stdout, &output.stderr] {
-        shown::show(&String::from_utf8_lossy(text));
+        leak_check::show(&String::from_utf8_lossy(text));
     }
     output
 }
@@ -506,7 +509,7 @@ async fn the_program_ends_with_0_or_1_and_speaks_to_people_or_machines() {
     let text = String::from_utf8(fine.stdout).unwrap();
     assert_eq!(fine.status.code(), Some(0), "{text}");
     assert!(
-        text.ends_with("all is well\n") && !text.contains('\u{1b}'),
+        text.ends_with("all steps passed\n") && !text.contains('\u{1b}'),
         "{text}"
     );
 
@@ -550,15 +553,15 @@ async fn colours_are_for_terminals_that_want_them() {
             .stdin(Stdio::null());
         let output = output(command).await;
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(text.contains("all is well"), "{text}");
+        assert!(text.contains("all steps passed"), "{text}");
         assert_eq!(text.contains("\u{1b}[32m"), coloured, "{text}");
     }
 }
 
 #[tokio::test]
-async fn a_token_that_may_not_be_read_is_named_with_its_mend() {
+async fn an_unreadable_token_is_reported_with_its_remedy() {
     let world = World::start(WorldConfig::default()).await.unwrap();
-    // A build folder may lie where nobody else can go.
+    // Other users may not be able to enter the build folder.
     let folder = tempfile::tempdir().unwrap();
     let readable = |path: &std::path::Path, mode| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();

@@ -1,7 +1,7 @@
-//! A headless Chromium, told what to do by the WebDriver protocol as its chromedriver speaks it.
+//! A headless Chromium, controlled through the WebDriver protocol of its chromedriver.
 //!
-//! The protocol is JSON over HTTP, of which a test needs six calls; two of them, for DevTools and for the console, are
-//! chromedriver's own, which a client library would leave to be written anyway.
+//! The protocol is JSON over HTTP, of which a test needs six calls; two of them, for DevTools and the console, are chromedriver's own and in
+//! no client library.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -38,7 +38,7 @@ impl Browser {
         };
         browser.until_up().await;
         let profile = format!("--user-data-dir={}", browser._profile.path().display());
-        // Over a pipe, so that the browser ends with its driver. Root has no sandbox, and the page is our own.
+        // Over a pipe, so that the browser exits with its driver. Root has no sandbox, and the page is our own.
         let arguments = [
             "--headless=new",
             "--no-sandbox",
@@ -87,7 +87,7 @@ impl Browser {
         self.call("url", &json!({ "url": url })).await;
     }
 
-    /// What a script returns; it runs as a debugger's would, whatever the page's policy.
+    /// The result of a script, which runs like a debugger's, whatever the page's policy.
     pub async fn eval(&self, script: &str) -> Value {
         let script = format!("return ({script})");
         self.call("execute/sync", &json!({ "script": script, "args": [] }))
@@ -99,7 +99,7 @@ impl Browser {
         self.eval(&script).await.as_str().unwrap().to_owned()
     }
 
-    /// Until an expression of the page is true.
+    /// Waits until an expression of the page is true.
     pub async fn until(&self, expression: &str, patience: Duration) {
         let started = std::time::Instant::now();
         while self.eval(expression).await != true {
@@ -118,7 +118,7 @@ impl Browser {
         self.call("goog/cdp/execute", &asked).await
     }
 
-    /// As a screen of this width would show it, in the dark or not.
+    /// Emulates a screen of this width, light or dark.
     pub async fn look(&self, width: u32, height: u32, scale: f64, dark: bool) {
         let screen = json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 500 });
         self.devtools("Emulation.setDeviceMetricsOverride", screen)
@@ -128,7 +128,7 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
-    /// The console's lines since it was asked last: errors, and what the page's policy forbade.
+    /// The console's lines since the last call: errors, and violations of the page's policy.
     pub async fn console(&self) -> Vec<String> {
         let lines = self.call("se/log", &json!({ "type": "browser" })).await;
         let lines = lines.as_array().unwrap().iter();
@@ -139,7 +139,7 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         let group = rustix::process::Pid::from_child(&self.driver);
-        // It may have ended by itself.
+        // It may have exited by itself.
         let _ended = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         let _reaped = self.driver.wait();
     }

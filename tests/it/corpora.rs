@@ -1,4 +1,4 @@
-//! What the fuzzers know, held by every run of the tests: all of `fuzz/corpus/` goes through the promises of `fuzz/src/`.
+//! Runs all of `fuzz/corpus/` through the properties of `fuzz/src/` in every test run.
 
 #[path = "../../fuzz/src/lib.rs"]
 pub mod promises;
@@ -26,7 +26,7 @@ fn every_promise_holds_for_all_that_the_fuzzers_know() {
     }
 }
 
-/// A promise has a binary for its fuzzer, and no other is there.
+/// Each property has a fuzz target, and there are no others.
 #[test]
 fn every_promise_is_fuzzed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");

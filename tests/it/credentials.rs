@@ -1,4 +1,4 @@
-//! The credentials' life, against an STS that checks.
+//! The credentials' lifetime, against an STS that validates.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn short_lived(life: u64) -> WorldConfig {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readiness_says_what_is_missing_until_credentials_are_held() {
-    let world = crate::shown::World::start(WorldConfig::default())
+    let world = crate::leak_check::World::start(WorldConfig::default())
         .await
         .unwrap();
     world.break_token(BrokenToken::Empty).unwrap();
@@ -237,7 +237,7 @@ async fn each_refusal_of_sts_is_shown_with_its_words() {
         (BrokenToken::Expired, "ExpiredTokenException"),
         (BrokenToken::Truncated, "does not hold a JSON web token"),
     ] {
-        let world = crate::shown::World::start(WorldConfig::default())
+        let world = crate::leak_check::World::start(WorldConfig::default())
             .await
             .unwrap();
         world.break_token(how).unwrap();

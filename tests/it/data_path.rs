@@ -1,4 +1,4 @@
-//! A batch goes all the way, byte for byte.
+//! A batch reaches AMP unchanged, byte for byte.
 
 use emulator::world::{Target, WorldConfig};
 use reqwest::StatusCode;
@@ -138,7 +138,7 @@ async fn headers_of_a_sender_do_not_reach_amp() {
     let seen = rig.world.journal(Target::Amp).requests().pop().unwrap();
     let mut names: Vec<&str> = seen.headers.keys().map(|name| name.as_str()).collect();
     names.sort_unstable();
-    // A batch asks for no encoding of its answer.
+    // A batch requests no encoding of its response.
     let mut expected = MAY_LEAVE.to_vec();
     expected.retain(|name| *name != "accept-encoding");
     assert_eq!(names, expected);
@@ -247,7 +247,7 @@ async fn a_body_of_the_other_version_is_not_said_to_be_stored() {
     }
     assert!(rig.world.journal(Target::Amp).requests().is_empty());
 
-    // Nobody looks into a body there.
+    // Nothing inspects a body there.
     let rig = Rig::start_in(WorldConfig::default(), &[("inspect", "off")]).await;
     let response = rig.post("/api/v1/write", V2, one.body).await;
     assert_ne!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);

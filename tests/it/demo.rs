@@ -1,4 +1,4 @@
-//! The demo is the first thing that a new user runs.
+//! The demo, the first thing that a new user runs.
 
 use std::path::PathBuf;
 use std::time::Duration;

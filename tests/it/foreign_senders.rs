@@ -1,9 +1,9 @@
-//! Senders that others wrote: libraries of npm and PyPI, which scripts/peers brings, write through the sidecar.
+//! Third-party senders: libraries from npm and PyPI, which scripts/peers installs, write through the sidecar.
 //!
-//! Each runs in a process of its own, behind a small script that makes a batch a line and says what it sent and what it heard.
-//! What is compared with AMP's store is therefore the library's own word: label set, millisecond and value of each sample. Their
-//! ways differ in what matters here: the encodings that they name, the order of labels, and whether they retry at all. A library
-//! that does not retry leaves that to its caller, so here the test retries: docs/senders.md tells its users the same.
+//! Each runs in its own process, behind a small script that makes one batch per line and prints what it sent and the response. So AMP's store is
+//! compared with the library's own values: label set, millisecond and value of each sample. The libraries differ where it matters: the
+//! encodings that they name, the order of labels, and whether they retry at all. A library that does not retry leaves that to its caller, so here
+//! the test retries: docs/senders.md recommends the same.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -17,27 +17,27 @@ use testbench::peers::samples::Samples;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use crate::leak_check;
 use crate::rig::Rig;
-use crate::shown;
 
 const NPM: &str = include_str!("foreign_senders/npm.js");
 const REMOTE_WRITER: &str = include_str!("foreign_senders/remote_writer.py");
 const OPENTELEMETRY: &str = include_str!("foreign_senders/opentelemetry_exporter.py");
 const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 
-/// A library in its own process; it is killed when this is dropped.
+/// A library in its own process; dropping it kills the process.
 struct Sender {
     _process: Child,
     commands: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
 }
 
-/// What it says of a batch.
+/// Its report on a batch.
 #[derive(Debug, Deserialize)]
 struct Answer {
     accepted: bool,
     said: String,
-    /// Labels, milliseconds and value; as text, since JSON has no word for every number.
+    /// Labels, milliseconds and value; as text, since JSON cannot represent every number.
     samples: Vec<(std::collections::BTreeMap<String, String>, i64, String)>,
 }
 
@@ -68,7 +68,7 @@ impl Sender {
         }
     }
 
-    /// Makes a batch and writes it, as often as the library itself tries.
+    /// Makes a batch and writes it, with the library's own retries.
     async fn send(&mut self) -> Answer {
         self.ask("send\n").await
     }
@@ -84,7 +84,7 @@ impl Sender {
         let line = line.expect("no answer of the sender within a minute");
         let line = line.unwrap().expect("the sender ended: see its stderr");
         let answer: Answer = serde_json::from_str(&line).unwrap();
-        shown::show(&answer.said);
+        leak_check::show(&answer.said);
         answer
     }
 }
@@ -99,7 +99,7 @@ impl Answer {
         samples
     }
 
-    /// The library counts it as written, and AMP has each of its samples.
+    /// The library counts it as written, and AMP has every sample.
     fn assert_stored(&self, rig: &Rig) {
         assert!(self.accepted, "{}", self.said);
         let found = compare(&self.samples(), rig.world.store());
@@ -112,7 +112,7 @@ fn write_url(rig: &Rig) -> String {
     format!("http://{}/api/v1/write", rig.host)
 }
 
-/// AMP answers no write properly until this is taken away: what a sender could keep hears 503.
+/// AMP fails every write until this is removed: a sender that retries gets 503.
 fn outages() -> [(FaultKind, &'static str); 2] {
     let expired = r#"{"message":"The security token included in the request is expired"}"#;
     [
@@ -121,18 +121,18 @@ fn outages() -> [(FaultKind, &'static str); 2] {
     ]
 }
 
-/// It does not retry, and says so: what is sent again when the outage is over arrives.
+/// It does not retry, and reports the failure: sent again after the outage, the batch arrives.
 async fn is_told_and_arrives_when_sent_again(rig: &Rig, sender: &mut Sender) {
     sender.send().await.assert_stored(rig);
     for (fault, outcome) in outages() {
         rig.world.faults(Target::Amp).set([Fault::new(fault)]);
-        let told = sender.send().await;
-        assert!(!told.accepted && told.said.contains("503"), "{told:?}");
+        let line = sender.send().await;
+        assert!(!line.accepted && line.said.contains("503"), "{line:?}");
         let selector = format!("amp_sidecar_batches_total{{outcome=\"{outcome}\"}}");
         assert!(rig.count(&selector).await > 0, "{outcome}");
         rig.world.faults(Target::Amp).set([]);
         let again = sender.send_again().await;
-        assert_eq!(again.samples(), told.samples());
+        assert_eq!(again.samples(), line.samples());
         again.assert_stored(rig);
     }
     sender.send().await.assert_stored(rig);
@@ -146,7 +146,7 @@ async fn npm_prometheus_remote_write_arrives() {
     is_told_and_arrives_when_sent_again(&rig, &mut sender).await;
 }
 
-/// It names a content type of its own.
+/// It sends an unusual content type.
 #[tokio::test(flavor = "multi_thread")]
 async fn npm_prometheus_remote_write_before_0_5_arrives() {
     let rig = Rig::start().await;
@@ -155,7 +155,7 @@ async fn npm_prometheus_remote_write_before_0_5_arrives() {
     is_told_and_arrives_when_sent_again(&rig, &mut sender).await;
 }
 
-/// An export that failed is lost where nobody repeats it; counters are cumulative, so the next one has the sum.
+/// A failed export is lost unless the caller repeats it; counters are cumulative, so the next one has the sum.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_exporter_of_opentelemetry_for_python_arrives() {
     let rig = Rig::start().await;

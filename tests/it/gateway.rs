@@ -1,4 +1,4 @@
-//! A sidecar that others can reach: who is let in, and how much room each one has.
+//! A sidecar that other pods can reach: client authentication, and each client's quota.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,14 +18,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::bodies::{self, Batch};
+use crate::leak_check::{self, World};
 use crate::rig::{Rig, V1, text};
-use crate::shown::{self, World};
 
 const TOKEN: &str = "a-token-of-some-length";
-/// It may open another door.
+/// A valid token of another client.
 const OTHER: &str = "another-token-of-some-length";
 
-/// An authority that makes certificates.
+/// A CA that issues certificates.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -43,7 +43,7 @@ impl Authority {
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// What a peer trusts.
+    /// The CA file that a peer trusts.
     fn root(&self) -> String {
         self.0.pem()
     }
@@ -62,21 +62,21 @@ fn put(folder: &Path, (certificate, key): &(String, String)) {
     mark_key(key);
 }
 
-/// As PEM, and the number alone: before it stands what is the same in all keys, and after it what a certificate shows.
+/// As PEM, and the private number alone: the rest of the PEM is the same in all keys, or public in the certificate.
 fn mark_key(pem: &str) {
     let lines = pem.lines().filter(|line| !line.starts_with('-'));
     let der = STANDARD.decode(lines.clone().collect::<String>()).unwrap();
     let (before, number) = (&der[..36], &der[36..68]);
     assert!(before.ends_with(&[4, 32]), "no PKCS #8 of a key for P-256");
-    shown::mark("private key", number);
+    leak_check::mark("private key", number);
     let lines = lines.filter(|line| line.len() > 40);
-    lines.for_each(|line| shown::mark("private key", line));
+    lines.for_each(|line| leak_check::mark("private key", line));
 }
 
 fn put_tokens(folder: &Path, tokens: &[&str]) {
     std::fs::write(folder.join("token"), tokens.join("\n")).unwrap();
     for token in tokens {
-        shown::mark("bearer token", token);
+        leak_check::mark("bearer token", token);
     }
 }
 
@@ -85,7 +85,7 @@ impl Gateway {
         let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
         put(folder.path(), &authority.issue());
         put_tokens(folder.path(), &[TOKEN]);
-        shown::mark("bearer token", OTHER);
+        leak_check::mark("bearer token", OTHER);
         std::fs::write(folder.path().join("ca.crt"), authority.root()).unwrap();
         let file = |name: &str| folder.path().join(name).display().to_string();
         let (certificate, key) = (file("tls.crt"), file("tls.key"));
@@ -118,7 +118,7 @@ impl Gateway {
     }
 
     fn client(&self, root: &str, identity: Option<&(String, String)>) -> reqwest::Client {
-        // Every test of the process may be the first.
+        // Any test of the process may run first.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let mut client = reqwest::Client::builder()
             .tls_certs_only([Certificate::from_pem(root.as_bytes()).unwrap()])
@@ -153,12 +153,12 @@ impl Gateway {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_opens_the_door_and_rotates() {
+async fn a_client_needs_a_valid_token_and_tokens_rotate() {
     let gateway = Gateway::start(&[("listen-bearer-token-file", "FOLDER/token")]).await;
     let client = gateway.client(&gateway.authority.root(), None);
     let batch = bodies::v1("up", 3);
     let heard = async |token| gateway.write(&client, token, &batch).await.unwrap();
-    // A sender keeps what hears 503, and a 401 would cost it the batch.
+    // A sender retries after 503; a 401 would cost it the batch.
     assert_eq!(heard(None).await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(heard(Some(OTHER)).await, StatusCode::SERVICE_UNAVAILABLE);
     assert!(!gateway.rig.has_stored(&batch));
@@ -183,9 +183,9 @@ async fn a_token_opens_the_door_and_rotates() {
     panic!("the new token was not taken within 5 s");
 }
 
-/// Nothing is lost by a query, so a wrong token hears so.
+/// A query loses no data, so a wrong token gets 401.
 #[tokio::test(flavor = "multi_thread")]
-async fn reading_passes_the_same_door() {
+async fn queries_need_the_same_token() {
     let settings = [
         ("listen-bearer-token-file", "FOLDER/token"),
         ("allow-query", "true"),
@@ -207,7 +207,7 @@ async fn reading_passes_the_same_door() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_certificate_opens_the_door() {
+async fn a_client_needs_a_certificate_of_the_ca() {
     let gateway = Gateway::start(&[("listen-client-ca", "FOLDER/ca.crt")]).await;
     let root = gateway.authority.root();
     let batch = bodies::v1("up", 3);
@@ -222,7 +222,7 @@ async fn a_client_certificate_opens_the_door() {
     assert!(gateway.write(&nobody, None, &batch).await.is_err());
 }
 
-/// One bad entry must not shut out the senders whose authority stands beside it.
+/// One invalid entry must not reject the senders of the other CAs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_authority_among_good_ones_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
@@ -233,7 +233,7 @@ async fn a_bad_authority_among_good_ones_is_left_out() {
     let path = file.display().to_string();
     let gateway = Gateway::start(&[("listen-client-ca", &path)]).await;
     let words = format!("--listen-client-ca: certificate 1 of 2 in {path}: ");
-    assert!(shown::was_shown(&words));
+    assert!(leak_check::was_shown(&words));
     let root = gateway.authority.root();
     let batch = bodies::v1("up", 3);
     let known = gateway.client(&root, Some(&first.issue()));
@@ -277,7 +277,7 @@ async fn a_certificate_rotates_and_half_of_one_changes_nothing() {
     panic!("the new certificate was not taken within 5 s");
 }
 
-/// Connections to one address go to the gateways in turn, past one that does not answer, as kube-proxy leads them.
+/// Balances connections to one address over the gateways, skipping one that does not respond, like kube-proxy.
 async fn service(gateways: Vec<SocketAddr>) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -292,7 +292,7 @@ async fn service(gateways: Vec<SocketAddr>) -> (SocketAddr, JoinHandle<()>) {
             tokio::spawn(async move {
                 for gateway in order {
                     if let Ok(mut gateway) = TcpStream::connect(gateway).await {
-                        // Whichever side breaks it, the other sees it broken.
+                        // If either side closes, so does the other.
                         let _bytes = tokio::io::copy_bidirectional(&mut sender, &mut gateway).await;
                         return;
                     }
@@ -303,7 +303,7 @@ async fn service(gateways: Vec<SocketAddr>) -> (SocketAddr, JoinHandle<()>) {
     (address, leading)
 }
 
-/// Two gateways behind one address; a real Prometheus writes by TLS and token; one gateway is killed without warning.
+/// Two gateways behind one address; a real Prometheus writes with TLS and token; one gateway is killed without warning.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_gateways_is_killed_under_load_and_nothing_is_missing() {
     let seconds = Duration::from_secs;
@@ -317,12 +317,12 @@ async fn one_of_two_gateways_is_killed_under_load_and_nothing_is_missing() {
 
     let world = World::start(WorldConfig::default()).await.unwrap();
     let program = Program::Sidecar(Path::new(env!("CARGO_BIN_EXE_amp-sidecar")).to_owned());
-    let door = [
+    let auth = [
         format!("--listen-tls-cert={}", file("tls.crt")),
         format!("--listen-tls-key={}", file("tls.key")),
         format!("--listen-bearer-token-file={}", file("token")),
     ];
-    let flags: Vec<&str> = door.iter().map(String::as_str).collect();
+    let flags: Vec<&str> = auth.iter().map(String::as_str).collect();
     let mut doomed = Sidecar::start(&program, &world, &flags).await.unwrap();
     let mut other = Sidecar::start(&program, &world, &flags).await.unwrap();
     let (address, leading) = service(vec![doomed.listen(), other.listen()]).await;
@@ -351,7 +351,7 @@ async fn one_of_two_gateways_is_killed_under_load_and_nothing_is_missing() {
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    // Prometheus keeps its connections, so the one that it is on is the one to kill.
+    // Prometheus keeps its connections, so kill the gateway of the current one.
     if stored(&other).await > stored(&doomed).await {
         std::mem::swap(&mut doomed, &mut other);
     }

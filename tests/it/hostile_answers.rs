@@ -1,4 +1,4 @@
-//! Whatever bytes AMP, or somebody in its place, answers with: the sender hears one well-formed answer of ours.
+//! Whatever bytes AMP, or another server in its place, sends: the sender gets one well-formed response of ours.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::bodies;
 use crate::rig::Rig;
 
-/// Of all headers that AMP sent, and that anybody could have, these may stand in an answer of ours.
+/// Of all headers that AMP sends, or any server could, these may be in our response.
 const OURS: [&str; 10] = [
     "connection",
     "content-length",
@@ -27,20 +27,20 @@ const OURS: [&str; 10] = [
 const MOST_TAKEN: u64 = 24 << 20;
 
 const INTERIM: &str = "interim answers without end";
-/// All of this process, of which the world takes some forty.
+/// The limit for this process, of which the world takes about forty MiB.
 const MOST_HELD: u64 = 256 << 20;
 
-/// Bytes that answer a request, and what follows them.
+/// The bytes of a response, and what follows them.
 #[derive(Clone)]
 enum Says {
     /// The connection stays open for the next request.
     Once(Vec<u8>),
     Close(Vec<u8>),
-    /// The second part again and again, for as long as anybody takes it.
+    /// The second part again and again, for as long as the client reads.
     Endless(Vec<u8>, Vec<u8>),
 }
 
-/// Somebody in AMP's place who does not speak HTTP but bytes.
+/// A server in AMP's place that sends raw bytes.
 struct Impostor {
     url: String,
     says: Arc<Mutex<Says>>,
@@ -66,8 +66,7 @@ impl Impostor {
         }
     }
 
-    /// Whatever does not end is not taken for long. Interim answers are, each let go as the next comes: the deadline ends
-    /// that, and nothing is held.
+    /// Endless responses are not read for long. Interim responses are, each discarded as the next comes: the deadline ends that, and nothing is buffered.
     fn took_little(&self, what: &str) {
         let taken = self.taken.load(Ordering::Relaxed);
         if what == INTERIM {
@@ -101,7 +100,7 @@ async fn converse(mut tcp: TcpStream, says: Arc<Mutex<Says>>, taken: Arc<AtomicU
     }
 }
 
-/// The most memory that this process ever held, in bytes.
+/// The peak memory of this process, in bytes.
 fn held() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -130,7 +129,7 @@ async fn asked(tcp: &mut TcpStream) -> bool {
     }
 }
 
-/// An answer that is one by the letter, or what is wrong with it.
+/// Whether a response is strictly valid, or the error in it.
 struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
@@ -168,7 +167,7 @@ impl Answer {
     }
 }
 
-/// All that comes back on a connection that is closed after one request.
+/// All bytes until the connection closes, after one request.
 async fn exchange(rig: &Rig, head: &str, body: &[u8]) -> Vec<u8> {
     let mut tcp = TcpStream::connect(&rig.host).await.unwrap();
     let head = format!(
@@ -207,7 +206,7 @@ async fn start() -> (Impostor, Rig) {
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n";
 
-/// What is said, and what a sender then hears: a success only where one was said by the letter.
+/// AMP's bytes, and the sender's response: success only if AMP's was strictly valid.
 fn answers() -> Vec<(&'static str, Says, u16)> {
     let once = |text: &str| Says::Once(text.as_bytes().to_vec());
     let close = |text: &str| Says::Close(text.as_bytes().to_vec());
@@ -428,7 +427,7 @@ async fn a_sender_hears_one_answer_of_ours() {
     }
 }
 
-/// An answer that comes before its question is nobody's: the next batch on the connection must not take it for its own.
+/// A response that comes before its request belongs to none: the next batch on the connection must not get it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_too_many_is_not_the_next_ones() {
     let (impostor, rig) = start().await;

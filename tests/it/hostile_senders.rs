@@ -1,4 +1,4 @@
-//! Senders that break off, dribble, lie or send something else.
+//! Senders that close early, send slowly, lie about lengths or send something else.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn head(length: &str) -> String {
     )
 }
 
-/// What comes back until the connection is closed.
+/// All bytes until the connection closes.
 async fn spoken(rig: &Rig, bytes: &[u8]) -> String {
     let mut tcp = TcpStream::connect(&rig.host).await.unwrap();
     tcp.write_all(bytes).await.unwrap();
@@ -129,14 +129,14 @@ async fn a_sender_that_leaves_after_its_body_is_still_served() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("the batch was given up");
+    panic!("the batch was dropped");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_the_byte_budget_senders_are_asked_to_come_again_and_probes_still_answer() {
     let rig = Rig::start_in(Default::default(), &[("max-inflight-bytes", "100000")]).await;
     rig.until_ready().await;
-    // Takes nearly all of the room, and does not go on.
+    // Reserves nearly all of the budget, and then stalls.
     let mut holder = TcpStream::connect(&rig.host).await.unwrap();
     holder
         .write_all(head("content-length: 99999").as_bytes())
@@ -195,7 +195,7 @@ async fn a_request_that_cannot_be_parsed_is_counted() {
     }
     let fine = spoken(&rig, head("content-length: 0").as_bytes()).await;
     assert!(!fine.is_empty());
-    // The connection ends a moment after its answer.
+    // The connection closes a moment after its response.
     for _ in 0..100 {
         if (counted("malformed").await, counted("too_large").await) == (3, 2) {
             return;

@@ -1,4 +1,4 @@
-//! Every way from the projected token to credentials, with the settings that docs/identities.md shows for it.
+//! Every way from the projected token to credentials, with the settings in docs/identities.md.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use emulator::world::{Target, WorldConfig};
 use reqwest::StatusCode;
 
 use crate::bodies;
+use crate::leak_check::World;
 use crate::rig::{Rig, V1, config_of, text};
-use crate::shown::World;
 
 const DOCUMENT: &str = include_str!("../../docs/identities.md");
 
-/// The settings of an example, each as it stands there.
+/// The settings of an example, unchanged.
 fn example(name: &str) -> Vec<(&'static str, &'static str)> {
     let marker = format!("<!-- run by a test: {name} -->\n```sh\n");
     let (_, rest) = DOCUMENT.split_once(&marker).unwrap();
@@ -28,8 +28,7 @@ fn example(name: &str) -> Vec<(&'static str, &'static str)> {
         .collect()
 }
 
-/// A sidecar with the example's settings and no others but where the endpoints are; what is this world's own (ids, ARNs,
-/// paths, tenant) takes the place of the example's.
+/// A sidecar with the example's settings, plus endpoints; ids, ARNs, paths and tenant of this world replace the example's.
 async fn run_example(name: &str, world: World) -> Rig {
     let own: HashMap<&str, String> = world.environment().into_iter().collect();
     let mut settings: HashMap<&str, String> = example(name)
@@ -58,7 +57,7 @@ async fn through_entra(version: TokenVersion) -> World {
         .unwrap()
 }
 
-/// What `/readyz` says once an exchange has failed.
+/// The text of `/readyz` once an exchange has failed.
 async fn complaint(rig: &Rig) -> String {
     for _ in 0..200 {
         let (status, words) = rig.admin("/readyz").await;
@@ -111,7 +110,7 @@ async fn an_exchange_through_entra_is_renewed_in_time_and_survives_its_outage() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_of_entra_is_named_by_its_code_with_the_mend() {
+async fn an_error_of_entra_is_reported_by_its_code_with_the_remedy() {
     for (how, label, words) in [
         (
             BrokenToken::WrongIssuer,
@@ -169,14 +168,14 @@ async fn entra_that_answers_nonsense_or_not_at_all_is_named() {
             FaultKind::Garbage("nonsense".into()),
             "Entra could not be reached",
         ),
-        (FaultKind::answer(200, "{}"), "it holds no access_token"),
+        (FaultKind::answer(200, "{}"), "it has no access_token"),
         (
             FaultKind::answer(200, r#"{"access_token": "opaque"}"#),
-            "no JSON web token, which AWS needs",
+            "not a JSON web token, which AWS requires",
         ),
         (
             FaultKind::answer(302, ""),
-            "the answer of Entra (302 Found)",
+            "the response of Entra (302 Found)",
         ),
     ] {
         let world = through_entra(TokenVersion::V1).await;

@@ -1,8 +1,7 @@
-//! The house keeps its order: no circle of imports, layers as `src/lib.rs` lists them, one meaning a type name.
+//! Checks the architecture: no import cycles, layers as `src/lib.rs` lists them, unique type names.
 //!
-//! In: the sources of the program, the emulator and the testbench. Out: the graph of which file takes a name of which other,
-//! re-exports resolved to the file that defines the name; tests are left out. What a macro's arguments name is seen too,
-//! since paths are looked for in the tokens.
+//! In: the sources of the program, the emulator and the testbench. Out: the graph of imports between files, with re-exports resolved to the defining
+//! file, without tests. It also sees names in macro arguments, since it searches tokens for paths.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,13 +20,13 @@ struct House {
     files: BTreeMap<Module, File>,
 }
 
-/// Which file takes names of which others.
+/// The files that each file imports from.
 type Graph = BTreeMap<Module, BTreeMap<Module, BTreeSet<String>>>;
 
 // === impl House ===
 
 impl House {
-    /// Of the crate whose sources are in this folder of the workspace.
+    /// The crate with its sources in this folder of the workspace.
     fn at(folder: &str, name: &str) -> Self {
         let mut house = Self {
             name: name.to_owned(),
@@ -91,14 +90,14 @@ impl House {
         edges.collect()
     }
 
-    /// The file that defines what this path names, and the name.
+    /// The defining file of this path, and the name.
     fn resolve(
         &self,
         path: Module,
         re_exports: &BTreeMap<&Module, BTreeMap<String, Module>>,
     ) -> (Module, String) {
         let mut path = path;
-        // No re-export is followed through more files than this.
+        // Re-exports are followed through at most this many files.
         for _ in 0..8 {
             let len = (0..=path.len())
                 .rev()
@@ -119,7 +118,7 @@ impl House {
         self.files.contains_key(path)
     }
 
-    /// What the file hands on under a name of its own.
+    /// The names that the file re-exports.
     fn re_exports(&self, module: &Module, file: &File) -> BTreeMap<String, Module> {
         let mut names = BTreeMap::new();
         for item in tested_away(&file.items) {
@@ -138,7 +137,7 @@ impl House {
         names
     }
 
-    /// Every path of the crate that the file names.
+    /// Every path of the crate in the file.
     fn paths(&self, module: &Module, file: &File) -> Vec<Module> {
         let mut paths = Vec::new();
         for item in tested_away(&file.items) {
@@ -155,7 +154,7 @@ impl House {
         paths
     }
 
-    /// From the crate's root; nothing where the path is of another crate, or of what is defined here.
+    /// The path from the crate's root; `None` for other crates and local names.
     fn absolute(&self, module: &Module, path: &[String]) -> Option<Module> {
         let (first, rest) = path.split_first()?;
         let mut base = module.clone();
@@ -229,7 +228,7 @@ fn test_modules((module, file): (&Module, &File)) -> Vec<Module> {
         .collect()
 }
 
-/// Each path of a `use`, and the name that it has from then on.
+/// Each path of a `use`, and its local name.
 fn each_use(tree: &UseTree, before: &Module, with: &mut impl FnMut(&[String], &str)) {
     let joined = |name: &str| match name {
         "self" => before.clone(),
@@ -255,7 +254,7 @@ fn each_use(tree: &UseTree, before: &Module, with: &mut impl FnMut(&[String], &s
     }
 }
 
-/// Each path of two names and more among the tokens; those of visibilities are none.
+/// Each path of two or more names among the tokens, except visibilities.
 fn scan(tokens: TokenStream, with: &mut impl FnMut(&[String])) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let mut path = Module::new();
@@ -286,7 +285,7 @@ fn scan(tokens: TokenStream, with: &mut impl FnMut(&[String])) {
     }
 }
 
-/// A circle of the graph, as text; none where there is none.
+/// A cycle of the graph, as text; `None` if there is none.
 fn circle(graph: &Graph) -> Option<String> {
     let mut done = BTreeSet::new();
     for start in graph.keys() {
@@ -370,7 +369,7 @@ fn a_module_imports_only_modules_that_lib_rs_lists_above_it() {
     };
     let mut upward = Vec::new();
     for (module, edges) in house.graph() {
-        // The binary and the root stand above and below all layers.
+        // The binary and the root are outside the layers.
         let Some(own) = floor(&module) else { continue };
         for (other, names) in edges {
             if floor(&other).is_some_and(|floor| floor > own) {
@@ -404,7 +403,7 @@ fn only_the_command_line_imports_the_commands_of_the_first_hour() {
     }
 }
 
-/// What is the same idea in a parallel place.
+/// The same concept in parallel modules.
 const PARALLEL: &[&str] = &["Error", "Options"];
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the program says at info while it lives: every line, and not one more.
+//! The log at info: exactly these lines.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -10,12 +10,12 @@ use emulator::world::{Target, WorldConfig};
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::shown::{self, World};
+use crate::leak_check::{self, World};
 use crate::{bodies, rig};
 
-const OUT: &str = "<ErrorResponse><Error><Code>ServiceUnavailable</Code><Message>come again</Message></Error></ErrorResponse>";
+const OUT: &str = "<ErrorResponse><Error><Code>ServiceUnavailable</Code><Message>try later</Message></Error></ErrorResponse>";
 
-/// The program, and what it said so far.
+/// The program, and its output so far.
 pub struct Program {
     process: Child,
     lines: Arc<Mutex<Vec<Value>>>,
@@ -36,7 +36,7 @@ impl Program {
         let errors = process.stderr.take().unwrap();
         std::thread::spawn(move || {
             for line in BufReader::new(errors).lines() {
-                shown::show(&line.unwrap());
+                leak_check::show(&line.unwrap());
             }
         });
         let lines: Arc<Mutex<Vec<Value>>> = Arc::default();
@@ -44,7 +44,7 @@ impl Program {
         std::thread::spawn(move || {
             for line in BufReader::new(said).lines() {
                 let line = line.unwrap();
-                shown::show(&line);
+                leak_check::show(&line);
                 let line = serde_json::from_str(&line).unwrap();
                 into.lock().unwrap().push(line);
             }
@@ -78,7 +78,7 @@ impl Program {
         assert!(kill.success());
     }
 
-    /// Told to leave, it does.
+    /// Sends SIGTERM and waits for the exit.
     pub fn leave(&mut self) {
         self.signal("-TERM");
         assert!(self.process.wait().unwrap().success());
@@ -153,11 +153,11 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
     program.until_said("stopped", None).await;
 
     let lines = program.lines.lock().unwrap();
-    // What its words go on with is the kernel's.
+    // The rest of the message depends on the kernel.
     let (sandboxed, lines) = lines.split_first().unwrap();
     let message = sandboxed["message"].as_str().unwrap();
     assert!(message.starts_with("sandboxed"), "{sandboxed}");
-    let told: Vec<String> = lines
+    let text: Vec<String> = lines
         .iter()
         .map(|line| {
             let word = |field: &str| line[field].as_str().unwrap_or("-").to_owned();
@@ -170,7 +170,7 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
         })
         .collect();
     assert_eq!(
-        told,
+        text,
         [
             "INFO listening: -",
             "INFO serving: -",
@@ -199,7 +199,7 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
     );
     let reason = of(2, "reason");
     assert!(
-        reason.contains("STS refused (503 Service Unavailable, ServiceUnavailable): come again")
+        reason.contains("STS refused (503 Service Unavailable, ServiceUnavailable): try later")
     );
     assert!(of(2, "remedy").contains("temporary"));
     assert_eq!(of(2, "credentials_left_seconds"), "0");

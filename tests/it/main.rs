@@ -1,5 +1,5 @@
-//! The real sidecar in a world of its own: every test starts the emulator and the [`App`](amp_sidecar::app::App) in process,
-//! on free ports, and speaks to them over sockets as a sender would.
+//! The real sidecar in its own world: every test starts the emulator and the [`App`](amp_sidecar::app::App) in process, on free ports, and uses them over
+//! sockets like a sender.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -12,48 +12,48 @@
     reason = "tests"
 )]
 
+mod alerts_and_dashboard;
 mod bodies;
 mod browser;
 mod cgroup;
 mod check;
 mod chromium;
+mod cli;
 mod corpora;
 mod credentials;
-mod crowd;
 mod data_path;
 mod demo;
+mod drain;
 mod foreign_senders;
-mod foreign_sts;
 mod framing;
 mod gateway;
 mod hostile_answers;
 mod hostile_senders;
 mod identities;
 mod layers;
-mod leaving;
+mod leak_check;
+mod load;
 mod logging;
 mod metrics;
 mod misdirected;
+mod multi_workspace;
 mod namespace;
 mod network;
 mod only_ours_is_signed;
 mod progress;
 mod prometheus;
 mod proxies;
-mod reading;
+mod query;
 mod resolving;
 mod rig;
 mod sandbox;
 mod secrecy;
 mod setup;
-mod several;
-mod shown;
 mod splitting;
 mod status;
 mod status_page;
-mod the_program;
+mod sts_impostor;
 mod token_access;
 mod traces;
 mod trust;
 mod upstream_faults;
-mod watching;

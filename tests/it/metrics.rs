@@ -1,4 +1,4 @@
-//! What `/metrics` says, in each format, and that the page about it says the same.
+//! `/metrics` in each format, compared with its page in the docs.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,8 +12,8 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use testbench::peers::metrics::Metrics;
 
 use crate::bodies;
+use crate::leak_check;
 use crate::rig::Rig;
-use crate::shown;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 const BEGIN: &str = "<!-- metrics: checked against the code by a test -->\n";
@@ -29,12 +29,12 @@ async fn scrape(rig: &Rig, accept: &str) -> (String, Vec<u8>) {
         .to_str()
         .unwrap()
         .to_owned();
-    let told = response.bytes().await.unwrap().to_vec();
-    shown::show(&String::from_utf8_lossy(&told));
-    (kind, told)
+    let text = response.bytes().await.unwrap().to_vec();
+    leak_check::show(&String::from_utf8_lossy(&text));
+    (kind, text)
 }
 
-/// A rig that has seen some of everything.
+/// A rig with some of every event.
 async fn eventful() -> Rig {
     let mut world = WorldConfig::default();
     world.amp.max_series = 1_000;
@@ -60,7 +60,7 @@ async fn eventful() -> Rig {
     rig
 }
 
-/// What `promtool` has to say of an exposition; nothing where it is clean.
+/// The output of `promtool` about an exposition; empty if it is clean.
 fn checked_by_promtool(text: &[u8]) -> String {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -108,7 +108,7 @@ async fn each_format_says_the_same() {
     assert!(open_metrics.contains("# TYPE amp_sidecar_batches counter\n"));
     assert!(text.contains("# TYPE amp_sidecar_batches_total counter\n"));
     let values = |text: &str| {
-        // Each scrape is a connection of its own, with a task.
+        // Each scrape has its own connection and task.
         let moving = ["process_", "connections", "amp_sidecar_tasks"];
         let settled = |line: &&str| !moving.iter().any(|name| line.contains(name));
         let mut lines: Vec<String> = text
@@ -129,7 +129,7 @@ async fn each_format_says_the_same() {
             "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily"
         )
     );
-    // Each family with its length before it, up to the last byte.
+    // Each family is prefixed with its length, up to the last byte.
     let mut rest = protobuf.as_slice();
     let mut families = 0;
     while !rest.is_empty() {
@@ -212,7 +212,7 @@ async fn what_is_held_and_open_is_shown() {
         count("inflight_limit_bytes", &[]) > 1_000_000
             && count("inflight_requests_limit", &[]) >= 16
     );
-    // The emulator's tokens and sessions live an hour.
+    // The emulator's tokens and sessions have a lifetime of an hour.
     let now = bodies::now_ms() as f64 / 1000.0;
     for expires in [
         "token_expire_timestamp_seconds",
@@ -227,7 +227,7 @@ async fn what_is_held_and_open_is_shown() {
         count("upstream_request_bytes_sum", &[]),
         count("received_bytes_total", &[])
     );
-    // A request for no workspace makes none appear that is not ready.
+    // A request without a workspace adds no workspace that is not ready.
     assert!(!text.contains("amp_sidecar_ready{workspace=\"\"}"));
     assert_eq!(
         metrics.count(

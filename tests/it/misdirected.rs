@@ -1,4 +1,4 @@
-//! Senders that leave out what others say, and those that write to where nothing is taken: no sample of either is lost.
+//! Senders that omit common headers, and those that write to a wrong port or path: neither loses a sample.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use testbench::peers::sidecar::{Program, Sidecar};
 use testbench::peers::source::Source;
 
 use crate::bodies;
+use crate::leak_check;
 use crate::rig::{self, Rig, V1, V2, text};
-use crate::shown;
 
 const AGENT: &str = "Prometheus/2.42.0";
 
-/// What a request of these headers is answered, on either port.
+/// The response to a request with these headers, on either port.
 async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Response {
     let method: Method = method.parse().unwrap();
     let mut request = rig::client().request(method, url).body(body);
@@ -121,7 +121,7 @@ async fn remote_write_to_anywhere_is_kept_and_told_the_right_url() {
     ];
     let mut sent = 0;
     for (method, url) in &anywhere {
-        // By its headers, by its client alone, and by nothing but its body.
+        // By its headers, by its client alone, and by its body alone.
         for headers in [by_head, &[("user-agent", AGENT)], &[]] {
             let answer = send(method, url, headers, batch.body.clone()).await;
             assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{url}");
@@ -142,7 +142,7 @@ async fn remote_write_to_anywhere_is_kept_and_told_the_right_url() {
             .await,
         0
     );
-    // Where the answer points to, it is stored.
+    // The batch is stored at the address in the response.
     assert_eq!(rig.write(&batch).await, StatusCode::OK);
     assert!(rig.has_stored(&batch));
     assert_eq!(rig.world.journal(Target::Amp).total(), 1);
@@ -167,7 +167,7 @@ async fn other_requests_hear_what_is_served_as_before() {
             &[("content-encoding", "snappy")],
             404,
         ),
-        // Alerts of a Prometheus are none of our business.
+        // Alerts of a Prometheus are not our concern.
         (
             "POST",
             host(&rig.host, "/api/v2/alerts"),
@@ -240,7 +240,7 @@ async fn the_page_says_who_writes_where_and_never_that_nobody_does() {
         "{fault}"
     );
 
-    // Another sender that writes as it should does not hide it.
+    // Another sender that writes correctly does not hide it.
     assert_eq!(rig.write(&batch).await, StatusCode::OK);
     let state = &status(&rig).await["state"];
     assert_eq!(state["level"], "degraded");
@@ -251,7 +251,7 @@ async fn the_page_says_who_writes_where_and_never_that_nobody_does() {
     assert_eq!(state["why"], who);
 }
 
-/// What a sender calls itself is shown, and is nobody's markup or second line.
+/// A sender's user agent is shown, and cannot inject markup or a second line.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_stray_says_of_itself_is_bounded() {
     let rig = Rig::start().await;
@@ -274,10 +274,10 @@ async fn what_a_stray_says_of_itself_is_bounded() {
         );
         assert!(sender["path"].as_str().unwrap().len() <= 131, "{sender}");
     }
-    shown::show(&seen.to_string());
+    leak_check::show(&seen.to_string());
 }
 
-/// As VictoriaMetrics' vmagent asks whether its own protocol is spoken: before 1.117 by a GET, since by a body in zstd.
+/// VictoriaMetrics' vmagent probes whether its own protocol is supported: before 1.117 by a GET, since then by a body in zstd.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_of_vmagent_is_no_loss_and_no_fault() {
     let rig = Rig::start().await;
@@ -293,7 +293,7 @@ async fn a_probe_of_vmagent_is_no_loss_and_no_fault() {
         ("content-encoding", "zstd"),
         ("x-victoriametrics-remote-write-version", "1"),
     ];
-    // Of any size: a sender that is still sending must get to read the answer.
+    // Of any size: a sender that is still sending must be able to read the response.
     for len in [40, 100_000, 1_500_000] {
         let body = [&[0x28, 0xb5, 0x2f, 0xfd][..], &vec![7; len]].concat();
         let answer = send("POST", &url, &zstd, body).await;
@@ -312,25 +312,27 @@ async fn a_probe_of_vmagent_is_no_loss_and_no_fault() {
     assert_eq!(seen["state"]["level"], "flowing");
     assert_eq!(seen["workspaces"][0]["lost"], Value::Array(Vec::new()));
 
-    // Whoever does not pack it again has lost it.
+    // A sender that does not re-encode it has lost it.
     let answer = send("POST", &url, &zstd[1..3], b"zstd".to_vec()).await;
     assert_eq!(answer.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_eq!(
         status(&rig).await["incidents"][0]["kind"],
         "unsupported_media"
     );
-    // And to the wrong place it is kept like any other.
+    // Sent to the wrong place, it is retried like any other.
     let elsewhere = format!("http://{}/nowhere", rig.host);
     let answer = send("POST", &elsewhere, &zstd, b"zstd".to_vec()).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
-/// A real one drops nothing, and the page knows it by its name.
+/// A real one drops nothing, and the page names it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prometheus_that_writes_to_the_admin_port_keeps_its_samples() {
     let prometheus = Installed::find(None).await.unwrap();
     let prometheus = prometheus.expect("prometheus is not on the PATH: scripts/test brings it");
-    let world = shown::World::start(WorldConfig::default()).await.unwrap();
+    let world = leak_check::World::start(WorldConfig::default())
+        .await
+        .unwrap();
     let program = Program::Sidecar(Path::new(env!("CARGO_BIN_EXE_amp-sidecar")).to_owned());
     let sidecar = Sidecar::start(&program, &world, &[]).await.unwrap();
     let source = Source::start(20).await.unwrap();

@@ -1,7 +1,7 @@
-//! A network for one test: interfaces, routes, `/etc/hosts` and `/etc/resolv.conf` of its own, without being root.
+//! A network for one test: its own interfaces, routes, `/etc/hosts` and `/etc/resolv.conf`, without root.
 //!
-//! The test's binary starts itself once more below `unshare`, for that one test. All that it starts there lives in the same
-//! network, and the network ends with the last of them.
+//! The test's binary starts itself again below `unshare`, for that one test. All that it starts there shares the network, which ends with the last of
+//! them.
 
 use std::future::Future;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 const INSIDE: &str = "AMP_SIDECAR_TEST_INSIDE";
 
-/// Plays `play` there; `test` is the calling test's whole name.
+/// Runs `play` there; `test` is the calling test's full name.
 pub fn in_a_network_of_its_own(test: &str, play: impl Future<Output = ()>) {
     if std::env::var_os(INSIDE).is_some() {
         run("ip", &["link", "set", "lo", "up"]);
@@ -39,7 +39,7 @@ pub fn run(program: &str, arguments: &[&str]) {
     assert!(status.success(), "{program} {arguments:?}");
 }
 
-/// Puts a file in the place of one of the system's.
+/// Replaces a file of the system.
 pub fn instead_of(place: &str, folder: &Path, text: &str) {
     let file = folder.join(place.trim_start_matches('/').replace('/', "-"));
     std::fs::write(&file, text).unwrap();

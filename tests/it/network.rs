@@ -1,7 +1,7 @@
-//! Networks that lose packets without a word, for which the test gets a network of its own.
+//! Networks that drop packets silently, for which the test has its own network namespace.
 //!
-//! A proxy in user space cannot play that: the kernel goes on acknowledging what the proxy does not read. In a network of the
-//! test's own a route swallows every packet to AMP.
+//! A proxy in user space cannot simulate that: the kernel acknowledges what the proxy does not read. In the test's own network a route drops every packet
+//! to AMP.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,14 @@ use reqwest::StatusCode;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::bodies;
+use crate::leak_check::World;
 use crate::namespace::{in_a_network_of_its_own, run};
 use crate::rig::Rig;
-use crate::shown::World;
 
-/// Another address of the loopback than all that must go on to be reached.
+/// A loopback address that is separate from all that must stay reachable.
 const AWAY: &str = "127.0.0.9";
 
-/// AMP under a name, which here is another address's.
+/// A name of AMP, which resolves to the other address here.
 async fn move_away(world: &World) -> String {
     let url = world.amp_url().replacen("127.0.0.1", "localhost", 1);
     let port: u16 = url
@@ -33,7 +33,7 @@ async fn move_away(world: &World) -> String {
             let (mut near, _) = listener.accept().await.unwrap();
             tokio::spawn(async move {
                 let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                // However it ends: that is what the test is about.
+                // Whatever the result: the test checks it.
                 drop(tokio::io::copy_bidirectional(&mut near, &mut far).await);
             });
         }
@@ -48,7 +48,7 @@ fn a_connection_that_dies_without_a_word_is_given_up_long_before_the_deadline() 
         async {
             let world = World::start(WorldConfig::default()).await.unwrap();
             let url = move_away(&world).await;
-            // Minutes, so that only the kernel can be the one who gives up.
+            // Minutes, so that only the kernel's timeout can end it.
             let settings = [
                 ("remote-write-url", url.as_str()),
                 ("upstream-timeout", "2m"),

@@ -1,5 +1,5 @@
-//! Whatever a request says, only the configured URLs are signed, and nothing of its own goes along: held from the emulator's
-//! side, with requests as they stand on the wire and no client has tidied up.
+//! Whatever a request contains, only the configured URLs are signed, and none of its headers are forwarded: checked on the emulator's side, with raw requests
+//! that no client has normalized.
 
 use emulator::journal::Seen;
 use emulator::world::{Target, WorldConfig};
@@ -13,10 +13,10 @@ use crate::bodies;
 use crate::corpora::promises::rig::MAY_LEAVE;
 use crate::rig::Rig;
 
-/// Stands in every header's value that must not go on.
+/// In every header's value that must not be forwarded.
 const MARK: &str = "planted";
 
-/// A request, in the parts that are drawn.
+/// A request, in random parts.
 #[derive(Debug, Clone)]
 struct Drawn {
     method: &'static str,
@@ -57,7 +57,7 @@ fn targets() -> impl Strategy<Value = String> {
         1 => "\\?[!-~]{0,12}",
         1 => "[!-~]{1,4}",
     ];
-    // One letter in another case, escaped, doubled or gone.
+    // One letter in another case, escaped, doubled or removed.
     let change = prop_oneof![4 => Just(None), 1 => (0..40_usize, 0..5_u8).prop_map(Some)];
     let path = (known, change).prop_map(|(path, change)| {
         let Some((at, how)) = change else {
@@ -181,7 +181,7 @@ fn requests() -> impl Strategy<Value = Drawn> {
 impl Drawn {
     fn bytes(&self, id: &str, batch: &[u8]) -> Vec<u8> {
         const FORM: &str = "application/x-www-form-urlencoded";
-        // A query that is asked as a batch is written gets nowhere.
+        // A query in a write request gets nowhere.
         let usual = self.media == "application/x-protobuf";
         let media = if usual && self.target.contains("query") {
             FORM
@@ -216,17 +216,17 @@ impl Drawn {
     }
 }
 
-/// Says it, and waits until the other side has done with it.
+/// Sends it, and waits until the peer is done.
 async fn say(host: &str, bytes: &[u8]) {
     let mut tcp = TcpStream::connect(host).await.unwrap();
-    // Garbage may be reset on the way.
+    // The peer may reset garbage early.
     if tcp.write_all(bytes).await.is_ok() && tcp.shutdown().await.is_ok() {
         let mut answer = Vec::new();
         tcp.read_to_end(&mut answer).await.unwrap_or_default();
     }
 }
 
-/// What is wrong with a request that reached AMP, if anything is.
+/// The error in a request that reached AMP, if any.
 fn fault(seen: &Seen, id: &str, amp: &str, reads: bool) -> Option<String> {
     let below = seen.path.strip_prefix(&format!("/workspaces/{id}/api/v1/"));
     let api = below.and_then(|below| below.split('?').next());

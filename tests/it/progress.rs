@@ -1,4 +1,4 @@
-//! A batch that AMP does not take in one piece gets there all the same, and each part of it once.
+//! A batch that AMP does not accept as a whole still arrives, and each part of it once.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use crate::bodies;
 use crate::rig::{Rig, V2, text};
 
-/// A sender with one shard: the same batch again until it is settled, as fast as Prometheus does at first.
+/// A sender with one shard: repeats a batch until it is settled, at Prometheus' initial pace.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn counted(rig: &Rig, selector: &str) -> u64 {
@@ -28,7 +28,7 @@ async fn refused(rig: &Rig) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_pass_one_by_one_under_a_rate_that_refuses_the_whole() {
     let mut world = WorldConfig::default();
-    // Never more than 150 samples at once, where the batch has 600.
+    // At most 150 samples at once, where the batch has 600.
     world.amp.limits.ingestion_rate = Some(Rate::new(200.0, 150));
     let rig = Rig::start_in(world, &[("max-upstream-bytes", "110000")]).await;
     rig.until_ready().await;
@@ -57,12 +57,12 @@ async fn a_store_that_needs_longer_than_the_deadline_gets_there() {
         "{said}"
     );
     assert!(
-        said.contains("no answer within --upstream-timeout"),
+        said.contains("no response within --upstream-timeout"),
         "{said}"
     );
     rig.write_until_stored(&batch, PATIENCE).await;
     assert!(rig.has_stored(&batch));
-    // What was under way when the time was over is sent once more.
+    // The request in flight at the deadline is sent once more.
     let parts = rig.world.journal(Target::Amp).counts().statuses[&200];
     let split = counted(&rig, "amp_sidecar_split_parts_total").await;
     let tries = counted(&rig, "amp_sidecar_splits_total").await;
@@ -128,7 +128,7 @@ async fn both_forms_of_too_large_are_split_and_the_limit_is_remembered() {
             assert_eq!(rig.write(&batch).await, StatusCode::OK, "{form}");
             assert!(rig.has_stored(&batch), "{form}");
         }
-        // The first batch has shown it.
+        // The first batch has proved it.
         let shown = refusals();
         assert!(shown >= 1, "{form}");
         let batch = bodies::incompressible("third", 200, 1_000);
@@ -142,7 +142,7 @@ async fn a_body_that_is_too_large_unpacked_alone_is_split() {
     let mut world = WorldConfig::default();
     world.amp.limits.max_recv_msg_size = 20_000;
     let rig = Rig::start_in(world, &[]).await;
-    // Packed it is far below.
+    // Compressed it is far below.
     let batch = bodies::v1("up", 1_000);
     assert!(batch.body.len() < 20_000);
     assert_eq!(rig.write(&batch).await, StatusCode::OK);
@@ -154,7 +154,7 @@ async fn a_series_over_half_of_the_limit_is_tried_alone() {
     let mut world = WorldConfig::default();
     world.amp.max_request_bytes = 10_000;
     let rig = Rig::start_in(world, &[]).await;
-    // Together they are over the limit, each alone is not, and half of both is below either.
+    // Together they exceed the limit, each alone does not, and half of both is below it.
     let batch = bodies::incompressible("up", 2, 6_500);
     assert_eq!(rig.write(&batch).await, StatusCode::OK);
     assert!(rig.has_stored(&batch));
@@ -250,7 +250,7 @@ async fn remote_write_2_0_works_whatever_amp_speaks() {
                 });
                 assert_eq!(written, ["3", "1", "1"], "{speaks:?}");
             }
-            // The second one is not tried as 2.0 again.
+            // The second one is not attempted as 2.0 again.
             assert_eq!(
                 rig.world.journal(Target::Amp).counts().requests,
                 3,

@@ -1,4 +1,4 @@
-//! A real Prometheus writes through the real binary for a minute of trouble, and nothing is missing.
+//! A real Prometheus writes through the real binary during a minute of failures, and no sample is missing.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use testbench::peers::prometheus::{Installed, Prometheus, Setup};
 use testbench::peers::sidecar::{Program, Sidecar};
 use testbench::peers::source::Source;
 
-use crate::shown::World;
+use crate::leak_check::World;
 
 const EXPIRED: &str = r#"{"message":"The security token included in the request is expired"}"#;
 
-/// Token rotated, credentials expired, STS out for 20 s, AMP answering 403 for 15 s; 200 series, scraped each second.
+/// Token rotated, credentials expired, STS down for 20 s, AMP answering 403 for 15 s; 200 series, scraped each second.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_minute_of_trouble_costs_no_sample() {
     let prometheus = Installed::find(None).await.unwrap();
@@ -44,7 +44,7 @@ async fn a_minute_of_trouble_costs_no_sample() {
         .set([Fault::new(FaultKind::answer(403, EXPIRED)).lasting(seconds(15))]);
     tokio::time::sleep(seconds(25)).await;
 
-    // Most of a minute's samples are older than a few seconds; the last are given the time that they need.
+    // Most of a minute's samples are older than a few seconds; the last ones get the time that they need.
     prometheus.stop_scraping().await.unwrap();
     let sent = prometheus.sent().await.unwrap();
     let found = arrived(&sent, world.store(), seconds(30)).await;

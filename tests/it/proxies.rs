@@ -1,4 +1,4 @@
-//! A real forward proxy between the real program and AWS: only the proxy knows AWS' names, so nothing gets there without it.
+//! A real forward proxy between the real program and AWS: only the proxy resolves AWS' names, so nothing bypasses it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use tokio::process::Command;
 use tokio_rustls::TlsAcceptor;
 
 use crate::bodies;
+use crate::leak_check::{self, World};
 use crate::namespace::in_a_network_of_its_own;
 use crate::rig::{V1, client, text};
-use crate::shown::{self, World};
 
 const AMP: &str = "aps-workspaces.us-east-1.amazonaws.com";
 const STS: &str = "sts.us-east-1.amazonaws.com";
 const ENTRA: &str = "login.microsoftonline.com";
 const CREDENTIALS: &str = "BasicAuth me s3cret-word";
 
-/// A world under AWS' own names.
+/// A world with AWS' own names.
 struct Aws {
     world: World,
     amp: String,
@@ -40,8 +40,8 @@ impl Aws {
             ..config
         };
         let world = World::start(config).await.unwrap();
-        shown::mark("proxy's password", "s3cret-word");
-        shown::mark("proxy's password", "bWU6czNjcmV0LXdvcmQ");
+        leak_check::mark("proxy's password", "s3cret-word");
+        leak_check::mark("proxy's password", "bWU6czNjcmV0LXdvcmQ");
         Self {
             amp: world.amp_url().replacen("127.0.0.1", AMP, 1),
             sts: world.sts_url().replacen("127.0.0.1", STS, 1),
@@ -49,7 +49,7 @@ impl Aws {
         }
     }
 
-    /// tinyproxy on this port, with names of its own.
+    /// tinyproxy on this port, with its own names.
     async fn proxy(&self, port: u16, settings: &str) -> Process {
         let file = |name: &str, text: String| {
             let path = self.world.folder().join(format!("{name}-{port}"));
@@ -108,7 +108,7 @@ impl Aws {
     }
 }
 
-/// What a sender hears.
+/// The response to a sender.
 async fn write(sidecar: &Sidecar, name: &str) -> (u16, String) {
     let request = client()
         .post(sidecar.write_url())
@@ -120,13 +120,13 @@ async fn write(sidecar: &Sidecar, name: &str) -> (u16, String) {
     (response.status().as_u16(), text(response).await)
 }
 
-/// What `/readyz` says once the first exchange has ended.
+/// The text of `/readyz` once the first exchange has ended.
 async fn readiness(sidecar: &Sidecar) -> String {
     for _ in 0..200 {
         let url = format!("http://{}/readyz", sidecar.admin());
-        let told = text(client().get(url).send().await.unwrap()).await;
-        if told.contains("ok") || told.contains("could not be reached") {
-            return told;
+        let text = text(client().get(url).send().await.unwrap()).await;
+        if text.contains("ok") || text.contains("could not be reached") {
+            return text;
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
@@ -153,7 +153,7 @@ fn a_proxy_leads_to_sts_and_amp_with_its_credentials_and_without() {
             }
             assert!(
                 sidecar.log().contains("http://127.0.0.1:3128"),
-                "the proxy is told at the start"
+                "the proxy is logged at the start"
             );
 
             let _closed = aws.proxy(3129, CREDENTIALS).await;
@@ -188,15 +188,15 @@ fn a_proxy_that_wants_other_credentials_is_named() {
                 let sidecar = aws
                     .sidecar(&format!("http://{user}127.0.0.1:3129"), "")
                     .await;
-                let told = readiness(&sidecar).await;
+                let text = readiness(&sidecar).await;
                 assert!(
-                    told.contains(words) && told.contains("proxy http://127.0.0.1:3129"),
-                    "{told}"
+                    text.contains(words) && text.contains("proxy http://127.0.0.1:3129"),
+                    "{text}"
                 );
-                assert!(told.contains(&format!("CONNECT {STS}:")), "{told}");
+                assert!(text.contains(&format!("CONNECT {STS}:")), "{text}");
                 let (status, heard) = write(&sidecar, "up").await;
                 assert_eq!(status, 503);
-                for shown in [told, heard, sidecar.log().lines().join("\n")] {
+                for shown in [text, heard, sidecar.log().lines().join("\n")] {
                     assert!(
                         !shown.contains("wr0ngword") && !shown.contains("bWU6d3IwbmdV"),
                         "{shown}"
@@ -216,43 +216,43 @@ fn a_proxy_that_refuses_a_host_is_named_and_exceptions_go_straight() {
             let only_sts = format!("ConnectPort {}", Aws::port(&aws.sts));
             let _proxy = aws.proxy(3128, &only_sts).await;
             let sidecar = aws.sidecar("http://127.0.0.1:3128", "").await;
-            let (status, told) = write(&sidecar, "up").await;
+            let (status, text) = write(&sidecar, "up").await;
             assert_eq!(status, 503);
             let words = format!(
                 "proxy http://127.0.0.1:3128: it answered CONNECT {AMP}:{} with 403",
                 Aws::port(&aws.amp)
             );
             assert!(
-                told.contains(&words) && told.contains("allow host and port in the proxy"),
-                "{told}"
+                text.contains(&words) && text.contains("allow host and port in the proxy"),
+                "{text}"
             );
             let metrics = sidecar.metrics().await.unwrap();
             let faults = metrics.count("amp_sidecar_upstream_errors_total", &[("reason", "proxy")]);
             assert!(faults.unwrap() >= 1);
 
-            // Here nobody but the proxy knows AWS' names: an exception does not get there.
+            // Only the proxy resolves AWS' names here: a host in --no-proxy is unreachable.
             let sidecar = aws.sidecar("http://127.0.0.1:3128", AMP).await;
-            let (status, told) = write(&sidecar, "up").await;
+            let (status, text) = write(&sidecar, "up").await;
             assert_eq!(status, 503);
             assert!(
-                told.contains(&format!("name {AMP} was not resolved")),
-                "{told}"
+                text.contains(&format!("name {AMP} was not resolved")),
+                "{text}"
             );
             let sidecar = aws
                 .sidecar("http://127.0.0.1:3128", "localhost,.amazonaws.com")
                 .await;
-            let told = readiness(&sidecar).await;
+            let text = readiness(&sidecar).await;
             assert!(
-                told.contains(&format!("name {STS} was not resolved")) && !told.contains("proxy"),
-                "{told}"
+                text.contains(&format!("name {STS} was not resolved")) && !text.contains("proxy"),
+                "{text}"
             );
 
-            // Nobody is there.
+            // Nobody listens there.
             let sidecar = aws.sidecar("http://127.0.0.1:9", "").await;
-            let told = readiness(&sidecar).await;
+            let text = readiness(&sidecar).await;
             assert!(
-                told.contains("proxy http://127.0.0.1:9: connection to 127.0.0.1:9"),
-                "{told}"
+                text.contains("proxy http://127.0.0.1:9: connection to 127.0.0.1:9"),
+                "{text}"
             );
         },
     );
@@ -289,10 +289,10 @@ fn a_proxy_over_tls_is_verified_by_the_same_bundle() {
             let sidecar = aws
                 .sidecar("https://me:s3cret-word@127.0.0.2:3130", "")
                 .await;
-            let told = readiness(&sidecar).await;
+            let text = readiness(&sidecar).await;
             let words =
                 "proxy https://127.0.0.2:3130: TLS with 127.0.0.2: invalid peer certificate";
-            assert!(told.contains(words), "{told}");
+            assert!(text.contains(words), "{text}");
         },
     );
 }

@@ -1,4 +1,4 @@
-//! Names and addresses: networks without IPv4, with an IPv6 that swallows everything, and a resolver with search domains.
+//! Names and addresses: networks without IPv4, with an IPv6 that drops all packets, and a resolver with search domains.
 
 use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use testbench::peers::process::Process;
 use tokio::process::Command;
 
 use crate::bodies;
+use crate::leak_check::World;
 use crate::namespace::{in_a_network_of_its_own, instead_of, run};
 use crate::rig::Rig;
-use crate::shown::World;
 
 const AMP: &str = "aps-workspaces.us-east-1.amazonaws.com";
 
@@ -27,7 +27,7 @@ fn a_network_without_ipv4_is_enough() {
             sts_https: true,
             ..WorldConfig::default()
         };
-        // By address, as it stands in the world's own URLs, and by name.
+        // By address, as in the world's own URLs, and by name.
         for by_name in [false, true] {
             let world = World::start(config.clone()).await.unwrap();
             instead_of("/etc/hosts", world.folder(), &format!("fd00::1 {AMP}\n"));
@@ -70,7 +70,7 @@ fn an_ipv6_that_swallows_everything_costs_a_moment() {
             run("ip", &["link", "set", "dead0", "up"]);
             run("ip", &["link", "set", "dead1", "up"]);
             let world = World::start(WorldConfig::default()).await.unwrap();
-            // As many as AMP's name may have; sharing the 3 s among them would take most of the time.
+            // As many as AMP's name may have; dividing the 3 s among them would take most of the time.
             let dead = (0x10..0x1c).map(|n| format!("2001:db8::{n:x} {AMP}\n"));
             let hosts: String = dead.chain([format!("127.0.0.1 {AMP}\n")]).collect();
             instead_of(

@@ -1,4 +1,4 @@
-//! A world, and the sidecar in it.
+//! A world, and a sidecar in it.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::bodies::Batch;
-use crate::shown::{self, World};
+use crate::leak_check::{self, World};
 
 pub const V1: &str = "application/x-protobuf";
 pub const V2: &str = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
@@ -52,7 +52,7 @@ pub fn config_of(env: &HashMap<&str, String>, more: &[(&str, &str)]) -> Config {
         &around,
     )
     .unwrap();
-    shown::show(&format!("{config}\n{config:?}"));
+    leak_check::show(&format!("{config}\n{config:?}"));
     config
 }
 
@@ -90,7 +90,7 @@ impl Rig {
         }
     }
 
-    /// Sends a body as Prometheus does.
+    /// Sends a body like Prometheus.
     pub async fn post(&self, path: &str, content_type: &str, body: Vec<u8>) -> Response {
         self.try_post(path, content_type, body).await.unwrap()
     }
@@ -113,8 +113,8 @@ impl Rig {
             .header("x-prometheus-remote-write-version", version)
             .send()
             .await
-            .inspect(|response| shown::show(&format!("{:?}", response.headers())))
-            .inspect_err(|error| shown::show(&error.to_string()))
+            .inspect(|response| leak_check::show(&format!("{:?}", response.headers())))
+            .inspect_err(|error| leak_check::show(&error.to_string()))
     }
 
     pub async fn write(&self, batch: &Batch) -> StatusCode {
@@ -123,7 +123,7 @@ impl Rig {
             .status()
     }
 
-    /// Sends again for as long as a sender would keep the batch.
+    /// Retries for as long as a sender would keep the batch.
     pub async fn write_until_stored(&self, batch: &Batch, patience: Duration) {
         let started = Instant::now();
         loop {
@@ -192,8 +192,8 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         self.sidecar.abort();
-        // All that is alive, credentials and connections included.
-        shown::show(&format!("{:?}", self.reloader));
+        // All live objects, including credentials and connections.
+        leak_check::show(&format!("{:?}", self.reloader));
     }
 }
 
@@ -207,7 +207,7 @@ fn selected(selector: &str) -> (&str, Vec<(&str, &str)>) {
     (name, labels.collect())
 }
 
-/// A client as plain as a sender's.
+/// A client with a sender's minimal behaviour.
 pub fn client() -> reqwest::Client {
     reqwest::Client::builder()
         .tls_backend_preconfigured(amp_sidecar::net::tls::client(&[]).unwrap())
@@ -217,9 +217,9 @@ pub fn client() -> reqwest::Client {
         .unwrap()
 }
 
-/// The text of an answer.
+/// The text of a response.
 pub async fn text(response: Response) -> String {
     let text = String::from_utf8(response.bytes().await.unwrap().to_vec()).unwrap();
-    shown::show(&text);
+    leak_check::show(&text);
     text
 }

@@ -1,4 +1,4 @@
-//! The sandbox, tried from within by a thread that has entered it, and seen from outside on the running program.
+//! The sandbox, tested from within by a thread that has entered it, and observed from outside on the running program.
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind};
@@ -14,9 +14,9 @@ use reqwest::StatusCode;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 use crate::bodies;
+use crate::leak_check::World;
 use crate::logging::Program;
 use crate::rig::{V1, client, config_of};
-use crate::shown::World;
 
 fn configured(token: &Path, more: &[(&str, &str)]) -> Config {
     let env = [
@@ -36,7 +36,7 @@ fn denied<T: std::fmt::Debug>(result: std::io::Result<T>, what: &str) {
     assert_eq!(kind, ErrorKind::PermissionDenied, "{what}");
 }
 
-/// A folder of a token as kubelet lays it, and one that is nobody's business.
+/// A token folder in kubelet's layout, and one that the process must not read.
 fn mounted(root: &Path) {
     for (data, token) in [("..1", "first"), ("..2", "second")] {
         fs::create_dir_all(root.join("mounted").join(data)).unwrap();
@@ -48,7 +48,7 @@ fn mounted(root: &Path) {
     fs::write(root.join("elsewhere/other"), "a secret of others").unwrap();
 }
 
-/// The fences hold for the thread that enters, so that a test can stay outside.
+/// The sandbox applies to the thread that enters, so a test can stay outside.
 #[test]
 fn within_nothing_is_written_executed_or_read_but_what_is_needed_and_tokens_rotate() {
     let folder = tempfile::tempdir().unwrap();
@@ -91,7 +91,7 @@ fn within_nothing_is_written_executed_or_read_but_what_is_needed_and_tokens_rota
     });
 }
 
-/// A new configuration may name files that nobody has heard of yet.
+/// A new configuration may name files that are unknown now.
 #[test]
 fn with_a_file_of_settings_all_may_be_read_and_nothing_written() {
     let folder = tempfile::tempdir().unwrap();
@@ -111,7 +111,7 @@ fn with_a_file_of_settings_all_may_be_read_and_nothing_written() {
     });
 }
 
-/// A mount that is not there yet is no reason to lock oneself out of it.
+/// A mount that does not exist yet must stay readable later.
 #[test]
 fn a_token_that_comes_later_can_be_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -131,7 +131,7 @@ fn a_token_that_comes_later_can_be_read() {
     });
 }
 
-/// The program, once it has said its first line.
+/// The program, after its first log line.
 struct Started {
     process: Child,
     first: String,
@@ -171,15 +171,14 @@ impl Drop for Started {
     }
 }
 
-/// What the kernel says of a process.
+/// The kernel's status of a process.
 fn line_of(status: &str, name: &str) -> u32 {
     let status = fs::read_to_string(status).unwrap();
     let found = status.lines().find_map(|line| line.strip_prefix(name));
     found.unwrap().trim().parse().unwrap()
 }
 
-/// The kernel's word on the program, whose sandbox is on unless it is told otherwise. Where the tests run below a filter of
-/// somebody else's, as in a container, ours is one more.
+/// The kernel's view of the program, whose sandbox is on by default. If the tests already run below a seccomp filter, as in a container, ours is one more.
 #[test]
 fn the_program_is_sandboxed_and_says_so() {
     let before = "/proc/self/status";
@@ -198,15 +197,15 @@ fn the_program_is_sandboxed_and_says_so() {
     }
 }
 
-/// As in a pod whose containers share processes and uid; root may look anyway. Whoever may not open `mem` may not attach by
-/// `ptrace` either: the kernel asks the same of both.
+/// As in a pod whose containers share processes and uid; root may read anyway. A process that may not open `mem` may not attach by `ptrace` either: the kernel
+/// checks the same permission for both.
 #[test]
 fn no_other_process_of_the_same_user_reads_its_memory_or_environment() {
     const NOBODY: &str = "65532";
     let folder = tempfile::tempdir().unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode;
     fs::set_permissions(folder.path(), mode(0o755)).unwrap();
-    // A build folder may lie where nobody else can go.
+    // Other users may not be able to enter the build folder.
     let program = folder.path().join("amp-sidecar");
     fs::copy(env!("CARGO_BIN_EXE_amp-sidecar"), &program).unwrap();
     let is_root = rustix::process::geteuid().is_root();
@@ -241,7 +240,7 @@ fn no_other_process_of_the_same_user_reads_its_memory_or_environment() {
     }
 }
 
-/// Below this the thread, and what it starts, finds these system calls missing or refused.
+/// Runs the thread, and what it starts, with these system calls missing or refused.
 fn without(calls: &[i64], errno: i32) {
     let rules = calls.iter().map(|call| (*call, Vec::new())).collect();
     let refuse = SeccompAction::Errno(errno.unsigned_abs());
@@ -251,7 +250,7 @@ fn without(calls: &[i64], errno: i32) {
     seccompiler::apply_filter(&filter).unwrap();
 }
 
-/// An old kernel, one that was booted without Landlock, and profiles of containers that refuse the calls.
+/// An old kernel, one booted without Landlock, and container profiles that refuse the calls.
 #[test]
 fn a_fence_that_the_kernel_lacks_or_a_profile_refuses_leaves_the_others() {
     use libc::{SYS_landlock_create_ruleset, SYS_landlock_restrict_self, SYS_prctl, SYS_seccomp};
@@ -275,7 +274,7 @@ fn a_fence_that_the_kernel_lacks_or_a_profile_refuses_leaves_the_others() {
             let within = threads.spawn(|| {
                 without(&[call], errno);
                 let held = sandbox::enter(config);
-                // What is fenced no more works, and what is fenced still does not.
+                // What the missing layer covered works, and the rest still does not.
                 let written = fs::write(token, "x").is_ok();
                 let started = Command::new("/bin/true").spawn();
                 if let Ok(mut started) = started {
@@ -297,7 +296,7 @@ fn a_fence_that_the_kernel_lacks_or_a_profile_refuses_leaves_the_others() {
         );
         assert!(!held.is_whole());
         let lacking = |n: usize| matches!(fences[n], Fence::Lacking(_));
-        // Both rest on `prctl`: without it none of the three holds.
+        // Both depend on `prctl`: without it none of the three is in effect.
         if call != SYS_prctl {
             assert_eq!(
                 (0..3).filter(|n| lacking(*n)).count(),
@@ -306,12 +305,12 @@ fn a_fence_that_the_kernel_lacks_or_a_profile_refuses_leaves_the_others() {
             );
         }
         assert_eq!(written, lacking(0), "{what}");
-        // Either fence alone keeps programs from being started.
+        // Either layer alone stops programs from being started.
         assert_eq!(started, lacking(0) && lacking(1), "{what}");
     }
 }
 
-/// As where neither is to be had: samples flow, and one line tells.
+/// Without both layers: samples flow, and one line reports it.
 #[tokio::test]
 async fn the_program_runs_without_the_fences_and_says_which() {
     let world = World::start(WorldConfig::default()).await.unwrap();

@@ -1,6 +1,6 @@
-//! Where secrets are most at risk, with the log of every library as well: peers that quote them, faults, every kind of refusal.
+//! Where secrets are most at risk, with the logs of all libraries: peers that quote them, faults, every kind of rejection.
 //!
-//! What is shown is searched in one place, [`shown`], as in every other test.
+//! The search itself is in [`leak_check`], as for every other test.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::bodies;
+use crate::leak_check::{self, World};
 use crate::logging::Program;
 use crate::rig::{self, Rig, V1, text};
-use crate::shown::{self, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_never_shown() {
-    shown::libraries_too();
+    leak_check::libraries_too();
     let settings = [
         ("upstream-timeout", "2s"),
         ("allow-query", "true"),
@@ -26,7 +26,7 @@ async fn secrets_are_never_shown() {
     ];
     let rig = Rig::start_in(Default::default(), &settings).await;
     rig.until_ready().await;
-    // AWS explains a wrong signature by what should have been signed, and the session token is part of that.
+    // AWS explains a wrong signature by the expected canonical request, which contains the session token.
     let secrets = rig.world.secrets();
     let token = secrets
         .iter()
@@ -65,21 +65,21 @@ async fn secrets_are_never_shown() {
     for path in ["/readyz", "/metrics", "/livez", "/", "/status.json"] {
         rig.admin(path).await;
     }
-    assert!(shown::was_shown("TRACE") && shown::was_shown("credentials refreshed"));
+    assert!(leak_check::was_shown("TRACE") && leak_check::was_shown("credentials refreshed"));
     let secrets = rig.world.secrets();
     for what in ["token", "secret key", "session token", "signature"] {
         assert!(secrets.iter().any(|(one, _)| *one == what), "no {what}");
     }
 }
 
-/// The assertion, whether Entra takes or quotes it, and the access token, whether STS knows its issuer or quotes it.
+/// The assertion, whether Entra accepts or quotes it, and the access token, whether STS knows its issuer or quotes it.
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_on_their_way_through_entra_are_never_shown() {
-    shown::libraries_too();
+    leak_check::libraries_too();
     let claims = "eyJpc3MiOiJodHRwczovL25vYm9keS5leGFtcGxlLyIsInN1YiI6InMiLCJhdWQiOiJhIn0";
     let access_token =
         format!("eyJhbGciOiJSUzI1NiJ9.{claims}.cGxhbnRlZC1zaWduYXR1cmUtb2YtdGhlLXRva2Vu");
-    shown::mark("access token", &access_token);
+    leak_check::mark("access token", &access_token);
     let granted = format!(r#"{{"token_type": "Bearer", "access_token": "{access_token}"}}"#);
     let entra = EntraConfig::new(TokenVersion::V2);
     let world = World::start(WorldConfig::through_entra(entra))
@@ -131,10 +131,10 @@ async fn tokens_on_their_way_through_entra_are_never_shown() {
         assert!(words.contains(expected), "{expected}: {words}");
         running.abort();
     }
-    assert!(shown::was_shown("TRACE") && shown::was_shown("[withheld]"));
+    assert!(leak_check::was_shown("TRACE") && leak_check::was_shown("[withheld]"));
 }
 
-/// All that is logged by the binary itself, from its first line to its last, whatever it was told to log of.
+/// Everything that the binary logs, from its first line to its last, at every level.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_at_trace_shows_none() {
     let world = World::start(WorldConfig::default()).await.unwrap();
@@ -157,7 +157,7 @@ async fn the_program_at_trace_shows_none() {
     program.until_said("stopped", None).await;
 }
 
-/// A proxy that says back what it was told, in its status line, its headers and its body.
+/// A proxy that returns what it was sent, in its status line, its headers and its body.
 async fn quoting_proxy() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -183,15 +183,15 @@ async fn quoting_proxy() -> String {
     address
 }
 
-/// Neither to the sender nor to anybody else, though STS and AMP are both behind it.
+/// Neither to the sender nor to any server, though STS and AMP are both behind it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_password_of_a_proxy_that_quotes_it_is_never_shown() {
-    shown::libraries_too();
+    leak_check::libraries_too();
     let password = "pr0xy-passw0rd-of-some-length";
-    shown::mark("proxy's password", password);
-    // As it stands in Proxy-Authorization, after the user `use`.
+    leak_check::mark("proxy's password", password);
+    // As in Proxy-Authorization, after the user `use`.
     let encoded = "dXNlOnByMHh5LXBhc3N3MHJkLW9mLXNvbWUtbGVuZ3Ro";
-    shown::mark("proxy's password", encoded);
+    leak_check::mark("proxy's password", encoded);
     let world = World::start(WorldConfig::default()).await.unwrap();
     let mut env: HashMap<_, _> = world.environment().into_iter().collect();
     env.remove("AMP_SIDECAR_REMOTE_WRITE_URL");
@@ -210,5 +210,5 @@ async fn the_password_of_a_proxy_that_quotes_it_is_never_shown() {
     for path in ["/readyz", "/metrics", "/", "/status.json"] {
         rig.admin(path).await;
     }
-    assert!(shown::was_shown("credentials not refreshed"));
+    assert!(leak_check::was_shown("credentials not refreshed"));
 }

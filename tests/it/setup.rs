@@ -1,5 +1,5 @@
-//! What `setup` prints, held against those who will run it: the aws CLI and moto, cfn-lint, kubectl, promtool, bash and
-//! shellcheck; and the trust policy against an STS that judges it. `scripts/peers` brings all of them.
+//! Runs the output of `setup` through its consumers: the aws CLI and moto, cfn-lint, kubectl, promtool, bash and shellcheck; and the trust policy
+//! through an STS that evaluates it. `scripts/peers` installs all of them.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use emulator::issuer::TokenSpec;
 use emulator::world::WorldConfig;
 
-use crate::shown::World;
+use crate::leak_check::World;
 mod aws;
 mod manifests;
 mod trust;
@@ -41,7 +41,7 @@ fn printed(arguments: &[&[&str]]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs a peer and gives what it printed; it must succeed.
+/// Runs a peer, which must succeed, and returns its output.
 fn peer(command: &mut Command) -> String {
     let output = command
         .output()
@@ -52,7 +52,7 @@ fn peer(command: &mut Command) -> String {
     words
 }
 
-/// A folder of one test.
+/// A folder for one test.
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -71,7 +71,7 @@ fn entra(with: &'static str) -> [&'static str; 6] {
     ["--via", "entra", "--tenant-id", TENANT, with, OBJECT]
 }
 
-/// The policy in the script for aws, as the shell would hand it on.
+/// The policy in the aws script, as the shell would pass it.
 fn trust_policy(script: &str) -> String {
     let (_, rest) = script.split_once("trust_policy='").unwrap();
     rest.split_once('\'').unwrap().0.to_owned()
@@ -97,7 +97,7 @@ fn every_fault_of_the_arguments_is_named_at_once_and_exits_with_64() {
     assert_eq!(output.status.code(), Some(64));
     assert!(output.stdout.is_empty());
     let words = String::from_utf8(output.stderr).unwrap();
-    for (argument, mend) in [
+    for (argument, fix) in [
         (
             "--issuer",
             "https://eastus.oic.prod-aks.azure.com/t/u/ with the slash",
@@ -111,7 +111,7 @@ fn every_fault_of_the_arguments_is_named_at_once_and_exits_with_64() {
         assert!(
             words
                 .lines()
-                .any(|line| line.starts_with(argument) && line.contains(mend)),
+                .any(|line| line.starts_with(argument) && line.contains(fix)),
             "{argument}: {words}"
         );
     }
@@ -164,7 +164,7 @@ async fn a_token_gives_its_claims_and_is_not_shown() {
         "{text}"
     );
 
-    // One for the API server alone, one of plain http, one that contradicts, one where its path belongs.
+    // One for the API server alone, one over plain http, one that contradicts, one instead of its path.
     let api = issuer.mint(&TokenSpec {
         audience: vec!["https://oidc.example.com/t/u/".into()],
         ..spec.clone()
@@ -179,16 +179,16 @@ async fn a_token_gives_its_claims_and_is_not_shown() {
         (&["--token", http.to_str().unwrap()], "iss of the --token"),
         (
             &["--token", path, "--namespace", "else"],
-            "that of the token, observe",
+            "the token's value, observe",
         ),
         (&["--token", path, "--issuer", AKS], "none beside --token"),
-        (&["--token", &token], "not the token"),
+        (&["--token", &token], "not the token itself"),
     ];
-    for (arguments, mend) in cases {
+    for (arguments, fix) in cases {
         let output = run(&[&["aws"], &PLACE, arguments]);
         assert_eq!(output.status.code(), Some(64), "{arguments:?}");
         let words = String::from_utf8(output.stderr).unwrap();
-        assert!(words.contains(mend), "{mend}: {words}");
+        assert!(words.contains(fix), "{fix}: {words}");
         let secret = token.rsplit('.').next().unwrap();
         assert!(!words.contains(secret) && !words.contains("eyJ"), "{words}");
     }

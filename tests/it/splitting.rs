@@ -69,7 +69,7 @@ async fn a_part_that_fails_brings_the_whole_batch_back_and_nothing_is_missing_af
     let rig = Rig::start_in(small_limit(20_000), &[("max-upstream-bytes", "20000")]).await;
     rig.until_ready().await;
     let batch = bodies::incompressible("up", 100, 1_000);
-    // The parts are sent one after the other: the third meets the fault.
+    // The parts are sent in sequence: the third gets the fault.
     rig.world.faults(Target::Amp).set([
         Fault::new(FaultKind::Delay(std::time::Duration::ZERO)).times(2),
         Fault::new(FaultKind::answer(500, "")).times(1),

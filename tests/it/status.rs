@@ -1,4 +1,4 @@
-//! What `/status.json` says of a real sidecar, and that `docs/status.md` documents all of it.
+//! `/status.json` of a real sidecar, and that `docs/status.md` documents all of it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const PAGE: &str = concat!(
     include_str!("../../src/admin/page/status.js"),
 );
 
-/// Objects that stand in many places, by fields that only they have.
+/// Objects that occur in several places, by fields that only they have.
 const SHAPES: [(&str, &[&str]); 4] = [
     ("moment", &["at", "in_seconds"]),
     ("state", &["level", "headline"]),
@@ -34,7 +34,7 @@ async fn status(rig: &Rig) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Until the only workspace's state has this level.
+/// Waits until the only workspace's state has this level.
 async fn until_level(rig: &Rig, level: &str) -> Value {
     for _ in 0..300 {
         let seen = status(rig).await;
@@ -46,7 +46,7 @@ async fn until_level(rig: &Rig, level: &str) -> Value {
     panic!("not {level} within 15 s: {}", status(rig).await["state"]);
 }
 
-/// The path of every field, those of shapes under the shape's name.
+/// The path of every field; those of shapes under the shape's name.
 fn fields(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) => {
@@ -112,7 +112,7 @@ async fn every_field_is_documented_and_every_documented_one_is_there() {
     for rig in &rigs {
         fields(&status(rig).await, "", &mut found);
     }
-    // What is null in one answer is something in the other, so a shape is one place and no plain field.
+    // A null in one response is an object in another, so a shape's place is not a plain field.
     assert_eq!(found, documented());
     let text = status(&rigs[1]).await.to_string();
     assert!(text.contains("external-id=[withheld]") && !text.contains("an-external-id"));
@@ -170,7 +170,7 @@ async fn it_tells_who_this_is_and_how_much_flows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fault_is_the_headline_with_its_mend_and_then_is_over() {
+async fn an_incident_is_the_headline_with_its_remedy_and_then_ends() {
     let rig = Rig::start().await;
     rig.until_ready().await;
     rig.write(&bodies::v1("up", 5)).await;
@@ -184,21 +184,21 @@ async fn a_fault_is_the_headline_with_its_mend_and_then_is_over() {
     }
     let seen = status(&rig).await;
     assert_ne!(seen["state"]["level"], "flowing");
-    let mend = seen["state"]["remedy"].as_str().unwrap();
-    assert!(mend.contains("policy"), "{}", seen["state"]);
+    let remedy = seen["state"]["remedy"].as_str().unwrap();
+    assert!(remedy.contains("policy"), "{}", seen["state"]);
     let fault = &seen["incidents"][0];
     assert_eq!(
         (&fault["kind"], &fault["ended"]),
         (&json!("access_denied"), &Value::Null)
     );
-    assert_eq!(fault["remedy"], mend);
+    assert_eq!(fault["remedy"], remedy);
     assert!(fault["count"].as_u64().unwrap() >= 8, "{fault}");
 
     rig.world.faults(Target::Amp).clear();
     tokio::time::sleep(Duration::from_millis(5500)).await;
     rig.write(&bodies::v1("again", 5)).await;
     assert!(!status(&rig).await["incidents"][0]["ended"].is_null());
-    // The step in which it failed is over first.
+    // The history step with the failure ends first.
     for _ in 0..110 {
         if status(&rig).await["state"]["level"] == "flowing" {
             return;
@@ -211,19 +211,19 @@ async fn a_fault_is_the_headline_with_its_mend_and_then_is_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_token_is_why_nothing_flows() {
-    let world = crate::shown::World::start(WorldConfig::default())
+    let world = crate::leak_check::World::start(WorldConfig::default())
         .await
         .unwrap();
     world.break_token(BrokenToken::WrongAudience).unwrap();
     let rig = Rig::start_beside(world, &[]).await;
     let seen = until_level(&rig, "stopped").await;
     let state = &seen["state"];
-    let (why, mend) = (
+    let (why, remedy) = (
         state["why"].as_str().unwrap(),
         state["remedy"].as_str().unwrap(),
     );
     assert!(why.contains("InvalidIdentityToken"), "{state}");
-    assert!(mend.contains("OIDC provider"), "{state}");
+    assert!(remedy.contains("OIDC provider"), "{state}");
     let identity = &seen["workspaces"][0]["identity"];
     assert!(identity["token"]["audiences"][0] != "sts.amazonaws.com");
     assert_eq!(identity["roles"][0]["assumed_role_arn"], Value::Null);
@@ -276,7 +276,7 @@ async fn the_admin_port_changes_nothing_and_is_for_no_other_page() {
     assert_eq!(rig.admin("/status.html").await.0, StatusCode::NOT_FOUND);
 }
 
-/// Everything that the page asks for is its own, and no word from outside can become markup.
+/// The page requests only its own files, and text from outside cannot become markup.
 #[test]
 fn the_page_needs_nothing_from_elsewhere() {
     let outside = PAGE.replace("http://www.w3.org/2000/svg", "");

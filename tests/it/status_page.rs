@@ -1,4 +1,4 @@
-//! The status page as people see it: in a real browser, with a real sidecar behind it.
+//! The status page in a real browser, with a real sidecar.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ const SOON: Duration = Duration::from_secs(20);
 
 const LEVEL: &str = "document.querySelector('.verdict')?.dataset.level";
 
-/// As many as the page says were stored.
+/// As many as the page reports as stored.
 async fn stored(browser: &Browser) -> u64 {
     let script = "[...document.querySelectorAll('.tally tr')].find(row => row.innerText.includes('AMP took it'))?.querySelector('.number').innerText.replaceAll(',', '') ?? '0'";
     let text = browser.eval(script).await;
     text.as_str().unwrap().parse().unwrap()
 }
 
-/// A sender that writes until it is dropped, and sends again what was not stored.
+/// A sender that writes until it is dropped, and retries what was not stored.
 struct Sending(tokio::task::JoinHandle<()>);
 
 impl Sending {
@@ -46,7 +46,7 @@ impl Drop for Sending {
     }
 }
 
-/// One browser goes through it all, because its start is what takes long.
+/// One browser for all, because its start takes long.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_shows_what_flows_what_fails_and_what_to_do() {
     let (rig, browser) = tokio::join!(Rig::start(), Browser::start());
@@ -62,7 +62,7 @@ async fn a_browser_shows_what_flows_what_fails_and_what_to_do() {
     assert!(idle.contains("no sender writes"), "{idle}");
     assert!(idle.contains("/api/v1/remote_write"), "{idle}");
 
-    // It flows, and the counts move.
+    // Data flows, and the counts increase.
     let sending = Sending::to(&rig.host);
     browser.until(&format!("{LEVEL} === 'flowing'"), SOON).await;
     let before = stored(&browser).await;
@@ -71,28 +71,31 @@ async fn a_browser_shows_what_flows_what_fails_and_what_to_do() {
     let answers = browser.text(".answers").await;
     let arn = rig.world.role_arn().to_owned();
     let role = arn.rsplit('/').next().unwrap();
-    for told in [role, "account 123456789012", "samples/s", "none"] {
-        assert!(answers.contains(told), "{told} is not in {answers}");
+    for expected in [role, "account 123456789012", "samples/s", "none"] {
+        assert!(answers.contains(expected), "{expected} is not in {answers}");
     }
     let chain = browser.text(".chain").await;
     let assumed = format!("assumed-role/{role}/");
-    for told in [
+    for expected in [
         rig.world.issuer_url(),
         "system:serviceaccount:",
         &arn,
         &assumed,
     ] {
-        assert!(chain.contains(told), "{told} is not in {chain}");
+        assert!(chain.contains(expected), "{expected} is not in {chain}");
     }
     countdown_runs(&browser).await;
 
-    // It fails: the headline, the fault and its mend.
+    // A failure: the headline, the incident and its remedy.
     let failing = FaultKind::answer(503, r#"{"message":"planted trouble"}"#);
     rig.world.faults(Target::Amp).set([Fault::new(failing)]);
     browser.until(&format!("{LEVEL} === 'stopped'"), SOON).await;
     let headline = browser.text(".verdict").await;
-    for told in ["Nothing flows", "planted trouble", "What to do:"] {
-        assert!(headline.contains(told), "{told} is not in {headline}");
+    for expected in ["Nothing flows", "planted trouble", "What to do:"] {
+        assert!(
+            headline.contains(expected),
+            "{expected} is not in {headline}"
+        );
     }
     let fault = browser.text("[data-incident=amp_failing].open").await;
     assert!(
@@ -101,7 +104,7 @@ async fn a_browser_shows_what_flows_what_fails_and_what_to_do() {
     );
     every_width_fits(&browser).await;
 
-    // And it is over.
+    // The end of the failure.
     rig.world.faults(Target::Amp).clear();
     browser.until(&format!("{LEVEL} === 'flowing'"), SOON).await;
     browser
@@ -115,7 +118,7 @@ async fn a_browser_shows_what_flows_what_fails_and_what_to_do() {
     markup_stays_text(&rig, &browser).await;
     the_policy_holds(&browser).await;
 
-    // A sidecar that is gone is not shown as one that is well.
+    // When the sidecar is gone, the page says so.
     drop(sending);
     drop(rig);
     browser
@@ -134,7 +137,7 @@ async fn countdown_runs(browser: &Browser) {
         .await;
 }
 
-/// No scrolling aside on any screen, and each colour scheme has its own colours.
+/// No horizontal scrolling on any screen, and each colour scheme has its own colours.
 async fn every_width_fits(browser: &Browser) {
     let mut papers = Vec::new();
     for (width, dark) in [(360, false), (360, true), (800, false), (1200, true)] {
@@ -154,7 +157,7 @@ async fn every_width_fits(browser: &Browser) {
     assert_ne!(papers[0], papers[1], "dark is as light");
 }
 
-/// What AMP says is shown as it was said.
+/// AMP's message is shown unchanged.
 async fn markup_stays_text(rig: &Rig, browser: &Browser) {
     let markup = "<img src=x onerror=alert(1)><b>bold</b>";
     let said = format!(r#"{{"message":"{markup}"}}"#);
@@ -166,7 +169,7 @@ async fn markup_stays_text(rig: &Rig, browser: &Browser) {
     assert_eq!(browser.eval("document.images.length").await, 0);
 }
 
-/// Also that a forbidden thing would have been seen on the console.
+/// Proves that the console shows violations.
 async fn the_policy_holds(browser: &Browser) {
     browser.eval("(document.body.append(Object.assign(document.createElement('script'), { textContent: 'window.ran = 1' })), document.body.append(Object.assign(new Image(), { src: 'http://127.0.0.1:1/x.png' })))").await;
     assert_eq!(browser.eval("window.ran === 1").await, false);
@@ -176,7 +179,7 @@ async fn the_policy_holds(browser: &Browser) {
     }
 }
 
-/// The pictures of docs/status.md, made anew: five minutes of batches, then trouble.
+/// Renders the pictures of docs/status.md: five minutes of batches, then a failure.
 ///
 /// `cargo nextest run --run-ignored only pictures_of_the_page`; Debian's `fonts-inter` makes them look as they do.
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! A token that the process may not read: what the error says is held against real owners, modes and processes.
+//! A token file that the process may not read: checks the error against real owners, modes and processes.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::rig;
 
-/// Whom most images run as.
+/// The user of most images.
 const NOBODY: u32 = 65532;
 
-/// What `/readyz` of the program says while it runs as `user`, or as we do where we may not become another.
+/// The text of `/readyz` of the program as `user`, or as our own user if we may not change it.
 async fn complaint(folder: &Path, token: &Path, user: Option<u32>) -> String {
-    // A build folder may lie where nobody else can go.
+    // Other users may not be able to enter the build folder.
     let program = folder.join("amp-sidecar");
     fs::copy(env!("CARGO_BIN_EXE_amp-sidecar"), &program).unwrap();
     let admin = free_address();
@@ -34,7 +34,7 @@ async fn complaint(folder: &Path, token: &Path, user: Option<u32>) -> String {
         .args(["--listen", "127.0.0.1:0", "--admin-listen", &admin])
         .args(["--role-arn", "arn:aws:iam::111122223333:role/amp"])
         .args(["--region", "eu-central-1"])
-        // Nobody listens there: the test must not speak to the network.
+        // Nobody listens there: the test must not use the network.
         .args(["--sts-endpoint", "http://127.0.0.1:9"])
         .args([
             "--remote-write-url",
@@ -84,7 +84,7 @@ async fn the_error_says_which_group_or_user_the_pod_needs() {
     let folder = tempfile::tempdir().unwrap();
     let token = token_in(folder.path());
     if !rustix::process::geteuid().is_root() {
-        // Who may not become another can at least be kept out by the mode.
+        // If the user cannot change, the mode can still deny access.
         fs::set_permissions(&token, Permissions::from_mode(0o040)).unwrap();
         let said = complaint(folder.path(), &token, None).await;
         assert!(
@@ -122,17 +122,17 @@ async fn the_error_says_which_group_or_user_the_pod_needs() {
         chown(&token, Some(owner), Some(group)).unwrap();
         fs::set_permissions(&token, Permissions::from_mode(mode)).unwrap();
         let said = complaint(folder.path(), &token, Some(NOBODY)).await;
-        let told = format!(
+        let text = format!(
             "Permission denied (os error 13); it is owned by {owner}:{group} with mode {mode:04o}, and this process runs as {NOBODY} with the groups {NOBODY}: {words}"
         );
-        assert!(said.contains(&told), "{told}\n{said}");
+        assert!(said.contains(&text), "{text}\n{said}");
     }
     let mounted = token.parent().unwrap();
     fs::set_permissions(mounted, Permissions::from_mode(0o750)).unwrap();
     let said = complaint(folder.path(), &token, Some(NOBODY)).await;
-    let told = format!(
+    let text = format!(
         "the folder {} is owned by 0:0 with mode 0750",
         mounted.display()
     );
-    assert!(said.contains(&told), "{told}\n{said}");
+    assert!(said.contains(&text), "{text}\n{said}");
 }

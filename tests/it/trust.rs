@@ -1,4 +1,4 @@
-//! The file of `--ca-bundle`: one bad certificate in it, and its rotation under a running sidecar.
+//! The `--ca-bundle` file: one invalid certificate in it, and its rotation under a running sidecar.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,8 +11,8 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::bodies;
+use crate::leak_check::{World, was_shown};
 use crate::rig::Rig;
-use crate::shown::{World, was_shown};
 
 const BAD: &str = "-----BEGIN CERTIFICATE-----\n%%\n-----END CERTIFICATE-----\n";
 
@@ -24,7 +24,7 @@ fn another_root() -> String {
         .pem()
 }
 
-/// As kubelet puts a ConfigMap in place: a new folder, and a link above it that is swapped by a rename.
+/// Like kubelet with a ConfigMap: a new folder, and a link above it that is swapped by a rename.
 fn project(volume: &Path, version: &str, pem: &str) {
     let folder = volume.join(version);
     fs::create_dir(&folder).unwrap();
@@ -33,7 +33,7 @@ fn project(volume: &Path, version: &str, pem: &str) {
     fs::rename(volume.join("..data_tmp"), volume.join("..data")).unwrap();
 }
 
-/// Until the page shows a fault of this kind, open or over.
+/// Waits until the page shows an incident of this kind, open or over.
 async fn until_fault(rig: &Rig, ended: bool) {
     for _ in 0..200 {
         let status: Value = serde_json::from_str(&rig.admin("/status.json").await.1).unwrap();
@@ -76,7 +76,7 @@ async fn a_bundle_is_read_again_when_kubelet_swaps_it_and_an_unreadable_one_chan
         "..second",
         &format!("{}{BAD}{authority}", another_root()),
     );
-    // STS and AMP are both behind the new root, and nothing is started anew.
+    // STS and AMP both use the new root, and nothing is restarted.
     rig.write_until_stored(&batch, Duration::from_secs(30))
         .await;
     assert!(was_shown("trusted certificates reloaded"));

@@ -1,4 +1,4 @@
-//! Whatever AMP and the network do, the sender hears what the table of verdicts says.
+//! Whatever AMP and the network do, the sender gets the response in the table of verdicts.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use reqwest::StatusCode;
 use crate::bodies;
 use crate::rig::{Rig, V1, text};
 
-/// Sets one fault, writes, and gives what the sender heard.
-async fn heard(rig: &Rig, fault: Fault) -> (u16, String) {
+/// Sets one fault, writes, and returns the sender's response.
+async fn response(rig: &Rig, fault: Fault) -> (u16, String) {
     rig.world.faults(Target::Amp).set([fault]);
     let response = rig
         .post("/api/v1/write", V1, bodies::v1("up", 3).body)
@@ -20,7 +20,7 @@ async fn heard(rig: &Rig, fault: Fault) -> (u16, String) {
     (response.status().as_u16(), text(response).await)
 }
 
-/// The contract, status by status, with and without a `Retry-After`, as it comes over the wire from an AMP that says nothing else.
+/// The contract, status by status, with and without a `Retry-After`, over the wire from an AMP that sends nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_status_that_amp_may_answer_is_heard_as_the_contract_says() {
     let rig = Rig::start().await;
@@ -44,7 +44,7 @@ async fn every_status_that_amp_may_answer_is_heard_as_the_contract_says() {
                 .map(|pause| pause.to_str().unwrap());
             let heard = (response.status().as_u16(), pause);
             let capped = asked.and(Some("5"));
-            // Nothing shows that it is the store that says 400, 402, 415 or 422.
+            // Nothing proves that the store sent the 400, 402, 415 or 422.
             let expected = match status {
                 200..=299 | 413 => (status, None),
                 429 => (503, capped.or(Some("1"))),
@@ -63,7 +63,7 @@ async fn a_redirect_is_not_followed() {
     for status in [301, 302, 303, 307, 308] {
         let location = format!("http://{}/api/v1/write", rig.host);
         let kind = FaultKind::Redirect { status, location };
-        assert_eq!(heard(&rig, Fault::new(kind)).await.0, 503, "{status}");
+        assert_eq!(response(&rig, Fault::new(kind)).await.0, 503, "{status}");
     }
     assert_eq!(rig.world.journal(Target::Amp).total(), 5);
 }
@@ -87,7 +87,7 @@ async fn broken_connections_and_answers_become_503() {
     ] {
         let metric = format!("amp_sidecar_upstream_errors_total{{reason=\"{outcome}\"}}");
         let before = rig.find_count(&metric).await;
-        let (status, words) = heard(&rig, Fault::new(kind.clone())).await;
+        let (status, words) = response(&rig, Fault::new(kind.clone())).await;
         assert_eq!(status, 503, "{kind:?}: {words}");
         assert!(
             rig.find_count(&metric).await > before,
@@ -110,9 +110,9 @@ async fn a_success_counts_once_it_is_whole() {
             FaultKind::EndlessBody { status: None },
             "a body of over 64 KiB",
         ),
-        (FaultKind::HeaderOnly { status: None }, "no answer within"),
+        (FaultKind::HeaderOnly { status: None }, "no response within"),
     ] {
-        let (status, words) = heard(&rig, Fault::new(kind.clone())).await;
+        let (status, words) = response(&rig, Fault::new(kind.clone())).await;
         assert_eq!(status, 503, "{kind:?}");
         assert!(words.contains(said), "{kind:?}: {words}");
     }
@@ -127,7 +127,7 @@ async fn a_success_counts_once_it_is_whole() {
 async fn an_endless_refusal_is_cut() {
     let rig = Rig::start().await;
     rig.until_ready().await;
-    let (status, words) = heard(
+    let (status, words) = response(
         &rig,
         Fault::new(FaultKind::EndlessBody { status: Some(422) }),
     )
@@ -153,7 +153,7 @@ async fn a_kept_connection_that_closes_as_the_request_leaves_costs_nothing() {
         .count(r#"amp_sidecar_upstream_retries_total{reason="stale_connection"}"#)
         .await;
     assert_eq!(resends, 2);
-    // Only once, and only where no byte of an answer came.
+    // Only once, and only if no byte of a response came.
     rig.world
         .faults(Target::Amp)
         .set([Fault::new(FaultKind::Close).times(2)]);

@@ -1,6 +1,5 @@
-// Asks for status.json every few seconds and shows it. Drawing is a function of the answer: a new tree is made each time and
-// the old one is changed into it, so that what is open, selected or focused stays so. Every word from outside becomes a text
-// node; no markup is ever read from one.
+// Fetches status.json every few seconds and renders it. Each response gives a new tree, and the old one is patched to match it, so
+// that open, selected and focused elements stay so. Text from outside only becomes text nodes, never markup.
 "use strict";
 
 const EVERY = 3000, PATIENCE = 5000;
@@ -26,7 +25,7 @@ function become(old, next) {
     return;
   }
   for (const { name } of [...old.attributes]) {
-    // Whether details are open is the reader's.
+    // The reader opens and closes details.
     if (!next.hasAttribute(name) && name !== "open") old.removeAttribute(name);
   }
   for (const { name, value } of next.attributes) {
@@ -73,7 +72,7 @@ function clock(at) {
 
 const time = (at) => make("time", { datetime: at, title: at }, clock(at));
 
-// What runs on between two answers; `tick` keeps it going.
+// Counts down between two responses, by `tick`.
 function left(moment, over = "over") {
   const seconds = moment.in_seconds - age();
   return make("span", { "data-left": moment.in_seconds, "data-over": over }, seconds > 0 ? span(seconds) : over);
@@ -89,7 +88,7 @@ function tick() {
 }
 
 const past = (moment) => make("span", { "data-past": moment.in_seconds }, span(age() - moment.in_seconds));
-// What stands in backticks is to be typed.
+// Text in backticks is code.
 const prose = (text) => text.split("`").map((part, n) => (n % 2 ? make("code", {}, part) : part));
 const words = (name) => name.replaceAll("_", " ");
 
@@ -113,12 +112,12 @@ function mark(level) {
 
 const todo = (remedy) => remedy && make("p", { class: "todo" }, make("b", {}, "What to do: "), prose(remedy));
 
-// For who reads nothing else: how much, as whom, until when.
+// The summary: rate, AWS identity, remaining lifetime.
 function inShort({ workspaces, state }) {
   const [w] = workspaces;
   if (workspaces.length > 1 || !["flowing", "degraded"].includes(state.level) || !w.identity.credentials.usable) return null;
   const signing = w.identity.roles[w.identity.roles.length - 1];
-  return make("p", { class: "soft" }, `${rateOf(w)} reach ${w.id} in ${w.region}, signed as `, make("b", {}, roleOf(signing)), " for another ", left(w.identity.credentials.expires), ".");
+  return make("p", { class: "soft" }, `${rateOf(w)} stored in ${w.id} (${w.region}), signed as `, make("b", {}, roleOf(signing)), ", credentials valid for ", left(w.identity.credentials.expires), ".");
 }
 
 const roleOf = (role) => role.role_arn.split(":").slice(5).join(":").replace(/^role\//, "");
@@ -162,13 +161,13 @@ function answers(w, incidents) {
   const incident = incidents.find((incident) => !incident.ended) ?? incidents[0];
   const item = (head, main, ...more) => make("div", {}, make("dt", {}, head), make("dd", {}, main), more.map((words) => make("dd", {}, words)));
   const refresh = credentials.refresh.in_progress ? "refreshing now"
-    : credentials.refresh.due ? [credentials.refresh.error ? "not refreshed; next try in " : "refreshed in ", left(credentials.refresh.due, "a moment")] : "";
+    : credentials.refresh.due ? [credentials.refresh.error ? "not refreshed; next attempt in " : "refreshed in ", left(credentials.refresh.due, "a moment")] : "";
   return make("dl", { class: "answers" },
     item("Stored, last minute", [rate, make("span", { class: "unit" }, ` ${unit}`)],
       `${number(lately(flow.stored_batches_per_second))} batches/s, ${bytes(lately(flow.sent_bytes_per_second))}/s to AMP`,
-      flow.last_request_seconds_ago === null ? "no request lately" : flow.last_request_seconds_ago > 20 ? `last request ${span(flow.last_request_seconds_ago)} ago` : ""),
-    item("To AWS this is", roleOf(signing), `session ${signing.session_name}`, `account ${parts[4]}`),
-    item("Until", credentials.usable ? [left(credentials.expires), " more"] : credentials.expires ? "expired" : "no credentials yet",
+      flow.last_request_seconds_ago === null ? "no recent request" : flow.last_request_seconds_ago > 20 ? `last request ${span(flow.last_request_seconds_ago)} ago` : ""),
+    item("AWS identity", roleOf(signing), `session ${signing.session_name}`, `account ${parts[4]}`),
+    item("Credentials valid for", credentials.usable ? left(credentials.expires) : credentials.expires ? "expired" : "no credentials yet",
       credentials.expires ? [time(credentials.expires.at), refresh && ", ", refresh] : refresh),
     item(incident && !incident.ended ? "Current incident" : "Last incident", incident ? make("a", { href: `#incidents-${w.name}` }, words(incident.kind)) : "none",
       incident ? (incident.ended ? [`lasted ${span(incident.ended.in_seconds - incident.began.in_seconds)}, over for `, past(incident.ended)] : ["since ", time(incident.began.at), `, ${whole.format(incident.count)} times`]) : "since the start"));
@@ -180,7 +179,7 @@ function link(kind, title, facts, after) {
 }
 
 const mono = (words) => make("span", { class: "mono" }, words);
-const until = (moment) => moment && [left(moment, "over"), " until ", time(moment.at)];
+const until = (moment) => moment && [left(moment, "expired"), ", until ", time(moment.at)];
 
 function claims(token) {
   return [["issuer", mono(token.issuer)], ["subject", mono(token.subject)], ["audience", mono(token.audiences.join(", ") || "none")],
@@ -196,24 +195,24 @@ function chain(w) {
     link(kind(token), "Token", token ? [["file", mono(identity.token_file)], ...claims(token)] : [["file", mono(identity.token_file)], ["", broken ? "could not be read" : "not read yet"]], "projected by the cluster"),
   ];
   if (entra) {
-    links.push(link(kind(entra.token), "Entra ID", [["tenant", mono(entra.tenant)], ["client", mono(entra.client_id)], ["scope", mono(entra.scope)], ...(entra.token ? claims(entra.token) : [["", broken ? "gave no token" : "not asked yet"]])], new URL(entra.authority).host));
+    links.push(link(kind(entra.token), "Entra ID", [["tenant", mono(entra.tenant)], ["client", mono(entra.client_id)], ["scope", mono(entra.scope)], ...(entra.token ? claims(entra.token) : [["", broken ? "no token" : "not requested yet"]])], new URL(entra.authority).host));
   }
   identity.roles.forEach((role, n) => {
     const signs = n === identity.roles.length - 1;
     links.push(link(kind(role.assumed_role_arn || role.expires), n ? "Next role" : "Role", [
       ["role", mono(role.role_arn)], ["session", mono(role.session_name)],
-      ["is then", role.assumed_role_arn ? mono(role.assumed_role_arn) : broken ? "not given by STS" : "not given yet"],
-    ], signs ? "signs what goes to AMP" : "assumes the next one"));
+      ["assumed role", role.assumed_role_arn ? mono(role.assumed_role_arn) : broken ? "not given by STS" : "not given yet"],
+    ], signs ? "signs requests to AMP" : "assumes the next one"));
   });
   links.push(link(credentials.usable ? "" : broken ? "broken" : "open", "Credentials", [
     ["obtained", credentials.obtained && time(credentials.obtained.at)],
-    ["expire", credentials.expires ? [credentials.usable ? "in " : "", left(credentials.expires, "they are over"), ", at ", time(credentials.expires.at)] : "none yet"],
-    ["refresh", refresh.in_progress ? "in progress" : refresh.due && [broken ? "next try in " : "in ", left(refresh.due, "a moment")]],
+    ["expire", credentials.expires ? [credentials.usable ? "in " : "", left(credentials.expires, "expired"), ", at ", time(credentials.expires.at)] : "none yet"],
+    ["refresh", refresh.in_progress ? "in progress" : refresh.due && [broken ? "next attempt in " : "in ", left(refresh.due, "a moment")]],
     ["error", refresh.error],
   ]));
   links.push(link(credentials.usable ? "" : "open", "Workspace", [["arn", mono(w.arn)], ["writes to", mono(w.remote_write_url)], ["senders use", mono(w.write_url)],
-    ["clock", w.clock_offset_seconds ? `AWS' clock is ${number(Math.abs(w.clock_offset_seconds))} s ${w.clock_offset_seconds > 0 ? "ahead of" : "behind"} this machine's: put that right` : null]]));
-  return make("section", {}, make("h3", {}, "Who this is to AWS"), make("ol", { class: "chain" }, links));
+    ["clock", w.clock_offset_seconds ? `AWS' clock is ${number(Math.abs(w.clock_offset_seconds))} s ${w.clock_offset_seconds > 0 ? "ahead of" : "behind"} this machine's: correct the node's clock` : null]]));
+  return make("section", {}, make("h3", {}, "AWS identity"), make("ol", { class: "chain" }, links));
 }
 
 // --- plots
@@ -250,8 +249,8 @@ function plot(title, values, show, seconds, legend, others = []) {
   const now = known.length ? known[known.length - 1] : null;
   const minutes = (values.length * seconds) / 60;
   const alternative = known.length
-    ? `${title} over the last ${few.format(minutes)} minutes: now ${show(now)}, at most ${show(most)}, at least ${show(Math.min(...known))}. ${legend.join(", ")}`
-    : `${title}: nothing yet`;
+    ? `${title} over the last ${few.format(minutes)} minutes: now ${show(now)}, maximum ${show(most)}, minimum ${show(Math.min(...known))}. ${legend.join(", ")}`
+    : `${title}: no data yet`;
   return make("figure", { class: "plot" },
     make("figcaption", {}, make("span", {}, title), make("b", {}, now === null ? "–" : show(now))),
     make("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": alternative },
@@ -259,7 +258,7 @@ function plot(title, values, show, seconds, legend, others = []) {
       make("path", { class: "area", d: under(values.map((value) => value ?? 0), top) }),
       make("path", { class: "line", d: curve(values, top) }),
       others.map(([kind, , more]) => make("path", { class: kind, d: kind === "bars" ? bars(more, top) : curve(more, top) }))),
-    make("div", { class: "axis", "aria-hidden": "true" }, make("span", {}, "−15 min"), make("span", {}, `top ${show(most)}`), make("span", {}, "now")),
+    make("div", { class: "axis", "aria-hidden": "true" }, make("span", {}, "−15 min"), make("span", {}, `max ${show(most)}`), make("span", {}, "now")),
     make("p", { class: "legend" }, legend.join(" · ")));
 }
 
@@ -274,16 +273,16 @@ function flow(w) {
       [["dashed", 0, some(f.retried_batches_per_second) ? f.retried_batches_per_second : []], ["bars", 0, f.lost_batches_per_second]]),
     f.counts_samples ? plot("Samples stored", f.stored_samples_per_second, (x) => `${number(x)}/s`, s,
       [some(f.lost_samples_per_second) ? `▮ at most ${count(f.lost_samples_per_second)} lost` : "none lost"], [["bars", 0, f.lost_samples_per_second]]) : null,
-    plot("Mean time to answer", f.mean_seconds, took, s, ["above 10 s senders may drop samples"]),
+    plot("Mean response time", f.mean_seconds, took, s, ["above 10 s senders may drop samples"]),
     plot("Sent to AMP", f.sent_bytes_per_second, (x) => `${bytes(x)}/s`, s,
       [`┄ from senders ${bytes(lately(f.received_bytes_per_second))}/s`], [["dotted", 0, f.received_bytes_per_second]]),
   ];
   const { in_flight: now } = w;
   return make("section", { class: "flow" }, make("h3", {}, "The last 15 minutes"), make("div", { class: "plots" }, plots),
-    make("p", { class: "small soft" }, `Held now: ${number(now.requests)} of ${number(now.requests_limit)} requests, ${bytes(now.bytes)} of ${bytes(now.bytes_limit)}.`));
+    make("p", { class: "small soft" }, `In flight: ${number(now.requests)} of ${number(now.requests_limit)} requests, ${bytes(now.bytes)} of ${bytes(now.bytes_limit)}.`));
 }
 
-// --- what became of batches, and what went wrong
+// --- batches by result, and incidents
 
 const FATES = { stored: ["good", "stored"], retried: ["fair", "retried"], lost: ["bad", "lost"], other: ["soft", "other"] };
 
@@ -306,7 +305,7 @@ const outcomes = (list, caption) => tally(caption, [["Outcome"], ["Batches", "nu
   return [colour, words, o.outcome, o.fate === "stored" ? o.meaning : `${o.meaning}. Response to the sender: ${o.response}.`, whole.format(o.batches)];
 }));
 
-const losses = (list) => tally("In refused batches, by reason: at most so many are lost", [["Reason"], ["Samples", "number"]], list.map((l) => {
+const losses = (list) => tally("In refused batches, by reason: an upper bound of what is lost", [["Reason"], ["Samples", "number"]], list.map((l) => {
   const more = [l.histograms && `${whole.format(l.histograms)} histograms`, l.exemplars && `${whole.format(l.exemplars)} exemplars`].filter(Boolean);
   return ["bad", "lost", l.reason, [l.meaning, ...more].join("; "), whole.format(l.samples)];
 }));
@@ -338,8 +337,8 @@ function workspace(w, incidents, alone) {
     make("div", { class: "columns" }, chain(w),
       make("div", { class: "stack" },
         incidentList(`incidents-${w.name}`, "Recent incidents", own),
-        make("section", {}, make("h3", {}, "What became of batches"),
-          w.outcomes.length ? outcomes(w.outcomes, counts) : make("p", { class: "soft" }, "No batch came yet.")),
+        make("section", {}, make("h3", {}, "Batches by result"),
+          w.outcomes.length ? outcomes(w.outcomes, counts) : make("p", { class: "soft" }, "No batches yet.")),
         w.lost.length ? losses(w.lost) : null)));
 }
 
@@ -350,13 +349,13 @@ function settings({ configuration, configuration_current: current }) {
     make("td", { class: "from", "data-label": "from" }, s.from));
   return make("section", { class: "section", id: "configuration" },
     make("h2", {}, "Configuration"),
-    current ? null : make("p", { class: "bad" }, "A newer configuration was given and refused: the log names what is wrong with it. This one serves on."),
+    current ? null : make("p", { class: "bad" }, "The last reload failed, and the previous configuration stays in use: the log names the error."),
     configuration.map((c) => make("details", {},
-      make("summary", {}, c.workspace ? `Workspace ${c.workspace}` : "The process", make("span", { class: "soft small" }, ` ${c.settings.length} settings, with where each was given`)),
+      make("summary", {}, c.workspace ? `Workspace ${c.workspace}` : "The process", make("span", { class: "soft small" }, ` ${c.settings.length} settings and their sources`)),
       table("", [["Setting"], ["Value"], ["From"]], c.settings.map(row)))));
 }
 
-const senders = (list) => table("Of the last five minutes", [["Sender"], ["Writes to"], ["Requests", "number"], ["Last"]], list.map((s) => make("tr", {},
+const senders = (list) => table("In the last five minutes", [["Sender"], ["Writes to"], ["Requests", "number"], ["Last"]], list.map((s) => make("tr", {},
   make("td", {}, mono(s.user_agent || "unnamed"), make("span", { class: "meaning" }, s.peer)),
   make("td", { "data-label": "writes to" }, "port ", mono(s.port), " path ", mono(s.path), make("span", { class: "meaning" }, words(s.outcome))),
   make("td", { class: "number", "data-label": "requests" }, whole.format(s.count)),
@@ -370,13 +369,13 @@ function page(status) {
     verdict(status),
     alone ? null : overview(status),
     status.workspaces.map((w) => workspace(w, status.incidents, alone)),
-    status.misdirected.length ? make("section", { class: "section", id: "misdirected" }, make("h2", {}, "Senders of which nothing is stored"), senders(status.misdirected)) : null,
-    status.unrouted.length ? make("section", { class: "section" }, make("h2", {}, "Requests for no workspace"), outcomes(status.unrouted, "of senders that name none, or are not let in")) : null,
+    status.misdirected.length ? make("section", { class: "section", id: "misdirected" }, make("h2", {}, "Senders whose data is not stored"), senders(status.misdirected)) : null,
+    status.unrouted.length ? make("section", { class: "section" }, make("h2", {}, "Requests for no workspace"), outcomes(status.unrouted, "from senders that name none or are not authenticated")) : null,
     elsewhere.length ? make("div", { class: "section" }, incidentList("incidents", "Recent incidents of the process", elsewhere)) : null,
     settings(status));
 }
 
-// --- living
+// --- live updates
 
 let answered = null, answeredAt = 0, failing = null, asking = false, timer = 0;
 
@@ -395,11 +394,11 @@ function tell() {
   document.body.classList.toggle("stale", failing !== null && answered !== null);
   gone.hidden = failing === null;
   if (failing !== null) {
-    const words = answered ? `The sidecar has not answered for ${span(age())}. What stands below is from ${clock(answered.now)}: it may have ended, or the way to it (port-forward?) is gone.`
+    const words = answered ? `The sidecar has not answered for ${span(age())}. The data below is from ${clock(answered.now)}: the sidecar may have stopped, or the connection to it (port-forward?) is gone.`
       : `The sidecar does not answer (${failing}).`;
     if (gone.textContent !== words) gone.textContent = words;
   }
-  byId("live").textContent = !answered ? "asking the sidecar" : failing !== null ? "not live" : `live, up for ${span(age() - answered.started.in_seconds)}`;
+  byId("live").textContent = !answered ? "connecting" : failing !== null ? "not live" : `live, up for ${span(age() - answered.started.in_seconds)}`;
 }
 
 async function ask() {
@@ -418,7 +417,7 @@ async function ask() {
   }
   asking = false;
   tell();
-  // A page that nobody looks at asks nothing.
+  // A hidden page does not poll.
   if (!document.hidden) timer = setTimeout(ask, EVERY);
 }
 

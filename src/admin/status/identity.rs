@@ -1,7 +1,7 @@
-//! Who this is to AWS, link by link.
+//! The AWS identity, step by step.
 //!
-//! In: the identity as it is configured, and what each link was last seen to hold. Out: an [`IdentityStatus`]. A link that was not
-//! reached yet shows what is configured, and nothing in the place of what only its answer tells.
+//! In: the configured identity, and the last known state of each step. Out: an [`IdentityStatus`]. A step that was not reached yet shows
+//! its configuration, and nothing for what only its response tells.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +14,7 @@ use crate::credentials::claims::Claims;
 use crate::credentials::identity_trail::{RoleChain, Session};
 use crate::sanitize::sanitize;
 
-/// The way from the token to credentials.
+/// The steps from the token to credentials.
 #[derive(Debug, Serialize)]
 pub(super) struct IdentityStatus {
     token_file: String,
@@ -25,7 +25,7 @@ pub(super) struct IdentityStatus {
     credentials: CredentialsStatus,
 }
 
-/// What a token says of itself.
+/// The claims of a token.
 #[derive(Debug, Serialize)]
 struct TokenStatus {
     issuer: String,

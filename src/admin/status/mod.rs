@@ -1,16 +1,16 @@
-//! What `/status.json` says, and the page before it shows.
+//! The content of `/status.json`, which the status page renders.
 //!
 //! ```text
-//! router ─▶ each workspace: credentials::Links, Cache ─▶ identity ┐
-//!                           Flow (a timer reads counters) ─▶ flow ├─▶ state ─▶ Status ─▶ /status.json ─▶ the page
-//! telemetry::RecentIncidents ─▶ the last ones, and what to do about them   │
-//! router::misdirected ─▶ who writes where nothing is taken       │
-//! reloader ─▶ Config ─▶ effective settings, with their places     ┘
+//! router ─▶ each workspace: IdentityTrail, Cache ──▶ identity ┐
+//!                           History (a timer reads) ─▶ flow   ├─▶ state ─▶ Status ─▶ /status.json ─▶ the page
+//! telemetry::RecentIncidents ─▶ incidents and remedies        │
+//! router::misdirected ─▶ senders that use a wrong port or path│
+//! reloader ─▶ Config ─▶ effective settings and their sources  ┘
 //! ```
 //!
-//! In: everything that is known of the workspaces, by reading alone. Out: a [`Status`], whose fields `docs/status.md` documents
-//! and a test holds against it. Nothing in it is secret: claims, names, times and counts, never a token or a key. What came from
-//! outside is bounded and without control characters; that it is markup to nobody is up to the page.
+//! In: the state of the workspaces, read only. Out: a [`Status`], whose fields `docs/status.md` documents and a test compares with it.
+//! Nothing in it is secret: claims, names, times and counts, never a token or a key. Text from outside is bounded and has no control
+//! characters; the page must not interpret it as markup.
 
 mod identity;
 mod moment;
@@ -36,7 +36,7 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::incidents::Incident;
 use crate::workspace::ActiveWorkspace;
 
-/// What the sidecar is like now.
+/// The state of the sidecar.
 #[derive(Debug, Serialize)]
 pub struct Status {
     version: &'static str,
@@ -44,12 +44,12 @@ pub struct Status {
     started: Moment,
     state: Health,
     workspaces: Vec<WorkspaceStatus>,
-    /// Requests that were for no workspace.
+    /// Requests without a workspace.
     unrouted: Vec<OutcomeStatus>,
-    /// Senders of which nothing is stored, because of where or how they write.
+    /// Senders whose data is not stored, because of the port or path or form of their requests.
     misdirected: Vec<SenderStatus>,
     incidents: Vec<IncidentStatus>,
-    /// Whether what was given last as the configuration is what is served.
+    /// Whether the last configuration that was loaded is in use.
     configuration_current: bool,
     configuration: Vec<Settings>,
 }
@@ -71,36 +71,36 @@ struct WorkspaceStatus {
     lost: Vec<LostStatus>,
 }
 
-/// What is looked at.
+/// What a status is made from.
 #[derive(Debug)]
 pub struct StatusInput<'a> {
-    /// What is counted.
+    /// The metrics.
     pub telemetry: &'a Telemetry,
-    /// What is served, in the order of the configuration.
+    /// The workspaces, in the order of the configuration.
     pub workspaces: &'a [Arc<ActiveWorkspace>],
-    /// By what it is served.
+    /// The configuration in use.
     pub config: &'a Config,
-    /// Whether the sidecar is about to leave.
+    /// Whether the sidecar is draining.
     pub draining: bool,
-    /// When the program began.
+    /// When the process began.
     pub started: SystemTime,
     /// The present.
     pub now: SystemTime,
-    /// Who wrote lately to where nothing is taken, the last one first.
+    /// Recent senders whose data is not stored, the last one first.
     pub misdirected: &'a [MisdirectedSender],
 }
 
 // === impl Status ===
 
 impl Status {
-    /// Looks.
+    /// Reads the current state.
     #[must_use]
     pub fn collect(input: &StatusInput<'_>) -> Self {
         let incidents = input.telemetry.incidents().recent();
         let workspace =
             |running: &Arc<ActiveWorkspace>| WorkspaceStatus::collect(running, input, &incidents);
         let workspaces: Vec<_> = input.workspaces.iter().map(workspace).collect();
-        // Each by the clock that it was noted by.
+        // Each time by the clock that recorded it.
         let now = |incident: &Incident| {
             let name = incident.workspace.as_deref();
             let whose = |running: &&Arc<ActiveWorkspace>| name == Some(&running.config.name);
@@ -152,7 +152,7 @@ impl WorkspaceStatus {
             identity: IdentityStatus::of(
                 &workspace.identity,
                 &status,
-                &running.identity_trail().seen(),
+                &running.identity_trail().snapshot(),
             ),
             clock_offset_seconds: running.clock_offset_seconds(),
             in_flight: InFlightStatus::of(running.pipeline.admission()),
@@ -169,7 +169,7 @@ impl WorkspaceStatus {
     }
 }
 
-/// Where a sender that names no workspace writes to, in words.
+/// The write URL of a sender that names no workspace, in words.
 fn write_url_of_any(input: &StatusInput<'_>) -> String {
     let name = match input.workspaces {
         [only] => only.config.name.as_str(),
@@ -178,7 +178,7 @@ fn write_url_of_any(input: &StatusInput<'_>) -> String {
     write_url(name, input.config)
 }
 
-/// Where senders write to.
+/// The write URL of senders.
 fn write_url(name: &str, config: &Config) -> String {
     let scheme = match config.server_auth.certificate {
         Some(_) => "https",

@@ -1,4 +1,4 @@
-//! Flow, outcomes, losses, faults and settings, as `/status.json` has them.
+//! Flow, outcomes, losses, incidents and settings, as `/status.json` has them.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use crate::telemetry::ByOutcome;
 use crate::telemetry::history::{HistoryStep, HistoryView, STEP};
 use crate::telemetry::incidents::Incident;
 
-/// Rates of the last quarter of an hour, a second each; the steps go from the oldest to the one that is running.
+/// Rates per second over the last 15 minutes; steps from the oldest to the current one.
 #[derive(Debug, Serialize)]
 pub(super) struct FlowStatus {
     counts_samples: bool,
@@ -33,7 +33,7 @@ pub(super) struct FlowStatus {
     mean_seconds: Vec<Option<f32>>,
 }
 
-/// What is held at this moment, and how much may be.
+/// Requests and bytes in flight, and their limits.
 #[derive(Debug, Serialize)]
 pub(super) struct InFlightStatus {
     requests: usize,
@@ -42,7 +42,7 @@ pub(super) struct InFlightStatus {
     bytes_limit: usize,
 }
 
-/// What became of requests, and what that means.
+/// Requests by outcome, and what the outcome means.
 #[derive(Debug, Serialize)]
 pub(super) struct OutcomeStatus {
     outcome: &'static str,
@@ -52,7 +52,7 @@ pub(super) struct OutcomeStatus {
     response: String,
 }
 
-/// What was lost for one reason.
+/// Losses for one reason.
 #[derive(Debug, Serialize)]
 pub(super) struct LostStatus {
     reason: &'static str,
@@ -62,7 +62,7 @@ pub(super) struct LostStatus {
     meaning: &'static str,
 }
 
-/// What went wrong, from when it was first met until it was over.
+/// An incident, from its first occurrence to its end.
 #[derive(Debug, Serialize)]
 pub(super) struct IncidentStatus {
     workspace: Option<String>,
@@ -75,7 +75,7 @@ pub(super) struct IncidentStatus {
     ended: Option<Moment>,
 }
 
-/// A sender of which nothing is stored.
+/// A sender whose data is not stored.
 #[derive(Debug, Serialize)]
 pub(super) struct SenderStatus {
     outcome: &'static str,
@@ -87,7 +87,7 @@ pub(super) struct SenderStatus {
     last: Moment,
 }
 
-/// What the process has once, or what a workspace has of its own.
+/// The settings of the process, or of a workspace.
 #[derive(Debug, Serialize)]
 pub(super) struct Settings {
     workspace: Option<String>,
@@ -125,7 +125,7 @@ impl FlowStatus {
     }
 }
 
-// === impl InFlight ===
+// === impl InFlightStatus ===
 
 impl InFlightStatus {
     pub(super) fn of(admission: &Admission) -> Self {
@@ -138,10 +138,10 @@ impl InFlightStatus {
     }
 }
 
-// === impl Outcome ===
+// === impl OutcomeStatus ===
 
 impl OutcomeStatus {
-    /// Those of a workspace that there were any of.
+    /// The outcomes of a workspace that occurred.
     pub(super) fn all(counts: &ByOutcome) -> Vec<Self> {
         let names = OUTCOME_DOCS.iter().map(|doc| doc.outcome);
         Self::of(names.zip(*counts))
@@ -164,10 +164,10 @@ impl OutcomeStatus {
     }
 }
 
-// === impl Lost ===
+// === impl LostStatus ===
 
 impl LostStatus {
-    /// The reasons that anything was lost for.
+    /// The reasons that occurred.
     pub(super) fn all(counts: &[[u64; 3]; LOSSES.len()]) -> Vec<Self> {
         let counts = REASONS.iter().zip(counts);
         counts
@@ -185,7 +185,7 @@ impl LostStatus {
     }
 }
 
-// === impl FaultStatus ===
+// === impl IncidentStatus ===
 
 impl IncidentStatus {
     pub(super) fn of(incident: &Incident, now: SystemTime) -> Self {
@@ -253,7 +253,7 @@ impl SettingStatus {
     }
 }
 
-/// No secret to AWS, and yet what a role's owner wants to hear: whoever reads this page need not know it.
+/// Not secret to AWS, and yet confidential between the role's owner and us: readers of this page need not know it.
 fn without_external_id(value: String) -> String {
     match value.split_once(",external-id=") {
         Some((role, _)) => format!("{role},external-id=[withheld]"),

@@ -1,7 +1,7 @@
-//! Is data flowing? One headline for a workspace, with why not and what to do.
+//! Is data flowing? One headline per workspace, with the reason and what to do.
 //!
-//! In: how it stands with the credentials, what became of the requests that came last, and the last incidents. Out: a [`Health`]. What keeps everything from flowing goes before what keeps a part of it, and that before what will: a reader who
-//! stops after the first line has read the most important one.
+//! In: the state of the credentials, the latest outcomes, and the last incidents. Out: a [`Health`]. What stops all data comes before
+//! what stops a part of it, and that before what will stop it: the first line is the most important one.
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use crate::router::misdirected::MisdirectedSender;
 use crate::telemetry::history::{HistoryView, count_of};
 use crate::telemetry::incidents::Incident;
 
-/// How bad it is; the later, the worse.
+/// How bad it is; later means worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum HealthLevel {
-    /// Data flows, and nothing is in its way.
+    /// Data flows without problems.
     Flowing,
-    /// It would, but no sender writes.
+    /// Ready, but no sender writes.
     Idle,
-    /// The first credentials are on their way.
+    /// The first credentials have been requested.
     Starting,
-    /// The sidecar is about to leave.
+    /// The sidecar is draining.
     Draining,
-    /// Data flows in part, or soon will no more.
+    /// Data flows in part, or will soon stop.
     Degraded,
-    /// Nothing flows.
+    /// No data flows.
     Stopped,
 }
 
@@ -37,24 +37,24 @@ pub(super) enum HealthLevel {
 pub(super) struct Health {
     /// How bad it is.
     pub level: HealthLevel,
-    /// In one sentence.
+    /// One sentence.
     pub headline: String,
-    /// Why; empty where all is well.
+    /// The reason; empty if all is well.
     pub why: String,
-    /// What to do; empty where there is nothing to do.
+    /// What to do; empty if there is nothing to do.
     pub remedy: String,
 }
 
-// === impl State ===
+// === impl Health ===
 
 impl Health {
-    /// Of whatever is served until its senders are done.
+    /// The state while the sidecar drains.
     pub(super) fn draining() -> Self {
         let headline = "Draining: requests are served until senders stop";
         Self::new(HealthLevel::Draining, headline, "", "")
     }
 
-    /// Of a workspace with its last incidents, newest first, that senders reach at `write_url` where they are no `unrouted`.
+    /// The state of a workspace with its last incidents, newest first; senders reach it at `write_url` if they are not `unrouted`.
     pub(super) fn of(
         status: &CredentialStatus,
         view: &HistoryView,
@@ -69,10 +69,10 @@ impl Health {
         let Some(left) = left else {
             let headline = "Nothing flows: there are no AWS credentials";
             return match status.error {
-                Some(_) => Self::unrenewed(HealthLevel::Stopped, headline, status, incidents),
+                Some(_) => Self::not_refreshed(HealthLevel::Stopped, headline, status, incidents),
                 None => Self::new(
                     HealthLevel::Starting,
-                    "Starting: the first AWS credentials are on their way",
+                    "Starting: requesting the first AWS credentials",
                     "",
                     "",
                 ),
@@ -96,15 +96,15 @@ impl Health {
             },
             (_, 0, 0) if status.error.is_some() => {
                 let headline = format!(
-                    "Data flows for {} more: the credentials cannot be renewed",
+                    "Data flows for {} more: the credentials cannot be refreshed",
                     about(left)
                 );
-                Self::unrenewed(HealthLevel::Degraded, &headline, status, incidents)
+                Self::not_refreshed(HealthLevel::Degraded, &headline, status, incidents)
             }
             (_, 0, 0) => Self::new(HealthLevel::Flowing, "Data flows", "", ""),
             (0, _, 0) => because(
                 HealthLevel::Stopped,
-                "Nothing flows: senders keep their samples and try again",
+                "Nothing flows: senders keep their samples and retry",
                 Fate::Retried,
             ),
             (0, _, _) => because(
@@ -114,7 +114,7 @@ impl Health {
             ),
             (_, _, 0) => because(
                 HealthLevel::Degraded,
-                "Data flows in part: some batches have to be sent again",
+                "Data flows in part: some batches have to be retried",
                 Fate::Retried,
             ),
             (_, _, _) => because(
@@ -125,8 +125,8 @@ impl Health {
         }
     }
 
-    /// The newest open incident that is none of a batch is what keeps credentials away.
-    fn unrenewed(
+    /// The newest open incident that is not about a batch explains the missing credentials.
+    fn not_refreshed(
         level: HealthLevel,
         headline: &str,
         status: &CredentialStatus,
@@ -143,7 +143,7 @@ impl Health {
         }
     }
 
-    /// By the most frequent of the last outcomes with this fate.
+    /// From the most frequent of the latest outcomes with this fate.
     fn because(
         level: HealthLevel,
         headline: &str,
@@ -173,7 +173,7 @@ impl Health {
             HealthLevel::Idle,
             "Ready, but no sender writes",
             "No batch came in the last five minutes.",
-            &format!("let Prometheus' remote_write name {write_url}"),
+            &format!("set the url of Prometheus' remote_write to {write_url}"),
         )
     }
 
@@ -203,17 +203,17 @@ impl Health {
         let (why, remedy) = match last.outcome {
             "misdirected" | "ambiguous_path" => (
                 "a sender writes to the wrong address",
-                format!("let its remote_write name {write_url}"),
+                format!("set the url of its remote_write to {write_url}"),
             ),
             _ => (
                 "requests of a sender are rejected",
-                format!("the log's line with incident={} says why", last.outcome),
+                format!("see the log line with incident={}", last.outcome),
             ),
         };
         let more = match unrouted.len() - 1 {
             0 => String::new(),
-            1 => ". There is another one".to_owned(),
-            more => format!(". There are {more} others"),
+            1 => ". There is one more".to_owned(),
+            more => format!(". There are {more} more"),
         };
         let headline = format!("{what}: {why}");
         let mut who = last.to_string();
@@ -237,7 +237,7 @@ impl Health {
         }
     }
 
-    /// Of all workspaces, each with its name; the worst speaks for them, and a failing one does not hide that others are well.
+    /// The worst of all workspaces, each with its name; a failing one does not hide that others are well.
     #[must_use]
     pub(super) fn of_all(states: &[(&str, &Self)]) -> Self {
         if let [(_, only)] = states {
@@ -279,7 +279,7 @@ mod tests {
     use crate::admin::status::moment::seconds_until;
 
     fn state(level: HealthLevel, headline: &str) -> Health {
-        Health::new(level, headline, "why", "mend")
+        Health::new(level, headline, "why", "fix")
     }
 
     #[test]
@@ -293,10 +293,10 @@ mod tests {
         assert_eq!(two.headline, "Data flows to all 2 workspaces");
         let three = all(&[("a", &well), ("b", &stopped), ("c", &idle)]);
         assert_eq!(three.level, HealthLevel::Stopped);
-        let told = "Data flows to 1 of 3 workspaces; b: Nothing flows: x";
+        let expected = "Data flows to 1 of 3 workspaces; b: Nothing flows: x";
         assert_eq!(
             (three.headline.as_str(), three.remedy.as_str()),
-            (told, "mend")
+            (expected, "fix")
         );
     }
 

@@ -17,11 +17,10 @@ pub(crate) struct EffectiveSetting {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SettingValue {
     One(String),
-    /// Of a setting that may be given several times.
+    /// The value of a repeatable setting.
     Many(Vec<String>),
 }
 
-/// Collects settings.
 pub(super) struct Rows<'a> {
     pub(super) rows: Vec<EffectiveSetting>,
     origins: Option<&'a Origins>,
@@ -56,7 +55,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Nothing where there are none.
+    /// Omitted if there are none.
     pub(super) fn put_list<T>(&mut self, row: &'static Row<T>, values: &[T]) {
         if !values.is_empty() {
             let values = values.iter().map(row.show).collect();

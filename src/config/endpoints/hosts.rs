@@ -4,8 +4,8 @@
 //! [`Conflict`] that names the setting to change and how. Pure: no network access. Partitions and hosts are those of AWS' endpoint
 //! documentation and of botocore's `partitions.json` and rule sets (1.44).
 //!
-//! A custom URL overrides everything, and must not contradict other settings. As in AWS' SDKs, FIPS or dual stack beside a custom
-//! URL is an error, since nobody can say whether that host is what was asked for; AWS' own host written out is none.
+//! A custom URL overrides everything, and must not contradict other settings. As in AWS' SDKs, FIPS or dual stack with a custom URL is an
+//! error, since nobody can tell whether that host is the requested one; with AWS' own host as the URL it is not.
 
 use crate::config::settings::{self, Setting};
 use crate::config::values;
@@ -14,13 +14,12 @@ use crate::config::values;
 struct Partition {
     /// As in ARNs.
     id: &'static str,
-    /// The prefix of its regions.
     regions: &'static str,
     suffix: &'static str,
     dual_stack_suffix: &'static str,
 }
 
-/// The last one is for every region that no other claims.
+/// The last one is the default for unknown regions.
 const PARTITIONS: &[Partition] = &[
     partition("aws-cn", "cn-", CHINA),
     partition("aws-us-gov", "us-gov-", ("amazonaws.com", "api.aws")),
@@ -46,7 +45,7 @@ const PARTITIONS: &[Partition] = &[
 const AWS: Partition = partition("aws", "", ("amazonaws.com", "api.aws"));
 const CHINA: (&str, &str) = ("amazonaws.com.cn", "api.amazonwebservices.com.cn");
 
-/// Regions with FIPS hosts, beside those of GovCloud.
+/// Regions with FIPS hosts, in addition to GovCloud's.
 const AMP_FIPS: &[&str] = &[
     "us-east-1",
     "us-east-2",
@@ -57,7 +56,6 @@ const AMP_FIPS: &[&str] = &[
 ];
 const STS_FIPS: &[&str] = &["us-east-1", "us-east-2", "us-west-1", "us-west-2"];
 
-/// One of AWS' services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AwsService {
     /// Where batches go.
@@ -66,7 +64,7 @@ pub(super) enum AwsService {
     Sts,
 }
 
-/// Which of a service's hosts is wanted.
+/// Which of a service's hosts to use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct HostVariant {
     pub(super) fips: bool,
@@ -185,7 +183,7 @@ impl AwsService {
         Ok(format!("{name}.{region}.{suffix}"))
     }
 
-    /// What contradicts the host of the service's custom URL, which was set by `custom`.
+    /// The conflict of the service's custom URL, which `custom` set, if any.
     pub(super) fn conflicts(
         self,
         custom: &'static Setting,
@@ -302,7 +300,7 @@ mod tests {
             let (service, variant, columns) = columns(line, 2);
             let (name, host) = (columns[1], columns[3]);
             assert_eq!(service.host(name, variant).as_deref(), Ok(host));
-            // What is made can be read back.
+            // The host can be parsed back.
             let private_link = false;
             assert_eq!(
                 service.region_of(host),

@@ -1,9 +1,8 @@
 //! The value of `--no-proxy`: hosts that are reached without the proxy.
 //!
-//! In: a list, separated by commas. Out: a [`NoProxy`] that knows whether a host and port is in it, and a line for each invalid
-//! entry with what was probably meant. Go, curl and everything else read this variable by rules of their own; accepted is what
-//! they share (hosts and domains, `.domain`, `*.domain`, addresses, networks, `*`), and Go's `host:port`. An invalid entry is a
-//! warning and not an error: the variable is often set for a whole cluster.
+//! In: a comma-separated list. Out: a [`NoProxy`] that matches host and port, and a line for each invalid entry with the likely intention. Go,
+//! curl and others parse this variable differently; accepted is what they share (hosts and domains, `.domain`, `*.domain`, addresses, networks,
+//! `*`), and Go's `host:port`. An invalid entry is a warning and not an error: the variable is often set for a whole cluster.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,7 +11,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 
 use crate::config::error::redact;
 
-/// Intercepts every target, so that what is not intercepted is an exception.
+/// A proxy rule for every target, of which the list is the exception.
 const ANY: &str = "http://proxy.invalid/";
 
 /// The hosts that are reached without the proxy.
@@ -27,7 +26,6 @@ pub(crate) struct NoProxy {
     with_port: Vec<(u16, Matcher)>,
 }
 
-/// A valid entry.
 #[derive(Debug, PartialEq, Eq)]
 struct NoProxyEntry {
     host: String,
@@ -86,7 +84,7 @@ impl fmt::Display for NoProxy {
     }
 }
 
-/// hyper-util's rules are curl's.
+/// hyper-util's rules match curl's.
 fn matcher(hosts: &str) -> Matcher {
     Matcher::builder().all(ANY).no(hosts).build()
 }
@@ -94,7 +92,7 @@ fn matcher(hosts: &str) -> Matcher {
 // === impl NoProxyEntry ===
 
 impl NoProxyEntry {
-    /// The entry, or what was probably meant.
+    /// The entry, or the likely intention.
     fn parse(text: &str) -> Result<Self, String> {
         const QUOTES: [char; 3] = ['"', '\'', '`'];
         if text.contains(QUOTES) {
@@ -137,7 +135,7 @@ impl NoProxyEntry {
             None => (text, None),
             Some((host, port)) => match port.parse::<u16>() {
                 Ok(port) if port != 0 => (host, Some(port)),
-                // An address alone may be in brackets.
+                // Only an address may be in brackets.
                 _ if text.ends_with(']') => (text, None),
                 _ => {
                     return Err(
@@ -173,7 +171,7 @@ impl NoProxyEntry {
     }
 }
 
-/// `*.example.com` as curl writes it, `.example.com`; a name without the dot at its end.
+/// `*.example.com` in curl's form, `.example.com`; a name without its trailing dot.
 fn domain(text: &str) -> Result<String, String> {
     if text == "*" {
         return Ok(text.to_owned());

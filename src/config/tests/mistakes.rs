@@ -1,4 +1,4 @@
-//! What people do by mistake: some of it is taken as it was meant, the rest is named.
+//! Common mistakes: some are accepted as they were meant, the others are reported.
 
 use super::*;
 use crate::tls_files::root;
@@ -58,9 +58,9 @@ fn a_value_in_quotes_is_named() {
             .filter(|(other, _)| *other != name)
             .collect();
         let env = [env, vec![(name, value)]].concat();
-        let told = read(&[], &env).unwrap_err();
-        let [fault] = told.errors.as_slice() else {
-            panic!("{told}");
+        let error = read(&[], &env).unwrap_err();
+        let [fault] = error.errors.as_slice() else {
+            panic!("{error}");
         };
         let words = fault.to_string();
         assert!(
@@ -70,8 +70,8 @@ fn a_value_in_quotes_is_named() {
         assert!(!words.contains("hunter2"), "{words}");
     }
     let pasted = "\"eyJhbGciOiJSUzI1NiJ9.c2VjcmV0.c2ln\"";
-    let told = read(&[("web-identity-token-file", pasted)], MINIMAL).unwrap_err();
-    assert!(!told.to_string().contains("c2VjcmV0"), "{told}");
+    let error = read(&[("web-identity-token-file", pasted)], MINIMAL).unwrap_err();
+    assert!(!error.to_string().contains("c2VjcmV0"), "{error}");
 }
 
 #[test]
@@ -100,13 +100,14 @@ fn a_region_that_a_platform_injects_yields_to_that_of_the_url_with_a_warning() {
             .find(|row| row.setting.flag == "region");
         assert_eq!(region.unwrap().from, "from the host of --remote-write-url");
     }
-    // In so many words it is a mistake.
+    // Set explicitly it is a mistake.
     let said = [("remote-write-url", URL), ("region", "eu-central-1")];
-    let told = read(&said, &env).unwrap_err();
+    let error = read(&said, &env).unwrap_err();
     assert!(
-        told.to_string()
+        error
+            .to_string()
             .contains("the region in the host of --remote-write-url, us-west-2, or no value"),
-        "{told}"
+        "{error}"
     );
     let file = format!("workspaces:\n  - remote_write_url: {URL}\n    region: eu-central-1\n");
     assert!(read_file(&file, &MINIMAL[2..]).is_err());
@@ -120,7 +121,7 @@ fn a_region_that_a_platform_injects_yields_to_that_of_the_url_with_a_warning() {
         .collect();
     assert_eq!(regions, ["us-west-2", "eu-central-1"]);
     assert_eq!(config.warnings.len(), 1);
-    // What agrees, and what shows no region, is no reason for a word.
+    // Agreement, and hosts without a region, cause no warning.
     let agrees = [("remote-write-url", URL), ("region", "us-west-2")];
     assert!(read(&agrees, &env).unwrap().warnings.is_empty());
     let elsewhere = "https://amp.example.com/workspaces/ws-7/api/v1/remote_write";
@@ -149,11 +150,11 @@ fn terraforms_endpoint_is_refused_with_what_to_set() {
             format!("expected the workspace's remote-write URL: {whole}"),
         ),
     ] {
-        let told = message(read(&[(flag, endpoint)], MINIMAL));
-        assert!(told.contains(&words), "{told}");
-        assert!(told.contains(&format!("--{flag} ")), "{told}");
+        let error = message(read(&[(flag, endpoint)], MINIMAL));
+        assert!(error.contains(&words), "{error}");
+        assert!(error.contains(&format!("--{flag} ")), "{error}");
     }
-    // A base path of one's own stays one.
+    // A base path of a custom endpoint stays.
     let base = [("amp-endpoint", "https://gateway.example.com/amp")];
     let config = read(&base, MINIMAL).unwrap();
     assert_eq!(
@@ -210,10 +211,10 @@ fn a_bundle_with_one_bad_certificate_is_used_without_it() {
     );
 
     std::fs::write(&path, bad).unwrap();
-    let told = message(read(&[("ca-bundle", &path)], MINIMAL));
+    let error = message(read(&[("ca-bundle", &path)], MINIMAL));
     assert!(
-        told.contains("--ca-bundle") && told.contains("it holds 1, none of which can"),
-        "{told}"
+        error.contains("--ca-bundle") && error.contains("it holds 1, none of which can"),
+        "{error}"
     );
 }
 
@@ -225,13 +226,13 @@ fn a_variable_that_is_misspelt_is_named_beside_what_is_missing() {
         MINIMAL[2],
         MINIMAL[3],
     ];
-    let told = message(read(&[], &env));
+    let error = message(read(&[], &env));
     assert!(
-        told.contains("--workspace-id (AMP_SIDECAR_WORKSPACE_ID) not set"),
-        "{told}"
+        error.contains("--workspace-id (AMP_SIDECAR_WORKSPACE_ID) not set"),
+        "{error}"
     );
     let hint = "AMP_SIDECAR_WORKSPACE is not a setting and is ignored: did you mean AMP_SIDECAR_WORKSPACE_ID?";
-    assert!(told.ends_with(&format!("warning: {hint}")), "{told}");
+    assert!(error.ends_with(&format!("warning: {hint}")), "{error}");
     let env = with(&[
         ("AMP_SIDECAR_WORKSPACE", ""),
         ("AMP_SIDECAR_PORT", "tcp://10.0.0.1:8005"),

@@ -89,9 +89,9 @@ fn what_is_not_supported_is_an_error_with_its_remedy_and_without_secrets() {
             "credentials",
         ),
     ] {
-        let told = read(&[ON, (variable, value)]).unwrap_err();
-        assert!(told.contains(variable) && told.contains(word), "{told}");
-        assert!(!told.contains("hunter2"), "{told}");
+        let error = read(&[ON, (variable, value)]).unwrap_err();
+        assert!(error.contains(variable) && error.contains(word), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
     }
 }
 

@@ -57,7 +57,7 @@ pub(crate) fn client_id(text: &str) -> Result<String, Expected> {
     checked(text, is_guid(text), what)
 }
 
-/// A GUID or a domain; the words that stand for any tenant give no token to an application.
+/// A GUID or a domain; the keywords for any tenant (such as `common`) do not work for an application.
 pub(crate) fn tenant_id(text: &str) -> Result<String, Expected> {
     let domain = text.contains('.')
         && (4..=253).contains(&text.len())
@@ -68,7 +68,7 @@ pub(crate) fn tenant_id(text: &str) -> Result<String, Expected> {
     checked(text, is_guid(text) || domain, what)
 }
 
-/// What Entra requires of an application's own request: one resource, and everything granted there.
+/// Entra's requirement for the client credentials grant: one resource, with `.default`.
 pub(crate) fn entra_scope(text: &str) -> Result<String, Expected> {
     let resource = text.strip_suffix("/.default").unwrap_or_default();
     let valid = !resource.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
@@ -125,7 +125,7 @@ fn iam_resource(text: &str) -> Option<(&str, &str)> {
     let ["arn", partition, "iam", "", account, resource] = *parts else {
         return None;
     };
-    // There may be more partitions than we know.
+    // AWS may add partitions.
     let partition = partition.starts_with("aws")
         && partition
             .bytes()

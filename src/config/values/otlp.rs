@@ -1,7 +1,7 @@
 //! The values of OpenTelemetry's variables, as its specification writes them: times in milliseconds, without a unit.
 //!
-//! What is not supported (gRPC, JSON, remote samplers) is an error that says what to set instead; silence would look like a
-//! collector that loses spans.
+//! What is not supported (gRPC, JSON, remote samplers) is an error that says what to set instead; ignoring it would look like a collector
+//! that loses spans.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 
 use crate::config::error::{Expected, WITHHELD, expected};
 
-/// The paths of OTLP over HTTP begin with it.
+/// The path of OTLP over HTTP.
 const TRACES: &str = "/v1/traces";
 const LONGEST: u64 = 10 * 60 * 1000;
 
 /// Key and value of an attribute.
 pub(crate) type Pair = (String, String);
-/// Whether the sender's decision is followed, and the share of all others where the sampler's name implies it.
+/// Whether the sender's decision takes precedence, and the share of all others if the sampler's name implies it.
 pub(crate) type Sampler = (bool, Option<f64>);
 
-/// Plain http is usual within a cluster: nothing secret is in a span.
+/// Plain http is usual within a cluster: spans contain no secrets.
 pub(crate) fn collector(text: &str) -> Result<Uri, Expected> {
     super::url(text).ok_or_else(|| {
         Expected("an http:// or https:// URL without query, fragment or credentials, for example http://otel-collector:4318".into())
     })
 }
 
-/// The URL of traces below a collector's base URL.
+/// The traces URL below a collector's base URL.
 pub(crate) fn collector_base(text: &str) -> Result<Uri, Expected> {
     let mut parts = collector(text)?.into_parts();
     let base = parts.path_and_query.as_ref().map_or("", |path| path.path());

@@ -1,17 +1,17 @@
-//! The name of a session, as STS takes it and CloudTrail shows it.
+//! The name of a role session, as STS accepts it and CloudTrail shows it.
 //!
-//! In: any text, or a pod's name and namespace. Out: 2 to 64 characters of those that STS allows, the same for the same input.
-//! What is too long loses its middle and keeps its end: the names of replicas differ there (`…-0`, `…-1`), and a name that is
-//! cut at its end would make one of them all. A hash in the middle was rejected: people search CloudTrail for these names.
+//! In: any text, or a pod's name and namespace. Out: 2 to 64 characters of those that STS allows, the same for the same input. A longer name loses
+//! its middle and keeps its end, since the names of replicas differ there (`…-0`, `…-1`). A hash in the middle was rejected: people search CloudTrail
+//! for these names.
 
-/// What STS takes as a session's name at most.
+/// STS' maximum length.
 const LONGEST_NAME: usize = 64;
-/// What a pod's name keeps beside its namespace at least: what tells replicas apart is at its end.
+/// The minimum length of a pod's name beside its namespace: its end distinguishes replicas.
 const POD_KEEPS: usize = 40;
-/// Where something was left out; no name of Kubernetes holds it.
+/// Marks the cut; Kubernetes allows it in no name.
 const CUT: &str = "..";
 
-/// Characters that STS refuses become dashes, and what is too long loses its middle; STS wants at least 2.
+/// Replaces characters that STS rejects with dashes, and cuts the middle of longer names; STS requires at least 2 characters.
 pub(crate) fn session_name(text: &str) -> String {
     let name = shortened(&allowed(text), LONGEST_NAME);
     if name.len() < 2 {
@@ -37,14 +37,14 @@ fn allowed(text: &str) -> String {
     text.chars().map(dashed).collect()
 }
 
-/// Without its middle where it is longer; the end stays longer than the beginning, because that is where names differ.
+/// Cuts the middle if it is longer; keeps more of the end than of the beginning, because names differ there.
 fn shortened(name: &str, most: usize) -> String {
     if name.len() <= most {
         return name.to_owned();
     }
     let kept = most.saturating_sub(CUT.len());
     let (before, after) = (kept / 3, kept - kept / 3);
-    // All of it is ASCII.
+    // All ASCII.
     let start = name.get(..before).unwrap_or_default();
     let end = name.get(name.len() - after..).unwrap_or_default();
     format!("{start}{CUT}{end}")
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn replicas_are_told_apart_however_long_their_names_are() {
+    fn replicas_differ_however_long_their_names_are() {
         let of = |pod: &str, namespace: &str| {
             let name = session_name_of_pod(pod, namespace);
             assert!((2..=64).contains(&name.len()) && name.is_ascii(), "{name}");

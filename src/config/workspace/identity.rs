@@ -1,12 +1,12 @@
-//! Reads the identity: the token's source, the role, and the roles after it.
+//! Reads the identity: the token's source, the role, and the chained roles.
 //!
 //! The rules that involve more than one setting are here. Session policies and tags belong to the session that signs, because
 //! an earlier one only has to assume the next role. A source identity is set by the first hop, since STS keeps it through all
 //! later ones and rejects another. A hop never requests more than an hour, and no session but the last more than it takes to
 //! obtain the next.
 //!
-//! Azure's webhook injects `AZURE_…` variables into every labelled pod, so with the token source `file` they are no
-//! contradiction; as flags or in the file they are.
+//! Azure's webhook injects `AZURE_…` variables into every labelled pod, so with the token source `file` they are ignored; as flags or in
+//! the file they are an error.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const LONGEST_HOP: Duration = Duration::from_secs(60 * 60);
 /// STS grants no session for less.
 const SHORTEST: Duration = Duration::from_secs(15 * 60);
 
-/// What every session of the chain has, or only one of them.
+/// Options of every session of the chain, or of one of them.
 struct SessionOptions {
     name: String,
     duration: Duration,
@@ -66,7 +66,7 @@ pub(super) fn read(sources: &mut Sources<'_>, region: Option<&str>) -> Option<Id
     })
 }
 
-/// The token's file, and the application through which it is exchanged.
+/// The token's file, and the application that exchanges it.
 fn token_source(sources: &mut Sources<'_>) -> Option<(PathBuf, Option<EntraConfig>)> {
     if sources.read(&settings::TOKEN_SOURCE)? {
         let expected = "no value: --token-source entra reads --azure-federated-token-file instead";
@@ -151,7 +151,7 @@ fn name_from_pod(sources: &Sources<'_>) -> String {
     }
 }
 
-/// Assuming a role again gains nothing and hides a mistake; and no trust crosses partitions.
+/// Assuming a role again gains nothing and hides a mistake; and trust does not cross partitions.
 fn check_chain(sources: &mut Sources<'_>, first: &str, hops: &[ChainedRole]) {
     let partition = |arn: &str| arn.split(':').nth(1).map(str::to_owned);
     let mut seen = vec![first];

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use aws_credential_types::Credentials;
 
-/// Answers as told, then as the last one; counts, and takes its time.
+/// Gives the configured answers in order and repeats the last one; counts calls, and takes its time.
 struct Scripted {
     clock: Clock,
     life: Duration,
@@ -204,7 +204,7 @@ async fn a_thousand_refused_batches_cause_one_exchange() {
             let (cache, refused) = (cache.clone(), Arc::clone(&refused));
             tokio::spawn(async move {
                 cache
-                    .renewed(&refused, DENIAL_GAP, far())
+                    .refreshed(&refused, DENIAL_GAP, far())
                     .await
                     .unwrap()
                     .generation
@@ -216,16 +216,16 @@ async fn a_thousand_refused_batches_cause_one_exchange() {
     }
     assert_eq!(calls.load(Ordering::SeqCst), 2);
 
-    // What came of it is refused too: not again within the gap, and again after it.
+    // The result is rejected too: no further exchange within the gap, and one after it.
     let refused = cache.get(far()).await.unwrap();
     assert!(matches!(
-        cache.renewed(&refused, DENIAL_GAP, far()).await,
+        cache.refreshed(&refused, DENIAL_GAP, far()).await,
         Err(Unavailable::JustRenewed)
     ));
     tokio::time::sleep(DENIAL_GAP).await;
     assert_eq!(
         cache
-            .renewed(&refused, DENIAL_GAP, far())
+            .refreshed(&refused, DENIAL_GAP, far())
             .await
             .unwrap()
             .generation,
@@ -239,7 +239,7 @@ async fn a_forced_exchange_that_fails_leaves_the_credentials() {
     let Life { cache, .. } = live(HOUR, Duration::from_millis(10), vec![Ok(()), SOON]);
     let active = cache.get(far()).await.unwrap();
     assert!(matches!(
-        cache.renewed(&active, DENIAL_GAP, far()).await,
+        cache.refreshed(&active, DENIAL_GAP, far()).await,
         Err(Unavailable::Failed(_))
     ));
     assert!(Arc::ptr_eq(&active, &cache.get(far()).await.unwrap()));
@@ -304,7 +304,7 @@ async fn what_is_over_by_the_time_that_was_learned_is_not_signed_with_again() {
         .await;
     assert!(Arc::ptr_eq(&again.unwrap(), &active));
 
-    // Nothing but AMP's refusal tells that the machine has slept.
+    // Only AMP's rejection shows that the machine has slept.
     clock.learn(active.expires + Duration::from_secs(60));
     let again = cache
         .again(Arc::clone(&active), super::RejectionCause::Clock, far())
@@ -326,7 +326,7 @@ async fn an_exchange_that_is_asked_for_as_it_falls_due_is_made_once() {
     tokio::time::sleep(LOOK - Duration::from_millis(1)).await;
     let asked = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(1)).await;
-        cache.renewed(&active, REFUSAL_GAP, far()).await.map(drop)
+        cache.refreshed(&active, REFUSAL_GAP, far()).await.map(drop)
     });
     tokio::time::sleep(LEAST_GAP - Duration::from_millis(100)).await;
     asked.await.unwrap().unwrap();
@@ -368,7 +368,7 @@ async fn renewals_that_amp_asks_for_all_day_are_a_line_in_five_minutes() {
     let Life { cache, calls, .. } = live(HOUR * 10, Duration::ZERO, vec![Ok(())]);
     for _ in 0..120 {
         let refused = cache.get(far()).await.unwrap();
-        cache.renewed(&refused, DENIAL_GAP, far()).await.unwrap();
+        cache.refreshed(&refused, DENIAL_GAP, far()).await.unwrap();
         tokio::time::sleep(DENIAL_GAP).await;
     }
     assert_eq!(calls.load(Ordering::SeqCst), 121);

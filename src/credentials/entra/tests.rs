@@ -65,7 +65,7 @@ fn a_known_refusal_says_what_is_wrong_what_to_do_and_what_the_token_says() {
         700_213,
         "No matching federated identity record found for presented assertion subject",
     );
-    let told = format!("{error}; {}", error.remedy().unwrap());
+    let text = format!("{error}; {}", error.remedy().unwrap());
     for words in [
         "Entra refused (401 Unauthorized, invalid_client): AADSTS700213: No matching",
         "no federated credential of the application has the projected token's subject",
@@ -75,14 +75,14 @@ fn a_known_refusal_says_what_is_wrong_what_to_do_and_what_the_token_says() {
         TRACE,
         CORRELATION,
     ] {
-        assert!(told.contains(words), "{words}: {told}");
+        assert!(text.contains(words), "{words}: {text}");
     }
-    assert!(!told.contains("Timestamp"), "{told}");
+    assert!(!text.contains("Timestamp"), "{text}");
     assert_eq!(
         (error.name(), error.pace()),
         ("entra_AADSTS700213", Pace::Slowly)
     );
-    // A finer kind of the same.
+    // A subcode of the same.
     assert_eq!(refusal(401, 7_002_138, "x").name(), "entra_AADSTS700213");
 }
 
@@ -124,6 +124,6 @@ fn a_rate_that_was_exceeded_is_named_and_passes() {
 fn an_assertion_that_is_said_back_is_withheld() {
     let assertion = assertion();
     let words = format!("what is {}", assertion.expose());
-    let told = refusal(400, 70_002, &words).to_string();
-    assert!(told.contains("what is [withheld]"), "{told}");
+    let error = refusal(400, 70_002, &words).to_string();
+    assert!(error.contains("what is [withheld]"), "{error}");
 }

@@ -39,7 +39,7 @@ fn claims(azp: Option<&str>) -> Claims {
 const FIRST: &str = "arn:aws:iam::111122223333:role/first";
 const SECOND: &str = "arn:aws:iam::444455556666:role/second";
 
-fn told(code: &str, message: &str, azp: Option<&str>, now: u64) -> String {
+fn remedy_for(code: &str, message: &str, azp: Option<&str>, now: u64) -> String {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
     let error = refused(code, message);
     web_identity(&error, &session(FIRST), Some(&claims(azp)), now).unwrap_or_default()
@@ -47,12 +47,12 @@ fn told(code: &str, message: &str, azp: Option<&str>, now: u64) -> String {
 
 #[test]
 fn a_wrong_audience_is_named_as_the_provider_must_list_it() {
-    let remedy = told("InvalidIdentityToken", "Incorrect token audience", None, 0);
+    let remedy = remedy_for("InvalidIdentityToken", "Incorrect token audience", None, 0);
     assert_eq!(
         remedy,
         r#"the IAM OIDC provider for "https://issuer.example/tenant/" must list the token's aud among its audiences: "api://amp""#
     );
-    let remedy = told(
+    let remedy = remedy_for(
         "InvalidIdentityToken",
         "Incorrect token audience",
         Some("client"),
@@ -65,18 +65,18 @@ fn a_wrong_audience_is_named_as_the_provider_must_list_it() {
 }
 
 #[test]
-fn a_missing_provider_and_an_unreadable_issuer_are_told_apart() {
+fn a_missing_provider_and_an_unreadable_issuer_have_remedies_of_their_own() {
     let message =
         "No OpenIDConnect provider found in your account for https://issuer.example/tenant/";
-    let remedy = told("InvalidIdentityToken", message, None, 0);
+    let remedy = remedy_for("InvalidIdentityToken", message, None, 0);
     assert!(
         remedy.contains("account 111122223333 needs an IAM OIDC provider"),
         "{remedy}"
     );
     let message = "Couldn't retrieve verification key from your identity provider";
     for remedy in [
-        told("InvalidIdentityToken", message, None, 0),
-        told("IDPCommunicationError", "", None, 0),
+        remedy_for("InvalidIdentityToken", message, None, 0),
+        remedy_for("IDPCommunicationError", "", None, 0),
     ] {
         assert!(
             remedy.contains("https://issuer.example/tenant/.well-known/openid-configuration"),
@@ -86,8 +86,8 @@ fn a_missing_provider_and_an_unreadable_issuer_are_told_apart() {
 }
 
 #[test]
-fn a_denied_token_is_told_what_the_trust_policy_must_say() {
-    let remedy = told("AccessDenied", "Not authorized", Some("client"), 0);
+fn a_denied_token_gets_the_conditions_of_the_trust_policy() {
+    let remedy = remedy_for("AccessDenied", "Not authorized", Some("client"), 0);
     for words in [
         FIRST,
         r#""issuer.example/tenant/:sub" is "system:serviceaccount:ns:sa""#,
@@ -101,8 +101,8 @@ fn a_denied_token_is_told_what_the_trust_policy_must_say() {
 #[test]
 fn an_expired_token_is_named_whatever_failed() {
     for remedy in [
-        told("ExpiredTokenException", "Token expired", None, 1060),
-        told("SomethingElse", "", None, 1060),
+        remedy_for("ExpiredTokenException", "Token expired", None, 1060),
+        remedy_for("SomethingElse", "", None, 1060),
         web_identity(
             &StsError::Unusable {
                 status: StatusCode::OK,
@@ -116,12 +116,12 @@ fn an_expired_token_is_named_whatever_failed() {
     ] {
         assert!(remedy.contains("expired 60 s ago"), "{remedy}");
     }
-    assert!(told("ExpiredTokenException", "", None, 1060).contains("subPath"));
-    assert_eq!(told("SomethingElse", "", None, 999), "");
+    assert!(remedy_for("ExpiredTokenException", "", None, 1060).contains("subPath"));
+    assert_eq!(remedy_for("SomethingElse", "", None, 999), "");
 }
 
 #[test]
-fn a_denied_hop_is_told_what_both_roles_need() {
+fn a_denied_hop_gets_the_policies_that_both_roles_need() {
     let mut second = session(SECOND);
     second.external_id = Some("tenant-7".to_owned());
     second.source_identity = Some("aks".to_owned());

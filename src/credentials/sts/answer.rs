@@ -12,14 +12,14 @@ use super::error::StsError;
 use crate::credentials::redact::sanitize_without;
 use crate::sanitize::sanitize;
 
-/// What an exchange gave.
+/// The result of an exchange.
 #[derive(Debug, Clone)]
 pub struct SessionCredentials {
-    /// The keys and the session token; their `Debug` withholds them.
+    /// The keys and the session token; their `Debug` redacts them.
     pub credentials: Credentials,
-    /// When AWS stops taking them.
+    /// When AWS stops accepting them.
     pub expires: SystemTime,
-    /// Whose they are, `arn:aws:sts::…:assumed-role/…`, where STS said so.
+    /// Their `arn:aws:sts::…:assumed-role/…`, if STS named it.
     pub arn: Option<String>,
 }
 
@@ -65,8 +65,8 @@ struct AnswerError {
     message: String,
 }
 
-/// The credentials of a successful answer. Nobody gets a longer life than was asked for, whatever the answer says: a time
-/// far ahead would keep dead credentials in use.
+/// The credentials of a successful response. Caps the lifetime at the requested duration, whatever the response says: an expiry far
+/// ahead would keep dead credentials in use.
 pub(super) fn credentials(
     status: StatusCode,
     xml: &str,
@@ -77,9 +77,9 @@ pub(super) fn credentials(
         status,
         what: what.to_owned(),
     };
-    // The parser's own words may quote the answer, and with it a key.
+    // The parser's own message may quote the response, and with it a key.
     let answer: StsBody = quick_xml::de::from_str(xml)
-        .map_err(|_| unusable("it is not the XML of an answer with credentials"))?;
+        .map_err(|_| unusable("it is not the XML of a response with credentials"))?;
     let AnswerCredentials {
         access_key_id,
         secret_access_key,
@@ -97,10 +97,10 @@ pub(super) fn credentials(
         ));
     }
     let expires = OffsetDateTime::parse(&expiration, &Rfc3339)
-        .map_err(|_| unusable("its Expiration is no time"))?;
+        .map_err(|_| unusable("its Expiration is not a time"))?;
     let expires = SystemTime::from(expires);
     if expires <= now {
-        return Err(unusable("its Expiration is over already"));
+        return Err(unusable("its Expiration is in the past"));
     }
     let expires = expires.min(now + asked_for);
     let credentials = Credentials::new(
@@ -117,7 +117,7 @@ pub(super) fn credentials(
     })
 }
 
-/// The error of an answer that is none, without the secret that STS may quote in it.
+/// The error of a failed call, without the secret that STS may quote in it.
 pub(super) fn refusal(status: StatusCode, xml: &str, secret: &str) -> StsError {
     match quick_xml::de::from_str::<ErrorAnswer>(xml) {
         Ok(ErrorAnswer { error }) => {
@@ -130,7 +130,7 @@ pub(super) fn refusal(status: StatusCode, xml: &str, secret: &str) -> StsError {
         }
         Err(_) => StsError::Unusable {
             status,
-            what: "it is not the XML of an error of STS".to_owned(),
+            what: "it is not the XML of an STS error".to_owned(),
         },
     }
 }
@@ -204,8 +204,8 @@ mod tests {
         let xml = format!(
             "<ErrorResponse><Error><Code>ValidationError</Code><Message>Value '{token}' at 'webIdentityToken' failed</Message></Error></ErrorResponse>"
         );
-        let told = refusal(StatusCode::BAD_REQUEST, &xml, token).to_string();
-        assert!(told.contains("Value '[withheld]' at"), "{told}");
+        let error = refusal(StatusCode::BAD_REQUEST, &xml, token).to_string();
+        assert!(error.contains("Value '[withheld]' at"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Why STS gave no credentials, and how soon another try makes sense.
+//! Why STS gave no credentials, and when to retry.
 
 use hyper::StatusCode;
 
@@ -8,42 +8,42 @@ use crate::sigv4::SigningError;
 /// Why STS gave no credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum StsError {
-    /// STS answered with an error.
+    /// STS responded with an error.
     #[error("STS refused ({status}, {code}): {message}")]
     Refused {
         /// The HTTP status.
         status: StatusCode,
-        /// STS' code, as `InvalidIdentityToken`.
+        /// STS' code, such as `InvalidIdentityToken`.
         code: String,
-        /// STS' words.
+        /// STS' message.
         message: String,
     },
-    /// No answer came.
+    /// No response.
     #[error("STS {0}")]
     Silent(#[from] HttpError),
-    /// Something answered, but not as STS does.
-    #[error("the answer of STS ({status}) cannot be used: {what}")]
+    /// The response does not come from STS.
+    #[error("the response of STS ({status}) cannot be used: {what}")]
     Unusable {
         /// The HTTP status.
         status: StatusCode,
         /// What is wrong with it.
         what: String,
     },
-    /// The call could not be signed, so it was not made.
-    #[error("the call of STS could not be signed: {0}")]
+    /// Signing failed, so the call was not made.
+    #[error("the call to STS could not be signed: {0}")]
     Unsigned(#[from] SigningError),
 }
 
-/// How soon another try makes sense.
+/// When to retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
     /// It may pass by itself.
     Soon,
-    /// Somebody has to change something first.
+    /// Something has to be changed first.
     Slowly,
 }
 
-/// What an error is called in metrics: with the token, and in a hop after it.
+/// The metric's label, for the first call and for a later role.
 const NAMES: &[(&str, &str)] = &[
     ("AccessDenied", "hop_AccessDenied"),
     ("ExpiredToken", "hop_ExpiredToken"),
@@ -69,7 +69,7 @@ const NAMES: &[(&str, &str)] = &[
     ("unusable_answer", "hop_unusable_answer"),
 ];
 
-/// What AWS calls throttling, whichever service, SDK or front door words it (the SDKs' own list).
+/// AWS' throttling codes, across services and SDKs (the SDKs' own list).
 const THROTTLING: &[&str] = &[
     "BandwidthLimitExceeded",
     "LimitExceededException",
@@ -87,7 +87,7 @@ const THROTTLING: &[&str] = &[
 ];
 
 impl StsError {
-    /// How soon another try makes sense.
+    /// When to retry.
     #[must_use]
     pub fn pace(&self) -> Pace {
         match self {
@@ -101,10 +101,10 @@ impl StsError {
                 | "ExpiredTokenException"
                 | "IDPCommunicationError"
                 | "InternalFailure"
-                // A signature's time is off: the clock has just learned by how much.
+                // The clock was off; the response has just corrected it.
                 | "SignatureDoesNotMatch"
                 | "ServiceUnavailable" => Pace::Soon,
-                // AWS gives the issuer 5 s, so that the next look often succeeds.
+                // AWS gives the issuer 5 s, so the next attempt often succeeds.
                 "InvalidIdentityToken" if is_about_the_key(message) => Pace::Soon,
                 _ if status.is_server_error() => Pace::Soon,
                 _ => Pace::Slowly,
@@ -114,19 +114,19 @@ impl StsError {
         }
     }
 
-    /// The metric's label: STS' code where it is one that the documentation knows.
+    /// The metric's label: STS' code if it is a documented one.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.names().0
     }
 
-    /// The metric's label where the error is that of a hop.
+    /// The metric's label of a later role's error.
     #[must_use]
     pub fn hop_name(&self) -> &'static str {
         self.names().1
     }
 
-    /// Whether it is a rate that was exceeded: by STS' code, or by the status whoever words it.
+    /// Whether STS throttles: by its code, or by the status.
     #[must_use]
     pub fn is_throttling(&self) -> bool {
         match self {
@@ -154,7 +154,7 @@ impl StsError {
     }
 }
 
-/// `Couldn't retrieve verification key from your identity provider`, in either case of its letters.
+/// `Couldn't retrieve verification key from your identity provider`, in upper or lower case.
 pub(crate) fn is_about_the_key(message: &str) -> bool {
     message.contains("erification key")
 }

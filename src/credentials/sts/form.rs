@@ -1,17 +1,16 @@
-//! What STS is asked, as a form.
+//! The form of each STS call.
 
 use form_urlencoded::Serializer;
 
 use crate::config::RoleSession;
 
-/// AssumeRoleWithWebIdentity, which takes neither external id nor source identity nor tags: those are the token's to say.
+/// AssumeRoleWithWebIdentity, which accepts no external id, source identity or tags: those come from the token.
 pub(super) fn web_identity(session: &RoleSession, token: &str) -> String {
     let mut form = common("AssumeRoleWithWebIdentity", session);
     form.append_pair("WebIdentityToken", token);
     form.finish()
 }
 
-/// AssumeRole.
 pub(super) fn role(session: &RoleSession) -> String {
     let mut form = common("AssumeRole", session);
     if let Some(id) = &session.external_id {

@@ -1,8 +1,8 @@
-//! Who may read the token, when we may not.
+//! Who may read the token file, when this process may not.
 //!
-//! In: the path, and what the system said. Out: the remedy, with the setting of the pod that helps. Kubelet
-//! gives a projected token to the pod's `fsGroup` (mode 0640), else to the one `runAsUser` that all containers share (0600),
-//! else to everybody (0644); so which of the two is missing can be read off owner, group and mode.
+//! In: the path, and the system's error. Out: the remedy, with the pod setting that helps. Kubelet gives a projected token to the
+//! pod's `fsGroup` (mode 0640), else to the `runAsUser` that all containers share (0600), else to everybody (0644); so owner, group and
+//! mode show which of the two settings is missing.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -13,7 +13,7 @@ use rustix::process::{getegid, geteuid, getgroups};
 
 use crate::remedies::token_file::{self, Ownership};
 
-/// What to do where the file at `path` cannot be read, where that is known.
+/// What to do if the file at `path` cannot be read, if known.
 pub(super) fn remedy(path: &Path, error: &io::Error) -> Option<String> {
     match error.kind() {
         io::ErrorKind::NotFound => Some(token_file::MISSING.to_owned()),
@@ -24,7 +24,7 @@ pub(super) fn remedy(path: &Path, error: &io::Error) -> Option<String> {
 }
 
 fn denied(path: &Path) -> Option<String> {
-    // The first that cannot be looked at lies in a folder that may not be entered.
+    // The first path that cannot be examined lies in a folder that denies access.
     let mut folders: Vec<&Path> = path.ancestors().skip(1).collect();
     folders.reverse();
     let closed = folders
@@ -37,7 +37,7 @@ fn denied(path: &Path) -> Option<String> {
     match (closed, fs::metadata(path)) {
         (None, Ok(file)) => Some(keeps_out("it", &file)),
         (Some(folder), _) => about(folder),
-        // Everything above could be looked at but the file itself: its own folder may not be entered.
+        // Only the file itself could not be examined: its own folder denies access.
         (None, Err(_)) => path.parent().and_then(about),
     }
 }

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 
-/// A folder of its own, removed at the end.
+/// A temporary folder.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -76,7 +76,7 @@ async fn a_token_is_not_shown() {
     assert_eq!(format!("{token:?}"), "Token([withheld])");
 }
 
-/// Three parts that belong together, of the size of a real token.
+/// Three parts that belong together, of a real token's size.
 fn numbered(n: u32) -> String {
     let part = |length: usize| format!("{n:08}").repeat(length / 8);
     format!("{}.{}.{}", part(96), part(1200), part(344))
@@ -88,7 +88,7 @@ fn is_whole(token: &str) -> bool {
         .is_some_and(|number| number.parse().is_ok_and(|n| token == numbered(n)))
 }
 
-/// As kubelet does it: a new folder, a new link beside `..data`, which takes its place; then the old folder goes.
+/// As kubelet does it: a new folder, a new link that replaces `..data`; then the old folder is removed.
 fn rotate(folder: &Path, n: u32) {
     let fresh = format!("..{n}");
     std::fs::create_dir(folder.join(&fresh)).unwrap();
@@ -163,7 +163,7 @@ async fn a_file_that_is_written_in_place_gives_a_whole_token_or_none() {
     while !over.load(Ordering::SeqCst) {
         match read(&path).await {
             Ok(token) => {
-                // A prefix that ends inside the third part looks whole and is not: only its issuer could tell.
+                // A prefix that ends inside the third part has the form of a token; only its issuer could tell.
                 assert!(numbered_prefix(token.expose()), "torn: {}", token.expose());
                 whole += 1;
             }

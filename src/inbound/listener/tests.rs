@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 const HEAD: &str = "POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n";
 
-/// Answers after the seconds that the path names.
+/// Responds after the seconds that the path names.
 struct Sleepy;
 
 impl Service for Sleepy {
@@ -26,7 +26,7 @@ impl Service for Sleepy {
     }
 }
 
-/// A sender's end of a connection, and what serves the other one.
+/// The client's end of a connection, and the task that serves the other one.
 fn connected() -> (DuplexStream, JoinHandle<()>, watch::Sender<bool>) {
     let (sender, side) = duplex(1 << 16);
     let (stop, stopped) = watch::channel(false);
@@ -48,7 +48,7 @@ async fn answered(sender: &mut DuplexStream) -> String {
     heard
 }
 
-/// How long it takes until the connection is closed, without another word.
+/// How long until the connection closes without a further response.
 async fn closed_after(sender: &mut DuplexStream) -> u64 {
     let started = Instant::now();
     let mut rest = Vec::new();
@@ -99,7 +99,7 @@ async fn a_slow_head_is_cut_after_30_s_the_first_and_every_later_one() {
     }
 }
 
-/// What comes with the request before is no way around it.
+/// Pipelined requests do not evade the limit.
 #[tokio::test(start_paused = true)]
 async fn a_head_that_was_begun_early_has_no_more_time() {
     let (mut sender, served, _stop) = connected();

@@ -1,12 +1,12 @@
 //! How long a connection may wait for a request, and a request for the rest of its head.
 //!
-//! In: a sender's stream, and by a [`Phase`] whether one of its requests is being answered. Out: the same stream, whose reading fails
-//! once its time is over, which closes the connection without an answer. From the first byte of a head on, and from the
-//! connection's own beginning, there are [`Timeouts::head`]; between two requests [`Timeouts::idle`]. More bytes give no more
-//! time, so whoever sends one at a time holds a connection no longer than that. While a request is answered there is no limit here:
-//! its body and AMP have their own.
+//! In: a client's stream, and by a [`Phase`] whether one of its requests is in progress. Out: the same stream, whose reads fail once the
+//! time is over, which closes the connection without a response. From the start of a connection, and from the first byte of a head, the
+//! limit is [`Timeouts::head`]; between two requests it is [`Timeouts::idle`]. Further bytes do not extend it, so a client that
+//! sends one byte at a time holds a connection no longer. While a request is in progress there is no limit here: its body and AMP
+//! have their own.
 //!
-//! hyper's `header_read_timeout` was rejected: it runs from the end of the request before, so that it is one limit for both.
+//! hyper's `header_read_timeout` was rejected: it runs from the end of the previous request, so it is one limit for both.
 
 use std::io;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Senders send every 15, 30, 60 or 120 s, and a connection that is closed at the very moment of the next request breaks that: so the
+/// Senders send every 15, 30, 60 or 120 s, and a connection that closes just as the next request arrives breaks that request: so the
 /// idle time is longer than each of these and no multiple of any.
 pub const TIMEOUTS: Timeouts = Timeouts {
     head: Duration::from_secs(30),
@@ -33,7 +33,7 @@ pub struct Timeouts {
     pub idle: Duration,
 }
 
-/// What a connection is at; told by who answers, and asked by its stream.
+/// The state of a connection; set by the service, read by its stream.
 #[derive(Debug, Default)]
 pub struct Phase(AtomicU8);
 
@@ -42,7 +42,7 @@ const REQUEST: u8 = 1;
 const ANSWERED: u8 = 2;
 const IDLE: u8 = 3;
 
-/// A stream whose reading ends in time.
+/// A stream whose reads time out.
 #[derive(Debug)]
 pub struct Timed<'a, C> {
     stream: C,
@@ -50,7 +50,7 @@ pub struct Timed<'a, C> {
     timeouts: Timeouts,
     /// When the head or the idle time began.
     since: Instant,
-    /// Made where a reader has to wait for the first time.
+    /// Created when a read first has to wait.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -62,7 +62,7 @@ impl Phase {
         self.set(REQUEST);
     }
 
-    /// Its answer is on its way.
+    /// The response is being written.
     pub fn request_ends(&self) {
         self.set(ANSWERED);
     }
@@ -79,7 +79,7 @@ impl Phase {
 // === impl Timed ===
 
 impl<'a, C> Timed<'a, C> {
-    /// This stream, on which a head is awaited from now on.
+    /// Wraps a stream that waits for a head from now on.
     #[must_use]
     pub fn new(stream: C, phase: &'a Phase, timeouts: Timeouts) -> Self {
         Self {
@@ -96,7 +96,7 @@ impl<'a, C> Timed<'a, C> {
         self.since = Instant::now();
     }
 
-    /// Ready once the time for what is awaited is over.
+    /// Ready once the time limit has passed.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = match self.phase.get() {
             HEAD => self.since + self.timeouts.head,
@@ -135,7 +135,7 @@ impl<C: AsyncRead + Unpin> AsyncRead for Timed<'_, C> {
     }
 }
 
-/// What is written while nothing is awaited puts the end of the idle time off: a long answer is none.
+/// A write while no head is awaited restarts the idle time: a long response is not idleness.
 impl<C: AsyncWrite + Unpin> AsyncWrite for Timed<'_, C> {
     fn poll_write(
         mut self: Pin<&mut Self>,

@@ -1,8 +1,8 @@
-//! Whom AWS is to trust, and how the pod proves to be that.
+//! Which identity AWS is to trust, and how the pod obtains it.
 //!
-//! In: the arguments about issuer, service account and Entra, or the claims of a token instead. Out: a [`Federation`] for
-//! AWS, an [`Identity`] for the pod. What a token says and what an argument says must agree, and a token that was made for
-//! somebody else, above all for the API server, is refused: whoever holds one of those must not get into AWS.
+//! In: the arguments about issuer, service account and Entra, or the claims of a token instead. Out: a [`Federation`] for AWS, an [`Identity`] for the
+//! pod. Token and arguments must agree, and a token for another audience, above all for the API server, is rejected: its holders must not get
+//! access to AWS.
 
 use super::SetupInputs;
 use crate::config::Expected;
@@ -12,7 +12,7 @@ use crate::setup::kubernetes::Identity;
 use crate::setup::policy::Federation;
 use crate::setup::values;
 
-/// What AWS' recipes make tokens for.
+/// The audience in AWS' own instructions.
 const STS_AUDIENCE: &str = "sts.amazonaws.com";
 
 impl SetupInputs<'_> {
@@ -22,9 +22,10 @@ impl SetupInputs<'_> {
         let audience = self.audience();
         let issuer = match (self.given(&argument::TOKEN), self.given(&argument::ISSUER)) {
             (None, None) => self.error(&argument::ISSUER, "the cluster's issuer, or --token"),
-            (Some(_), Some(_)) => {
-                self.error(&argument::ISSUER, "none beside --token, which names it")
-            }
+            (Some(_), Some(_)) => self.error(
+                &argument::ISSUER,
+                "no value with --token, which contains it",
+            ),
             (None, Some(_)) => self.parse(&argument::ISSUER, values::issuer),
             (Some(_), None) => {
                 let claims = self.claims.clone()?;
@@ -38,10 +39,10 @@ impl SetupInputs<'_> {
         })
     }
 
-    /// Entra's tokens, as a token shows them or as their version makes them.
+    /// Entra's tokens, from a token's claims or from their version.
     pub(super) fn through_entra(&mut self) -> Option<Federation> {
         if self.given(&argument::ISSUER).is_some() {
-            let expected = "none with --via entra: AWS then trusts the tenant's issuer";
+            let expected = "no value with --via entra: AWS then trusts the tenant's issuer";
             self.error::<()>(&argument::ISSUER, expected);
         }
         if self.given(&argument::TOKEN).is_some() {
@@ -74,10 +75,10 @@ impl SetupInputs<'_> {
             "https://login.microsoftonline.com/",
         ];
         if !entras.iter().any(|host| claims.iss.starts_with(host)) {
-            let expected = "an access token of Entra's for --via entra; iss shows another issuer";
+            let expected = "an Entra access token for --via entra; its iss is another issuer";
             return self.error(&argument::TOKEN, expected);
         }
-        // Where there is an azp, IAM takes it for the audience.
+        // IAM uses azp as the audience if there is one.
         let audience = match (&claims.azp, claims.aud.as_slice()) {
             (Some(azp), _) => azp.clone(),
             (None, [only]) => only.clone(),
@@ -104,7 +105,7 @@ impl SetupInputs<'_> {
         })
     }
 
-    /// What the cluster's token is for. A token for the API server must not open AWS.
+    /// The audience of the cluster's token. A token for the API server must not give access to AWS.
     pub(super) fn audience(&mut self) -> Option<String> {
         if self.given(&argument::TOKEN).is_none() {
             return Some(STS_AUDIENCE.to_owned());
@@ -115,12 +116,12 @@ impl SetupInputs<'_> {
             [only] if !only.starts_with("https://") => self.claim(values::claim(only), "aud", only),
             _ => self.error(
                 &argument::TOKEN,
-                "a token made for AWS, as of: kubectl create token SERVICE-ACCOUNT --namespace NAMESPACE --audience sts.amazonaws.com",
+                "a token for AWS, for example from: kubectl create token SERVICE-ACCOUNT --namespace NAMESPACE --audience sts.amazonaws.com",
             ),
         }
     }
 
-    /// Namespace and name, of the token where it is the cluster's and of the arguments; they must not contradict.
+    /// Namespace and name, from the cluster's token and the arguments; they must not contradict.
     pub(super) fn service_account(&mut self) -> (Option<String>, Option<String>) {
         let mut of_token = [None, None];
         if let Some(claims) = &self.claims {
@@ -151,9 +152,10 @@ impl SetupInputs<'_> {
 
     fn agreed(&mut self, argument: &Argument, of_token: Option<String>) -> Option<String> {
         match (of_token, self.given(argument)) {
-            (Some(of_token), Some(given)) if of_token != given => {
-                self.error(argument, &format!("that of the token, {of_token}, or none"))
-            }
+            (Some(of_token), Some(given)) if of_token != given => self.error(
+                argument,
+                &format!("the token's value, {of_token}, or no value"),
+            ),
             (Some(of_token), _) => {
                 let valid = values::kubernetes_name(&of_token);
                 self.claim(valid, "sub", &of_token)

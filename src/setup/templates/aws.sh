@@ -5,19 +5,19 @@
 #
 #   bash THIS-FILE
 #
-# It may be run again: what is there already is brought to what stands here. A role of the same name that was made for
-# something else is left alone.
+# It may run again: it updates existing objects to match. It does not change a role of the same name that was created for
+# something else.
 set -euo pipefail
 
 account=<<account>>
-# What tokens have as iss, to the letter: a slash at the end is part of it, here and in the trust policy's keys.
+# The tokens' exact iss, including a trailing slash, here and in the trust policy's keys.
 issuer=<<issuer>>
 audience=<<audience>>
 provider_arn=<<provider_arn>>
 role=<<role>>
 description=<<description>>
 trust_policy=<<trust_policy>>
-# The sidecar writes, to this workspace alone.
+# Write access to this workspace only.
 permission_policy=<<permission_policy>>
 
 die() {
@@ -25,7 +25,7 @@ die() {
     exit 1
 }
 
-# Runs what creates something; false where that exists already.
+# Runs a command that creates something; false if that exists already.
 created() {
     local words
     words=$("$@" 2>&1 >/dev/null) && return
@@ -34,7 +34,7 @@ created() {
 }
 
 [[ $(aws sts get-caller-identity --query Account --output text) == "$account" ]] ||
-    die "these are credentials of another account than $account"
+    die "these credentials are not for account $account"
 
 # Without thumbprints: AWS fetches them itself where it needs any.
 if ! created aws iam create-open-id-connect-provider --url "$issuer" --client-id-list "$audience"; then
@@ -48,7 +48,7 @@ fi
 if ! created aws iam create-role --role-name "$role" --description "$description" \
     --assume-role-policy-document "$trust_policy"; then
     [[ $(aws iam get-role --role-name "$role" --query Role.Description --output text) == "$description" ]] ||
-        die "there is a role $role already, made for something else: choose another name with --role-name"
+        die "role $role already exists and was created for something else: choose another name with --role-name"
     aws iam update-assume-role-policy --role-name "$role" --policy-document "$trust_policy"
 fi
 aws iam put-role-policy --role-name "$role" --policy-name amp-sidecar --policy-document "$permission_policy"

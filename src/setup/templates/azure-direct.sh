@@ -1,2 +1,2 @@
-printf '%s\n' "The cluster's issuer, its last slash included: $issuer" \
+printf '%s\n' "The cluster's issuer, including the trailing slash: $issuer" \
     "Next: amp-sidecar setup aws --issuer $issuer --account ... --region ... --workspace-id ..."

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Made by amp-sidecar <<version>> setup azure, which changed nothing itself. Read it, then run it where 'az login' was done:
+# Made by amp-sidecar <<version>> setup azure, which changed nothing itself. Read it, then run it where az is logged in:
 #
 #   bash THIS-FILE
 #
-# It may be run again: what is there already stays.
+# It may run again: existing objects stay.
 set -euo pipefail
 
 cluster=<<cluster>>
@@ -16,11 +16,11 @@ die() {
 
 aks() { az aks "$1" --name "$cluster" --resource-group "$resource_group" "${@:2}"; }
 
-# WARNING: on a cluster that has no OIDC issuer yet this restarts its API server, and it cannot be taken back.
+# WARNING: on a cluster that has no OIDC issuer yet this restarts its API server, and cannot be undone.
 if [[ $(aks show --query oidcIssuerProfile.enabled --output tsv) != true ]]; then
     aks update --enable-oidc-issuer --output none
 fi
 issuer=$(aks show --query oidcIssuerProfile.issuerUrl --output tsv)
-[[ $issuer == https://* ]] || die "the cluster shows no issuer"
+[[ $issuer == https://* ]] || die "the cluster has no OIDC issuer"
 
 <<rest>>

@@ -1,5 +1,5 @@
 # Lets one service account write to one AMP workspace with amp-sidecar.
-# Made by amp-sidecar <<version>> setup aws. Where the account has an OIDC provider for this issuer already, bring it in first:
+# Made by amp-sidecar <<version>> setup aws. If the account already has an OIDC provider for this issuer, import it first:
 #
 #   terraform import aws_iam_openid_connect_provider.amp_sidecar <<provider_arn>>
 
@@ -7,13 +7,13 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.81" # the first that does without thumbprint_list
+      version = ">= 5.81" # the first version without a required thumbprint_list
     }
   }
 }
 
 resource "aws_iam_openid_connect_provider" "amp_sidecar" {
-  # What tokens have as iss, to the letter: a slash at the end is part of it, here and in the trust policy's keys.
+  # The tokens' exact iss, including a trailing slash, here and in the trust policy's keys.
   url            = <<issuer>>
   client_id_list = [<<audience>>]
 }

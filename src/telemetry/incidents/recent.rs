@@ -1,7 +1,7 @@
-//! The last faults, for whoever looks at the status page.
+//! The last incidents, for the status page.
 //!
-//! In: what a [`Watch`](super::Watch) logs. Out: at most [`MOST`] records, one for each episode, newest first. Where there are
-//! more, those that are over go first: whatever peers do, it grows no further. It holds no secret, as the log holds none.
+//! In: what an [`IncidentTracker`](super::IncidentTracker) logs. Out: at most [`MOST`] records, one per incident, newest first. Further ones
+//! replace those that are over: whatever peers do, memory is bounded. Like the log, it holds no secret.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,33 +9,33 @@ use std::time::SystemTime;
 
 use crate::sanitize::sanitize_within;
 
-/// How many faults are kept.
+/// How many incidents are kept.
 const MOST: usize = 20;
-/// The longest words of one, in bytes.
+/// The longest text of one, in bytes.
 const LONGEST: usize = 2048;
 
-/// One incident, from when it was first met until it was over.
+/// One incident, from its first occurrence to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incident {
-    /// Whose; none where it is the whole process'.
+    /// The workspace; `None` for the process.
     pub workspace: Option<Arc<str>>,
-    /// The name of the verdict or of the error, which is the metric's label too.
+    /// The name of the verdict or error, as in the metric's label.
     pub kind: &'static str,
     /// What is wrong.
     pub reason: String,
-    /// What to do, where that is known.
+    /// What to do, if known.
     pub remedy: Option<String>,
-    /// When it was met first.
+    /// The first occurrence.
     pub began: SystemTime,
-    /// When it was met last.
+    /// The latest occurrence.
     pub last: SystemTime,
-    /// How often it was met.
+    /// The number of occurrences.
     pub count: u64,
-    /// Since when it is over.
+    /// When it ended.
     pub ended: Option<SystemTime>,
 }
 
-/// The faults of the process; clones are the same journal.
+/// The incidents of the process; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct RecentIncidents(Arc<Mutex<IncidentRing>>);
 
@@ -45,10 +45,10 @@ struct IncidentRing {
     kept: VecDeque<(u64, Incident)>,
 }
 
-// === impl Journal ===
+// === impl RecentIncidents ===
 
 impl RecentIncidents {
-    /// The last faults, newest first.
+    /// The last incidents, newest first.
     #[must_use]
     pub fn recent(&self) -> Vec<Incident> {
         let records = self.records();
@@ -56,7 +56,7 @@ impl RecentIncidents {
         newest.map(|(_, incident)| incident.clone()).collect()
     }
 
-    /// A incident begins; what this gives names its record.
+    /// An incident begins; returns the key of its record.
     pub(super) fn begin(&self, mut incident: Incident) -> u64 {
         bound(&mut incident);
         let mut records = self.records();
@@ -88,7 +88,7 @@ impl RecentIncidents {
         self.change(record, |incident| incident.ended = Some(ended));
     }
 
-    /// Of a record that had to go nothing is kept.
+    /// A record that was dropped is not updated.
     fn change(&self, record: u64, change: impl FnOnce(&mut Incident)) {
         let mut records = self.records();
         let found = records

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use hyper::StatusCode;
 use tracing::subscriber::DefaultGuard;
 
-/// What was logged in this thread at info and above.
+/// The log of this thread at info and above.
 #[derive(Clone, Default)]
 pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -32,7 +32,7 @@ impl Lines {
         (lines, tracing::subscriber::set_default(subscriber))
     }
 
-    /// Those since the last time.
+    /// The lines since the last call.
     pub(crate) fn take(&self) -> Vec<String> {
         let bytes = std::mem::take(&mut *self.0.lock().unwrap());
         let text = String::from_utf8(bytes).unwrap();
@@ -158,7 +158,7 @@ async fn good_and_bad_in_turn_is_one_fault_that_ends_when_nothing_but_good_came_
 async fn what_comes_and_goes_all_day_fills_no_log() {
     let (lines, _guard) = Lines::caught();
     let watch = watch(&BATCHES, &RecentIncidents::default());
-    // Broken for a second, good for half a minute, 2,880 times.
+    // Failing for a second, well for half a minute, 2,880 times.
     for _ in 0..2880 {
         watch.fail("malformed", diagnosis("broken"));
         for _ in 0..30 {
@@ -168,7 +168,7 @@ async fn what_comes_and_goes_all_day_fills_no_log() {
     }
     let lines = lines.take();
     let of = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
-    // Over after 5, 10 and 20 s; then it is one fault, of which the log reminds after 10 min, 20 min, … 21 h.
+    // Over after 5, 10 and 20 s; then it is one incident, with reminders after 10 min, 20 min, … 21 h.
     assert_eq!(of("was not stored"), 4, "{lines:#?}");
     assert_eq!(of("stored again"), 3, "{lines:#?}");
     assert_eq!(of("still not stored"), 8, "{lines:#?}");
@@ -223,7 +223,7 @@ async fn the_journal_is_bounded_and_keeps_what_is_still_wrong() {
     let first = recent.last().unwrap();
     assert_eq!((first.kind, first.ended), ("unreachable", None));
     assert!(first.reason.len() < 2100 && !first.reason.contains('\n'));
-    // More that is open than there is room for: the newest are kept, and an end without a record harms nothing.
+    // More open incidents than there is room for: the newest are kept, and an end without a record is harmless.
     let many: Vec<IncidentTracker> = (0..50)
         .map(|_| watch(&CREDENTIALS, &recent_incidents))
         .collect();
@@ -243,7 +243,7 @@ async fn the_journal_is_bounded_and_keeps_what_is_still_wrong() {
 }
 
 #[test]
-fn every_verdict_but_the_good_one_has_a_mend() {
+fn every_verdict_except_stored_has_a_remedy() {
     let stored = Verdict::Stored {
         status: StatusCode::OK,
         written: Default::default(),

@@ -1,7 +1,7 @@
-//! Every metric of ours: its name, what it is, and what to do with it.
+//! Every metric of ours: its name, its help, and what to do with it.
 //!
-//! In: nothing. Out: [`Definitions`], registered, whose clones share the numbers. This file is the one place where a metric is
-//! defined; what the process takes stands in `process`.
+//! In: nothing. Out: registered [`Definitions`], whose clones share the values. This file is the one place where a metric is defined,
+//! except the process' resources, which are in `process`.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -21,17 +21,16 @@ use crate::telemetry::metrics::registry::{Histograms, MetricRegistry, buckets};
 const DURATIONS: [f64; 15] = [
     0.0001, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0,
 ];
-/// No wait is shorter than this, and none of them is worth telling apart.
+/// Shorter times share a bucket.
 const NO_TIME: f64 = 1e-6;
 /// Up to AMP's limit on a request.
 const SIZES: [f64; 9] = [1e3, 4e3, 16e3, 64e3, 128e3, 256e3, 512e3, 768e3, 1e6];
 
-/// A gauge of what is no whole number.
+/// A gauge of a fraction.
 pub(crate) type FloatGauge = Gauge<f64, AtomicU64>;
-/// A metric of each workspace.
 pub(crate) type PerWorkspace<M> = Family<WorkspaceLabels, M>;
 
-/// What batches consist of, each counted.
+/// Counters of a batch's content.
 #[derive(Debug, Clone)]
 pub(crate) struct ContentCounters<M> {
     pub(crate) series: M,
@@ -41,7 +40,6 @@ pub(crate) struct ContentCounters<M> {
     pub(crate) metadata: M,
 }
 
-/// What is counted of reading.
 #[derive(Debug, Clone)]
 pub(crate) struct QueryDefinitions {
     pub(crate) answered: Family<QueryLabels, Counter>,
@@ -49,7 +47,7 @@ pub(crate) struct QueryDefinitions {
     pub(crate) broken_off: Family<ReasonLabels, Counter>,
 }
 
-/// Every metric over all workspaces; clones share the numbers.
+/// All metrics of all workspaces; clones share the values.
 #[derive(Debug, Clone)]
 pub(crate) struct Definitions {
     pub(crate) batches: Family<OutcomeLabels, Counter>,
@@ -94,13 +92,13 @@ pub(crate) struct Definitions {
     pub(crate) reloads: Family<ReloadLabels, Counter>,
     pub(crate) last_reload_successful: Gauge,
     pub(crate) tasks: Gauge,
-    /// The sum of `duration` in microseconds: a histogram does not tell its own. No metric of its own.
+    /// The sum of `duration` in microseconds, since a histogram does not expose its own. Not a metric.
     pub(crate) took_micros: PerWorkspace<Counter>,
     /// The same of `upstream_bytes`.
     pub(crate) sent_bytes: PerWorkspace<Counter>,
 }
 
-// === impl Families ===
+// === impl Definitions ===
 
 impl Definitions {
     #[allow(
@@ -111,82 +109,82 @@ impl Definitions {
         c.info(
             "amp_sidecar_build_info",
             ("version", env!("CARGO_PKG_VERSION")),
-            "What is running",
+            "Version of the running sidecar",
         );
         Self {
             ready: c.gauge(
                 "amp_sidecar_ready",
-                "1 while credentials are held and the sidecar is not leaving",
+                "1 while credentials are valid and the sidecar is not draining",
                 "0 for minutes: `/readyz` says what is missing",
             ),
             batches: c.counter(
                 "amp_sidecar_batches_total",
-                "Requests of senders by what became of them",
+                "Requests of senders by outcome",
                 "the share of `stored` is the sidecar's success; `docs/outcomes.md` has the meaning of each outcome and the response to the sender",
             ),
-            received: ContentCounters::counted(c, "received", "read and found whole", "what senders deliver"),
+            received: ContentCounters::counted(c, "received", "read and valid", "the input from senders"),
             forwarded: ContentCounters::counted(
                 c,
                 "forwarded",
                 "stored by AMP",
-                "what has arrived; against `received` it is what senders have to send again",
+                "the output to AMP; less than `received`: senders retry, or AMP refuses",
             ),
             deduplicated: ContentCounters::counted(
                 c,
                 "deduplicated",
-                "taken by AMP from the other replica of a highly available pair",
-                "normal for the replica that is not elected; on both at once: their `cluster` labels are the same by mistake",
+                "accepted by AMP from the other replica of a highly available pair",
+                "normal for the replica that is not elected; on both at once: unrelated senders share a `cluster` label",
             ),
             lost_samples: lost(c, "samples"),
             lost_histograms: lost(c, "histograms"),
             lost_exemplars: lost(c, "exemplars"),
             received_bytes: c.counter(
                 "amp_sidecar_received_bytes_total",
-                "Compressed bytes of bodies that were read and found whole",
+                "Compressed bytes of bodies that were read and valid",
                 "the traffic of senders",
             ),
             upstream_bytes: c.histogram(
                 "amp_sidecar_upstream_request_bytes",
                 || buckets(SIZES, 1.0),
-                "Compressed bytes of each request's body that was sent to AMP, tries again included",
-                "`_sum` is the traffic to AMP, `_count` its requests; AMP takes at most 1 MB a request",
+                "Compressed body bytes of each request sent to AMP, retries included",
+                "`_sum` is the traffic to AMP, `_count` its requests; AMP accepts at most 1 MB per request",
             ),
             canaries: c.counter(
                 "amp_sidecar_canary_writes_total",
-                "Empty writes, sent to find out whether AMP takes any write while a batch is answered in the same way over and over: taken or refused",
+                "Empty writes, sent to test whether AMP accepts any write while a batch keeps getting the same response: taken or refused",
                 "`taken`: a batch is being halved to find the series at fault; `refused`: no batch is at fault",
             ),
             conversions: c.counter(
                 "amp_sidecar_conversions_total",
-                "Batches of remote write 2.0 that were written as 1.0, each time that they were sent",
-                "AMP does not take 2.0: set `protobuf_message: prometheus.WriteRequest` at the sender to save the work",
+                "Conversions of remote write 2.0 batches to 1.0, one per attempt",
+                "AMP does not accept 2.0: set `protobuf_message: prometheus.WriteRequest` at the sender to avoid the conversion",
             ),
             splits: c.counter(
                 "amp_sidecar_splits_total",
-                "Batches that were too large for AMP and were split",
+                "Batches that were split because they were too large for AMP",
                 "many: lower `max_samples_per_send` of the sender",
             ),
             split_parts: c.counter(
                 "amp_sidecar_split_parts_total",
-                "Parts that split batches were sent in",
-                "against `splits`: how much too large batches are",
+                "Parts of split batches",
+                "divided by `splits`: how much too large batches are",
             ),
             duration: c.histogram(
                 "amp_sidecar_request_duration_seconds",
                 || buckets(DURATIONS, NO_TIME),
-                "From a request's head to its answer",
+                "Duration from a request's head to its response",
                 "above 10 s senders open more shards and may drop samples",
             ),
             phases: c.histogram(
                 "amp_sidecar_request_phase_duration_seconds",
                 || buckets(DURATIONS, NO_TIME),
-                "What a request took by phase, summed over its parts: receive (its body), admission (waiting for room), credentials (waiting for them), sign, upstream (AMP, connecting included)",
-                "which phase makes requests slow; `admission` and `credentials` are the waits of our own",
+                "Duration of a request by phase, summed over its parts: receive (reading the body), admission (waiting for memory), credentials (waiting for them), sign, upstream (AMP, connecting included)",
+                "the slow phase; `admission` and `credentials` are waits inside the sidecar",
             ),
             inflight_bytes: c.gauge(
                 "amp_sidecar_inflight_bytes",
                 "Bytes reserved for bodies",
-                "against its limit",
+                "compare with its limit",
             ),
             inflight_bytes_limit: c.gauge(
                 "amp_sidecar_inflight_limit_bytes",
@@ -195,8 +193,8 @@ impl Definitions {
             ),
             inflight_requests: c.gauge(
                 "amp_sidecar_inflight_requests",
-                "Requests admitted and not yet answered",
-                "against its limit; about the number of the senders' shards",
+                "Requests admitted and in progress",
+                "compare with its limit; about the senders' number of shards",
             ),
             inflight_requests_limit: c.gauge(
                 "amp_sidecar_inflight_requests_limit",
@@ -206,52 +204,52 @@ impl Definitions {
             queries: QueryDefinitions::new(c),
             connections: c.counter(
                 "amp_sidecar_connections_total",
-                "Connections that were accepted, by who listens: senders or admin",
-                "a high rate: a sender does not keep its connections",
+                "Connections accepted, by listener: senders or admin",
+                "a high rate: a sender does not reuse connections",
             ),
             open_connections: c.gauge(
                 "amp_sidecar_open_connections",
-                "Connections that are open, by who listens",
-                "over 2048 of one new ones wait",
+                "Open connections, by listener",
+                "at 2048 per listener, new ones wait",
             ),
             unread_heads: c.counter(
                 "amp_sidecar_invalid_request_heads_total",
-                "Requests that are no HTTP/1.1 (malformed) or whose head is too large: answered 400 or 431 before they are any, and the connection closed",
-                "no sender writes such, and would drop its batch on that answer: what else speaks to this port?",
+                "Requests that are not HTTP/1.1 (malformed) or whose head is too large: answered 400 or 431, and the connection closed",
+                "find the client: no sender does this (it would drop the batch)",
             ),
             upstream_responses: c.counter(
                 "amp_sidecar_upstream_responses_total",
-                "AMP's answers by status",
-                "its rate against AMP's quota of 3,000 requests a second",
+                "AMP's responses by status",
+                "compare its rate with AMP's quota of 3,000 requests per second",
             ),
             upstream_errors: c.counter(
                 "amp_sidecar_upstream_errors_total",
-                "Attempts that no answer of AMP ended: dns, connect, proxy, tls, connect_timed_out, broken, garbage, endless, timed_out",
-                "names the part of the network to look at",
+                "Attempts without a complete response from AMP: dns, connect, proxy, tls, connect_timed_out, broken, garbage, endless, timed_out",
+                "the reason names the part of the network to check",
             ),
             upstream_retries: c.counter(
                 "amp_sidecar_upstream_retries_total",
                 "Requests sent once more within one batch or query: stale_connection, clock, credentials",
-                "a few are normal; `clock` or `credentials` all the time is not",
+                "a few are normal; a steady rate of `clock` or `credentials` is not",
             ),
             upstream_connections: c.counter(
                 "amp_sidecar_upstream_connections_total",
                 "Connections made to AMP",
-                "a high rate: something on the way closes them",
+                "a high rate: a proxy or firewall closes them",
             ),
             upstream_open: c.gauge(
                 "amp_sidecar_upstream_open_connections",
-                "Connections to AMP that are open",
+                "Open connections to AMP",
                 "about the number of requests in flight",
             ),
             upstream_idle: c.gauge(
                 "amp_sidecar_upstream_idle_connections",
-                "Connections to AMP that are open and wait for a request",
-                "part of those that are open",
+                "Idle connections to AMP",
+                "included in the open ones",
             ),
             denials: c.counter(
                 "amp_sidecar_access_denied_total",
-                "Times that AMP missed a permission of the role, by what the role must be allowed",
+                "Requests that AMP denied, by the permission that the role lacks",
                 "allow the role `action` on `resource`",
             ),
             exchanges: c.counter(
@@ -262,62 +260,62 @@ impl Definitions {
             exchange_duration: c.histogram(
                 "amp_sidecar_credential_exchange_duration_seconds",
                 || buckets(DURATIONS, NO_TIME),
-                "What an exchange of the token took, whatever came of it",
-                "near 5 s a call: STS or Entra is slow or far",
+                "Duration of a token exchange, successful or not",
+                "near 5 s per call: STS or Entra is slow or distant",
             ),
             calls: c.counter(
                 "amp_sidecar_identity_calls_total",
-                "Calls of STS and Entra ID by result: ok, or the name of what failed",
-                "which link of the chain fails",
+                "Calls to STS and Entra ID by result: ok, or the name of what failed",
+                "the failing step",
             ),
             credentials_obtained: c.gauge(
                 "amp_sidecar_credentials_obtained_timestamp_seconds",
                 "When the credentials in use were obtained, since the epoch; 0 before the first",
-                "with the expiry it gives their life; they are renewed at half of it",
+                "expiry minus this is the lifetime; they are refreshed when half of it has passed",
             ),
             credentials_expire: c.gauge(
                 "amp_sidecar_credentials_expire_timestamp_seconds",
                 "When the credentials in use expire, since the epoch; 0 before the first",
-                "minus `time()` it is what is left",
+                "minus `time()`: the remaining lifetime",
             ),
             token_expires: c.gauge(
                 "amp_sidecar_token_expire_timestamp_seconds",
-                "When the token that was read last expires by its own claim, since the epoch; 0 where that is not known",
-                "in the past: kubelet does not renew the projected token",
+                "When the last token that was read expires by its own claim, since the epoch; 0 if unknown",
+                "in the past: kubelet does not refresh the projected token",
             ),
             clock_offset: c.gauge(
                 "amp_sidecar_clock_offset_seconds",
                 "How far AWS' clock is ahead of this machine's; 0 below 30 s",
-                "anything but 0: put the node's clock right",
+                "not 0: correct the node's clock",
             ),
             spans: c.counter(
                 "amp_sidecar_trace_spans_total",
-                "Spans by what became of them: exported, failed (not taken in time), rejected (the collector would not have them), dropped (too many waited); none where traces are off",
-                "anything but `exported` is missing in traces; no batch is held up by it",
+                "Spans by result: exported, failed (not accepted in time), rejected (by the collector), dropped (queue full); none if traces are off",
+                "all but `exported` are missing in traces; batches are not affected",
             ),
             reloads: c.counter(
                 "amp_sidecar_config_reloads_total",
-                "Tries to put a new configuration in place by result: ok or refused",
-                "each is a line of the log",
+                "Configuration reloads by result: ok or refused",
+                "the log has a line for each",
             ),
             last_reload_successful: c.alone(
                 "amp_sidecar_config_last_reload_successful",
                 "gauge",
-                "0 while an older configuration is served than the one that was given last",
-                "0: the log names what is wrong with the new one",
+                "0 while the last reload failed and the previous configuration is in use",
+                "0: the log names the error",
             ),
             tasks: c.alone(
                 "amp_sidecar_tasks",
                 "gauge",
-                "Tasks of the runtime: one a connection, and some that are always there",
-                "follows the open connections; where it grows without them, something is never done",
+                "Tasks of the runtime: one per connection, and some permanent ones",
+                "follows the open connections; growth without them is a leak",
             ),
             took_micros: Family::default(),
             sent_bytes: Family::default(),
         }
     }
 
-    /// What a workspace is like, as opposed to what it has done, is of no interest when it is gone.
+    /// Removes gauges of a workspace that is gone; its counters stay.
     pub(crate) fn forget(&self, workspace: &str) {
         let of = WorkspaceLabels {
             workspace: Arc::from(workspace),
@@ -348,37 +346,37 @@ fn lost(c: &mut MetricRegistry<'_>, what: &str) -> Family<ReasonLabels, Counter>
     c.counter(
         format!("amp_sidecar_{what}_in_refused_batches_total"),
         format!(
-            "{what} in batches that were refused for good, at most: AMP stores the good ones of the same request"
+            "{what} in batches that were refused for good; an upper bound: AMP stores the valid ones of the same request"
         ),
-        "data that may never arrive; the reason tells whose fault it is",
+        "data that may be lost; the reason names the cause",
     )
 }
 
-// === impl Queries ===
+// === impl QueryDefinitions ===
 
 impl QueryDefinitions {
     fn new(c: &mut MetricRegistry<'_>) -> Self {
         Self {
             answered: c.counter(
                 "amp_sidecar_queries_total",
-                "Queries by API and by the status that the reader was given",
-                "the share of `200` is readers' success; `docs/query.md` tells what the others mean",
+                "Queries by API and by response status",
+                "the share of `200` is the success of queries; `docs/query.md` explains the others",
             ),
             bytes: c.counter(
                 "amp_sidecar_query_response_bytes_total",
-                "Bytes of AMP's answers that were given to readers",
-                "the traffic of readers, as it came from AMP",
+                "Bytes of AMP's query responses sent to clients",
+                "the query traffic, as AMP compressed it",
             ),
             broken_off: c.counter(
                 "amp_sidecar_query_responses_truncated_total",
-                "Answers whose beginning was given and whose end was not: too_large, timed_out, upstream, reader_gone",
-                "`too_large` and `timed_out`: ask for less at once",
+                "Query responses that were cut off: too_large, timed_out, upstream, reader_gone",
+                "`too_large` and `timed_out`: query less at once",
             ),
         }
     }
 }
 
-// === impl Parts ===
+// === impl ContentCounters ===
 
 impl ContentCounters<PerWorkspace<Counter>> {
     fn counted(c: &mut MetricRegistry<'_>, verb: &str, done: &str, advice: &'static str) -> Self {
@@ -398,7 +396,7 @@ impl ContentCounters<PerWorkspace<Counter>> {
         }
     }
 
-    /// Those of one workspace.
+    /// The counters of one workspace.
     pub(crate) fn of(&self, workspace: &WorkspaceLabels) -> ContentCounters<Counter> {
         let of = |family: &PerWorkspace<Counter>| family.get_or_create_owned(workspace);
         ContentCounters {

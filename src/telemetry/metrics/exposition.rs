@@ -1,8 +1,8 @@
-//! Which format a scraper wants, and the metrics in it.
+//! The metrics in the format that the scraper requests.
 //!
-//! In: the `Accept` header of a scrape. Out: Prometheus' text 0.0.4, which whoever asks for nothing gets, OpenMetrics 1.0, or
-//! Prometheus' protobuf, the only one with native histograms. The library writes the latter two; Prometheus' text is made
-//! of OpenMetrics', from which it differs in the lines that describe and in nothing that is measured.
+//! In: the `Accept` header of a scrape. Out: Prometheus' text 0.0.4 (the default), OpenMetrics 1.0, or Prometheus' protobuf, the only
+//! one with native histograms. The library writes the latter two; Prometheus' text is converted from OpenMetrics, from which it differs
+//! in the comment lines only.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub enum Format {
 // === impl Format ===
 
 impl Format {
-    /// What the scraper likes best of what there is; text where it likes nothing.
+    /// The supported format that the scraper prefers; text if none matches.
     #[must_use]
     pub fn accepted(headers: &HeaderMap) -> Self {
         let values = headers.get_all(ACCEPT).iter();
@@ -42,7 +42,7 @@ impl Format {
         best.0
     }
 
-    /// What is said in the answer's `Content-Type`.
+    /// The response's `Content-Type`.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Format {
         }
     }
 
-    /// One media range and its weight, where it is one of ours.
+    /// One media range and its weight, if it is a supported format.
     fn read(range: &str) -> Option<(Self, f32)> {
         let mut parts = range.split(';').map(str::trim);
         let media = parts.next()?.to_ascii_lowercase();
@@ -98,7 +98,7 @@ pub(crate) fn encode(registry: &Registry, format: Format) -> Result<Vec<u8>, fmt
     })
 }
 
-/// A family is named as its lines are, knows no unit and no info, and nothing marks the end.
+/// A family has the name of its lines, no unit and no info type, and there is no end marker.
 fn plain(open_metrics: &str) -> String {
     let mut plain = String::with_capacity(open_metrics.len());
     let mut help = "";

@@ -1,12 +1,11 @@
-//! The sets of labels that metrics bear.
+//! The metrics' sets of labels.
 
 use std::sync::Arc;
 
 use prometheus_client::encoding::EncodeLabelSet;
 
-/// A set whose names are known without a value of it, for the reference page.
+/// The label names of a set, for the reference page.
 pub(crate) trait Labels: EncodeLabelSet {
-    /// The labels' names.
     const NAMES: &'static [&'static str];
 }
 

@@ -1,4 +1,4 @@
-//! What is counted, and how scrapers read it.
+//! The metrics, and the formats for scrapers.
 
 pub mod definitions;
 pub mod exposition;

@@ -1,7 +1,7 @@
-//! What the process itself takes, under the names that every Prometheus client library uses.
+//! The process' resources, under the names that all Prometheus client libraries use.
 //!
-//! In: `/proc/self`, read at each scrape. Out: `process_*`. What cannot be read is left out, as on a system without `/proc`. A
-//! crate for this would bring a parser for all of `/proc` where four lines of it are read.
+//! In: `/proc/self`, read at each scrape. Out: `process_*`. What cannot be read is omitted, as on a system without `/proc`. A
+//! crate for this would parse all of `/proc` where four lines are enough.
 
 use std::fmt;
 
@@ -14,13 +14,13 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::telemetry::metrics::registry::{MetricEntry, stem};
 
-/// Reads it; when the machine was started is asked once.
+/// Reads `/proc`; caches the boot time.
 #[derive(Debug)]
 pub(crate) struct Process {
     booted: Option<f64>,
 }
 
-/// One reading.
+/// One sample.
 struct ProcessReading {
     name: &'static str,
     kind: &'static str,
@@ -29,7 +29,7 @@ struct ProcessReading {
     value: fn(&Seen) -> Option<f64>,
 }
 
-/// What was found in `/proc`.
+/// The values in `/proc`.
 #[derive(Default)]
 struct Seen {
     cpu_seconds: Option<f64>,
@@ -110,7 +110,7 @@ impl Process {
 
     fn look(&self) -> Seen {
         let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        // What precedes the last bracket is the program's name, which may hold blanks; state, field 3, follows.
+        // The program's name, which may contain blanks, ends at the last bracket; state, field 3, follows.
         let fields: Vec<&str> = stat
             .rsplit_once(") ")
             .map(|(_, fields)| fields.split(' ').collect())
@@ -130,7 +130,7 @@ impl Process {
                 .map(|(booted, after)| booted + after / ticks),
             virtual_bytes: field(23),
             resident_bytes: field(24).map(|pages| pages * page),
-            // Without the one for looking.
+            // Without the one that reads the folder.
             open_fds: open.map(|open| open.count().saturating_sub(1) as f64),
             max_fds: getrlimit(Resource::Nofile)
                 .current
@@ -183,7 +183,7 @@ mod tests {
         assert!(seen.cpu_seconds >= before.cpu_seconds && seen.cpu_seconds.unwrap() < 3600.0);
         #[allow(
             clippy::disallowed_methods,
-            reason = "the system's own clock is what it is held against"
+            reason = "the test compares with the system's own clock"
         )]
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! What queries are counted with.
+//! Metric handles of queries.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use hyper::StatusCode;
 use super::labels::{ApiLabels, QueryLabels, ReasonLabels};
 use crate::telemetry::metrics::definitions::QueryDefinitions;
 
-/// What one workspace counts its queries with.
+/// The query metrics of one workspace.
 #[derive(Debug, Clone)]
 pub struct QueryMetrics {
     workspace: Arc<str>,
     families: QueryDefinitions,
 }
 
-// === impl QueryMeters ===
+// === impl QueryMetrics ===
 
 impl QueryMetrics {
     pub(crate) fn new(workspace: Arc<str>, families: QueryDefinitions) -> Self {
@@ -24,7 +24,7 @@ impl QueryMetrics {
         }
     }
 
-    /// A reader was given a status.
+    /// The client got a status.
     pub fn answered(&self, api: &'static str, status: StatusCode) {
         let labels = QueryLabels {
             workspace: Arc::clone(&self.workspace),
@@ -34,7 +34,7 @@ impl QueryMetrics {
         self.families.answered.get_or_create(&labels).inc();
     }
 
-    /// A reader was given so many bytes more.
+    /// The client got this many bytes more.
     pub fn streamed(&self, api: &'static str, bytes: u64) {
         let labels = ApiLabels {
             workspace: Arc::clone(&self.workspace),
@@ -43,7 +43,7 @@ impl QueryMetrics {
         self.families.bytes.get_or_create(&labels).inc_by(bytes);
     }
 
-    /// An answer was not given to its end.
+    /// A response was truncated.
     pub fn broken_off(&self, reason: &'static str) {
         let labels = ReasonLabels {
             workspace: Arc::clone(&self.workspace),

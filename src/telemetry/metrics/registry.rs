@@ -1,8 +1,7 @@
-//! A registry that keeps what it was told of each metric.
+//! A registry that also keeps each metric's documentation.
 //!
-//! In: a metric's whole name, as it is shown, its help, and what a reader does with it. Out: the metric, registered, and an
-//! [`MetricEntry`] for the reference page; so a metric cannot be served without being in the page. The name's own ending says
-//! the unit and whether it counts, as OpenMetrics wants it, so neither is told twice.
+//! In: a metric's full name, its help, and what to do with it. Out: the metric, registered, and a [`MetricEntry`] for the reference page,
+//! so every metric that is served is documented. The name's suffix gives unit and type, as in OpenMetrics, so neither is a parameter.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -12,22 +11,21 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 use super::labels::Labels;
 
-/// One metric as the reference page shows it.
+/// One row of the reference page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricEntry {
-    /// The whole name, as Prometheus' text shows it.
+    /// The full name, as in Prometheus' text format.
     pub name: String,
     /// Counter, gauge or histogram.
     pub kind: &'static str,
     /// The names of its labels.
     pub labels: &'static [&'static str],
-    /// What it is.
+    /// Its help.
     pub help: String,
     /// What to do with it.
     pub advice: &'static str,
 }
 
-/// A histogram a set of labels.
 pub(crate) type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 #[derive(Debug)]
@@ -36,10 +34,10 @@ pub(crate) struct MetricRegistry<'a> {
     entries: Vec<MetricEntry>,
 }
 
-// === impl Entry ===
+// === impl MetricEntry ===
 
 impl MetricEntry {
-    /// The unit that the name carries; empty where it counts things.
+    /// The unit in the name; empty if there is none.
     #[must_use]
     pub fn unit(&self) -> &'static str {
         match stem(&self.name).1 {
@@ -50,7 +48,7 @@ impl MetricEntry {
     }
 }
 
-// === impl Catalogue ===
+// === impl MetricRegistry ===
 
 impl<'a> MetricRegistry<'a> {
     pub(crate) fn new(registry: &'a mut Registry) -> Self {
@@ -109,7 +107,7 @@ impl<'a> MetricRegistry<'a> {
         self.add(name, kind, &[], help, advice, M::default())
     }
 
-    /// What does not change while the program runs: a gauge that is always 1.
+    /// A constant: a gauge that is always 1.
     pub(crate) fn info(&mut self, name: &str, label: (&'static str, &'static str), help: &str) {
         self.registry
             .register(name.trim_end_matches("_info"), help, Info::new([label]));
@@ -150,7 +148,7 @@ impl<'a> MetricRegistry<'a> {
     }
 }
 
-/// What a family is keyed by.
+/// A family's set of labels.
 pub(crate) trait MetricKey:
     Clone + std::hash::Hash + Eq + std::fmt::Debug + Send + Sync + 'static
 {
@@ -158,7 +156,7 @@ pub(crate) trait MetricKey:
 
 impl<T: Clone + std::hash::Hash + Eq + std::fmt::Debug + Send + Sync + 'static> MetricKey for T {}
 
-/// The name that OpenMetrics knows a family by, without its unit.
+/// The family's name in OpenMetrics, without its unit.
 pub(crate) fn stem(name: &str) -> (&str, Option<Unit>) {
     let name = name.strip_suffix("_total").unwrap_or(name);
     match name.rsplit_once('_') {
@@ -168,7 +166,7 @@ pub(crate) fn stem(name: &str) -> (&str, Option<Unit>) {
     }
 }
 
-/// Classic buckets up to these bounds, and native ones of which each is at most a tenth wider than the one before.
+/// Classic buckets with these bounds, and native ones, each at most a tenth wider than the one before.
 pub(crate) fn buckets(bounds: impl IntoIterator<Item = f64>, nothing: f64) -> Histogram {
     let native = NativeHistogramConfig::new(1.1)
         .zero_threshold(nothing)

@@ -1,7 +1,7 @@
-//! What a workspace has counted so far, to be read.
+//! Reads the counters of a workspace.
 //!
-//! In: nothing but the counters that [`WorkspaceMetrics`](crate::telemetry::WorkspaceMetrics) count with, by the same names and labels. Out: [`Totals`] since the
-//! program began, for whoever shows a workspace to people and must not slow its batches: they count, this reads.
+//! In: the counters that [`WorkspaceMetrics`](crate::telemetry::WorkspaceMetrics) writes. Out: [`Totals`] since the program began, for the
+//! status page, which must not slow down batches.
 
 use std::sync::Arc;
 
@@ -26,26 +26,26 @@ pub struct Snapshots {
     took_micros: Counter,
 }
 
-/// What was counted.
+/// The values at one time.
 #[derive(Debug, Clone, Copy)]
 pub struct Totals {
     /// Requests.
     pub outcomes: ByOutcome,
     /// Samples, histograms and exemplars, by reason in the order of [`LOSSES`].
     pub lost: [[u64; 3]; LOSSES.len()],
-    /// Samples of batches that were read and found whole.
+    /// Samples of valid batches.
     pub received_samples: u64,
     /// Samples that AMP stored.
     pub stored_samples: u64,
-    /// Compressed bytes of bodies that were read and found whole.
+    /// Compressed bytes of valid bodies.
     pub received_bytes: u64,
-    /// Compressed bytes that were sent to AMP, tries again included.
+    /// Compressed bytes sent to AMP, retries included.
     pub sent_bytes: u64,
-    /// What requests took in all, from their heads to their answers.
+    /// The sum of all requests' durations.
     pub took_micros: u64,
 }
 
-// === impl Tally ===
+// === impl Snapshots ===
 
 impl Snapshots {
     pub(crate) fn new(workspace: Arc<str>, families: &Definitions) -> Self {
@@ -79,7 +79,7 @@ impl Snapshots {
         }
     }
 
-    /// What was counted until now.
+    /// The values now.
     #[must_use]
     pub fn read(&self) -> Totals {
         let lost = |counters: &[Counter; 3]| counters.each_ref().map(Counter::get);
@@ -98,7 +98,7 @@ impl Snapshots {
 // === impl Totals ===
 
 impl Totals {
-    /// Samples that were lost, whatever the reason.
+    /// Lost samples of all reasons.
     #[must_use]
     pub fn lost_samples(&self) -> u64 {
         self.lost.iter().map(|[samples, _, _]| samples).sum()

@@ -1,11 +1,11 @@
-//! What spans are counted with. Every result is there from the start, at 0, once traces are on.
+//! Counters of spans. With traces on, every result is there from the start, at 0.
 
 use prometheus_client::metrics::counter::Counter;
 
 use super::labels::SpanLabels;
 use crate::telemetry::metrics::definitions::Definitions;
 
-/// What becomes of spans; clones share the numbers.
+/// Spans by result; clones share the counters.
 #[derive(Debug, Clone)]
 pub struct SpanMetrics {
     exported: Counter,
@@ -14,7 +14,7 @@ pub struct SpanMetrics {
     dropped: Counter,
 }
 
-// === impl SpanMeters ===
+// === impl SpanMetrics ===
 
 impl SpanMetrics {
     pub(crate) fn new(families: &Definitions) -> Self {
@@ -27,23 +27,23 @@ impl SpanMetrics {
         }
     }
 
-    /// The collector took an export, but for some.
+    /// The collector accepted an export, except for some spans.
     pub fn exported(&self, spans: u64, rejected: u64) {
         self.exported.inc_by(spans);
         self.rejected.inc_by(rejected);
     }
 
-    /// The collector did not take an export.
+    /// The collector did not accept an export.
     pub fn failed(&self, spans: u64) {
         self.failed.inc_by(spans);
     }
 
-    /// No room was left for them.
+    /// The queue was full.
     pub fn dropped(&self, spans: u64) {
         self.dropped.inc_by(spans);
     }
 
-    /// How many found no room up to now.
+    /// How many the full queue has dropped so far.
     #[must_use]
     pub fn dropped_so_far(&self) -> u64 {
         self.dropped.get()

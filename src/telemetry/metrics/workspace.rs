@@ -1,9 +1,8 @@
-//! What is counted with: handles that were looked up once.
+//! Metric handles, resolved once.
 //!
-//! In: what happens to a batch, a connection, the credentials. Out: numbers. What every stored batch touches costs additions
-//! here, and a lock of its own a histogram, which nobody but a scrape contends for; whatever is out of the ordinary may
-//! look up its labels. The counters that alerts ask for an increase of are there from the start, at 0: a counter that
-//! first appears with a value has not increased.
+//! In: events of a batch, a connection, the credentials. Out: numbers. A stored batch costs additions here, and one lock per histogram,
+//! contended only by a scrape; rare events may look up their labels. Counters that alerts apply `increase` to exist from the start, at
+//! 0: a counter that first appears with a value has not increased.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -25,7 +24,7 @@ use crate::telemetry::metrics::definitions::{ContentCounters, Definitions, Float
 use crate::telemetry::timings::PhaseTimings;
 use crate::telemetry::traces::Traces;
 
-/// What one workspace counts with.
+/// The metrics of one workspace.
 #[derive(Debug)]
 pub struct WorkspaceMetrics {
     workspace: Arc<str>,
@@ -68,12 +67,12 @@ struct Phases {
     upstream: Histogram,
 }
 
-/// What is only known when somebody looks.
+/// State that is read at a scrape.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkspaceGauges {
-    /// Bytes reserved, and how many may be.
+    /// Bytes reserved, and the limit.
     pub bytes: (usize, usize),
-    /// Requests admitted, and how many may be.
+    /// Requests admitted, and the limit.
     pub requests: (usize, usize),
     /// Idle connections to AMP.
     pub idle_connections: usize,
@@ -83,7 +82,7 @@ pub struct WorkspaceGauges {
     pub ready: bool,
 }
 
-/// What requests are counted with that no workspace is found for.
+/// The metrics of requests without a workspace.
 #[derive(Debug)]
 pub struct UnroutedMetrics {
     batches: Family<OutcomeLabels, Counter>,
@@ -91,7 +90,7 @@ pub struct UnroutedMetrics {
     duration: Histogram,
 }
 
-/// What the connections of one listener are counted with.
+/// The metrics of a listener's connections.
 #[derive(Debug, Clone)]
 pub struct ConnectionMetrics {
     accepted: Counter,
@@ -100,11 +99,11 @@ pub struct ConnectionMetrics {
     malformed: Counter,
 }
 
-/// A connection that counts as open for as long as this is held.
+/// A connection that counts as open until this is dropped.
 #[derive(Debug)]
 pub struct OpenConnection(Gauge);
 
-// === impl Meters ===
+// === impl WorkspaceMetrics ===
 
 impl WorkspaceMetrics {
     pub(crate) fn new(workspace: Arc<str>, families: Definitions, traces: Traces) -> Self {
@@ -181,25 +180,25 @@ impl WorkspaceMetrics {
         }
     }
 
-    /// Of which workspace.
+    /// Its labels.
     #[must_use]
     pub fn workspace(&self) -> &Arc<str> {
         &self.workspace
     }
 
-    /// What shows its batches as spans.
+    /// Makes its spans.
     #[must_use]
     pub fn traces(&self) -> &Traces {
         &self.traces
     }
 
-    /// A body was read and found whole.
+    /// A body was read and is valid.
     pub fn received(&self, bytes: usize, contents: &Contents) {
         self.received_bytes.inc_by(bytes as u64);
         self.received.add(contents);
     }
 
-    /// A sender was answered.
+    /// A sender got its response.
     pub fn answered(&self, verdict: &Verdict, took: Duration, timings: &PhaseTimings) {
         if matches!(verdict, Verdict::Stored { .. }) {
             self.stored.inc();
@@ -226,17 +225,17 @@ impl WorkspaceMetrics {
         }
     }
 
-    /// AMP stored a payload, which is a batch or a part of one, or of a refused one this much.
+    /// AMP stored a payload (a batch or a part of one), or this much of a refused one.
     pub fn forwarded(&self, contents: &Contents) {
         self.forwarded.add(contents);
     }
 
-    /// AMP has a payload from the other replica.
+    /// AMP has the payload from the other replica.
     pub fn deduplicated(&self, contents: &Contents) {
         self.deduplicated.add(contents);
     }
 
-    /// A payload of a batch that is settled was refused for good, with this in it.
+    /// AMP refused a payload for good, with this content.
     pub fn refused(&self, reason: &'static str, contents: &Contents) {
         let reason = self.reason(reason);
         let add = |family: &Family<ReasonLabels, Counter>, count| {
@@ -247,7 +246,7 @@ impl WorkspaceMetrics {
         add(&self.families.lost_exemplars, contents.exemplars);
     }
 
-    /// A batch of remote write 2.0 was written as 1.0.
+    /// A batch of remote write 2.0 was converted to 1.0.
     pub fn converted(&self) {
         let of = WorkspaceLabels {
             workspace: Arc::clone(&self.workspace),
@@ -255,7 +254,7 @@ impl WorkspaceMetrics {
         self.families.conversions.get_or_create(&of).inc();
     }
 
-    /// An empty write was sent, to see whether AMP takes any.
+    /// An empty write was sent, to test whether AMP accepts any.
     pub fn canary(&self, taken: bool) {
         let reason = self.reason(if taken { "taken" } else { "refused" });
         self.families.canaries.get_or_create(&reason).inc();
@@ -267,13 +266,13 @@ impl WorkspaceMetrics {
         self.split_parts.inc_by(parts as u64);
     }
 
-    /// A request leaves for AMP.
+    /// A request is sent to AMP.
     pub fn upstream_request(&self, bytes: usize) {
         self.upstream_bytes.observe(bytes as f64);
         self.sent_bytes.inc_by(bytes as u64);
     }
 
-    /// AMP answered.
+    /// AMP responded.
     pub fn upstream_response(&self, status: StatusCode) {
         if status == StatusCode::OK {
             self.upstream_ok.inc();
@@ -286,19 +285,19 @@ impl WorkspaceMetrics {
         self.families.upstream_responses.get_or_create(&code).inc();
     }
 
-    /// AMP did not answer.
+    /// AMP did not respond.
     pub fn upstream_error(&self, reason: &'static str) {
         let reason = self.reason(reason);
         self.families.upstream_errors.get_or_create(&reason).inc();
     }
 
-    /// The same bytes went out once more.
+    /// The same bytes were sent once more.
     pub fn upstream_retry(&self, reason: &'static str) {
         let reason = self.reason(reason);
         self.families.upstream_retries.get_or_create(&reason).inc();
     }
 
-    /// AMP refused the role `action` on `resource`.
+    /// AMP denied the role `action` on `resource`.
     pub fn denied(&self, action: &'static str, resource: &str) {
         let denial = DenialLabels {
             workspace: Arc::clone(&self.workspace),
@@ -308,12 +307,12 @@ impl WorkspaceMetrics {
         self.families.denials.get_or_create(&denial).inc();
     }
 
-    /// A token was read, which says that it expires then.
+    /// A token was read; it expires then, by its own claim.
     pub fn token_read(&self, expires: Option<u64>) {
         self.token_expires.set(expires.unwrap_or_default() as f64);
     }
 
-    /// STS or Entra answered a call, or did not.
+    /// A call to STS or Entra ended.
     pub fn identity_call(&self, call: &'static str, result: Result<(), &'static str>) {
         let call = CallLabels {
             workspace: Arc::clone(&self.workspace),
@@ -340,7 +339,7 @@ impl WorkspaceMetrics {
         self.exchange(result);
     }
 
-    /// Somebody looks.
+    /// Updates the state for a scrape.
     pub fn observe(&self, seen: WorkspaceGauges) {
         let set = |gauge: &Gauge, value| {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
@@ -386,7 +385,7 @@ impl PoolEvents for WorkspaceMetrics {
     }
 }
 
-// === impl Unrouted ===
+// === impl UnroutedMetrics ===
 
 impl UnroutedMetrics {
     pub(crate) fn new(families: &Definitions) -> Self {
@@ -400,7 +399,7 @@ impl UnroutedMetrics {
         }
     }
 
-    /// A sender was answered.
+    /// A sender got its response.
     pub fn answered(&self, verdict: &Verdict, took: Duration) {
         let outcome = OutcomeLabels {
             workspace: Arc::clone(&self.workspace),
@@ -411,7 +410,7 @@ impl UnroutedMetrics {
     }
 }
 
-// === impl Connections ===
+// === impl ConnectionMetrics ===
 
 impl ConnectionMetrics {
     pub(crate) fn new(families: &Definitions, listener: &'static str) -> Self {
@@ -435,7 +434,7 @@ impl ConnectionMetrics {
         OpenConnection::one_of(&self.open)
     }
 
-    /// One ended with this error, after which hyper may have refused a request by itself.
+    /// One ended with this error; hyper may have rejected a request by itself.
     pub fn broke(&self, error: &hyper::Error) {
         if error.is_parse_too_large() {
             self.too_large.inc();
@@ -445,7 +444,7 @@ impl ConnectionMetrics {
     }
 }
 
-// === impl Open ===
+// === impl OpenConnection ===
 
 impl OpenConnection {
     fn one_of(gauge: &Gauge) -> Self {
@@ -460,7 +459,7 @@ impl Drop for OpenConnection {
     }
 }
 
-// === impl Parts ===
+// === impl ContentCounters ===
 
 impl ContentCounters<Counter> {
     fn add(&self, contents: &Contents) {

@@ -1,9 +1,8 @@
 //! One export to the collector: OTLP over HTTP, binary protobuf.
 //!
-//! In: an encoded `ExportTraceServiceRequest`. Out: how many of its spans the collector rejected, or a [`SendError`] that
-//! knows whether another try makes sense. It goes over a pooled connection, made as those to AMP and STS are. Time and what is
-//! read of the answer are bounded; no redirect is followed, because headers may carry a key; the collector's own words are not
-//! repeated, for they may quote them.
+//! In: an encoded `ExportTraceServiceRequest`. Out: how many of its spans the collector rejected, or a [`SendError`] that knows whether a
+//! retry makes sense. It uses a pooled connection, like AMP and STS. Time and response size are limited; redirects are not followed,
+//! because headers may carry a key; the collector's messages are not repeated, since they may quote them.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -28,7 +27,6 @@ use crate::net::error::TransportError;
 use crate::net::pool::{BoundedBody, OutgoingRequest, Pool};
 use crate::net::tls::Trust;
 
-/// The collector.
 #[derive(Debug)]
 pub(crate) struct Collector {
     pool: Pool,
@@ -42,13 +40,13 @@ pub(crate) struct Collector {
 /// Why an export was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
-    /// DNS, connection, proxy or TLS; or the connection broke.
+    /// DNS, connection, proxy or TLS failed; or the connection broke.
     #[error("the collector could not be reached: {0}")]
     Unreachable(#[from] TransportError),
-    /// No answer came in time.
-    #[error("the collector did not answer in time")]
+    /// No response in time.
+    #[error("the collector did not respond in time")]
     TimedOut,
-    /// It answered something else than 2xx.
+    /// It did not respond 2xx.
     #[error("the collector answered {}{}", .0, remedy(.0))]
     Answered(StatusCode),
 }
@@ -56,7 +54,7 @@ pub(crate) enum SendError {
 // === impl Collector ===
 
 impl Collector {
-    /// The collector of the configuration; trusts `roots` too.
+    /// The configured collector; trusts `roots` too.
     ///
     /// # Errors
     /// [`TracesError`].
@@ -89,12 +87,11 @@ impl Collector {
         })
     }
 
-    /// What it is trusted by.
     pub(super) fn trust(&self) -> &Trust {
         &self.trust
     }
 
-    /// A message as it is sent.
+    /// Compresses a message if so configured.
     pub(super) fn packed(&self, message: Vec<u8>) -> Bytes {
         if !self.gzip {
             return Bytes::from(message);
@@ -106,7 +103,7 @@ impl Collector {
         Bytes::from(encoder.finish().unwrap_or_default())
     }
 
-    /// Whether it accepts an export, of no spans.
+    /// Whether it accepts an export without spans.
     ///
     /// # Errors
     /// [`SendError`].
@@ -128,7 +125,7 @@ impl Collector {
         if !response.status().is_success() {
             return Err(SendError::Answered(response.status()));
         }
-        // It has the spans: an answer that breaks off or is too long only does not tell how many it rejected.
+        // It has the spans: a truncated or oversized response only hides how many it rejected.
         let body = timeout_at(deadline, BoundedBody::read(response.into_body())).await;
         let Ok(Ok(body)) = body else {
             return Ok(0);

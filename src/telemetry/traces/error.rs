@@ -1,12 +1,12 @@
-//! Why traces cannot be exported at all, as opposed to a collector that is not there.
+//! Why tracing cannot be set up, as opposed to a collector that is down.
 
 /// Why spans cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
-    /// A certificate that is no CA's.
+    /// A certificate that is not a CA's.
     #[error("--otlp-certificate or --ca-bundle holds an invalid CA certificate: {0}")]
     Roots(#[from] rustls::Error),
-    /// An endpoint that cannot be connected to, which a checked configuration excludes.
-    #[error("--otlp-endpoint names no host")]
+    /// An endpoint without a usable URL, which a valid configuration excludes.
+    #[error("--otlp-endpoint has no host")]
     Endpoint,
 }

@@ -1,8 +1,7 @@
-//! The one task that brings spans to the collector, and says when it cannot.
+//! The one task that exports spans to the collector.
 //!
-//! In: the [`Queue`]. Out: exports, one after the other, each tried again while the collector may still take it and
-//! `--bsp-export-timeout` allows; what is not taken by then is dropped and counted. Trouble is one fault
-//! to the log and the journal, however many exports it met.
+//! In: the [`Queue`]. Out: exports, one after the other, each retried while the error is retryable and `--bsp-export-timeout` allows; then
+//! its spans are dropped and counted. However many exports fail, that is one incident in log and status page.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +22,7 @@ use crate::remedies::running::SPANS_LOST;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 use crate::telemetry::metrics::spans::SpanMetrics;
 
-/// Doubles from one try to the next.
+/// Doubles with each retry.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) struct Exporter {
@@ -33,7 +32,7 @@ pub(super) struct Exporter {
     resource: ResourceAttributesWithSchema,
     timeout: Duration,
     incidents: IncidentTracker,
-    /// Dropped by the queue, as far as was looked.
+    /// Spans that the queue dropped, up to the last check.
     seen_dropped: u64,
 }
 
@@ -58,7 +57,7 @@ impl Exporter {
         }
     }
 
-    /// Until it is told to stop, and then until nothing is left.
+    /// Runs until it is asked to stop, then until the queue is empty.
     pub(super) async fn run(mut self, stop: Arc<Notify>) {
         let mut stopping = false;
         while !stopping {
@@ -104,7 +103,7 @@ impl Exporter {
         }
     }
 
-    /// How many the collector would not have.
+    /// How many the collector rejected.
     async fn send(&self, message: Vec<u8>) -> Result<u64, SendError> {
         let deadline = Instant::now() + self.timeout;
         let message = self.collector.packed(message);
@@ -116,7 +115,7 @@ impl Exporter {
                 Ok(Err(error)) => error,
                 Err(_) => return Err(SendError::TimedOut),
             };
-            // Not all at once where many sidecars lost the same collector.
+            // Random, so that many sidecars do not retry at once.
             let jittered = pause.mul_f64(0.5 + fastrand::f64());
             if !error.is_retryable() || Instant::now() + jittered >= deadline {
                 return Err(error);

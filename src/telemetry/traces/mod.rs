@@ -1,23 +1,23 @@
-//! Traces: what a batch went through, for whoever asks an OpenTelemetry collector about it.
+//! Traces: the stages of a batch as OpenTelemetry spans.
 //!
 //! ```text
-//! traceparent ─▶ Traces::batch ─▶ Span ─▶ children ─▶ queue ─▶ export ─▶ collector ─▶ OTLP over HTTP
-//! of the sender  sampled or not   while it lasts      bounded  one task   retries
+//! traceparent ─▶ Traces::batch ─▶ Span ─▶ children ─▶ Queue ─▶ Exporter ─▶ Collector: OTLP over HTTP
+//! of the sender  sampled or not   ends when dropped   bounded  one task,
+//!                                                              retries
 //! ```
 //!
-//! In: a batch's head, and what its stages say of themselves. Out: spans at the collector. Off until an endpoint is configured;
-//! then `Traces` and every [`Span`] are `None` inside, so that a batch costs a branch a stage and nothing is allocated,
-//! started or kept. Where they are on, ending a span is a push below a lock that nobody holds for long. The collector is never waited
-//! for by a batch: what finds the queue full is dropped and counted, and on leaving the last spans get [`LAST_WORDS`].
+//! In: a batch's head, and attributes from its stages. Out: spans at the collector. Off until an endpoint is configured; then `Traces` and
+//! every [`Span`] are `None` inside, so a batch costs one branch per stage and nothing is allocated, started or kept. When on, ending a
+//! span is a push under a lock that is held briefly. No batch waits for the collector: a full queue drops and counts spans, and at the
+//! end of a drain the last spans get [`LAST_WORDS`].
 //!
-//! The sender's `traceparent` and `tracestate` are continued here and go no further: `batch::sign` takes no header of theirs.
-//! What may be in a span is a name, a number or a URL of the configuration; nothing that a peer or AWS said.
+//! The sender's `traceparent` and `tracestate` end here: `batch::sign` forwards no header of the sender. A span contains names, numbers and
+//! configured URLs; nothing that a peer or AWS sent.
 //!
-//! Ids, sampling, spans and the messages are those of the OpenTelemetry crates; queue, task and HTTP are ours. `opentelemetry-otlp`
-//! was tried first: over its hyper client the batch processor of the SDK panics ("no reactor running"), and its blocking
-//! client is a second runtime with threads of its own, 4 MB of memory. Neither counts what it drops. Here the requests go
-//! over a pool of `net`, on the runtime that is there: twelve crates, at most 0.4 MB of binary, 0.15 MB of anonymous memory when
-//! idle, and next to none of that between traces on and off.
+//! Ids, sampling, spans and messages are those of the OpenTelemetry crates; queue, task and HTTP are ours. `opentelemetry-otlp` was
+//! rejected: with its hyper client the SDK's batch processor panics ("no reactor running"), and its blocking client is a second runtime
+//! with its own threads and 4 MB of memory. Neither counts what it drops. Here exports use a pool of `net`, on the existing runtime:
+//! twelve crates, at most 0.4 MB of binary and 0.15 MB of anonymous memory when idle, almost the same with traces on and off.
 
 mod collector;
 mod error;
@@ -47,14 +47,14 @@ use crate::telemetry::metrics::spans::SpanMetrics;
 use export::Exporter;
 use queue::{Queue, SpanSink};
 
-/// How long leaving waits for the collector.
+/// How long the end of a drain waits for the collector.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Makes spans, where that is wanted; clones are the same.
+/// Makes spans, if traces are on; clones share the exporter.
 #[derive(Debug, Clone, Default)]
 pub struct Traces(Option<SdkTracer>);
 
-/// The task that brings spans to the collector.
+/// The task that exports spans.
 #[derive(Debug)]
 pub(crate) struct Exporting {
     task: JoinHandle<()>,
@@ -65,10 +65,10 @@ pub(crate) struct Exporting {
 // === impl Traces ===
 
 impl Traces {
-    /// Makes spans as `config` says, and begins to export them; trusts `roots` too.
+    /// Makes spans as `config` says, and starts to export them; trusts `roots` too.
     ///
     /// # Errors
-    /// [`TracesError`]; a collector that is not there is none.
+    /// [`TracesError`]; a collector that is down does not cause it.
     pub(crate) fn start(
         config: &Tracing,
         roots: &[rustls::pki_types::CertificateDer<'static>],
@@ -98,7 +98,7 @@ impl Traces {
         Ok((Self(Some(tracer)), Exporting { task, stop, trust }))
     }
 
-    /// The span of a batch, below that of its sender.
+    /// The span of a batch, child of the sender's.
     #[must_use]
     pub(crate) fn batch(&self, headers: &HeaderMap) -> Span {
         match &self.0 {
@@ -107,7 +107,7 @@ impl Traces {
         }
     }
 
-    /// The span of an exchange of the token for credentials, which nobody asked for.
+    /// The span of a credential exchange, a root.
     #[must_use]
     pub(crate) fn exchange(&self) -> Span {
         match &self.0 {
@@ -123,13 +123,13 @@ impl Traces {
 // === impl Exporting ===
 
 impl Exporting {
-    /// What the collector is trusted by.
+    /// The certificates that are trusted for the collector.
     #[must_use]
     pub(crate) fn trust(&self) -> &Trust {
         &self.trust
     }
 
-    /// Lets the last spans go out, for as long as that may take.
+    /// Exports the last spans, within a time limit.
     pub(crate) async fn finish(mut self) {
         self.stop.notify_one();
         if tokio::time::timeout(LAST_WORDS, &mut self.task)

@@ -1,8 +1,7 @@
-//! The sender's place in a trace, from its `traceparent` and `tracestate` (W3C Trace Context).
+//! The sender's trace context, from its `traceparent` and `tracestate` (W3C Trace Context).
 //!
-//! In: a request's headers. Out: the context that its batch's span goes below; an empty one where the sender named none, or
-//! none that is valid. What a peer says here is kept with each span of the batch, so a `tracestate` beyond the 512
-//! characters that the standard asks to keep is left out.
+//! In: a request's headers. Out: the parent context of its batch's span; empty if the sender sent no valid one. It is kept with each span of
+//! the batch, so a `tracestate` beyond the 512 characters that the standard requires is dropped.
 
 use hyper::HeaderMap;
 use opentelemetry::Context;

@@ -1,8 +1,7 @@
-//! Where ended spans wait, a bounded number of them.
+//! A bounded queue of ended spans.
 //!
-//! In: spans, from whatever thread ended them. Out: the oldest, at most so many at once. What comes while it is full is dropped
-//! and counted: a collector that is slow or gone costs spans, never memory or time. The task that takes them is woken when
-//! a whole export is there, not for each span.
+//! In: spans, from the thread that ended them. Out: the oldest, up to one export at a time. Spans that find it full are dropped and counted: a
+//! slow or absent collector costs spans, never memory or time. The exporting task wakes once an export is full, not for each span.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,7 +22,7 @@ pub(super) struct Queue {
     metrics: SpanMetrics,
 }
 
-/// What the SDK hands its spans to.
+/// The SDK's processor, which queues ended spans.
 #[derive(Debug)]
 pub(super) struct SpanSink(pub(super) Arc<Queue>);
 
@@ -39,7 +38,7 @@ impl Queue {
         }
     }
 
-    /// Returns when a whole export is there, or when what is there has waited for long enough.
+    /// Returns when an export is full, or when the oldest span has waited long enough.
     pub(super) async fn due(&self) {
         tokio::select! {
             () = self.enough.notified() => {}
@@ -47,7 +46,7 @@ impl Queue {
         }
     }
 
-    /// The oldest ones, and whether a whole export is left.
+    /// The oldest ones, and whether another full export is left.
     pub(super) fn take(&self) -> (Vec<SpanData>, bool) {
         let mut spans = self.spans();
         let at_once = self.bounds.at_once.min(spans.len());

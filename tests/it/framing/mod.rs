@@ -1,8 +1,8 @@
-//! How one request is told from the next: ours beside HAProxy and Envoy, byte for byte.
+//! Where one request ends and the next begins: ours compared with HAProxy and Envoy, byte for byte.
 //!
-//! Every case is played at a proxy before the emulator's AMP, and what became of it is held against `docs/http-framing.md`. The
-//! rule: what can be read in two ways never lets a second request through that one of the others stops, and what real
-//! senders write is taken. `benches/framing` plays them at all three; every run of the tests plays them at ours.
+//! Plays every case at a proxy in front of the emulator's AMP, and compares the result with `docs/http-framing.md`. The rule: an ambiguous request never
+//! lets a second one through that another proxy would stop, and what real senders write is accepted. `benches/framing` plays them at all
+//! three; every test run plays them at ours.
 
 mod cases;
 mod peers;
@@ -18,11 +18,11 @@ use tokio::task::JoinSet;
 use crate::rig::Rig;
 use cases::{Case, Pair};
 use peers::Peer;
-use wire::{Heard, speak};
+use wire::{Reply, speak};
 
 const PAGE: &str = include_str!("../../../docs/http-framing.md");
 
-/// Where ours lets a second request through that one of the others stops, and nobody can hide one so; the page says why.
+/// Where ours forwards a second request that another proxy stops, and it cannot be used for smuggling; the page explains why.
 const HARMLESS: [(&str, &str); 7] = [
     ("as senders write", "HTTP/1.0 and `keep-alive`"),
     ("`Content-Length`", "twice, equal"),
@@ -33,15 +33,15 @@ const HARMLESS: [(&str, &str); 7] = [
     ("sizes", "a method of 40 kB"),
 ];
 
-/// What a proxy made of a case.
+/// A proxy's result of a case.
 #[derive(Debug, Clone)]
 struct Said {
     first: bool,
     second: bool,
-    heard: Heard,
+    heard: Reply,
 }
 
-/// Which requests reached AMP, the statuses of refusals, and whether the connection was closed.
+/// Which requests reached AMP, the statuses of rejections, and whether the connection was closed.
 impl Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let statuses = self.heard.statuses();
@@ -61,7 +61,7 @@ impl Display for Said {
     }
 }
 
-/// A row of the page: where, what, and the three of them.
+/// A row of the page: the place, the case, and the three results.
 type Row = [String; 5];
 
 fn rows() -> Vec<Row> {
@@ -75,7 +75,7 @@ fn rows() -> Vec<Row> {
 }
 
 /// Plays every case at `host`, several at once.
-async fn play(host: &str, cases: &Arc<Vec<(Case, Pair)>>) -> Vec<Heard> {
+async fn play(host: &str, cases: &Arc<Vec<(Case, Pair)>>) -> Vec<Reply> {
     let room = Arc::new(Semaphore::new(24));
     let mut playing = JoinSet::new();
     for n in 0..cases.len() {
@@ -86,7 +86,7 @@ async fn play(host: &str, cases: &Arc<Vec<(Case, Pair)>>) -> Vec<Heard> {
             (n, speak(&host, &case.bytes, case.ends).await)
         });
     }
-    let mut heard = vec![Heard::default(); cases.len()];
+    let mut heard = vec![Reply::default(); cases.len()];
     while let Some(played) = playing.join_next().await {
         let (n, one) = played.unwrap();
         heard[n] = one;
@@ -96,7 +96,7 @@ async fn play(host: &str, cases: &Arc<Vec<(Case, Pair)>>) -> Vec<Heard> {
 
 async fn ours(rig: &Rig, cases: &Arc<Vec<(Case, Pair)>>) -> Vec<Said> {
     let heard = play(&rig.host, cases).await;
-    let said = |((_, pair), heard): (&(Case, Pair), Heard)| Said {
+    let said = |((_, pair), heard): (&(Case, Pair), Reply)| Said {
         first: rig.has_stored(&pair.first),
         second: rig.has_stored(&pair.second),
         heard,
@@ -104,13 +104,13 @@ async fn ours(rig: &Rig, cases: &Arc<Vec<(Case, Pair)>>) -> Vec<Said> {
     cases.iter().zip(heard).map(said).collect()
 }
 
-/// They sign nothing, so AMP stores nothing: what reached it is told by the path.
+/// They sign nothing, so AMP stores nothing: the path identifies what reached it.
 async fn theirs(rig: &Rig, peer: &Peer, cases: &Arc<Vec<(Case, Pair)>>) -> Vec<Said> {
     let journal = rig.world.journal(Target::Amp);
     let before = journal.requests().len();
     let heard = play(&peer.host, cases).await;
     let seen = &journal.requests()[before..];
-    let said = |((_, pair), heard): (&(Case, Pair), Heard)| {
+    let said = |((_, pair), heard): (&(Case, Pair), Reply)| {
         let took = |which: &str| {
             let path = pair.path(which);
             seen.iter().any(|seen| seen.path.starts_with(&path))

@@ -13,7 +13,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// HAProxy with nothing but what it needs.
+    /// HAProxy with a minimal configuration.
     pub async fn haproxy(world: &World) -> Self {
         let [address] = free_ports().unwrap();
         let amp = amp(world);
@@ -88,7 +88,7 @@ impl Peer {
     }
 }
 
-/// Where AMP is.
+/// AMP's address.
 fn amp(world: &World) -> String {
     let url = world.amp_url().trim_start_matches("https://");
     url.split('/').next().unwrap().to_owned()

@@ -1,4 +1,4 @@
-//! Bytes to a proxy, and what becomes of them.
+//! Sends bytes to a proxy, and reads the result.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Whoever says nothing for so long waits for more.
+/// A peer that is silent for this long waits for more.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// What came back.
+/// The result.
 #[derive(Debug, Clone, Default)]
-pub struct Heard {
+pub struct Reply {
     pub bytes: Vec<u8>,
     /// Whether the other side closed the connection.
     pub closed: bool,
 }
 
-impl Heard {
-    /// The statuses of all answers but 100, in their order.
+impl Reply {
+    /// The statuses of all responses but 100, in order.
     pub fn statuses(&self) -> Vec<u16> {
         let text = String::from_utf8_lossy(&self.bytes);
         let heads = text.match_indices("HTTP/1.").map(|(at, _)| &text[at..]);
@@ -29,18 +29,18 @@ impl Heard {
     }
 }
 
-/// Says `bytes` and listens until the other side closes or has nothing more to say; `ends` closes our half after them.
-pub async fn speak(host: &str, bytes: &[u8], ends: bool) -> Heard {
+/// Sends `bytes` and reads until the peer closes or is silent; `ends` closes our half after them.
+pub async fn speak(host: &str, bytes: &[u8], ends: bool) -> Reply {
     let (mut from, mut to) = TcpStream::connect(host).await.unwrap().into_split();
     let saying = async {
-        // Whoever has heard enough resets the connection.
+        // The peer may have closed early and reset the connection.
         if to.write_all(bytes).await.is_ok() && ends {
             to.shutdown().await.unwrap_or_default();
         }
         to
     };
     let listening = async {
-        let mut heard = Heard::default();
+        let mut heard = Reply::default();
         let mut piece = vec![0; 16 * 1024];
         loop {
             match timeout(QUIET, from.read(&mut piece)).await {

@@ -1,6 +1,6 @@
-//! What is printed for AWS: run with the real aws CLI against moto, a stand-in for AWS' own API, linted, parsed.
+//! The output for AWS: run with the real aws CLI against moto, an emulation of AWS' own API, linted, parsed.
 //!
-//! moto keeps what it is told and does not judge a trust policy; that the emulator does.
+//! moto stores a trust policy without evaluating it; the emulator does that.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -40,7 +40,7 @@ impl Moto {
         panic!("moto_server does not listen after 60 s");
     }
 
-    /// A command that finds this moto where AWS would be.
+    /// A command that uses this moto as AWS.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
@@ -134,8 +134,8 @@ async fn the_commands_for_aws_end_in_credentials_and_may_be_run_again() {
         "arn:aws:aps:eu-central-1:123456789012:workspace/ws-0a1b"
     );
 
-    // As the pod would: no keys, the token and the role alone.
-    let world = crate::shown::World::start(Default::default())
+    // Like the pod: without keys, with token and role only.
+    let world = crate::leak_check::World::start(Default::default())
         .await
         .unwrap();
     let mut caller = moto.command("aws");
@@ -235,7 +235,7 @@ fn cloudformation_is_clean_and_makes_the_same_role() {
     );
 }
 
-/// Parsed, not applied: neither terraform nor its provider can be had from a package registry.
+/// Parsed, not applied: neither terraform nor its provider is in a package registry.
 #[test]
 fn terraform_parses_and_says_what_the_script_says() {
     let arguments: &[&[&str]] = &[&["aws", "--issuer", AKS], &PLACE];

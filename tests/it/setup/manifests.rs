@@ -1,4 +1,4 @@
-//! Manifests and configuration, held against those who read them.
+//! Checks manifests and configuration with the tools that read them.
 
 use std::path::Path;
 use std::process::Command;

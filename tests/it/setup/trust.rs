@@ -1,4 +1,4 @@
-//! The printed trust policy, judged by an STS as IAM judges it.
+//! The printed trust policy, evaluated by an STS like IAM's.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use testbench::peers::free_ports;
 
 use super::{OBJECT, PLACE, TENANT, entra, printed, trust_policy};
 use crate::bodies;
+use crate::leak_check::World;
 use crate::rig::Rig;
-use crate::shown::World;
 
 fn world_with(issuer: u16, trust_policy: Option<String>, token: TokenSpec) -> WorldConfig {
     WorldConfig {
@@ -28,7 +28,7 @@ fn world_with(issuer: u16, trust_policy: Option<String>, token: TokenSpec) -> Wo
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_passes_by_the_printed_trust_policy_and_anothers_does_not() {
     let good = WorldConfig::default().token;
-    // The issuer's address must be known before the policy can be printed.
+    // The policy needs the issuer's address.
     let [place] = free_ports().unwrap();
     let port = place.port();
     let first = World::start(world_with(port, None, good.clone()))

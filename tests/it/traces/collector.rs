@@ -1,4 +1,4 @@
-//! A collector: takes OTLP over HTTP, and decodes it with the official messages.
+//! A collector: accepts OTLP over HTTP, and decodes it with the official messages.
 
 use std::convert::Infallible;
 use std::io::Read;
@@ -18,9 +18,9 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use tokio::net::TcpListener;
 
-use crate::shown;
+use crate::leak_check;
 
-/// How it takes exports.
+/// How it responds to exports.
 #[derive(Clone, Copy)]
 pub enum Mood {
     Takes,
@@ -29,14 +29,14 @@ pub enum Mood {
     Hangs,
 }
 
-/// What came in one request, unpacked.
+/// The content of one request, decompressed.
 #[derive(Clone)]
 pub struct Export {
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
-/// A span, with what its resource says.
+/// A span, with its resource attributes.
 #[derive(Clone)]
 pub struct Seen {
     pub span: Span,
@@ -102,7 +102,7 @@ impl Collector {
             Mood::Hangs => std::future::pending().await,
             Mood::Answers(status) => *response.status_mut() = status.try_into().unwrap(),
             Mood::Takes | Mood::RejectsOne => {
-                shown::show(&String::from_utf8_lossy(&body));
+                leak_check::show(&String::from_utf8_lossy(&body));
                 self.exports.lock().unwrap().push(Export {
                     headers: head.headers,
                     body,
@@ -143,7 +143,7 @@ impl Collector {
             .collect()
     }
 
-    /// All spans, once one of them is as asked.
+    /// All spans, once one of them matches.
     pub async fn until(&self, what: impl Fn(&Seen) -> bool) -> Vec<Seen> {
         for _ in 0..600 {
             let spans = self.spans();

@@ -8,8 +8,8 @@ use emulator::world::{Target, WorldConfig};
 use reqwest::StatusCode;
 
 use crate::bodies::{self, Batch};
+use crate::leak_check;
 use crate::rig::{Rig, V1};
-use crate::shown;
 use collector::{Collector, Mood, Seen, children, names, text};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -28,7 +28,7 @@ async fn traced(collector: &Collector, world: WorldConfig, more: &[(&str, &str)]
     rig
 }
 
-/// As a sender that traces.
+/// A sender that traces.
 async fn write_within(rig: &Rig, batch: &Batch, flags: &str) -> StatusCode {
     let client = crate::rig::client();
     let request = client
@@ -60,8 +60,8 @@ async fn a_batch_is_a_span_of_its_senders_trace_and_amp_never_hears_of_it() {
         ("otel-service-name", "writer"),
         ("otel-resource-attributes", "k8s.pod.name=prometheus-0"),
     ];
-    shown::mark("header for the collector", "of the collector");
-    shown::mark("header for the collector", "of%20the%20collector");
+    leak_check::mark("header for the collector", "of the collector");
+    leak_check::mark("header for the collector", "of%20the%20collector");
     let rig = traced(&collector, WorldConfig::default(), &more).await;
     let batch = bodies::v1("up", 7);
     assert_eq!(write_within(&rig, &batch, "01").await, StatusCode::OK);
@@ -198,7 +198,7 @@ async fn every_request_that_leaves_is_a_span_and_a_failure_bears_its_verdicts_na
     assert_eq!(top.error().unwrap(), "amp_failing");
     assert_eq!(top.text("error.type").unwrap(), "amp_failing");
 
-    // Nothing of all this holds a secret.
+    // None of this contains a secret.
     let shown: String = collector
         .exports()
         .iter()

@@ -34,7 +34,7 @@ impl<'a> MakeWriter<'a> for Captured {
     }
 }
 
-/// Few spans may wait, so that all the ways of losing some are met.
+/// The queue is short, so that all reasons for lost spans occur.
 const NARROW: [(&str, &str); 5] = [
     ("bsp-max-queue-size", "8"),
     ("bsp-max-export-batch-size", "4"),
@@ -50,7 +50,7 @@ async fn spans(rig: &Rig, result: &str) -> u64 {
     .await
 }
 
-/// Every batch is stored, in no more time than without traces, and the program leaves when it should.
+/// Every batch is stored, as fast as without traces, and the program stops in time.
 async fn costs_nothing(rig: Rig) {
     for n in 0..20 {
         let batch = bodies::v1(&format!("up_{n}"), 2);
@@ -65,14 +65,14 @@ async fn costs_nothing(rig: Rig) {
     assert_eq!(spans(&rig, "exported").await, 0);
     let mut rig = rig;
     rig.stage.send_replace(Stage::Draining);
-    let leaving = tokio::time::timeout(Duration::from_secs(4), &mut rig.sidecar);
-    leaving
+    let drained = tokio::time::timeout(Duration::from_secs(4), &mut rig.sidecar);
+    drained
         .await
-        .expect("leaving waited for the collector")
+        .expect("the drain waited for the collector")
         .unwrap();
 }
 
-/// On one thread, so that its lines can be told from those of other tests.
+/// On one thread, so that its log lines are separate from those of other tests.
 #[tokio::test]
 async fn a_collector_that_is_gone_hangs_or_fails_costs_nothing_but_spans_and_is_one_line() {
     let captured = Captured::default();
@@ -92,11 +92,11 @@ async fn a_collector_that_is_gone_hangs_or_fails_costs_nothing_but_spans_and_is_
     costs_nothing(traced(&gone, WorldConfig::default(), &NARROW).await).await;
 
     let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
-    let told = text
+    let text = text
         .lines()
         .filter(|line| line.contains("spans are lost"))
         .count();
-    assert_eq!(told, 4, "{text}");
+    assert_eq!(text, 4, "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,16 +112,16 @@ async fn what_a_collector_takes_again_is_exported_and_what_it_rejects_is_counted
     assert!(spans(&rig, "rejected").await >= 1);
 }
 
-/// What waits when the program leaves is brought to the collector.
+/// Spans that wait when the program stops are exported.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_spans_go_out_on_leaving() {
+async fn the_last_spans_are_exported_during_the_drain() {
     let collector = Collector::start(Mood::Takes).await;
     let late = [("bsp-schedule-delay", "60000"), ("drain-idle", "100ms")];
     let mut rig = traced(&collector, WorldConfig::default(), &late).await;
     assert_eq!(rig.write(&bodies::v1("up", 1)).await, StatusCode::OK);
     assert!(collector.spans().is_empty());
     rig.stage.send_replace(Stage::Draining);
-    let leaving = tokio::time::timeout(Duration::from_secs(4), &mut rig.sidecar);
-    leaving.await.unwrap().unwrap();
+    let drained = tokio::time::timeout(Duration::from_secs(4), &mut rig.sidecar);
+    drained.await.unwrap().unwrap();
     assert!(collector.spans().iter().any(is_batch));
 }

@@ -8,7 +8,7 @@ const SECOND: &str = "arn:aws:iam::444455556666:role/writer";
 const THIRD: &str = "arn:aws:iam::777788889999:role/reader";
 const TOKEN: (&str, &str) = ("AWS_WEB_IDENTITY_TOKEN_FILE", "/token");
 
-/// What Azure's webhook puts into every labelled pod.
+/// The variables that Azure's webhook injects into every labelled pod.
 const WEBHOOK: [(&str, &str); 4] = [
     ("AZURE_CLIENT_ID", "5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a"),
     ("AZURE_TENANT_ID", "9d1c6a54-7f0e-4d53-b1c8-3e2a7b6f5c40"),

@@ -1,4 +1,4 @@
-//! The binary itself: exit codes, words, signals.
+//! The binary: exit codes, messages, signals.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ const MINIMAL: [(&str, &str); 6] = [
     ("AMP_SIDECAR_WORKSPACE_ID", "ws-1"),
     ("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/amp"),
     ("AWS_WEB_IDENTITY_TOKEN_FILE", "/does/not/exist"),
-    // Nobody listens there: the test must not speak to the network.
+    // Nobody listens there: the test must not use the network.
     ("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:9"),
     (
         "AMP_SIDECAR_REMOTE_WRITE_URL",
@@ -138,7 +138,7 @@ fn config_shows_what_counts_and_a_schema_and_does_nothing() {
     assert!(serde_json::from_slice::<serde_json::Value>(&schema.stdout).is_ok());
 }
 
-/// What is probably not meant is said in the same words by `config`, by `check` and at the start, and keeps none of them from its work.
+/// A likely mistake is the same warning in `config`, `check` and at the start, and fails none of them.
 #[test]
 fn warnings_are_shown_by_config_check_and_the_start() {
     let folder = tempfile::tempdir().unwrap();
@@ -277,8 +277,8 @@ fn a_second_signal_ends_it_however_long_it_was_to_wait() {
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
-/// Anonymous and file-backed pages alike. A release build has fewer of either: some 9 MiB, where this one has 12 to 13 by how much of it is
-/// in the page cache. `benches/footprint` measures one.
+/// Anonymous and file-backed pages. A release build has fewer of either: about 9 MiB, where this one has 12 to 13, depending on the page cache.
+/// `benches/footprint` measures one.
 #[test]
 fn an_idle_sidecar_is_small() {
     let mut process = sidecar()

@@ -1,4 +1,4 @@
-//! Reading through the sidecar: a real Prometheus is the store behind the emulator's AMP, and answers.
+//! Queries through the sidecar: a real Prometheus is the store behind the emulator's AMP.
 
 mod answers;
 mod bounds;
@@ -20,7 +20,7 @@ use storage::Storage;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// A world whose AMP answers with what `storage` holds, to a role that may read.
+/// A world whose AMP answers from `storage`, to a role that may query.
 fn world_before(storage: &Storage) -> WorldConfig {
     WorldConfig {
         role_may_query: true,
@@ -32,7 +32,7 @@ fn world_before(storage: &Storage) -> WorldConfig {
     }
 }
 
-/// A sidecar that may read, and the store that it reads from.
+/// A sidecar with queries on, and its store.
 async fn start(more: &[(&str, &str)]) -> (Storage, Rig) {
     let storage = Storage::start().await;
     let rig = Rig::start_in(world_before(&storage), &with_reading(more)).await;
@@ -57,7 +57,7 @@ async fn post(rig: &Rig, path: &str, form: &str) -> Response {
     request.send().await.unwrap()
 }
 
-/// The `data` of a good answer.
+/// The `data` of a successful response.
 async fn data(response: Response) -> Value {
     assert_eq!(response.headers()["content-type"], "application/json");
     let status = response.status();
@@ -70,7 +70,7 @@ async fn data(response: Response) -> Value {
     body["data"].clone()
 }
 
-/// Status, `errorType` and `error` of one that is none.
+/// Status, `errorType` and `error` of a failed one.
 async fn error(response: Response) -> (u16, String, String) {
     assert_eq!(response.headers()["content-type"], "application/json");
     let status = response.status().as_u16();

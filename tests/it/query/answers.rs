@@ -1,4 +1,4 @@
-//! What was written is read, whatever the way of asking.
+//! What was written can be queried, by every API.
 
 use emulator::world::Target;
 use serde_json::json;
@@ -54,7 +54,7 @@ async fn each_api_gives_the_stores_own_answer() {
     assert_eq!(peers.len(), 1);
 }
 
-/// The emulator judges each signature, and what the expression comes to tells whether it arrived as it was meant.
+/// The emulator verifies each signature, and the expression's value proves that it arrived unchanged.
 #[tokio::test(flavor = "multi_thread")]
 async fn any_expression_arrives_as_it_was_meant() {
     let (_storage, rig) = start(&[]).await;
@@ -91,7 +91,7 @@ async fn any_expression_arrives_as_it_was_meant() {
             );
         }
     }
-    // Parameters in the URL and in the form together, the form's first, as Go's servers have it.
+    // Parameters in URL and form together, the form's first, like Go's servers.
     let both = post(&rig, "/api/v1/query?query=a%2Bb(&time=1", "query=1%2B1").await;
     assert_eq!(data(both).await["result"], json!([1, "2"]));
 }
@@ -101,7 +101,7 @@ async fn the_stores_errors_are_passed_on_as_they_are() {
     let (storage, rig) = start(&[]).await;
     for path in [
         "/api/v1/query?query=sum(",
-        // Words that AMP's front door has for signatures, in the mouth of the store.
+        // Messages that AMP's front door uses for signatures, sent by the store.
         "/api/v1/query?query=sum(%22signature+expired:+missing+authentication+token%22",
         "/api/v1/query?query=up&time=never",
         "/api/v1/query_range?query=up&start=0&end=1700000000&step=1",

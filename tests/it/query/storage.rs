@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::rig::client;
 
-/// Ends, with its folder, when this is dropped.
+/// Dropping it stops it and removes its folder.
 pub struct Storage {
     address: SocketAddr,
     folder: PathBuf,
@@ -67,7 +67,7 @@ impl Storage {
 
 impl Drop for Storage {
     fn drop(&mut self) {
-        // Its files may still change until the process is gone.
+        // Its files may change until the process has exited.
         if let Err(error) = fs::remove_dir_all(&self.folder) {
             println!("{}: {error}", self.folder.display());
         }

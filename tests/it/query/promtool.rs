@@ -1,4 +1,4 @@
-//! A real Prometheus writes through the real program into another one, and promtool reads it back through the same port.
+//! A real Prometheus writes through the real program into another one, and promtool queries it through the same port.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use tokio::process::Command;
 use super::storage::Storage;
 use super::{eventually, world_before};
 use crate::bodies;
-use crate::shown::World;
+use crate::leak_check::World;
 
 async fn promtool(arguments: &[&str], url: &str, rest: &[&str]) -> String {
     let mut command = Command::new("promtool");
     command.arg("query").args(arguments).arg(url).args(rest);
     let output = command.output().await;
     let output = output.expect("promtool is not on the PATH: scripts/test brings it");
-    let (told, wrong) = (
+    let (text, wrong) = (
         String::from_utf8(output.stdout).unwrap(),
         String::from_utf8(output.stderr).unwrap(),
     );
     assert!(
         output.status.success(),
-        "{arguments:?} {rest:?}: {told}{wrong}"
+        "{arguments:?} {rest:?}: {text}{wrong}"
     );
-    told
+    text
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,13 +93,13 @@ async fn what_prometheus_writes_promtool_reads_through_the_same_sidecar() {
         ),
     ] {
         let asked = async |url: &str| {
-            let told = promtool(&arguments, url, &rest).await;
+            let text = promtool(&arguments, url, &rest).await;
             if arguments[0] != "instant" {
-                return told;
+                return text;
             }
-            // The time of asking differs.
+            // The evaluation times differ.
             let bare = |line: &str| line.split(" @[").next().unwrap_or_default().to_owned();
-            let lines: Vec<String> = told.lines().map(bare).collect();
+            let lines: Vec<String> = text.lines().map(bare).collect();
             lines.join("\n")
         };
         let through = asked(&here).await;

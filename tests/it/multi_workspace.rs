@@ -1,4 +1,4 @@
-//! Several workspaces in one sidecar, and a configuration that changes under it.
+//! Several workspaces in one sidecar, and reloads of the configuration.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::bodies::{self, Batch};
+use crate::leak_check::World;
 use crate::rig::{self, V1};
-use crate::shown::World;
 
-/// Two worlds that know nothing of each other, and one sidecar before both.
+/// Two independent worlds, and one sidecar for both.
 struct Pair {
     first: World,
     second: World,
@@ -85,7 +85,7 @@ fn write(folder: &TempDir, entries: &[String]) {
         folder.path().join("ca.pem").display(),
         entries.concat()
     );
-    // As kubelet does: whole, by a rename.
+    // Atomically, by a rename, like kubelet.
     let new = folder.path().join("new.yaml");
     std::fs::write(&new, text).unwrap();
     std::fs::rename(new, file_of(folder)).unwrap();
@@ -138,7 +138,7 @@ impl Pair {
         (response.status(), rig::text(response).await)
     }
 
-    /// Sends again for as long as a sender would keep the batch.
+    /// Retries for as long as a sender would keep the batch.
     async fn store(&self, path: &str, batch: &Batch) {
         for _ in 0..200 {
             match self.post(path, batch).await {
@@ -190,7 +190,7 @@ async fn a_path_names_the_workspace_by_name_or_id() {
     assert!(has(&pair.first, &one) && !has(&pair.first, &two));
     assert!(has(&pair.second, &two) && !has(&pair.second, &one));
 
-    // Which of the two is meant nobody knows: the sender keeps the batch and is told what to write to.
+    // The workspace is ambiguous: the sender keeps the batch and gets the possible URLs.
     let (status, why) = pair.post("/api/v1/write", &one).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(why.contains("first, second"), "{why}");
@@ -212,7 +212,7 @@ async fn a_broken_workspace_does_not_hurt_the_other() {
     pair.second
         .faults(Target::Amp)
         .set([Fault::new(FaultKind::Hang)]);
-    // More than the slots of the broken one hang, and the other does not notice.
+    // More requests than the slots of the broken one hang, and the other is not affected.
     let hanging: Vec<_> = (0..300)
         .map(|n| {
             let request = pair
@@ -243,7 +243,7 @@ async fn the_one_that_lacks_credentials_is_named_and_takes_nobody_away() {
     let pair = Pair::start().await;
     pair.store(FIRST, &bodies::v1("one", 3)).await;
     std::fs::remove_file(pair.second.token_file()).unwrap();
-    // Started anew, so without the credentials that it had.
+    // Rebuilt, so without its previous credentials.
     let changed = entry("second", &pair.second) + "    session_duration: 30m\n";
     pair.write(&[entry("first", &pair.first), changed]);
     pair.reload().unwrap();
@@ -266,7 +266,7 @@ async fn the_one_that_lacks_credentials_is_named_and_takes_nobody_away() {
     );
 }
 
-/// Ten configurations take over under a steady stream of batches, each of which must be stored at once or asked again.
+/// Ten reloads under a steady stream of batches, each of which must be stored at once or get a retryable response.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_configuration_takes_over_without_a_request_lost() {
     let pair = Arc::new(Pair::start().await);
@@ -292,7 +292,7 @@ async fn a_new_configuration_takes_over_without_a_request_lost() {
     for sender in senders {
         sender.await.unwrap();
     }
-    // The second one never changed, so it kept its credentials; the first was started anew each time.
+    // The second one never changed, so it kept its credentials; the first was rebuilt each time.
     assert_eq!(pair.second.sts_calls().len(), 1);
     assert!(pair.first.sts_calls().len() > 2);
     assert_eq!(
@@ -317,17 +317,17 @@ async fn an_invalid_configuration_is_refused_and_the_old_one_serves_on() {
     assert!(!pair.reload_was_successful().await);
     pair.store(FIRST, &bodies::v1("after", 3)).await;
 
-    // A port cannot change under its senders.
+    // A reload cannot change a port.
     pair.write(&[entry("first", &pair.first)]);
     let mut config = read(&file_of(&pair.folder)).unwrap();
     config.listen = "127.0.0.1:1".parse().unwrap();
     let why = pair.reloader.reload(Ok(config)).unwrap_err().to_string();
     assert_eq!(
         why,
-        "--listen cannot change while the program runs: restart it"
+        "--listen cannot change while the program runs: restart to apply"
     );
 
-    // What is no longer served leaves no state behind.
+    // A removed workspace leaves no state.
     pair.reload().unwrap();
     assert!(pair.reload_was_successful().await);
     assert_eq!(
@@ -341,7 +341,7 @@ async fn an_invalid_configuration_is_refused_and_the_old_one_serves_on() {
         .await;
 }
 
-/// As a ConfigMap changes: the file's folder is swapped, nobody sends a signal.
+/// Like a ConfigMap: the file's folder is swapped, without a signal.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_changes_is_read_again_by_itself() {
     let pair = Pair::start().await;
@@ -369,7 +369,7 @@ async fn a_file_that_changes_is_read_again_by_itself() {
     seen("ok", 1).await;
     pair.write(&["  - nonsense: true\n".to_owned()]);
     seen("refused", 1).await;
-    // Said once, not at every look.
+    // Logged once, not at every poll.
     tokio::time::sleep(Duration::from_millis(2500)).await;
     assert_eq!(reloads("refused").await, Some(1));
     hangup.notify_one();

@@ -1,4 +1,4 @@
-//! The dashboard, the alerts and the runbooks, held against the metrics and a real Prometheus.
+//! Checks the dashboard, the alerts and the runbooks against the metrics and a real Prometheus.
 
 use std::process::Command;
 use std::time::Duration;
@@ -94,7 +94,7 @@ fn every_alert_has_its_runbook_and_every_runbook_its_alert() {
     assert_eq!(links, expected.collect::<Vec<_>>());
 }
 
-/// A metric that is renamed must not leave an alert that never fires.
+/// A renamed metric must not leave an alert that never fires.
 #[test]
 fn only_metrics_that_there_are_are_asked_for() {
     let telemetry = Telemetry::new();
@@ -130,7 +130,7 @@ fn only_metrics_that_there_are_are_asked_for() {
     assert!(named > 80, "only {named}");
 }
 
-/// A dozen seconds of a workspace in which everything happens that a panel shows.
+/// A dozen seconds of a workspace with every event that a panel shows.
 async fn a_bad_day(rig: &Rig) {
     let amp = |kind: FaultKind, times| {
         rig.world
@@ -175,7 +175,7 @@ async fn a_bad_day(rig: &Rig) {
     }
 }
 
-/// As Grafana would ask, of all jobs and workspaces.
+/// The panel's query with all jobs and workspaces, as Grafana sends it.
 fn filled_in(expression: &str) -> String {
     let filled = expression
         .replace("$__rate_interval", "15s")
@@ -186,8 +186,7 @@ fn filled_in(expression: &str) -> String {
     filled
 }
 
-/// One Prometheus scrapes text, as they do by default, another protobuf with native histograms, which then is all that it has of
-/// a histogram. Every panel must work in both.
+/// One Prometheus scrapes text, the default; another protobuf with native histograms, which replace the classic ones. Every panel must work in both.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_panel_shows_what_a_real_prometheus_scraped() {
     let installed = Installed::find(None).await.unwrap();
@@ -240,7 +239,7 @@ async fn every_panel_shows_what_a_real_prometheus_scraped() {
         );
     }
 
-    // What protobuf brought is native, and says the same.
+    // Histograms from protobuf are native, with the same values.
     let one = async |prometheus: &Prometheus, expression: &str| {
         let readings = prometheus.query(expression).await.unwrap();
         assert_eq!(readings.len(), 1, "{expression}: {readings:?}");
@@ -263,7 +262,7 @@ async fn every_panel_shows_what_a_real_prometheus_scraped() {
     assert!(count > 60.0 && count <= now, "{count} of {now}");
 }
 
-/// What the dashboard's variables are read from: a metric and a label of it.
+/// The source of each dashboard variable: a metric and a label of it.
 fn variables() -> Vec<(String, String)> {
     let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
     let list = dashboard["templating"]["list"].as_array().unwrap().clone();

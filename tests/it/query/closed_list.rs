@@ -1,4 +1,4 @@
-//! Nothing but the closed list is ever signed, and nothing at all where reading is off.
+//! Only the closed list is ever signed, and nothing if queries are off.
 
 use emulator::world::{Target, WorldConfig};
 use proptest::prelude::*;
@@ -61,7 +61,7 @@ async fn what_is_not_on_the_list_reaches_nobody() {
             (405, &allowed.parse().unwrap())
         );
     }
-    // Parameters of a signature, and what is no UTF-8.
+    // Parameters of a signature, and invalid UTF-8.
     for query in ["X-Amz-Signature=0", "query=%ff"] {
         let answer = get(&rig, &format!("/api/v1/query?{query}")).await;
         assert_eq!(error(answer).await.0, 400);
@@ -79,7 +79,7 @@ async fn what_is_not_on_the_list_reaches_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_workspace_has_a_switch_of_its_own() {
     let world = WorldConfig::default().second_region("eu-west-2");
-    let world = crate::shown::World::start(world).await.unwrap();
+    let world = crate::leak_check::World::start(world).await.unwrap();
     let other = &world.others()[0];
     let file = world.folder().join("sidecar.yaml");
     let yaml = format!(
@@ -94,7 +94,7 @@ async fn each_workspace_has_a_switch_of_its_own() {
     std::fs::write(&file, yaml).unwrap();
     let rig = Rig::start_beside(world, &[("config", file.to_str().unwrap())]).await;
     rig.until_ready().await;
-    // The role may not read: only who asks AMP hears that.
+    // The role may not query: only AMP's response shows that.
     assert_eq!(
         get(&rig, "/workspaces/open/api/v1/labels").await.status(),
         403
@@ -106,7 +106,7 @@ async fn each_workspace_has_a_switch_of_its_own() {
     assert_eq!(rig.world.others()[0].journal().total(), 0);
 }
 
-/// Pieces that a path which leads elsewhere would be made of.
+/// Pieces of paths that lead elsewhere.
 fn pieces() -> impl Strategy<Value = String> {
     let known = [
         "api",
@@ -195,7 +195,7 @@ fn targets() -> impl Strategy<Value = String> {
     prop_oneof![strange, nearly]
 }
 
-/// A request as it stands on the wire, which no client has tidied up; its status, or 0 where there was no answer.
+/// A raw request, not normalized by a client; its status, or 0 without a response.
 async fn raw(host: &str, method: &str, target: &str) -> u16 {
     let mut tcp = TcpStream::connect(host).await.unwrap();
     let request = format!(
@@ -204,7 +204,7 @@ async fn raw(host: &str, method: &str, target: &str) -> u16 {
     );
     tcp.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // Garbage may be reset.
+    // The peer may reset garbage.
     if tcp.read_to_end(&mut answer).await.is_err() {
         return 0;
     }
@@ -213,7 +213,7 @@ async fn raw(host: &str, method: &str, target: &str) -> u16 {
     status.and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
-/// What may reach AMP, and how: written out here once more, and not taken from the code.
+/// What may reach AMP, and how: an independent copy of the list in the code.
 fn may_be_sent(id: &str, method: &str, path_and_query: &str) -> bool {
     let path = path_and_query.split('?').next().unwrap();
     let Some(below) = path.strip_prefix(&format!("/workspaces/{id}/api/v1/")) else {
@@ -244,7 +244,7 @@ fn whatever_is_asked_only_the_list_is_signed() {
     let rig = runtime.block_on(async {
         let rig = Rig::start_in(WorldConfig::default(), &with_reading(&[])).await;
         rig.until_ready().await;
-        // The journal tells apart what came.
+        // Identifies the requests in the journal.
         let answer = rig
             .post("/api/v1/write", V1, bodies::v1("up", 1).body)
             .await;

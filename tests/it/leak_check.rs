@@ -1,10 +1,10 @@
-//! Everything that a test run shows, and the search for secrets in it.
+//! Captures everything that a test run shows, and searches it for secrets.
 //!
-//! Every test gets its [`World`] here and not from the emulator. When it ends, each secret that it ever handed out (tokens, keys, sessions,
-//! signatures), and each that a test marked, is looked for in all that was shown in the process until then: log lines at TRACE,
-//! metrics, probes, answers to senders and readers, reports of `check`, spans, the configuration in all its forms, panics. A piece of a
-//! secret is enough to fail the test, and so is one in hexadecimal, in base64, behind percent signs, or as a list of bytes. Tests of
-//! one process search each other's lines as well, which harms nobody. `scripts/mutants leaks` shows that leaks are found.
+//! Every test gets its [`World`] from here and not from the emulator. When it ends, each secret that it ever issued (tokens, keys, sessions,
+//! signatures), and each that a test marked, is searched for in everything that the process has shown so far: log lines at TRACE, metrics, probes,
+//! responses to senders and query clients, reports of `check`, spans, the configuration in all its forms, panics. A piece of a secret fails the test,
+//! also in hexadecimal, base64, percent-encoding, or as a list of bytes. Tests of one process also search each other's lines, which is harmless.
+//! `scripts/mutants leaks` proves that leaks are found.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -23,13 +23,13 @@ use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// The shortest piece that is looked for, in bytes: any piece of so many and [`STRIDE`] more is found.
+/// The length of the pieces to search for, in bytes: any piece [`STRIDE`] longer than this is found.
 const PIECE: usize = 16;
 const STRIDE: usize = 8;
 
 static SHOWN: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
 static MARKED: LazyLock<Mutex<Vec<Secret>>> = LazyLock::new(Mutex::default);
-/// Of any piece, wherever it was cut.
+/// For any piece, wherever it was cut.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     NO_PAD.with_decode_allow_trailing_bits(true),
@@ -37,13 +37,13 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 static LIBRARIES: AtomicBool = AtomicBool::new(false);
 
-/// A secret, with what it is before it.
+/// The kind of a secret, and the secret.
 pub type Secret = (&'static str, Vec<u8>);
 
-/// The emulator's world, which ends with the search.
+/// The emulator's world; dropping it runs the search.
 pub struct World(emulator::world::World);
 
-/// Takes what the log's writer is given.
+/// The log's writer.
 struct Lines;
 
 impl World {
@@ -52,7 +52,7 @@ impl World {
         emulator::world::World::start(config).await.map(Self)
     }
 
-    /// All that it handed out so far.
+    /// All that it has issued so far.
     pub fn secrets(&self) -> Vec<Secret> {
         let mut secrets = Vec::new();
         for (what, secret) in self.0.secrets() {
@@ -98,30 +98,30 @@ impl Drop for World {
     }
 }
 
-/// Something that a user, a sender or a log may see.
+/// Records text that a user, a sender or a log may see.
 pub fn show(text: &str) {
     locked(&SHOWN).extend(text.lines().map(str::to_owned));
 }
 
-/// A secret that the world knows nothing of.
+/// Marks a secret that the world does not know.
 pub fn mark(what: &'static str, secret: impl AsRef<[u8]>) {
     let secret = secret.as_ref();
     assert!(secret.len() >= 8, "{what}: too short to be searched for");
     locked(&MARKED).push((what, secret.into()));
 }
 
-/// From now on what libraries log at TRACE as well: much, so only where it is the point.
+/// Also captures libraries at TRACE from now on: much text, so only where it matters.
 pub fn libraries_too() {
     listen();
     LIBRARIES.store(true, Ordering::Relaxed);
 }
 
-/// Whether anything that was shown has these words.
+/// Whether any captured line contains this text.
 pub fn was_shown(words: &str) -> bool {
     locked(&SHOWN).iter().any(|line| line.contains(words))
 }
 
-/// The first line that holds a secret, or a piece of one.
+/// The first line with a secret, or with a piece of one.
 pub fn leak(lines: &HashSet<String>, secrets: &[Secret]) -> Option<(&'static str, String)> {
     let mut pieces: HashMap<&[u8], &'static str> = HashMap::new();
     let mut whole: Vec<(&'static str, &[u8])> = Vec::new();
@@ -156,7 +156,7 @@ pub fn leak(lines: &HashSet<String>, secrets: &[Secret]) -> Option<(&'static str
     })
 }
 
-/// What a line says in other forms than text.
+/// The content of a line in other encodings.
 fn decoded(line: &str) -> Vec<Vec<u8>> {
     let runs = |belongs: fn(char) -> bool| line.split(move |c| !belongs(c));
     let lists = runs(|c| c.is_ascii_digit() || c == ',' || c == ' ').map(|list| {
@@ -175,7 +175,7 @@ fn decoded(line: &str) -> Vec<Vec<u8>> {
     all.filter(|said: &Vec<u8>| said.len() >= 8).collect()
 }
 
-/// Once in a process, before anything can be logged.
+/// Once per process, before anything is logged.
 fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -238,14 +238,14 @@ fn a_secret_that_is_shown_is_found_in_part_and_in_full() {
     assert_eq!(found(&format!("Bearer {token}")), Some("token"));
     for cut in 21..token.len() - PIECE - STRIDE {
         let piece = &token[cut..cut + PIECE + STRIDE];
-        // The dot parts two pieces that are each too short where it is in the middle.
+        // The dot separates two pieces that are each too short if it is in the middle.
         let longest = piece.split('.').map(str::len).max().unwrap();
         if longest >= PIECE + STRIDE - 1 {
             assert_eq!(found(&format!("x{piece}x")), Some("token"), "{piece}");
         }
     }
     assert_eq!(found("…89abcdef0123456789abcdef…"), Some("signature"));
-    // As they stand in a header, in a form, and in what derives `Debug`.
+    // As in a header, in a form, and in derived `Debug`.
     assert_eq!(
         found("Proxy-Authorization: Basic bWU6czNjcmV0LXdvcmQ="),
         Some("password")

@@ -1,4 +1,4 @@
-//! STS as others know it: moto answers in its place, and botocore recomputes what was signed. Neither was written here.
+//! Independent implementations of STS: moto answers in its place, and botocore recomputes signatures.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ fn session(name: &str) -> RoleSession {
     }
 }
 
-/// With all that AssumeRole takes, and characters that an encoding could get wrong.
+/// With all parameters of AssumeRole, and characters that are easily encoded wrong.
 fn elaborate() -> RoleSession {
     RoleSession {
         external_id: Some("tenant/7+a=b,c@d:e".to_owned()),
@@ -127,7 +127,7 @@ async fn moto_gives_a_session_for_a_token_and_another_for_that() {
     }
 }
 
-/// The first request that comes, as bytes; it is answered with nothing.
+/// The first request, as bytes; the response is empty.
 async fn capture(listener: TcpListener) -> String {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut request = Vec::new();

@@ -1,4 +1,4 @@
-//! A thousand senders at once, in the memory that a small container has.
+//! A thousand senders at once, in the memory of a small container.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use tokio::sync::Barrier;
 
 use crate::bodies;
 use crate::cgroup::Cgroup;
+use crate::leak_check::World;
 use crate::rig::{V1, client};
-use crate::shown::World;
 
 const SENDERS: usize = 1000;
 const LIMIT: u64 = 64 << 20;
 const BINARY: &str = env!("CARGO_BIN_EXE_amp-sidecar");
 
-/// In a cgroup of 64 MiB, from which the sidecar takes its budget. Where nobody may make one, with the budget that it gives;
-/// the peak of resident memory is then what that cgroup would have had to hold.
+/// In a cgroup of 64 MiB, which determines the sidecar's budget. Without permission for a cgroup, with the same budget as a setting; then the peak of
+/// resident memory must fit into it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_senders_at_once_fit_into_64_mib_and_lose_nothing() {
     let world = World::start(WorldConfig::default()).await.unwrap();
@@ -59,7 +59,7 @@ async fn a_thousand_senders_at_once_fit_into_64_mib_and_lose_nothing() {
                         Ok(lost @ (0..500)) => {
                             panic!("a sender would have dropped the batch on {lost}")
                         }
-                        // As Prometheus: again after a pause, on a 5xx and on a broken connection alike.
+                        // Like Prometheus: retries after a pause, on a 5xx and on a broken connection.
                         Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(500)).await,
                     }
                     assert!(began.elapsed() < Duration::from_secs(120), "never stored");

@@ -1,4 +1,4 @@
-//! An answer is bounded in size and time, and reading takes nothing from writing.
+//! Responses are limited in size and time, and queries do not affect writes.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::rig::{Rig, client};
 const LABELS: &str = "/api/v1/labels";
 const LARGEST: usize = 64 << 20;
 
-/// How many bytes came before the end, and whether that was one.
+/// How many bytes came before the end, and whether the end was clean.
 async fn read(rig: &Rig) -> (usize, bool) {
     let mut answer = get(rig, LABELS).await;
     assert_eq!(answer.status(), 200);
@@ -92,7 +92,7 @@ async fn an_answer_that_stalls_or_breaks_is_not_taken_for_a_whole_one() {
     }
 }
 
-/// Readers that take nothing of their answers hold no place beyond the deadline.
+/// Clients that do not read their responses hold no slot beyond the deadline.
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_that_do_not_read_keep_no_place() {
     let (_storage, rig) = start(&[("query-timeout", "1s")]).await;
@@ -111,7 +111,7 @@ async fn readers_that_do_not_read_keep_no_place() {
         assert!(head.starts_with(b"HTTP/1.1 200"));
         idle.push(tcp);
     }
-    // All places are taken: this one waits, and has its turn once the deadline of the others is over.
+    // All slots are taken: this one waits until the deadline of the others.
     data(get(&rig, LABELS).await).await;
     eventually("all eight broke off", async || {
         broken_off(&rig, "timed_out").await >= Some(8)
@@ -132,7 +132,7 @@ async fn a_reader_that_leaves_ends_its_query() {
     .await;
 }
 
-/// Hundreds of queries that AMP never answers, and every batch is stored meanwhile, at once.
+/// While AMP answers none of hundreds of queries, every batch is stored at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn reading_takes_nothing_from_writing() {
     let budget = (4 << 20).to_string();
@@ -161,7 +161,7 @@ async fn reading_takes_nothing_from_writing() {
         rig.find_count(r#"amp_sidecar_queries_total{code="503"}"#)
             .await
     };
-    eventually("the rest is told so", async || busy().await >= Some(72)).await;
+    eventually("the rest gets 503", async || busy().await >= Some(72)).await;
 
     for n in 0..40 {
         let batch = bodies::v1(&format!("up_{n}"), 500);
@@ -180,7 +180,7 @@ async fn reading_takes_nothing_from_writing() {
     }
 }
 
-/// Queries do not hold up a sidecar that is to leave: only batches would be lost.
+/// Queries do not delay a drain: only batches would be lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_are_not_waited_for_when_it_leaves() {
     let (_storage, mut rig) = start(&[("drain-idle", "1s")]).await;

@@ -1,4 +1,4 @@
-//! What a reader hears where AMP's store does not answer.
+//! The response to a client when AMP's store does not answer.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn a_role_that_may_not_read_is_told_what_it_lacks() {
     }
     let denied = rig.count(r#"amp_sidecar_access_denied_total{action="aps:GetLabels"}"#);
     assert_eq!(denied.await, 2);
-    // Asking for other credentials mends nothing, so it is done once in half a minute.
+    // New credentials do not help, so they are requested once in half a minute.
     assert_eq!(rig.world.journal(Target::Sts).total(), 2);
     let again = rig.count(r#"amp_sidecar_queries_total{code="403"}"#).await;
     assert_eq!(again, 6);
@@ -61,7 +61,7 @@ async fn credentials_that_amp_does_not_take_are_renewed_and_the_query_is_sent_ag
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_credentials_the_answer_is_503() {
-    let world = crate::shown::World::start(WorldConfig::default())
+    let world = crate::leak_check::World::start(WorldConfig::default())
         .await
         .unwrap();
     world
@@ -129,7 +129,7 @@ async fn amps_own_words_come_with_its_own_status() {
             (502, "unavailable"),
         ),
         (FaultKind::ResetAfter { bytes: 20 }, (502, "unavailable")),
-        // An answer in two bytes of JSON is one.
+        // Two bytes of JSON are a response too.
         (
             FaultKind::Answer {
                 status: 200,
@@ -174,7 +174,7 @@ async fn an_answer_that_does_not_come_is_504_in_time() {
     );
 }
 
-/// AMP closes a kept connection between two queries; that is no fault of the second.
+/// AMP closes an idle connection between two queries; the second still succeeds.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_connection_is_no_fault() {
     let (_storage, rig) = start(&[]).await;

@@ -1,4 +1,4 @@
-//! SIGTERM, as kubelet sends it, from the sender's side.
+//! SIGTERM as kubelet sends it, as the sender sees it.
 
 use std::time::{Duration, Instant};
 
