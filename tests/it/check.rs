@@ -474,7 +474,10 @@ async fn of_several_workspaces_only_the_broken_one_is_named() {
         ],
         "{text}"
     );
-    assert!(text.contains("several workspaces are configured, and it names none"), "{text}");
+    assert!(
+        text.contains("several workspaces are configured, and it names none"),
+        "{text}"
+    );
     assert!(text.contains("workspace denied"), "{text}");
     let unwritten = named(&report, "prometheus-elsewhere").unwrap();
     assert_eq!(unwritten.outcome.state, StepState::Warning);
