@@ -9,7 +9,7 @@ use crate::config::{Expected, checked, expected, is_guid, made_of};
 
 /// The issuer as IAM requires it: https, no query, at most 255 characters, reachable from AWS.
 pub(super) fn issuer(text: &str) -> Result<String, Expected> {
-    let what = "an https:// URL without query, fragment or credentials, as a token has it in iss";
+    let what = "an https:// URL without query, fragment or credentials, as in the iss of a token";
     let Ok(uri) = text.parse::<Uri>() else {
         return expected(what);
     };

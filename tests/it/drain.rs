@@ -11,7 +11,7 @@ use crate::bodies;
 use crate::rig::{Rig, V1};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sidecar_that_leaves_serves_until_its_senders_are_done() {
+async fn a_draining_sidecar_serves_until_its_senders_are_done() {
     let mut rig = Rig::start_in(Default::default(), &[("drain-idle", "1s")]).await;
     rig.until_ready().await;
     rig.stage.send_replace(Stage::Draining);
@@ -42,7 +42,7 @@ async fn a_sidecar_that_leaves_serves_until_its_senders_are_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_in_flight_is_answered_before_it_leaves() {
+async fn a_batch_in_flight_is_answered_before_it_stops() {
     let rig = Rig::start_in(Default::default(), &[("drain-idle", "100ms")]).await;
     rig.until_ready().await;
     rig.world
@@ -60,7 +60,7 @@ async fn a_batch_in_flight_is_answered_before_it_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn senders_that_never_stop_are_left_after_the_timeout() {
+async fn the_timeout_ends_a_drain_whose_senders_never_stop() {
     let mut rig = Rig::start_in(Default::default(), &[("drain-timeout", "1s")]).await;
     rig.until_ready().await;
     rig.stage.send_replace(Stage::Draining);
@@ -79,7 +79,7 @@ async fn senders_that_never_stop_are_left_after_the_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_leaves_now() {
+async fn a_second_signal_stops_it_at_once() {
     let mut rig = Rig::start().await;
     rig.until_ready().await;
     rig.stage.send_replace(Stage::Draining);
@@ -91,7 +91,7 @@ async fn a_second_signal_leaves_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sender_that_was_told_to_come_again_is_waited_for() {
+async fn a_sender_that_owes_a_retry_is_waited_for() {
     let mut rig = Rig::start_in(Default::default(), &[("drain-idle", "1s")]).await;
     rig.until_ready().await;
     rig.world

@@ -100,7 +100,7 @@ fn every_fault_of_the_arguments_is_named_at_once_and_exits_with_64() {
     for (argument, fix) in [
         (
             "--issuer",
-            "https://eastus.oic.prod-aks.azure.com/t/u/ with the slash",
+            "https://eastus.oic.prod-aks.azure.com/t/u/ with a trailing slash",
         ),
         ("--account", "12 digits"),
         ("--workspace-id", "not its ARN: ws-1"),
@@ -176,12 +176,12 @@ async fn a_token_gives_its_claims_and_is_not_shown() {
             &["--token", api.to_str().unwrap()],
             "--audience sts.amazonaws.com",
         ),
-        (&["--token", http.to_str().unwrap()], "iss of the --token"),
+        (&["--token", http.to_str().unwrap()], "iss of --token"),
         (
             &["--token", path, "--namespace", "else"],
             "the token's value, observe",
         ),
-        (&["--token", path, "--issuer", AKS], "none beside --token"),
+        (&["--token", path, "--issuer", AKS], "no value with --token"),
         (&["--token", &token], "not the token itself"),
     ];
     for (arguments, fix) in cases {

@@ -193,7 +193,7 @@ fn the_commands_for_aws_leave_anothers_role_and_account_alone() {
     assert!(
         String::from_utf8(output.stderr)
             .unwrap()
-            .contains("another account")
+            .contains("not for account")
     );
 }
 
