@@ -31,7 +31,7 @@ impl Metrics {
         let request = request.body(Empty::<Bytes>::new()).unwrap();
         let response = sender.send_request(request).await.ok()?;
         let body = response.into_body().collect().await.ok()?.to_bytes();
-        drop(connection);
+        drop(sender);
         driving.await.ok()?.ok()?;
         Some(Self(String::from_utf8(body.to_vec()).ok()?))
     }
