@@ -520,7 +520,7 @@ impl fmt::Display for Verdict {
                 "VictoriaMetrics' own protocol is not supported: send Prometheus remote write with Content-Encoding: snappy",
             ),
             Self::NoSuchPath | Self::MethodNotAllowed => {
-                write!(f, "not served; the served paths are {SERVED}")
+                write!(f, "not served here; the served paths are {SERVED}")
             }
             Self::SlowSender => f.write_str("the body did not arrive within 30 s"),
             Self::SenderGone => f.write_str("the connection broke before the body was complete"),

@@ -298,7 +298,7 @@ impl Delivery {
                 let record = Record::Opened(opening);
                 let mut whole =
                     PayloadResult::opened(payload.into_key(), record, parts.len(), timings);
-                self.bring_all(parts, opening, &mut whole, this).await;
+                self.deliver_parts(parts, opening, &mut whole, this).await;
                 whole
             }
             // It was halved before, so it can be halved.
@@ -337,7 +337,7 @@ impl Delivery {
                 let key = payload.into_key();
                 let record = Record::Opened(opening);
                 let mut whole = PayloadResult::opened(key.clone(), record, parts.len(), timings);
-                self.bring_all(parts, opening, &mut whole, this).await;
+                self.deliver_parts(parts, opening, &mut whole, this).await;
                 self.suspects
                     .halved(key, verdict, (suspicion, failing), whole)
             }
@@ -380,7 +380,7 @@ impl Delivery {
 
     /// Delivers parts, several at once unless one must wait for another. Once a part must be sent again, no further part is
     /// started, unless that part itself may be the cause.
-    async fn bring_all(
+    async fn deliver_parts(
         &self,
         parts: Vec<Payload>,
         opening: Opening,
