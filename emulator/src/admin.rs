@@ -15,7 +15,7 @@
 //! | `POST /sessions/life` | `{"seconds": 10}`, or `null` for what is asked |
 //! | `POST /certificate` | `{"present": "expired"}`: what AMP shows |
 //!
-//! It is on loopback and asks nobody who they are.
+//! It is on loopback and authenticates nobody.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,9 +43,9 @@ pub(crate) struct Admin {
 enum AdminError {
     #[error("there is no such call; see the emulator's README")]
     NotFound,
-    #[error("not understood: {0}")]
+    #[error("invalid body: {0}")]
     Body(#[from] serde_json::Error),
-    #[error("it failed: {0}")]
+    #[error("failed: {0}")]
     Failed(#[from] crate::world::Error),
 }
 

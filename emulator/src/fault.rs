@@ -8,7 +8,7 @@
 //! Two families. Some replace the answer and the request has no effect:
 //! `answer`, `redirect`, `hang`, `reset`, … (unless [`Fault::taking_effect`]
 //! says that it is handled first, and only its answer lost). Others need an
-//! answer to spoil and so handle the request: `delay`, `reset_after`,
+//! answer to corrupt and so handle the request: `delay`, `reset_after`,
 //! `cut_after`, and `broken_body`, `endless_body`, `header_only` where these
 //! name no status of their own.
 //!

@@ -39,7 +39,7 @@ pub(crate) enum FetchError {
     Connect(#[source] io::Error),
     #[error("the TLS handshake failed")]
     Tls(#[source] io::Error),
-    #[error("the exchange broke")]
+    #[error("the connection broke before the response was complete")]
     Http(#[from] hyper::Error),
     #[error("answered {0}")]
     Status(StatusCode),

@@ -143,14 +143,18 @@ impl<T: Answers> Front<T> {
                 silent(first(&response, bytes), Ending::Close, in_flight)
             }
             FaultKind::BrokenBody { status } => {
-                let response = self.spoilt(request, status, fault.take_effect).await;
+                let response = self
+                    .to_be_corrupted(request, status, fault.take_effect)
+                    .await;
                 in_flight.answered(response.status());
                 let promised = response.body().len() + PROMISED_TOO_MUCH;
                 let bytes = on_the_wire(&response, promised).into();
                 silent(bytes, Ending::Reset, in_flight)
             }
             FaultKind::EndlessBody { status } => {
-                let response = self.spoilt(request, status, fault.take_effect).await;
+                let response = self
+                    .to_be_corrupted(request, status, fault.take_effect)
+                    .await;
                 in_flight.answered(response.status());
                 let mut bytes = head(&response);
                 bytes.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n");
@@ -158,7 +162,9 @@ impl<T: Answers> Front<T> {
                 silent(bytes.into(), Ending::Endless(chunk.into()), in_flight)
             }
             FaultKind::HeaderOnly { status } => {
-                let response = self.spoilt(request, status, fault.take_effect).await;
+                let response = self
+                    .to_be_corrupted(request, status, fault.take_effect)
+                    .await;
                 in_flight.answered(response.status());
                 let mut bytes = head(&response);
                 bytes.extend_from_slice(b"content-length: 64\r\n\r\n");
@@ -167,9 +173,9 @@ impl<T: Answers> Front<T> {
         }
     }
 
-    /// The answer whose body is going to be spoilt: the true one, or an empty
+    /// The answer whose body is going to be corrupted: the true one, or an empty
     /// one with the scripted status.
-    async fn spoilt(
+    async fn to_be_corrupted(
         &self,
         request: Request<Bytes>,
         status: Option<u16>,

@@ -65,7 +65,7 @@ pub(crate) enum JwtError {
     Shape,
     #[error("not signed with RS256")]
     Algorithm,
-    #[error("the signature does not fit")]
+    #[error("the signature does not verify")]
     Signature,
 }
 

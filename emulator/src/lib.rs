@@ -14,7 +14,7 @@
 //! - [`iam`]: the language of policies, and session policies.
 //! - [`amp`]: the remote-write endpoint of a workspace.
 //! - [`fault`], [`journal`]: which faults are injected when, and what each target received.
-//! - [`tcp`]: a proxy that spoils connections below HTTP.
+//! - [`tcp`]: a proxy that injects faults below HTTP.
 //! - [`clock`], [`tls`]: wall time with an offset, certificates of an own authority.
 //!
 //! It never depends on the sidecar, nor on the library that the sidecar signs

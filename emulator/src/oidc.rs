@@ -14,7 +14,7 @@ use crate::jwt::Jwks;
 pub(crate) enum KeysError {
     #[error("the issuer accepts no connection")]
     Unreachable(#[source] FetchError),
-    #[error("the issuer's documents cannot be had")]
+    #[error("the issuer's documents cannot be fetched")]
     Unreadable(#[source] FetchError),
     #[error("the discovery document names another issuer")]
     AnotherIssuer,

@@ -191,7 +191,7 @@ async fn a_service_that_is_down_resets() {
 }
 
 #[tokio::test]
-async fn standing_and_new_connections_are_reset_each_by_itself() {
+async fn existing_and_new_connections_are_reset_separately() {
     let (echo, proxy) = start().await;
     let mut old = connect(&proxy).await;
     exchange(&mut old, b"before").await;
@@ -516,7 +516,7 @@ impl Observer for Notes {
 }
 
 #[tokio::test]
-async fn an_observer_hears_both_directions_and_the_end() {
+async fn an_observer_sees_both_directions_and_the_end() {
     let echo = Echo::start().await;
     let notes = Arc::new(Notes::default());
     let proxy = TcpFaults::observed(echo.address, Some(notes.clone())).unwrap();
@@ -532,7 +532,7 @@ async fn an_observer_hears_both_directions_and_the_end() {
 }
 
 #[tokio::test]
-async fn an_observer_hears_of_a_service_that_is_down() {
+async fn an_observer_sees_a_service_that_is_down() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nobody = listener.local_addr().unwrap();
     drop(listener);

@@ -4,7 +4,7 @@
 //! fault of the rest. Pure: nothing here knows what is stored. A bad series does not take others with it, but one bad
 //! sample, exemplar or histogram takes its whole entry; only a series without any label ends the request.
 //!
-//! What is refused here is reported without the ingesters' preface, and leaves the `-Written` counts of the rest standing.
+//! What is refused here is reported without the ingesters' preface, and leaves the `-Written` counts of the rest as they are.
 
 use std::time::SystemTime;
 

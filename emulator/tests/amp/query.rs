@@ -116,7 +116,7 @@ async fn query_string_and_body_are_signed() {
 }
 
 #[tokio::test]
-async fn writers_and_readers_are_told_apart() {
+async fn writers_and_readers_are_distinguished() {
     let world = World::new();
     for (method, target, action) in [
         ("GET", "query?query=up", "aps:QueryMetrics"),
@@ -160,7 +160,7 @@ async fn writers_and_readers_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_prometheus_that_is_gone_or_unknown_is_told() {
+async fn a_prometheus_that_is_gone_or_unknown_is_named() {
     for (url, status, kind, text) in [
         (
             format!("http://127.0.0.1:{}/api/v1/write", free_port()),

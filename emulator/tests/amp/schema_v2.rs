@@ -50,7 +50,7 @@ fn histogram(timestamp: i64, sum: f64) -> v2::Histogram {
 }
 
 #[tokio::test]
-async fn everything_in_a_body_arrives_and_is_told() {
+async fn everything_in_a_body_arrives_and_is_reported() {
     let world = World::new();
     let now = world.now_ms();
     let body = request(v2::TimeSeries {
@@ -119,7 +119,7 @@ async fn everything_in_a_body_arrives_and_is_told() {
 }
 
 #[tokio::test]
-async fn nothing_is_told_as_written_once_an_ingester_refuses_a_sample() {
+async fn nothing_is_reported_as_written_once_an_ingester_refuses_a_sample() {
     let world = World::new();
     let now = world.now_ms();
     let body = request(v2::TimeSeries {

@@ -269,7 +269,7 @@ async fn a_fault_may_let_the_request_take_effect_first() {
 }
 
 #[tokio::test]
-async fn connections_can_be_spoilt_before_a_request() {
+async fn connections_can_fail_before_a_request() {
     let scene = Scene::new().await;
     let received = scene
         .receive(Fault::new(FaultKind::ResetOnAccept).times(1), LONG)

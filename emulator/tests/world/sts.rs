@@ -216,7 +216,7 @@ async fn other_actions_versions_and_parameters_are_refused() {
 }
 
 #[tokio::test]
-async fn an_unknown_role_and_an_unknown_account_are_told_apart_as_aws_does() {
+async fn an_unknown_role_and_an_unknown_account_are_refused_differently_as_by_aws() {
     let world = world().await;
     let role = [("RoleArn", "arn:aws:iam::123456789012:role/another")];
     refused(

@@ -81,7 +81,7 @@ async fn a_bad_certificate_is_refused_for_its_own_reason() {
 }
 
 #[tokio::test]
-async fn sts_speaks_tls_where_it_is_told_to() {
+async fn sts_speaks_tls_where_it_is_configured() {
     let config = WorldConfig {
         sts_https: true,
         ..WorldConfig::default()

@@ -9,16 +9,16 @@ use emulator::world;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The world did not start.
-    #[error("the world")]
+    #[error("cannot start or change the emulated world")]
     World(#[from] world::Error),
     /// A proxy did not start.
     #[error(transparent)]
     Peer(#[from] PeerError),
     /// A proxy ended.
-    #[error("a proxy ended by itself")]
+    #[error("a proxy ended unexpectedly")]
     Gone,
     /// A proxy signs wrongly, or signs where it should not.
-    #[error("{proxy}: a batch was {}, which is not what was expected; its last words:\n{log}", if *signs { "signed and stored" } else { "not stored" })]
+    #[error("{proxy}: a batch was {}, which is not what was expected; the end of its log:\n{log}", if *signs { "signed and stored" } else { "not stored" })]
     Signature {
         /// Its name.
         proxy: String,
@@ -28,7 +28,7 @@ pub enum Error {
         log: String,
     },
     /// Nothing came through a proxy.
-    #[error("{proxy}: no batch came through; its last words:\n{log}")]
+    #[error("{proxy}: no batch came through; the end of its log:\n{log}")]
     NoFlow {
         /// Its name.
         proxy: String,
@@ -36,7 +36,7 @@ pub enum Error {
         log: String,
     },
     /// Batches failed.
-    #[error("{failed} batches of {body} failed; the proxy's last words:\n{log}")]
+    #[error("{failed} batches of {body} failed; the end of the proxy's log:\n{log}")]
     Failed {
         /// The body.
         body: String,
@@ -46,13 +46,13 @@ pub enum Error {
         log: String,
     },
     /// valgrind did not say how many instructions it counted.
-    #[error("valgrind gave no count; its last words:\n{0}")]
+    #[error("valgrind gave no count; the end of its log:\n{0}")]
     NoCount(String),
-    /// The system said no.
-    #[error("the system")]
+    /// A system call failed.
+    #[error("a system call failed")]
     Io(#[source] io::Error),
     /// A result could not be written or read.
-    #[error("{path}")]
+    #[error("cannot read or write {path}")]
     File {
         /// Which file.
         path: String,

@@ -1,6 +1,6 @@
 //! The proxies that are compared, and how each is started.
 //!
-//! In: which binary is ours, and more command lines. Out: [`Proxy`]s: a name, a command line with the places of
+//! In: which binary is ours, and more command lines. Out: [`Proxy`]s: a name, a command line with the placeholders of
 //! [`crate::peers::sidecar`], and what may be expected of it. The scripts that write the configuration of the others are in
 //! `benches/peers`. All get the world's environment and, for those that sign with nothing else, static keys of a session of
 //! its role; ours exchanges the token, since it takes no keys.

@@ -1,4 +1,4 @@
-//! What came of a comparison: tables for people, numbers for programs.
+//! The results of a comparison: tables for people, numbers for programs.
 //!
 //! In: everything that was measured. Out: Markdown for a README, JSON, and by [`super::plot`] a picture. A number is a median, with
 //! the least and the most of the rounds behind it.

@@ -13,7 +13,7 @@ pub enum DemoError {
     #[error(transparent)]
     World(#[from] world::Error),
     /// The source of the samples could not be started.
-    #[error("cannot serve samples to be scraped")]
+    #[error("cannot start the source of the samples")]
     Source(#[source] std::io::Error),
     /// The end came before the beginning.
     #[error("interrupted before anything was sent")]

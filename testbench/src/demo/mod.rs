@@ -5,7 +5,7 @@
 //!            (plan)          (view)                                                  (traffic)
 //! ```
 //!
-//! In: [`Options`] and a word when to end. Out: a [`Summary`] whose `samples_lost` comes from comparing the sender's own
+//! In: [`Options`] and a signal when to end. Out: a [`Summary`] whose `samples_lost` comes from comparing the sender's own
 //! samples with AMP's store, not from anybody's counters. What the sidecar adds to a batch is measured in the calm
 //! first scene (`latency`).
 //!
@@ -47,6 +47,7 @@ use traffic::Traffic;
 use view::{Glance, View};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+const REVOKE_EVERY: Duration = Duration::from_millis(100);
 /// Prometheus pauses up to 5 s between tries.
 const DRAIN_WITHIN: Duration = Duration::from_secs(45);
 /// With nothing on its way for so long, nothing more will come.
@@ -140,17 +141,24 @@ impl Demo {
                 self.enter(scene, elapsed).await?;
                 delay = elapsed.saturating_sub(at);
             }
-            self.look(elapsed, self.plan.left(elapsed, delay)).await?;
-            if self
-                .plan
-                .left(elapsed, delay)
-                .is_some_and(|left| left.is_zero())
-            {
+            let left = self.plan.left(elapsed, delay);
+            self.look(elapsed, left).await?;
+            if scenes.peek().is_none() && left.is_some_and(|left| left.is_zero()) {
                 self.strikes.end();
                 break;
             }
+            // Sessions of seconds are refreshed before many a request: revoked once, none would ever be refused.
+            let is_revoking = self.strikes.is_waiting_in(Scene::SessionEnds);
+            if is_revoking {
+                self.world.sessions().revoke_all();
+            }
+            let pause = if is_revoking {
+                REVOKE_EVERY
+            } else {
+                LOOK_EVERY
+            };
             tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = reached(&mut wanted, Wanted::End) => {}
             }
         }
@@ -163,7 +171,7 @@ impl Demo {
         Ok(summary)
     }
 
-    /// Makes the world what the scene says.
+    /// Makes the world fail as the scene describes.
     async fn enter(&mut self, scene: Scene, elapsed: Duration) -> Result<(), DemoError> {
         let evidence = self.evidence(&self.sidecar.metrics().await?)?;
         self.all_is_well();
@@ -174,7 +182,8 @@ impl Demo {
                 self.world.rotate_token()?;
                 self.token_rotations += 1;
             }
-            Scene::SessionEnds => self.world.sessions().revoke_all(),
+            // Revoked until it strikes.
+            Scene::SessionEnds => {}
             Scene::StsFails => self.world.faults(Target::Sts).set([unavailable_sts()]),
             Scene::AmpRefuses => self.world.faults(Target::Amp).set([expired_token()]),
             Scene::AmpFails => self.world.faults(Target::Amp).set([failing_amp()]),
@@ -193,7 +202,7 @@ impl Demo {
         Ok(Evidence::read(&self.world, metrics)?)
     }
 
-    /// Asks everybody how it goes, and shows it.
+    /// Reads everybody's numbers, and shows them.
     async fn look(&mut self, elapsed: Duration, left: Option<Duration>) -> Result<(), DemoError> {
         self.sidecar.process_mut().check().await?;
         let flow = self.traffic.look().await?;
@@ -228,7 +237,7 @@ impl Demo {
         Ok(())
     }
 
-    /// Lets the sender send what it has, and finds out what never came.
+    /// Lets the sender send what it has, and finds out what never arrived.
     async fn drain(
         &mut self,
         started: Instant,

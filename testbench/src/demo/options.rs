@@ -1,9 +1,9 @@
-//! What the demo is to be like, who sends, and when to end.
+//! The options of a demo: who sends, how long, and when to end.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What the demo is to be like.
+/// The options of a demo.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The sidecar's binary; built where none is named.

@@ -148,6 +148,11 @@ impl Strikes {
         self.has_struck || self.current.is_none()
     }
 
+    /// Whether this scene is played and has not struck yet.
+    pub(super) fn is_waiting_in(&self, scene: Scene) -> bool {
+        !self.has_struck && self.current.as_ref().is_some_and(|(now, _)| *now == scene)
+    }
+
     pub(super) fn results(&self) -> &[SceneResult] {
         &self.results
     }

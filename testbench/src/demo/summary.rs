@@ -1,4 +1,4 @@
-//! What came out of it, for people and for programs.
+//! The summary of a demo, for people and for programs.
 
 use std::fmt;
 use std::time::Duration;

@@ -178,7 +178,7 @@ fn block(elapsed: Duration, left: Option<Duration>, glance: &Glance) -> Vec<Stri
             grouped(glance.lost)
         ),
         format!(
-            "  batches      stored {:<10} held back for the sender to send again {}",
+            "  batches      stored {:<10} held back for the sender to retry {}",
             grouped(glance.batches),
             grouped(glance.held_back)
         ),

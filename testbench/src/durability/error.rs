@@ -10,19 +10,19 @@ use emulator::world;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The world did not start, or did not change.
-    #[error("the world")]
+    #[error("cannot start or change the emulated world")]
     World(#[from] world::Error),
     /// A process did not start, or could not be asked.
     #[error(transparent)]
     Peer(#[from] PeerError),
     /// The source did not start.
-    #[error("cannot serve what is to be scraped")]
+    #[error("cannot start the source of the samples")]
     Source(#[source] io::Error),
     /// The proxy between sender and sidecar did not start.
     #[error("cannot listen for the sender")]
     Listen(#[source] io::Error),
     /// Nothing arrived before the fault.
-    #[error("no sample arrived within {within:?}; the proxy's last words:\n{log}")]
+    #[error("no sample arrived within {within:?}; the end of the proxy's log:\n{log}")]
     NoFlow {
         /// How long it had.
         within: Duration,

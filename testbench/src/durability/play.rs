@@ -200,20 +200,20 @@ impl<'a> RowRun<'a> {
             row.end.iter().try_for_each(|act| change(world, act))
         };
         let leaving = senders.leave(LEAVES_WITHIN);
-        let (left_at, left) = if row.ending == Ending::SidecarLast {
-            let (left_at, over) = tokio::join!(leaving, over);
+        let (signalled_at, left) = if row.ending == Ending::SidecarLast {
+            let (signalled_at, over) = tokio::join!(leaving, over);
             over?;
-            (left_at, leave(sidecar).await)
+            (signalled_at, leave(sidecar).await)
         } else {
-            let (left_at, over, left) = tokio::join!(leaving, over, leave(sidecar));
+            let (signalled_at, over, left) = tokio::join!(leaving, over, leave(sidecar));
             over?;
-            (left_at, left)
+            (signalled_at, left)
         };
-        let left_at = left_at?.unwrap_or_else(|| Clock::new().now());
+        let signalled_at = signalled_at?.unwrap_or_else(|| Clock::new().now());
         let (during, status) = left?;
         let sent = SentSamples {
-            samples: self.senders.left(left_at).await?,
-            fault_over: left_at,
+            samples: self.senders.left(signalled_at).await?,
+            fault_over: signalled_at,
             again_after: None,
             left: status,
         };

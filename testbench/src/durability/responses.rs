@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn answers_are_heard_by_status_and_ends_without_one_too() {
+    async fn responses_are_counted_by_status_and_ends_without_one_too() {
         let observer = ResponseObserver::new();
         let before = Instant::now();
         let ask = |connection| {

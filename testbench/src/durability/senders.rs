@@ -184,18 +184,18 @@ impl Senders {
         let Self::Prometheus { process, .. } = self else {
             return Ok(None);
         };
-        let left_at = Clock::new().now();
+        let signalled_at = Clock::new().now();
         process.stop(within).await?;
-        Ok(Some(left_at))
+        Ok(Some(signalled_at))
     }
 
-    /// What a Prometheus that has left had to send until `left_at`.
-    pub(super) async fn left(&mut self, left_at: SystemTime) -> Result<Samples, Error> {
+    /// What a Prometheus that has left had to send until `signalled_at`.
+    pub(super) async fn left(&mut self, signalled_at: SystemTime) -> Result<Samples, Error> {
         let Self::Prometheus { process, .. } = self else {
             return Ok(Samples::new());
         };
         process.start_again().await?;
-        Ok(process.sent().await?.until(millis(left_at)))
+        Ok(process.sent().await?.until(millis(signalled_at)))
     }
 
     /// SIGKILL, and another start on the same database.

@@ -30,7 +30,7 @@ pub enum CallError {
     #[error("cannot connect")]
     Connect(#[from] io::Error),
     /// The connection broke, or what came is no HTTP.
-    #[error("the exchange broke")]
+    #[error("the connection broke before the response was complete")]
     Http(#[from] hyper::Error),
     /// The body broke or is too large.
     #[error("the body cannot be read: {0}")]
@@ -39,7 +39,7 @@ pub enum CallError {
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
     /// The request cannot be made.
-    #[error("no such request: {0}")]
+    #[error("invalid request: {0}")]
     Request(#[from] http::Error),
     /// The answer is not 200.
     #[error("answered {status}: {text}")]

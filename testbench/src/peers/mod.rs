@@ -52,7 +52,7 @@ pub enum PeerError {
         source: io::Error,
     },
     /// The program ended by itself.
-    #[error("{program} ended ({status}); its last words:\n{log}")]
+    #[error("{program} ended ({status}); the end of its log:\n{log}")]
     Ended {
         /// Its name or path.
         program: String,
@@ -62,7 +62,7 @@ pub enum PeerError {
         log: String,
     },
     /// The program runs, but does not serve.
-    #[error("{program} was not ready within {within:?}; its last words:\n{log}")]
+    #[error("{program} was not ready within {within:?}; the end of its log:\n{log}")]
     NotReady {
         /// Its name or path.
         program: String,
@@ -87,7 +87,7 @@ pub enum PeerError {
     #[error("there is no program at {}", .0.display())]
     NoProgram(PathBuf),
     /// No port, or no folder, could be had.
-    #[error("cannot prepare a place for {program}")]
+    #[error("cannot get a port or a folder for {program}")]
     Place {
         /// Its name or path.
         program: String,
@@ -96,7 +96,7 @@ pub enum PeerError {
         source: io::Error,
     },
     /// A request to the peer failed.
-    #[error("{program} cannot be asked for {what}")]
+    #[error("cannot get {what} from {program}")]
     Call {
         /// Its name or path.
         program: String,
@@ -107,7 +107,7 @@ pub enum PeerError {
         source: CallError,
     },
     /// The peer's answer is not what it should be.
-    #[error("{program} answered nonsense: {what}")]
+    #[error("{program} gave an unexpected answer: {what}")]
     Answer {
         /// Its name or path.
         program: String,

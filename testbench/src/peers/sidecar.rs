@@ -50,13 +50,13 @@ pub struct Sidecar {
     process: Process,
 }
 
-/// All that it takes to start it once more at the same place.
+/// All that it takes to start it once more at the same addresses.
 #[derive(Debug, Clone)]
 struct Launch {
     program: Program,
     flags: Vec<String>,
     environment: Vec<(String, String)>,
-    places: Vec<(&'static str, String)>,
+    placeholders: Vec<(&'static str, String)>,
     path: String,
     listen: SocketAddr,
     admin: SocketAddr,
@@ -105,7 +105,7 @@ impl Sidecar {
         Self::start_towards(program, world, world.amp_url(), flags, &[]).await
     }
 
-    /// The same, writing to `upstream` in place of the world's AMP, and with more in its environment.
+    /// The same, writing to `upstream` instead of the world's AMP, and with more in its environment.
     ///
     /// # Errors
     /// [`PeerError`].
@@ -214,7 +214,7 @@ impl Launch {
         let path = format!("/workspaces/{}/api/v1/remote_write", world.workspace_id());
         let origin = upstream.strip_suffix(&path).unwrap_or(upstream);
         let address = origin.split_once("://").map_or(origin, |(_, rest)| rest);
-        let places = vec![
+        let placeholders = vec![
             ("{listen}", listen.to_string()),
             ("{admin}", admin.to_string()),
             ("{port}", listen.port().to_string()),
@@ -242,7 +242,7 @@ impl Launch {
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
-            places,
+            placeholders,
             path,
             listen,
             admin,
@@ -260,9 +260,10 @@ impl Launch {
                 command
             }
             Program::Command(line) => {
-                let fill =
-                    |line: String, (place, value): &(&str, String)| line.replace(place, value);
-                let line = self.places.iter().fold(line.clone(), fill);
+                let fill = |line: String, (placeholder, value): &(&str, String)| {
+                    line.replace(placeholder, value)
+                };
+                let line = self.placeholders.iter().fold(line.clone(), fill);
                 let mut command = Command::new("sh");
                 // The shell gives way to the proxy, so that its pid is the one that signals go to.
                 command.arg("-c").arg(format!("exec {line}"));

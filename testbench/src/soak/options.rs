@@ -1,10 +1,10 @@
-//! What a soak is to be like.
+//! The options of a soak test.
 
 use std::time::Duration;
 
 use crate::peers::sidecar::Program;
 
-/// What to do.
+/// The options of a soak test.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The sidecar.

@@ -1,4 +1,4 @@
-//! What came of it, as a table, and what of it is not as promised.
+//! The result, as a table, and what of it is not as promised.
 //!
 //! Flat is judged by the slope over the readings after the first third, in which pools and the allocator find their size: what
 //! grows at that rate from the first of them to the last must be within a margin. The slope is the median of those between any two
@@ -60,7 +60,7 @@ struct Growth {
     an_hour: f64,
 }
 
-/// What came of it.
+/// The result of a soak test.
 #[derive(Debug)]
 pub struct SoakReport {
     /// After each round.
@@ -107,7 +107,7 @@ impl SoakReport {
         }
         if missing + lost > 0 {
             broken.push(format!(
-                "{missing} batches were said to be stored and are not, {lost} were refused for good"
+                "{missing} batches were answered with 2xx and are not stored, {lost} were refused for good"
             ));
         }
         if !self.all_delivered {

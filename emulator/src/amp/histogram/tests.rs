@@ -22,7 +22,7 @@ fn fault(histogram: &v1::Histogram, limits: &Limits) -> String {
 }
 
 #[test]
-fn good_ones_pass_and_bad_ones_are_told_as_the_engine_tells_them() {
+fn good_ones_pass_and_bad_ones_are_refused_in_the_words_of_the_engine() {
     let any = Limits::default();
     let good = histogram(5, &[2, 1]);
     assert_eq!(fault(&good, &any), "");

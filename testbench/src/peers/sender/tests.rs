@@ -168,7 +168,7 @@ async fn what_says_never_again_loses_the_batch_and_a_200_is_final() {
 }
 
 #[tokio::test]
-async fn of_version_2_only_what_is_told_as_written_is_stored() {
+async fn of_version_2_only_what_is_reported_as_written_is_stored() {
     let answers = [
         Scene::Written(204, "10"),
         Scene::Status(200),
