@@ -10,7 +10,7 @@ const SCHEMAS: [&str; 2] = ["write_v1.proto", "write_v2.proto"];
 
 #[allow(
     clippy::disallowed_methods,
-    reason = "a build script is told its folder by the environment"
+    reason = "a build script gets its folder from the environment"
 )]
 fn main() -> Result<(), Box<dyn Error>> {
     for schema in SCHEMAS {

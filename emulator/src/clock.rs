@@ -2,7 +2,7 @@
 //!
 //! Everything that the emulator dates (tokens, credentials, signatures' age,
 //! `Date` headers) reads this one clock, so that setting the offset to ten
-//! minutes makes the whole of AWS ten minutes fast for whoever talks to it.
+//! minutes makes the whole of AWS ten minutes fast for its clients.
 //! Time-outs and fault timelines do not: they run on real time.
 
 use std::sync::Arc;

@@ -16,7 +16,7 @@
 //! `[{"after": 5, "for": 20, "do": "hang"}, {"count": 3, "do": {"answer": {"status": 503}}}]`
 //!
 //! A batch that one store never takes, while it takes all others, is an entry with `series`: what it names is looked for
-//! in the unpacked body, so that whoever splits the batch gets everything through but that series.
+//! in the unpacked body, so that a client that splits the batch gets everything through except that series.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

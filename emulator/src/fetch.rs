@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 const DOCUMENT_AT_MOST: usize = 256 * 1024;
-/// AWS gives up on an identity provider after so long.
+/// How long AWS waits for an identity provider.
 const WITHIN: Duration = Duration::from_secs(5);
 
 /// Reads JSON documents over http and https.

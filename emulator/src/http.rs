@@ -286,7 +286,7 @@ impl Wire for TlsStream<TcpStream> {
     }
 }
 
-/// Makes hyper give up the connection without writing to it.
+/// Makes hyper drop the connection without writing to it.
 #[derive(Debug)]
 struct Broken;
 

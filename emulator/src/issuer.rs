@@ -57,7 +57,7 @@ pub enum BrokenToken {
     Expired,
     /// Its time has not come.
     NotYetValid,
-    /// It is for somebody else.
+    /// It is for another audience.
     WrongAudience,
     /// It has no `aud` at all.
     NoAudience,

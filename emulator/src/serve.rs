@@ -93,7 +93,7 @@ impl ServeCommand {
     /// Serves until Ctrl-C or SIGTERM.
     pub(crate) async fn run(self) -> Result<(), Error> {
         let world = World::start(self.config()).await?;
-        // Whoever reads may have left; serving goes on all the same.
+        // The reader of stdout may be gone; keep serving.
         let _written = std::io::stdout().write_all(greeting(&world).as_bytes());
         let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signal)?;
         tokio::select! {

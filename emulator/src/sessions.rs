@@ -7,7 +7,7 @@
 //! [`Sessions::revoke_all`] makes sessions unknown.
 //!
 //! Invariant: no two sessions share an access key id. The number held is
-//! capped, the oldest leaving first, so that an endless soak stays flat.
+//! capped, the oldest dropped first, so that an endless soak stays flat.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;

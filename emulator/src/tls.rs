@@ -78,7 +78,7 @@ impl Certificates {
     pub fn new(names: &[String]) -> Result<Self, TlsError> {
         let provider = Arc::new(default_provider());
         let known = authority("amp-sidecar emulator CA")?;
-        let stranger = authority("somebody else's CA")?;
+        let stranger = authority("another CA")?;
         let good = CertificateParams::new(names)?;
         let mut expired = good.clone();
         expired.not_before = date_time_ymd(2001, 1, 1);

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! In: the contents to publish, or none. Out: the path `token`, which always
-//! leads to the old or the new contents and never to half of one. Whoever
+//! leads to the old or the new contents and never to half of one. A client that
 //! keeps the file open, or watches the file and not the path, reads stale
 //! tokens here as in a pod.
 

@@ -21,7 +21,7 @@ const SOON: Duration = Duration::from_secs(5);
 /// Long enough for anything that is to come to have come.
 const A_WHILE: Duration = Duration::from_millis(150);
 
-/// What became of a connection at the service.
+/// How a connection ended at the service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Served {
     received: Vec<u8>,

@@ -1,5 +1,5 @@
-//! Whatever bytes AMP answers with: a sender hears 2xx only where AMP said it of every series, never a 4xx unless AMP refused the
-//! batch for good, and nothing of what the answer carries beside its words. A batch that comes again goes on where it stopped:
+//! Whatever bytes AMP answers with: a sender gets 2xx only if AMP said it of every series, never a 4xx unless AMP refused the
+//! batch for good, and nothing of what the answer carries beside its words. A retried batch continues where it stopped:
 //! what AMP has taken is not sent again, and nothing is suspected before a minute has passed, however often it is refused.
 
 use std::cell::{Cell, RefCell};
@@ -10,7 +10,7 @@ use amp_sidecar::remote_write::inspect;
 use prost::Message;
 use remote_write_proto::v1;
 
-use super::rig::{Heard, Rig, STORED};
+use super::rig::{Exchanged, Rig, STORED};
 use super::sender::{contains, statuses};
 
 thread_local! {
@@ -46,7 +46,7 @@ pub fn holds(input: &[u8]) {
             };
             let rig = rig.get_or_insert_with(Rig::new);
             let (said, heard) = rig.exchange(&sent, left.clone());
-            if !sequence.comes_again(&said, &heard, &left, series) {
+            if !sequence.is_retried(&said, &heard, &left, series) {
                 break;
             }
         }
@@ -74,10 +74,10 @@ struct Sequence {
 
 impl Sequence {
     /// One more try; whether the sender has to send the batch again.
-    fn comes_again(
+    fn is_retried(
         &mut self,
         said: &[u8],
-        heard: &[Heard],
+        heard: &[Exchanged],
         answers: &[Vec<u8>],
         series: usize,
     ) -> bool {
@@ -149,7 +149,7 @@ impl Sequence {
                 false
             }
             500..=599 => true,
-            other => panic!("a sender hears {other}"),
+            other => panic!("a sender gets {other}"),
         }
     }
 }
@@ -208,7 +208,7 @@ fn statuses_in(answer: &[u8]) -> Vec<u16> {
 }
 
 /// The numbers of the series in what reached AMP: a batch or a part of one.
-fn series_in(request: &Heard) -> BTreeSet<usize> {
+fn series_in(request: &Exchanged) -> BTreeSet<usize> {
     let number = |series: v1::TimeSeries| series.labels[1].value.parse().unwrap();
     let message = inspect::unpack(&request.body, 1 << 16)
         .unwrap()

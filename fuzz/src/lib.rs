@@ -3,9 +3,9 @@
 //! In: any bytes. Out: nothing, or a panic where a promise is broken. Each module is one promise, `holds`, about one place at
 //! which the sidecar reads what others wrote; [`ALL`] names them. The fuzzers of `fuzz_targets/` call them for hours with
 //! whatever reaches new code, and the ordinary tests (`tests/it/corpora.rs`) include this file and call them with all
-//! that is kept in `corpus/`, so that what was found once stays mended.
+//! that is kept in `corpus/`, so that what was found once stays fixed.
 //!
-//! A promise is held against something that was not written here (prost, snap, `form_urlencoded`, the counts of a stand-in for
+//! A promise is checked against something that was not written here (prost, snap, `form_urlencoded`, the counts of a stand-in for
 //! AMP), or against the contract in words of its own; that nothing panics and nothing grows goes without saying.
 
 pub mod amp;

@@ -118,7 +118,7 @@ fn may_lose(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> bool {
                 .iter()
                 .any(|name| error_type == Some(name.as_bytes()))
         }
-        // The workspace is full, and whoever waits for room blocks all others.
+        // The workspace is full, and waiting for room would block all others.
         429 => said.contains("limit") || said.contains("series"),
         413 => true,
         // The store says between its parts that a message is too large.

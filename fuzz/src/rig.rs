@@ -1,8 +1,8 @@
 //! The data path of the real program in one thread: listener, router and pipeline, and behind them a socket on loopback at
 //! which STS and AMP are played.
 //!
-//! In: the bytes of a sender's connection, and the bytes that AMP answers with. Out: the bytes that the sender heard, and the
-//! requests that AMP heard. The sender's side is a pipe in memory; AMP's is a real connection, dialled and kept as in
+//! In: the bytes of a sender's connection, and the bytes that AMP answers with. Out: the bytes that the sender got, and the
+//! requests that AMP got. The sender's side is a pipe in memory; AMP's is a real connection, connected and pooled as in
 //! production. STS is asked once, as at every start.
 
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ pub const STORED: &[u8] =
 
 /// A request that reached AMP.
 #[derive(Debug)]
-pub struct Heard {
+pub struct Exchanged {
     pub line: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -50,7 +50,7 @@ pub struct Rig {
 /// AMP, as far as it is played.
 #[derive(Default)]
 struct Upstream {
-    heard: Mutex<Vec<Heard>>,
+    heard: Mutex<Vec<Exchanged>>,
     /// The n-th answer goes to the n-th request, and the last one to all after it; the connection is then closed.
     answers: Mutex<Vec<Vec<u8>>>,
 }
@@ -78,8 +78,8 @@ impl Rig {
         }
     }
 
-    /// What a sender of these bytes hears, and what AMP heard of it.
-    pub fn exchange(&self, sent: &[u8], answers: Vec<Vec<u8>>) -> (Vec<u8>, Vec<Heard>) {
+    /// What a sender of these bytes gets, and what reached AMP.
+    pub fn exchange(&self, sent: &[u8], answers: Vec<Vec<u8>>) -> (Vec<u8>, Vec<Exchanged>) {
         *self.upstream.answers.lock().unwrap() = answers;
         self.upstream.heard.lock().unwrap().clear();
         let heard = self.runtime.block_on(async {
@@ -95,7 +95,7 @@ impl Rig {
             let (mut reading, mut writing) = tokio::io::split(sender);
             let mut heard = Vec::new();
             let write = async {
-                // Whoever has heard enough may close before all is sent.
+                // A peer may close before all is sent.
                 writing.write_all(sent).await.unwrap_or_default();
                 writing.shutdown().await.unwrap_or_default();
             };
@@ -201,7 +201,7 @@ impl Upstream {
 }
 
 /// The next request of a connection; the sidecar's have a Content-Length or no body, and each is whole before the next.
-async fn request(tcp: &mut TcpStream, came: &mut Vec<u8>) -> Option<Heard> {
+async fn request(tcp: &mut TcpStream, came: &mut Vec<u8>) -> Option<Exchanged> {
     let end = loop {
         if let Some(end) = came.windows(4).position(|four| four == b"\r\n\r\n") {
             break end + 4;
@@ -232,7 +232,7 @@ async fn request(tcp: &mut TcpStream, came: &mut Vec<u8>) -> Option<Heard> {
         "more than one request came at once"
     );
     came.clear();
-    Some(Heard {
+    Some(Exchanged {
         line,
         headers,
         body,
@@ -247,9 +247,9 @@ fn session() -> String {
         .to_owned()
 }
 
-// === impl Heard ===
+// === impl Exchanged ===
 
-impl Heard {
+impl Exchanged {
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())

@@ -1,12 +1,12 @@
 //! Whatever bytes a sender's connection carries: nothing reaches AMP but signed batches and queries for the workspace, each
-//! whole and as it came, and a sender hears 2xx no oftener than AMP said it.
+//! whole and as it came, and a sender gets 2xx no more often than AMP said it.
 
 use std::cell::OnceCell;
 
 use amp_sidecar::remote_write::inspect::{self, Version};
 
 use super::decoded;
-use super::rig::{Heard, Rig};
+use super::rig::{Exchanged, Rig};
 
 thread_local! {
     static RIG: OnceCell<Rig> = const { OnceCell::new() };
@@ -31,7 +31,7 @@ pub fn holds(input: &[u8]) {
         match status {
             200..=299 => stored += 1,
             100 | 400 | 403 | 404 | 405 | 413 | 414 | 415 | 431 | 500..=504 => {}
-            other => panic!("a sender hears {other}"),
+            other => panic!("a sender gets {other}"),
         }
     }
     assert!(
@@ -45,7 +45,7 @@ pub fn holds(input: &[u8]) {
 }
 
 /// What leaves is a batch for prost too.
-fn is_a_batch(request: &Heard) {
+fn is_a_batch(request: &Exchanged) {
     let media = request.header("content-type").unwrap();
     let parameters = media
         .split(';')

@@ -53,10 +53,10 @@ pub fn holds(input: &[u8]) {
         assert!(is_within || part.is_indivisible);
         assert_eq!(inspect::count(&message, version), Ok(part.contents));
         sum += part.contents;
-        said.hear(&message, version);
+        said.add(&message, version);
         one_by_one.extend_from_slice(&message);
     }
-    meant.hear(message, version);
+    meant.add(message, version);
     // A series that was cut counts in each of its pieces, and so does its metadata.
     if sum.series > whole.series {
         (whole.series, whole.metadata) = (sum.series, sum.metadata);
@@ -72,7 +72,7 @@ pub fn holds(input: &[u8]) {
 // === impl Said ===
 
 impl Said {
-    fn hear(&mut self, message: &[u8], version: Version) {
+    fn add(&mut self, message: &[u8], version: Version) {
         match version {
             Version::V1 => self.hear_v1(v1::WriteRequest::decode(message).unwrap()),
             Version::V2 => self.hear_v2(v2::Request::decode(message).unwrap()),

@@ -19,13 +19,20 @@ pub fn holds(input: &[u8]) {
             assert_eq!(token.expose().matches('.').count(), 2);
             withholds(&format!("{token:?}"), token.expose());
             if let Some(claims) = token.claims() {
-                let told = claims.describe(SystemTime::now());
-                assert!(!told.contains(|c: char| c.is_control()), "{told:?}");
-                assert!(told.len() < 16 * 1024, "{} bytes are shown", told.len());
+                let described = claims.describe(SystemTime::now());
+                assert!(
+                    !described.contains(|c: char| c.is_control()),
+                    "{described:?}"
+                );
+                assert!(
+                    described.len() < 16 * 1024,
+                    "{} bytes are shown",
+                    described.len()
+                );
                 // The claims are no secret, the signature is.
                 let signature = token.expose().rsplit('.').next().unwrap();
                 if signature.len() >= 16 {
-                    assert!(!told.contains(signature));
+                    assert!(!described.contains(signature));
                 }
             }
         }

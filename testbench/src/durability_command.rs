@@ -50,7 +50,7 @@ pub(crate) struct DurabilityArgs {
 }
 
 impl DurabilityArgs {
-    /// Plays the rows and shows what became of them.
+    /// Plays the rows and shows their results.
     ///
     /// # Errors
     /// Where nothing can be played, or a file cannot be written.

@@ -157,7 +157,7 @@ impl SoakArgs {
             seed: self.seed,
         };
         let report = soak::soak(&options, |reading| eprintln!("{reading}")).await?;
-        // Whoever reads may have left; the exit code says it all the same.
+        // The reader of stdout may be gone; the exit code says it too.
         let _written = writeln!(std::io::stdout(), "{report}");
         Ok(if report.broken_promises().is_empty() {
             ExitCode::SUCCESS
@@ -192,7 +192,7 @@ impl DemoArgs {
         } else {
             summary.to_string()
         };
-        // Whoever reads may have left; the exit code says it all the same.
+        // The reader of stdout may be gone; the exit code says it too.
         let _written = writeln!(std::io::stdout(), "{text}");
         if summary.is_good() {
             ExitCode::SUCCESS

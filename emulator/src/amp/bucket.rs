@@ -1,4 +1,4 @@
-//! A token bucket in the time of whoever asks.
+//! A token bucket in the caller's time.
 //!
 //! As the engine's limiter: a request takes all that it needs or nothing, so that one that needs more than the bucket
 //! holds never passes; one that needs nothing always does. Not a sliding window: the engine has none.

@@ -1,7 +1,7 @@
 //! How Go writes values, since the engine's texts are Go's.
 //!
 //! `%q`, `%.200q` and `%g` of `fmt`, `String()` of Prometheus' labels, and times as RFC 3339. Rust's `{:?}` escapes other
-//! characters in another way, and whoever reads these texts by their quotes would notice.
+//! characters in another way, and a program that parses these texts by their quotes would notice.
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,6 @@
 //! The port: kept for the proxy's whole life, listened on while no fault says otherwise.
 //!
-//! A port that nobody listens on could be handed to somebody else meanwhile. So
+//! A port that nobody listens on could be given to another process meanwhile. So
 //! one socket is bound to it from beginning to end and never listens, and the
 //! listeners come and go beside it (SO_REUSEPORT); connections that come while
 //! there is none are refused by the kernel, as from a machine whose service is

@@ -8,7 +8,7 @@
 //!
 //! In: the address of a service, and at run time a list of [`TcpFault`]s. Out:
 //! an address that leads to the service, until a fault refuses, resets, halves,
-//! freezes, slows or cuts what goes through it. It stands beside
+//! freezes, slows or cuts what goes through it. It is separate from
 //! [`crate::fault`], which speaks HTTP: this one sees bytes alone, so it can
 //! cut inside a TLS record, keep a connection open that is dead, or leave a
 //! port without a listener; that one knows requests.
@@ -62,7 +62,7 @@ impl TcpFaults {
     pub fn observed(service: SocketAddr, observer: Option<Arc<dyn Observer>>) -> io::Result<Self> {
         let port = listen::ReservedPort::reserve()?;
         let address = port.address();
-        // Here and not in the task: whoever has the address may connect at once.
+        // Here and not in the task: a client that has the address may connect at once.
         let listener = port.listener()?;
         let script = TcpScript::start();
         let connections = ConnectionLog::default();

@@ -185,7 +185,7 @@ impl Relay {
             };
             let space = chunk.get_mut(..room).unwrap_or_default();
             let length = tokio::select! {
-                // Whoever sets a fault and then sends must be hit by it.
+                // A request that is sent after a fault was set must be hit by it.
                 biased;
                 changed = active.changed() => match changed {
                     Ok(()) => continue,

@@ -202,7 +202,7 @@ async fn one_replica_of_a_pair_is_taken_without_its_label() {
         .send(V1, packed(&from("d", "a", now)))
         .await
         .assert_plain(400, "too many HA replicaGroups (limit: 1)");
-    // Whoever names no replica is not asked.
+    // A sender without a replica label is not deduplicated.
     world
         .send_v1(vec![series("alone", &[(now, 1.0)])])
         .await

@@ -2,7 +2,7 @@
 //!
 //! Nothing here shares code with the emulator's own HTTP: what goes over the
 //! wire is written and read as text, so that a fault below HTTP is seen as
-//! what it is. How AMP judges batches is tested next door, in `amp`.
+//! what it is. How AMP judges batches is tested in `amp`.
 
 #![allow(
     clippy::disallowed_methods,

@@ -34,7 +34,7 @@ pub(crate) struct LoadTarget {
     pub(crate) tls: Option<Arc<ClientConfig>>,
 }
 
-/// What became of a load.
+/// The result of a load.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Done {
     pub(crate) taken: u64,

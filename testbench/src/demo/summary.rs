@@ -128,7 +128,7 @@ impl fmt::Display for Summary {
             grouped(self.credential_refreshes),
             grouped(self.seen.failed_exchanges)
         );
-        line(f, "credentials renewed", refreshed)?;
+        line(f, "credentials refreshed", refreshed)?;
         let answers = format!(
             "{} times 403, {} times 500; the token rotated {} times",
             grouped(self.seen.amp_403),

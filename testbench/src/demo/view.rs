@@ -1,7 +1,7 @@
 //! Shows how it goes: a block that is redrawn on a terminal, plain lines anywhere else.
 //!
 //! In: scenes as they begin and a [`Glance`] twice a second. Out: text on stdout or stderr. Scenes stay on the screen, the
-//! block stands below the last of them. Whoever reads may leave: that is no reason to stop.
+//! block stands below the last of them. A reader that goes away is no reason to stop.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::time::{Duration, Instant};

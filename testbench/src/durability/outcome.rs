@@ -1,4 +1,4 @@
-//! What became of a row, and whether that is what was promised.
+//! The result of a row, and whether it is as promised.
 //!
 //! In: what was [`Played`]. Out: an [`Outcome`], one line of the table, judged: a
 //! keepable row must miss nothing, the others must miss exactly what no proxy

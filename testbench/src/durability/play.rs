@@ -199,13 +199,13 @@ impl<'a> RowRun<'a> {
             }
             row.end.iter().try_for_each(|act| change(world, act))
         };
-        let leaving = senders.leave(LEAVES_WITHIN);
+        let stopping = senders.leave(LEAVES_WITHIN);
         let (signalled_at, left) = if row.ending == Ending::SidecarLast {
-            let (signalled_at, over) = tokio::join!(leaving, over);
+            let (signalled_at, over) = tokio::join!(stopping, over);
             over?;
             (signalled_at, leave(sidecar).await)
         } else {
-            let (signalled_at, over, left) = tokio::join!(leaving, over, leave(sidecar));
+            let (signalled_at, over, left) = tokio::join!(stopping, over, leave(sidecar));
             over?;
             (signalled_at, left)
         };

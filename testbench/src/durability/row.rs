@@ -205,7 +205,7 @@ impl Row {
     }
 
     /// Prometheus keeps to so many shards: with one, whatever holds a batch holds all. Where it opens and closes shards by
-    /// itself, it gives up what a closed one has not sent within a minute.
+    /// itself, it drops what a closed one has not sent within a minute.
     pub(super) fn shards(mut self, shards: usize) -> Self {
         let settings = self.remote_write.as_object_mut();
         let queue = settings.map(|all| all.entry("queue_config").or_insert_with(|| json!({})));

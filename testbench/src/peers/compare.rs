@@ -15,7 +15,7 @@ use emulator::amp::{Labels, Store};
 
 const SHOWN_AT_MOST: usize = 10;
 
-/// What became of a sender's samples.
+/// The comparison of a sender's samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     /// The sender's samples.

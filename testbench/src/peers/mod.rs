@@ -122,12 +122,12 @@ pub enum PeerError {
     Url(String),
 }
 
-/// The kernel gives ports above these to whoever connects, so that one of them would not be free any
+/// The kernel gives ports above these to clients that connect, so that one of them would not be free any
 /// more when a peer comes back to it after a restart.
 const PORTS: Range<u16> = 12_000..32_000;
 const PORT_TRIES: usize = 1000;
 
-/// Free ports of 127.0.0.1, all different. Somebody else may take one before it is used.
+/// Free ports of 127.0.0.1, all different. Another process may take one before it is used.
 ///
 /// # Errors
 /// When there are none.

@@ -28,7 +28,7 @@ use super::samples::Samples;
 use super::{PeerError, call, environment, free_ports};
 use crate::timestamp::millis;
 pub use answer::InstantValue;
-use answer::{NAME, matrix, vector};
+use answer::{NAME, range_result, vector};
 use emulator::clock::Clock;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -263,7 +263,7 @@ impl Prometheus {
                 until % 1000
             );
             let text = self.ask(Method::GET, &path).await?;
-            samples.absorb(matrix(&text)?);
+            samples.absorb(range_result(&text)?);
             from = until;
         }
         Ok(samples)

@@ -1,6 +1,6 @@
 //! Many senders, each with a connection of its own.
 //!
-//! In: where to write, and when. Out: what was sent and what became of it. A sender makes one small batch, retries it for as
+//! In: where to write, and when. Out: what was sent, and the results. A sender makes one small batch, retries it for as
 //! long as it gets 5xx, and looks into AMP's store when it gets a 2xx. Now and then it drops its connection,
 //! or opens another one, sends a part of a request and leaves.
 
@@ -40,7 +40,7 @@ pub(super) struct Crowd {
     _senders: JoinSet<()>,
 }
 
-/// What became of batches.
+/// Results of batches.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CrowdStats {
     /// Answered with 2xx.
@@ -154,7 +154,7 @@ impl CrowdSender {
             }
             self.deliver(&mut caller).await;
             let pause = Duration::from_millis(self.rng.u64(500..4000));
-            // Whoever is to fall silent need not finish its pause.
+            // A sender that is to stop need not finish its pause.
             let silent = self.going.wait_for(|going| !*going);
             let _either = tokio::time::timeout(pause, silent).await;
         }

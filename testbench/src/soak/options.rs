@@ -13,6 +13,6 @@ pub struct Options {
     pub length: Duration,
     /// How many send.
     pub senders: usize,
-    /// What decides about faults, pauses and leaving.
+    /// What decides about faults, pauses and stopping.
     pub seed: u64,
 }

@@ -65,7 +65,7 @@ struct Growth {
 pub struct SoakReport {
     /// After each round.
     pub readings: Vec<ProcessReading>,
-    /// What became of batches.
+    /// Results of batches.
     pub sent: CrowdStats,
     /// Whether each batch was delivered while nothing went wrong any more.
     pub all_delivered: bool,

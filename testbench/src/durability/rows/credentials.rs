@@ -64,7 +64,7 @@ fn tokens(form: &Form) -> Vec<Row> {
         ),
         broken(
             "token-wrong-audience",
-            "a token for somebody else: STS InvalidIdentityToken",
+            "a token for another audience: STS InvalidIdentityToken",
             BrokenToken::WrongAudience,
             "InvalidIdentityToken",
         ),
@@ -351,7 +351,7 @@ fn clocks(form: &Form) -> Vec<Row> {
         ),
         shows(
             "tls-unknown-authority",
-            "AMP shows a certificate of nobody known",
+            "AMP shows a certificate of an unknown CA",
             Presented::UnknownAuthority,
         ),
     ]

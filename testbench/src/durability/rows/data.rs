@@ -115,7 +115,7 @@ fn outage_longer_than_amp_takes(form: &Form) -> Row {
     .world(move |world| world.amp.max_sample_age = half)
     .lost(
         LossCheck::ByAmp,
-        "AMP refuses samples older than an hour, whoever sends them",
+        "AMP refuses samples older than an hour, from every sender",
     )
     .shown(Shown::lost("too_old"))
 }

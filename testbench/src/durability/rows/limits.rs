@@ -1,5 +1,5 @@
 //! Rows about limits of AMP that a whole batch is over, while its parts are within them: nothing of it needs to be lost, and a
-//! batch that comes again goes on where it stopped.
+//! retried batch continues where it stopped.
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use emulator::fault::{Fault, FaultKind};
 use emulator::world::Target;
 
 pub(super) fn rows(form: &Form) -> Vec<Row> {
-    let leaving = Shown::Is("amp_sidecar_ready", 0.0, 0.0);
+    let draining = Shown::Is("amp_sidecar_ready", 0.0, 0.0);
     let outage = Fault::new(FaultKind::answer(503, "down"));
     vec![
         Row::new(form, "sidecar-killed", "the sidecar is killed and comes back")
@@ -26,25 +26,25 @@ pub(super) fn rows(form: &Form) -> Vec<Row> {
         Row::new(form, "both-leave", "a plain second container: SIGTERM to both at once, Prometheus flushes")
             .default_queue()
             .ending(Ending::BothLeave)
-            .shown(leaving),
+            .shown(draining),
         Row::new(form, "both-leave-in-outage", "so, while AMP answers 503")
             .default_queue()
             .ending(Ending::BothLeave)
             .lasting(form.fault.min(seconds(20)))
             .faults(Target::Amp, [outage.clone()])
             .begin(Act::Wait(seconds(3)))
-            .shown(leaving),
+            .shown(draining),
         Row::new(form, "native-sidecar-leaves", "a native sidecar: SIGTERM to Prometheus, to the sidecar once it has left")
             .default_queue()
             .ending(Ending::SidecarLast)
-            .shown(leaving),
+            .shown(draining),
         Row::new(form, "native-sidecar-leaves-in-outage", "so, while AMP answers 503")
             .default_queue()
             .ending(Ending::SidecarLast)
             .lasting(form.fault.min(seconds(20)))
             .faults(Target::Amp, [outage])
             .begin(Act::Wait(seconds(3)))
-            .shown(leaving),
+            .shown(draining),
         Row::new(form, "sidecar-starts-without-sts", "the sidecar is killed and comes back before STS does")
             .begin(Act::Faults(Target::Sts, vec![Fault::new(FaultKind::Close)]))
             .begin(Act::KillSidecar)

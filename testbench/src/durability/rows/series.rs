@@ -12,7 +12,7 @@ use crate::peers::source::ERROR;
 use emulator::fault::{Fault, FaultKind};
 use emulator::world::Target;
 
-const THROTTLED: &str = "Rate exceeded: the request was throttled, and the client has given up after ten tries with backoff";
+const THROTTLED: &str = "Rate exceeded: the request was throttled, and the client has stopped after ten tries with backoff";
 const EXPIRED: &str =
     "The security token included in the request is expired (Service: Sts, Status Code: 403)";
 /// Longer than any other value of a label here, and shorter than those.
@@ -63,7 +63,7 @@ fn refused_for_ever(form: &Form, name: &'static str, what: &str, answer: FaultKi
         .begin(Act::ShowError("down", 1))
         .lost(
             LossCheck::OfMetric(ERROR),
-            "it is refused whenever it is sent, while an empty write is taken: it is given up, and nothing else",
+            "it is always refused, while AMP accepts an empty write: only this series is dropped",
         )
         .shown(Shown::lost("poison"))
         .long()

@@ -48,7 +48,7 @@ struct InstantSeries {
 }
 
 /// The samples of an answer to a range selector.
-pub(super) fn matrix(text: &str) -> Result<Samples, PeerError> {
+pub(super) fn range_result(text: &str) -> Result<Samples, PeerError> {
     let mut samples = Samples::new();
     for series in results::<RangeSeries>(text)? {
         let labels = Labels::new(series.metric);
@@ -102,10 +102,10 @@ mod tests {
 
     #[test]
     fn raw_samples_are_read_to_the_bit_and_the_millisecond() {
-        let text = r#"{"status":"success","data":{"resultType":"matrix","result":[
+        let text = r#"{"status":"success","data":{"result":[
             {"metric":{"__name__":"a","x":"1"},"values":[[1700000000.123,"0.14285714285714285"],[1700000001,"NaN"],[1700000002.999,"+Inf"]]},
             {"metric":{"__name__":"h"},"histograms":[[1700000000,{"count":"1"}]]}]}}"#;
-        let samples = matrix(text).expect("readable");
+        let samples = range_result(text).expect("readable");
         let seen: Vec<_> = samples
             .iter()
             .map(|(_, time, value)| (time, value.to_bits()))
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(seen[0], (1_700_000_000_123, (1.0_f64 / 7.0).to_bits()));
         assert_eq!(seen[2], (1_700_000_002_999, f64::INFINITY.to_bits()));
         assert_eq!((samples.len(), samples.series()), (3, 1));
-        assert!(matrix(r#"{"data":{"result":[{"metric":{},"values":[[1,"x"]]}]}}"#).is_err());
+        assert!(range_result(r#"{"data":{"result":[{"metric":{},"values":[[1,"x"]]}]}}"#).is_err());
     }
 
     #[test]

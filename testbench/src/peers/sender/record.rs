@@ -1,4 +1,4 @@
-//! What a built-in sender has made and what became of it, shared by its shards.
+//! What a built-in sender has made, and its results, shared by its shards.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +13,7 @@ pub struct SenderStats {
     pub made: u64,
     /// Samples that were answered with 2xx; of version 2.0, those that the answer says are written.
     pub delivered: u64,
-    /// Samples given up, because of an answer that says never to send them again.
+    /// Samples dropped because of a response that must not be retried.
     pub lost: u64,
     /// Batches that were answered with 2xx.
     pub batches: u64,

@@ -1,6 +1,6 @@
 //! One queue of a built-in sender: batches, one after the other, each until there is an answer to it that is final.
 //!
-//! In: points, in the order in which they were made, and where to write to. Out: requests, and what became of their samples in
+//! In: points, in the order in which they were made, and where to write to. Out: requests, and the results of their samples in
 //! the sender's record. A URL that changes counts for the batch that is tried too, so that one whose URL is repaired loses
 //! nothing that was not refused.
 
