@@ -332,14 +332,14 @@ fn a_collector_over_plain_http_is_reached_without_the_proxy() {
                 ("https", "reached: proxy http://127.0.0.1:3128: it answered"),
             ] {
                 let endpoint = format!("--otlp-endpoint={scheme}://collector.example:4318");
-                let quickly = ["--bsp-schedule-delay=50", "--bsp-export-timeout=400"];
+                let quickly = ["--bsp-schedule-delay=50", "--bsp-export-timeout=5000"];
                 let flags = [&[endpoint.as_str()], &quickly[..]].concat();
                 let sidecar = aws.sidecar_with("http://127.0.0.1:3128", "", &flags).await;
                 assert_eq!(write(&sidecar, scheme).await, (200, String::new()));
                 let mut tries = 0;
                 while !sidecar.log().contains(words) {
                     tries += 1;
-                    assert!(tries < 200, "{}", sidecar.log().last_words());
+                    assert!(tries < 800, "{}", sidecar.log().last_words());
                     tokio::time::sleep(Duration::from_millis(25)).await;
                 }
             }

@@ -149,7 +149,7 @@ async fn it_tells_who_this_is_and_how_much_flows() {
 
     assert_eq!(workspace["flow"]["stored_samples"], 100);
     let outcomes = json!([{
-        "outcome": "stored", "batches": 4, "fate": "stored", "meaning": "AMP took it",
+        "outcome": "stored", "batches": 4, "fate": "stored", "meaning": "AMP accepted it",
         "response": "AMP's 2xx, with what AMP says it wrote",
     }]);
     assert_eq!(workspace["outcomes"], outcomes);

@@ -16,7 +16,7 @@ const LEVEL: &str = "document.querySelector('.verdict')?.dataset.level";
 
 /// As many as the page reports as stored.
 async fn stored(browser: &Browser) -> u64 {
-    let script = "[...document.querySelectorAll('.tally tr')].find(row => row.innerText.includes('AMP took it'))?.querySelector('.number').innerText.replaceAll(',', '') ?? '0'";
+    let script = "[...document.querySelectorAll('.tally tr')].find(row => row.innerText.includes('AMP accepted it'))?.querySelector('.number').innerText.replaceAll(',', '') ?? '0'";
     let text = browser.eval(script).await;
     text.as_str().unwrap().parse().unwrap()
 }

@@ -98,25 +98,25 @@ async fn the_error_says_which_group_or_user_the_pod_needs() {
             0,
             2000,
             0o640,
-            "set the pod's securityContext.fsGroup to 2000\n",
+            "set securityContext.fsGroup of the pod to 2000\n",
         ),
         (
             1000,
             2000,
             0o640,
-            "set the pod's securityContext.fsGroup to 2000, or runAsUser to 1000",
+            "set securityContext.fsGroup of the pod to 2000, or runAsUser to 1000",
         ),
         (
             1000,
             1000,
             0o600,
-            "set runAsUser to 1000, or the pod's securityContext.fsGroup to any group",
+            "set runAsUser to 1000, or securityContext.fsGroup of the pod to any group",
         ),
         (
             0,
             0,
             0o600,
-            "set the pod's securityContext.fsGroup, to any group",
+            "set securityContext.fsGroup of the pod to any group",
         ),
     ] {
         chown(&token, Some(owner), Some(group)).unwrap();

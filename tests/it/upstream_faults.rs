@@ -108,7 +108,7 @@ async fn a_success_counts_once_it_is_whole() {
         ),
         (
             FaultKind::EndlessBody { status: None },
-            "a body of over 64 KiB",
+            "a body of more than 64 KiB",
         ),
         (FaultKind::HeaderOnly { status: None }, "no response within"),
     ] {
