@@ -40,7 +40,7 @@ use crate::telemetry::{Format, Telemetry};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
-const SERVED: &str = "served here: /, /status.json, /livez, /readyz, /metrics\n";
+const SERVED: &str = "paths here: /, /status.json, /livez, /readyz, /metrics\n";
 
 /// On every response, though only the page needs them: no other page may embed what is here.
 const HEADERS: [(HeaderName, &str); 6] = [

@@ -137,7 +137,7 @@ impl Scene {
                 "Kubelet puts a new token in the place of the old one; the next exchange uses it."
             }
             Self::SessionEnds => {
-                "The session is revoked early: AMP answers 403. The sidecar gets a new one, signs again and sends \
+                "It has not expired yet, and AMP answers 403. The sidecar gets a new one, signs again and sends \
                  again; the sender does not notice."
             }
             Self::StsFails => {
@@ -148,14 +148,12 @@ impl Scene {
                 "The next exchange gives credentials again, and the sender sends its backlog."
             }
             Self::AmpRefuses => {
-                "AMP answers 403 to everything. Passed on, that would make the sender drop its samples: the \
+                "And to every request. Passed on, that would make the sender drop its samples: the \
                  sidecar answers 503."
             }
-            Self::AmpAgrees => "The sender sends its backlog.",
-            Self::AmpFails => {
-                "AMP answers 500 to everything; the sender gets 500 and keeps its samples."
-            }
-            Self::AmpIsBack => "The sender sends its backlog.",
+            Self::AmpAgrees => "Now the sender sends its backlog.",
+            Self::AmpFails => "And to every request; the sender gets 500 and keeps its samples.",
+            Self::AmpIsBack => "Now the sender sends its backlog.",
         }
     }
 }

@@ -47,7 +47,7 @@ impl Glance {
         match self.expires_in {
             None => "none yet".to_owned(),
             Some(seconds) if seconds > 0.0 => format!("valid for {seconds:.0} s"),
-            Some(_) => "RUN OUT".to_owned(),
+            Some(_) => "EXPIRED".to_owned(),
         }
     }
 }
@@ -85,10 +85,7 @@ impl View {
     }
 
     pub(super) fn end(&mut self, elapsed: Duration) {
-        self.stay(
-            elapsed,
-            "No new samples from here on; what is still kept is sent.",
-        );
+        self.stay(elapsed, "No new samples from here on; the backlog is sent.");
     }
 
     pub(super) fn show(&mut self, elapsed: Duration, left: Option<Duration>, glance: &Glance) {
@@ -267,6 +264,6 @@ mod tests {
             block.iter().all(|line| line.chars().count() < WIDTH),
             "{block:#?}"
         );
-        assert!(block.concat().contains("RUN OUT"));
+        assert!(block.concat().contains("EXPIRED"));
     }
 }
