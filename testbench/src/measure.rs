@@ -24,7 +24,7 @@ pub(crate) struct CompareArgs {
     /// With --only, and only for this body: real, 500, 2000 or 10000; for a profiler to look at.
     #[arg(long, value_name = "NAME", requires = "only")]
     body: Option<String>,
-    /// A look, in two minutes.
+    /// Fewer and shorter rounds: two minutes.
     #[arg(long)]
     quick: bool,
     /// How often everything is measured.

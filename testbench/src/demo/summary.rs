@@ -19,7 +19,7 @@ pub struct Summary {
     pub seconds: f64,
     /// Batches of the sender that AMP stored.
     pub batches: u64,
-    /// Answers that made the sender keep a batch and send it again.
+    /// Responses that made the sender retry a batch.
     pub batches_held_back: u64,
     /// Samples that the sender had to send.
     pub samples_sent: u64,
@@ -111,11 +111,11 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = |f: &mut fmt::Formatter<'_>, name: &str, text: String| {
-            writeln!(f, "  {name:<20} {text}")
+            writeln!(f, "  {name:<22} {text}")
         };
         writeln!(f, "summary of {:.0} s with {}", self.seconds, self.sender)?;
         let held_back = format!(
-            "{} stored; {} answers made the sender keep one and send it again",
+            "{} stored; {} responses made the sender retry one",
             grouped(self.batches),
             grouped(self.batches_held_back)
         );
@@ -172,8 +172,8 @@ impl fmt::Display for Summary {
 
 fn latency_words(latency: &Latency) -> String {
     format!(
-        "{:.2} ms (p50), {:.2} ms (p99) to a batch of 500 samples:\n{:23}\
-         {} of them took {:.2} ms and {:.2} ms through it, as many sent straight\n{:23}\
+        "{:.2} ms (p50), {:.2} ms (p99) to a batch of 500 samples:\n{:25}\
+         {} of them took {:.2} ms and {:.2} ms through it, as many sent straight\n{:25}\
          to AMP in turn with them, signed beforehand, {:.2} ms and {:.2} ms",
         latency.added_p50_ms(),
         latency.added_p99_ms(),
@@ -185,4 +185,52 @@ fn latency_words(latency: &Latency) -> String {
         latency.direct_p50_ms,
         latency.direct_p99_ms,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scene_that_did_not_strike_is_named_and_is_a_failure() {
+        let scene = |struck| SceneResult {
+            scene: "STS fails",
+            strikes_when: "STS answers 503",
+            played: 2,
+            struck,
+        };
+        let summary = |scenes: &[SceneResult]| {
+            let comparison = Comparison {
+                total: 10,
+                missing: 0,
+                duplicates: 0,
+                series_concerned: 0,
+                metrics_concerned: Default::default(),
+                span: None,
+                examples: Vec::new(),
+            };
+            let (glance, seen) = (Glance::default(), Seen::default());
+            let sender = "a sender".to_owned();
+            Summary::new(
+                sender,
+                Duration::ZERO,
+                &glance,
+                &comparison,
+                seen,
+                None,
+                scenes,
+            )
+        };
+        let all_struck = summary(&[scene(2)]);
+        assert!(all_struck.is_good());
+        assert!(all_struck.to_string().ends_with("\nnothing was lost"));
+        let missed = summary(&[scene(1)]);
+        assert!(!missed.is_good());
+        let text = missed.to_string();
+        assert!(
+            text.contains("did not strike: STS fails, 1 of 2 times"),
+            "{text}"
+        );
+        assert!(text.ends_with("NOT EVERY SCENE STRUCK"), "{text}");
+    }
 }
