@@ -28,7 +28,7 @@ LABEL org.opencontainers.image.title="amp-sidecar" \
 # No file of CA certificates beside it: Mozilla's roots are built into the program, and nothing else here would read one.
 # Private roots come by AWS_CA_BUNDLE.
 COPY --from=build /image/ /
-# Of us and of all that is linked in, as the licences ask of those who passes the program on.
+# Of us and of all that is linked in, as the licences ask of those who pass the program on.
 COPY LICENSE LICENSES.txt /
 # By number, since Kubernetes' runAsNonRoot cannot know what a name stands for.
 USER 65532:65532

@@ -23,6 +23,10 @@
     not(feature = "internals"),
     allow(unreachable_pub, reason = "public only with the feature")
 )]
+#![cfg_attr(
+    feature = "internals",
+    allow(missing_docs, reason = "asked for where the surface is the real one: without the feature")
+)]
 
 // The ground: used by all, importing nothing.
 #[cfg(feature = "internals")]

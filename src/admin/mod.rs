@@ -69,7 +69,6 @@ pub struct Admin {
     pub telemetry: Arc<Telemetry>,
     /// The host names that browsers may use.
     pub names: AllowedHosts,
-    /// Its port.
     pub port: u16,
     /// Records senders that write here.
     pub unrouted: UnroutedRequests,

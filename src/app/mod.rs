@@ -112,17 +112,11 @@ impl App {
     }
 
     /// The address for senders, with the actual port.
-    ///
-    /// # Errors
-    /// The system's error.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
     /// The address of probes and metrics, with the actual port.
-    ///
-    /// # Errors
-    /// The system's error.
     pub fn admin_address(&self) -> io::Result<SocketAddr> {
         self.admin_listener.local_addr()
     }

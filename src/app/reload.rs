@@ -91,9 +91,6 @@ impl ReloadError {
 
 impl Reloader {
     /// Starts the workspaces of the first configuration; senders reach them at `address`.
-    ///
-    /// # Errors
-    /// [`ReloadError`].
     pub fn start(
         config: Config,
         address: SocketAddr,

@@ -66,9 +66,6 @@ impl Admission {
     }
 
     /// Waits for a slot, and for `declared` bytes of budget if the length is known.
-    ///
-    /// # Errors
-    /// [`Verdict::Overloaded`].
     pub async fn admit(
         &self,
         declared: Option<usize>,

@@ -51,9 +51,6 @@ impl ClientQuotas {
     }
 
     /// Adds a request of this client.
-    ///
-    /// # Errors
-    /// [`Exhausted`].
     pub fn take(self: &Arc<Self>, client: &ClientId) -> Result<ClientQuota, Exhausted> {
         let mut clients = self.lock();
         let held = clients.entry(client.clone()).or_default();
@@ -77,9 +74,6 @@ impl ClientQuotas {
 
 impl ClientQuota {
     /// Reserves more bytes.
-    ///
-    /// # Errors
-    /// [`Exhausted`].
     pub fn grow(&mut self, more: usize) -> Result<(), Exhausted> {
         let mut clients = self.shares.lock();
         let held = clients.entry(self.client.clone()).or_default();

@@ -39,9 +39,6 @@ impl Forwarder {
     }
 
     /// Sends the request and reads the response before `deadline`.
-    ///
-    /// # Errors
-    /// [`TransportError`].
     pub async fn send(
         &self,
         signed: &Signed,

@@ -82,7 +82,6 @@ pub struct ActiveCredentials {
 pub enum RejectionCause {
     /// The signing time; the response has set the clock.
     Clock,
-    /// The credentials.
     Credentials,
     /// The role may not do it.
     Denied,

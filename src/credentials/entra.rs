@@ -41,19 +41,15 @@ pub enum EntraError {
     /// Entra responded with an error.
     #[error("Entra refused ({status}, {error}): {message}{}", support(.trace_id, .correlation_id))]
     Refused {
-        /// The HTTP status.
         status: StatusCode,
         /// OAuth's error code, such as `invalid_client`.
         error: String,
         /// The number behind `AADSTS`.
         code: Option<u32>,
-        /// Entra's message.
         message: String,
         /// The assertion's claims, for errors that are about them.
         assertion: Box<str>,
-        /// Entra's trace id.
         trace_id: Box<str>,
-        /// Entra's correlation id.
         correlation_id: Box<str>,
     },
     /// No response.
@@ -62,7 +58,6 @@ pub enum EntraError {
     /// The response does not come from Entra.
     #[error("the response of Entra ({status}) cannot be used: {what}")]
     Unusable {
-        /// The HTTP status.
         status: StatusCode,
         /// What is wrong with it.
         what: &'static str,
@@ -112,9 +107,6 @@ impl Entra {
     }
 
     /// Exchanges the projected token.
-    ///
-    /// # Errors
-    /// [`EntraError`] if Entra gives no usable token.
     pub async fn exchange(&self, assertion: &Token) -> Result<Token, EntraError> {
         let form = form_urlencoded::Serializer::new(String::new())
             .extend_pairs([
@@ -130,9 +122,6 @@ impl Entra {
     }
 
     /// The token in the response to `assertion`.
-    ///
-    /// # Errors
-    /// [`EntraError`] if there is no usable one.
     pub fn read(&self, answer: &HttpResponse, assertion: &Token) -> Result<Token, EntraError> {
         let status = answer.status;
         let unusable = |what| EntraError::Unusable { status, what };

@@ -122,9 +122,6 @@ impl Exchange {
     }
 
     /// What STS gets: Entra's token if so configured, else the projected one.
-    ///
-    /// # Errors
-    /// If Entra gives none.
     pub async fn for_aws(&self, token: Token) -> Result<Token, EntraError> {
         let Some(entra) = &self.entra else {
             return Ok(token);
@@ -135,9 +132,6 @@ impl Exchange {
     }
 
     /// The first session.
-    ///
-    /// # Errors
-    /// [`ExchangeError::WebIdentity`] if STS gives none.
     pub async fn session(&self, token: &Token) -> Result<SessionCredentials, ExchangeError> {
         let obtained = self.sts.assume_role_with_web_identity(&self.role, token);
         let obtained = obtained.await;
@@ -238,9 +232,6 @@ fn digest(token: &Token) -> [u8; 32] {
 
 impl RoleHop<'_> {
     /// Assumes the role with the previous session.
-    ///
-    /// # Errors
-    /// [`ExchangeError::Hop`] if STS gives nothing.
     pub async fn assume(
         &self,
         by: &SessionCredentials,

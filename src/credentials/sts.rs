@@ -49,9 +49,6 @@ impl Sts {
     }
 
     /// Exchanges the token for a session.
-    ///
-    /// # Errors
-    /// [`StsError`] if STS gives no usable one.
     pub async fn assume_role_with_web_identity(
         &self,
         session: &RoleSession,
@@ -63,9 +60,6 @@ impl Sts {
     }
 
     /// Assumes a role with the credentials of another.
-    ///
-    /// # Errors
-    /// [`StsError`] if STS gives no usable one.
     pub async fn assume_role(
         &self,
         session: &RoleSession,

@@ -40,7 +40,6 @@ pub trait ReadToken: fmt::Debug + Send + Sync {
 
 /// Where token files are read from.
 pub trait TokenFiles: fmt::Debug + Send + Sync {
-    /// The one at this path.
     fn open(&self, path: &Path) -> Box<dyn ReadToken>;
 }
 
@@ -68,7 +67,6 @@ pub enum TokenError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The system's error.
         source: io::Error,
         /// Who may read it and what to set, if known.
         remedy: Option<String>,
@@ -164,17 +162,11 @@ impl TokenError {
 }
 
 /// Reads the token at `path`.
-///
-/// # Errors
-/// [`TokenError`] if there is none.
 pub async fn read(path: &Path) -> Result<Token, TokenError> {
     read_with_retries(&path.to_owned()).await
 }
 
 /// Reads the token; retries briefly what a rotation can cause.
-///
-/// # Errors
-/// [`TokenError`] if there is none.
 pub async fn read_with_retries(file: &dyn ReadToken) -> Result<Token, TokenError> {
     let mut pause = FIRST_PAUSE;
     loop {
@@ -212,9 +204,6 @@ fn at_once(path: &Path) -> Result<Token, TokenError> {
 }
 
 /// The token in the content of the file at `path`.
-///
-/// # Errors
-/// [`TokenError`] if there is none.
 pub fn held(path: &Path, bytes: &[u8]) -> Result<Token, TokenError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| TokenError::NotAToken(path.to_owned()))?

@@ -73,9 +73,6 @@ pub enum CrossOrigin {
 
 impl AllowedHosts {
     /// Checks a request for `host`.
-    ///
-    /// # Errors
-    /// [`CrossOrigin`].
     pub fn admit<B>(
         &self,
         request: &Request<B>,

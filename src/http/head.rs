@@ -20,7 +20,6 @@ pub enum AmbiguousHead {
     /// The end of the body is ambiguous.
     #[error("Transfer-Encoding is {0}: expected a Content-Length, or chunked alone")]
     Encoding(String),
-    /// The host is ambiguous.
     #[error("{0}: expected one Host, a name or an address and perhaps a port")]
     Host(String),
     /// The `Host` header and the target name different hosts.
@@ -34,9 +33,6 @@ pub enum AmbiguousHead {
 }
 
 /// The request's host; `None` if it names none, as HTTP/1.0 may.
-///
-/// # Errors
-/// [`AmbiguousHead`].
 pub fn host<B>(request: &Request<B>) -> Result<Option<Authority>, AmbiguousHead> {
     let mut encodings = request.headers().get_all(TRANSFER_ENCODING).iter();
     match (encodings.next(), encodings.next()) {

@@ -127,9 +127,6 @@ impl ServerAuth {
 }
 
 /// The TLS handshake, with a timeout.
-///
-/// # Errors
-/// What went wrong with it.
 pub async fn handshake<C>(acceptor: &TlsAcceptor, stream: C) -> io::Result<TlsStream<C>>
 where
     C: AsyncRead + AsyncWrite + Unpin,

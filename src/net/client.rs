@@ -41,7 +41,6 @@ pub struct HttpClient(Arc<dyn Connectors>);
 
 /// A complete response.
 pub struct HttpResponse {
-    /// The HTTP status.
     pub status: StatusCode,
     /// The `Date` header of a peer that TLS has verified.
     pub verified_date: Option<SystemTime>,
@@ -58,9 +57,6 @@ impl HttpClient {
     }
 
     /// Posts a form.
-    ///
-    /// # Errors
-    /// [`HttpError`] if no complete response came.
     pub(crate) async fn post(
         &self,
         url: &Uri,
@@ -73,9 +69,6 @@ impl HttpClient {
     }
 
     /// Gets a document.
-    ///
-    /// # Errors
-    /// [`HttpError`] if no complete response came.
     pub(crate) async fn get(&self, url: &Uri) -> Result<HttpResponse, HttpError> {
         self.call(Method::GET, url, HeaderMap::new(), Bytes::new())
             .await

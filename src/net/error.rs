@@ -37,7 +37,6 @@ pub enum ConnectError {
     Tcp {
         /// The last address that was tried.
         address: SocketAddr,
-        /// The system's error.
         source: io::Error,
     },
     /// The proxy did not open a tunnel.
@@ -82,7 +81,6 @@ pub enum ProxyError {
     NoAnswer {
         /// The requested host and port.
         target: String,
-        /// hyper's error.
         source: hyper::Error,
     },
 }
@@ -96,7 +94,6 @@ pub enum TransportError {
     /// The connection broke before the response was complete.
     #[error("the connection broke: {0}")]
     Broken(#[source] hyper::Error),
-    /// The response is not HTTP.
     #[error("the response is not HTTP: {0}")]
     Garbage(#[source] hyper::Error),
     /// A successful response with a longer body than AMP ever sends.
@@ -119,7 +116,6 @@ pub enum HttpError {
     /// The connection broke before the response was complete.
     #[error("could not be reached: the connection broke: {}", with_causes(.0))]
     Broken(#[source] hyper::Error),
-    /// The response is not HTTP.
     #[error("could not be reached: the response is not HTTP: {0}")]
     NotHttp(#[source] hyper::Error),
     /// No complete response came in time.

@@ -34,13 +34,11 @@ const MOST_IDLE: usize = 256;
 /// A request, which may be sent more than once.
 #[derive(Debug)]
 pub struct OutgoingRequest {
-    /// The method.
     pub method: Method,
     /// Path and query, in origin form.
     pub path: Uri,
     /// Every header but Content-Length, which follows from the body.
     pub headers: HeaderMap,
-    /// The body.
     pub chunks: ChunkedBody,
 }
 
@@ -114,9 +112,6 @@ impl Pool {
     }
 
     /// Sends, and waits for the head of the response; calls `on_send` for each attempt.
-    ///
-    /// # Errors
-    /// [`TransportError`].
     pub(crate) async fn send(
         &self,
         request: &OutgoingRequest,

@@ -91,7 +91,6 @@ impl AmpResponse {
         }
     }
 
-    /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status

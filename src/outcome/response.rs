@@ -23,7 +23,6 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// The response to the sender.
 #[derive(Debug)]
 pub enum SenderResponse {
-    /// An HTTP response.
     Respond(Response<Full<Bytes>>),
     /// Closes the connection without a response, after which every sender retries.
     Close,
@@ -32,7 +31,6 @@ pub enum SenderResponse {
 // === impl Verdict ===
 
 impl Verdict {
-    /// The response to the sender.
     #[must_use]
     pub fn answer(&self) -> SenderResponse {
         let Some((status, pause)) = self.status() else {

@@ -163,7 +163,6 @@ pub enum Verdict {
     },
     /// AMP says with another 4xx that the request can never succeed.
     RefusedOther {
-        /// AMP's status.
         status: StatusCode,
         /// AMP's error text.
         said: String,
@@ -270,9 +269,7 @@ pub enum RefusalReason {
     TooManyLabels,
     /// All labels of a series together are too large.
     LabelsSize,
-    /// A label name is too long.
     LabelNameTooLong,
-    /// A label value is too long.
     LabelValueTooLong,
     /// A series without a metric name, or without labels.
     MissingName,
@@ -286,7 +283,6 @@ pub enum RefusalReason {
     Exemplar,
     /// Metadata; the samples are stored.
     Metadata,
-    /// A native histogram.
     NativeHistogram,
     /// More high-availability groups than the workspace may have.
     HaGroups,

@@ -20,13 +20,11 @@ use hyper::Method;
 pub enum Api {
     /// An instant query.
     Query,
-    /// A range query.
     QueryRange,
     /// Series by matcher.
     Series,
     /// Label names.
     Labels,
-    /// Values of one label.
     LabelValues(LabelName),
     /// Type and help of metrics.
     Metadata,

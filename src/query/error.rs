@@ -37,7 +37,6 @@ pub enum QueryError {
         "not authenticated: the request needs `Authorization: Bearer` with a token of --listen-bearer-token-file"
     )]
     ClientUnauthenticated,
-    /// Queries are disabled.
     #[error(
         "queries are disabled: --allow-query (AMP_SIDECAR_ALLOW_QUERY=true) lets every client of this port read the workspace"
     )]
@@ -75,7 +74,6 @@ pub enum QueryError {
         /// Maximum size in bytes.
         limit: usize,
     },
-    /// The body is not a form.
     #[error("the body must be application/x-www-form-urlencoded, without a Content-Encoding")]
     NotAForm,
     /// The form did not arrive in time.
@@ -98,7 +96,6 @@ pub enum QueryError {
     Denied {
         /// The IAM action.
         action: &'static str,
-        /// The workspace's ARN.
         workspace_arn: String,
         /// AMP's error text.
         said: String,
@@ -127,7 +124,6 @@ pub enum QueryError {
     /// The response is not one of the query API.
     #[error("AMP responded {status}, but not with a response of the query API: {said}")]
     UnexpectedResponse {
-        /// AMP's status.
         status: StatusCode,
         /// What the response has instead.
         said: String,
@@ -135,7 +131,6 @@ pub enum QueryError {
     /// An error of AMP's front door.
     #[error("AMP responded {status}: {said}")]
     AmpError {
-        /// AMP's status.
         status: StatusCode,
         /// AMP's error text.
         said: String,
@@ -272,7 +267,6 @@ impl QueryError {
     }
 }
 
-/// A JSON response.
 pub(super) fn json<B>(status: StatusCode, body: B) -> Response<B> {
     let mut response = Response::new(body);
     *response.status_mut() = status;

@@ -35,7 +35,6 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// A query in the form in which it is signed.
 #[derive(Debug)]
 pub struct QueryRequest {
-    /// The API.
     pub api: Api,
     /// One that the API accepts.
     pub method: Method,
@@ -63,9 +62,6 @@ impl From<QueryError> for ReadError {
 }
 
 /// Reads a request.
-///
-/// # Errors
-/// [`ReadError`].
 pub async fn read<B>(api: Api, request: Request<B>) -> Result<QueryRequest, ReadError>
 where
     B: Body<Data = Bytes>,

@@ -23,7 +23,6 @@ pub const VICTORIA_VERSION: HeaderName =
 pub struct WriteProtocol {
     /// The schema.
     pub version: Version,
-    /// The content type for AMP.
     pub content_type: HeaderValue,
     /// The sender's version header, else the schema's version.
     pub write_version: HeaderValue,
@@ -32,7 +31,6 @@ pub struct WriteProtocol {
 /// Why a request to a write path is not a batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotABatch {
-    /// The method is not POST.
     #[error("the method is not POST")]
     Method,
     /// An encoding or content type other than remote write's, in words.
@@ -55,9 +53,6 @@ impl WriteProtocol {
 }
 
 /// The format of a batch.
-///
-/// # Errors
-/// [`NotABatch`].
 pub fn accept(head: &Parts) -> Result<WriteProtocol, NotABatch> {
     if head.method != Method::POST {
         return Err(NotABatch::Method);
@@ -65,7 +60,6 @@ pub fn accept(head: &Parts) -> Result<WriteProtocol, NotABatch> {
     protocol_of(&head.headers)
 }
 
-/// The declared length.
 #[must_use]
 pub fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()

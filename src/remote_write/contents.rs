@@ -11,7 +11,6 @@ pub struct Contents {
     pub samples: u64,
     /// Native histogram samples.
     pub histograms: u64,
-    /// Exemplars.
     pub exemplars: u64,
     /// Metadata entries: of the batch in version 1, of its series in version 2.
     pub metadata: u64,

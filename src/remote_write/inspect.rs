@@ -67,7 +67,6 @@ pub enum Malformed {
         /// The length of the block.
         compressed: u64,
     },
-    /// The block is not snappy.
     #[error("the body is not a snappy block")]
     Snappy(#[source] snap::Error),
     /// The uncompressed bytes are not protobuf.

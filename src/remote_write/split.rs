@@ -81,9 +81,6 @@ impl fmt::Debug for Part {
 
 /// Splits an uncompressed message so that each part is within `limits`, as far as possible. A message within the limits becomes
 /// one part.
-///
-/// # Errors
-/// [`SplitError`].
 pub fn split(
     message: &[u8],
     version: Version,
@@ -111,9 +108,6 @@ pub fn split(
 }
 
 /// Splits an uncompressed message in half; `None` if it holds at most one series.
-///
-/// # Errors
-/// [`SplitError`].
 pub fn halve(message: &[u8], version: Version) -> Result<Option<Vec<Part>>, SplitError> {
     inspect::count(message, version)?;
     let counts = |number| !rewrite::is_symbol(version, number);

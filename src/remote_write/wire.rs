@@ -33,7 +33,6 @@ pub enum WireError {
     UndefinedWireType {
         /// Offset of the key.
         offset: usize,
-        /// The wire type.
         wire_type: u64,
     },
     /// A known field with a wire type that its values never have.

@@ -68,7 +68,6 @@ pub struct MisdirectedSender {
     pub outcome: &'static str,
     /// Number of its batches.
     pub count: u64,
-    /// Time of the last one.
     pub last: SystemTime,
     seen: Instant,
 }

@@ -265,7 +265,6 @@ fn what(argument: &Argument) -> String {
     initial.into_iter().chain(letters).collect()
 }
 
-/// The arguments of `topic`.
 pub(super) fn of(topic: Topic) -> impl Iterator<Item = &'static Argument> {
     ALL.iter()
         .filter(move |argument| argument.topics.contains(&topic))

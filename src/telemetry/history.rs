@@ -50,7 +50,6 @@ pub struct HistoryStep {
     pub kept: f32,
     /// Batches that AMP refused for good.
     pub lost: f32,
-    /// Samples that AMP stored.
     pub stored_samples: f32,
     /// Samples that were lost.
     pub lost_samples: f32,

@@ -149,7 +149,6 @@ impl Telemetry {
         QueryMetrics::new(Arc::from(workspace), self.families.queries.clone())
     }
 
-    /// The metrics of a listener's connections.
     #[must_use]
     pub fn connections(&self, listener: &'static str) -> ConnectionMetrics {
         ConnectionMetrics::new(&self.families, listener)

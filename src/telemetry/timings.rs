@@ -19,7 +19,6 @@ pub struct PhaseTimings {
     pub admission: Option<Duration>,
     /// Waiting for credentials.
     pub credentials: Option<Duration>,
-    /// Signing.
     pub sign: Option<Duration>,
     /// Waiting for AMP.
     pub upstream: Option<Duration>,

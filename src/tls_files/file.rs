@@ -9,7 +9,6 @@ use super::bundle::CaBundle;
 pub struct TlsFile {
     /// The setting's flag, without the dashes.
     pub setting: &'static str,
-    /// Where the file is.
     pub path: PathBuf,
 }
 

@@ -118,7 +118,6 @@ impl Delivery {
         })
     }
 
-    /// Idle connections to AMP.
     #[must_use]
     pub fn idle_connections(&self) -> usize {
         self.requests.idle_connections()

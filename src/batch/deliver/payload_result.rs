@@ -104,7 +104,6 @@ impl PayloadResult {
         }
     }
 
-    /// Adds the result of one part.
     pub(super) fn add(&mut self, part: Self) {
         let Self {
             hash,

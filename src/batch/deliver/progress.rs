@@ -33,7 +33,6 @@ pub(super) type Records = HashMap<String, Record>;
 /// The result of one payload.
 #[derive(Debug)]
 pub(super) enum Record {
-    /// AMP stored it.
     Stored(Verdict),
     /// AMP refused it for good; counted when the batch is settled.
     Refused(Verdict, Contents),

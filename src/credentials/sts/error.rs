@@ -11,7 +11,6 @@ pub enum StsError {
     /// STS responded with an error.
     #[error("STS refused ({status}, {code}): {message}")]
     Refused {
-        /// The HTTP status.
         status: StatusCode,
         /// STS' code, such as `InvalidIdentityToken`.
         code: String,
@@ -24,7 +23,6 @@ pub enum StsError {
     /// The response does not come from STS.
     #[error("the response of STS ({status}) cannot be used: {what}")]
     Unusable {
-        /// The HTTP status.
         status: StatusCode,
         /// What is wrong with it.
         what: String,

@@ -33,7 +33,6 @@ pub(super) enum StoreText {
 pub struct ShownLimit {
     /// The refused size, compressed or uncompressed.
     pub size: Option<usize>,
-    /// The limit.
     pub limit: Option<usize>,
 }
 

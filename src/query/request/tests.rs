@@ -69,7 +69,6 @@ proptest! {
         prop_assert_eq!(read, pairs);
     }
 
-    /// Any query text gets a response.
     #[test]
     fn any_query_text_gets_a_response(text in "\\PC*") {
         if let Ok(written) = canonical(&text) {

@@ -14,7 +14,6 @@ pub enum ConvertError {
     Reference {
         /// Index of the series in the batch, from 0.
         series: usize,
-        /// The reference.
         reference: u32,
         /// Size of the symbol table.
         symbols: usize,

@@ -396,7 +396,6 @@ impl ContentCounters<PerWorkspace<Counter>> {
         }
     }
 
-    /// The counters of one workspace.
     pub(crate) fn of(&self, workspace: &WorkspaceLabels) -> ContentCounters<Counter> {
         let of = |family: &PerWorkspace<Counter>| family.get_or_create_owned(workspace);
         ContentCounters {

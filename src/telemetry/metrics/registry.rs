@@ -20,7 +20,6 @@ pub struct MetricEntry {
     pub kind: &'static str,
     /// The names of its labels.
     pub labels: &'static [&'static str],
-    /// Its help.
     pub help: String,
     /// What to do with it.
     pub advice: &'static str,

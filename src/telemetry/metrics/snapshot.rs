@@ -35,7 +35,6 @@ pub struct Totals {
     pub lost: [[u64; 3]; LOSSES.len()],
     /// Samples of valid batches.
     pub received_samples: u64,
-    /// Samples that AMP stored.
     pub stored_samples: u64,
     /// Compressed bytes of valid bodies.
     pub received_bytes: u64,

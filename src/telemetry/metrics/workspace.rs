@@ -74,7 +74,6 @@ pub struct WorkspaceGauges {
     pub bytes: (usize, usize),
     /// Requests admitted, and the limit.
     pub requests: (usize, usize),
-    /// Idle connections to AMP.
     pub idle_connections: usize,
     /// How far AWS' clock is ahead.
     pub clock_offset: f64,
@@ -427,7 +426,6 @@ impl ConnectionMetrics {
         }
     }
 
-    /// One was accepted.
     #[must_use]
     pub fn accepted(&self) -> OpenConnection {
         self.accepted.inc();

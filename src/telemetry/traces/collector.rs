@@ -55,9 +55,6 @@ pub(crate) enum SendError {
 
 impl Collector {
     /// The configured collector; trusts `roots` too.
-    ///
-    /// # Errors
-    /// [`TracesError`].
     pub(crate) fn new(
         config: &Tracing,
         roots: &[CertificateDer<'static>],
@@ -104,9 +101,6 @@ impl Collector {
     }
 
     /// Whether it accepts an export without spans.
-    ///
-    /// # Errors
-    /// [`SendError`].
     pub(crate) async fn probe(&self) -> Result<(), SendError> {
         self.send(self.packed(Vec::new())).await.map(|_| ())
     }
