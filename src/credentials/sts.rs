@@ -5,7 +5,7 @@
 //! [`StsError`] with STS' code and message that knows when to retry. A response without usable credentials is an error like any
 //! other, so the last good ones stay in use. The `Date` of a response over verified TLS sets the clock.
 
-mod answer;
+mod response;
 mod error;
 mod form;
 
@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{HeaderMap, Uri};
 
-pub use answer::SessionCredentials;
+pub use response::SessionCredentials;
 pub(crate) use error::is_about_the_key;
 pub use error::{Pace, StsError};
 
@@ -55,8 +55,8 @@ impl Sts {
         token: &Token,
     ) -> Result<SessionCredentials, StsError> {
         let form = form::web_identity(session, token.expose());
-        let answer = self.client.post(&self.endpoint, HeaderMap::new(), form);
-        self.read(&answer.await?, session, token.expose())
+        let response = self.client.post(&self.endpoint, HeaderMap::new(), form);
+        self.read(&response.await?, session, token.expose())
     }
 
     /// Assumes a role with the credentials of another.
@@ -67,9 +67,9 @@ impl Sts {
     ) -> Result<SessionCredentials, StsError> {
         let form = form::role(session);
         let headers = self.signed(&form, by)?;
-        let answer = self.client.post(&self.endpoint, headers, form);
+        let response = self.client.post(&self.endpoint, headers, form);
         self.read(
-            &answer.await?,
+            &response.await?,
             session,
             by.session_token().unwrap_or_default(),
         )
@@ -99,22 +99,22 @@ impl Sts {
     /// [`StsError`] if there are no usable credentials in it.
     pub fn read(
         &self,
-        answer: &HttpResponse,
+        response: &HttpResponse,
         session: &RoleSession,
         secret: &str,
     ) -> Result<SessionCredentials, StsError> {
-        if let Some(date) = answer.verified_date {
+        if let Some(date) = response.verified_date {
             self.clock.learn(date);
         }
-        let status = answer.status;
-        let xml = answer.text().ok_or_else(|| StsError::Unusable {
+        let status = response.status;
+        let xml = response.text().ok_or_else(|| StsError::Unusable {
             status,
             what: "it is not UTF-8".to_owned(),
         })?;
         if status.is_success() {
-            answer::credentials(status, xml, self.clock.now(), session.duration)
+            response::credentials(status, xml, self.clock.now(), session.duration)
         } else {
-            Err(answer::refusal(status, xml, secret))
+            Err(response::refusal(status, xml, secret))
         }
     }
 }

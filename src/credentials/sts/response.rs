@@ -1,4 +1,4 @@
-//! The XML of STS' answers, as the API reference (2011-06-15) shows it; both actions give credentials in the same form.
+//! The XML of STS' responses, as the API reference (2011-06-15) shows it; both actions give credentials in the same form.
 
 use std::time::{Duration, SystemTime};
 
@@ -78,15 +78,15 @@ pub(super) fn credentials(
         what: what.to_owned(),
     };
     // The parser's own message may quote the response, and with it a key.
-    let answer: StsBody = quick_xml::de::from_str(xml)
+    let response: StsBody = quick_xml::de::from_str(xml)
         .map_err(|_| unusable("it is not the XML of a response with credentials"))?;
     let AnswerCredentials {
         access_key_id,
         secret_access_key,
         session_token,
         expiration,
-    } = answer.result.credentials;
-    let user = answer.result.assumed_role_user;
+    } = response.result.credentials;
+    let user = response.result.assumed_role_user;
     if access_key_id.is_empty() || secret_access_key.is_empty() || session_token.is_empty() {
         return Err(unusable("a key or the session token is empty"));
     }
@@ -142,7 +142,7 @@ mod tests {
 
     const NOW: u64 = 1_800_000_000;
 
-    fn answer(expiration: &str, key: &str) -> String {
+    fn response(expiration: &str, key: &str) -> String {
         format!(
             r#"<?xml version="1.0"?>
 <AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
@@ -170,8 +170,8 @@ mod tests {
     }
 
     #[test]
-    fn a_true_answer_gives_credentials_that_are_not_shown() {
-        let obtained = parse(&answer("2027-01-15T09:00:00Z", "ASIAEXAMPLE")).unwrap();
+    fn a_true_response_gives_credentials_that_are_not_shown() {
+        let obtained = parse(&response("2027-01-15T09:00:00Z", "ASIAEXAMPLE")).unwrap();
         assert_eq!(
             obtained.expires,
             SystemTime::UNIX_EPOCH + Duration::from_secs(NOW + 3600)
@@ -184,8 +184,8 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_assume_role_is_read_the_same_and_no_life_is_longer_than_was_asked_for() {
-        let web_identity = answer("2037-01-15T09:00:00Z", "ASIAEXAMPLE");
+    fn a_response_to_assume_role_is_read_the_same_and_no_life_is_longer_than_was_asked_for() {
+        let web_identity = response("2037-01-15T09:00:00Z", "ASIAEXAMPLE");
         let role = web_identity.replace("AssumeRoleWithWebIdentity", "AssumeRole");
         for xml in [web_identity, role] {
             let obtained = parse(&xml).unwrap();
@@ -193,7 +193,7 @@ mod tests {
             assert_eq!(obtained.expires, an_hour_on);
             assert_eq!(obtained.credentials.expiry(), Some(an_hour_on));
         }
-        let other = answer("2037-01-15T09:00:00Z", "ASIA")
+        let other = response("2037-01-15T09:00:00Z", "ASIA")
             .replace("AssumeRoleWithWebIdentity", "GetSessionToken");
         assert!(parse(&other).is_err());
     }
@@ -209,17 +209,17 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_usable_credentials_is_an_error_that_quotes_no_key() {
-        let whole = answer("2027-01-15T09:00:00Z", "ASIAEXAMPLE");
+    fn a_response_without_usable_credentials_is_an_error_that_quotes_no_key() {
+        let whole = response("2027-01-15T09:00:00Z", "ASIAEXAMPLE");
         let cut: Vec<String> = (0..whole.len())
             .step_by(7)
             .map(|n| whole.chars().take(n).collect())
             .collect();
         let wrong = [
-            answer("2027-01-15T07:59:59Z", "ASIAEXAMPLE"),
-            answer("soon", "ASIAEXAMPLE"),
-            answer("2027-01-15T09:00:00Z", ""),
-            answer("2027-01-15T09:00:00Z", "AS IA\n"),
+            response("2027-01-15T07:59:59Z", "ASIAEXAMPLE"),
+            response("soon", "ASIAEXAMPLE"),
+            response("2027-01-15T09:00:00Z", ""),
+            response("2027-01-15T09:00:00Z", "AS IA\n"),
             "<html>Welcome to the hotel</html>".to_owned(),
             String::new(),
         ];
