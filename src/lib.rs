@@ -25,7 +25,10 @@
 )]
 #![cfg_attr(
     feature = "internals",
-    allow(missing_docs, reason = "asked for where the surface is the real one: without the feature")
+    allow(
+        missing_docs,
+        reason = "asked for where the surface is the real one: without the feature"
+    )
 )]
 
 // The ground: used by all, importing nothing.

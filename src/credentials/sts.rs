@@ -5,9 +5,9 @@
 //! [`StsError`] with STS' code and message that knows when to retry. A response without usable credentials is an error like any
 //! other, so the last good ones stay in use. The `Date` of a response over verified TLS sets the clock.
 
-mod response;
 mod error;
 mod form;
+mod response;
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::SignableBody;
@@ -15,9 +15,9 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{HeaderMap, Uri};
 
-pub use response::SessionCredentials;
 pub(crate) use error::is_about_the_key;
 pub use error::{Pace, StsError};
+pub use response::SessionCredentials;
 
 use crate::clock::Clock;
 use crate::config::RoleSession;
