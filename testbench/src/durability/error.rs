@@ -1,5 +1,6 @@
 //! Why a row could not be played to its end.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -22,10 +23,14 @@ pub enum Error {
     #[error("cannot listen for the sender")]
     Listen(#[source] io::Error),
     /// Nothing arrived before the fault.
-    #[error("no sample arrived within {within:?}; the end of the proxy's log:\n{log}")]
+    #[error(
+        "no sample arrived within {within:?}; responses to the sender: {responses:?}; the end of the proxy's log:\n{log}"
+    )]
     NoFlow {
         /// How long it had.
         within: Duration,
+        /// By status: none means that the sender never came.
+        responses: BTreeMap<String, u64>,
         /// The end of its log.
         log: String,
     },

@@ -140,8 +140,11 @@ impl<'a> RowRun<'a> {
         let deadline = Instant::now() + within;
         while self.world.store().stats().batches < 3 || self.world.store().stats().samples == 0 {
             if Instant::now() > deadline {
-                let log = self.sidecar.log().last_words();
-                return Err(Error::NoFlow { within, log });
+                return Err(Error::NoFlow {
+                    within,
+                    responses: self.responses.answers(),
+                    log: self.sidecar.log().last_words(),
+                });
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

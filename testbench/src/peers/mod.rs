@@ -26,12 +26,14 @@ pub mod sender;
 pub mod sidecar;
 pub mod source;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub use call::CallError;
@@ -127,7 +129,10 @@ pub enum PeerError {
 const PORTS: Range<u16> = 12_000..32_000;
 const PORT_TRIES: usize = 1000;
 
-/// Free ports of 127.0.0.1, all different. Another process may take one before it is used.
+/// Every port that this process has chosen: a peer that is restarted must find its own free.
+static CHOSEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
+/// Free ports of 127.0.0.1, none of them chosen before by this process. Another process may take one before it is used.
 ///
 /// # Errors
 /// When there are none.
@@ -150,7 +155,12 @@ fn free_port() -> io::Result<TcpListener> {
         let random = u16::from_be_bytes(random_bytes::<2>());
         let port = PORTS.start + random % (PORTS.end - PORTS.start);
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            Ok(listener) => return Ok(listener),
+            Ok(listener) => {
+                let mut chosen = CHOSEN.lock().unwrap_or_else(PoisonError::into_inner);
+                if chosen.insert(port) {
+                    return Ok(listener);
+                }
+            }
             Err(error) => last = Some(error),
         }
     }
