@@ -82,6 +82,8 @@ arguments! {
         "How Prometheus is deployed: a plain StatefulSet, the Prometheus Operator, or the chart kube-prometheus-stack";
     NAME: "name", "NAME", "prometheus", &[Kubernetes],
         "The StatefulSet, or the Operator's Prometheus object, to add the sidecar to";
+    CONTAINER: "container", "NAME", "prometheus", &[Kubernetes],
+        "The StatefulSet's container of Prometheus, which gets a preStop hook";
     IMAGE: "image", "IMAGE", "[required]", &[Kubernetes],
         "The sidecar's image in your registry";
 }

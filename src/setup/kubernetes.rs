@@ -1,7 +1,7 @@
 //! The sidecar in a pod, for the three ways to run Prometheus.
 //!
-//! In: a valid [`Kubernetes`]. Out: manifests, or values of the chart. Container and volume are the same in all three and in
-//! `docs/kubernetes.md`. No webhook injects anything: everything that the sidecar needs is in the manifest, so it works in every cluster and can be
+//! In: a valid [`Kubernetes`]. Out: a patch, a manifest, or values of the chart. Container, hook and volume are the same in all three and
+//! in `docs/kubernetes.md`. They name only what is ours: an account or a grace period of somebody's own stays as it is. No webhook injects anything: everything that the sidecar needs is in the manifest, so it works in every cluster and can be
 //! reviewed.
 
 use super::prometheus::operators_entry;
@@ -11,11 +11,15 @@ use super::template::{fill, quoted};
 const ENTRA_EXCHANGE: &str = "api://AzureADTokenExchange";
 const TOKEN_FILE: &str = "/var/run/secrets/amp-sidecar/token";
 
+/// The Operator's name for Prometheus' container.
+const OPERATORS_CONTAINER: &str = "prometheus";
+
 /// All values of the manifests.
 #[derive(Debug)]
 pub(super) struct Kubernetes {
     pub(super) runner: Runner,
     pub(super) name: String,
+    pub(super) container: String,
     pub(super) namespace: String,
     pub(super) service_account: String,
     pub(super) image: String,
@@ -62,6 +66,7 @@ impl Kubernetes {
                 ("namespace", &quoted(&self.namespace)),
                 ("service_account", &quoted(&self.service_account)),
                 ("sidecar", &self.sidecar()),
+                ("hook", &self.hook()),
                 ("volume", &self.volume()),
                 ("remote_write", &operators_entry()),
             ],
@@ -78,6 +83,17 @@ impl Kubernetes {
                 ("role_arn", &quoted(&self.role_arn)),
                 ("identity", &self.identity.variables()),
             ],
+        )
+    }
+
+    fn hook(&self) -> String {
+        let container = match self.runner {
+            Runner::StatefulSet => &self.container,
+            Runner::Operator | Runner::KubePrometheusStack => OPERATORS_CONTAINER,
+        };
+        fill(
+            include_str!("templates/hook.yaml"),
+            &[("container", &quoted(container))],
         )
     }
 

@@ -48,7 +48,7 @@ const TOPICS: [(Topic, &str, &str); 4] = [
     (
         Topic::Kubernetes,
         "kubernetes",
-        "Service account, projected token and sidecar, as manifests or values",
+        "Projected token, sidecar and hook for Prometheus, as a patch, a manifest or values",
     ),
     (
         Topic::Prometheus,

@@ -140,6 +140,7 @@ impl<'a> SetupInputs<'a> {
             None => None,
         };
         let name = self.parse(&argument::NAME, values::kubernetes_name);
+        let container = self.parse(&argument::CONTAINER, values::kubernetes_name);
         let (namespace, service_account) = self.service_account();
         let image = self.parse(&argument::IMAGE, values::image);
         let workspace = self.parse(&argument::WORKSPACE_ID, config::workspace_id);
@@ -148,6 +149,7 @@ impl<'a> SetupInputs<'a> {
         Some(Kubernetes {
             runner: runner?,
             name: name?,
+            container: container?,
             namespace: namespace?,
             service_account: service_account?,
             image: image?,

@@ -160,7 +160,7 @@ async fn a_token_gives_its_claims_and_is_not_shown() {
     }
     let text = printed(&[&["kubernetes", "--token", path], &PLACE, &IMAGE]);
     assert!(
-        text.contains("serviceAccountName: \"prom-server\""),
+        text.contains("The service account must be \"prom-server\""),
         "{text}"
     );
 

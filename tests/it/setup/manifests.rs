@@ -8,40 +8,42 @@ use serde_json::Value;
 use super::{Folder, IMAGE, PLACE, entra, peer, printed};
 
 #[test]
-fn the_patch_merges_into_a_stateful_set() {
+fn the_patch_adds_what_is_ours_and_changes_nothing_else() {
     let folder = Folder::new();
     let set = folder.write(
         "set.yaml",
         r#"{"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "prometheus", "namespace": "monitoring"},
             "spec": {"serviceName": "p", "selector": {"matchLabels": {"app": "p"}}, "template": {"metadata": {"labels": {"app": "p"}},
-              "spec": {"initContainers": [{"name": "init", "image": "i"}], "containers": [{"name": "prometheus", "image": "p"}],
+              "spec": {"serviceAccountName": "own", "terminationGracePeriodSeconds": 300,
+                "initContainers": [{"name": "init", "image": "i"}],
+                "containers": [{"name": "server", "image": "p"}, {"name": "other", "image": "o"}],
                 "volumes": [{"name": "data", "emptyDir": {}}]}}}}"#,
     );
     for via in [&[][..], &entra("--client-id")] {
-        let text = printed(&[&["kubernetes"], via, &PLACE, &IMAGE]);
-        let (account, patch) = text.split_once("\n---\n").unwrap();
-        let account = folder.write("account.yaml", account);
-        let patch = folder.write("patch.yaml", patch);
+        let text = printed(&[
+            &["kubernetes", "--container", "server"],
+            via,
+            &PLACE,
+            &IMAGE,
+        ]);
+        // The command of the first line, on a file instead of the cluster's object.
+        let command = text.lines().next().unwrap();
+        let command = command
+            .strip_prefix("# A patch, not a manifest: kubectl patch statefulset \"prometheus\" --namespace \"monitoring\" ")
+            .unwrap_or_else(|| panic!("{command}"));
+        let patch = folder.write("patch.yaml", &text);
+        let command = command.replace("THIS-FILE", patch.to_str().unwrap());
         let merged = peer(
             Command::new("kubectl")
-                .args([
-                    "patch",
-                    "--local",
-                    "--type",
-                    "strategic",
-                    "-o",
-                    "json",
-                    "-f",
-                ])
+                .args(["patch", "--local", "-o", "json", "-f"])
                 .arg(&set)
-                .arg("--patch-file")
-                .arg(patch),
+                .args(command.split(' ')),
         );
         let result = folder.write("merged.yaml", &merged);
         peer(
             Command::new("kubernetes-validate")
                 .arg("--strict")
-                .args([account, result]),
+                .arg(result),
         );
         let pod = &serde_json::from_str::<Value>(&merged).unwrap()["spec"]["template"]["spec"];
         let names = |list: &str| -> Vec<String> {
@@ -55,11 +57,20 @@ fn the_patch_merges_into_a_stateful_set() {
             (init, names("containers")),
             (
                 vec!["amp-sidecar".to_owned(), "init".to_owned()],
-                vec!["prometheus".to_owned()]
+                vec!["server".to_owned(), "other".to_owned()]
             )
         );
         assert_eq!(names("volumes").len(), 2);
-        assert_eq!(pod["serviceAccountName"], "prometheus");
+        assert_eq!(pod["serviceAccountName"], "own");
+        assert_eq!(pod["terminationGracePeriodSeconds"], 300);
+        let server = &pod["containers"][0];
+        assert_eq!(server["image"], "p");
+        let hook = serde_json::json!({"path": "/caught-up?within=60s", "port": 8006});
+        assert_eq!(server["lifecycle"]["preStop"]["httpGet"], hook);
+        let mut containers = pod["initContainers"].as_array().unwrap().iter();
+        let ours = containers.find(|one| one["name"] == "amp-sidecar").unwrap();
+        let profile = &ours["securityContext"]["seccompProfile"]["type"];
+        assert_eq!(profile, "RuntimeDefault");
     }
 }
 

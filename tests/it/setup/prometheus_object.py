@@ -34,7 +34,9 @@ def check(source):
     lost = list(unknown(spec, known["spec"], "spec"))
     if lost:
         sys.exit(f"{source}: the Operator does not know {lost}")
-    containers = [{"name": "prometheus", "image": "prom/prometheus"}]
+    # The Operator adds them to its own by name.
+    (hook,) = spec["containers"]
+    containers = [{"image": "prom/prometheus", **hook}]
     pod_spec = {"initContainers": spec["initContainers"], "volumes": spec["volumes"], "containers": containers}
     with open(f"{source}.pod", "w") as file:
         yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": pod_spec}, file)
