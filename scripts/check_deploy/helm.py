@@ -50,7 +50,7 @@ SCENARIOS = {
             "prometheus": {
                 "externalLabels": {"cluster": "one"},
                 "scrapeConfigs": [{"job_name": "more", "static_configs": [{"targets": ["node:9100"]}]}],
-                "remoteWrite": {"queue_config": {"max_shards": 20}},
+                "remoteWrite": {"queue_config": {"max_shards": 20, "batch_send_deadline": "2s"}},
                 "storage": {"storageClassName": "fast"},
             },
         },

@@ -20,8 +20,10 @@ from . import mounts
 from .report import Document, Report
 
 NAME = "amp-sidecar"
-# Prometheus' flush deadline, and the sidecar's --drain-timeout.
-FLUSH, DRAIN = 60, 90
+# What the hook may take, Prometheus' flush deadline, and the sidecar's --drain-timeout.
+HOOK, FLUSH, DRAIN = 60, 60, 90
+# By number, since the port's name belongs to the sidecar.
+LIFECYCLE = {"preStop": {"httpGet": {"path": f"/caught-up?within={HOOK}s", "port": 8006}}}
 SECURITY = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -68,6 +70,7 @@ def check(report: Report, documents: list[Document]) -> str:
         container(report, pod)
         token(report, pod)
         probes(report, pod)
+        hook(report, pod)
         grace(report, pod)
         opinion(report, pod)
     alike(report, [pod for pod in found if pod.beside and "AMP_SIDECAR_CONFIG" not in pod.environment])
@@ -121,10 +124,21 @@ def probes(report: Report, pod: Pod) -> None:
     report.equal(ready, None if pod.beside else {"path": "/readyz", "port": port}, f"{name}: readinessProbe")
 
 
+def hook(report: Report, pod: Pod) -> None:
+    """Prometheus gets SIGTERM once AMP has what it scraped; a plain sidecar, which would get its own at once, waits too."""
+    for container in pod.spec["containers"]:
+        expected = LIFECYCLE if pod.beside else None
+        report.equal(container.get("lifecycle"), expected, f"{pod.document.name}: lifecycle of {container['name']}")
+    report.equal(pod.sidecar.get("lifecycle"), None if pod.native or not pod.beside else LIFECYCLE, f"{pod.document.name}: its own hook")
+
+
 def grace(report: Report, pod: Pod) -> None:
     # The Operator sets 600 s by itself.
     seconds = pod.spec.get("terminationGracePeriodSeconds", 600 if pod.document.body["kind"] == "Prometheus" else 30)
-    needed = DRAIN + (FLUSH if pod.beside else 0)
+    needed = DRAIN
+    if pod.beside:
+        # A plain sidecar drains while Prometheus flushes.
+        needed = HOOK + (FLUSH + DRAIN if pod.native else max(FLUSH, DRAIN))
     report.expect(seconds > needed, f"{pod.document.name}: {seconds} s to leave in, and {needed} s may be needed")
 
 
@@ -170,5 +184,5 @@ def alike(report: Report, pods: list[Pod]) -> None:
 
 
 def plain(pod: Pod) -> dict:
-    own = ("env", "envFrom", "image", "imagePullPolicy", "restartPolicy")
+    own = ("env", "envFrom", "image", "imagePullPolicy", "lifecycle", "restartPolicy")
     return {key: value for key, value in pod.sidecar.items() if key not in own}

@@ -54,6 +54,12 @@ def prometheus_chart(report: Report) -> list[Document]:
         "containers": [{"name": "prometheus-server", "image": "prometheus"}],
         "volumes": server.pop("extraVolumes"),
     }
+    # The patch that adds what the chart has no value for.
+    file = DEPLOY / "prometheus-chart" / "pre-stop.yaml"
+    report.cover(file)
+    (container,) = yaml.safe_load(file.read_text())["spec"]["template"]["spec"]["containers"]
+    report.equal(container["name"], pod["containers"][0]["name"], f"{file.relative_to(ROOT)}: the container")
+    pod["containers"][0] |= container
     config = {"remote_write": server.pop("remoteWrite"), "scrape_configs": yaml.safe_load(values.pop("extraScrapeConfigs"))}
     report.equal((values, server), ({}, {}), f"{where}: keys that nothing checks")
     return [

@@ -1,8 +1,13 @@
 {{/*
-The sidecar as it stands in a pod, and its volumes. A parent chart takes them with the subchart's own scope:
+The sidecar as it stands in a pod, its volumes, and the hook of the Prometheus container. A parent chart takes them with the
+subchart's own scope:
 
   initContainers:
     - {{- include "amp-sidecar.container" (index .Subcharts "amp-sidecar") | nindent 6 }}
+  containers:
+    - name: prometheus
+      lifecycle:
+        {{- include "amp-sidecar.preStop" (index .Subcharts "amp-sidecar") | nindent 8 }}
   volumes:
     {{- include "amp-sidecar.volumes" (index .Subcharts "amp-sidecar") | nindent 4 }}
 */}}
@@ -20,12 +25,25 @@ ports:
     containerPort: 8006
 {{/* No readiness probe: problems with AWS must not remove Prometheus from its Service. */ -}}
 {{ include "amp-sidecar.liveness" "sidecar-admin" }}
+{{- if not .Values.sidecar.native }}
+# The same hook as Prometheus', since both get SIGTERM at once: the sidecar must not stop while Prometheus catches up.
+lifecycle:
+  {{- include "amp-sidecar.preStop" . | nindent 2 }}
+{{- end }}
 resources:
   {{- toYaml .Values.resources | nindent 2 }}
 securityContext:
   {{- include "amp-sidecar.securityContext" . | nindent 2 }}
 volumeMounts:
   {{- include "amp-sidecar.mounts" . | nindent 2 }}
+{{- end -}}
+
+{{/* By number, since the port's name belongs to the sidecar. */}}
+{{- define "amp-sidecar.preStop" -}}
+preStop:
+  httpGet:
+    path: /caught-up?within=60s
+    port: 8006
 {{- end -}}
 
 {{- define "amp-sidecar.volumes" -}}
