@@ -34,6 +34,12 @@ fn main() -> ExitCode {
             };
         }
     };
+    if let Some(mut page) = cli::short_help(&matches) {
+        return match page.print_help() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     match matches.subcommand() {
         Some(("setup", arguments)) => return print_setup(cli::misplaced(&matches), arguments),
         Some((cli::COMPLETIONS, arguments)) => return show(&pages::completions(arguments)),

@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
+use clap::builder::styling::{AnsiColor, Effects, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
-use crate::config::{ALL, Setting, SettingError};
+use crate::config::{ALL, ESSENTIAL, Setting, SettingError};
 use crate::setup;
+
+const ABOUT: &str =
+    "Signs Prometheus remote write and forwards it to Amazon Managed Service for Prometheus (AMP).";
 
 const AFTER: &str = "\
 A flag overrides its environment variables, and these override the top level of the --config file. SIGHUP reloads that file.
@@ -18,6 +22,16 @@ Exit codes:
   1   check: a step failed
   64  invalid configuration; every error is reported
   69  cannot listen on a port, or cannot start a workspace";
+
+/// Beyond it, lines are hard to follow however wide the terminal is.
+const WIDEST: usize = 120;
+
+/// On a terminal only; clap also honours `NO_COLOR`.
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Yellow.on_default().effects(Effects::BOLD))
+    .usage(AnsiColor::Yellow.on_default().effects(Effects::BOLD))
+    .literal(AnsiColor::Green.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
 
 /// Prints shell completions.
 pub const COMPLETIONS: &str = "completions";
@@ -31,6 +45,7 @@ const SCHEMA: &str = "schema";
 const CHECK: &str = "check";
 const JSON: &str = "json";
 const PROMETHEUS_CONFIG: &str = "prometheus-config";
+const SHORT_HELP: &str = "short-help";
 
 /// The arguments of `check`.
 #[derive(Debug)]
@@ -46,6 +61,7 @@ pub struct Check {
 pub fn command() -> Command {
     let run = Command::new("run")
         .about("Accept remote write, sign it and forward it to AMP (the default)")
+        .arg(short_help_flag())
         .args(ALL.iter().map(argument));
     let config = Command::new(CONFIG)
         .about(
@@ -75,15 +91,84 @@ pub fn command() -> Command {
         );
     Command::new("amp-sidecar")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Signs Prometheus remote write with a projected service-account token and forwards it to Amazon Managed Service for Prometheus.")
+        .about(ABOUT)
         .after_help(AFTER)
+        .styles(STYLES)
+        .max_term_width(WIDEST)
+        .arg(short_help_flag())
         .args(ALL.iter().map(argument))
         .subcommand(run)
         .subcommand(config)
         .subcommand(check)
         .subcommand(setup::command())
         .subcommands(generators())
-        .disable_help_subcommand(true)
+        .disable_help_flag(true)
+        .arg(long_help_flag())
+        .mut_subcommands(with_help)
+}
+
+/// The sidecar's own `-h` is a page of its own: clap's would list all commands and be three times as long.
+fn short_help_flag() -> Arg {
+    Arg::new(SHORT_HELP)
+        .short('h')
+        .help("Print the essentials")
+        .action(ArgAction::SetTrue)
+}
+
+fn long_help_flag() -> Arg {
+    Arg::new("help")
+        .long("help")
+        .help("Print all help")
+        .action(ArgAction::HelpLong)
+}
+
+/// `--help`, and clap's `-h` where there is none: what it adds by itself can only be replaced for all commands at once.
+fn with_help(command: Command) -> Command {
+    let has_short = command
+        .get_arguments()
+        .any(|arg| arg.get_id() == SHORT_HELP);
+    let short = Arg::new(SHORT_HELP)
+        .short('h')
+        .help("Print this command's own options")
+        .action(ArgAction::HelpShort);
+    command
+        .args((!has_short).then_some(short))
+        .arg(long_help_flag())
+        .mut_subcommands(with_help)
+}
+
+/// The page of `-h`, if it was requested: the settings that everybody needs, and where the rest is.
+#[must_use]
+pub fn short_help(matches: &ArgMatches) -> Option<Command> {
+    let requested =
+        |matches: &ArgMatches| matches!(matches.try_get_one(SHORT_HELP), Ok(Some(true)));
+    let within = matches.subcommand();
+    if !requested(matches) && !within.is_some_and(|(_, within)| requested(within)) {
+        return None;
+    }
+    let whole = command();
+    let commands: Vec<&str> = whole.get_subcommands().map(Command::get_name).collect();
+    let after = format!(
+        "Commands: {}\nFirst steps: `amp-sidecar setup --help`. Every command and setting: `amp-sidecar --help`.",
+        commands.join(", ")
+    );
+    let essential = ESSENTIAL.map(|setting| {
+        Arg::new(setting.flag)
+            .long(setting.flag)
+            .value_name(setting.value)
+            .help(format!("[env: {}]", setting.env.join(", ")))
+            .help_heading("Needed")
+    });
+    Some(
+        Command::new("amp-sidecar")
+            .about(ABOUT)
+            .after_help(after)
+            .styles(STYLES)
+            .max_term_width(WIDEST)
+            .override_usage("amp-sidecar [OPTIONS] [COMMAND]")
+            .disable_help_flag(true)
+            .args(essential),
+    )
 }
 
 fn generators() -> [Command; 2] {
@@ -159,9 +244,9 @@ pub fn misplaced(matches: &ArgMatches) -> Vec<SettingError> {
 
 /// Every value is text here: the configuration parses it, so that all errors are reported at once.
 fn argument(setting: &'static Setting) -> Arg {
-    let default = match setting.default {
-        "[required]" => "[required]".to_owned(),
-        _ => format!("[default: {}]", setting.shown_default()),
+    let default = match setting.shown_default() {
+        required if required.starts_with("required") => format!("[{required}]"),
+        default => format!("[default: {default}]"),
     };
     let help = format!(
         "{}\n[env: {}] {default}",
@@ -176,6 +261,8 @@ fn argument(setting: &'static Setting) -> Arg {
     let argument = Arg::new(setting.flag)
         .long(setting.flag)
         .help(help)
+        .help_heading(setting.group.heading())
+        .hide_short_help(true)
         .action(action);
     if setting.is_switch() {
         argument
@@ -199,7 +286,7 @@ mod tests {
 
     #[test]
     fn help_shows_every_setting_with_its_variables_and_default() {
-        let help = command().render_help().to_string();
+        let help = command().term_width(1000).render_long_help().to_string();
         for setting in ALL {
             assert!(
                 help.contains(&format!("--{}", setting.flag)),

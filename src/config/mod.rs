@@ -46,7 +46,7 @@ pub use model::{
     QueryLimits, RoleSession, Sampling, SpanQueue, Tracing, Workspace,
 };
 pub use network::{Network, Proxy};
-pub use settings::{ALL, Setting};
+pub use settings::{ALL, ESSENTIAL, Group, Setting};
 pub(crate) use values::identity::{is_guid, made_of};
 pub(crate) use values::{duration, region, workspace_id};
 

@@ -62,9 +62,11 @@ const TOPICS: [(Topic, &str, &str); 4] = [
 pub fn command() -> Command {
     Command::new("setup")
         .about("Print the AWS, Azure, Kubernetes and Prometheus configuration that the sidecar needs, ready to use")
-        .after_help(AFTER)
+        .after_help(format!("Options of a topic: amp-sidecar setup <TOPIC> --help\n{AFTER}"))
         .subcommand_required(true)
         .disable_help_subcommand(true)
+        .subcommand_help_heading("Topics")
+        .subcommand_value_name("TOPIC")
         .subcommands(TOPICS.map(|(topic, name, about)| {
             Command::new(name)
                 .about(about)

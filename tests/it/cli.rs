@@ -53,15 +53,85 @@ fn an_invalid_configuration_names_every_fault_and_exits_with_64() {
     );
 }
 
+fn stdout(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
-fn help_and_version_go_to_stdout() {
-    for flag in ["--help", "--version"] {
-        let output = sidecar().arg(flag).output().unwrap();
+fn the_short_help_is_the_essentials_and_the_long_one_every_setting_in_its_group() {
+    let short = stdout(sidecar().arg("-h"));
+    assert!(short.lines().count() <= 12, "{short}");
+    assert_eq!(stdout(sidecar().args(["run", "-h"])), short);
+    for words in ["--role-arn", "AWS_ROLE_ARN", "check", "amp-sidecar --help"] {
+        assert!(short.contains(words), "{words}: {short}");
+    }
+
+    let long = stdout(sidecar().arg("--help"));
+    assert!(long.starts_with("Signs"), "{long}");
+    let headings = long
+        .lines()
+        .filter(|line| line.ends_with(':') && !line.starts_with(' '));
+    let headings: Vec<&str> = headings.collect();
+    let groups = "AWS identity: Azure: Endpoints and network: Listening: Limits: Queries: Tracing: Logging: Process:";
+    assert_eq!(
+        headings.join(" "),
+        format!("Commands: Options: {groups} Exit codes:")
+    );
+    assert!(stdout(sidecar().arg("--version")).starts_with("amp-sidecar "));
+}
+
+#[test]
+fn a_command_shows_its_own_options_first_and_help_knows_every_command() {
+    for (command, own) in [("check", "--prometheus-config"), ("config", "--schema")] {
+        let whole = stdout(sidecar().args([command, "--help"]));
         assert!(
-            output.status.success()
-                && output.stdout.starts_with(b"Signs") | output.stdout.starts_with(b"amp-sidecar")
+            whole.find(own).unwrap() < whole.find("--region").unwrap(),
+            "{whole}"
+        );
+        assert_eq!(stdout(sidecar().args(["help", command])), whole);
+        let short = stdout(sidecar().args([command, "-h"]));
+        assert!(
+            short.contains(own) && !short.contains("--region"),
+            "{short}"
         );
     }
+    let setup = stdout(sidecar().args(["setup", "--help"]));
+    assert!(
+        setup.contains("Topics:") && !setup.contains("--listen"),
+        "{setup}"
+    );
+    assert_eq!(stdout(sidecar().args(["help", "setup"])), setup);
+    assert!(stdout(sidecar().args(["help", "setup", "aws"])).contains("--issuer"));
+}
+
+#[test]
+fn help_is_wrapped_and_coloured_for_a_terminal_only() {
+    let narrow = stdout(sidecar().args(["check", "--help"]).env("COLUMNS", "60"));
+    let too_long = |line: &&str| line.contains(' ') && line.trim().len() > 60;
+    assert_eq!(narrow.lines().find(too_long), None);
+    for help in ["-h", "--help"] {
+        let plain = stdout(sidecar().arg(help));
+        assert!(!plain.contains('\u{1b}'), "{plain}");
+        let forced = || {
+            let mut command = sidecar();
+            command.arg(help).env("CLICOLOR_FORCE", "1");
+            command
+        };
+        assert!(stdout(&mut forced()).contains("\u{1b}["));
+    }
+    let terminal = |variables: &str| {
+        let line = format!(
+            "env -i TERM=xterm {variables} {} -h",
+            env!("CARGO_BIN_EXE_amp-sidecar")
+        );
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--command", &line, "/dev/null"]);
+        stdout(script.stdin(Stdio::null()))
+    };
+    assert!(terminal("").contains("\u{1b}["));
+    assert!(!terminal("NO_COLOR=1").contains("\u{1b}["));
 }
 
 #[test]
