@@ -13,6 +13,7 @@
 //! network   the proxy and its exceptions
 //! settings  one row for each setting
 //! suggest   what a misspelt name was meant to be
+//! other_credentials  what other programs would use
 //! yaml      the YAML of small files
 //! file      the form of the configuration file, its schema
 //! sources   where the text of a setting comes from
@@ -29,6 +30,7 @@ mod file;
 mod loader;
 mod model;
 mod network;
+mod other_credentials;
 mod settings;
 mod sources;
 mod suggest;

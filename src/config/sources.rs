@@ -175,7 +175,15 @@ impl<'a> Sources<'a> {
     pub(super) fn warn(&mut self, setting: &Setting, words: &str) {
         let place = self.origin(setting);
         let place = place.unwrap_or_else(|| self.place(setting));
-        let warning = format!("{place}: {}", sanitize(words));
+        self.note_warning(format!("{place}: {}", sanitize(words)));
+    }
+
+    /// Warns of a variable that belongs to no setting.
+    pub(super) fn warn_of_variable(&mut self, name: &str, words: &str) {
+        self.note_warning(format!("{name}: {words}"));
+    }
+
+    fn note_warning(&mut self, warning: String) {
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }

@@ -239,3 +239,46 @@ fn a_variable_that_is_misspelt_is_named_beside_what_is_missing() {
     ]);
     assert_eq!(read(&[], &env).unwrap().warnings, [hint]);
 }
+
+#[test]
+fn credentials_that_are_set_and_not_used_are_named_without_their_values() {
+    let others = [
+        ("AWS_ACCESS_KEY_ID", "AKIASECRETSECRET"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+        ("AWS_PROFILE", "hunter2"),
+        (
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            "http://hunter2/v1/credentials",
+        ),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://hunter2:9911/"),
+        ("AWS_CONFIG_FILE", ""),
+    ];
+    let file = "workspaces:\n  - workspace_id: ws-1\n  - workspace_id: ws-2\n";
+    for config in [read(&[], &with(&others)), read_file(file, &with(&others))] {
+        assert_eq!(
+            config.unwrap().warnings,
+            [
+                "AWS_ACCESS_KEY_ID: static keys are not used: the role of --role-arn signs",
+                "AWS_PROFILE: the credentials of a profile are not used: the role of --role-arn signs",
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI: the credentials of EKS Pod Identity or ECS are not used: the role of --role-arn signs",
+                "AWS_EC2_METADATA_SERVICE_ENDPOINT: the credentials of instance metadata or Roles Anywhere are not used: the role of --role-arn signs",
+            ]
+        );
+    }
+    let without_role = [&MINIMAL[..2], &MINIMAL[3..], &others].concat();
+    let error = message(read(&[], &without_role));
+    let expected = "expected the ARN of the role to assume with the pod's projected token (`amp-sidecar setup aws` prints how to create it); \
+        set but not supported: static keys (AWS_ACCESS_KEY_ID), the credentials of a profile (AWS_PROFILE), \
+        the credentials of EKS Pod Identity or ECS (AWS_CONTAINER_CREDENTIALS_FULL_URI), \
+        the credentials of instance metadata or Roles Anywhere (AWS_EC2_METADATA_SERVICE_ENDPOINT)";
+    assert_eq!(
+        error,
+        format!("--role-arn (AWS_ROLE_ARN) not set: {expected}")
+    );
+    assert!(!error.contains("hunter2") && !error.contains("AKIA"));
+    let none = message(read(&[], &[&MINIMAL[..2], &MINIMAL[3..]].concat()));
+    assert!(
+        none.ends_with("expected the ARN of the role to assume"),
+        "{none}"
+    );
+}

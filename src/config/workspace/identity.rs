@@ -15,7 +15,7 @@ use crate::config::model::{EntraConfig, IdentityConfig, RoleSession};
 use crate::config::settings::{self, Setting};
 use crate::config::sources::Sources;
 use crate::config::values::identity::ChainedRole;
-use crate::config::{endpoints, values};
+use crate::config::{endpoints, other_credentials, values};
 
 /// STS limits a session that another session requested to this, whatever the role's maximum.
 const LONGEST_HOP: Duration = Duration::from_secs(60 * 60);
@@ -34,7 +34,7 @@ struct SessionOptions {
 
 /// `region` is the workspace's.
 pub(super) fn read(sources: &mut Sources<'_>, region: Option<&str>) -> Option<IdentityConfig> {
-    let role_arn = sources.read_required(&settings::ROLE_ARN, "the ARN of the role to assume");
+    let role_arn = role_arn(sources);
     let token = token_source(sources);
     let hops = sources.read_list(&settings::ASSUME_ROLE);
     if let (Some(first), Some(hops)) = (&role_arn, &hops) {
@@ -64,6 +64,31 @@ pub(super) fn read(sources: &mut Sources<'_>, region: Option<&str>) -> Option<Id
         sts_endpoint,
         sts_region,
     })
+}
+
+/// Whoever has other credentials set may take them for enough.
+fn role_arn(sources: &mut Sources<'_>) -> Option<String> {
+    let others: Vec<_> = other_credentials::found(sources.environment.env).collect();
+    if sources.is_set(&settings::ROLE_ARN) {
+        for (kind, variable) in others {
+            let words = format!("{kind} are not used: the role of --role-arn signs");
+            sources.warn_of_variable(variable, &words);
+        }
+        return sources.read_set(&settings::ROLE_ARN);
+    }
+    let mut expected = "the ARN of the role to assume".to_owned();
+    if !others.is_empty() {
+        let others = others
+            .iter()
+            .map(|(kind, variable)| format!("{kind} ({variable})"));
+        let others: Vec<String> = others.collect();
+        expected = format!(
+            "{expected} with the pod's projected token (`amp-sidecar setup aws` prints how to create it); set but not supported: {}",
+            others.join(", ")
+        );
+    }
+    sources.error(&settings::ROLE_ARN, &expected);
+    None
 }
 
 /// The token's file, and the application that exchanges it.
