@@ -4,8 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
-use amp_sidecar::app::sandbox;
-use amp_sidecar::app::{App, Stage, StartError};
+use amp_sidecar::app::{App, Stage, StartError, log, sandbox};
 use amp_sidecar::check;
 use amp_sidecar::cli::{self, pages};
 use amp_sidecar::clock::Clock;
@@ -13,9 +12,6 @@ use amp_sidecar::config::{self, Config, Environment, InvalidConfig, Log, LogForm
 use amp_sidecar::setup;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 /// `EX_USAGE` of sysexits.h.
 const INVALID_CONFIGURATION: u8 = 64;
@@ -25,14 +21,7 @@ const CANNOT_START: u8 = 69;
 fn main() -> ExitCode {
     let matches = match cli::command().try_get_matches() {
         Ok(matches) => matches,
-        Err(usage) => {
-            // Help and version come this way too, and go to stdout.
-            let failed = usage.use_stderr();
-            return match usage.print() {
-                Ok(()) if !failed => ExitCode::SUCCESS,
-                _ => ExitCode::from(INVALID_CONFIGURATION),
-            };
-        }
+        Err(usage) => return print_usage(&usage),
     };
     if let Some(mut page) = cli::short_help(&matches) {
         return match page.print_help() {
@@ -59,6 +48,7 @@ fn main() -> ExitCode {
         return show(&format!("{:#}\n", config::schema()));
     }
     let check = cli::check(&matches);
+    let given = matches.clone();
     let read = move || Config::read(&|setting| cli::given(&matches, setting), &surroundings());
     if let Some(asked) = check {
         return print_check(read(), &asked);
@@ -66,7 +56,11 @@ fn main() -> ExitCode {
     let config = match read() {
         Ok(config) => config,
         Err(rejected) => {
-            eprintln!("amp-sidecar: the configuration is invalid\n{rejected}");
+            let mut config = log_of_invalid(&given);
+            if only_show {
+                config.format = LogFormat::Text;
+            }
+            log::invalid_configuration(config, &rejected);
             return ExitCode::from(INVALID_CONFIGURATION);
         }
     };
@@ -78,7 +72,7 @@ fn main() -> ExitCode {
     }
     // While there is one thread: the sandbox covers only the calling thread and its children.
     let held = config.sandbox.then(|| sandbox::enter(&config));
-    log(config.log);
+    log::init(config.log);
     match held {
         Some(held) => held.log(),
         None => tracing::info!("sandbox is off (--sandbox off)"),
@@ -89,6 +83,36 @@ fn main() -> ExitCode {
         Ok(Err(error)) => cannot_start(&error),
         Err(error) => cannot_start(&error),
     }
+}
+
+/// Help and version come this way too, and go to stdout.
+fn print_usage(usage: &clap::Error) -> ExitCode {
+    if !usage.use_stderr() {
+        return match usage.print() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
+    let known = cli::command().ignore_errors(true).try_get_matches();
+    let serves =
+        |matches: &clap::ArgMatches| matches!(matches.subcommand_name(), None | Some(cli::RUN));
+    match known
+        .ok()
+        .filter(serves)
+        .map(|matches| log_of_invalid(&matches))
+    {
+        Some(config) if config.format != LogFormat::Text => {
+            log::invalid_arguments(config, &usage.to_string());
+        }
+        _ => {
+            let _unread = usage.print();
+        }
+    }
+    ExitCode::from(INVALID_CONFIGURATION)
+}
+
+fn log_of_invalid(matches: &clap::ArgMatches) -> Log {
+    Log::of_invalid(&|setting| cli::given(matches, setting), &surroundings())
 }
 
 fn print_setup(misplaced: Vec<SettingError>, arguments: &clap::ArgMatches) -> ExitCode {
@@ -244,20 +268,4 @@ fn memory_limit() -> Option<u64> {
     ]
     .iter()
     .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse().ok())
-}
-
-/// Only our own lines go below warnings: libraries at trace would log the data that they carry.
-fn log(config: Log) {
-    let ours = LevelFilter::from_level(config.level);
-    let theirs = ours.min(LevelFilter::WARN);
-    let filter = Targets::new()
-        .with_default(theirs)
-        .with_target("amp_sidecar", ours);
-    let lines = tracing_subscriber::registry().with(filter);
-    match config.format {
-        LogFormat::Json => lines
-            .with(tracing_subscriber::fmt::layer().json().flatten_event(true))
-            .init(),
-        LogFormat::Text => lines.with(tracing_subscriber::fmt::layer()).init(),
-    }
 }

@@ -3,6 +3,7 @@
 //! In: a [`Config`] and a [`Clock`]. Out: an [`App`] with both sockets bound, which [`App::run`] serves until it has stopped. The caller
 //! owns the signals and sets the [`Stage`], so a test can do what a kubelet does.
 
+pub mod log;
 pub mod reload;
 pub mod sandbox;
 mod trust;

@@ -33,6 +33,8 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Green.on_default())
     .placeholder(AnsiColor::Cyan.on_default());
 
+/// Accepts remote write; the default.
+pub const RUN: &str = "run";
 /// Prints shell completions.
 pub const COMPLETIONS: &str = "completions";
 /// Writes man pages.
@@ -59,7 +61,7 @@ pub struct Check {
 /// The whole command line; `run` is the default command.
 #[must_use]
 pub fn command() -> Command {
-    let run = Command::new("run")
+    let run = Command::new(RUN)
         .about("Accept remote write, sign it and forward it to AMP (the default)")
         .arg(short_help_flag())
         .args(ALL.iter().map(argument));

@@ -4,5 +4,6 @@ mod arguments;
 pub mod pages;
 
 pub use arguments::{
-    COMPLETIONS, CONFIG, Check, MAN, check, command, given, misplaced, short_help, wants_schema,
+    COMPLETIONS, CONFIG, Check, MAN, RUN, check, command, given, misplaced, short_help,
+    wants_schema,
 };

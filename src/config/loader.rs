@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use rustls::pki_types::CertificateDer;
+use tracing::Level;
 
 use super::error::InvalidConfig;
 use super::model::{
@@ -33,6 +34,23 @@ impl Config {
         let config = config(&mut sources);
         let (config, warnings) = sources.finish(config)?;
         Ok(Self { warnings, ..config })
+    }
+}
+
+impl Log {
+    /// How to report that a configuration is invalid: as that configuration says, as far as it can be read.
+    pub fn of_invalid(
+        flag: &dyn Fn(&Setting) -> Option<String>,
+        environment: &Environment<'_>,
+    ) -> Self {
+        let mut sources = Sources::new(flag, environment);
+        let _unreadable = sources.read_file();
+        let format = sources.read_set(&settings::LOG_FORMAT);
+        let level = sources.read_set(&settings::LOG_LEVEL);
+        Self {
+            format: format.unwrap_or(default_format(environment)),
+            level: level.unwrap_or(Level::INFO),
+        }
     }
 }
 
@@ -217,16 +235,19 @@ fn drain(sources: &mut Sources<'_>) -> Option<Drain> {
 }
 
 fn log(sources: &mut Sources<'_>) -> Option<Log> {
-    let default = match sources.environment.stdout_is_terminal {
-        true => LogFormat::Text,
-        false => LogFormat::Json,
-    };
     let format = sources.read_optional(&settings::LOG_FORMAT);
     let level = sources.read(&settings::LOG_LEVEL);
     Some(Log {
-        format: format?.unwrap_or(default),
+        format: format?.unwrap_or(default_format(sources.environment)),
         level: level?,
     })
+}
+
+fn default_format(environment: &Environment<'_>) -> LogFormat {
+    match environment.stdout_is_terminal {
+        true => LogFormat::Text,
+        false => LogFormat::Json,
+    }
 }
 
 /// `Some(None)` if traces are off, the default until an endpoint is set. Then no other trace setting is read: a platform sets OpenTelemetry's

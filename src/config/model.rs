@@ -120,6 +120,8 @@ pub struct Log {
 pub enum LogFormat {
     /// One JSON object a line.
     Json,
+    /// `key=value` pairs, one line each.
+    Logfmt,
     /// For people.
     Text,
 }

@@ -323,9 +323,10 @@ settings! {
             "Maximum number of spans in one export";
     }
     Logging {
-        LOG_FORMAT: LogFormat = choice!("json|text": "json" => LogFormat::Json, "text" => LogFormat::Text), Fixed Public,
-            "log-format", ["AMP_SIDECAR_LOG_FORMAT"], "[json where stdout is no terminal]",
-            "Format of log lines";
+        LOG_FORMAT: LogFormat =
+            choice!("json|logfmt|text": "json" => LogFormat::Json, "logfmt" => LogFormat::Logfmt, "text" => LogFormat::Text), Fixed Public,
+            "log-format", ["AMP_SIDECAR_LOG_FORMAT"], "[text on a terminal, else json]",
+            "Format of log lines, also of those that report an invalid configuration";
         LOG_LEVEL: Level = ValueKind("LEVEL", values::log_level, |level| level.to_string().to_ascii_lowercase()), Fixed Public,
             "log-level", ["AMP_SIDECAR_LOG"], "info",
             "Minimum log level: error, warn, info, debug or trace";

@@ -11,6 +11,7 @@
 //! - [`WorkspaceMetrics`] are the handles of one workspace, resolved once, so that counting is a few additions. [`UnroutedMetrics`] and
 //!   [`ConnectionMetrics`] are the same for requests without a workspace and for connections.
 //! - [`Traces`] travel with the metrics, so that code that counts a batch can also make its spans.
+//! - [`logfmt::Logfmt`] is one of the formats of log lines.
 //! - [`Format`] is chosen by the scraper; protobuf includes native histograms.
 //!
 //! Names begin with `amp_sidecar_` and use base units, as the Prometheus documentation on metric names requires; labels are bounded:
@@ -18,6 +19,7 @@
 
 pub mod history;
 pub mod incidents;
+pub mod logfmt;
 pub mod metrics;
 pub mod timings;
 pub mod traces;

@@ -22,35 +22,126 @@ const MINIMAL: [(&str, &str); 6] = [
     ),
 ];
 
+/// A command that fails with this code, with what it wrote to stdout and stderr.
+fn failed(command: &mut Command, code: i32) -> [String; 2] {
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap())
+}
+
+const FAULTY: [&str; 5] = [
+    "--region",
+    "--workspace-id",
+    "--role-arn",
+    "--web-identity-token-file",
+    "--session-duration",
+];
+
+fn faulty() -> Command {
+    let mut command = sidecar();
+    command
+        .env("AWS_REGION", "Frankfurt")
+        .env("AMP_SIDECAR_WORKSPACE", "ws-1")
+        .args(["--session-duration", "5m"]);
+    command
+}
+
 #[test]
 fn an_invalid_configuration_names_every_fault_and_exits_with_64() {
-    let output = sidecar()
-        .env("AWS_REGION", "Frankfurt")
-        .args(["--session-duration", "5m"])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(64));
-    let words = String::from_utf8(output.stderr).unwrap();
+    let [log, words] = failed(faulty().args(["--log-format", "text"]), 64);
+    assert_eq!(log, "");
     let lines: Vec<&str> = words.lines().collect();
     assert_eq!(lines[0], "amp-sidecar: the configuration is invalid");
-    for setting in [
-        "--region",
-        "--workspace-id",
-        "--role-arn",
-        "--web-identity-token-file",
-        "--session-duration",
-    ] {
+    for setting in FAULTY {
+        let names = |line: &str| line.starts_with(setting) && line.contains("expected ");
+        assert!(lines.iter().any(|line| names(line)), "{setting}: {words}");
+    }
+    // What people run shows people's text, wherever it goes.
+    let [_, shown] = failed(faulty().arg("config"), 64);
+    assert_eq!(shown, words);
+}
+
+#[test]
+fn a_fault_at_the_start_is_a_line_in_the_logs_format() {
+    let json = |text: &str| -> Vec<serde_json::Value> {
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    // JSON is the default where stdout is no terminal, and what remains if the format itself is wrong.
+    for format in [&[][..], &["--log-format", "xml"]] {
+        let [log, stderr] = failed(faulty().args(format), 64);
+        assert_eq!(stderr, "");
+        let lines = json(&log);
+        let (warnings, errors): (Vec<_>, Vec<_>) =
+            lines.iter().partition(|line| line["level"] == "WARN");
+        assert_eq!(errors.len(), FAULTY.len() + format.len() / 2, "{log}");
+        for setting in FAULTY {
+            let names = |line: &&&serde_json::Value| {
+                line["setting"].as_str().unwrap().starts_with(setting)
+                    && line["message"] == "invalid configuration"
+                    && line["level"] == "ERROR"
+                    && !line["expected"].as_str().unwrap().is_empty()
+            };
+            assert!(errors.iter().any(|line| names(&line)), "{setting}: {log}");
+        }
+        let region = errors.iter().find(|line| line["value"] == "Frankfurt");
+        assert_eq!(
+            region.unwrap()["expected"],
+            "an AWS region, for example eu-central-1"
+        );
+        assert_eq!(warnings.len(), 1, "{log}");
+    }
+
+    let logfmt = |command: &mut Command| {
+        let [log, stderr] = failed(command.env("AMP_SIDECAR_LOG_FORMAT", "logfmt"), 64);
+        assert_eq!(stderr, "");
         assert!(
-            lines
-                .iter()
-                .any(|line| line.starts_with(setting) && line.contains("expected ")),
-            "{setting}: {words}"
+            log.lines().all(|line| line.starts_with("timestamp=")),
+            "{log}"
+        );
+        log
+    };
+    let log = logfmt(&mut faulty());
+    assert!(
+        log.contains("message=\"invalid configuration\" setting=\"--region (AWS_REGION,"),
+        "{log}"
+    );
+    // A file that is no YAML cannot say how to log; the variable still can.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, "log_format: [\n").unwrap();
+    let log = logfmt(sidecar().env("AMP_SIDECAR_CONFIG", &file));
+    assert_eq!(log.lines().count(), 1, "{log}");
+    std::fs::write(&file, "log_format: logfmt\nregion: x\n").unwrap();
+    let [log, _] = failed(sidecar().env("AMP_SIDECAR_CONFIG", &file), 64);
+    assert!(log.starts_with("timestamp="), "{log}");
+
+    // Arguments that cannot be parsed.
+    let [log, _] = failed(sidecar().args(["run", "--listn", "x"]), 64);
+    let [line] = &json(&log)[..] else {
+        panic!("{log}")
+    };
+    let reason = "unexpected argument '--listn' found; tip: a similar argument exists: '--listen'";
+    assert_eq!(
+        (&line["message"], &line["reason"]),
+        (&"invalid arguments".into(), &reason.into())
+    );
+    let log = logfmt(sidecar().args(["--nonsense"]));
+    assert!(
+        log.contains("reason=\"unexpected argument '--nonsense' found\""),
+        "{log}"
+    );
+    for people in [
+        &["check", "--nonsense"][..],
+        &["setup", "aws", "--nonsense"],
+    ] {
+        let [log, stderr] = failed(sidecar().args(people), 64);
+        assert!(
+            log.is_empty() && stderr.starts_with("error: unexpected argument"),
+            "{stderr}"
         );
     }
-    assert_eq!(
-        sidecar().arg("--nonsense").output().unwrap().status.code(),
-        Some(64)
-    );
 }
 
 fn stdout(command: &mut Command) -> String {
@@ -138,17 +229,21 @@ fn help_is_wrapped_and_coloured_for_a_terminal_only() {
 fn a_port_in_use_is_named_and_exits_with_69() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output = sidecar()
-        .envs(MINIMAL)
-        .args(["--listen", &address, "--admin-listen", "127.0.0.1:0"])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(69));
-    let words = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        words.contains(&address) && words.contains("--listen"),
-        "{words}"
-    );
+    for (format, level) in [
+        ("json", "\"level\":\"ERROR\",\"message\":\"cannot start\""),
+        ("logfmt", "level=ERROR message=\"cannot start\""),
+        ("text", "ERROR"),
+    ] {
+        let mut command = sidecar();
+        command
+            .envs(MINIMAL)
+            .args(["--listen", &address, "--admin-listen", "127.0.0.1:0"]);
+        let [log, _] = failed(command.args(["--log-format", format]), 69);
+        let last = log.lines().last().unwrap();
+        for words in [level, &address, "--listen"] {
+            assert!(last.contains(words), "{words}: {log}");
+        }
+    }
 }
 
 #[test]
