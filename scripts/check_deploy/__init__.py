@@ -4,6 +4,7 @@
                                         └─▶ pods      our rules: probes, token, grace; and what the program says, with
                                                       its files laid by mounts
     prometheus                configuration           promtool
+    mixin                     alerts, dashboard and runbooks, and what is made from them
     aws                       CloudFormation, Terraform
     sources                   names of settings, versions, hadolint, shellcheck
 

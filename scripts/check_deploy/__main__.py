@@ -3,7 +3,7 @@
 import sys
 import time
 
-from . import aws, helm, kustomize, pods, prometheus, schemas, sources, values
+from . import aws, helm, kustomize, mixin, pods, prometheus, schemas, sources, values
 from .report import DEPLOY, Report
 
 
@@ -17,11 +17,11 @@ def main() -> int:
         print(f"{what} ({time.monotonic() - started:.1f} s)")
         started = time.monotonic()
 
-    for source in (kustomize, values, helm):
+    for source in (kustomize, values, helm, mixin):
         rendered = source.documents(report)
         documents += rendered
         told(f"{source.__name__.split('.')[-1]}: {len(rendered)} objects")
-    for check in (schemas, pods, prometheus):
+    for check in (schemas, pods, prometheus, mixin):
         told(f"{check.__name__.split('.')[-1]}: {check.check(report, documents)}")
     for check in (aws, sources):
         told(f"{check.__name__.split('.')[-1]}: {check.check(report)}")

@@ -10,6 +10,7 @@ import yaml
 from helm_python.chart import Chart, lint
 from helm_python.errors import HelmError
 
+from .mixin import OWN_RUNBOOKS
 from .prometheus import promtool
 from .report import DEPLOY, ROOT, Document, Report
 
@@ -42,6 +43,8 @@ SCENARIOS = {
         AWS
         | {
             "monitor": {"enabled": True, "labels": {"release": "stack"}},
+            "prometheusRule": {"enabled": True},
+            "dashboard": {"enabled": True, "labels": {"grafana_dashboard": "yes"}},
             "settings": {"AMP_SIDECAR_SESSION_DURATION": "2h", "AMP_SIDECAR_DRAIN_IDLE": "10s"},
             "serviceAccount": {"name": "prometheus", "annotations": {"example": "yes"}},
             "image": {"digest": "sha256:" + "0" * 64},
@@ -83,6 +86,15 @@ SCENARIOS = {
         },
     ),
     "library": (OLD, {"mode": "library"}),
+    "library, own runbooks": (
+        OLD,
+        {
+            "mode": "library",
+            "runbooks": OWN_RUNBOOKS,
+            "prometheusRule": {"enabled": True, "labels": {"release": "stack"}},
+            "dashboard": {"enabled": True, "annotations": {"grafana_folder": "AMP"}},
+        },
+    ),
 }
 REFUSED = {
     "aws.region: the region of the workspace is required": {},
@@ -98,6 +110,7 @@ REFUSED = {
     "'/aws/roleArn'": {"aws": AWS["aws"] | {"roleArn": "prometheus-amp"}},
     "additional properties 'gatway' not allowed": AWS | {"gatway": {}},
     "'/gateway/networkPolicy/from'": AWS | {"mode": "gateway", "gateway": {"networkPolicy": {"from": []}}},
+    "'/runbooks'": AWS | {"runbooks": "docs/runbooks.md"},
     "'/prometheus/remoteWrite'": AWS | {"prometheus": {"remoteWrite": {"url": "http://elsewhere"}}},
 }
 
