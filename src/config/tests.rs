@@ -395,7 +395,7 @@ fn the_form_of_a_file_is_checked_before_its_values() {
             "region: [",
             "(config.yaml, line 2) is \"the end\": expected YAML: ",
         ),
-        ("a: &x b\nregion: *x", "an alias: write out the value"),
+        ("region: &x b\n<<: *x", "<< needs a mapping"),
         (
             "config: x",
             "`config` is not allowed inside a configuration file",
