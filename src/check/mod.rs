@@ -63,6 +63,17 @@ pub async fn run(config: &Config, clock: &Clock, prometheus: Option<&Path>) -> R
     report
 }
 
+/// The findings in a Prometheus configuration alone.
+#[cfg(feature = "internals")]
+#[must_use]
+pub fn prometheus_alone(path: &Path, config: &Config) -> Report {
+    let mut report = Report::default();
+    for (name, outcome) in prometheus::look(path, config) {
+        report.add(&name, outcome);
+    }
+    report
+}
+
 /// The steps of one workspace.
 struct CheckRun<'a> {
     workspace: &'a Workspace,
@@ -94,7 +105,10 @@ impl<'a> CheckRun<'a> {
             &metrics,
         );
 
-        let sts = self.record(STS_ENDPOINT, reach::sts(identity, &client, clock).await);
+        let sts = self.record(STS_ENDPOINT, reach::sts(identity, &client).await);
+        if let Some(date) = sts {
+            self.record(CLOCK, reach::clock(identity, date, clock));
+        }
         self.record(AMP_ENDPOINT, reach::amp(self.workspace, way).await);
         let token = self.record(TOKEN_FILE, token::file(&exchange, identity).await)?;
         if let Some(claims) = self.record(TOKEN, token::claims(&token, clock.now())) {
@@ -125,20 +139,21 @@ impl<'a> CheckRun<'a> {
 
     fn name_the_skipped(&mut self) {
         let identity = &self.workspace.identity;
-        let mut plan = vec![TOKEN.to_owned(), ISSUER.to_owned()];
+        let mut plan = vec![CLOCK.to_owned(), TOKEN.to_owned(), ISSUER.to_owned()];
         plan.extend(identity.entra.as_ref().map(|_| ENTRA.to_owned()));
         plan.push(WEB_IDENTITY.to_owned());
         plan.extend((0..identity.hops.len()).map(hop_name));
         plan.push(WRITE.to_owned());
         for name in plan {
             if self.steps.iter().all(|step| step.step != name) {
-                self.record(&name, (StepOutcome::skipped(), None::<()>));
+                self.record(&name, (StepOutcome::skipped(EARLIER_FAILED), None::<()>));
             }
         }
     }
 }
 
 const STS_ENDPOINT: &str = "STS endpoint";
+const CLOCK: &str = "clock";
 const AMP_ENDPOINT: &str = "AMP endpoint";
 const TOKEN_FILE: &str = "token file";
 const TOKEN: &str = "token";
@@ -146,6 +161,7 @@ const ISSUER: &str = "issuer";
 const ENTRA: &str = "Entra ID";
 const WEB_IDENTITY: &str = "AssumeRoleWithWebIdentity";
 const WRITE: &str = "empty write";
+const EARLIER_FAILED: &str = "an earlier step failed";
 
 fn hop_name(index: usize) -> String {
     format!("AssumeRole {}", index + 1)

@@ -1,5 +1,7 @@
 //! Whether the endpoints are reachable (name, TCP, proxy, TLS), and the clock, by the `Date` of STS.
 
+use std::time::SystemTime;
+
 use hyper::HeaderMap;
 
 use super::step::StepOutcome;
@@ -11,11 +13,11 @@ use crate::net::error::{ConnectError, HttpError};
 use crate::net::transport::NetworkTransport;
 use crate::remedies::first_hour::{CLOCK, STS_FOREIGN, STS_TROUBLE};
 
+/// Also gives the `Date` of a verified response.
 pub(super) async fn sts(
     identity: &IdentityConfig,
     client: &HttpClient,
-    clock: &Clock,
-) -> (StepOutcome, Option<()>) {
+) -> (StepOutcome, Option<Option<SystemTime>>) {
     let url = &identity.sts_endpoint;
     // A call without an action gets an error, which has the `Date`.
     let answer = match client.post(url, HeaderMap::new(), String::new()).await {
@@ -30,20 +32,32 @@ pub(super) async fn sts(
             return (broken.remedy(mistake), None);
         }
     };
-    let Some(date) = answer.verified_date else {
-        let evidence = format!("{url} answers; plain HTTP: clock not checked");
-        return (StepOutcome::ok(evidence), Some(()));
+    let evidence = format!("{url} answers");
+    (StepOutcome::ok(evidence), Some(answer.verified_date))
+}
+
+/// This machine's clock against the `Date` of STS.
+pub(super) fn clock(
+    identity: &IdentityConfig,
+    date: Option<SystemTime>,
+    clock: &Clock,
+) -> (StepOutcome, Option<()>) {
+    let Some(date) = date else {
+        let why = if identity.sts_endpoint.scheme_str() == Some("http") {
+            "plain HTTP: clock not checked"
+        } else {
+            "no Date in the response of STS: clock not checked"
+        };
+        return (StepOutcome::skipped(why), None);
     };
     clock.learn(date);
     let offset = clock.offset_seconds();
     let outcome = if offset == 0.0 {
-        StepOutcome::ok(format!(
-            "{url} answers, and this machine's clock is within 30 s of AWS'"
-        ))
+        StepOutcome::ok("this machine's clock is within 30 s of AWS'")
     } else {
         let side = if offset > 0.0 { "behind" } else { "ahead of" };
         StepOutcome::warning(format!(
-            "{url} answers, but this machine's clock is {:.0} s {side} AWS'",
+            "this machine's clock is {:.0} s {side} AWS'",
             offset.abs()
         ))
         .remedy(CLOCK)

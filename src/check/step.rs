@@ -14,7 +14,7 @@ pub enum StepState {
     Warning,
     /// Data does not flow.
     Broken,
-    /// Not run, because an earlier step failed.
+    /// Not run, or not possible here.
     Skipped,
 }
 
@@ -22,7 +22,6 @@ pub enum StepState {
 #[derive(Debug, Clone, Serialize)]
 pub struct Step {
     /// Its workspace; `None` if it is about all.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
     /// Its name.
     pub step: String,
@@ -39,10 +38,8 @@ pub struct StepOutcome {
     /// The evidence.
     pub evidence: String,
     /// What to do: one of these, if the cause is ambiguous.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remedies: Vec<StepRemedy>,
     /// Ready to paste, if a policy is missing.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub paste: Option<String>,
 }
 
@@ -56,7 +53,6 @@ pub struct StepRemedy {
     /// What to do.
     pub remedy: &'static str,
     /// The values of this case; may be empty.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
 }
 
@@ -81,8 +77,9 @@ impl StepOutcome {
         Self::new(StepState::Broken, evidence.into())
     }
 
-    pub(super) fn skipped() -> Self {
-        Self::new(StepState::Skipped, "an earlier step failed".to_owned())
+    /// Not run, and why.
+    pub(super) fn skipped(why: &str) -> Self {
+        Self::new(StepState::Skipped, why.to_owned())
     }
 
     fn new(state: StepState, evidence: String) -> Self {

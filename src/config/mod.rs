@@ -47,10 +47,11 @@ pub use model::{
     BatchLimits, Config, Drain, EntraConfig, Environment, IdentityConfig, Log, LogFormat,
     QueryLimits, RoleSession, Sampling, SpanQueue, Tracing, Workspace,
 };
+pub(crate) use network::needs_no_proxy;
 pub use network::{Network, Proxy};
 pub use settings::{ALL, ESSENTIAL, Group, Setting};
 pub(crate) use values::identity::{is_guid, made_of};
-pub(crate) use values::{duration, region, workspace_id};
+pub(crate) use values::{duration, is_loopback, region, workspace_id};
 
 #[cfg(test)]
 mod docs;

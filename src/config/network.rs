@@ -35,6 +35,11 @@ pub struct Proxy {
     pub authorization: Option<HeaderValue>,
 }
 
+/// Whether a client with a proxy and these exceptions reaches `url` directly.
+pub(crate) fn needs_no_proxy(no_proxy: &str, url: &Uri) -> bool {
+    url.host().is_some_and(values::is_loopback) || NoProxy::parse(no_proxy).contains(url)
+}
+
 // === impl Network ===
 
 impl Network {

@@ -7,7 +7,7 @@ use super::row::rows;
 
 rows! { MISTAKES:
 SETTING: "setting", "A setting is missing, misspelt or contradicts another",
-    "expected", "correct the setting that the line names; `amp-sidecar config` prints the effective configuration and where each value comes from";
+    "expected", "correct each setting that is named, where it was set; what is expected stands with it";
 WRITE_URL_SLASH: "write-url-slash", "The remote-write URL ends in a slash",
     "without a slash at its end", "remove the slash: AMP treats it as a different path and answers 403 Missing Authentication Token";
 TOKEN_PASTED: "token-pasted", "The setting holds the token itself instead of its path",
@@ -123,9 +123,25 @@ PROMETHEUS_ELSEWHERE: "prometheus-elsewhere", "No remote_write of Prometheus poi
     "points to this sidecar", "set url to that of this sidecar: http, the address of --listen, and a path that it serves";
 PROMETHEUS_PATH: "prometheus-path", "Prometheus writes to a path that the sidecar does not serve",
     "is not served", "write to /api/v1/remote_write, or with several workspaces to /workspaces/NAME/api/v1/remote_write";
+PROMETHEUS_URL: "prometheus-url", "The url of remote_write is missing or is no URL",
+    "url ", "set url to that of this sidecar, with its scheme";
+PROMETHEUS_SCHEME: "prometheus-scheme", "The url has another scheme than the sidecar serves",
+    "but the sidecar serves", "write http:// unless the sidecar has --listen-tls-cert, then https://";
+PROMETHEUS_PORT: "prometheus-port", "Prometheus writes to another port than that of --listen",
+    "port", "set the port of --listen (8005 unless set); --admin-listen (8006) is for probes, metrics and the status page";
 PROMETHEUS_SIGV4: "prometheus-sigv4", "Prometheus signs or authenticates by itself as well",
     "is set besides the sidecar's url", "remove it: the sidecar signs; Prometheus has no AWS credentials";
+PROMETHEUS_PROXY: "prometheus-proxy", "Prometheus sends to a proxy, not to the sidecar",
+    "instead of the sidecar", "remove proxy_url and proxy_from_environment from this entry, or add the sidecar's host to no_proxy (NO_PROXY): a proxy cannot reach this pod's loopback";
+PROMETHEUS_HEADERS: "prometheus-headers", "Prometheus sends a header that only browsers send",
+    "is refused as a browser's", "remove it from headers: until then every batch gets 503";
 PROMETHEUS_TIMEOUT: "prometheus-timeout", "Prometheus times out before the sidecar does",
-    "is not above --upstream-timeout", "set remote_timeout longer than --upstream-timeout: batches that AMP stores after it are sent twice";
+    "is not above --upstream-timeout", "set remote_timeout longer than --upstream-timeout: Prometheus sends a batch again while AMP may still store it";
 PROMETHEUS_QUEUE: "prometheus-queue", "A shard's queue is too short for one request",
-    "capacity", "set capacity to 3 to 10 times max_samples_per_send";}
+    "capacity", "set capacity to 3 to 10 times max_samples_per_send";
+PROMETHEUS_AGE: "prometheus-age", "Prometheus drops samples that AMP would still accept",
+    "sample_age_limit", "remove sample_age_limit, or set 1h: AMP accepts samples up to one hour old";
+PROMETHEUS_NEEDLESS: "prometheus-needless", "Settings of remote_write that the sidecar ignores",
+    "no effect here", "remove them: the sidecar signs for the workspace in the url, forwards no header of Prometheus' own choice, serves plain http on loopback, and answers 503 to whatever is to be retried";
+PROMETHEUS_TWICE: "prometheus-twice", "Two entries write the same samples to one workspace",
+    "is sent twice", "remove one of them, or divide the series between them with write_relabel_configs";}

@@ -290,6 +290,26 @@ fn cases(issuer_path: &str) -> Vec<Case> {
         ),
         case("prometheus-elsewhere")
             .prometheus("remote_write: [{url: 'http://user:planted@mimir:8005/api/v1/push'}]\n"),
+        case("prometheus-url").prometheus("remote_write: [{url: '127.0.0.1:8005/api/v1/write'}]\n"),
+        case("prometheus-scheme")
+            .prometheus("remote_write: [{url: 'https://localhost:8005/api/v1/write'}]\n"),
+        case("prometheus-port")
+            .prometheus("remote_write: [{url: 'http://localhost:8006/api/v1/write'}]\n"),
+        case("prometheus-proxy").prometheus(
+            "remote_write: [{url: 'http://localhost:8005/api/v1/write', proxy_url: 'http://user:planted@proxy:3128'}]\n",
+        ),
+        case("prometheus-headers").prometheus(
+            "remote_write: [{url: 'http://localhost:8005/api/v1/write', headers: {Origin: 'https://planted'}}]\n",
+        ),
+        case("prometheus-age").warns().prometheus(
+            "remote_write: [{url: 'http://localhost:8005/api/v1/write', queue_config: {sample_age_limit: 5m}}]\n",
+        ),
+        case("prometheus-needless").warns().prometheus(
+            "remote_write: [{url: 'http://localhost:8005/api/v1/write', basic_auth: {username: user, password: planted}}]\n",
+        ),
+        case("prometheus-twice").warns().prometheus(
+            "remote_write:\n  - &a {url: 'http://localhost:8005/api/v1/write'}\n  - {<<: *a, name: b}\n",
+        ),
         case("prometheus-path").prometheus("remote_write: [{url: 'http://localhost:8005/api/v1/push'}]\n"),
         case("prometheus-sigv4").prometheus(
             "remote_write:\n  - url: http://127.0.0.1:8005/api/v1/write\n    sigv4:\n      region: eu-central-1\n",
@@ -383,11 +403,12 @@ async fn each_mistake_is_reported_with_its_remedy() {
 async fn nothing_is_found_where_nothing_is_wrong() {
     let entra = WorldConfig::through_entra(EntraConfig::new(TokenVersion::V1));
     let remote_write = "remote_write: [{url: 'http://127.0.0.1:8005/api/v1/remote_write'}]\n";
-    for config in [
+    for mut config in [
         WorldConfig::default(),
         WorldConfig::default().two_hops("tenant-42"),
         entra.two_hops("tenant-42"),
     ] {
+        config.sts_https = true;
         let world = World::start(config).await.unwrap();
         let report = run(&world, &[], Some(remote_write)).await;
         let fine = report
@@ -397,6 +418,40 @@ async fn nothing_is_found_where_nothing_is_wrong() {
         assert!(fine, "{}", report.text(false));
         assert_eq!(world.store().stats().samples, 0, "something was written");
     }
+}
+
+/// Plain HTTP proves no time, so a wrong clock is not found, and the result says so.
+#[tokio::test]
+async fn a_clock_that_was_not_checked_is_not_passed() {
+    let world = World::start(WorldConfig::default()).await.unwrap();
+    world.clock().set_offset_seconds(600);
+    let report = run(&world, &[], None).await;
+    let clock = report.steps.iter().find(|step| step.step == "clock");
+    let clock = &clock.unwrap().outcome;
+    assert_eq!(clock.state, StepState::Skipped);
+    assert_eq!(clock.evidence, "plain HTTP: clock not checked");
+    let text = report.text(false);
+    assert!(
+        text.ends_with("\ndata flows; not checked: clock\n"),
+        "{text}"
+    );
+}
+
+/// One remedy of several steps is printed once, after the result, and does not lead to another command with the same errors.
+#[tokio::test]
+async fn what_to_do_is_said_once_at_the_end() {
+    let world = World::start(WorldConfig::default()).await.unwrap();
+    let more = [
+        ("region", "Frankfurt".to_owned()),
+        ("workspace-id", "my-workspace".to_owned()),
+        ("upstream-timeout", "soon".to_owned()),
+    ];
+    let text = run(&world, &more, None).await.text(false);
+    let (steps, after) = text.split_once("\ndata does not flow; failed: 3").unwrap();
+    assert_eq!(steps.matches("[see 1]\n").count(), 3, "{text}");
+    assert!(!steps.contains("fix: "), "{text}");
+    assert_eq!(after.matches("fix: ").count(), 1, "{text}");
+    assert!(!text.contains("amp-sidecar config"), "{text}");
 }
 
 #[tokio::test]
@@ -504,7 +559,12 @@ async fn output(mut command: Command) -> Output {
 
 #[tokio::test]
 async fn the_program_ends_with_0_or_1_and_speaks_to_people_or_machines() {
-    let world = World::start(WorldConfig::default()).await.unwrap();
+    let world = World::start(WorldConfig {
+        sts_https: true,
+        ..WorldConfig::default()
+    })
+    .await
+    .unwrap();
     let fine = output(program(&world, &[])).await;
     let text = String::from_utf8(fine.stdout).unwrap();
     assert_eq!(fine.status.code(), Some(0), "{text}");
@@ -540,7 +600,12 @@ async fn the_program_ends_with_0_or_1_and_speaks_to_people_or_machines() {
 
 #[tokio::test]
 async fn colours_are_for_terminals_that_want_them() {
-    let world = World::start(WorldConfig::default()).await.unwrap();
+    let world = World::start(WorldConfig {
+        sts_https: true,
+        ..WorldConfig::default()
+    })
+    .await
+    .unwrap();
     for (no_colour, coloured) in [("", true), ("1", false)] {
         let mut command = Command::new("script");
         let program = format!("{} check", env!("CARGO_BIN_EXE_amp-sidecar"));

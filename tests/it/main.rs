@@ -17,6 +17,7 @@ mod bodies;
 mod browser;
 mod cgroup;
 mod check;
+mod check_prometheus;
 mod chromium;
 mod cli;
 mod corpora;
