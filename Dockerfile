@@ -10,11 +10,12 @@ FROM docker.io/library/rust:1.95.0-slim-bookworm AS build
 # The toolchain is the image's own: rust-toolchain.toml, which is not copied, asks for clippy and rustfmt besides.
 WORKDIR /src
 COPY . .
+ARG REVISION=unknown
 # The touch makes cargo, which goes by times, build our own crate afresh whichever clone filled the cache.
 RUN --mount=type=cache,target=/src/target,sharing=locked \
     --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     touch src/lib.rs src/main.rs \
-    && RUSTFLAGS="--remap-path-prefix=/usr/local/cargo=/cargo" scripts/static >/built \
+    && REVISION="${REVISION}" RUSTFLAGS="--remap-path-prefix=/usr/local/cargo=/cargo" scripts/static >/built \
     && install -D "$(cat /built)" /image/amp-sidecar
 
 FROM scratch

@@ -129,5 +129,12 @@ pub mod check;
 
 pub mod cli;
 
+/// The commit that the program was built of: the build's environment names it, as `scripts/static` and the Dockerfile do. The
+/// build does not ask git itself, since a source without history must give the same program.
+pub const REVISION: &str = match option_env!("REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
 /// How the sidecar names itself to AMP and STS.
 pub const USER_AGENT: &str = concat!("amp-sidecar/", env!("CARGO_PKG_VERSION"));

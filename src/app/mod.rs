@@ -101,6 +101,7 @@ impl App {
         let bound = |listener: &TcpListener| listener.local_addr().ok();
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
+            revision = crate::REVISION,
             listen = bound(&listener).map(tracing::field::display),
             client_auth = config.server_auth.describe(),
             admin = bound(&admin_listener).map(tracing::field::display),

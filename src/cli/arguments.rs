@@ -1,13 +1,14 @@
 //! The commands and their arguments, generated from the definition of the settings.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::builder::styling::{AnsiColor, Effects, Styles};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
 use crate::config::{ALL, ESSENTIAL, Setting, SettingError};
-use crate::setup;
+use crate::{REVISION, setup};
 
 const ABOUT: &str =
     "Signs Prometheus remote write and forwards it to Amazon Managed Service for Prometheus (AMP).";
@@ -22,6 +23,9 @@ Exit codes:
   1   check: a step failed
   64  invalid configuration; every error is reported
   69  cannot listen on a port, or cannot start a workspace";
+
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} ({REVISION})", env!("CARGO_PKG_VERSION")));
 
 /// Beyond it, lines are hard to follow however wide the terminal is.
 const WIDEST: usize = 120;
@@ -92,7 +96,7 @@ pub fn command() -> Command {
                 .value_name("FILE"),
         );
     Command::new("amp-sidecar")
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(VERSION.as_str())
         .about(ABOUT)
         .after_help(AFTER)
         .styles(STYLES)

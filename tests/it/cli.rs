@@ -225,6 +225,17 @@ fn help_is_wrapped_and_coloured_for_a_terminal_only() {
     assert!(!terminal("NO_COLOR=1").contains("\u{1b}["));
 }
 
+/// The image's own is tested by `scripts/image-test`.
+#[test]
+fn the_version_names_the_commit() {
+    let output = sidecar().arg("--version").output().unwrap();
+    let revision = option_env!("REVISION").unwrap_or("unknown");
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        format!("amp-sidecar {} ({revision})\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
 #[test]
 fn a_port_in_use_is_named_and_exits_with_69() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

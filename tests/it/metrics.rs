@@ -107,6 +107,12 @@ async fn each_format_says_the_same() {
     assert!(open_metrics.ends_with("# EOF\n") && !text.contains("# EOF"));
     assert!(open_metrics.contains("# TYPE amp_sidecar_batches counter\n"));
     assert!(text.contains("# TYPE amp_sidecar_batches_total counter\n"));
+    let build = format!(
+        "amp_sidecar_build_info{{version=\"{}\",revision=\"{}\"}} 1\n",
+        env!("CARGO_PKG_VERSION"),
+        amp_sidecar::REVISION
+    );
+    assert!(text.contains(&build), "{build}");
     let values = |text: &str| {
         // Each scrape has its own connection and task.
         let moving = ["process_", "connections", "amp_sidecar_tasks"];

@@ -106,10 +106,10 @@ impl Definitions {
         reason = "a table, which reads best in one piece"
     )]
     pub(crate) fn new(c: &mut MetricRegistry<'_>) -> Self {
-        c.info(
+        c.build_info(
             "amp_sidecar_build_info",
-            ("version", env!("CARGO_PKG_VERSION")),
-            "Version of the running sidecar",
+            env!("CARGO_PKG_VERSION"),
+            "Version of the running sidecar, and the commit that it was built of",
         );
         Self {
             ready: c.gauge(

@@ -10,6 +10,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use super::labels::Labels;
+use crate::REVISION;
 
 /// One row of the reference page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,14 +107,15 @@ impl<'a> MetricRegistry<'a> {
         self.add(name, kind, &[], help, advice, M::default())
     }
 
-    /// A constant: a gauge that is always 1.
-    pub(crate) fn info(&mut self, name: &str, label: (&'static str, &'static str), help: &str) {
+    /// What is running: a gauge that is always 1.
+    pub(crate) fn build_info(&mut self, name: &str, version: &'static str, help: &str) {
+        let labels = [("version", version), ("revision", REVISION)];
         self.registry
-            .register(name.trim_end_matches("_info"), help, Info::new([label]));
+            .register(name.trim_end_matches("_info"), help, Info::new(labels));
         self.entries.push(MetricEntry {
             name: name.to_owned(),
             kind: "gauge",
-            labels: &["version"],
+            labels: &["version", "revision"],
             help: help.to_owned(),
             advice: "tells whether a roll-out has reached every pod",
         });
