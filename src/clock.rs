@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
+
 use crate::remedies::first_hour::CLOCK;
 
 /// A source of wall time; clones share one offset.
@@ -25,9 +27,18 @@ enum Source {
     System,
     Simulated {
         epoch: SystemTime,
-        started: tokio::time::Instant,
+        started: Instant,
         set_by_millis: Arc<AtomicI64>,
     },
+}
+
+/// When something happened: `wall` is for display only, because a clock may be set; durations come from `instant`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// As the clock showed it then.
+    pub wall: SystemTime,
+    /// In monotonic time.
+    pub instant: Instant,
 }
 
 /// A smaller offset is noise: the header has a resolution of one second, and a response takes time to arrive.
@@ -48,7 +59,7 @@ impl Clock {
     /// A simulated clock that shows `epoch` now and advances with tokio's time.
     #[must_use]
     pub fn simulated(epoch: SystemTime) -> Self {
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         Self {
             source: Source::Simulated {
                 epoch,
@@ -79,6 +90,22 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> SystemTime {
         shifted(self.local(), self.offset_millis.load(Ordering::Relaxed))
+    }
+
+    /// The present.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        self.stamp_of(Instant::now())
+    }
+
+    /// A moment of the recent past.
+    #[must_use]
+    pub fn stamp_of(&self, instant: Instant) -> Stamp {
+        let now = self.now();
+        Stamp {
+            wall: now.checked_sub(instant.elapsed()).unwrap_or(now),
+            instant,
+        }
     }
 
     /// How far AWS' time is ahead of the machine's, in seconds.

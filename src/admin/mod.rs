@@ -9,7 +9,6 @@ pub mod status;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -25,8 +24,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::admin::status::{Status, StatusInput};
-use crate::clock::Clock;
+use crate::admin::status::{Status, StatusInput, readiness};
+use crate::clock::{Clock, Stamp};
 use crate::config::Config;
 use crate::http::browser::{AllowedHosts, Purpose};
 use crate::http::head;
@@ -75,7 +74,7 @@ pub struct Admin {
     /// Whether the sidecar is draining.
     pub draining: watch::Receiver<bool>,
     /// When the process began.
-    pub started: SystemTime,
+    pub started: Stamp,
     /// The present.
     pub clock: Clock,
 }
@@ -102,7 +101,11 @@ impl Admin {
         match path {
             "/livez" => (StatusCode::OK, PLAIN, Bytes::from_static(b"ok\n")),
             "/readyz" => {
-                let (status, words) = self.readiness();
+                let (ready, words) = self.observe(readiness);
+                let status = match ready {
+                    true => StatusCode::OK,
+                    false => StatusCode::SERVICE_UNAVAILABLE,
+                };
                 (status, PLAIN, words.into())
             }
             "/metrics" => self.metrics(Format::accepted(&head.headers)),
@@ -161,32 +164,6 @@ impl Admin {
         Some(answer)
     }
 
-    /// Ready means able to serve one workspace: of several, one that lacks something must not stop the others.
-    fn readiness(&self) -> (StatusCode, String) {
-        if *self.draining.borrow() {
-            let words = "not ready: draining\n".to_owned();
-            return (StatusCode::SERVICE_UNAVAILABLE, words);
-        }
-        let routes = self.router.routes();
-        let lacking: Vec<(&str, String)> = routes
-            .workspaces()
-            .iter()
-            .filter_map(|running| Some((running.config.name.as_str(), running.missing()?)))
-            .collect();
-        let status = if lacking.len() < routes.workspaces().len() {
-            StatusCode::OK
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
-        };
-        let line = |(name, missing): &(&str, String)| match routes.workspaces() {
-            [_] => format!("not ready: {missing}\n"),
-            _ => format!("workspace {name} is not ready: {missing}\n"),
-        };
-        let lines: String = lacking.iter().map(line).collect();
-        let ok = if status == StatusCode::OK { "ok\n" } else { "" };
-        (status, format!("{ok}{lines}"))
-    }
-
     fn metrics(&self, format: Format) -> (StatusCode, &'static str, Bytes) {
         let draining = *self.draining.borrow();
         for running in self.router.routes().workspaces() {
@@ -199,8 +176,16 @@ impl Admin {
     }
 
     fn status(&self) -> (StatusCode, &'static str, Bytes) {
+        match serde_json::to_vec(&self.observe(Status::collect)) {
+            Ok(json) => (StatusCode::OK, JSON, json.into()),
+            Err(error) => unwritten("the status", &error),
+        }
+    }
+
+    /// Derives something from the present state.
+    fn observe<T>(&self, of: impl FnOnce(&StatusInput<'_>) -> T) -> T {
         let routes = self.router.routes();
-        let status = Status::collect(&StatusInput {
+        of(&StatusInput {
             telemetry: &self.telemetry,
             workspaces: routes.workspaces(),
             config: &self.config.load(),
@@ -208,11 +193,7 @@ impl Admin {
             started: self.started,
             now: self.clock.now(),
             misdirected: &self.unrouted.senders().recent(),
-        });
-        match serde_json::to_vec(&status) {
-            Ok(json) => (StatusCode::OK, JSON, json.into()),
-            Err(error) => unwritten("the status", &error),
-        }
+        })
     }
 }
 

@@ -177,7 +177,7 @@ impl<L: Accept> App<L> {
             port,
             unrouted,
             draining: is_draining,
-            started: clock.now(),
+            started: clock.stamp(),
             clock: clock.clone(),
         };
         Ok(Self {

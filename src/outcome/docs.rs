@@ -30,6 +30,24 @@ pub struct OutcomeDoc {
     pub response: &'static str,
 }
 
+/// Whether AMP itself responded so, and not the sidecar or somebody in between.
+#[must_use]
+pub fn is_said_by_amp(outcome: &str) -> bool {
+    [
+        "unauthenticated",
+        "access_denied",
+        "workspace_not_found",
+        "throttled",
+        "amp_failing",
+        "refused",
+        "series_limit",
+        "refused_other",
+        "too_large_for_amp",
+        "poison",
+    ]
+    .contains(&outcome)
+}
+
 macro_rules! outcome_docs {
     ($($outcome:literal, $fate:ident, $happened:literal, $response:literal;)*) => {
         /// In the order of [`OUTCOMES`](crate::outcome::verdict::OUTCOMES).

@@ -14,14 +14,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
-use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method};
-use tokio::time::Instant;
-
-use crate::clock::Clock;
+use crate::clock::{Clock, Stamp};
+use crate::config::Workspace;
 use crate::outcome::remedy;
 use crate::outcome::response::SenderResponse;
 use crate::outcome::verdict::Verdict;
@@ -29,6 +25,9 @@ use crate::remote_write::content_type::{VICTORIA_VERSION, WRITE_VERSION, said};
 use crate::sanitize::sanitize_within;
 use crate::telemetry::UnroutedMetrics;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method};
 
 pub use body::{discard, is_batch};
 
@@ -36,8 +35,10 @@ pub use body::{discard, is_batch};
 const MAX_SENDERS: usize = 8;
 /// Maximum length of a sender's text, in bytes.
 const MAX_TEXT_LEN: usize = 128;
-/// A sender retries after at most a minute, so an older entry has stopped writing here.
+/// How long a sender is listed after its last request.
 const RECENT: Duration = Duration::from_secs(300);
+/// A sender retries after at most a minute; one that is silent for longer has stopped writing here.
+const RETRIED: Duration = Duration::from_secs(90);
 const READ_VERSION: HeaderName = HeaderName::from_static("x-prometheus-remote-read-version");
 /// How known senders begin their `User-Agent`.
 const AGENTS: [&[u8]; 10] = [
@@ -68,8 +69,7 @@ pub struct MisdirectedSender {
     pub outcome: &'static str,
     /// Number of its batches.
     pub count: u64,
-    pub last: SystemTime,
-    seen: Instant,
+    pub last: Stamp,
 }
 
 /// The senders of both ports; clones share one list.
@@ -137,9 +137,21 @@ impl MisdirectedSender {
             path: sanitize_within(head.uri.path(), MAX_TEXT_LEN),
             outcome,
             count: 1,
-            last: clock.now(),
-            seen: Instant::now(),
+            last: clock.stamp(),
         }
+    }
+
+    /// Whether it still writes there.
+    #[must_use]
+    pub fn is_writing(&self) -> bool {
+        self.last.instant.elapsed() < RETRIED
+    }
+
+    /// Whether its path names this workspace, by name or id.
+    #[must_use]
+    pub fn names(&self, workspace: &Workspace) -> bool {
+        let is = |part: &str| part == workspace.name || part == workspace.id;
+        self.path.split('/').any(is)
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -175,7 +187,7 @@ impl MisdirectedSenders {
         let senders = self.lock();
         let recent = senders
             .iter()
-            .filter(|sender| sender.seen.elapsed() < RECENT);
+            .filter(|sender| sender.last.instant.elapsed() < RECENT);
         recent.rev().cloned().collect()
     }
 

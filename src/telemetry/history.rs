@@ -22,7 +22,7 @@ const LEAST: Duration = Duration::from_secs(1);
 /// A step of this length gives a rate by itself.
 const ENOUGH: Duration = Duration::from_secs(5);
 /// Senders write at least every few minutes, however seldom they scrape.
-const RECENT: Duration = Duration::from_secs(300);
+pub const RECENT: Duration = Duration::from_secs(300);
 
 /// The recent past of one workspace.
 #[derive(Debug)]

@@ -34,6 +34,8 @@ const QUIET: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 /// The log messages of an [`IncidentTracker`].
 #[derive(Debug)]
 pub struct IncidentSubject {
+    /// As `/status.json` calls it.
+    pub name: &'static str,
     starts: &'static str,
     continues: &'static str,
     ends: &'static str,
@@ -45,6 +47,7 @@ pub struct IncidentSubject {
 
 /// Batches that AMP does not store.
 pub const BATCHES: IncidentSubject = IncidentSubject {
+    name: "batches",
     starts: "a batch was not stored",
     continues: "batches are still not stored",
     ends: "batches are stored again",
@@ -54,6 +57,7 @@ pub const BATCHES: IncidentSubject = IncidentSubject {
 
 /// Exchanges that fail.
 pub const CREDENTIALS: IncidentSubject = IncidentSubject {
+    name: "credentials",
     starts: "credentials not refreshed",
     continues: "credentials still not refreshed",
     ends: "credentials refreshed again",
@@ -63,6 +67,7 @@ pub const CREDENTIALS: IncidentSubject = IncidentSubject {
 
 /// Queries that get no response from AMP, through no fault of the client.
 pub const QUERIES: IncidentSubject = IncidentSubject {
+    name: "queries",
     starts: "query failed",
     continues: "queries still fail",
     ends: "queries succeed again",
@@ -72,6 +77,7 @@ pub const QUERIES: IncidentSubject = IncidentSubject {
 
 /// Requests to the senders' port without a workspace.
 pub const REJECTED_REQUESTS: IncidentSubject = IncidentSubject {
+    name: "rejected_requests",
     starts: "request rejected",
     continues: "requests are still rejected",
     ends: "no more rejected requests",
@@ -81,6 +87,7 @@ pub const REJECTED_REQUESTS: IncidentSubject = IncidentSubject {
 
 /// Connections that fail before their first request.
 pub const CONNECTIONS: IncidentSubject = IncidentSubject {
+    name: "connections",
     starts: "connection failed before its first request",
     continues: "connections still fail before their first request",
     ends: "connections succeed again",
@@ -90,6 +97,7 @@ pub const CONNECTIONS: IncidentSubject = IncidentSubject {
 
 /// Invalid files of client authentication.
 pub const SERVER_AUTH: IncidentSubject = IncidentSubject {
+    name: "client_authentication",
     starts: "certificate and tokens not reloaded, keeping the previous ones",
     continues: "certificate and tokens still not reloaded, keeping the previous ones",
     ends: "certificate and tokens reloaded again",
@@ -99,6 +107,7 @@ pub const SERVER_AUTH: IncidentSubject = IncidentSubject {
 
 /// Files of trusted certificates that cannot be read.
 pub const TRUST: IncidentSubject = IncidentSubject {
+    name: "trusted_certificates",
     starts: "trusted certificates were not reloaded, keeping the previous ones",
     continues: "trusted certificates are still not reloaded, keeping the previous ones",
     ends: "trusted certificates are read again",
@@ -108,6 +117,7 @@ pub const TRUST: IncidentSubject = IncidentSubject {
 
 /// Rejected configurations.
 pub const CONFIGURATION: IncidentSubject = IncidentSubject {
+    name: "configuration",
     starts: "configuration not reloaded, keeping the previous configuration",
     continues: "configuration again not reloaded, keeping the previous configuration",
     ends: "configuration reload succeeded",
@@ -117,6 +127,7 @@ pub const CONFIGURATION: IncidentSubject = IncidentSubject {
 
 /// Spans that do not reach the collector.
 pub const SPANS: IncidentSubject = IncidentSubject {
+    name: "traces",
     starts: "spans are lost",
     continues: "spans are still lost",
     ends: "spans are exported again",
@@ -293,8 +304,9 @@ impl IncidentTracker {
             "{}",
             self.subject.starts
         );
-        let began = self.clock.now();
+        let began = self.clock.stamp_of(now);
         let record = self.recent_incidents.begin(Incident {
+            about: self.subject.name,
             workspace: self.workspace.clone(),
             kind,
             reason: reason.clone(),
@@ -332,7 +344,7 @@ impl IncidentTracker {
         episode.count += 1;
         let (record, count) = (episode.record, episode.count);
         self.recent_incidents
-            .continues(record, self.clock.now(), count);
+            .continues(record, self.clock.stamp_of(now), count);
         let due = now >= episode.remind_at;
         if !due && !self.subject.each_reason {
             return;
@@ -369,9 +381,8 @@ impl IncidentTracker {
             count = episode.count,
             "{words}"
         );
-        let now = self.clock.now();
-        let ended = now.checked_sub(since.elapsed()).unwrap_or(now);
-        self.recent_incidents.end(episode.record, ended);
+        self.recent_incidents
+            .end(episode.record, self.clock.stamp_of(since));
         episode.state = EpisodeState::Over;
         self.open.fetch_sub(1, Ordering::Relaxed);
     }

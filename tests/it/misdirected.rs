@@ -235,6 +235,9 @@ async fn the_page_says_who_writes_where_and_never_that_nobody_does() {
         "{fault}"
     );
 
+    let line = "ok, but nothing flows: a sender writes to the wrong address\n";
+    assert_eq!(rig.admin("/readyz").await.1, line);
+
     // Another sender that writes correctly does not hide it.
     assert_eq!(rig.write(&batch).await, StatusCode::OK);
     let state = &status(&rig).await["state"];
@@ -244,6 +247,8 @@ async fn the_page_says_who_writes_where_and_never_that_nobody_does() {
         "Data flows in part: a sender writes to the wrong address"
     );
     assert_eq!(state["why"], who);
+    let line = "ok, but data flows in part: a sender writes to the wrong address\n";
+    assert_eq!(rig.admin("/readyz").await.1, line);
 }
 
 /// A sender's user agent is shown, and cannot inject markup or a second line.

@@ -109,6 +109,9 @@ async fn eventful() -> [Rig; 2] {
 async fn every_field_is_documented_and_every_documented_one_is_there() {
     let rigs = eventful().await;
     let mut found = BTreeSet::new();
+    // What is null as long as all is well.
+    let well = Rig::start().await;
+    fields(&status(&well).await["state"], "state", &mut found);
     for rig in &rigs {
         fields(&status(rig).await, "", &mut found);
     }
@@ -192,21 +195,28 @@ async fn an_incident_is_the_headline_with_its_remedy_and_then_ends() {
         (&json!("access_denied"), &Value::Null)
     );
     assert_eq!(fault["remedy"], remedy);
+    assert_eq!(fault["about"], "batches");
+    let not_stored = &seen["state"]["not_stored"];
+    assert_eq!(not_stored["outcome"], "access_denied");
+    assert_eq!(not_stored["refused_by_amp"], true);
+    let since = not_stored["since"]["at"].as_str().unwrap();
+    assert_eq!(since, fault["began"]["at"]);
+    let time = &since[11..19];
+    let line = format!("ok, but AMP refuses: access_denied since {time}\n");
+    assert_eq!(rig.admin("/readyz").await, (StatusCode::OK, line));
     assert!(fault["count"].as_u64().unwrap() >= 8, "{fault}");
 
     rig.world.faults(Target::Amp).clear();
     tokio::time::sleep(Duration::from_millis(5500)).await;
     rig.write(&bodies::v1("again", 5)).await;
-    assert!(!status(&rig).await["incidents"][0]["ended"].is_null());
-    // The history step with the failure ends first.
-    for _ in 0..110 {
-        if status(&rig).await["state"]["level"] == "flowing" {
-            return;
-        }
-        rig.write(&bodies::v1("again", 5)).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("{}", status(&rig).await["state"]);
+    let over = status(&rig).await["incidents"][0].clone();
+    assert!(!over["ended"].is_null());
+    let lasted = over["duration_seconds"].as_f64().unwrap();
+    assert!((0.7..30.0).contains(&lasted), "{over}");
+    assert_eq!(rig.admin("/readyz").await.1, "ok\n");
+    let state = status(&rig).await["state"].clone();
+    assert_eq!(state["level"], "flowing", "{state}");
+    assert_eq!(state["not_stored"], Value::Null);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,6 +84,8 @@ async fn a_browser_shows_what_flows_what_fails_and_what_to_do() {
     ] {
         assert!(chain.contains(expected), "{expected} is not in {chain}");
     }
+    let dots = "[...document.querySelectorAll('.chain > li')].map(dot => dot.className)";
+    assert_eq!(browser.eval(dots).await, json!(["", "", "", ""]));
     countdown_runs(&browser).await;
 
     // A failure: the headline, the incident and its remedy.
@@ -102,6 +104,10 @@ async fn a_browser_shows_what_flows_what_fails_and_what_to_do() {
         fault.contains("What to do:") && fault.contains("planted"),
         "{fault}"
     );
+    // The steps to the credentials work, AMP does not.
+    assert_eq!(browser.eval(dots).await, json!(["", "", "", "broken"]));
+    let workspace = browser.text(".chain > li:last-child").await;
+    assert!(workspace.contains("amp failing since"), "{workspace}");
     every_width_fits(&browser).await;
 
     // The end of the failure.

@@ -87,6 +87,9 @@ function tick() {
   }
 }
 
+// By the sidecar's monotonic clock: the times of day may be of two clocks.
+const lasted = ({ duration_seconds: s }) => (s < 10 ? `${few.format(s)} s` : span(s));
+
 const past = (moment) => make("span", { "data-past": moment.in_seconds }, span(age() - moment.in_seconds));
 // Text in backticks is code.
 const prose = (text) => text.split("`").map((part, n) => (n % 2 ? make("code", {}, part) : part));
@@ -170,7 +173,7 @@ function answers(w, incidents) {
     item("Credentials valid for", credentials.usable ? left(credentials.expires) : credentials.expires ? "expired" : "no credentials yet",
       credentials.expires ? [time(credentials.expires.at), refresh && ", ", refresh] : refresh),
     item(incident && !incident.ended ? "Current incident" : "Last incident", incident ? make("a", { href: `#incidents-${w.name}` }, words(incident.kind)) : "none",
-      incident ? (incident.ended ? [`lasted ${span(incident.ended.in_seconds - incident.began.in_seconds)}, over for `, past(incident.ended)] : ["since ", time(incident.began.at), `, ${whole.format(incident.count)} times`]) : "since the start"));
+      incident ? (incident.ended ? [`lasted ${lasted(incident)}, over for `, past(incident.ended)] : ["since ", time(incident.began.at), `, ${whole.format(incident.count)} times`]) : "since the start"));
 }
 
 function link(kind, title, facts, after) {
@@ -204,13 +207,16 @@ function chain(w) {
       ["assumed role", role.assumed_role_arn ? mono(role.assumed_role_arn) : broken ? "not given by STS" : "not given yet"],
     ], signs ? "signs requests to AMP" : "assumes the next one"));
   });
-  links.push(link(credentials.usable ? "" : broken ? "broken" : "open", "Credentials", [
+  links.push(link(credentials.usable ? (broken ? "partly" : "") : broken ? "broken" : "open", "Credentials", [
     ["obtained", credentials.obtained && time(credentials.obtained.at)],
     ["expire", credentials.expires ? [credentials.usable ? "in " : "", left(credentials.expires, "expired"), ", at ", time(credentials.expires.at)] : "none yet"],
     ["refresh", refresh.in_progress ? "in progress" : refresh.due && [broken ? "next attempt in " : "in ", left(refresh.due, "a moment")]],
     ["error", refresh.error],
   ]));
-  links.push(link(credentials.usable ? "" : "open", "Workspace", [["arn", mono(w.arn)], ["writes to", mono(w.remote_write_url)], ["senders use", mono(w.write_url)],
+  const { not_stored: refused, level } = w.state;
+  const flows = { flowing: "", degraded: "partly", stopped: refused ? "broken" : "open" }[level] ?? "open";
+  links.push(link(credentials.usable ? flows : "open", "Workspace", [["arn", mono(w.arn)],
+    [refused && refused.refused_by_amp ? "AMP" : "batches", refused && [refused.refused_by_amp ? "refuses: " : "not stored: ", words(refused.outcome), refused.since && [" since ", time(refused.since.at)]]], ["writes to", mono(w.remote_write_url)], ["senders use", mono(w.write_url)],
     ["clock", w.clock_offset_seconds ? `AWS' clock is ${number(Math.abs(w.clock_offset_seconds))} s ${w.clock_offset_seconds > 0 ? "ahead of" : "behind"} this machine's: correct the node's clock` : null]]));
   return make("section", {}, make("h3", {}, "AWS identity"), make("ol", { class: "chain" }, links));
 }
@@ -267,9 +273,14 @@ function flow(w) {
   const sum = (rates) => rates.reduce((total, rate) => total + rate * s, 0);
   const count = (rates) => whole.format(Math.round(sum(rates)));
   const some = (rates) => rates.some((rate) => rate > 0);
+  // What was retried may long be stored: the count says nothing about the present.
+  const recency = (rates) => {
+    const steps = rates.length - 1 - rates.findLastIndex((rate) => rate > 0);
+    return steps < 2 ? "the last just now" : `the last ${span(steps * s)} ago`;
+  };
   const plots = [
     plot("Batches stored", f.stored_batches_per_second, (x) => `${number(x)}/s`, s,
-      [some(f.retried_batches_per_second) ? `╌ ${count(f.retried_batches_per_second)} to be retried` : "none to be retried", some(f.lost_batches_per_second) ? `▮ ${count(f.lost_batches_per_second)} refused for good` : "none refused"],
+      [some(f.retried_batches_per_second) ? `╌ ${count(f.retried_batches_per_second)} × “retry” to senders, ${recency(f.retried_batches_per_second)}` : "none retried", some(f.lost_batches_per_second) ? `▮ ${count(f.lost_batches_per_second)} refused for good` : "none refused"],
       [["dashed", 0, some(f.retried_batches_per_second) ? f.retried_batches_per_second : []], ["bars", 0, f.lost_batches_per_second]]),
     f.counts_samples ? plot("Samples stored", f.stored_samples_per_second, (x) => `${number(x)}/s`, s,
       [some(f.lost_samples_per_second) ? `▮ at most ${count(f.lost_samples_per_second)} lost` : "none lost"], [["bars", 0, f.lost_samples_per_second]]) : null,
@@ -316,7 +327,7 @@ function incident(f) {
       make("span", { class: `pill ${f.ended ? "good" : "bad"}` }, f.ended ? "over" : "open"),
       make("b", {}, words(f.kind)),
       make("span", { class: "soft small" }, "began ", time(f.began.at), `, ${f.count === 1 ? "once" : `${whole.format(f.count)} times`}, `,
-        f.ended ? ["lasted ", span(f.ended.in_seconds - f.began.in_seconds), ", over for ", past(f.ended)] : ["last ", past(f.last), " ago"])),
+        f.ended ? ["lasted ", lasted(f), ", over for ", past(f.ended)] : ["last ", past(f.last), " ago"])),
     make("p", { class: "why" }, f.reason),
     f.remedy && make("p", { class: "do" }, make("b", {}, f.ended ? "What to do if it comes back: " : "What to do: "), prose(f.remedy)));
 }

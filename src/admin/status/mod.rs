@@ -4,7 +4,7 @@
 //! router ─▶ each workspace: IdentityTrail, Cache ──▶ identity ┐
 //!                           History (a timer reads) ─▶ flow   ├─▶ state ─▶ Status ─▶ /status.json ─▶ the page
 //! telemetry::RecentIncidents ─▶ incidents and remedies        │
-//! router::misdirected ─▶ senders that use a wrong port or path│
+//! router::misdirected ─▶ senders that use a wrong port or path│     └─▶ /readyz
 //! reloader ─▶ Config ─▶ effective settings and their sources  ┘
 //! ```
 //!
@@ -13,26 +13,25 @@
 //! characters; the page must not interpret it as markup.
 
 mod identity;
+mod input;
 mod moment;
 mod parts;
+mod readiness;
 mod state;
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use serde::Serialize;
 
-use state::Health;
-
 use identity::IdentityStatus;
+pub use input::StatusInput;
 use moment::{Moment, rfc3339};
 use parts::{
     FlowStatus, InFlightStatus, IncidentStatus, LostStatus, OutcomeStatus, SenderStatus, Settings,
 };
+pub use readiness::readiness;
+use state::Health;
 
-use crate::config::Config;
-use crate::router::misdirected::MisdirectedSender;
-use crate::telemetry::Telemetry;
 use crate::telemetry::incidents::Incident;
 use crate::workspace::ActiveWorkspace;
 
@@ -71,25 +70,6 @@ struct WorkspaceStatus {
     lost: Vec<LostStatus>,
 }
 
-/// What a status is made from.
-#[derive(Debug)]
-pub struct StatusInput<'a> {
-    /// The metrics.
-    pub telemetry: &'a Telemetry,
-    /// The workspaces, in the order of the configuration.
-    pub workspaces: &'a [Arc<ActiveWorkspace>],
-    /// The configuration in use.
-    pub config: &'a Config,
-    /// Whether the sidecar is draining.
-    pub draining: bool,
-    /// When the process began.
-    pub started: SystemTime,
-    /// The present.
-    pub now: SystemTime,
-    /// Recent senders whose data is not stored, the last one first.
-    pub misdirected: &'a [MisdirectedSender],
-}
-
 // === impl Status ===
 
 impl Status {
@@ -100,13 +80,6 @@ impl Status {
         let workspace =
             |running: &Arc<ActiveWorkspace>| WorkspaceStatus::collect(running, input, &incidents);
         let workspaces: Vec<_> = input.workspaces.iter().map(workspace).collect();
-        // Each time by the clock that recorded it.
-        let now = |incident: &Incident| {
-            let name = incident.workspace.as_deref();
-            let whose = |running: &&Arc<ActiveWorkspace>| name == Some(&running.config.name);
-            let running = input.workspaces.iter().find(whose);
-            running.map_or(input.now, |running| running.credentials().status().now)
-        };
         let states: Vec<_> = workspaces
             .iter()
             .map(|workspace| (workspace.name.as_str(), &workspace.state))
@@ -114,18 +87,11 @@ impl Status {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             now: rfc3339(input.now),
-            started: Moment::of(input.started, input.now),
-            state: Health::of_all(&states).beside(input.misdirected, &write_url_of_any(input)),
-            misdirected: input
-                .misdirected
-                .iter()
-                .map(|sender| SenderStatus::of(sender, input.now))
-                .collect(),
+            started: Moment::past(input.started),
+            state: Health::of_all(&states),
+            misdirected: input.misdirected.iter().map(SenderStatus::of).collect(),
             unrouted: OutcomeStatus::of(input.telemetry.unrouted()),
-            incidents: incidents
-                .iter()
-                .map(|incident| IncidentStatus::of(incident, now(incident)))
-                .collect(),
+            incidents: incidents.iter().map(IncidentStatus::of).collect(),
             configuration_current: input.telemetry.last_reload_was_successful(),
             configuration: Settings::of(input.config),
             workspaces,
@@ -140,15 +106,8 @@ impl WorkspaceStatus {
         let workspace = &running.config;
         let status = running.credentials().status();
         let view = running.history.view();
-        let write_url = write_url(&workspace.name, input.config);
-        let ours = |incident: &&Incident| incident.workspace.as_deref() == Some(&workspace.name);
-        let incidents: Vec<_> = incidents.iter().filter(ours).collect();
-        let state = match input.draining {
-            true => Health::draining(),
-            false => Health::of(&status, &view, &incidents, &write_url, input.misdirected),
-        };
         Self {
-            state,
+            state: input.health(running, incidents),
             identity: IdentityStatus::of(
                 &workspace.identity,
                 &status,
@@ -164,29 +123,7 @@ impl WorkspaceStatus {
             region: workspace.region.clone(),
             arn: workspace.arn(),
             remote_write_url: workspace.remote_write_url.to_string(),
-            write_url,
+            write_url: input.write_url(&workspace.name),
         }
-    }
-}
-
-/// The write URL of a sender that names no workspace, in words.
-fn write_url_of_any(input: &StatusInput<'_>) -> String {
-    let name = match input.workspaces {
-        [only] => only.config.name.as_str(),
-        _ => "<name>",
-    };
-    write_url(name, input.config)
-}
-
-/// The write URL of senders.
-fn write_url(name: &str, config: &Config) -> String {
-    let scheme = match config.server_auth.certificate {
-        Some(_) => "https",
-        None => "http",
-    };
-    let listen = config.listen;
-    match config.workspaces.as_slice() {
-        [_] => format!("{scheme}://{listen}/api/v1/remote_write"),
-        _ => format!("{scheme}://{listen}/workspaces/{name}/api/v1/remote_write"),
     }
 }

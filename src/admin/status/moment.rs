@@ -4,8 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use crate::clock::Stamp;
+
+/// In seconds; a time of the day tells no more than this.
+const DAY: i64 = 24 * 60 * 60;
+
 /// A time, and how far it is ahead of the present by the clock that decides; negative where it is past.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Moment {
     at: String,
     in_seconds: i64,
@@ -17,6 +22,24 @@ impl Moment {
             at: rfc3339(time),
             in_seconds: seconds_until(time, now),
         }
+    }
+
+    /// Something that happened: how long ago does not depend on the clock, which may have been set since.
+    pub(super) fn past(stamp: Stamp) -> Self {
+        let ago = i64::try_from(stamp.instant.elapsed().as_secs());
+        Self {
+            at: rfc3339(stamp.wall),
+            in_seconds: -ago.unwrap_or(i64::MAX),
+        }
+    }
+}
+
+impl Moment {
+    /// The time of the day in UTC; with the date, if that is another day.
+    pub(super) fn time(&self) -> &str {
+        let is_short = self.in_seconds > -DAY;
+        let time = if is_short { self.at.get(11..19) } else { None };
+        time.unwrap_or(&self.at)
     }
 }
 

@@ -1,7 +1,5 @@
 //! Flow, outcomes, losses, incidents and settings, as `/status.json` has them.
 
-use std::time::SystemTime;
-
 use serde::Serialize;
 
 use super::moment::Moment;
@@ -65,6 +63,7 @@ pub(super) struct LostStatus {
 /// An incident, from its first occurrence to its end.
 #[derive(Debug, Serialize)]
 pub(super) struct IncidentStatus {
+    about: &'static str,
     workspace: Option<String>,
     kind: &'static str,
     reason: String,
@@ -73,6 +72,7 @@ pub(super) struct IncidentStatus {
     last: Moment,
     count: u64,
     ended: Option<Moment>,
+    duration_seconds: f32,
 }
 
 /// A sender whose data is not stored.
@@ -188,17 +188,18 @@ impl LostStatus {
 // === impl IncidentStatus ===
 
 impl IncidentStatus {
-    pub(super) fn of(incident: &Incident, now: SystemTime) -> Self {
-        let moment = |time| Moment::of(time, now);
+    pub(super) fn of(incident: &Incident) -> Self {
         Self {
+            about: incident.about,
             workspace: incident.workspace.as_deref().map(str::to_owned),
             kind: incident.kind,
             reason: incident.reason.clone(),
             remedy: incident.remedy.clone(),
-            began: moment(incident.began),
-            last: moment(incident.last),
+            began: Moment::past(incident.began),
+            last: Moment::past(incident.last),
             count: incident.count,
-            ended: incident.ended.map(moment),
+            ended: incident.ended.map(Moment::past),
+            duration_seconds: (incident.duration().as_secs_f32() * 10.0).round() / 10.0,
         }
     }
 }
@@ -206,7 +207,7 @@ impl IncidentStatus {
 // === impl SenderStatus ===
 
 impl SenderStatus {
-    pub(super) fn of(sender: &MisdirectedSender, now: SystemTime) -> Self {
+    pub(super) fn of(sender: &MisdirectedSender) -> Self {
         Self {
             outcome: sender.outcome,
             peer: sender.peer.to_string(),
@@ -214,7 +215,7 @@ impl SenderStatus {
             port: sender.port,
             path: sender.path.clone(),
             count: sender.count,
-            last: Moment::of(sender.last, now),
+            last: Moment::past(sender.last),
         }
     }
 }

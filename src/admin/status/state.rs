@@ -1,18 +1,24 @@
 //! Is data flowing? One headline per workspace, with the reason and what to do.
 //!
-//! In: the state of the credentials, the latest outcomes, and the last incidents. Out: a [`Health`]. What stops all data comes before
-//! what stops a part of it, and that before what will stop it: the first line is the most important one.
+//! In: the state of the credentials, the latest outcomes, the incidents of the process, and the senders that write elsewhere. Out: a
+//! [`Health`]. What stops all data comes before what stops a part of it, and that before what will stop it: the first line is the most
+//! important one, and the reason names the others. Nothing is well while a batch of anybody is refused.
+//!
+//! A failure counts while its incident is open, and not as long as it is in the latest counts: these lag behind.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::moment::Moment;
 use crate::credentials::cache::CredentialStatus;
-use crate::outcome::docs::{Fate, OUTCOME_DOCS};
-use crate::outcome::verdict::OUTCOMES;
+use crate::outcome::docs::{Fate, OUTCOME_DOCS, OutcomeDoc, is_said_by_amp};
 use crate::router::misdirected::MisdirectedSender;
-use crate::telemetry::history::{HistoryView, count_of};
-use crate::telemetry::incidents::Incident;
+use crate::telemetry::history::{HistoryView, RECENT, count_of};
+use crate::telemetry::incidents::{BATCHES, CONNECTIONS, CREDENTIALS, Incident};
+
+/// While other batches are stored, a failure that did not return within this is over: senders retry sooner.
+const RETURNS: Duration = Duration::from_secs(60);
 
 /// How bad it is; later means worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -43,6 +49,42 @@ pub(super) struct Health {
     pub why: String,
     /// What to do; empty if there is nothing to do.
     pub remedy: String,
+    /// The batches that are not stored now.
+    pub not_stored: Option<NotStored>,
+}
+
+/// Why batches are not stored now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct NotStored {
+    pub outcome: &'static str,
+    /// Whether AMP said so itself.
+    pub refused_by_amp: bool,
+    /// Since the first such batch.
+    pub since: Option<Moment>,
+}
+
+/// What the state of a workspace is judged by.
+#[derive(Debug)]
+pub(super) struct Observed<'a> {
+    pub workspace: &'a str,
+    pub credentials: &'a CredentialStatus,
+    pub view: &'a HistoryView,
+    /// Of all workspaces and of the process, the newest first.
+    pub incidents: &'a [Incident],
+    /// Senders that mean this workspace, or may mean it, and write elsewhere, with the right URL; the latest first.
+    pub elsewhere: &'a [(&'a MisdirectedSender, String)],
+    /// Where senders of this workspace write.
+    pub write_url: &'a str,
+}
+
+/// One thing that is wrong.
+#[derive(Debug)]
+struct Trouble {
+    level: HealthLevel,
+    what: String,
+    why: String,
+    remedy: String,
+    not_stored: Option<NotStored>,
 }
 
 // === impl Health ===
@@ -54,178 +96,44 @@ impl Health {
         Self::new(HealthLevel::Draining, headline, "", "")
     }
 
-    /// The state of a workspace with its last incidents, newest first; senders reach it at `write_url` if they are not `unrouted`.
-    pub(super) fn of(
-        status: &CredentialStatus,
-        view: &HistoryView,
-        incidents: &[&Incident],
-        write_url: &str,
-        unrouted: &[MisdirectedSender],
-    ) -> Self {
-        let left = status
-            .active
-            .and_then(|(_, expires)| expires.duration_since(status.now).ok())
-            .filter(|left| !left.is_zero());
-        let Some(left) = left else {
-            let headline = "Nothing flows: there are no AWS credentials";
-            return match status.error {
-                Some(_) => Self::not_refreshed(HealthLevel::Stopped, headline, status, incidents),
-                None => Self::new(
-                    HealthLevel::Starting,
-                    "Starting: requesting the first AWS credentials",
-                    "",
-                    "",
-                ),
-            };
+    /// The state of a workspace.
+    pub(super) fn of(seen: &Observed<'_>) -> Self {
+        let Some(left) = seen.credentials_left() else {
+            return seen.without_credentials();
         };
-        let of = |fate| {
-            view.last
-                .map_or(0, |(outcomes, _)| count_of(&outcomes, fate))
+        let troubles = [seen.batches(), seen.misdirected(), seen.connections()];
+        let mut troubles: Vec<Trouble> = troubles.into_iter().flatten().collect();
+        // Stable: of those that are equally bad, the first one is the most important.
+        troubles.sort_by_key(|trouble| std::cmp::Reverse(trouble.level));
+        let ends = seen.not_refreshed(left);
+        let mut troubles = troubles.into_iter();
+        let Some(worst) = troubles.next() else {
+            return ends.unwrap_or_else(|| match seen.stored() {
+                0 => seen.idle(),
+                _ => Self::new(HealthLevel::Flowing, "Data flows", "", ""),
+            });
         };
-        let (stored, kept, lost) = (of(Fate::Stored), of(Fate::Retried), of(Fate::Lost));
-        let because = |level, headline, fate| Self::because(level, headline, view, fate, incidents);
-        match (stored, kept, lost) {
-            (0, 0, 0) if status.error.is_none() => match unrouted {
-                [] => Self::idle(write_url),
-                _ => Self::misdirected_write(
-                    HealthLevel::Stopped,
-                    "Nothing flows",
-                    unrouted,
-                    write_url,
-                ),
-            },
-            (_, 0, 0) if status.error.is_some() => {
-                let headline = format!(
-                    "Data flows for {} more: the credentials cannot be refreshed",
-                    about(left)
-                );
-                Self::not_refreshed(HealthLevel::Degraded, &headline, status, incidents)
-            }
-            (_, 0, 0) => Self::new(HealthLevel::Flowing, "Data flows", "", ""),
-            (0, _, 0) => because(
-                HealthLevel::Stopped,
-                "Nothing flows: senders keep their samples and retry",
-                Fate::Retried,
-            ),
-            (0, _, _) => because(
-                HealthLevel::Stopped,
-                "Nothing flows: batches are refused for good",
-                Fate::Lost,
-            ),
-            (_, _, 0) => because(
-                HealthLevel::Degraded,
-                "Data flows in part: some batches have to be retried",
-                Fate::Retried,
-            ),
-            (_, _, _) => because(
-                HealthLevel::Degraded,
-                "Data flows in part: some batches are refused for good",
-                Fate::Lost,
-            ),
+        let what = match worst.level {
+            HealthLevel::Stopped => "Nothing flows",
+            _ => "Data flows in part",
+        };
+        let also = troubles.map(|other| other.what);
+        let also = also.chain(ends.map(|_| {
+            format!(
+                "the credentials cannot be refreshed and expire in {}",
+                about(left)
+            )
+        }));
+        let why = also.fold(worst.why, |why, other| {
+            format!("{} Also: {other}.", sentence(why))
+        });
+        Self {
+            level: worst.level,
+            headline: format!("{what}: {}", worst.what),
+            why,
+            remedy: worst.remedy,
+            not_stored: worst.not_stored,
         }
-    }
-
-    /// The newest open incident that is not about a batch explains the missing credentials.
-    fn not_refreshed(
-        level: HealthLevel,
-        headline: &str,
-        status: &CredentialStatus,
-        incidents: &[&Incident],
-    ) -> Self {
-        let of_credentials =
-            |incident: &&&Incident| incident.ended.is_none() && !OUTCOMES.contains(&incident.kind);
-        match incidents.iter().find(of_credentials) {
-            Some(incident) => Self::by(level, headline, incident),
-            None => {
-                let why = status.error.as_deref().unwrap_or_default();
-                Self::new(level, headline, why, "")
-            }
-        }
-    }
-
-    /// From the most frequent of the latest outcomes with this fate.
-    fn because(
-        level: HealthLevel,
-        headline: &str,
-        view: &HistoryView,
-        fate: Fate,
-        incidents: &[&Incident],
-    ) -> Self {
-        let outcomes = view.last.map(|(outcomes, _)| outcomes);
-        let counts = OUTCOME_DOCS.iter().zip(outcomes.unwrap_or_default());
-        let worst = counts
-            .filter(|(meaning, count)| meaning.fate == fate && *count > 0)
-            .max_by_key(|(_, count)| *count);
-        let Some((worst, _)) = worst else {
-            return Self::new(level, headline, "", "");
-        };
-        match incidents
-            .iter()
-            .find(|incident| incident.kind == worst.outcome)
-        {
-            Some(incident) => Self::by(level, headline, incident),
-            None => Self::new(level, headline, &worst.happened.replace('`', ""), ""),
-        }
-    }
-
-    fn idle(write_url: &str) -> Self {
-        Self::new(
-            HealthLevel::Idle,
-            "Ready, but no sender writes",
-            "No batch came in the last five minutes.",
-            &format!("set the url of Prometheus' remote_write to {write_url}"),
-        )
-    }
-
-    /// Whatever else flows, these senders' samples do not.
-    #[must_use]
-    pub(super) fn beside(self, unrouted: &[MisdirectedSender], write_url: &str) -> Self {
-        match (self.level, unrouted) {
-            (HealthLevel::Flowing, [_, ..]) => Self::misdirected_write(
-                HealthLevel::Degraded,
-                "Data flows in part",
-                unrouted,
-                write_url,
-            ),
-            _ => self,
-        }
-    }
-
-    fn misdirected_write(
-        level: HealthLevel,
-        what: &str,
-        unrouted: &[MisdirectedSender],
-        write_url: &str,
-    ) -> Self {
-        let Some(last) = unrouted.first() else {
-            return Self::new(level, what, "", "");
-        };
-        let (why, remedy) = match last.outcome {
-            "misdirected" | "ambiguous_path" => (
-                "a sender writes to the wrong address",
-                format!("set the url of its remote_write to {write_url}"),
-            ),
-            _ => (
-                "requests of a sender are rejected",
-                format!("see the log line with incident={}", last.outcome),
-            ),
-        };
-        let more = match unrouted.len() - 1 {
-            0 => String::new(),
-            1 => ". There is one more".to_owned(),
-            more => format!(". There are {more} more"),
-        };
-        let headline = format!("{what}: {why}");
-        let mut who = last.to_string();
-        if let Some(first) = who.get_mut(..1) {
-            first.make_ascii_uppercase();
-        }
-        Self::new(level, &headline, &format!("{who}{more}."), &remedy)
-    }
-
-    fn by(level: HealthLevel, headline: &str, incident: &Incident) -> Self {
-        let remedy = incident.remedy.as_deref().unwrap_or_default();
-        Self::new(level, headline, &incident.reason, remedy)
     }
 
     fn new(level: HealthLevel, headline: &str, why: &str, remedy: &str) -> Self {
@@ -234,16 +142,14 @@ impl Health {
             headline: headline.to_owned(),
             why: why.to_owned(),
             remedy: remedy.to_owned(),
+            not_stored: None,
         }
     }
 
     /// The worst of all workspaces, each with its name; a failing one does not hide that others are well.
     #[must_use]
     pub(super) fn of_all(states: &[(&str, &Self)]) -> Self {
-        if let [(_, only)] = states {
-            return (*only).clone();
-        }
-        let worst = states.iter().max_by_key(|(_, state)| state.level);
+        let worst = states.iter().rev().max_by_key(|(_, state)| state.level);
         let Some((name, worst)) = worst else {
             return Self::new(HealthLevel::Stopped, "No workspace is configured", "", "");
         };
@@ -251,20 +157,231 @@ impl Health {
             .iter()
             .filter(|(_, state)| state.level == HealthLevel::Flowing)
             .count();
-        let count = states.len();
-        let headline = match (well, worst.level) {
-            (well, _) if well == count => format!("Data flows to all {count} workspaces"),
-            (_, HealthLevel::Draining) => worst.headline.clone(),
-            _ => format!(
+        let same = states
+            .iter()
+            .all(|(_, state)| state.headline == worst.headline);
+        let headline = match (states.len(), well) {
+            (1, _) => worst.headline.clone(),
+            (count, well) if well == count => format!("Data flows to all {count} workspaces"),
+            _ if same => worst.headline.clone(),
+            (_, 0) => format!("{name}: {}", worst.headline),
+            (count, well) => format!(
                 "Data flows to {well} of {count} workspaces; {name}: {}",
                 worst.headline
             ),
         };
-        Self::new(worst.level, &headline, &worst.why, &worst.remedy)
+        Self {
+            headline,
+            ..(*worst).clone()
+        }
     }
 }
 
-fn about(left: Duration) -> String {
+// === impl Observed ===
+
+impl Observed<'_> {
+    fn credentials_left(&self) -> Option<Duration> {
+        let (_, expires) = self.credentials.active?;
+        let left = expires.duration_since(self.credentials.now).ok()?;
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Batches that AMP stored lately.
+    fn stored(&self) -> u64 {
+        let last = self.view.last.as_ref();
+        last.map_or(0, |(outcomes, _)| count_of(outcomes, Fate::Stored))
+    }
+
+    fn of<'a>(
+        &'a self,
+        about: &'static str,
+        workspace: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Incident> {
+        let ours = move |incident: &&Incident| {
+            incident.about == about && incident.workspace.as_deref() == workspace
+        };
+        self.incidents.iter().filter(ours)
+    }
+
+    fn without_credentials(&self) -> Health {
+        match self.credentials.error {
+            Some(_) => self.credentials_fail(
+                HealthLevel::Stopped,
+                "Nothing flows: there are no AWS credentials",
+            ),
+            None => Health::new(
+                HealthLevel::Starting,
+                "Starting: requesting the first AWS credentials",
+                "",
+                "",
+            ),
+        }
+    }
+
+    fn credentials_fail(&self, level: HealthLevel, headline: &str) -> Health {
+        let mut open = self
+            .of(CREDENTIALS.name, Some(self.workspace))
+            .filter(|incident| incident.ended.is_none());
+        match open.next() {
+            Some(incident) => Health::new(
+                level,
+                headline,
+                &incident.reason,
+                incident.remedy.as_deref().unwrap_or_default(),
+            ),
+            None => Health::new(
+                level,
+                headline,
+                self.credentials.error.as_deref().unwrap_or_default(),
+                "",
+            ),
+        }
+    }
+
+    fn not_refreshed(&self, left: Duration) -> Option<Health> {
+        self.credentials.error.as_ref()?;
+        let what = match self.stored() {
+            0 => "Ready",
+            _ => "Data flows",
+        };
+        let headline = format!(
+            "{what} for {} more: the credentials cannot be refreshed",
+            about(left)
+        );
+        Some(self.credentials_fail(HealthLevel::Degraded, &headline))
+    }
+
+    /// The batches that are not stored now, if there are any.
+    fn batches(&self) -> Option<Trouble> {
+        let flows = self.stored() > 0;
+        let (lost, retried) = (self.failing(Fate::Lost), self.failing(Fate::Retried));
+        let is_lost = lost.is_some();
+        let (doc, incident) = lost.or(retried)?;
+        let what = match (flows, is_lost) {
+            (false, false) => "senders keep their samples and retry",
+            (false, true) => "batches are refused for good",
+            (true, false) => "some batches have to be retried",
+            (true, true) => "some batches are refused for good",
+        };
+        let reason = incident.map(|incident| incident.reason.clone());
+        Some(Trouble {
+            level: self.level(),
+            what: what.to_owned(),
+            why: reason.unwrap_or_else(|| doc.happened.replace('`', "")),
+            remedy: incident
+                .and_then(|incident| incident.remedy.clone())
+                .unwrap_or_default(),
+            not_stored: Some(NotStored {
+                outcome: doc.outcome,
+                refused_by_amp: is_said_by_amp(doc.outcome),
+                since: incident.map(|incident| Moment::past(incident.began)),
+            }),
+        })
+    }
+
+    /// The most frequent outcome of this fate that is not over.
+    fn failing(&self, fate: Fate) -> Option<(&'static OutcomeDoc, Option<&Incident>)> {
+        let last = self
+            .view
+            .last
+            .map(|(outcomes, _)| outcomes)
+            .unwrap_or_default();
+        let flows = self.stored() > 0;
+        let now = |(doc, count): (&'static OutcomeDoc, u64)| {
+            let incident = self
+                .of(BATCHES.name, Some(self.workspace))
+                .find(|incident| incident.kind == doc.outcome);
+            let is_now = incident.map_or(count > 0, |incident| {
+                let returns = if flows { RETURNS } else { RECENT };
+                incident.ended.is_none() && (count > 0 || incident.last.instant.elapsed() < returns)
+            });
+            (doc.fate == fate && is_now).then_some((doc, incident, count))
+        };
+        let failing = OUTCOME_DOCS.iter().zip(last).filter_map(now);
+        let (doc, incident, _) = failing.max_by_key(|(_, _, count)| *count)?;
+        Some((doc, incident))
+    }
+
+    /// Whatever else flows, these senders' samples do not.
+    fn misdirected(&self) -> Option<Trouble> {
+        let writing: Vec<_> = self
+            .elsewhere
+            .iter()
+            .filter(|(sender, _)| sender.is_writing())
+            .collect();
+        let (last, right_url) = writing.first()?;
+        let (what, remedy) = match last.outcome {
+            "misdirected" | "ambiguous_path" => (
+                "a sender writes to the wrong address",
+                format!("set the url of its remote_write to {right_url}"),
+            ),
+            _ => (
+                "requests of a sender are rejected",
+                format!("see the log line with incident={}", last.outcome),
+            ),
+        };
+        let more = match writing.len() - 1 {
+            0 => String::new(),
+            1 => ". There is one more".to_owned(),
+            more => format!(". There are {more} more"),
+        };
+        let mut who = last.to_string();
+        if let Some(first) = who.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        Some(Trouble {
+            level: self.level(),
+            what: what.to_owned(),
+            why: format!("{who}{more}."),
+            remedy,
+            not_stored: None,
+        })
+    }
+
+    /// Connections that fail before a request: whose they are is not known, and neither is their workspace.
+    fn connections(&self) -> Option<Trouble> {
+        let is_now = |incident: &&Incident| {
+            incident.ended.is_none() && incident.last.instant.elapsed() < RETURNS
+        };
+        let incident = self.of(CONNECTIONS.name, None).find(is_now)?;
+        Some(Trouble {
+            level: self.level(),
+            what: "connections of a sender fail".to_owned(),
+            why: incident.reason.clone(),
+            remedy: incident.remedy.clone().unwrap_or_default(),
+            not_stored: None,
+        })
+    }
+
+    fn level(&self) -> HealthLevel {
+        match self.stored() {
+            0 => HealthLevel::Stopped,
+            _ => HealthLevel::Degraded,
+        }
+    }
+
+    fn idle(&self) -> Health {
+        Health::new(
+            HealthLevel::Idle,
+            "Ready, but no sender writes",
+            "No batch came in the last five minutes.",
+            &format!(
+                "set the url of Prometheus' remote_write to {}",
+                self.write_url
+            ),
+        )
+    }
+}
+
+fn sentence(text: String) -> String {
+    if text.is_empty() || text.ends_with('.') {
+        text
+    } else {
+        text + "."
+    }
+}
+
+pub(super) fn about(left: Duration) -> String {
     match left.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds => format!("{} min", seconds / 60),
@@ -272,38 +389,4 @@ fn about(left: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::SystemTime;
-
-    use crate::admin::status::moment::seconds_until;
-
-    fn state(level: HealthLevel, headline: &str) -> Health {
-        Health::new(level, headline, "why", "fix")
-    }
-
-    #[test]
-    fn the_worst_workspace_speaks_for_all_and_hides_none_that_is_well() {
-        let well = state(HealthLevel::Flowing, "Data flows");
-        let idle = state(HealthLevel::Idle, "Ready, but no sender writes");
-        let stopped = state(HealthLevel::Stopped, "Nothing flows: x");
-        let all = |states: &[(&str, &Health)]| Health::of_all(states);
-        assert_eq!(all(&[("a", &stopped)]), stopped);
-        let two = all(&[("a", &well), ("b", &well)]);
-        assert_eq!(two.headline, "Data flows to all 2 workspaces");
-        let three = all(&[("a", &well), ("b", &stopped), ("c", &idle)]);
-        assert_eq!(three.level, HealthLevel::Stopped);
-        let expected = "Data flows to 1 of 3 workspaces; b: Nothing flows: x";
-        assert_eq!(
-            (three.headline.as_str(), three.remedy.as_str()),
-            (expected, "fix")
-        );
-    }
-
-    #[test]
-    fn a_time_that_is_past_is_below_zero() {
-        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        assert_eq!(seconds_until(at(70), at(10)), 60);
-        assert_eq!(seconds_until(at(10), at(70)), -60);
-    }
-}
+mod tests;

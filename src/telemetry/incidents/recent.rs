@@ -5,8 +5,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::Duration;
 
+use crate::clock::Stamp;
 use crate::sanitize::sanitize_within;
 
 /// How many incidents are kept.
@@ -17,6 +18,8 @@ const LONGEST: usize = 2048;
 /// One incident, from its first occurrence to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incident {
+    /// The name of its [`IncidentSubject`](super::IncidentSubject).
+    pub about: &'static str,
     /// The workspace; `None` for the process.
     pub workspace: Option<Arc<str>>,
     /// The name of the verdict or error, as in the metric's label.
@@ -26,13 +29,13 @@ pub struct Incident {
     /// What to do, if known.
     pub remedy: Option<String>,
     /// The first occurrence.
-    pub began: SystemTime,
+    pub began: Stamp,
     /// The latest occurrence.
-    pub last: SystemTime,
+    pub last: Stamp,
     /// The number of occurrences.
     pub count: u64,
     /// When it ended.
-    pub ended: Option<SystemTime>,
+    pub ended: Option<Stamp>,
 }
 
 /// The incidents of the process; clones share them.
@@ -43,6 +46,19 @@ pub struct RecentIncidents(Arc<Mutex<IncidentRing>>);
 struct IncidentRing {
     begun: u64,
     kept: VecDeque<(u64, Incident)>,
+}
+
+// === impl Incident ===
+
+impl Incident {
+    /// How long it lasted, or has lasted; a clock that is set does not change it.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        match self.ended {
+            Some(ended) => ended.instant.duration_since(self.began.instant),
+            None => self.began.instant.elapsed(),
+        }
+    }
 }
 
 // === impl RecentIncidents ===
@@ -71,7 +87,7 @@ impl RecentIncidents {
         record
     }
 
-    pub(super) fn continues(&self, record: u64, last: SystemTime, count: u64) {
+    pub(super) fn continues(&self, record: u64, last: Stamp, count: u64) {
         self.change(record, |incident| {
             (incident.last, incident.count) = (last, count)
         });
@@ -84,7 +100,7 @@ impl RecentIncidents {
         });
     }
 
-    pub(super) fn end(&self, record: u64, ended: SystemTime) {
+    pub(super) fn end(&self, record: u64, ended: Stamp) {
         self.change(record, |incident| incident.ended = Some(ended));
     }
 

@@ -2,6 +2,8 @@ use super::*;
 use std::io;
 use std::time::SystemTime;
 
+use crate::clock::Stamp;
+
 use hyper::StatusCode;
 use tracing::subscriber::DefaultGuard;
 
@@ -96,20 +98,52 @@ async fn a_fault_of_an_hour_is_a_line_at_each_end_and_three_between() {
             r#"INFO credentials refreshed again workspace="ws-1" incident="unreachable" seconds=3600.0 count=60"#
         ]
     );
-    let began = SystemTime::UNIX_EPOCH + EPOCH;
+    let [incident] = recent_incidents.recent().try_into().unwrap();
+    let began = incident.began;
+    let after = |passed| Stamp {
+        wall: began.wall + passed,
+        instant: began.instant + passed,
+    };
+    assert_eq!(began.wall, SystemTime::UNIX_EPOCH + EPOCH);
     assert_eq!(
-        recent_incidents.recent(),
-        [Incident {
+        incident,
+        Incident {
+            about: "credentials",
             workspace: Some("ws-1".into()),
             kind: "unreachable",
             reason: "nobody there".to_owned(),
             remedy: Some("fix it".to_owned()),
             began,
-            last: began + SECOND * 59 * 60,
+            last: after(SECOND * 59 * 60),
             count: 60,
-            ended: Some(began + SECOND * 3600),
-        }]
+            ended: Some(after(SECOND * 3600)),
+        }
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_does_not_make_an_incident_longer_or_shorter() {
+    let recent_incidents = RecentIncidents::default();
+    let clock = Clock::simulated(SystemTime::UNIX_EPOCH + EPOCH);
+    let watch = IncidentTracker::over(&CREDENTIALS, None, &recent_incidents, &clock);
+    let (lines, _guard) = Lines::caught();
+    for jump in [600_000, -600_000] {
+        watch.fail("unreachable", diagnosis("nobody there"));
+        clock.set_by_millis(jump);
+        tokio::time::advance(Duration::from_millis(3750)).await;
+        let open = &recent_incidents.recent()[0];
+        assert_eq!(open.duration(), Duration::from_millis(3750));
+        // A kind that returns soon must stay away for longer.
+        for _ in 0..3 {
+            watch.recover();
+            tokio::time::advance(SECOND * 5).await;
+        }
+        let over = &recent_incidents.recent()[0];
+        assert_eq!(over.duration(), Duration::from_millis(3750));
+        let log = lines.take().pop().unwrap();
+        assert!(log.contains(" seconds=3.75 "), "{log}");
+        clock.set_by_millis(0);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,7 +27,7 @@ pub struct Snapshots {
 }
 
 /// The values at one time.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Totals {
     /// Requests.
     pub outcomes: ByOutcome,

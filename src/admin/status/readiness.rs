@@ -1,0 +1,83 @@
+//! What `/readyz` says.
+//!
+//! In: the same as for `/status.json`. Out: whether the sidecar is ready, and why not, or what is refused although it is. Ready means
+//! able to serve one workspace: of several, one that lacks something must not stop the others. A refusal of AMP does not make it
+//! unready, because a probe that fails would take Prometheus out of its Service, too; the body says it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::input::StatusInput;
+use super::state::{HealthLevel, NotStored};
+use crate::workspace::ActiveWorkspace;
+
+/// Whether it is ready, and the text.
+#[must_use]
+pub fn readiness(input: &StatusInput<'_>) -> (bool, String) {
+    if input.draining {
+        return (false, "not ready: draining\n".to_owned());
+    }
+    let incidents = input.telemetry.incidents().recent();
+    let missing: Vec<_> = input
+        .workspaces
+        .iter()
+        .map(|active| active.missing())
+        .collect();
+    let is_ready = missing.iter().any(Option::is_none);
+    let trouble = |active: &Arc<ActiveWorkspace>| {
+        let health = input.health(active, &incidents);
+        let bad = health.level >= HealthLevel::Degraded;
+        match health.not_stored {
+            Some(not_stored) => Some(not_stored.to_string()),
+            None => bad.then(|| within_a_sentence(health.headline)),
+        }
+    };
+    let lines = input.workspaces.iter().zip(missing);
+    let text = match input.workspaces {
+        [only] => lines
+            .map(|(_, missing)| match missing {
+                Some(missing) => format!("not ready: {missing}\n"),
+                None => match trouble(only) {
+                    Some(trouble) => format!("ok, but {trouble}\n"),
+                    None => "ok\n".to_owned(),
+                },
+            })
+            .collect(),
+        _ => {
+            let ok = if is_ready { "ok\n" } else { "" };
+            let of = |(active, missing): (&Arc<ActiveWorkspace>, Option<String>)| {
+                let name = &active.config.name;
+                match missing {
+                    Some(missing) => Some(format!("workspace {name} is not ready: {missing}\n")),
+                    None => Some(format!("workspace {name}: {}\n", trouble(active)?)),
+                }
+            };
+            std::iter::once(ok.to_owned())
+                .chain(lines.filter_map(of))
+                .collect()
+        }
+    };
+    (is_ready, text)
+}
+
+fn within_a_sentence(mut headline: String) -> String {
+    if let Some(first) = headline.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
+    headline
+}
+
+/// As in the first line of `/readyz`.
+impl fmt::Display for NotStored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.refused_by_amp {
+            true => "AMP refuses: ",
+            false => "batches are not stored: ",
+        })?;
+        f.write_str(self.outcome)?;
+        match &self.since {
+            Some(since) => write!(f, " since {}", since.time()),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,302 @@
+use super::*;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+use crate::admin::status::moment::seconds_until;
+use crate::clock::{Clock, Stamp};
+use crate::outcome::verdict::OUTCOMES;
+use crate::telemetry::{ByOutcome, Totals};
+
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+const PAST: Duration = Duration::from_secs(1000);
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Credentials {
+    Awaited,
+    Missing,
+    Held,
+    NotRefreshed,
+}
+
+/// What AMP says of all batches, or of some.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Amp {
+    NoBatch,
+    Stores,
+    Denies,
+    DeniesSome,
+    RefusesForGood,
+    RefusesSomeForGood,
+    RefusedUntilNow,
+}
+
+const ALL_CREDENTIALS: [Credentials; 4] = [
+    Credentials::Awaited,
+    Credentials::Missing,
+    Credentials::Held,
+    Credentials::NotRefreshed,
+];
+const ALL_AMP: [Amp; 7] = [
+    Amp::NoBatch,
+    Amp::Stores,
+    Amp::Denies,
+    Amp::DeniesSome,
+    Amp::RefusesForGood,
+    Amp::RefusesSomeForGood,
+    Amp::RefusedUntilNow,
+];
+
+/// So many seconds ago; the present is 01:23:20.
+fn stamp(ago: u64) -> Stamp {
+    let ago = Duration::from_secs(ago);
+    Stamp {
+        wall: NOW + Duration::from_secs(5000) - ago,
+        instant: Instant::now() - ago,
+    }
+}
+
+fn incident(about: &'static str, kind: &'static str, ended: bool) -> Incident {
+    Incident {
+        about,
+        workspace: (about != CONNECTIONS.name).then(|| "ws".into()),
+        kind,
+        reason: format!("why {kind}"),
+        remedy: Some(format!("fix {kind}")),
+        began: stamp(17),
+        last: stamp(3),
+        count: 9,
+        ended: ended.then(|| stamp(1)),
+    }
+}
+
+fn sender(ago: u64) -> MisdirectedSender {
+    MisdirectedSender {
+        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        agent: "Prometheus/3".to_owned(),
+        port: 8005,
+        path: "/api/v1/rite".to_owned(),
+        outcome: "misdirected",
+        count: 2,
+        last: stamp(ago),
+    }
+}
+
+fn status(credentials: Credentials) -> CredentialStatus {
+    let held = matches!(credentials, Credentials::Held | Credentials::NotRefreshed);
+    let fails = matches!(
+        credentials,
+        Credentials::Missing | Credentials::NotRefreshed
+    );
+    CredentialStatus {
+        now: NOW,
+        active: held.then(|| (NOW, NOW + Duration::from_secs(600))),
+        exchanging: false,
+        due: None,
+        error: fails.then(|| "STS said no".to_owned()),
+    }
+}
+
+fn counts(of: &[(&str, u64)]) -> Option<(ByOutcome, Duration)> {
+    let count = |name| of.iter().find(|(known, _)| *known == name);
+    let counts = OUTCOMES.map(|name| count(name).map_or(0, |(_, count)| *count));
+    (!of.is_empty()).then_some((counts, Duration::ZERO))
+}
+
+/// The latest outcomes, and the incidents.
+fn batches(amp: Amp) -> (Option<(ByOutcome, Duration)>, Vec<Incident>) {
+    let open = |kind| vec![incident(BATCHES.name, kind, false)];
+    match amp {
+        Amp::NoBatch => (None, vec![]),
+        Amp::Stores => (counts(&[("stored", 7)]), vec![]),
+        Amp::Denies => (counts(&[("access_denied", 7)]), open("access_denied")),
+        // The latest counts are those of the other senders.
+        Amp::DeniesSome => (counts(&[("stored", 7)]), open("access_denied")),
+        Amp::RefusesForGood => (counts(&[("refused", 7)]), open("refused")),
+        Amp::RefusesSomeForGood => (counts(&[("stored", 7), ("refused", 1)]), open("refused")),
+        Amp::RefusedUntilNow => (
+            counts(&[("stored", 7), ("throttled", 40)]),
+            vec![incident(BATCHES.name, "throttled", true)],
+        ),
+    }
+}
+
+fn health(credentials: Credentials, amp: Amp, misdirected: bool, tls: bool) -> Health {
+    let (last, mut incidents) = batches(amp);
+    if tls {
+        incidents.push(incident(CONNECTIONS.name, "handshake", false));
+    }
+    if status(credentials).error.is_some() {
+        // An outcome of batches has the same name.
+        incidents.push(incident(CREDENTIALS.name, "unreachable", false));
+    }
+    let writes = [sender(10), sender(200)].map(|sender| (sender, "http://right".to_owned()));
+    let [now, before] = writes.each_ref().map(|(sender, url)| (sender, url.clone()));
+    let elsewhere = if misdirected {
+        vec![now, before]
+    } else {
+        vec![before]
+    };
+    Health::of(&Observed {
+        workspace: "ws",
+        credentials: &status(credentials),
+        view: &HistoryView {
+            totals: Totals::default(),
+            steps: Vec::new(),
+            last,
+        },
+        incidents: &incidents,
+        elsewhere: &elsewhere,
+        write_url: "http://here",
+    })
+}
+
+/// Every combination.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_well_while_anything_is_refused() {
+    tokio::time::advance(PAST).await;
+    for credentials in ALL_CREDENTIALS {
+        for amp in ALL_AMP {
+            for (misdirected, tls) in [(false, false), (true, false), (false, true), (true, true)] {
+                let seen = health(credentials, amp, misdirected, tls);
+                let case = format!("{credentials:?} {amp:?} {misdirected} {tls}: {seen:?}");
+                check(&seen, credentials, amp, (misdirected, tls), &case);
+            }
+        }
+    }
+}
+
+fn check(
+    seen: &Health,
+    credentials: Credentials,
+    amp: Amp,
+    (misdirected, tls): (bool, bool),
+    case: &str,
+) {
+    let (flows, refuses) = match amp {
+        Amp::NoBatch => (false, false),
+        Amp::Stores | Amp::RefusedUntilNow => (true, false),
+        Amp::Denies | Amp::RefusesForGood => (false, true),
+        Amp::DeniesSome | Amp::RefusesSomeForGood => (true, true),
+    };
+    let is_refreshed = credentials == Credentials::Held;
+    let is_refused = refuses || misdirected || tls;
+    let (level, headline) = match (credentials, is_refused, flows) {
+        (Credentials::Awaited, ..) => (
+            HealthLevel::Starting,
+            "Starting: requesting the first AWS credentials",
+        ),
+        (Credentials::Missing, ..) => (
+            HealthLevel::Stopped,
+            "Nothing flows: there are no AWS credentials",
+        ),
+        (_, true, true) => (HealthLevel::Degraded, "Data flows in part: "),
+        (_, true, false) => (HealthLevel::Stopped, "Nothing flows: "),
+        (_, false, true) if is_refreshed => (HealthLevel::Flowing, "Data flows"),
+        (_, false, true) => (
+            HealthLevel::Degraded,
+            "Data flows for 10 min more: the credentials cannot be refreshed",
+        ),
+        (_, false, false) if is_refreshed => (HealthLevel::Idle, "Ready, but no sender writes"),
+        (_, false, false) => (
+            HealthLevel::Degraded,
+            "Ready for 10 min more: the credentials cannot be refreshed",
+        ),
+    };
+    assert_eq!(seen.level, level, "{case}");
+    assert!(seen.headline.starts_with(headline), "{case}");
+    assert!(
+        headline.ends_with(": ") || seen.headline == headline,
+        "{case}"
+    );
+    let held = is_refreshed || credentials == Credentials::NotRefreshed;
+    assert_eq!(seen.not_stored.is_some(), held && refuses, "{case}");
+    if !held {
+        return;
+    }
+    // Everything that is wrong is named, the refusal first.
+    let all = format!("{} {}", seen.headline, seen.why);
+    for (words, is_wrong) in [
+        ("a sender writes to the wrong address", misdirected),
+        ("connections of a sender fail", tls),
+        ("cannot be refreshed", !is_refreshed),
+    ] {
+        assert_eq!(all.contains(words), is_wrong, "{case}");
+    }
+    let is_well = level == HealthLevel::Flowing;
+    assert_eq!(seen.remedy.is_empty(), is_well, "{case}");
+    if let Some(not_stored) = &seen.not_stored {
+        let outcome = not_stored.outcome;
+        assert_eq!(seen.remedy, format!("fix {outcome}"), "{case}");
+        let text = format!("AMP refuses: {outcome} since 01:23:03");
+        assert_eq!(not_stored.to_string(), text);
+    } else if misdirected {
+        let url = "set the url of its remote_write to http://right";
+        assert_eq!(seen.remedy, url, "{case}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_without_a_record_counts_too() {
+    let view = HistoryView {
+        totals: Totals::default(),
+        steps: Vec::new(),
+        last: counts(&[("unreachable", 3)]),
+    };
+    let seen = Health::of(&Observed {
+        workspace: "ws",
+        credentials: &status(Credentials::Held),
+        view: &view,
+        incidents: &[],
+        elsewhere: &[],
+        write_url: "",
+    });
+    assert_eq!(seen.level, HealthLevel::Stopped);
+    let text = seen.not_stored.unwrap().to_string();
+    assert_eq!(text, "batches are not stored: unreachable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_long_ago_does_not_depend_on_the_clock_and_another_day_has_its_date() {
+    let clock = Clock::simulated(NOW + Duration::from_secs(3600));
+    let stamp = clock.stamp();
+    tokio::time::advance(Duration::from_secs(86_399)).await;
+    clock.set_by_millis(-600_000);
+    assert_eq!(Moment::past(stamp).time(), "01:00:00");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(Moment::past(stamp).time(), "1970-01-01T01:00:00Z");
+}
+
+fn state(level: HealthLevel, headline: &str) -> Health {
+    Health::new(level, headline, "why", "fix")
+}
+
+#[test]
+fn the_worst_workspace_speaks_for_all_and_hides_none_that_is_well() {
+    let well = state(HealthLevel::Flowing, "Data flows");
+    let idle = state(HealthLevel::Idle, "Ready, but no sender writes");
+    let stopped = state(HealthLevel::Stopped, "Nothing flows: x");
+    let all = |states: &[(&str, &Health)]| Health::of_all(states);
+    assert_eq!(all(&[("a", &stopped)]), stopped);
+    let two = all(&[("a", &well), ("b", &well)]);
+    assert_eq!(two.headline, "Data flows to all 2 workspaces");
+    let three = all(&[("a", &well), ("b", &stopped), ("c", &idle)]);
+    assert_eq!(three.level, HealthLevel::Stopped);
+    let expected = "Data flows to 1 of 3 workspaces; b: Nothing flows: x";
+    assert_eq!(
+        (three.headline.as_str(), three.remedy.as_str()),
+        (expected, "fix")
+    );
+    // What holds for all of them is said once, and nobody's data "flows to 0 of 2".
+    assert_eq!(all(&[("a", &idle), ("b", &idle)]), idle);
+    let none = all(&[("a", &idle), ("b", &stopped)]);
+    assert_eq!(none.headline, "b: Nothing flows: x");
+}
+
+#[test]
+fn a_time_that_is_past_is_below_zero() {
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    assert_eq!(seconds_until(at(70), at(10)), 60);
+    assert_eq!(seconds_until(at(10), at(70)), -60);
+}
