@@ -123,13 +123,24 @@ async fn a_bad_day(rig: &Rig) {
     }
 }
 
-/// The panel's query with all jobs and workspaces, as Grafana sends it.
-fn filled_in(expression: &str) -> String {
-    let filled = expression
+/// Labels of targets in Kubernetes; elsewhere they are absent.
+const PLACE: [(&str, &str); 3] = [
+    ("cluster", "one"),
+    ("namespace", "monitoring"),
+    ("pod", "prometheus-0"),
+];
+
+/// The panel's query as Grafana sends it: for one pod, or with every variable at *All*.
+fn filled_in(expression: &str, place: &[(&str, &str)]) -> String {
+    let mut filled = expression
         .replace("$__rate_interval", "15s")
-        .replace("$__range", "15s")
-        .replace("$job", ".*")
-        .replace("$workspace", ".*");
+        .replace("$__range", "15s");
+    for (label, value) in place {
+        filled = filled.replace(&format!("${label}\""), &format!("{value}\""));
+    }
+    for name in variables().iter().map(|variable| &variable.name) {
+        filled = filled.replace(&format!("${name}\""), ".*\"");
+    }
     assert!(!filled.contains('$'), "{filled}");
     filled
 }
@@ -147,26 +158,38 @@ async fn every_panel_shows_what_a_real_prometheus_scraped() {
     rig.until_ready().await;
     let source = Source::start(50).await.unwrap();
     let admin = rig.admin_host.parse().unwrap();
-    let setup = |cluster: &str, flags: &[&str]| {
+    let setup = |cluster: &str, flags: &[&str], place: &[(&str, &str)]| {
         let write_url = format!("http://{}/api/v1/write", rig.host);
         let mut setup = Setup::new(&installed.program, admin, write_url);
         setup.targets.push(source.address());
+        setup.itself = true;
+        let place = place.iter();
+        setup.target_labels = place
+            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
         setup.external_labels = vec![("cluster".to_owned(), cluster.to_owned())];
         setup.flags = flags.iter().map(|&flag| flag.to_owned()).collect();
         setup
     };
     let (classic, native) = tokio::join!(
-        Prometheus::start(setup("classic", &[])),
-        Prometheus::start(setup("native", &["--enable-feature=native-histograms"])),
+        Prometheus::start(setup("classic", &[], &[])),
+        Prometheus::start(setup(
+            "native",
+            &["--enable-feature=native-histograms"],
+            &PLACE
+        )),
     );
     let (classic, native) = (classic.unwrap(), native.unwrap());
     a_bad_day(&rig).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
 
     let mut empty = Vec::new();
-    for (name, prometheus) in [("text", &classic), ("protobuf", &native)] {
+    for (name, prometheus, place) in [
+        ("text", &classic, &[][..]),
+        ("protobuf", &native, &PLACE[..]),
+    ] {
         for query in queries() {
-            let expression = filled_in(&query.expression);
+            let expression = filled_in(&query.expression, place);
             let readings = prometheus.query(&expression).await.unwrap();
             if !readings.iter().any(|reading| reading.value.is_finite()) {
                 empty.push(format!(
@@ -177,14 +200,12 @@ async fn every_panel_shows_what_a_real_prometheus_scraped() {
         }
     }
     assert!(empty.is_empty(), "{}", empty.join("\n"));
-    for (metric, label) in variables() {
-        let readings = classic.query(&filled_in(&metric)).await.unwrap();
-        assert!(
-            readings
-                .iter()
-                .any(|reading| reading.labels.contains_key(&label)),
-            "{metric} has no {label}"
-        );
+    for variable in variables() {
+        let query = filled_in(&variable.metric, &PLACE);
+        let readings = native.query(&query).await.unwrap();
+        let mut labels = readings.iter().map(|reading| &reading.labels);
+        let found = labels.any(|labels| labels.contains_key(&variable.label));
+        assert!(found, "{query} has no {}", variable.label);
     }
 
     // Histograms from protobuf are native, with the same values.
@@ -210,25 +231,29 @@ async fn every_panel_shows_what_a_real_prometheus_scraped() {
     assert!(count > 60.0 && count <= now, "{count} of {now}");
 }
 
-/// The source of each dashboard variable: a metric and a label of it.
-fn variables() -> Vec<(String, String)> {
+/// A variable of the dashboard, which offers the values of a label of a metric.
+struct Variable {
+    name: String,
+    metric: String,
+    label: String,
+}
+
+fn variables() -> Vec<Variable> {
     let dashboard: Value = serde_json::from_str(DASHBOARD).unwrap();
-    let list = dashboard["templating"]["list"].as_array().unwrap().clone();
-    let definitions = list
-        .iter()
-        .filter_map(|variable| variable["definition"].as_str());
-    let read = |definition: &str| {
-        let inner = definition
-            .strip_prefix("label_values(")
-            .unwrap()
-            .strip_suffix(')')
-            .unwrap();
-        let (metric, label) = inner.rsplit_once(", ").unwrap();
-        (metric.to_owned(), label.to_owned())
+    let list = dashboard["templating"]["list"].as_array().unwrap();
+    let read = |variable: &Value| {
+        let definition = variable["definition"].as_str()?;
+        let inner = definition.strip_prefix("label_values(").unwrap();
+        let (metric, label) = inner.strip_suffix(')').unwrap().rsplit_once(", ").unwrap();
+        // All has to match where the label is absent.
+        assert_eq!(variable["allValue"], ".*", "{definition}");
+        Some(Variable {
+            name: variable["name"].as_str().unwrap().to_owned(),
+            metric: metric.to_owned(),
+            label: label.to_owned(),
+        })
     };
-    let variables: Vec<_> = definitions.map(read).collect();
-    assert_eq!(variables.len(), 2);
-    variables
+    list.iter().filter_map(read).collect()
 }
 
 #[test]

@@ -54,6 +54,10 @@ pub struct Setup {
     pub program: PathBuf,
     /// What it scrapes.
     pub targets: Vec<SocketAddr>,
+    /// Whether it scrapes itself too.
+    pub itself: bool,
+    /// Labels of all targets.
+    pub target_labels: Vec<(String, String)>,
     /// How often.
     pub scrape_interval: Duration,
     /// Where it writes to.
@@ -127,6 +131,8 @@ impl Setup {
         Self {
             program: program.to_owned(),
             targets: vec![target],
+            itself: false,
+            target_labels: Vec::new(),
             scrape_interval: Duration::from_secs(1),
             write_url,
             external_labels: vec![("cluster".to_owned(), "emulator".to_owned())],
@@ -136,19 +142,26 @@ impl Setup {
     }
 
     /// JSON is YAML too.
-    fn config(&self, scraping: bool) -> Value {
+    fn config(&self, own: SocketAddr, scraping: bool) -> Value {
         let interval = format!("{}ms", self.scrape_interval.as_millis());
-        let labels: serde_json::Map<_, _> = self
-            .external_labels
-            .iter()
-            .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
-            .collect();
+        let object = |labels: &[(String, String)]| -> serde_json::Map<_, _> {
+            let labels = labels.iter();
+            labels
+                .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
+                .collect()
+        };
+        let labels = object(&self.external_labels);
         let mut remote_write = self.remote_write.clone();
         if let Some(settings) = remote_write.as_object_mut() {
             settings.insert("url".to_owned(), self.write_url.as_str().into());
         }
-        let targets: Vec<_> = self.targets.iter().map(SocketAddr::to_string).collect();
-        let jobs = json!([{"job_name": "shop", "static_configs": [{"targets": targets}]}]);
+        let own = self.itself.then_some(own);
+        let targets = self.targets.iter().chain(&own);
+        let targets: Vec<_> = targets.map(SocketAddr::to_string).collect();
+        let jobs = json!([{
+            "job_name": "shop",
+            "static_configs": [{"targets": targets, "labels": object(&self.target_labels)}],
+        }]);
         json!({
             "global": {
                 "scrape_interval": interval,
@@ -180,7 +193,11 @@ impl Prometheus {
                 .prefix("amp-sidecar-prometheus-")
                 .tempdir()
                 .map_err(place)?;
-            std::fs::write(config_file(&folder), setup.config(true).to_string()).map_err(place)?;
+            std::fs::write(
+                config_file(&folder),
+                setup.config(address, true).to_string(),
+            )
+            .map_err(place)?;
             let since = Clock::new().now();
             match run(&setup, address, &folder).await {
                 Err(PeerError::Ended { .. }) if tried < TRIES => tried += 1,
@@ -308,7 +325,7 @@ impl Prometheus {
     }
 
     async fn rewrite(&self, scraping: bool) -> Result<(), PeerError> {
-        let config = self.setup.config(scraping).to_string();
+        let config = self.setup.config(self.address, scraping).to_string();
         std::fs::write(config_file(&self.folder), config).map_err(|source| PeerError::Place {
             program: NAME.to_owned(),
             source,
