@@ -105,7 +105,7 @@ impl Case {
 }
 
 /// The report of `check` in a world.
-async fn run(world: &World, more: &[(&str, String)], prometheus: Option<&str>) -> Report {
+pub async fn run(world: &World, more: &[(&str, String)], prometheus: Option<&str>) -> Report {
     let env: HashMap<_, _> = world.environment().into_iter().collect();
     let around = Environment {
         env: &|name| env.get(name).cloned(),

@@ -18,6 +18,7 @@ mod browser;
 mod cgroup;
 mod check;
 mod check_prometheus;
+mod check_samples;
 mod chromium;
 mod cli;
 mod corpora;
