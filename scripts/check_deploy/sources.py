@@ -11,7 +11,7 @@ from .report import DEPLOY, ROOT, Report
 
 def check(report: Report) -> str:
     settings(report)
-    versions(report)
+    report.run(ROOT / "scripts" / "release", "versions", what="versions")
     toolchain(report)
     schema(report)
     report.run("hadolint", "Dockerfile", what="Dockerfile")
@@ -39,21 +39,6 @@ def settings(report: Report) -> None:
 def defined() -> set[str]:
     text = (ROOT / "src" / "config" / "settings.rs").read_text()
     return set(re.findall(r'"((?:AMP_SIDECAR|AWS)_[A-Z_]+)"', text))
-
-
-def versions(report: Report) -> None:
-    version = re.search(r'^\[workspace\.package\]\n(?:.+\n)*?version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
-    report.expect(version is not None, "Cargo.toml: no version")
-    named = {
-        "Dockerfile": r"^ARG VERSION=(.+)$",
-        "deploy/helm/amp-sidecar/Chart.yaml": r"^(?:appVersion|version): (.+)$",
-    }
-    for name, pattern in named.items():
-        for found in re.findall(pattern, (ROOT / name).read_text(), re.MULTILINE):
-            report.equal(found, version[1], f"{name}: version")
-    for file in texts():
-        for found in re.findall(r"/amp-sidecar:([0-9][\w.-]*)|newTag: (\S+)", file.read_text()):
-            report.equal("".join(found), version[1], f"{file.relative_to(ROOT)}: the image's tag")
 
 
 def toolchain(report: Report) -> None:
