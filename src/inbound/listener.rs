@@ -32,7 +32,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::http::head;
 use crate::inbound::server_auth::{self, ClientId, ServerAuth};
-use crate::remedies::running::{ACCEPT, HANDSHAKE};
+use crate::remedies::running::{ACCEPT, HANDSHAKE, TLS_ON_PLAIN_HTTP};
 use crate::telemetry::ConnectionMetrics;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
@@ -51,6 +51,15 @@ const GRACE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 #[error("closed without a response")]
 pub struct Closed;
+
+/// Why a connection did not end cleanly.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct BrokenConnection {
+    source: hyper::Error,
+    /// Whether the client spoke TLS inside of what is served.
+    began_as_tls: bool,
+}
 
 /// Where connections come from.
 pub trait Accept: Send + Sync + 'static {
@@ -104,7 +113,16 @@ pub async fn serve<S: Service>(
         let counted = counted.clone();
         connections.spawn(async move {
             if let Err(error) = enter(stream, peer, &server_auth, &incidents, service, stop).await {
-                counted.broke(&error);
+                counted.broke(&error.source);
+                if error.began_as_tls {
+                    incidents.fail("tls_on_plain_http", || {
+                        let what = format!(
+                            "{} speaks TLS, and this port serves plain http",
+                            peer.to_canonical()
+                        );
+                        Diagnosis::new(&what, TLS_ON_PLAIN_HTTP)
+                    });
+                }
                 tracing::debug!(%error, "connection ended");
             }
             drop((place, open));
@@ -165,7 +183,7 @@ async fn enter<S: Service, C>(
     incidents: &IncidentTracker,
     service: Arc<S>,
     stop: watch::Receiver<bool>,
-) -> hyper::Result<()>
+) -> Result<(), BrokenConnection>
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
@@ -188,7 +206,7 @@ async fn encrypted<S: Service, C>(
     incidents: &IncidentTracker,
     service: Arc<S>,
     stop: watch::Receiver<bool>,
-) -> hyper::Result<()>
+) -> Result<(), BrokenConnection>
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
@@ -224,7 +242,7 @@ pub async fn connection<S: Service, C>(
     client: Option<ClientId>,
     service: Arc<S>,
     mut stop: watch::Receiver<bool>,
-) -> hyper::Result<()>
+) -> Result<(), BrokenConnection>
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
@@ -255,14 +273,18 @@ where
             .max_buf_size(LARGEST_BUFFER)
             .serve_connection(TokioIo::new(Timed::new(stream, &phase, TIMEOUTS)), answer)
     );
-    tokio::select! {
+    let result = tokio::select! {
         biased;
         result = served.as_mut() => result,
         () = stopped(&mut stop) => {
             served.as_mut().graceful_shutdown();
             served.await
         }
-    }
+    };
+    result.map_err(|source| BrokenConnection {
+        source,
+        began_as_tls: phase.began_as_tls(),
+    })
 }
 
 /// Returns when `stop` turns true or its sender is dropped.

@@ -100,6 +100,8 @@ rows! { INCIDENTS:
         "`accept`", "raise the limit of open files of the container (ulimit -n), or let fewer senders connect";
     HANDSHAKE: "handshake", "The TLS handshake with a sender fails",
         "`handshake`", "let the sender trust --listen-tls-cert and, with --listen-client-ca, present a certificate signed by that CA";
+    TLS_ON_PLAIN_HTTP: "tls-on-plain-http", "A client speaks TLS, and the port serves plain http",
+        "`tls_on_plain_http`", "write http:// instead of https:// in the sender's url, or set --listen-tls-cert; the admin port is always plain http";
     SPANS_LOST: "spans-lost", "The collector does not accept spans",
         "`spans_lost`", "check that --otlp-endpoint is reachable and accepts OTLP over HTTP; batches are not delayed by it";
 }

@@ -362,3 +362,35 @@ async fn a_prometheus_that_writes_to_the_admin_port_keeps_its_samples() {
     let failed = counted("prometheus_remote_storage_samples_failed_total");
     assert_eq!(failed, 0, "samples were dropped");
 }
+
+/// With https:// in its url a sender gets no HTTP response at all, so log and page have to name it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_speaks_tls_to_plain_http_is_named() {
+    let rig = Rig::start().await;
+    rig.until_ready().await;
+    for (host, count) in [(&rig.host, 1), (&rig.admin_host, 1)] {
+        let url = format!("https://{host}/api/v1/write");
+        let answer = rig::client().post(&url).body("batch").send().await;
+        assert!(answer.is_err(), "a sender keeps the batch");
+        let seen = status(&rig).await;
+        let of_tls: Vec<&Value> = seen["incidents"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|incident| incident["kind"] == "tls_on_plain_http")
+            .collect();
+        assert!(of_tls.len() >= count, "{seen}");
+        let reason = "127.0.0.1 speaks TLS, and this port serves plain http";
+        assert_eq!(of_tls[0]["reason"], reason);
+        let remedy = of_tls[0]["remedy"].as_str().unwrap();
+        assert!(remedy.contains("http:// instead of https://"), "{remedy}");
+    }
+    // Other requests that are not HTTP are not TLS.
+    let raw = tokio::net::TcpStream::connect(&rig.host).await.unwrap();
+    raw.writable().await.unwrap();
+    raw.try_write(b"\x17\x03\x03 no request\r\n\r\n").unwrap();
+    drop(raw);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let kinds = status(&rig).await["incidents"].to_string();
+    assert_eq!(kinds.matches("tls_on_plain_http").count(), 2, "{kinds}");
+}

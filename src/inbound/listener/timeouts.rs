@@ -41,6 +41,10 @@ const HEAD: u8 = 0;
 const REQUEST: u8 = 1;
 const ANSWERED: u8 = 2;
 const IDLE: u8 = 3;
+/// The first head, of which the first byte is that of a TLS handshake.
+const TLS: u8 = 4;
+/// A record of type handshake; no method begins with it.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// A stream whose reads time out.
 #[derive(Debug)]
@@ -50,6 +54,7 @@ pub struct Timed<'a, C> {
     timeouts: Timeouts,
     /// When the head or the idle time began.
     since: Instant,
+    nothing_read: bool,
     /// Created when a read first has to wait.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -65,6 +70,11 @@ impl Phase {
     /// The response is being written.
     pub fn request_ends(&self) {
         self.set(ANSWERED);
+    }
+
+    /// Whether the client spoke TLS, so that there was no request.
+    pub fn began_as_tls(&self) -> bool {
+        self.get() == TLS
     }
 
     fn get(&self) -> u8 {
@@ -87,6 +97,7 @@ impl<'a, C> Timed<'a, C> {
             phase,
             timeouts,
             since: Instant::now(),
+            nothing_read: true,
             timer: None,
         }
     }
@@ -99,7 +110,7 @@ impl<'a, C> Timed<'a, C> {
     /// Ready once the time limit has passed.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = match self.phase.get() {
-            HEAD => self.since + self.timeouts.head,
+            HEAD | TLS => self.since + self.timeouts.head,
             IDLE => self.since + self.timeouts.idle,
             _ => return Poll::Pending,
         };
@@ -128,8 +139,14 @@ impl<C: AsyncRead + Unpin> AsyncRead for Timed<'_, C> {
             ready!(self.poll_over(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        if self.phase.get() == IDLE && buffer.filled().len() > before {
-            self.begin(HEAD);
+        if let Some(first) = buffer.filled().get(before) {
+            if self.nothing_read && *first == TLS_HANDSHAKE {
+                self.phase.set(TLS);
+            }
+            self.nothing_read = false;
+            if self.phase.get() == IDLE {
+                self.begin(HEAD);
+            }
         }
         read
     }
