@@ -8,9 +8,12 @@ use std::process::Command;
 
 use amp_sidecar::check::{self, Report, StepState};
 use amp_sidecar::config::Config;
+use serde_json::{Value, json};
+use testbench::peers::prometheus::{Installed, Prometheus, Setup};
+use testbench::peers::source::Source;
 
-use crate::leak_check::{self};
-use crate::rig::config_of;
+use crate::leak_check;
+use crate::rig::{self, config_of};
 
 const OK: StepState = StepState::Ok;
 const WARNING: StepState = StepState::Warning;
@@ -355,6 +358,35 @@ fn promtool_agrees_which_samples_are_valid() {
             (false, _) => Invalid,
         };
         assert!(seen == *promtool, "{text}\n{said}");
+    }
+}
+
+/// A Prometheus prints the configuration that it has loaded, with the defaults of its version and without secrets.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_prometheus_prints_of_itself_can_be_checked() {
+    let prometheus = Installed::find(None).await.unwrap();
+    let prometheus = prometheus.expect("prometheus is not on the PATH: scripts/test brings it");
+    let config = config(&[]);
+    let source = Source::start(1).await.unwrap();
+    let url = "http://127.0.0.1:8005/api/v1/write".to_owned();
+    let mut setup = Setup::new(&prometheus.program, source.address(), url);
+    for (remote_write, expected) in [
+        (json!({}), &[(OK, "", "writes to workspace")][..]),
+        (
+            json!({"headers": {"Origin": "planted"}, "proxy_url": "http://user:planted@127.0.0.1:9"}),
+            &[
+                (BROKEN, "prometheus-proxy", "proxy_url: "),
+                (BROKEN, "prometheus-headers", "headers: Origin is refused"),
+            ],
+        ),
+    ] {
+        setup.remote_write = remote_write;
+        let prometheus = Prometheus::start(setup.clone()).await.unwrap();
+        let url = format!("http://{}/api/v1/status/config", prometheus.address());
+        let loaded = rig::client().get(url).send().await.unwrap();
+        let loaded: Value = serde_json::from_str(&rig::text(loaded).await).unwrap();
+        let text = loaded["data"]["yaml"].as_str().unwrap();
+        assert_found(text, &report(text, &config), expected);
     }
 }
 
