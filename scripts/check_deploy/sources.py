@@ -43,8 +43,9 @@ def defined() -> set[str]:
 
 def toolchain(report: Report) -> None:
     pinned = re.search(r'^channel = "(.+)"', (ROOT / "rust-toolchain.toml").read_text(), re.MULTILINE)
-    image = re.search(r"^FROM docker\.io/library/rust:([0-9.]+)-", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    report.equal(image and image[1], pinned and pinned[1], "Dockerfile: the toolchain of rust-toolchain.toml")
+    for name in ("Dockerfile", ".github/workflows/ci.yml"):
+        image = re.search(r"\bdocker\.io/library/rust:([0-9.]+)-", (ROOT / name).read_text())
+        report.equal(image and image[1], pinned and pinned[1], f"{name}: the toolchain of rust-toolchain.toml")
 
 
 def schema(report: Report) -> None:
