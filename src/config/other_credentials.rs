@@ -1,7 +1,7 @@
 //! AWS credentials in the environment that the sidecar does not use.
 //!
-//! In: the environment. Out: the kinds of credentials found, by the names of their variables; never a value. The AWS SDKs would use them, so whoever
-//! sets them expects the sidecar to do so too: it signs with its role alone.
+//! In: the environment. Out: the kinds of credentials found, by the names of their variables; never a value. The AWS SDKs would use them, so those
+//! who set them expect the sidecar to do so too: it signs with its role alone.
 
 /// Each kind, with its variables.
 const KINDS: [(&str, &[&str]); 4] = [

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use emulator::world::Error;
-use testbench::demo::{self, Length, SenderChoice, Summary, Wanted};
+use testbench::demo::{self, Length, Paint, SenderChoice, Summary, Wanted};
 use testbench::peers::sidecar::Program;
 use testbench::soak::{self, SoakError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -59,6 +59,9 @@ struct DemoArgs {
     /// Print the summary as one JSON object on stdout, and progress on stderr.
     #[arg(long)]
     json: bool,
+    /// Also write a picture of it, as SVG; docs/demo.svg is one.
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -190,10 +193,15 @@ impl DemoArgs {
         let text = if self.json {
             serde_json::json!(summary).to_string()
         } else {
-            summary.to_string()
+            summary.text(Paint::on(std::io::stdout().is_terminal()))
         };
         // The reader of stdout may be gone; the exit code says it too.
         let _written = writeln!(std::io::stdout(), "{text}");
+        if let Some(file) = &self.picture
+            && let Err(error) = std::fs::write(file, summary.picture())
+        {
+            return failed(&error);
+        }
         if summary.is_good() {
             ExitCode::SUCCESS
         } else {

@@ -15,7 +15,28 @@ async fn summary_of(sender: SenderChoice, seconds: u64) -> serde_json::Value {
         progress_on_stderr: true,
     };
     let (_more, wanted) = watch::channel(Wanted::More);
-    serde_json::to_value(demo::run(&options, wanted).await.unwrap()).unwrap()
+    let summary = demo::run(&options, wanted).await.unwrap();
+    assert_the_table_is_the_whole(&summary);
+    serde_json::to_value(summary).unwrap()
+}
+
+/// Every scene has samples, from the first one on, and all of them together are what was sent.
+fn assert_the_table_is_the_whole(summary: &demo::Summary) {
+    assert!(
+        summary.made_before > 0,
+        "the first scene began without a sample"
+    );
+    assert_eq!(summary.survived.len(), 9, "{summary}");
+    for row in &summary.survived {
+        assert!(row.sent > 0 && row.lost() == 0, "{row:?}");
+    }
+    let sum = |of: fn(&demo::SceneRow) -> u64| summary.survived.iter().map(of).sum::<u64>();
+    assert_eq!(sum(|row| row.sent), summary.samples_sent);
+    assert_eq!(sum(|row| row.stored), summary.samples_stored);
+    let struck = summary.survived.iter().filter_map(|row| row.struck);
+    assert_eq!(struck.collect::<Vec<_>>(), [(1, 1); 5]);
+    let picture = summary.picture();
+    assert!(picture.starts_with("<svg ") && picture.contains("The\u{a0}token\u{a0}rotates"));
 }
 
 /// Each of the five in which something goes wrong.

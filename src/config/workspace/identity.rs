@@ -66,7 +66,7 @@ pub(super) fn read(sources: &mut Sources<'_>, region: Option<&str>) -> Option<Id
     })
 }
 
-/// Whoever has other credentials set may take them for enough.
+/// Those who have set other credentials may take them for enough.
 fn role_arn(sources: &mut Sources<'_>) -> Option<String> {
     let others: Vec<_> = other_credentials::found(sources.environment.env).collect();
     if sources.is_set(&settings::ROLE_ARN) {

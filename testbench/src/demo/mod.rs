@@ -15,9 +15,12 @@ mod direct;
 mod error;
 mod latency;
 mod options;
+mod paint;
+mod picture;
 mod plan;
 mod strike;
 mod summary;
+mod survived;
 mod traffic;
 mod view;
 
@@ -30,19 +33,23 @@ use tokio::time::Instant;
 pub use error::DemoError;
 pub use latency::Latency;
 pub use options::{Options, SenderChoice, Wanted};
+pub use paint::Paint;
 pub use plan::{Length, LengthError};
 pub use strike::SceneResult;
 pub use summary::{Seen, Summary};
+pub use survived::SceneRow;
 
 use crate::peers::PeerError;
 use crate::peers::compare::{Comparison, compare};
 use crate::peers::metrics::Metrics;
+use crate::peers::samples::Samples;
 use crate::peers::sidecar::{Program, Sidecar};
 use emulator::fault::{Fault, FaultKind};
 use emulator::world::{Target, World, WorldConfig};
 use latency::Probes;
 use plan::{Plan, Scene};
 use strike::{Evidence, Strikes};
+use survived::Timeline;
 use traffic::Traffic;
 use view::{Glance, View};
 
@@ -50,6 +57,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const REVOKE_EVERY: Duration = Duration::from_millis(100);
 /// Prometheus pauses up to 5 s between tries.
 const DRAIN_WITHIN: Duration = Duration::from_secs(45);
+/// Prometheus reads its write-ahead log only after about 5 s; before, its counters say nothing.
+const FLOWS_WITHIN: Duration = Duration::from_secs(20);
 /// With nothing on its way for so long, nothing more will come.
 const QUIET_AFTER: Duration = Duration::from_secs(4);
 /// A scene lasts so much longer at most to strike: Prometheus pauses up to 5 s, and fills batches for as long.
@@ -70,7 +79,9 @@ struct Demo {
     probes: Probes,
     glance: Glance,
     strikes: Strikes,
+    timeline: Timeline,
     token_rotations: u64,
+    made_before: u64,
 }
 
 /// Runs the demo to its end.
@@ -120,11 +131,14 @@ impl Demo {
             probes: Probes::default(),
             glance: Glance::default(),
             strikes: Strikes::default(),
+            timeline: Timeline::default(),
             token_rotations: 0,
+            made_before: 0,
         })
     }
 
     async fn play(mut self, mut wanted: watch::Receiver<Wanted>) -> Result<Summary, DemoError> {
+        self.wait_for_flow(&mut wanted).await?;
         let started = Instant::now();
         let (listen, probes) = (self.sidecar.listen(), self.probes.clone());
         let probing = latency::measure(&self.world, listen, self.plan.probing(), probes);
@@ -163,12 +177,37 @@ impl Demo {
             }
         }
         self.all_is_well();
-        let comparison = self.drain(started, &mut wanted).await?;
-        let summary = self.sum_up(started.elapsed(), &comparison);
+        let (sent, comparison) = self.drain(started, &mut wanted).await?;
+        let mut summary = self.sum_up(started.elapsed(), &comparison);
+        summary.survived = self
+            .timeline
+            .rows(&sent, self.world.store(), self.strikes.results());
         self.view.finish();
         self.traffic.end(END_WITHIN).await?;
         self.sidecar.process_mut().stop(END_WITHIN).await?;
         Ok(summary)
+    }
+
+    /// The first scene begins once samples arrive.
+    async fn wait_for_flow(
+        &mut self,
+        wanted: &mut watch::Receiver<Wanted>,
+    ) -> Result<(), DemoError> {
+        let started = Instant::now();
+        let words = format!("waiting for the first samples of {}", self.traffic.sender());
+        self.view.note(&words);
+        while *wanted.borrow() < Wanted::End && started.elapsed() < FLOWS_WITHIN {
+            self.sidecar.process_mut().check().await?;
+            self.made_before = self.traffic.look().await?.made;
+            if self.made_before > 0 && self.world.store().stats().samples > 0 {
+                break;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(REVOKE_EVERY) => {}
+                () = reached(wanted, Wanted::End) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Makes the world fail as the scene describes.
@@ -176,6 +215,8 @@ impl Demo {
         let evidence = self.evidence(&self.sidecar.metrics().await?)?;
         self.all_is_well();
         self.strikes.begin(scene, evidence);
+        self.timeline
+            .begin(milliseconds(self.world.clock().now()), scene);
         match scene {
             Scene::Calm | Scene::StsIsBack | Scene::AmpAgrees | Scene::AmpIsBack => {}
             Scene::TokenRotates => {
@@ -242,7 +283,7 @@ impl Demo {
         &mut self,
         started: Instant,
         wanted: &mut watch::Receiver<Wanted>,
-    ) -> Result<Comparison, DemoError> {
+    ) -> Result<(Samples, Comparison), DemoError> {
         self.glance.scene = "the sender sends what is left";
         self.view.end(started.elapsed());
         self.traffic.stop_making().await?;
@@ -257,7 +298,7 @@ impl Demo {
             }
             let hopeless = quiet_since.elapsed() >= QUIET_AFTER || Instant::now() >= deadline;
             if comparison.missing == 0 || hopeless || *wanted.borrow() >= Wanted::Now {
-                return Ok(comparison);
+                return Ok((sent, comparison));
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -274,7 +315,7 @@ impl Demo {
         let statuses = amp.counts().statuses;
         let answered = |status: u16| statuses.get(&status).copied().unwrap_or_default();
         let failed_exchanges = sts.counts().faults.values().sum();
-        Summary::new(
+        let summary = Summary::new(
             self.traffic.sender().to_owned(),
             lasted,
             &self.glance,
@@ -287,8 +328,20 @@ impl Demo {
             },
             self.latency,
             self.strikes.results(),
-        )
+        );
+        Summary {
+            made_before: self.made_before,
+            transcript: self.view.transcript().to_owned(),
+            ..summary
+        }
     }
+}
+
+fn milliseconds(now: SystemTime) -> i64 {
+    let since = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Nothing before the first exchange.

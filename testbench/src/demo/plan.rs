@@ -112,6 +112,20 @@ impl Plan {
 // === impl Scene ===
 
 impl Scene {
+    /// Every scene, in the order of a cycle.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 9] = [
+        Self::Calm,
+        Self::TokenRotates,
+        Self::SessionEnds,
+        Self::StsFails,
+        Self::StsIsBack,
+        Self::AmpRefuses,
+        Self::AmpAgrees,
+        Self::AmpFails,
+        Self::AmpIsBack,
+    ];
+
     /// In three words.
     pub(super) fn title(self) -> &'static str {
         match self {

@@ -75,7 +75,7 @@ impl Evidence {
 
 impl Scene {
     /// What shows that it struck; `None` for scenes in which nothing goes wrong.
-    fn strikes_when(self) -> Option<&'static str> {
+    pub(super) fn strikes_when(self) -> Option<&'static str> {
         match self {
             Self::TokenRotates => Some("STS gives a session for the new token"),
             Self::SessionEnds | Self::AmpRefuses => Some("AMP answers a request with 403"),

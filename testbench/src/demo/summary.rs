@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::latency::Latency;
+use super::paint::{Paint, Tone};
+use super::picture;
 use super::strike::SceneResult;
+use super::survived::SceneRow;
 use super::view::{Glance, grouped};
 use crate::peers::compare::Comparison;
 
@@ -43,6 +46,15 @@ pub struct Summary {
     pub scenes: Vec<SceneResult>,
     /// The first few samples that were lost, in words.
     pub lost_examples: Vec<String>,
+    /// The table for people: the samples of each scene.
+    #[serde(skip)]
+    pub survived: Vec<SceneRow>,
+    /// Samples that the sender had counted when the first scene began.
+    #[serde(skip)]
+    pub made_before: u64,
+    /// The scenes, as a terminal shows them.
+    #[serde(skip)]
+    pub(super) transcript: String,
 }
 
 /// What went wrong on the way.
@@ -93,7 +105,20 @@ impl Summary {
             seen,
             scenes: scenes.to_vec(),
             lost_examples: comparison.examples.iter().map(example).collect(),
+            survived: Vec::new(),
+            made_before: 0,
+            transcript: String::new(),
         }
+    }
+
+    /// The whole demo as a picture of a terminal.
+    #[must_use]
+    pub fn picture(&self) -> String {
+        picture::svg(&format!(
+            "{}\n{}",
+            self.transcript,
+            self.text(Paint::ALWAYS)
+        ))
     }
 
     /// Whether something was sent, all of it arrived, and every scene struck.
@@ -108,44 +133,20 @@ impl Summary {
     }
 }
 
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = |f: &mut fmt::Formatter<'_>, name: &str, text: String| {
-            writeln!(f, "  {name:<22} {text}")
-        };
-        writeln!(f, "summary of {:.0} s with {}", self.seconds, self.sender)?;
-        let held_back = format!(
-            "{} stored; {} responses made the sender retry one",
-            grouped(self.batches),
-            grouped(self.batches_held_back)
+impl Summary {
+    /// For people.
+    #[must_use]
+    pub fn text(&self, paint: Paint) -> String {
+        let mut text = format!(
+            "what was survived in {:.0} s with {}\n",
+            self.seconds, self.sender
         );
-        line(f, "batches", held_back)?;
-        line(f, "samples sent", grouped(self.samples_sent))?;
-        line(f, "samples stored", grouped(self.samples_stored))?;
-        line(f, "samples lost", grouped(self.samples_lost))?;
-        let refreshed = format!(
-            "{} times; STS failed {} times",
-            grouped(self.credential_refreshes),
-            grouped(self.seen.failed_exchanges)
-        );
-        line(f, "credentials refreshed", refreshed)?;
-        let answers = format!(
-            "{} times 403, {} times 500; the token rotated {} times",
-            grouped(self.seen.amp_403),
-            grouped(self.seen.amp_500),
-            grouped(self.seen.token_rotations)
-        );
-        line(f, "AMP answered", answers)?;
-        let played: u64 = self.scenes.iter().map(|scene| scene.played).sum();
-        let struck: u64 = self.scenes.iter().map(|scene| scene.struck).sum();
-        let scenes = format!("{} of {} struck", grouped(struck), grouped(played));
-        line(f, "scenes", scenes)?;
-        match self.latency {
-            Some(latency) => line(f, "the sidecar added", latency_words(&latency))?,
-            None => line(f, "the sidecar added", "not measured".to_owned())?,
+        self.table(&mut text, paint);
+        for (name, value) in self.facts() {
+            text.push_str(&format!("  {name:<22} {value}\n"));
         }
         for example in &self.lost_examples {
-            writeln!(f, "  lost: {example}")?;
+            text.push_str(&format!("  lost: {example}\n"));
         }
         for scene in self.missed() {
             let SceneResult {
@@ -155,28 +156,125 @@ impl fmt::Display for Summary {
                 ..
             } = scene;
             let missed = scene.missed();
-            writeln!(
-                f,
-                "  did not strike: {title}, {missed} of {played} times; it strikes when {strikes_when}"
-            )?;
+            text.push_str(&format!(
+                "  did not strike: {title}, {missed} of {played} times; it strikes when {strikes_when}\n"
+            ));
         }
-        let all_struck = self.missed().next().is_none();
-        f.write_str(match (self.samples_sent, self.samples_lost) {
+        let verdict = match (self.samples_sent, self.samples_lost) {
             (0, _) => "nothing was sent, so nothing is shown",
-            (_, 0) if all_struck => "nothing was lost",
+            (_, 0) if self.is_good() => "nothing was lost",
             (_, 0) => "nothing was lost, but NOT EVERY SCENE STRUCK",
             _ => "SAMPLES WERE LOST",
-        })
+        };
+        let tone = if self.is_good() {
+            Tone::Good
+        } else {
+            Tone::Bad
+        };
+        text.push_str(&paint.text(tone, verdict));
+        text
+    }
+
+    fn table(&self, text: &mut String, paint: Paint) {
+        let head = ["sent", "stored", "lost"].map(str::to_owned);
+        text.push_str(&row(paint, Tone::Strong, ("scene", "struck"), &head, None));
+        for scene in &self.survived {
+            let struck = match scene.struck {
+                None => "-".to_owned(),
+                Some((0, _)) => "NO".to_owned(),
+                Some((struck, played)) if struck == played => "yes".to_owned(),
+                Some((struck, played)) => format!("{struck} of {played}"),
+            };
+            let numbers = [scene.sent, scene.stored, scene.lost()];
+            let lost = Some(scene.lost());
+            let names = (scene.scene, struck.as_str());
+            text.push_str(&row(paint, Tone::Plain, names, &numbers.map(grouped), lost));
+        }
+        let numbers = [self.samples_sent, self.samples_stored, self.samples_lost];
+        let lost = Some(self.samples_lost);
+        text.push_str(&row(
+            paint,
+            Tone::Strong,
+            ("in all", ""),
+            &numbers.map(grouped),
+            lost,
+        ));
+    }
+
+    fn facts(&self) -> [(&'static str, String); 4] {
+        [
+            (
+                "batches",
+                format!(
+                    "{} stored; {} responses made the sender retry one",
+                    grouped(self.batches),
+                    grouped(self.batches_held_back)
+                ),
+            ),
+            (
+                "credentials refreshed",
+                format!(
+                    "{} times; STS failed {} times",
+                    grouped(self.credential_refreshes),
+                    grouped(self.seen.failed_exchanges)
+                ),
+            ),
+            (
+                "AMP answered",
+                format!(
+                    "{} times 403, {} times 500; the token rotated {} times",
+                    grouped(self.seen.amp_403),
+                    grouped(self.seen.amp_500),
+                    grouped(self.seen.token_rotations)
+                ),
+            ),
+            (
+                "the sidecar added",
+                self.latency.map_or_else(
+                    || "not measured".to_owned(),
+                    |latency| latency_words(&latency),
+                ),
+            ),
+        ]
     }
 }
 
-fn latency_words(latency: &Latency) -> String {
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(Paint::NEVER))
+    }
+}
+
+/// One line of the table; `losses` colours its last column.
+fn row(
+    paint: Paint,
+    tone: Tone,
+    (scene, struck): (&str, &str),
+    [sent, stored, lost]: &[String; 3],
+    losses: Option<u64>,
+) -> String {
+    let struck_tone = if struck == "NO" { Tone::Bad } else { tone };
     format!(
-        "{:.2} ms (p50), {:.2} ms (p99) to a batch of 500 samples:\n{:25}\
+        "  {} {} {} {}\n",
+        paint.text(tone, &format!("{scene:<24}")),
+        paint.text(struck_tone, &format!("{struck:<8}")),
+        paint.text(tone, &format!("{sent:>12} {stored:>12}")),
+        paint.text(losses.map_or(tone, Tone::of_losses), &format!("{lost:>8}")),
+    )
+}
+
+fn latency_words(latency: &Latency) -> String {
+    // On a busy machine chance is larger than what is added.
+    let added = |milliseconds: f64| match milliseconds > 0.0 {
+        true => format!("{milliseconds:.2} ms"),
+        false => "nothing measurable".to_owned(),
+    };
+    format!(
+        "{} (p50), {} (p99) to a batch of 500 samples:\n{:25}\
          {} of them took {:.2} ms and {:.2} ms through it, as many sent straight\n{:25}\
          to AMP in turn with them, signed beforehand, {:.2} ms and {:.2} ms",
-        latency.added_p50_ms(),
-        latency.added_p99_ms(),
+        added(latency.added_p50_ms()),
+        added(latency.added_p99_ms()),
         "",
         grouped(latency.batches),
         latency.through_p50_ms,
@@ -224,7 +322,19 @@ mod tests {
         let all_struck = summary(&[scene(2)]);
         assert!(all_struck.is_good());
         assert!(all_struck.to_string().ends_with("\nnothing was lost"));
-        let missed = summary(&[scene(1)]);
+        let mut missed = summary(&[scene(1)]);
+        let row = |struck, stored| SceneRow {
+            scene: "STS fails",
+            struck,
+            sent: 1234,
+            stored,
+        };
+        missed.survived = vec![
+            row(None, 1234),
+            row(Some((2, 2)), 1234),
+            row(Some((1, 2)), 1234),
+            row(Some((0, 2)), 1000),
+        ];
         assert!(!missed.is_good());
         let text = missed.to_string();
         assert!(
@@ -232,5 +342,21 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with("NOT EVERY SCENE STRUCK"), "{text}");
+        for row in [
+            "  scene                    struck           sent       stored     lost\n",
+            "  STS fails                -               1,234        1,234        0\n",
+            "  STS fails                yes             1,234        1,234        0\n",
+            "  STS fails                1 of 2          1,234        1,234        0\n",
+            "  STS fails                NO              1,234        1,000      234\n",
+            "  in all                                      10           10        0\n",
+        ] {
+            assert!(text.contains(row), "{row}: {text}");
+        }
+        let coloured = missed.text(Paint::ALWAYS);
+        assert!(
+            coloured.contains("\x1b[31;1m     234\x1b[0m"),
+            "{coloured:?}"
+        );
+        assert!(coloured.contains("\x1b[31;1mNO "), "{coloured:?}");
     }
 }

@@ -1,16 +1,18 @@
-//! Shows how it goes: a block that is redrawn on a terminal, plain lines anywhere else.
+//! Shows how it goes: one line that is rewritten on a terminal, a line now and then anywhere else.
 //!
-//! In: scenes as they begin and a [`Glance`] twice a second. Out: text on stdout or stderr. Scenes stay on the screen, the
-//! block stands below the last of them. A reader that goes away is no reason to stop.
+//! In: scenes as they begin and a [`Glance`] twice a second. Out: text on stdout or stderr, in colour on a terminal. Scenes stay on the screen, the
+//! line of state stands below the last of them. A reader that goes away is no reason to stop.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::time::{Duration, Instant};
 
+use super::paint::{Paint, Tone};
 use super::plan::Scene;
 
 /// Without a terminal a line now and then is enough.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 const WIDTH: usize = 80;
+const PICTURE_WIDTH: usize = 100;
 
 /// How things stand.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,9 +32,12 @@ pub(super) struct Glance {
 pub(super) struct View {
     out: Out,
     terminal: bool,
-    /// Lines of the block that is on the screen.
-    drawn: usize,
+    paint: Paint,
+    /// Whether the line of state is on the screen.
+    drawn: bool,
     last_line: Option<Instant>,
+    /// What stays, as a coloured terminal shows it.
+    transcript: String,
 }
 
 enum Out {
@@ -68,36 +73,38 @@ impl View {
         Self {
             out,
             terminal,
-            drawn: 0,
+            paint: Paint::on(terminal),
+            drawn: false,
             last_line: None,
+            transcript: String::new(),
         }
     }
 
     /// One line that stays.
     pub(super) fn note(&mut self, text: &str) {
-        let text = format!("{text}\n");
+        let text = format!("{}\n", self.paint.text(Tone::Faint, text));
         self.write(&text);
     }
 
     pub(super) fn scene(&mut self, elapsed: Duration, scene: Scene, sender: &str) {
         let words = scene.words().replace("the sender", sender);
-        self.stay(elapsed, &format!("{}. {words}", capitalised(scene.title())));
+        let tone = match scene.strikes_when() {
+            Some(_) => Tone::Warning,
+            None => Tone::Good,
+        };
+        self.stay(elapsed, tone, &capitalised(scene.title()), &words);
     }
 
     pub(super) fn end(&mut self, elapsed: Duration) {
-        self.stay(elapsed, "No new samples from here on; the backlog is sent.");
+        let words = "No new samples from here on; the backlog is sent.";
+        self.stay(elapsed, Tone::Good, "The end", words);
     }
 
     pub(super) fn show(&mut self, elapsed: Duration, left: Option<Duration>, glance: &Glance) {
         if self.terminal {
-            let block = block(elapsed, left, glance);
-            let width = self.width();
-            let mut text = self.erased();
-            for line in &block {
-                text.extend(line.chars().take(width.saturating_sub(1)));
-                text.push('\n');
-            }
-            self.drawn = block.len();
+            let line = state(elapsed, left, glance, self.paint, self.width());
+            let text = format!("{}{line}", self.erased());
+            self.drawn = true;
             self.write(&text);
         } else if self
             .last_line
@@ -115,22 +122,25 @@ impl View {
         self.write(&text);
     }
 
-    fn stay(&mut self, elapsed: Duration, words: &str) {
-        let mut text = self.erased();
+    /// What stayed on the screen, coloured.
+    pub(super) fn transcript(&self) -> &str {
+        &self.transcript
+    }
+
+    fn stay(&mut self, elapsed: Duration, tone: Tone, title: &str, words: &str) {
+        let text = paragraph(elapsed, (tone, title), words, Paint::ALWAYS, PICTURE_WIDTH);
+        self.transcript.push_str(&text);
         let width = self.width().max(40);
-        let margin = format!("[{:>3} s] ", elapsed.as_secs());
-        for (index, line) in wrapped(words, width - margin.len() - 1).iter().enumerate() {
-            let indent = if index == 0 { margin.as_str() } else { "" };
-            text.push_str(&format!("{indent:<width$}{line}\n", width = margin.len()));
-        }
+        let text = paragraph(elapsed, (tone, title), words, self.paint, width);
+        let text = format!("{}{text}", self.erased());
         self.write(&text);
     }
 
-    /// What takes the block off the screen.
-    fn erased(&mut self) -> String {
+    /// What takes the line of state off the screen.
+    fn erased(&mut self) -> &'static str {
         match std::mem::take(&mut self.drawn) {
-            0 => String::new(),
-            lines => format!("\x1b[{lines}A\x1b[J"),
+            false => "",
+            true => "\r\x1b[2K",
         }
     }
 
@@ -155,36 +165,75 @@ impl View {
     }
 }
 
-fn block(elapsed: Duration, left: Option<Duration>, glance: &Glance) -> Vec<String> {
+fn paragraph(
+    elapsed: Duration,
+    (tone, title): (Tone, &str),
+    words: &str,
+    paint: Paint,
+    width: usize,
+) -> String {
+    let margin = format!("[{:>3} s] ", elapsed.as_secs());
+    let mut text = String::new();
+    let lines = wrapped(&format!("{title}. {words}"), width - margin.len() - 1);
+    for (index, line) in lines.iter().enumerate() {
+        let (margin, line) = match line.strip_prefix(title) {
+            Some(rest) if index == 0 => {
+                let title = paint.text(tone, title);
+                (paint.text(Tone::Faint, &margin), format!("{title}{rest}"))
+            }
+            _ => (" ".repeat(margin.len()), line.clone()),
+        };
+        text.push_str(&format!("{margin}{line}\n"));
+    }
+    text
+}
+
+/// One line, cut where the terminal ends.
+fn state(
+    elapsed: Duration,
+    left: Option<Duration>,
+    glance: &Glance,
+    paint: Paint,
+    width: usize,
+) -> String {
     let until = match left {
         Some(left) if left.is_zero() => "ending".to_owned(),
         Some(left) => format!("{} s to go", left.as_secs()),
         None => "Ctrl-C ends it".to_owned(),
     };
-    vec![
-        String::new(),
-        format!(
-            "  {:>4} s       {:<28} {until}",
-            elapsed.as_secs(),
-            glance.scene
+    let is_expired = glance.expires_in.is_some_and(|seconds| seconds <= 0.0);
+    let pieces = [
+        (Tone::Faint, format!("[{:>3} s] ", elapsed.as_secs())),
+        (
+            Tone::Plain,
+            format!(
+                "{} made, {} stored, ",
+                grouped(glance.made),
+                grouped(glance.stored)
+            ),
         ),
-        format!(
-            "  samples      made {:<12} stored {:<12} lost {}",
-            grouped(glance.made),
-            grouped(glance.stored),
-            grouped(glance.lost)
+        (
+            Tone::of_losses(glance.lost),
+            format!("{} lost", grouped(glance.lost)),
         ),
-        format!(
-            "  batches      stored {:<10} held back for the sender to retry {}",
-            grouped(glance.batches),
-            grouped(glance.held_back)
+        (
+            Tone::Plain,
+            format!(", {} retried; credentials ", grouped(glance.held_back)),
         ),
-        format!(
-            "  credentials  {:<17} got {} times",
+        (
+            if is_expired { Tone::Bad } else { Tone::Plain },
             glance.credentials(),
-            grouped(glance.refreshes)
         ),
-    ]
+        (Tone::Faint, format!("; {until}")),
+    ];
+    let mut room = width.saturating_sub(1);
+    let mut line = String::new();
+    for (tone, text) in pieces {
+        let text: String = text.chars().take(room).collect();
+        room -= text.chars().count();
+        line.push_str(&paint.text(tone, &text));
+    }
+    line
 }
 
 fn line(elapsed: Duration, glance: &Glance) -> String {
@@ -214,7 +263,7 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(letters).collect()
@@ -249,21 +298,46 @@ mod tests {
     }
 
     #[test]
-    fn the_block_fits_a_narrow_terminal_and_names_what_counts() {
+    fn the_line_of_state_fits_the_terminal_and_is_coloured_only_on_one() {
         let glance = Glance {
             scene: Scene::SessionEnds.title(),
             made: 12_345_678,
             stored: 12_345_000,
-            batches: 123_456,
             held_back: 1234,
             expires_in: Some(-1.0),
             ..Glance::default()
         };
-        let block = block(Duration::from_secs(3600), None, &glance);
+        let at = Duration::from_secs(3600);
+        let plain = |width| state(at, None, &glance, Paint::NEVER, width);
+        for width in [20, 40, 80] {
+            assert_eq!(plain(width).chars().count(), width - 1);
+            assert!(plain(200).starts_with(&plain(width)));
+        }
+        assert!(plain(200).contains("0 lost, 1,234 retried; credentials EXPIRED; Ctrl-C"));
+        let coloured = state(at, None, &glance, Paint::ALWAYS, 200);
+        for piece in ["\x1b[32m0 lost\x1b[0m", "\x1b[31;1mEXPIRED\x1b[0m"] {
+            assert!(coloured.contains(piece), "{coloured:?}");
+        }
+    }
+
+    #[test]
+    fn a_scene_is_a_paragraph_under_its_title() {
+        let of = |paint| {
+            let title = (Tone::Warning, "STS fails");
+            paragraph(
+                Duration::from_secs(7),
+                title,
+                Scene::StsFails.words(),
+                paint,
+                60,
+            )
+        };
+        let plain = of(Paint::NEVER);
         assert!(
-            block.iter().all(|line| line.chars().count() < WIDTH),
-            "{block:#?}"
+            plain.starts_with("[  7 s] STS fails. STS answers 503 "),
+            "{plain}"
         );
-        assert!(block.concat().contains("EXPIRED"));
+        assert!(plain.lines().all(|line| line.len() < 60), "{plain}");
+        assert!(of(Paint::ALWAYS).contains("\x1b[33mSTS fails\x1b[0m. STS answers"));
     }
 }

@@ -84,8 +84,7 @@ pub fn compare(sent: &Samples, store: &Store) -> Comparison {
     let mut concerned = BTreeSet::new();
     for (labels, timestamp, value) in sent.iter() {
         comparison.total += 1;
-        let stored = store.value(labels, timestamp);
-        if stored.is_some_and(|stored| same(stored, value)) {
+        if is_stored(store, labels, timestamp, value) {
             continue;
         }
         comparison.missing += 1;
@@ -97,7 +96,7 @@ pub fn compare(sent: &Samples, store: &Store) -> Comparison {
                 labels: labels.clone(),
                 timestamp,
                 value,
-                stored,
+                stored: store.value(labels, timestamp),
             });
         }
     }
@@ -105,6 +104,13 @@ pub fn compare(sent: &Samples, store: &Store) -> Comparison {
     let names = concerned.iter().filter_map(|labels| labels.get("__name__"));
     comparison.metrics_concerned = names.map(str::to_owned).collect();
     comparison
+}
+
+/// Whether AMP has this sample, bit for bit.
+#[must_use]
+pub fn is_stored(store: &Store, labels: &Labels, timestamp: i64, value: f64) -> bool {
+    let stored = store.value(labels, timestamp);
+    stored.is_some_and(|stored| same(stored, value))
 }
 
 /// Prometheus' API writes every NaN alike, so their bits cannot be compared.
