@@ -143,7 +143,7 @@ impl Summary {
         );
         self.table(&mut text, paint);
         for (name, value) in self.facts() {
-            text.push_str(&format!("  {name:<22} {value}\n"));
+            text.push_str(&format!("  {name:<24} {value}\n"));
         }
         for example in &self.lost_examples {
             text.push_str(&format!("  lost: {example}\n"));
@@ -214,18 +214,18 @@ impl Summary {
             (
                 "credentials refreshed",
                 format!(
-                    "{} times; STS failed {} times",
-                    grouped(self.credential_refreshes),
-                    grouped(self.seen.failed_exchanges)
+                    "{}; STS failed {}",
+                    times(self.credential_refreshes),
+                    times(self.seen.failed_exchanges)
                 ),
             ),
             (
                 "AMP answered",
                 format!(
-                    "{} times 403, {} times 500; the token rotated {} times",
-                    grouped(self.seen.amp_403),
-                    grouped(self.seen.amp_500),
-                    grouped(self.seen.token_rotations)
+                    "403 {}, 500 {}; the token rotated {}",
+                    times(self.seen.amp_403),
+                    times(self.seen.amp_500),
+                    times(self.seen.token_rotations)
                 ),
             ),
             (
@@ -263,6 +263,13 @@ fn row(
     )
 }
 
+fn times(number: u64) -> String {
+    match number {
+        1 => "once".to_owned(),
+        number => format!("{} times", grouped(number)),
+    }
+}
+
 fn latency_words(latency: &Latency) -> String {
     // On a busy machine chance is larger than what is added.
     let added = |milliseconds: f64| match milliseconds > 0.0 {
@@ -270,8 +277,8 @@ fn latency_words(latency: &Latency) -> String {
         false => "nothing measurable".to_owned(),
     };
     format!(
-        "{} (p50), {} (p99) to a batch of 500 samples:\n{:25}\
-         {} of them took {:.2} ms and {:.2} ms through it, as many sent straight\n{:25}\
+        "{} (p50), {} (p99) to a batch of 500 samples:\n{:27}\
+         {} of them took {:.2} ms and {:.2} ms through it, as many sent straight\n{:27}\
          to AMP in turn with them, signed beforehand, {:.2} ms and {:.2} ms",
         added(latency.added_p50_ms()),
         added(latency.added_p99_ms()),
