@@ -255,6 +255,22 @@ const SAMPLES: &[(Promtool, &str, Expected)] = &[
         "remote_write:\n  - url: http://127.0.0.1:8005/api/v1/write\n    protobuf_message: io.prometheus.write.v2.Request\n    queue_config: {sample_age_limit: 59m}\n",
         &[(WARNING, "prometheus-age", "line 4, ")],
     ),
+    (
+        Newer,
+        "remote_write:\n  - url: http://127.0.0.1:8005/api/v1/write\n    http_headers:\n      Sec-Fetch-Site: {values: [cross-site]}\n      X-Tenant: {secrets: [planted]}\n",
+        &[
+            (
+                BROKEN,
+                "prometheus-headers",
+                "line 4, http://127.0.0.1:8005/api/v1/write: headers: Sec-Fetch-Site is refused",
+            ),
+            (
+                WARNING,
+                "prometheus-needless",
+                "headers.X-Tenant has no effect here",
+            ),
+        ],
+    ),
     // The queue.
     (
         Valid,

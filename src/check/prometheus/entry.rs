@@ -168,12 +168,15 @@ impl<'a> RemoteWriteEntry<'a> {
 
     /// What the listener refuses, and the other headers with their lines.
     fn headers(&self, url: &Uri, config: &Config) -> (Option<StepOutcome>, Vec<(String, usize)>) {
-        let entries = match self.node.get("headers").map(|node| &node.kind) {
+        let entries = |key: &str| match self.node.get(key).map(|node| &node.kind) {
             Some(NodeKind::Map(entries)) => entries.as_slice(),
             _ => &[],
         };
-        let (refused, dropped): (Vec<_>, Vec<_>) = entries.iter().partition(|(name, value)| {
-            is_refused(&name.text, &value.text().unwrap_or_default(), url, config)
+        // Prometheus 3 also has the latter, with a list of values for each.
+        let all = entries("headers").iter().chain(entries("http_headers"));
+        let (refused, dropped): (Vec<_>, Vec<_>) = all.partition(|(name, value)| {
+            let value = value.get("values").unwrap_or(value).text();
+            is_refused(&name.text, &value.unwrap_or_default(), url, config)
         });
         let refusal = refused.first().map(|(first, _)| {
             let names: Vec<String> = refused
@@ -190,13 +193,9 @@ impl<'a> RemoteWriteEntry<'a> {
     }
 
     fn remote_timeout(&self) -> Duration {
-        self.duration("remote_timeout")
-            .map_or(REMOTE_TIMEOUT, |(_, timeout)| timeout)
-    }
-
-    fn duration(&self, key: &str) -> Option<(usize, Duration)> {
-        let node = self.node.get(key)?;
-        Some((node.line, duration(&node.text()?).ok()?))
+        let text = self.node.get("remote_timeout").and_then(Node::text);
+        let timeout = text.and_then(|text| duration(&text).ok());
+        timeout.unwrap_or(REMOTE_TIMEOUT)
     }
 
     fn timeout(&self, workspace: &Workspace) -> Option<StepOutcome> {
