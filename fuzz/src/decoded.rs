@@ -24,6 +24,11 @@ fn of_v1(request: v1::WriteRequest) -> Contents {
     for series in request.timeseries {
         contents.samples += series.samples.len() as u64;
         contents.histograms += series.histograms.len() as u64;
+        let samples = series.samples.iter().map(|sample| sample.timestamp);
+        let histograms = series.histograms.iter().map(|one| one.timestamp);
+        samples
+            .chain(histograms)
+            .for_each(|millis| contents.timestamps.add(millis));
         contents.exemplars += series.exemplars.len() as u64;
     }
     contents
@@ -37,6 +42,11 @@ fn of_v2(request: v2::Request) -> Contents {
     for series in request.timeseries {
         contents.samples += series.samples.len() as u64;
         contents.histograms += series.histograms.len() as u64;
+        let samples = series.samples.iter().map(|sample| sample.timestamp);
+        let histograms = series.histograms.iter().map(|one| one.timestamp);
+        samples
+            .chain(histograms)
+            .for_each(|millis| contents.timestamps.add(millis));
         contents.exemplars += series.exemplars.len() as u64;
         contents.metadata += u64::from(series.metadata.is_some());
     }

@@ -1,7 +1,7 @@
 //! Counts what a batch contains.
 //!
 //! In: the snappy block as the sender sent it, and the schema version that its Content-Type names. Out: the number of series,
-//! samples, histograms, exemplars and metadata entries; or that the body is of the other version; or why it is [`Malformed`].
+//! samples, histograms, exemplars and metadata entries, and the time that they cover; or that the body is of the other version; or why it is [`Malformed`].
 //! The body itself is forwarded unchanged.
 //!
 //! Invariant: a body is called malformed only if no decoder can accept it. Whatever prost accepts of either schema is accepted
@@ -206,21 +206,22 @@ pub fn count(message: &[u8], version: Version) -> Result<Contents, Malformed> {
     Ok(contents)
 }
 
-/// Walks one message. Recursive for nested messages, at most four deep.
+/// Walks one message and returns its timestamp, 0 if it has none. Recursive for nested messages, at most four deep.
 fn walk(
     mut reader: Reader<'_>,
     message: &Message,
     depth: u32,
     contents: &mut Contents,
-) -> Result<(), wire::WireError> {
+) -> Result<i64, wire::WireError> {
     let mut metadata = 0;
+    let mut timestamp = 0;
     loop {
         if let Some(skim) = message.skim {
             reader.skip_to(skim(reader.rest(), contents));
         }
         if reader.is_empty() {
             contents.metadata += metadata;
-            return Ok(());
+            return Ok(timestamp);
         }
         let key = reader.key()?;
         let field = usize::try_from(key.number)
@@ -230,6 +231,7 @@ fn walk(
         match (field, key.wire_type) {
             (FieldKind::Unknown, _) => reader.skip(key, depth)?,
             (FieldKind::Varint | FieldKind::Varints, WireType::Varint) => drop(reader.varint()?),
+            (FieldKind::Timestamp, WireType::Varint) => timestamp = reader.varint()? as i64,
             (FieldKind::Fixed64 | FieldKind::Fixed64s, WireType::Fixed64) => drop(reader.take(8)?),
             (FieldKind::Text, WireType::Delimited) => drop(reader.delimited()?),
             (FieldKind::Varints, WireType::Delimited) => {
@@ -245,12 +247,18 @@ fn walk(
                 }
             }
             (FieldKind::Message(message, tally), WireType::Delimited) => {
-                walk(reader.delimited()?, message, depth - 1, contents)?;
+                let timestamp = walk(reader.delimited()?, message, depth - 1, contents)?;
                 match tally {
                     Counted::Nothing => {}
                     Counted::Series => contents.series += 1,
-                    Counted::Samples => contents.samples += 1,
-                    Counted::Histograms => contents.histograms += 1,
+                    Counted::Samples => {
+                        contents.samples += 1;
+                        contents.timestamps.add(timestamp);
+                    }
+                    Counted::Histograms => {
+                        contents.histograms += 1;
+                        contents.timestamps.add(timestamp);
+                    }
                     Counted::Exemplars => contents.exemplars += 1,
                     Counted::Metadata => contents.metadata += 1,
                     Counted::MetadataOnce => metadata = 1,

@@ -8,7 +8,7 @@
 //! It is five times as fast as that walk: a label costs six comparisons, and the next one's position depends only on its
 //! length. Iterating over series here too, and not in that walk, reduces a sample's cost from 18 ns to 11.5.
 
-use crate::remote_write::contents::Contents;
+use crate::remote_write::contents::{Contents, Timestamps};
 
 /// Counts the leading plain fields of a message and returns the rest.
 pub(super) type Skim = for<'a> fn(&'a [u8], &mut Contents) -> &'a [u8];
@@ -22,18 +22,21 @@ const SAMPLES: u8 = 2 << 3 | 2;
 /// A request of remote write 1.0: its leading series that are entirely plain and shorter than 16 KiB.
 pub(super) fn request_v1<'a>(request: &'a [u8], contents: &mut Contents) -> &'a [u8] {
     let mut rest = request;
+    // Of a series that is not plain, some are added here and again by the walk, which changes neither the oldest nor the newest.
+    let mut timestamps = contents.timestamps;
     while let [SERIES, tail @ ..] = rest
         && let Some((length, tail)) = length(tail)
         && let Some((series, after)) = tail.split_at_checked(length)
     {
-        let mut plain = Contents::default();
-        if !series_v1(series, &mut plain).is_empty() {
+        let (unread, samples) = skim(series, &mut timestamps, is_label);
+        if !unread.is_empty() {
             break;
         }
         contents.series += 1;
-        contents.samples += plain.samples;
+        contents.samples += samples;
         rest = after;
     }
+    contents.timestamps = timestamps;
     rest
 }
 
@@ -50,20 +53,25 @@ fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
 
 /// A series of remote write 1.0.
 pub(super) fn series_v1<'a>(series: &'a [u8], contents: &mut Contents) -> &'a [u8] {
-    skim(series, contents, is_label)
+    let (rest, samples) = skim(series, &mut contents.timestamps, is_label);
+    contents.samples += samples;
+    rest
 }
 
 /// A series of remote write 2.0.
 pub(super) fn series_v2<'a>(series: &'a [u8], contents: &mut Contents) -> &'a [u8] {
-    skim(series, contents, is_refs)
+    let (rest, samples) = skim(series, &mut contents.timestamps, is_refs);
+    contents.samples += samples;
+    rest
 }
 
+/// The rest of a series after its plain labels and samples, and the number of these samples.
 #[inline(always)]
 fn skim<'a>(
     series: &'a [u8],
-    contents: &mut Contents,
+    timestamps: &mut Timestamps,
     are_labels: impl Fn(&[u8]) -> bool,
-) -> &'a [u8] {
+) -> (&'a [u8], u64) {
     let mut rest = series;
     let mut samples = 0;
     while let [key, length, tail @ ..] = rest
@@ -72,13 +80,18 @@ fn skim<'a>(
     {
         match *key {
             LABELS if are_labels(value) => {}
-            SAMPLES if is_sample(value) => samples += 1,
+            SAMPLES => {
+                let Some(timestamp) = timestamp(value) else {
+                    break;
+                };
+                timestamps.add_field(timestamp);
+                samples += 1;
+            }
             _ => break,
         }
         rest = after;
     }
-    contents.samples += samples;
-    rest
+    (rest, samples)
 }
 
 /// Exactly a name and a value.
@@ -109,22 +122,15 @@ fn is_refs(refs: &[u8]) -> bool {
         && refs.last().is_none_or(|last| *last < 0x80)
 }
 
-/// A value and a timestamp of six bytes (years 1971 to 2109), or only the timestamp, because a value of zero is omitted.
+/// The timestamp of a sample that is a value and a timestamp of six bytes (years 1971 to 2109), or only the timestamp, because a value
+/// of zero is omitted.
 #[inline(always)]
-fn is_sample(sample: &[u8]) -> bool {
-    const TIMESTAMP: u64 = shape([0x10, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00]);
-    const TIMESTAMP_BITS: u64 = shape([0xff, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80]);
+fn timestamp(sample: &[u8]) -> Option<u64> {
     const VALUE: u8 = 1 << 3 | 1;
-    let is_timestamp = |bytes: &[u8; 7]| shape(*bytes) & TIMESTAMP_BITS == TIMESTAMP;
-    if let [VALUE, rest @ ..] = sample
-        && let Some((_, timestamp)) = rest.split_first_chunk::<8>()
-    {
-        <&[u8; 7]>::try_from(timestamp).is_ok_and(is_timestamp)
-    } else {
-        <&[u8; 7]>::try_from(sample).is_ok_and(is_timestamp)
+    if let Ok([VALUE, _, _, _, _, _, _, _, end @ ..]) = <&[u8; 16]>::try_from(sample) {
+        // The last byte of the value comes with the field, since eight bytes are read at once.
+        return Timestamps::field(u64::from_le_bytes(*end) >> 8);
     }
-}
-
-const fn shape([a, b, c, d, e, f, g]: [u8; 7]) -> u64 {
-    u64::from_le_bytes([a, b, c, d, e, f, g, 0])
+    let [a, b, c, d, e, f, g] = *<&[u8; 7]>::try_from(sample).ok()?;
+    Timestamps::field(u64::from_le_bytes([a, b, c, d, e, f, g, 0]))
 }

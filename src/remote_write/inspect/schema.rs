@@ -16,6 +16,8 @@ pub(super) struct Message {
 pub(super) enum FieldKind {
     Unknown,
     Varint,
+    /// A varint: when the sample or histogram was taken.
+    Timestamp,
     Fixed64,
     /// A string, without a check for UTF-8.
     Text,
@@ -39,7 +41,7 @@ pub(super) enum Counted {
     MetadataOnce,
 }
 
-use FieldKind::{Fixed64, Fixed64s, Text, Unknown, Varint, Varints};
+use FieldKind::{Fixed64, Fixed64s, Text, Timestamp, Unknown, Varint, Varints};
 
 const fn message(fields: &'static [FieldKind]) -> Message {
     Message { fields, skim: None }
@@ -71,7 +73,7 @@ static SERIES_V1: Message = Message {
 
 static LABEL: Message = message(&[Unknown, Text, Text]);
 
-static SAMPLE_V1: Message = message(&[Unknown, Fixed64, Varint]);
+static SAMPLE_V1: Message = message(&[Unknown, Fixed64, Timestamp]);
 
 static EXEMPLAR_V1: Message = message(&[
     Unknown,
@@ -96,7 +98,7 @@ static HISTOGRAM_V1: Message = message(&[
     Varints,
     Fixed64s,
     Varint,
-    Varint,
+    Timestamp,
     Fixed64s,
 ]);
 
@@ -125,7 +127,7 @@ static SERIES_V2: Message = Message {
     skim: Some(fast_path::series_v2),
 };
 
-static SAMPLE_V2: Message = message(&[Unknown, Fixed64, Varint, Varint]);
+static SAMPLE_V2: Message = message(&[Unknown, Fixed64, Timestamp, Varint]);
 
 static EXEMPLAR_V2: Message = message(&[Unknown, Varints, Fixed64, Varint]);
 
@@ -147,7 +149,7 @@ static HISTOGRAM_V2: Message = message(&[
     Varints,
     Fixed64s,
     Varint,
-    Varint,
+    Timestamp,
     Fixed64s,
     Varint,
 ]);

@@ -1,5 +1,7 @@
 //! Checks counting against prost, and decompression against snappy.
 
+use std::time::{Duration, SystemTime};
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -8,6 +10,7 @@ use remote_write_proto::{as_bytes, v1, v2};
 
 use super::buffer_pool::InspectorPool;
 use super::*;
+use crate::remote_write::contents::Timestamps;
 use crate::remote_write::wire::{WireError, random};
 
 const CAP: usize = 1 << 24;
@@ -48,6 +51,20 @@ fn message_of(body: &[u8]) -> Vec<u8> {
 
 // === the walk against prost ===
 
+/// Those between 1971 and 2109 count.
+fn timestamps_of(all: impl Iterator<Item = i64>) -> Timestamps {
+    let plausible: Vec<_> = all
+        .filter(|millis| (1 << 35..1 << 42).contains(millis))
+        .collect();
+    let mut timestamps = Timestamps::default();
+    plausible.iter().for_each(|millis| timestamps.add(*millis));
+    let time = |millis: &i64| SystemTime::UNIX_EPOCH + Duration::from_millis(*millis as u64);
+    let span = plausible.iter().min().zip(plausible.iter().max());
+    let span = span.map(|(oldest, newest)| (time(oldest), time(newest)));
+    assert_eq!(timestamps.span(), span);
+    timestamps
+}
+
 /// What prost decodes of a message of either schema, as written or with its strings as bytes.
 macro_rules! decoded_v1 {
     ($request:ty, $message:expr) => {
@@ -60,6 +77,10 @@ macro_rules! decoded_v1 {
             for series in request.timeseries {
                 contents.samples += series.samples.len() as u64;
                 contents.histograms += series.histograms.len() as u64;
+                let samples = series.samples.iter().map(|sample| sample.timestamp);
+                let histograms = series.histograms.iter().map(|one| one.timestamp);
+                let times = samples.chain(histograms);
+                contents.timestamps.merge(timestamps_of(times));
                 contents.exemplars += series.exemplars.len() as u64;
             }
             contents
@@ -77,6 +98,10 @@ macro_rules! decoded_v2 {
             for series in request.timeseries {
                 contents.samples += series.samples.len() as u64;
                 contents.histograms += series.histograms.len() as u64;
+                let samples = series.samples.iter().map(|sample| sample.timestamp);
+                let histograms = series.histograms.iter().map(|one| one.timestamp);
+                let times = samples.chain(histograms);
+                contents.timestamps.merge(timestamps_of(times));
                 contents.exemplars += series.exemplars.len() as u64;
                 contents.metadata += u64::from(series.metadata.is_some());
             }
@@ -268,6 +293,44 @@ fn agrees_on_every_cut_and_every_changed_byte() {
 }
 
 #[test]
+fn timestamps_of_every_length_are_compared_as_numbers() {
+    for exponent in 0..64 {
+        for millis in [-1_i64, 0, 1].map(|off| (1_i64 << exponent).wrapping_add(off)) {
+            let sample = |timestamp| v1::Sample {
+                value: 1.0,
+                timestamp,
+            };
+            let series = |samples| v1::TimeSeries {
+                samples,
+                ..Default::default()
+            };
+            let now = 1_790_000_000_000;
+            let request = v1::WriteRequest {
+                timeseries: vec![
+                    series(vec![sample(now), sample(millis)]),
+                    series(vec![sample(now + 1)]),
+                ],
+                metadata: Vec::new(),
+            };
+            both(&request.encode_to_vec(), Version::V1).unwrap();
+        }
+    }
+    // Neither in the fewest bytes: a second that is 1970, and a time that is one.
+    for (field, is_time) in [
+        ([0x10, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00].to_vec(), false),
+        (
+            [0x10, 0x80, 0x80, 0x80, 0x80, 0x80, 0xb4, 0x00].to_vec(),
+            true,
+        ),
+    ] {
+        let sample = [vec![0x12, field.len() as u8], field].concat();
+        let message = [vec![0x0a, sample.len() as u8], sample].concat();
+        let contents = both(&message, Version::V1).unwrap();
+        assert_eq!(contents.timestamps.span().is_some(), is_time);
+    }
+}
+
+#[test]
 fn follows_groups_as_deep_as_prost() {
     let nest = |depth: usize| [vec![0x7b; depth], vec![0x7c; depth]].concat();
     let field = |inner: Vec<u8>| {
@@ -290,12 +353,10 @@ fn follows_groups_as_deep_as_prost() {
 fn counts_real_bodies() {
     let mut inspector = Inspector::new();
     for (body, samples) in BODIES {
-        let contents = Contents {
-            series: samples,
-            samples,
-            ..Contents::default()
-        };
-        assert_eq!(both(&message_of(body), Version::V1), Some(contents));
+        let contents = both(&message_of(body), Version::V1).unwrap();
+        assert_eq!((contents.series, contents.samples), (samples, samples));
+        let (oldest, newest) = contents.timestamps.span().unwrap();
+        assert!(newest.duration_since(oldest).unwrap() < Duration::from_secs(60));
         let inspected = inspector.inspect(body, Version::V1, CAP);
         assert_eq!(inspected, Ok(Inspected::Counted(contents)));
     }
