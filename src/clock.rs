@@ -155,11 +155,13 @@ impl Clock {
         true
     }
 
+    /// The time as this machine sees it.
     #[allow(
         clippy::disallowed_methods,
         reason = "the one place that reads the system's clock"
     )]
-    fn local(&self) -> SystemTime {
+    #[must_use]
+    pub fn local(&self) -> SystemTime {
         match &self.source {
             Source::System => SystemTime::now(),
             Source::Simulated {

@@ -5,6 +5,7 @@
 //! starve another nor shift its clock. It lives while a route or a request holds it, and its refresh task ends with it.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::task::JoinHandle;
 
@@ -18,7 +19,7 @@ use crate::net::transport::{NetworkTransport, Transport};
 use crate::query::Queries;
 use crate::sigv4::SigningError;
 use crate::telemetry::history::History;
-use crate::telemetry::incidents::{BATCHES, CREDENTIALS, IncidentTracker};
+use crate::telemetry::incidents::{BATCHES, CREDENTIALS, HELD_SAMPLES, IncidentTracker};
 use crate::telemetry::{Telemetry, WorkspaceGauges, WorkspaceMetrics};
 
 /// A workspace that accepts batches, and queries if they are enabled.
@@ -117,6 +118,7 @@ impl ActiveWorkspace {
             clock.clone(),
             Arc::clone(&metrics),
             incidents(&BATCHES),
+            incidents(&HELD_SAMPLES),
         )?;
         let queries = config.query.as_ref().map(|reading| {
             let (credentials, clock) = (credentials.clone(), clock.clone());
@@ -189,8 +191,12 @@ impl ActiveWorkspace {
 
     /// Updates the gauges that are measured only on demand.
     pub fn observe(&self, draining: bool) {
-        let admission = self.pipeline.admission();
+        let (admission, lag) = (self.pipeline.admission(), self.pipeline.lag());
+        let oldest_held = lag.oldest_held.unwrap_or(SystemTime::UNIX_EPOCH);
         self.metrics.observe(WorkspaceGauges {
+            newest_stored: lag.newest_stored,
+            oldest_held: self.pipeline.inspects().then_some(oldest_held),
+            last_success: lag.last_success,
             bytes: (admission.bytes_in_flight(), admission.budget()),
             requests: (admission.requests_in_flight(), admission.slots()),
             idle_connections: self.pipeline.idle_connections(),

@@ -1,9 +1,10 @@
-//! The admin listener for probes, Prometheus and people: `/livez`, `/readyz`, `/metrics`, and the status page at `/`.
+//! The admin listener for probes, Prometheus and people: `/livez`, `/readyz`, `/metrics`, `/caught-up`, and the status page at `/`.
 //!
 //! It has its own listener, so that neither the byte budget nor the connection cap of the data path can fail a probe. It is read-only
 //! (GET and HEAD) and serves no secret. A sender that writes here by mistake gets a response that names the right port, and keeps its
 //! samples ([`misdirected`]).
 
+mod caught_up;
 mod page;
 pub mod status;
 
@@ -24,6 +25,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub use crate::admin::caught_up::CaughtUp;
 use crate::admin::status::{Status, StatusInput, readiness};
 use crate::clock::{Clock, Stamp};
 use crate::config::Config;
@@ -39,7 +41,7 @@ use crate::telemetry::{Format, Telemetry};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
-const SERVED: &str = "paths here: /, /status.json, /livez, /readyz, /metrics\n";
+const SERVED: &str = "paths here: /, /status.json, /livez, /readyz, /metrics, /caught-up\n";
 
 /// On every response, though only the page needs them: no other page may embed what is here.
 const HEADERS: [(HeaderName, &str); 6] = [
@@ -73,6 +75,8 @@ pub struct Admin {
     pub unrouted: UnroutedRequests,
     /// Whether the sidecar is draining.
     pub draining: watch::Receiver<bool>,
+    /// Requests that wait for senders to catch up.
+    pub caught_up: CaughtUp,
     /// When the process began.
     pub started: Stamp,
     /// The present.
@@ -125,7 +129,7 @@ impl Admin {
             Err(why) => return Some((StatusCode::BAD_REQUEST, why.to_string())),
         };
         let purpose = match request.uri().path() {
-            "/livez" | "/readyz" | "/metrics" => Purpose::Probe,
+            "/livez" | "/readyz" | "/metrics" | caught_up::PATH => Purpose::Probe,
             _ => Purpose::Page,
         };
         let admitted = self.names.admit(request, host.as_ref(), purpose);
@@ -162,6 +166,19 @@ impl Admin {
         let answer = self.unrouted.answer(&verdict, sender, started.elapsed());
         misdirected::discard(body).await;
         Some(answer)
+    }
+
+    /// Waits, so a HEAD is not the same with less to read: only what a hook sends is served.
+    async fn caught_up(&self, head: &Parts) -> Response<Full<Bytes>> {
+        if head.method != Method::GET {
+            let words = Bytes::from_static(b"GET\n");
+            let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, PLAIN, words);
+            let allowed = HeaderValue::from_static("GET");
+            response.headers_mut().insert(ALLOW, allowed);
+            return response;
+        }
+        let (status, words) = self.caught_up.answer(head.uri.query(), &self.router).await;
+        respond(status, PLAIN, words.into())
     }
 
     fn metrics(&self, format: Format) -> (StatusCode, &'static str, Bytes) {
@@ -236,6 +253,8 @@ impl Service for Admin {
             self.unrouted.recover();
         }
         Ok(match self.rejected(&request) {
+            // Boxed, so that other requests do not hold memory for it.
+            None if head.uri.path() == caught_up::PATH => Box::pin(self.caught_up(&head)).await,
             None => self.answer(&head),
             Some((status, why)) => respond(status, PLAIN, format!("{why}\n").into()),
         })

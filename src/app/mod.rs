@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, CaughtUp};
 use crate::app::reload::{ReloadError, Reloader};
 use crate::clock::Clock;
 use crate::config::{Config, Drain};
@@ -81,6 +81,8 @@ pub struct App<L = TcpListener> {
     reloader: Reloader,
     admin: Arc<Admin>,
     draining: watch::Sender<bool>,
+    /// Turns true when draining has ended.
+    stop: watch::Sender<bool>,
     drain: Drain,
     exporting: Option<Exporting>,
     collector_files: Vec<TlsFile>,
@@ -169,6 +171,7 @@ impl<L: Accept> App<L> {
             clock.clone(),
         );
         let (draining, is_draining) = watch::channel(false);
+        let (stop, stopped) = watch::channel(false);
         let admin = Admin {
             router: Arc::clone(reloader.router()),
             config: Arc::clone(reloader.config()),
@@ -177,6 +180,7 @@ impl<L: Accept> App<L> {
             port,
             unrouted,
             draining: is_draining,
+            caught_up: CaughtUp::new(stopped),
             started: clock.stamp(),
             clock: clock.clone(),
         };
@@ -187,6 +191,7 @@ impl<L: Accept> App<L> {
             reloader,
             admin: Arc::new(admin),
             draining,
+            stop,
             drain,
             exporting,
             collector_files,
@@ -203,7 +208,7 @@ impl<L: Accept> App<L> {
     /// Serves until the caller asks to stop and no more requests come.
     pub async fn run(self, mut stage: watch::Receiver<Stage>) {
         let router = Arc::clone(self.reloader.router());
-        let (stop, stopped) = watch::channel(false);
+        let stopped = self.stop.subscribe();
         let (stop_admin, admin_stopped) = watch::channel(false);
         let recent_incidents = self.admin.telemetry.incidents();
         let watch = |subject| IncidentTracker::over(subject, None, recent_incidents, &self.clock);
@@ -249,7 +254,7 @@ impl<L: Accept> App<L> {
             () = tokio::time::sleep(self.drain.timeout) => "--drain-timeout expired",
             () = reached(&mut stage, Stage::Stopping) => "second signal",
         };
-        stop.send_replace(true);
+        self.stop.send_replace(true);
         tokio::select! {
             _ = senders => {}
             () = reached(&mut stage, Stage::Stopping) => {}

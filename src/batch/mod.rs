@@ -12,6 +12,7 @@ pub mod admission;
 pub mod client_quota;
 pub mod deliver;
 pub mod forward;
+pub mod lag;
 pub mod receive;
 
 use std::pin::pin;
@@ -41,6 +42,7 @@ use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 use crate::telemetry::timings::{PhaseTimings, time};
 use admission::{Admission, Admitted};
 use deliver::{Delivery, Prepared};
+use lag::{Lag, LagView, Tracked};
 use receive::Received;
 
 /// Memory that an inspector may use without reserving budget.
@@ -52,6 +54,7 @@ pub struct Pipeline {
     admission: Admission,
     inspectors: InspectorPool,
     delivery: Delivery,
+    lag: Lag,
     metrics: Arc<WorkspaceMetrics>,
     incidents: IncidentTracker,
     max_body_bytes: usize,
@@ -72,8 +75,10 @@ impl Pipeline {
         clock: Clock,
         metrics: Arc<WorkspaceMetrics>,
         incidents: IncidentTracker,
+        near_loss: IncidentTracker,
     ) -> Result<Self, SigningError> {
         Ok(Self {
+            lag: Lag::new(clock.clone(), Arc::clone(&metrics), near_loss),
             admission: Admission::new(
                 workspace.limits.max_inflight_bytes,
                 workspace.limits.client_share_percent,
@@ -100,11 +105,13 @@ impl Pipeline {
     {
         let started = Instant::now();
         let mut timings = PhaseTimings::shown_in(self.metrics.traces().batch(request.headers()));
+        let mut tracked = self.lag.begin();
         let verdict = match self.admit(request, &mut timings).await {
             // Boxed, so that requests waiting for budget do not hold memory for the later stages.
-            Ok(admitted) => Box::pin(self.process(admitted, &mut timings)).await,
+            Ok(admitted) => Box::pin(self.process(admitted, &mut timings, &mut tracked)).await,
             Err(verdict) => verdict,
         };
+        tracked.end(&verdict);
         self.metrics.answered(&verdict, started.elapsed(), &timings);
         if verdict.is_stored() {
             self.incidents.recover();
@@ -141,6 +148,7 @@ impl Pipeline {
         &self,
         (protocol, admitted, body): (WriteProtocol, Admitted, B),
         timings: &mut PhaseTimings,
+        tracked: &mut Tracked<'_>,
     ) -> Verdict
     where
         B: Body<Data = Bytes> + Unpin,
@@ -151,7 +159,10 @@ impl Pipeline {
             Err(verdict) => Err(verdict),
         };
         match prepared {
-            Ok(batch) => self.delivery.deliver(batch, timings).await,
+            Ok(batch) => {
+                tracked.identify(&batch.payload);
+                self.delivery.deliver(batch, timings).await
+            }
             Err(verdict) => verdict,
         }
     }
@@ -284,6 +295,18 @@ impl Pipeline {
             return Ok(unpacked);
         }
         Ok(UNASKED)
+    }
+
+    /// How far the workspace is behind.
+    #[must_use]
+    pub fn lag(&self) -> LagView {
+        self.lag.view()
+    }
+
+    /// Whether the contents of batches are known.
+    #[must_use]
+    pub fn inspects(&self) -> bool {
+        self.inspects
     }
 
     /// Budget and requests in flight, for the metrics.

@@ -29,7 +29,7 @@ use crate::remote_write::payload::EMPTY;
 use crate::setup::policy::Account;
 use crate::telemetry::WorkspaceMetrics;
 use crate::telemetry::incidents::{
-    BATCHES, CREDENTIALS, Diagnosis, IncidentTracker, RecentIncidents,
+    BATCHES, CREDENTIALS, Diagnosis, HELD_SAMPLES, IncidentTracker, RecentIncidents,
 };
 
 /// A source that gives this session whenever it is asked.
@@ -82,8 +82,15 @@ pub(super) async fn empty_write(
         Arc::clone(&metrics),
         watch(&CREDENTIALS),
     );
-    let batches = watch(&BATCHES);
-    let pipeline = Pipeline::new(workspace, way, credentials, clock.clone(), metrics, batches);
+    let pipeline = Pipeline::new(
+        workspace,
+        way,
+        credentials,
+        clock.clone(),
+        metrics,
+        watch(&BATCHES),
+        watch(&HELD_SAMPLES),
+    );
     let pipeline = match pipeline {
         Ok(pipeline) => pipeline,
         Err(error) => return (StepOutcome::broken(error.to_string()), None),

@@ -60,6 +60,15 @@ impl SenderActivity {
         }
     }
 
+    /// Keeps the sidecar from stopping until the result is dropped: somebody waits for the senders' data.
+    pub fn awaited(&self) -> InFlight<'_> {
+        self.lock().in_flight += 1;
+        InFlight {
+            senders: self,
+            retries: false,
+        }
+    }
+
     /// How many requests are in flight, and how many there were in all.
     #[must_use]
     pub fn counted(&self) -> (usize, u64) {

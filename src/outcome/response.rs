@@ -50,6 +50,13 @@ impl Verdict {
         SenderResponse::Respond(response)
     }
 
+    /// Whether the sender keeps the batch and sends it again.
+    #[must_use]
+    pub fn is_retried(&self) -> bool {
+        let status = self.status();
+        status.is_none_or(|(status, _)| status.is_server_error())
+    }
+
     /// The status and the `Retry-After`; `None` if the connection is closed.
     fn status(&self) -> Option<(StatusCode, Option<Duration>)> {
         let again = StatusCode::SERVICE_UNAVAILABLE;

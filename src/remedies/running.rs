@@ -86,6 +86,8 @@ rows! { INCIDENTS:
     TIMED_OUT: "timed-out", "STS or Entra ID does not answer within 5 s",
         "`timed_out`, `entra_timed_out`", "it may be temporary; if it lasts, allow egress from this pod to the endpoint (network policy, firewall), or set --https-proxy";
 
+    NEAR_LOSS: "near-loss", "Samples that senders hold back are nearly an hour old, or older",
+        "`near_loss`", "fix what holds them back, which the other log lines and the status page name, before the time that the message gives: AMP accepts no sample older than one hour";
     CONFIG_INVALID: "config-invalid", "The new configuration is invalid",
         "`config_invalid`, `config_roots`", "correct what it names; the file of --config is read again when it changes, everything else on SIGHUP";
     CONFIG_NEEDS_RESTART: "config-needs-restart", "The new configuration changes a setting that is fixed at start",

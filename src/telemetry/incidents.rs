@@ -55,6 +55,16 @@ pub const BATCHES: IncidentSubject = IncidentSubject {
     each_reason: false,
 };
 
+/// Samples that get too old for AMP while their senders hold them back.
+pub const HELD_SAMPLES: IncidentSubject = IncidentSubject {
+    name: "held_samples",
+    starts: "samples are about to be lost",
+    continues: "samples are still about to be lost, or are being lost",
+    ends: "no sample is about to be lost any more",
+    quiet: Some(Duration::from_secs(60)),
+    each_reason: false,
+};
+
 /// Exchanges that fail.
 pub const CREDENTIALS: IncidentSubject = IncidentSubject {
     name: "credentials",

@@ -15,6 +15,7 @@
 mod alerts_and_dashboard;
 mod bodies;
 mod browser;
+mod caught_up;
 mod cgroup;
 mod check;
 mod check_prometheus;

@@ -129,7 +129,14 @@ function verdict(status) {
   const { state } = status;
   return make("section", { class: "verdict", "aria-live": "polite", "data-level": state.level },
     mark(state.level),
-    make("div", {}, make("h1", {}, `${state.headline}.`), inShort(status), state.why && make("p", { class: "why" }, state.why), todo(state.remedy)));
+    make("div", {}, make("h1", {}, `${state.headline}.`), inShort(status), delays(status), state.why && make("p", { class: "why" }, state.why), todo(state.remedy)));
+}
+
+// What is held back, or a delay of more than a minute.
+function delays({ workspaces }) {
+  const late = workspaces.filter(({ lag }) => lag.held_batches > 0 || lag.behind_seconds > 60);
+  const words = late.map((w) => workspaces.length > 1 ? `${w.name}: ${w.lag.words}` : w.lag.words);
+  return words.length ? make("p", { class: "lag" }, `${words.join(". ")}.`) : null;
 }
 
 function overview({ workspaces }) {

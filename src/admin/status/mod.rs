@@ -14,6 +14,7 @@
 
 mod identity;
 mod input;
+mod lag;
 mod moment;
 mod parts;
 mod readiness;
@@ -25,6 +26,7 @@ use serde::Serialize;
 
 use identity::IdentityStatus;
 pub use input::StatusInput;
+use lag::LagStatus;
 use moment::{Moment, rfc3339};
 use parts::{
     FlowStatus, InFlightStatus, IncidentStatus, LostStatus, OutcomeStatus, SenderStatus, Settings,
@@ -64,6 +66,7 @@ struct WorkspaceStatus {
     state: Health,
     identity: IdentityStatus,
     clock_offset_seconds: f64,
+    lag: LagStatus,
     flow: FlowStatus,
     in_flight: InFlightStatus,
     outcomes: Vec<OutcomeStatus>,
@@ -114,6 +117,7 @@ impl WorkspaceStatus {
                 &running.identity_trail().snapshot(),
             ),
             clock_offset_seconds: running.clock_offset_seconds(),
+            lag: LagStatus::of(&running.pipeline.lag()),
             in_flight: InFlightStatus::of(running.pipeline.admission()),
             outcomes: OutcomeStatus::all(&view.totals.outcomes),
             lost: LostStatus::all(&view.totals.lost),

@@ -57,7 +57,13 @@ pub fn readiness(input: &StatusInput<'_>) -> (bool, String) {
                 .collect()
         }
     };
-    (is_ready, text)
+    let late = input.workspaces.iter().filter_map(|active| {
+        let lag = active.pipeline.lag();
+        let name = &active.config.name;
+        lag.is_near_loss()
+            .then(|| format!("workspace {name}: {}\n", lag.words()))
+    });
+    (is_ready, std::iter::once(text).chain(late).collect())
 }
 
 fn within_a_sentence(mut headline: String) -> String {

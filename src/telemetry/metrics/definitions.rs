@@ -26,6 +26,11 @@ const NO_TIME: f64 = 1e-6;
 /// Up to AMP's limit on a request.
 const SIZES: [f64; 9] = [1e3, 4e3, 16e3, 64e3, 128e3, 256e3, 512e3, 768e3, 1e6];
 
+/// Up to the age at which AMP refuses a sample.
+const AGES: [f64; 13] = [
+    1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 2400.0, 3600.0,
+];
+
 /// A gauge of a fraction.
 pub(crate) type FloatGauge = Gauge<f64, AtomicU64>;
 pub(crate) type PerWorkspace<M> = Family<WorkspaceLabels, M>;
@@ -57,6 +62,10 @@ pub(crate) struct Definitions {
     pub(crate) lost_samples: Family<ReasonLabels, Counter>,
     pub(crate) lost_histograms: Family<ReasonLabels, Counter>,
     pub(crate) lost_exemplars: Family<ReasonLabels, Counter>,
+    pub(crate) newest_stored: PerWorkspace<FloatGauge>,
+    pub(crate) oldest_held: PerWorkspace<FloatGauge>,
+    pub(crate) last_success: PerWorkspace<FloatGauge>,
+    pub(crate) sample_age: Histograms<WorkspaceLabels>,
     pub(crate) received_bytes: PerWorkspace<Counter>,
     pub(crate) canaries: Family<ReasonLabels, Counter>,
     pub(crate) conversions: PerWorkspace<Counter>,
@@ -138,6 +147,27 @@ impl Definitions {
             lost_samples: lost(c, "samples"),
             lost_histograms: lost(c, "histograms"),
             lost_exemplars: lost(c, "exemplars"),
+            newest_stored: c.gauge(
+                "amp_sidecar_newest_stored_sample_timestamp_seconds",
+                "Timestamp of the newest sample that AMP stored, since the epoch; absent before the first and with `--inspect off`",
+                "`time()` minus this: how far the data in AMP is behind, while senders write",
+            ),
+            oldest_held: c.gauge(
+                "amp_sidecar_oldest_held_sample_timestamp_seconds",
+                "Timestamp of the oldest sample in batches that got a retryable response and are not settled yet, since the epoch; 0 if none is held back; absent with `--inspect off`",
+                "AMP refuses it one hour later: fix the cause before `time()` minus this reaches 3600",
+            ),
+            last_success: c.gauge(
+                "amp_sidecar_last_success_timestamp_seconds",
+                "When AMP last stored a batch, since the epoch; absent before the first",
+                "`time()` minus this: how long nothing has been stored",
+            ),
+            sample_age: c.histogram(
+                "amp_sidecar_stored_sample_age_seconds",
+                || buckets(AGES, NO_TIME),
+                "Age of the oldest sample of each stored batch at that time",
+                "normally below 10 s; near 3600 s samples are about to be lost",
+            ),
             received_bytes: c.counter(
                 "amp_sidecar_received_bytes_total",
                 "Compressed bytes of bodies that were read and valid",
@@ -336,6 +366,9 @@ impl Definitions {
             &self.credentials_expire,
             &self.token_expires,
             &self.clock_offset,
+            &self.newest_stored,
+            &self.oldest_held,
+            &self.last_success,
         ] {
             level.remove(&of);
         }

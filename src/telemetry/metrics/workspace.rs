@@ -40,6 +40,7 @@ pub struct WorkspaceMetrics {
     duration: Histogram,
     phases: Phases,
     took_micros: Counter,
+    sample_age: Histogram,
     upstream_bytes: Histogram,
     sent_bytes: Counter,
     upstream_ok: Counter,
@@ -75,6 +76,10 @@ pub struct WorkspaceGauges {
     /// Requests admitted, and the limit.
     pub requests: (usize, usize),
     pub idle_connections: usize,
+    /// The newest stored sample, the oldest one that is held back (the epoch if there is none), and the last success; `None` if unknown.
+    pub newest_stored: Option<SystemTime>,
+    pub oldest_held: Option<SystemTime>,
+    pub last_success: Option<SystemTime>,
     /// How far AWS' clock is ahead.
     pub clock_offset: f64,
     /// Whether a batch can be signed.
@@ -157,6 +162,7 @@ impl WorkspaceMetrics {
                 upstream: phase("upstream"),
             },
             took_micros: count(&families.took_micros),
+            sample_age: families.sample_age.get_or_create_owned(&of),
             upstream_bytes: families.upstream_bytes.get_or_create_owned(&of),
             sent_bytes: count(&families.sent_bytes),
             upstream_ok: families.upstream_responses.get_or_create_owned(&ok),
@@ -227,6 +233,11 @@ impl WorkspaceMetrics {
     /// AMP stored a payload (a batch or a part of one), or this much of a refused one.
     pub fn forwarded(&self, contents: &Contents) {
         self.forwarded.add(contents);
+    }
+
+    /// AMP stored a batch whose oldest sample was this old.
+    pub fn stored_sample_age(&self, age: Duration) {
+        self.sample_age.observe(age.as_secs_f64());
     }
 
     /// AMP has the payload from the other replica.
@@ -348,6 +359,18 @@ impl WorkspaceMetrics {
         set(&self.inflight_requests, seen.requests.0);
         set(&self.inflight_requests_limit, seen.requests.1);
         set(&self.upstream_idle, seen.idle_connections);
+        let of = WorkspaceLabels {
+            workspace: Arc::clone(&self.workspace),
+        };
+        for (gauge, time) in [
+            (&self.families.newest_stored, seen.newest_stored),
+            (&self.families.oldest_held, seen.oldest_held),
+            (&self.families.last_success, seen.last_success),
+        ] {
+            if let Some(time) = time {
+                gauge.get_or_create(&of).set(since_the_epoch(time));
+            }
+        }
         self.clock_offset.set(seen.clock_offset);
         self.ready.set(i64::from(seen.ready));
     }
