@@ -55,6 +55,7 @@ mod setup;
 mod splitting;
 mod status;
 mod status_page;
+mod stopping;
 mod sts_impostor;
 mod token_access;
 mod traces;
