@@ -21,6 +21,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 const DOCUMENT_AT_MOST: usize = 256 * 1024;
+/// kube-apiserver has the keys as a key set alone, and answers 406 to who accepts only JSON.
+const ACCEPT: &str = "application/json, application/jwk-set+json";
 /// How long AWS waits for an identity provider.
 const WITHIN: Duration = Duration::from_secs(5);
 
@@ -83,7 +85,7 @@ impl Fetcher {
                 header::HOST,
                 uri.authority().map_or(host, |authority| authority.as_str()),
             )
-            .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT, ACCEPT)
             .body(Empty::new())
             .map_err(|_| bad_url())?;
         if secure {

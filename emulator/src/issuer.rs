@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
@@ -57,12 +57,14 @@ pub enum BrokenToken {
     Expired,
     /// Its time has not come.
     NotYetValid,
-    /// It is for another audience.
+    /// It is for the API server.
     WrongAudience,
     /// It has no `aud` at all.
     NoAudience,
     /// It is another service account's.
     WrongSubject,
+    /// It is that of the namespace's default service account: the pod names none.
+    DefaultSubject,
     /// `iss` lacks its last slash.
     WrongIssuer,
     /// A key signed it that the issuer does not publish.
@@ -202,7 +204,10 @@ impl Issuer {
             BrokenToken::WrongAudience => set("aud", json!(["https://kubernetes.default.svc"])),
             BrokenToken::NoAudience => set("aud", json!([])),
             BrokenToken::WrongSubject => {
-                set("sub", json!("system:serviceaccount:default:default"));
+                set("sub", json!("system:serviceaccount:monitoring:grafana"));
+            }
+            BrokenToken::DefaultSubject => {
+                set("sub", json!("system:serviceaccount:monitoring:default"));
             }
             BrokenToken::WrongIssuer => set("iss", json!(self.url.trim_end_matches('/'))),
         }
@@ -254,9 +259,9 @@ impl Issuer {
 
 impl Answers for Issuer {
     async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
-        let document = match request.uri().path().strip_prefix(&self.path) {
-            Some(".well-known/openid-configuration") => self.discovery(),
-            Some("openid/v1/jwks") => json!(self.jwks()),
+        let (document, kind) = match request.uri().path().strip_prefix(&self.path) {
+            Some(".well-known/openid-configuration") => (self.discovery(), "application/json"),
+            Some("openid/v1/jwks") => (json!(self.jwks()), "application/jwk-set+json"),
             _ => {
                 return answer(
                     StatusCode::NOT_FOUND,
@@ -269,8 +274,25 @@ impl Answers for Issuer {
             let text = "GET only\n".to_owned();
             return answer(StatusCode::METHOD_NOT_ALLOWED, "text/plain", text);
         }
-        answer(StatusCode::OK, "application/json", document.to_string())
+        if !accepts(request.headers(), kind) {
+            let text = format!("406: Not Acceptable\n\nAvailable representations: {kind}\n");
+            return answer(StatusCode::NOT_ACCEPTABLE, "text/plain", text);
+        }
+        answer(StatusCode::OK, kind, document.to_string())
     }
+}
+
+/// As kube-apiserver decides: any of the listed types, whatever their weight; nothing listed accepts everything.
+fn accepts(headers: &HeaderMap, kind: &str) -> bool {
+    let Some(accepted) = headers.get(header::ACCEPT) else {
+        return true;
+    };
+    let accepted = accepted.to_str().unwrap_or_default();
+    let mut types = accepted.split(',').map(|one| {
+        let (name, _) = one.split_once(';').unwrap_or((one, ""));
+        name.trim()
+    });
+    types.any(|name| name == "*/*" || name == kind)
 }
 
 #[cfg(test)]
@@ -330,6 +352,27 @@ mod tests {
         ] {
             let request = Request::get(path).body(Bytes::new()).expect("valid");
             assert_eq!(issuer.answer(request).await.status(), status, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_keys_are_a_key_set_and_not_given_to_who_accepts_only_json() {
+        let (issuer, _) = issuer();
+        for (path, accept, status) in [
+            ("openid/v1/jwks", "application/json", 406),
+            ("openid/v1/jwks", "application/jwk-set+json", 200),
+            ("openid/v1/jwks", "application/json, */*;q=0.1", 200),
+            (
+                ".well-known/openid-configuration",
+                "application/jwk-set+json",
+                406,
+            ),
+            (".well-known/openid-configuration", "application/json", 200),
+        ] {
+            let request = Request::get(format!("/tenant/uuid/{path}")).header("accept", accept);
+            let request = request.body(Bytes::new()).expect("valid");
+            let answer = issuer.answer(request).await;
+            assert_eq!(answer.status(), status, "{path}: {accept}");
         }
     }
 }

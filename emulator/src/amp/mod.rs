@@ -62,6 +62,7 @@ pub use self::{
 };
 use self::{bucket::TokenBucket, elections::Elections, query::Question, refusal::AmpRefusal};
 use crate::{
+    iam::{Denial, PolicyKind},
     sessions::{Session, Sessions},
     sigv4::Verifier,
 };
@@ -81,6 +82,8 @@ struct AmpShared {
     config: AmpConfig,
     allowed_roles: RwLock<Vec<String>>,
     query_roles: RwLock<Vec<String>>,
+    /// By a policy that is not the role's own.
+    denial: RwLock<Option<Denial>>,
     sessions: Sessions,
     store: Store,
     limits: RwLock<Limits>,
@@ -106,6 +109,7 @@ impl Amp {
         Self(Arc::new(AmpShared {
             allowed_roles: RwLock::new(config.allowed_roles.clone()),
             query_roles: RwLock::new(config.query_roles.clone()),
+            denial: RwLock::default(),
             limits: RwLock::new(config.limits.clone()),
             state: Mutex::default(),
             config,
@@ -143,6 +147,15 @@ impl Amp {
             .query_roles
             .write()
             .unwrap_or_else(PoisonError::into_inner) = roles.into_iter().collect();
+    }
+
+    /// From now on a policy of another kind denies everything that the roles are allowed; `None` ends that.
+    pub fn deny(&self, denial: Option<Denial>) {
+        *self
+            .0
+            .denial
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = denial;
     }
 
     /// The limits and the behavior of the instance as they are now.
@@ -235,14 +248,18 @@ impl Amp {
         let resource = config.workspace_arn(workspace);
         let roles = roles.read().unwrap_or_else(PoisonError::into_inner);
         let by_role = session.account == config.account && roles.contains(&session.role_arn);
-        if by_role && session.is_left(action, &resource) {
-            return Ok(());
-        }
+        let also = *self.0.denial.read().unwrap_or_else(PoisonError::into_inner);
+        let denial = match also {
+            Some(denial) => denial,
+            None if !by_role => Denial::implicit(PolicyKind::IdentityBased),
+            None if !session.is_left(action, &resource) => Denial::implicit(PolicyKind::Session),
+            None => return Ok(()),
+        };
         Err(AmpRefusal::NotAllowed {
             user: session.assumed_role_arn.clone(),
             action,
             resource,
-            by_session_policy: by_role,
+            denial,
         })
     }
 

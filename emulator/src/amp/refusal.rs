@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use super::{
     answers::plain, forward::ForwardError, query::QueryError, written_stats::WrittenStats,
 };
-use crate::sigv4::SignatureFault;
+use crate::{iam::Denial, sigv4::SignatureFault};
 
 /// Why a request is not answered with 200.
 #[derive(Debug, thiserror::Error)]
@@ -30,17 +30,12 @@ pub(super) enum AmpRefusal {
     Throttled,
     #[error(transparent)]
     Signature(#[from] SignatureFault),
-    #[error(
-        "User: {user} is not authorized to perform: {action} on resource: {resource} because no {} policy allows the \
-         {action} action",
-        if *by_session_policy { "session" } else { "identity-based" }
-    )]
+    #[error("{}", .denial.message(.user, .action, .resource))]
     NotAllowed {
         user: String,
         action: &'static str,
         resource: String,
-        /// Its role would be allowed.
-        by_session_policy: bool,
+        denial: Denial,
     },
     #[error("Workspace not found")]
     NoWorkspace,

@@ -7,6 +7,8 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
+use crate::fault::FaultKind;
+use crate::front::request_id;
 use crate::sigv4::SignatureFault;
 use crate::sts::document::{Element, Format, answer_in};
 
@@ -45,6 +47,17 @@ pub enum StsRefusal {
     /// Discovery or JWKS unreadable, or the key is not in it.
     #[error("{NO_KEY}")]
     NoVerificationKey,
+    /// The issuer's certificate is not the one that the provider was created with.
+    #[error("OpenIDConnect provider's HTTPS certificate doesn't match configured thumbprint")]
+    Thumbprint,
+    /// STS is not active in this region for the account.
+    #[error(
+        "STS is not activated in this region for account:{0}. Your account administrator can activate STS in this region using the IAM Console."
+    )]
+    RegionDisabled(String),
+    /// Too many calls.
+    #[error("Rate exceeded")]
+    Throttled,
     /// The signature does not fit the key.
     #[error("Token signature is invalid")]
     BadSignature,
@@ -129,11 +142,14 @@ impl StsRefusal {
             | Self::NoProvider(_)
             | Self::IncorrectAudience
             | Self::NoVerificationKey
+            | Self::Thumbprint
             | Self::BadSignature
             | Self::NotYetValid => "InvalidIdentityToken",
             Self::Expired { .. } => "ExpiredTokenException",
             Self::IdpUnreachable => "IDPCommunicationError",
             Self::NotAuthorized | Self::NotAllowed { .. } => "AccessDenied",
+            Self::RegionDisabled(_) => "RegionDisabledException",
+            Self::Throttled => "ThrottlingException",
             Self::MalformedPolicy(_) => "MalformedPolicyDocument",
             Self::Unauthenticated { code, .. } => code,
         }
@@ -147,10 +163,23 @@ impl StsRefusal {
                 code: "IncompleteSignature",
                 ..
             } => StatusCode::BAD_REQUEST,
-            Self::NotAuthorized | Self::NotAllowed { .. } | Self::Unauthenticated { .. } => {
-                StatusCode::FORBIDDEN
-            }
+            Self::NotAuthorized
+            | Self::NotAllowed { .. }
+            | Self::RegionDisabled(_)
+            | Self::Unauthenticated { .. } => StatusCode::FORBIDDEN,
+            Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
             _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// This answer whatever the call is.
+    #[must_use]
+    pub fn fault(&self) -> FaultKind {
+        let answer = self.answer(Format::Xml, &request_id());
+        FaultKind::Answer {
+            status: self.status().as_u16(),
+            headers: vec![("content-type".to_owned(), "text/xml".to_owned())],
+            body: String::from_utf8_lossy(answer.body()).into_owned(),
         }
     }
 

@@ -364,7 +364,7 @@ async fn every_broken_token_is_refused_for_its_own_reason() {
             401,
             "invalid_client",
             700_213,
-            "subject 'system:serviceaccount:default:default'",
+            "subject 'system:serviceaccount:monitoring:grafana'",
         ),
         (
             BrokenToken::WrongIssuer,
