@@ -194,7 +194,7 @@ fn judged(
     let workspace = "arn:aws:aps:eu-central-1:111122223333:workspace/ws-1";
     for _ in 0..times {
         let reply = AmpResponse::new(status, black_box(&headers), black_box(body), true);
-        let verdict = reply.class(workspace).verdict();
+        let verdict = reply.class(workspace, "/path").verdict();
         if verdict.name() != expected {
             return Err(verdict.to_string().into());
         }

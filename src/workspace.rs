@@ -168,7 +168,10 @@ impl ActiveWorkspace {
     #[must_use]
     pub fn missing(&self) -> Option<String> {
         let why = self.credentials.ready().err()?;
-        Some(format!("no AWS credentials: {why}"))
+        Some(match why.remedy() {
+            Some(remedy) => format!("{why}; {remedy}"),
+            None => why.to_string(),
+        })
     }
 
     /// The credentials that sign batches.

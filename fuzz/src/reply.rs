@@ -57,7 +57,7 @@ pub fn holds(input: &[u8]) {
     let body = lines.next().unwrap_or_default();
     let reply = AmpResponse::new(status, &headers, body, true);
     is_fit_to_be_shown(&reply.said());
-    let class = reply.class(ARN);
+    let class = reply.class(ARN, "/path");
     if let ReplyClass::Unauthenticated(_) = class {
         assert!(matches!(status.as_u16(), 400 | 401 | 402 | 403 | 415 | 422));
     }

@@ -11,20 +11,17 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
-use super::reach;
 use super::step::StepOutcome;
 use crate::batch::Pipeline;
 use crate::clock::Clock;
 use crate::config::{RoleSession, Workspace};
 use crate::credentials::cache::{self, CredentialSource, Failure};
 use crate::credentials::sts::{Pace, SessionCredentials};
-use crate::net::error::TransportError;
 use crate::net::transport::NetworkTransport;
+use crate::outcome::remedy;
 use crate::outcome::verdict::Verdict;
-use crate::remedies::first_hour::{
-    AMP_CREDENTIALS, AMP_REFUSAL, AMP_TROUBLE, CONNECTION_SILENT, REGION_WRONG, ROLE_PERMISSION,
-    WORKSPACE_UNKNOWN,
-};
+use crate::remedies::first_hour::{REGION_WRONG, WORKSPACE_UNKNOWN};
+use crate::remedies::running::ACCESS_DENIED;
 use crate::remote_write::payload::EMPTY;
 use crate::setup::policy::Account;
 use crate::telemetry::WorkspaceMetrics;
@@ -116,8 +113,7 @@ pub(super) async fn empty_write(
 }
 
 fn meaning(verdict: &Verdict, workspace: &Workspace) -> Result<StepOutcome, StepOutcome> {
-    let broken = StepOutcome::broken(verdict.to_string());
-    Err(match verdict {
+    match verdict {
         Verdict::Stored { status, .. } | Verdict::Deduplicated { status, .. } => {
             return Ok(StepOutcome::ok(format!(
                 "AMP accepted a signed, empty batch for {} ({status})",
@@ -130,25 +126,23 @@ fn meaning(verdict: &Verdict, workspace: &Workspace) -> Result<StepOutcome, Step
                 "AMP accepted signature and permission, but not an empty batch: {said}"
             )));
         }
-        Verdict::Throttled { .. } | Verdict::AmpFailing { .. } | Verdict::SeriesLimit { .. } => {
-            broken.remedy(AMP_TROUBLE)
-        }
-        Verdict::AccessDenied { .. } => broken.remedy(ROLE_PERMISSION).paste({
-            let account = Account::of(&workspace.identity.signing().role_arn);
-            account.permission_policy(&workspace.region, &workspace.id, false)
-        }),
-        Verdict::WorkspaceNotFound { .. } => broken.remedy_with(
-            WORKSPACE_UNKNOWN,
-            format!("{} in {}", workspace.id, workspace.region),
-        ),
-        Verdict::Unauthenticated { said } if said.contains("scoped") => {
-            broken.remedy_with(REGION_WRONG, format!("signed for {}", workspace.region))
-        }
-        Verdict::Unauthenticated { .. } | Verdict::NoCredentials { .. } => {
-            broken.remedy(AMP_CREDENTIALS)
-        }
-        Verdict::Unreachable(TransportError::Connect(error)) => reach::unreached(error),
-        Verdict::Unreachable(_) => broken.remedy(CONNECTION_SILENT),
-        _ => broken.remedy(AMP_REFUSAL),
+        _ => {}
+    }
+    let broken = StepOutcome::broken(verdict.to_string());
+    let Some(remedy) = remedy::of_verdict(verdict) else {
+        return Err(broken);
+    };
+    let here = match remedy.rows() {
+        [WORKSPACE_UNKNOWN] => format!("{} in {}", workspace.id, workspace.region),
+        [REGION_WRONG] => format!("signed for {}", workspace.region),
+        _ => remedy.values().to_owned(),
+    };
+    let may_lack_permission = remedy.rows().contains(&ACCESS_DENIED);
+    let broken = broken.advise(&remedy.here(here));
+    Err(if may_lack_permission {
+        let account = Account::of(&workspace.identity.signing().role_arn);
+        broken.paste(account.permission_policy(&workspace.region, &workspace.id, false))
+    } else {
+        broken
     })
 }

@@ -5,16 +5,17 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hyper::Uri;
+use hyper::{StatusCode, Uri};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::step::StepOutcome;
 use crate::credentials::claims::{Claims, quoted};
+use crate::credentials::issuer::UnfitIssuer;
 use crate::credentials::token::Token;
 use crate::net::client::HttpClient;
 use crate::remedies::first_hour::{
-    ISSUER_INTERNAL, ISSUER_LETTER, ISSUER_UNREACHABLE, KEY_UNKNOWN,
+    ISSUER_FORBIDDEN, ISSUER_LETTER, ISSUER_UNREACHABLE, KEY_UNKNOWN,
 };
 
 #[derive(Deserialize)]
@@ -33,6 +34,9 @@ struct Jwk {
     #[serde(default)]
     kid: String,
 }
+
+/// kube-apiserver has the keys as a key set alone, and answers 406 to who accepts only JSON.
+const ACCEPT: &str = "application/json, application/jwk-set+json";
 
 /// The token's header, which is not secret.
 #[derive(Deserialize)]
@@ -60,11 +64,9 @@ async fn look(
     client: &HttpClient,
 ) -> Result<StepOutcome, StepOutcome> {
     let iss = quoted(&[&claims.iss]);
-    if is_internal(&claims.iss) {
-        return Err(StepOutcome::broken(format!(
-            "{iss} is inside the cluster, where AWS cannot read it"
-        ))
-        .remedy(ISSUER_INTERNAL));
+    if let Some(unfit) = UnfitIssuer::of(&claims.iss) {
+        let evidence = format!("IAM cannot take the issuer {iss}: {unfit}");
+        return Err(StepOutcome::broken(evidence).remedy(unfit.row()));
     }
     let place = format!(
         "{}/.well-known/openid-configuration",
@@ -104,9 +106,20 @@ async fn get<T: DeserializeOwned>(client: &HttpClient, url: &str) -> Result<T, S
     };
     let url: Uri = url.parse().map_err(|_| unread("it is not a URL"))?;
     let answer = client
-        .get(&url)
+        .get(&url, ACCEPT)
         .await
         .map_err(|error| unread(&format!("it {error}")))?;
+    if matches!(
+        answer.status,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+    ) {
+        let evidence = format!(
+            "{} could not be read from here: the response was {}",
+            quoted(&[url.to_string()]),
+            answer.status
+        );
+        return Err(StepOutcome::warning(evidence).remedy(ISSUER_FORBIDDEN));
+    }
     if !answer.status.is_success() {
         return Err(unread(&format!("the response was {}", answer.status)));
     }
@@ -119,18 +132,4 @@ fn key_id(token: &Token) -> Option<String> {
     let json = URL_SAFE_NO_PAD.decode(head.trim_end_matches('=')).ok()?;
     let head: Head = serde_json::from_slice(&json).ok()?;
     Some(head.kid)
-}
-
-/// The name of a cluster without a public issuer.
-fn is_internal(iss: &str) -> bool {
-    let host = iss
-        .parse::<Uri>()
-        .ok()
-        .and_then(|url| url.host().map(str::to_owned));
-    host.is_none_or(|host| {
-        let host = host.trim_end_matches('.');
-        host == "kubernetes.default.svc"
-            || host.starts_with("kubernetes.default.svc.")
-            || host.ends_with(".cluster.local")
-    })
 }

@@ -7,11 +7,11 @@ use hyper::HeaderMap;
 use super::step::StepOutcome;
 use crate::clock::Clock;
 use crate::config::{IdentityConfig, Workspace};
+use crate::credentials::remedy;
 use crate::net::client::HttpClient;
 use crate::net::connect::Connectors;
-use crate::net::error::{ConnectError, HttpError};
 use crate::net::transport::NetworkTransport;
-use crate::remedies::first_hour::{CLOCK, STS_FOREIGN, STS_TROUBLE};
+use crate::remedies::first_hour::CLOCK;
 
 /// Also gives the `Date` of a verified response.
 pub(super) async fn sts(
@@ -22,14 +22,10 @@ pub(super) async fn sts(
     // A call without an action gets an error, which has the `Date`.
     let answer = match client.post(url, HeaderMap::new(), String::new()).await {
         Ok(answer) => answer,
-        Err(HttpError::Connect(error)) => return (unreached(&error), None),
         Err(error) => {
-            let mistake = match error {
-                HttpError::TimedOut => STS_TROUBLE,
-                _ => STS_FOREIGN,
-            };
             let broken = StepOutcome::broken(format!("STS {error}"));
-            return (broken.remedy(mistake), None);
+            let remedy = remedy::unanswered(&error, &identity.sts_region);
+            return (broken.advise(&remedy), None);
         }
     };
     let evidence = format!("{url} answers");
@@ -78,13 +74,9 @@ pub(super) async fn amp(
             StepOutcome::ok(format!("{url} accepts connections")),
             Some(()),
         ),
-        Err(error) => (unreached(&error), None),
+        Err(error) => {
+            let broken = StepOutcome::broken(error.to_string());
+            (broken.remedy(error.remedy()), None)
+        }
     }
-}
-
-/// The remedy of a failed connection.
-pub(super) fn unreached(error: &ConnectError) -> StepOutcome {
-    let (mistake, remedy) = (error.mistake(), error.remedy());
-    let detail = if remedy == mistake { "" } else { remedy.remedy };
-    StepOutcome::broken(error.to_string()).remedy_with(mistake, detail)
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::remedies::Remedy;
+use crate::remedies::{Advice, Remedy};
 
 /// The state of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -107,6 +107,16 @@ impl StepOutcome {
             detail: detail.into(),
         });
         self
+    }
+
+    /// Adds what to do about an error, with the values of this case.
+    #[must_use]
+    pub fn advise(self, advice: &Advice) -> Self {
+        let values = std::iter::once(advice.values()).chain(std::iter::repeat(""));
+        let rows = advice.rows().iter().zip(values);
+        rows.fold(self, |outcome, (row, values)| {
+            outcome.remedy_with(*row, values)
+        })
     }
 
     /// Adds text that is ready to paste.

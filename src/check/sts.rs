@@ -5,16 +5,12 @@ use serde_json::json;
 use super::step::StepOutcome;
 use crate::clock::Clock;
 use crate::config::{IdentityConfig, RoleSession};
-use crate::credentials::claims::{Claims, quoted};
-use crate::credentials::sts::{Pace, SessionCredentials, StsError, is_about_the_key};
+use crate::credentials::claims::Claims;
+use crate::credentials::sts::{SessionCredentials, StsError};
 use crate::credentials::token::Token;
 use crate::credentials::{Exchange, ExchangeError, RoleHop};
-use crate::remedies::first_hour::{
-    HOP_EXTERNAL_ID, HOP_MISSING, HOP_PERMISSION, HOP_TRUST, ISSUER_SILENT, ISSUER_UNREACHABLE,
-    KEY_UNKNOWN, PROVIDER_AUDIENCE, PROVIDER_MISSING, PROVIDER_SLASH, REGION_DISABLED,
-    ROLE_MISSING, SESSION_TOO_LONG, STS_FOREIGN, STS_REFUSAL, STS_TROUBLE, TOKEN_AUDIENCE,
-    TOKEN_EXPIRED, TOKEN_NO_AUDIENCE, TRUST_AUDIENCE, TRUST_ISSUER, TRUST_SUBJECT,
-};
+use crate::remedies::Advice;
+use crate::remedies::first_hour::{HOP_TRUST, TRUST_SUBJECT};
 use crate::setup::policy::{Account, Federation};
 
 /// Exchanges the token for the first session.
@@ -27,8 +23,8 @@ pub(super) async fn web_identity(
     match exchange.session(token).await {
         Ok(obtained) => (given(&identity.role, &obtained, clock), Some(obtained)),
         Err(ExchangeError::WebIdentity { source, remedy }) => {
-            let remedy = remedy.unwrap_or_default();
-            (refused(&source, &remedy, token.claims(), identity), None)
+            let role_arn = &identity.role.role_arn;
+            (refused(&source, &remedy, token.claims(), role_arn), None)
         }
         Err(other) => (StepOutcome::broken(other.to_string()), None),
     }
@@ -43,7 +39,6 @@ pub(super) async fn hop(
     match hop.assume(before).await {
         Ok(obtained) => (given(hop.role, &obtained, clock), Some(obtained)),
         Err(ExchangeError::Hop { source, remedy, .. }) => {
-            let remedy = remedy.unwrap_or_default();
             (hop_refused(&source, &remedy, hop), None)
         }
         Err(other) => (StepOutcome::broken(other.to_string()), None),
@@ -60,92 +55,28 @@ fn given(role: &RoleSession, obtained: &SessionCredentials, clock: &Clock) -> St
     ))
 }
 
+/// A policy is ready to paste where one may be missing, but never one that trusts a namespace's default account.
 fn refused(
     error: &StsError,
-    remedy: &str,
+    remedy: &Advice,
     claims: Option<&Claims>,
-    identity: &IdentityConfig,
+    role_arn: &str,
 ) -> StepOutcome {
-    let outcome = StepOutcome::broken(error.to_string());
-    let (code, message) = match error {
-        StsError::Refused { code, message, .. } => (code.as_str(), message.as_str()),
-        other => return without_refusal(outcome, other),
-    };
-    let role_arn = &identity.role.role_arn;
-    match (code, claims) {
-        ("InvalidIdentityToken", _) if message.contains("claim: aud") => {
-            outcome.remedy(TOKEN_NO_AUDIENCE)
-        }
-        ("InvalidIdentityToken", _) if message.contains("audience") => outcome
-            .remedy(TOKEN_AUDIENCE)
-            .remedy_with(PROVIDER_AUDIENCE, remedy),
-        ("InvalidIdentityToken", Some(claims)) if message.contains("OpenIDConnect provider") => {
-            let outcome = outcome.remedy_with(PROVIDER_MISSING, remedy);
-            if claims.iss.ends_with('/') {
-                outcome.remedy(PROVIDER_SLASH)
-            } else {
-                outcome
-            }
-        }
-        ("InvalidIdentityToken", _) if is_about_the_key(message) => outcome
-            .remedy_with(ISSUER_UNREACHABLE, remedy)
-            .remedy(KEY_UNKNOWN),
-        ("IDPCommunicationError", _) => outcome.remedy_with(ISSUER_SILENT, remedy),
-        ("AccessDenied", Some(claims)) => {
-            let outcome = outcome
-                .remedy_with(ROLE_MISSING, role_arn)
-                .remedy_with(TRUST_SUBJECT, quoted(&[&claims.sub]))
-                .remedy_with(TRUST_AUDIENCE, quoted(&claims.audiences()));
-            let outcome = if claims.iss.ends_with('/') {
-                outcome.remedy(TRUST_ISSUER)
-            } else {
-                outcome
-            };
+    let outcome = StepOutcome::broken(error.to_string()).advise(remedy);
+    match claims {
+        Some(claims) if remedy.rows().contains(&TRUST_SUBJECT) => {
             outcome.paste(trust(claims, role_arn))
         }
-        ("ExpiredTokenException", _) => outcome.remedy_with(TOKEN_EXPIRED, remedy),
-        _ => common(outcome, error, code, message, remedy),
+        _ => outcome,
     }
 }
 
-fn hop_refused(error: &StsError, remedy: &str, hop: RoleHop<'_>) -> StepOutcome {
-    let outcome = StepOutcome::broken(error.to_string());
-    match error {
-        StsError::Refused { code, .. } if code == "AccessDenied" => outcome
-            .remedy_with(HOP_TRUST, remedy)
-            .remedy(HOP_PERMISSION)
-            .remedy(HOP_EXTERNAL_ID)
-            .remedy(HOP_MISSING)
-            .paste(trust_of_hop(hop)),
-        StsError::Refused { code, message, .. } => common(outcome, error, code, message, remedy),
-        other => without_refusal(outcome, other),
-    }
-}
-
-/// Errors that mean the same for every session.
-fn common(
-    outcome: StepOutcome,
-    error: &StsError,
-    code: &str,
-    message: &str,
-    remedy: &str,
-) -> StepOutcome {
-    match code {
-        "RegionDisabledException" => outcome.remedy_with(REGION_DISABLED, remedy),
-        "ValidationError"
-            if message.contains("DurationSeconds") || message.contains("MaxSessionDuration") =>
-        {
-            outcome.remedy_with(SESSION_TOO_LONG, remedy)
-        }
-        _ if error.pace() == Pace::Soon => outcome.remedy(STS_TROUBLE),
-        _ => outcome.remedy_with(STS_REFUSAL, remedy),
-    }
-}
-
-fn without_refusal(outcome: StepOutcome, error: &StsError) -> StepOutcome {
-    match error {
-        StsError::Unusable { .. } if !error.is_throttling() => outcome.remedy(STS_FOREIGN),
-        _ => outcome.remedy(STS_TROUBLE),
+fn hop_refused(error: &StsError, remedy: &Advice, hop: RoleHop<'_>) -> StepOutcome {
+    let outcome = StepOutcome::broken(error.to_string()).advise(remedy);
+    if remedy.rows().contains(&HOP_TRUST) {
+        outcome.paste(trust_of_hop(hop))
+    } else {
+        outcome
     }
 }
 

@@ -9,12 +9,9 @@ use super::step::StepOutcome;
 use crate::config::IdentityConfig;
 use crate::credentials::Exchange;
 use crate::credentials::claims::Claims;
-use crate::credentials::entra::EntraError;
 use crate::credentials::token::{Token, TokenError};
-use crate::remedies;
 use crate::remedies::first_hour::{
-    SETTING, TOKEN_DENIED, TOKEN_EARLY, TOKEN_EMPTY, TOKEN_EXPIRED, TOKEN_FOLDER, TOKEN_MALFORMED,
-    TOKEN_MISSING, TOKEN_NO_AUDIENCE, TOKEN_NOT_RENEWED,
+    TOKEN_EARLY, TOKEN_EXPIRED, TOKEN_MALFORMED, TOKEN_NO_AUDIENCE, TOKEN_NOT_RENEWED,
 };
 
 pub(super) async fn file(
@@ -45,24 +42,7 @@ fn there(path: &Path) -> StepOutcome {
 }
 
 fn unread(error: &TokenError) -> StepOutcome {
-    use std::io::ErrorKind;
-    let mistake = match error {
-        TokenError::Unreadable { source, .. } => match source.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => TOKEN_MISSING,
-            ErrorKind::IsADirectory => TOKEN_FOLDER,
-            ErrorKind::PermissionDenied => TOKEN_DENIED,
-            _ => SETTING,
-        },
-        TokenError::Empty(_) => TOKEN_EMPTY,
-        TokenError::TooLong(_) | TokenError::NotAToken(_) | TokenError::Changing(_) => {
-            TOKEN_MALFORMED
-        }
-    };
-    let detail = match error {
-        TokenError::Unreadable { remedy, .. } => remedy.clone().unwrap_or_default(),
-        _ => String::new(),
-    };
-    StepOutcome::broken(error.to_string()).remedy_with(mistake, detail)
+    StepOutcome::broken(error.to_string()).advise(&error.remedy())
 }
 
 /// The token's claims, checked against the clock alone: only AWS knows what it trusts.
@@ -110,15 +90,9 @@ pub(super) async fn through_entra(
                 Some(token),
             )
         }
-        Err(error) => (refused_by_entra(&error), None),
-    }
-}
-
-fn refused_by_entra(error: &EntraError) -> StepOutcome {
-    let outcome = StepOutcome::broken(error.to_string());
-    match remedies::of_entra(error.name()) {
-        Some(mistake) => outcome.remedy(mistake),
-        None if error.is_throttling() => outcome.remedy(remedies::running::ENTRA_THROTTLED),
-        None => outcome.remedy(remedies::first_hour::ENTRA_UNREACHED),
+        Err(error) => {
+            let broken = StepOutcome::broken(error.to_string());
+            (broken.advise(&error.remedy()), None)
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::config::RoleSession;
 use crate::credentials::sts::{Pace, SessionCredentials};
 use crate::telemetry::WorkspaceMetrics;
-use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
+use crate::telemetry::incidents::{Diagnosis, FIRST_CREDENTIALS, IncidentTracker};
 
 /// How long a batch waits for an exchange that is in progress.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -90,14 +90,17 @@ pub enum RejectionCause {
 /// Why there are no credentials for a batch.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Unavailable {
-    /// The last exchange failed.
-    #[error("{0}")]
-    Failed(String),
+    /// No exchange has succeeded, and the last one failed.
+    #[error("no AWS credentials yet: {}", .0.reason)]
+    Never(Box<Diagnosis>),
+    /// The credentials have expired, and the last exchange failed.
+    #[error("no AWS credentials, the last ones have expired: {}", .0.reason)]
+    Expired(Box<Diagnosis>),
     /// An exchange is under way and takes long.
-    #[error("waiting for credentials")]
+    #[error("no AWS credentials: waiting for STS")]
     Waiting,
     /// AMP's rejections requested an exchange a moment ago.
-    #[error("credentials were refreshed a moment ago")]
+    #[error("no AWS credentials: they were refreshed a moment ago")]
     JustRenewed,
 }
 
@@ -113,7 +116,7 @@ pub struct CredentialStatus {
     /// When the next exchange is due.
     pub due: Option<SystemTime>,
     /// Why the last exchange failed; `None` after a success.
-    pub error: Option<String>,
+    pub error: Option<Diagnosis>,
 }
 
 #[derive(Debug, Clone)]
@@ -123,7 +126,7 @@ struct RefreshState {
     /// When the next exchange is due.
     due: Option<SystemTime>,
     /// Why the last exchange failed; `None` after a success.
-    error: Option<String>,
+    error: Option<Diagnosis>,
     generation: u64,
 }
 
@@ -338,9 +341,24 @@ impl Cache {
 
 impl RefreshState {
     fn unavailable(&self) -> Unavailable {
-        self.error
-            .clone()
-            .map_or(Unavailable::Waiting, Unavailable::Failed)
+        match (self.error.clone().map(Box::new), &self.active) {
+            (None, _) => Unavailable::Waiting,
+            (Some(why), None) => Unavailable::Never(why),
+            (Some(why), Some(_)) => Unavailable::Expired(why),
+        }
+    }
+}
+
+// === impl Unavailable ===
+
+impl Unavailable {
+    /// What to do about the exchange that failed.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&str> {
+        match self {
+            Self::Never(why) | Self::Expired(why) => why.remedy.as_deref(),
+            Self::Waiting | Self::JustRenewed => None,
+        }
     }
 }
 
@@ -421,20 +439,22 @@ impl<S: CredentialSource> Refresher<S> {
     fn fail(&self, error: &S::Error, pause: Duration) {
         let now = self.shared.clock.now();
         let active = self.shared.state().active.clone();
+        let subject = active.is_none().then_some(&FIRST_CREDENTIALS);
         let left = active.map_or(Duration::ZERO, |active| {
             active.expires.duration_since(now).unwrap_or_default()
         });
         self.metrics.exchange_failed(error.name());
+        let diagnosis = error.diagnosis();
         self.incidents.fail(error.name(), || Diagnosis {
             credentials_left: Some(left),
-            ..error.diagnosis()
+            subject,
+            ..diagnosis.clone()
         });
         tracing::debug!(incident = error.name(), %error, credentials_left_seconds = left.as_secs(), next_try_seconds = pause.as_secs_f32(), "an exchange failed");
-        let reason = error.diagnosis().to_string();
         self.shared.change(|state| {
             state.exchanging = false;
             state.due = Some(now + pause);
-            state.error = Some(reason);
+            state.error = Some(diagnosis);
         });
     }
 

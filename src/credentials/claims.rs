@@ -60,6 +60,12 @@ impl Claims {
         }
     }
 
+    /// Whether the subject is a namespace's default service account, which every pod has that names none.
+    #[must_use]
+    pub fn is_default_account(&self) -> bool {
+        self.sub.starts_with("system:serviceaccount:") && self.sub.ends_with(":default")
+    }
+
     /// How long ago the token expired, by its own claim and this clock.
     #[must_use]
     pub fn over_since(&self, now: SystemTime) -> Option<Duration> {

@@ -14,16 +14,21 @@ use serde::Deserialize;
 
 use crate::clock::Clock;
 use crate::config;
+use crate::credentials::claims::quoted;
 use crate::credentials::redact::sanitize_without;
 use crate::credentials::sts::Pace;
 use crate::credentials::token::Token;
 use crate::net::client::{HttpClient, HttpResponse};
 use crate::net::error::{ConnectError, HttpError};
 use crate::remedies::entra::EntraRefusal;
-use crate::remedies::running::{ENTRA_FOREIGN, ENTRA_THROTTLED};
+use crate::remedies::first_hour::{ENTRA_FOREIGN, ENTRA_REFUSAL, SUBJECT_DEFAULT};
+use crate::remedies::running::ENTRA_THROTTLED;
+use crate::remedies::{Advice, identity};
 
 /// `AADSTS90055`: too many requests for the tenant.
 const TENANT_THROTTLED: u32 = 90055;
+/// `AADSTS700213`: no federated credential has the subject.
+const NO_SUBJECT: u32 = 700_213;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Exchanges tokens for one application.
@@ -48,7 +53,7 @@ pub enum EntraError {
         code: Option<u32>,
         message: String,
         /// The assertion's claims, for errors that are about them.
-        assertion: Box<str>,
+        claims: Option<Box<AssertionClaims>>,
         trace_id: Box<str>,
         correlation_id: Box<str>,
     },
@@ -59,9 +64,18 @@ pub enum EntraError {
     #[error("the response of Entra ({status}) cannot be used: {what}")]
     Unusable {
         status: StatusCode,
-        /// What is wrong with it.
-        what: &'static str,
+        /// What is wrong with it, and who responded if that is known.
+        what: String,
     },
+}
+
+/// What the assertion says.
+#[derive(Debug)]
+pub struct AssertionClaims {
+    /// All claims in one line.
+    pub description: String,
+    /// The subject, if it is a namespace's default service account.
+    pub default_account: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -124,7 +138,13 @@ impl Entra {
     /// The token in the response to `assertion`.
     pub fn read(&self, answer: &HttpResponse, assertion: &Token) -> Result<Token, EntraError> {
         let status = answer.status;
-        let unusable = |what| EntraError::Unusable { status, what };
+        let unusable = |what: &str| EntraError::Unusable {
+            status,
+            what: match answer.responder.as_str() {
+                "" => what.to_owned(),
+                responder => format!("{what} ({responder})"),
+            },
+        };
         let json = answer.text().ok_or_else(|| unusable("it is not UTF-8"))?;
         // The parser's own message may quote the response, and with it a token.
         if !status.is_success() {
@@ -156,11 +176,12 @@ impl Entra {
             status,
             error: said(&refusal.error),
             code: refusal.error_codes.first().copied().or_else(in_words),
-            assertion: assertion
-                .claims()
-                .map(|claims| claims.describe(self.clock.now()))
-                .unwrap_or_default()
-                .into(),
+            claims: assertion.claims().map(|claims| {
+                Box::new(AssertionClaims {
+                    description: claims.describe(self.clock.now()),
+                    default_account: claims.is_default_account().then(|| quoted(&[&claims.sub])),
+                })
+            }),
             trace_id: said(&refusal.trace_id).into(),
             correlation_id: said(&refusal.correlation_id).into(),
             message,
@@ -227,24 +248,33 @@ impl EntraError {
         }
     }
 
-    /// What to do about it, if known; with the claims if the code is about them.
+    /// What to do about it; with the claims if the code is about them.
     #[must_use]
-    pub fn remedy(&self) -> Option<String> {
-        let row = match self {
-            _ if self.is_throttling() => ENTRA_THROTTLED,
-            Self::Refused { assertion, .. } => {
-                let known = self.known()?;
-                let claims = if known.by_claims && !assertion.is_empty() {
-                    format!("; {assertion}")
-                } else {
-                    String::new()
-                };
-                return Some(format!("{}: {}{claims}", known.cause, known.remedy));
-            }
-            Self::Silent(error) => error.remedy(ENTRA_FOREIGN),
-            Self::Unusable { .. } => ENTRA_FOREIGN,
-        };
-        Some(row.remedy.to_owned())
+    pub fn remedy(&self) -> Advice {
+        match self {
+            _ if self.is_throttling() => ENTRA_THROTTLED.into(),
+            Self::Refused { code, claims, .. } => match (self.known(), claims) {
+                (None, _) => ENTRA_REFUSAL.into(),
+                (Some(known), Some(said)) if known.by_claims => {
+                    let advice = Advice::from(known.row());
+                    match (code, &said.default_account) {
+                        (Some(NO_SUBJECT), Some(sub)) => {
+                            Advice::any([SUBJECT_DEFAULT, known.row()])
+                                .here(identity::default_account(sub))
+                        }
+                        _ => advice.here(format!(
+                            "{}: {}; {}",
+                            known.cause, known.remedy, said.description
+                        )),
+                    }
+                }
+                (Some(known), _) => {
+                    Advice::from(known.row()).here(format!("{}: {}", known.cause, known.remedy))
+                }
+            },
+            Self::Silent(error) => error.remedy(ENTRA_FOREIGN).into(),
+            Self::Unusable { .. } => ENTRA_FOREIGN.into(),
+        }
     }
 }
 

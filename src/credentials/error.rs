@@ -4,8 +4,7 @@ use crate::credentials::cache::Failure;
 use crate::credentials::entra::EntraError;
 use crate::credentials::sts::{Pace, StsError};
 use crate::credentials::token::TokenError;
-use crate::remedies::first_hour::STS_FOREIGN;
-use crate::remedies::running::{STS_RETRIED, UNSIGNED};
+use crate::remedies::Advice;
 use crate::telemetry::incidents::Diagnosis;
 
 /// Why an exchange gave no credentials.
@@ -22,8 +21,8 @@ pub enum ExchangeError {
     WebIdentity {
         /// STS' error.
         source: StsError,
-        /// What to do, with the values that AWS must hold, if known.
-        remedy: Option<String>,
+        /// What to do, with the values that AWS must hold.
+        remedy: Advice,
     },
     /// STS gave nothing for the previous role's credentials.
     #[error("hop {number} of {of}, {role_arn}: {source}")]
@@ -36,8 +35,8 @@ pub enum ExchangeError {
         role_arn: String,
         /// STS' error.
         source: StsError,
-        /// What to do, with the values that AWS must hold, if known.
-        remedy: Option<String>,
+        /// What to do, with the values that AWS must hold.
+        remedy: Advice,
     },
 }
 
@@ -61,37 +60,18 @@ impl Failure for ExchangeError {
     }
 
     fn diagnosis(&self) -> Diagnosis {
-        Diagnosis {
-            reason: self.to_string(),
-            remedy: self.remedy(),
-            credentials_left: None,
-        }
+        Diagnosis::new(self, self.remedy())
     }
 }
 
 impl ExchangeError {
-    /// What to do about it, if known.
+    /// What to do about it.
     #[must_use]
-    pub fn remedy(&self) -> Option<String> {
+    pub fn remedy(&self) -> Advice {
         match self {
             Self::Token(error) => error.remedy(),
             Self::Entra(error) => error.remedy(),
-            Self::WebIdentity { source, remedy } | Self::Hop { source, remedy, .. } => {
-                let row = match source {
-                    StsError::Refused { .. } if remedy.is_some() => return remedy.clone(),
-                    StsError::Refused { .. } if source.pace() == Pace::Soon => STS_RETRIED.remedy,
-                    StsError::Refused { .. } => return None,
-                    StsError::Silent(error) => error.remedy(STS_FOREIGN).remedy,
-                    StsError::Unusable { .. } if source.is_throttling() => STS_RETRIED.remedy,
-                    StsError::Unusable { .. } => STS_FOREIGN.remedy,
-                    StsError::Unsigned(_) => UNSIGNED.remedy,
-                };
-                // Whatever failed: the token may have expired as well.
-                Some(match remedy {
-                    Some(more) => format!("{row}; {more}"),
-                    None => row.to_owned(),
-                })
-            }
+            Self::WebIdentity { remedy, .. } | Self::Hop { remedy, .. } => remedy.clone(),
         }
     }
 }

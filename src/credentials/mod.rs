@@ -14,8 +14,9 @@ pub mod claims;
 pub mod entra;
 mod error;
 pub mod identity_trail;
+pub mod issuer;
 mod redact;
-mod remedy;
+pub(crate) mod remedy;
 pub mod sts;
 pub mod token;
 
@@ -109,9 +110,6 @@ impl Exchange {
     }
 
     /// Reads the token.
-    ///
-    /// If there is none.
-    /// Where there is none.
     pub async fn token(&self) -> Result<Token, TokenError> {
         let read = token::read_with_retries(&*self.token_file).await;
         self.identity_trail.token(read.as_ref().ok());
@@ -139,8 +137,8 @@ impl Exchange {
         let obtained = obtained.inspect(|obtained| self.identity_trail.session(0, obtained));
         obtained.map_err(|source| {
             // The response may have corrected the clock, which decides whether the token has really expired.
-            let remedy =
-                remedy::web_identity(&source, &self.role, token.claims(), self.clock.now());
+            let (region, now) = (self.sts.region(), self.clock.now());
+            let remedy = remedy::web_identity(&source, &self.role, region, token.claims(), now);
             ExchangeError::WebIdentity { source, remedy }
         })
     }
@@ -249,7 +247,7 @@ impl RoleHop<'_> {
             number: index + 1,
             of: exchange.hops.len(),
             role_arn: role.role_arn.clone(),
-            remedy: remedy::hop(&source, before, role),
+            remedy: remedy::hop(&source, before, role, exchange.sts.region()),
             source,
         })
     }

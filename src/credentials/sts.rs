@@ -48,6 +48,11 @@ impl Sts {
         }
     }
 
+    /// The region that is signed.
+    pub(super) fn region(&self) -> &str {
+        &self.region
+    }
+
     /// Exchanges the token for a session.
     pub async fn assume_role_with_web_identity(
         &self,
@@ -111,10 +116,11 @@ impl Sts {
             status,
             what: "it is not UTF-8".to_owned(),
         })?;
-        if status.is_success() {
+        let read = if status.is_success() {
             response::credentials(status, xml, self.clock.now(), session.duration)
         } else {
             Err(response::refusal(status, xml, secret))
-        }
+        };
+        read.map_err(|error| error.by(&response.responder))
     }
 }

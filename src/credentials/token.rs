@@ -23,7 +23,10 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::credentials::claims::Claims;
-use crate::remedies::first_hour::{TOKEN_EMPTY, TOKEN_MALFORMED};
+use crate::remedies::Advice;
+use crate::remedies::first_hour::{
+    SETTING, TOKEN_DENIED, TOKEN_EMPTY, TOKEN_FOLDER, TOKEN_MALFORMED, TOKEN_MISSING,
+};
 use crate::remedies::running::TOKEN_CHANGING;
 
 /// STS accepts at most this many characters (API reference of AssumeRoleWithWebIdentity).
@@ -68,8 +71,8 @@ pub enum TokenError {
         /// The file.
         path: PathBuf,
         source: io::Error,
-        /// Who may read it and what to set, if known.
-        remedy: Option<String>,
+        /// Who may read it and what to set, if access is denied.
+        access: Option<String>,
     },
     /// The file is empty or white space.
     #[error("token file {} is empty", .0.display())]
@@ -131,22 +134,31 @@ impl TokenError {
         }
     }
 
-    /// What to do about it, if known.
+    /// What to do about it.
     #[must_use]
-    pub fn remedy(&self) -> Option<String> {
+    pub fn remedy(&self) -> Advice {
+        use io::ErrorKind;
         let row = match self {
-            Self::Unreadable { remedy, .. } => return remedy.clone(),
+            Self::Unreadable { source, access, .. } => match source.kind() {
+                ErrorKind::NotFound | ErrorKind::NotADirectory => TOKEN_MISSING,
+                ErrorKind::IsADirectory => TOKEN_FOLDER,
+                ErrorKind::PermissionDenied => {
+                    let here = access.clone().unwrap_or_default();
+                    return Advice::from(TOKEN_DENIED).here(here);
+                }
+                _ => SETTING,
+            },
             Self::Empty(_) => TOKEN_EMPTY,
             Self::TooLong(_) | Self::NotAToken(_) => TOKEN_MALFORMED,
             Self::Changing(_) => TOKEN_CHANGING,
         };
-        Some(row.remedy.to_owned())
+        row.into()
     }
 
     fn unreadable(path: &Path, source: io::Error) -> Self {
         Self::Unreadable {
             path: path.to_owned(),
-            remedy: access::remedy(path, &source),
+            access: access::remedy(path, &source),
             source,
         }
     }

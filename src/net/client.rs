@@ -16,13 +16,13 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
-use crate::http::date;
+use crate::http::{between, date};
 use crate::net::connect::{Connect, Connectors};
 use crate::net::error::HttpError;
 
@@ -44,6 +44,8 @@ pub struct HttpResponse {
     pub status: StatusCode,
     /// The `Date` header of a peer that TLS has verified.
     pub verified_date: Option<SystemTime>,
+    /// Who responded, by `Server`, `Via` or the title of a web page; often empty.
+    pub(crate) responder: String,
     body: Zeroizing<Vec<u8>>,
 }
 
@@ -68,10 +70,15 @@ impl HttpClient {
         self.call(Method::POST, url, headers, form).await
     }
 
-    /// Gets a document.
-    pub(crate) async fn get(&self, url: &Uri) -> Result<HttpResponse, HttpError> {
-        self.call(Method::GET, url, HeaderMap::new(), Bytes::new())
-            .await
+    /// Gets a document of one of these types.
+    pub(crate) async fn get(
+        &self,
+        url: &Uri,
+        accept: &'static str,
+    ) -> Result<HttpResponse, HttpError> {
+        let accept = (ACCEPT, HeaderValue::from_static(accept));
+        let headers = HeaderMap::from_iter([accept]);
+        self.call(Method::GET, url, headers, Bytes::new()).await
     }
 
     async fn call(
@@ -148,6 +155,7 @@ async fn read(response: Response<Incoming>, verified: bool) -> Result<HttpRespon
     Ok(HttpResponse {
         status: head.status,
         verified_date: date::of(&head.headers).filter(|_| verified),
+        responder: between::describe(&head.headers, &bytes),
         body: bytes,
     })
 }
@@ -162,6 +170,7 @@ impl HttpResponse {
         Self {
             status,
             verified_date,
+            responder: String::new(),
             body: Zeroizing::new(body),
         }
     }
@@ -292,7 +301,10 @@ mod tests {
     }
 
     async fn failed(url: &str) -> HttpError {
-        client().get(&url.parse().unwrap()).await.unwrap_err()
+        client()
+            .get(&url.parse().unwrap(), "*/*")
+            .await
+            .unwrap_err()
     }
 
     #[tokio::test]

@@ -14,12 +14,10 @@ use rustls::CertificateError;
 
 use crate::remedies::Remedy;
 use crate::remedies::first_hour::{
-    CONNECTION_REFUSED, CONNECTION_SILENT, NAME_UNRESOLVED, PROXY, TLS_AUTHORITY, TLS_EXPIRED,
-    TLS_FOREIGN, TLS_NAME,
+    ANSWER_SWALLOWED, CONNECTION_REFUSED, CONNECTION_SILENT, NAME_UNRESOLVED, PROXY, TLS_AUTHORITY,
+    TLS_EXPIRED, TLS_FOREIGN, TLS_NAME,
 };
-use crate::remedies::running::{
-    PROXY_DENIED, PROXY_FAILED, PROXY_NO_PASSWORD, PROXY_PASSWORD, TIMED_OUT,
-};
+use crate::remedies::running::{PROXY_DENIED, PROXY_FAILED, PROXY_NO_PASSWORD, PROXY_PASSWORD};
 
 /// Why no connection was made.
 #[derive(Debug, thiserror::Error)]
@@ -145,13 +143,6 @@ impl ConnectError {
                 500..=599 => PROXY_FAILED,
                 _ => PROXY,
             },
-            other => other.mistake(),
-        }
-    }
-
-    /// The row of `check`'s table.
-    pub(crate) fn mistake(&self) -> Remedy {
-        match self {
             Self::Resolve { .. } => NAME_UNRESOLVED,
             Self::Tcp { .. } => CONNECTION_REFUSED,
             Self::Proxy { .. } => PROXY,
@@ -223,7 +214,7 @@ impl HttpError {
     pub(crate) fn remedy(&self, foreign: Remedy) -> Remedy {
         match self {
             Self::Connect(error) => error.remedy(),
-            Self::Broken(_) | Self::TimedOut => TIMED_OUT,
+            Self::Broken(_) | Self::TimedOut => ANSWER_SWALLOWED,
             Self::Url | Self::NotHttp(_) | Self::TooLarge(_) => foreign,
         }
     }

@@ -14,8 +14,9 @@ use std::time::{Duration, SystemTime};
 use hyper::header::RETRY_AFTER;
 use hyper::{HeaderMap, StatusCode};
 
-use crate::http::date;
+use crate::http::{between, date};
 use crate::outcome::verdict::{RefusalReason, Verdict};
+use crate::remedies::policies::Denial;
 use crate::remote_write::written_stats::WrittenStats;
 
 use responder::Responder;
@@ -75,7 +76,7 @@ impl AmpResponse {
     /// Extracts the relevant parts of a response, bounded in size.
     #[must_use]
     pub fn new(status: StatusCode, headers: &HeaderMap, body: &[u8], verified: bool) -> Self {
-        let plain_success = status.is_success() && body.is_empty() && !responder::is_html(headers);
+        let plain_success = status.is_success() && body.is_empty() && !between::is_html(headers);
         let pause = || {
             let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
             Some(Duration::from_secs(seconds))
@@ -130,9 +131,23 @@ impl AmpResponse {
             if error_type.starts_with("AccessDenied") || says(said, &["not authorized to perform"]))
     }
 
-    /// Classifies the response; `workspace_arn` is the resource to name when the role is denied.
+    /// Whether AMP has no such path. API Gateway answers like this to a path or method that it does not know, signed or not.
     #[must_use]
-    pub fn class(self, workspace_arn: &str) -> ReplyClass {
+    pub fn is_unserved(&self) -> bool {
+        matches!(&self.responder, Some(Responder::FrontDoor { said, .. })
+            if self.status == StatusCode::FORBIDDEN && says(said, &["missing authentication token"]))
+    }
+
+    /// Classifies the response to a request for `path`; `workspace_arn` is the resource to name when the role is denied.
+    #[must_use]
+    pub fn class(self, workspace_arn: &str, path: &str) -> ReplyClass {
+        if self.is_unserved() {
+            // New credentials would not help.
+            return ReplyClass::Final(Verdict::Unauthenticated {
+                said: self.said(),
+                unserved: Some(path.to_owned()),
+            });
+        }
         if self.is_unauthenticated() {
             return self.unauthenticated(workspace_arn);
         }
@@ -241,10 +256,16 @@ impl AmpResponse {
         let denied = self.is_denied();
         let said = self.said();
         ReplyClass::Unauthenticated(if denied {
-            let missing = format!("the role needs {ACTION} on {workspace_arn}");
+            let missing = match Denial::of(&said) {
+                Some(denial) => denial.describe(ACTION, workspace_arn),
+                None => format!("the role needs {ACTION} on {workspace_arn}"),
+            };
             Verdict::AccessDenied { said, missing }
         } else {
-            Verdict::Unauthenticated { said }
+            Verdict::Unauthenticated {
+                said,
+                unserved: None,
+            }
         })
     }
 

@@ -9,10 +9,10 @@
 
 use crate::net::error::TransportError;
 use crate::outcome::verdict::{RefusalReason, Verdict};
-use crate::remedies::Remedy;
 use crate::remedies::first_hour::{
-    AMP_CREDENTIALS, PROMETHEUS_PATH, REGION_WRONG, WORKSPACE_UNKNOWN,
+    AMP_CREDENTIALS, AMP_PATH, ANSWER_SWALLOWED, PROMETHEUS_PATH, REGION_WRONG, WORKSPACE_UNKNOWN,
 };
+use crate::remedies::policies::Denial;
 use crate::remedies::running::{
     ACCESS_DENIED, AMBIGUOUS_HEAD, AMBIGUOUS_PATH, AMP_FAILING, CLIENT_TOKEN, CROSS_ORIGIN,
     MALFORMED, METHOD, NO_CREDENTIALS, OVERLOADED, POISON, REFUSED_EXEMPLAR, REFUSED_HA,
@@ -20,29 +20,32 @@ use crate::remedies::running::{
     REFUSED_OTHER, REFUSED_SERIES, SENDER_GONE, SERIES_LIMIT, SLOW_SENDER, THROTTLED, TOO_LARGE,
     TOO_LARGE_FOR_AMP, UNEXPECTED, UNSIGNED,
 };
+use crate::remedies::{Advice, Remedy};
 
 /// What to do about a batch that was not stored; `None` if nothing is needed.
 #[must_use]
-pub fn of_verdict(verdict: &Verdict) -> Option<String> {
+pub fn of_verdict(verdict: &Verdict) -> Option<Advice> {
     let row = match verdict {
         Verdict::Stored { .. } | Verdict::Deduplicated { .. } | Verdict::ProtocolProbe => {
             return None;
         }
         Verdict::Unfinished { why, .. } => return of_verdict(why),
         Verdict::Misdirected { right, .. } => {
-            return Some(format!(
-                "set the url of the sender's remote_write to {right}"
-            ));
+            let here = format!("set the url of the sender's remote_write to {right}");
+            return Some(Advice::from(PROMETHEUS_PATH).here(here));
         }
-        Verdict::NoCredentials { .. } => NO_CREDENTIALS,
-        Verdict::Unauthenticated { said } if said.contains("scoped") => REGION_WRONG,
-        Verdict::Unauthenticated { .. } => AMP_CREDENTIALS,
-        Verdict::AccessDenied { .. } => ACCESS_DENIED,
+        // What to do about the exchange is what to do about the batch.
+        Verdict::NoCredentials { remedy, .. } => {
+            let here = remedy.clone().unwrap_or_default();
+            return Some(Advice::from(NO_CREDENTIALS).here(here));
+        }
+        Verdict::Unauthenticated { said, unserved } => of_rejection(said, unserved.is_some()),
+        Verdict::AccessDenied { said, .. } => of_denial(said),
         Verdict::WorkspaceNotFound { .. } => WORKSPACE_UNKNOWN,
         Verdict::Throttled { .. } => THROTTLED,
         Verdict::AmpFailing { .. } => AMP_FAILING,
         Verdict::Unexpected { .. } => UNEXPECTED,
-        Verdict::Unreachable(error) => of_transport(error),
+        Verdict::Unreachable(error) => return Some(of_transport(error)),
         Verdict::Unsigned { .. } => UNSIGNED,
         Verdict::Overloaded => OVERLOADED,
         Verdict::SeriesLimit { .. } => SERIES_LIMIT,
@@ -61,7 +64,24 @@ pub fn of_verdict(verdict: &Verdict) -> Option<String> {
         Verdict::SlowSender => SLOW_SENDER,
         Verdict::SenderGone => SENDER_GONE,
     };
-    Some(row.remedy.to_owned())
+    Some(row.into())
+}
+
+/// What to do if AMP rejects the session or the signature; `unserved` if it has no such path.
+#[must_use]
+pub(crate) fn of_rejection(said: &str, unserved: bool) -> Remedy {
+    if unserved {
+        AMP_PATH
+    } else if said.contains("scoped") {
+        REGION_WRONG
+    } else {
+        AMP_CREDENTIALS
+    }
+}
+
+/// What to do if IAM denies the role.
+fn of_denial(said: &str) -> Remedy {
+    Denial::of(said).map_or(ACCESS_DENIED, |denial| denial.row)
 }
 
 fn of_refusal(reason: RefusalReason) -> Remedy {
@@ -87,10 +107,11 @@ fn of_refusal(reason: RefusalReason) -> Remedy {
 
 /// What to do about a request that got no response from AMP.
 #[must_use]
-pub fn of_transport(error: &TransportError) -> Remedy {
+pub fn of_transport(error: &TransportError) -> Advice {
     match error {
-        TransportError::Connect(error) => error.remedy(),
-        TransportError::Broken(_) | TransportError::TimedOut => AMP_FAILING,
-        TransportError::Garbage(_) | TransportError::Endless => UNEXPECTED,
+        TransportError::Connect(error) => error.remedy().into(),
+        TransportError::Broken(_) => AMP_FAILING.into(),
+        TransportError::TimedOut => Advice::any([AMP_FAILING, ANSWER_SWALLOWED]),
+        TransportError::Garbage(_) | TransportError::Endless => UNEXPECTED.into(),
     }
 }

@@ -103,10 +103,9 @@ fn explained(
     pause: Option<Duration>,
     verdict: &Verdict,
 ) -> Response<Full<Bytes>> {
-    let text = match (verdict, remedy::of_verdict(verdict)) {
-        // The cause of missing credentials already contains its remedy.
-        (Verdict::NoCredentials { .. }, _) | (_, None) => format!("{verdict}\n"),
-        (_, Some(remedy)) => format!("{verdict}; {remedy}\n"),
+    let text = match remedy::of_verdict(verdict) {
+        None => format!("{verdict}\n"),
+        Some(remedy) => format!("{verdict}; {remedy}\n"),
     };
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = status;

@@ -120,17 +120,21 @@ pub enum Verdict {
     NoCredentials {
         /// The cause, as the credentials task reported it.
         why: String,
+        /// What to do about the cause, if there is one yet.
+        remedy: Option<String>,
     },
     /// AMP rejected the credentials or the signature, even after a refresh.
     Unauthenticated {
         /// AMP's error text.
         said: String,
+        /// The path that was sent, if AMP has no such path: it then says that the signature is missing.
+        unserved: Option<String>,
     },
     /// IAM does not allow the role to write to the workspace.
     AccessDenied {
         /// AMP's error text.
         said: String,
-        /// The missing IAM action and its resource.
+        /// The missing IAM action and its resource, or the kind of policy that denies it.
         missing: String,
     },
     /// AMP does not know the workspace.
@@ -467,10 +471,15 @@ impl fmt::Display for Verdict {
                 f,
                 "{settled} of {parts} parts are settled and will not be sent again; the next one: {why}"
             ),
-            Self::NoCredentials { why } => write!(f, "no AWS credentials: {why}"),
-            Self::Unauthenticated { said } => {
-                write!(f, "AMP does not take the credentials: {said}")
-            }
+            Self::NoCredentials { why, .. } => f.write_str(why),
+            Self::Unauthenticated {
+                said,
+                unserved: None,
+            } => write!(f, "AMP does not take the credentials: {said}"),
+            Self::Unauthenticated {
+                said,
+                unserved: Some(path),
+            } => write!(f, "AMP has nothing at the path {path}: {said}"),
             Self::AccessDenied { said, missing } => write!(f, "{missing}; AMP said: {said}"),
             Self::WorkspaceNotFound { said } => {
                 write!(f, "AMP does not know the workspace: {said}")

@@ -19,8 +19,9 @@ use crate::http::browser::CrossOrigin;
 use crate::http::head::AmbiguousHead;
 use crate::net::error::TransportError;
 use crate::outcome::remedy;
-use crate::remedies::first_hour::AMP_CREDENTIALS;
-use crate::remedies::running::{NO_CREDENTIALS, QUERY_BUSY, QUERY_TIMED_OUT};
+use crate::remedies::Advice;
+use crate::remedies::policies::Denial;
+use crate::remedies::running::{NO_CREDENTIALS, QUERY_BUSY, QUERY_DENIED, QUERY_TIMED_OUT};
 use crate::sigv4::SigningError;
 
 /// Why a query failed.
@@ -89,10 +90,10 @@ pub enum QueryError {
         limit: usize,
     },
     /// There are no usable credentials.
-    #[error("no AWS credentials: {0}")]
-    NoCredentials(#[source] Unavailable),
+    #[error(transparent)]
+    NoCredentials(Unavailable),
     /// IAM does not allow the role to query.
-    #[error("the role needs {action} on {workspace_arn}; AMP said: {said}")]
+    #[error("{}; AMP said: {said}", lacking(.action, .workspace_arn, .said))]
     Denied {
         /// The IAM action.
         action: &'static str,
@@ -105,6 +106,8 @@ pub enum QueryError {
     CredentialsRejected {
         /// AMP's error text.
         said: String,
+        /// Whether AMP has no such path.
+        unserved: bool,
     },
     /// The request could not be signed, so it was not sent.
     #[error("not signed, so not sent: {0}")]
@@ -207,16 +210,22 @@ impl QueryError {
 
     /// What to do about it, if known.
     #[must_use]
-    pub fn remedy(&self) -> Option<String> {
+    pub fn remedy(&self) -> Option<Advice> {
         let row = match self {
-            Self::Denied { action, .. } => {
-                return Some(format!(
-                    "give the role a policy that allows {action}, or AmazonPrometheusQueryAccess"
-                ));
+            Self::Denied { action, said, .. } => match Denial::of(said) {
+                Some(denial) => denial.row,
+                None => {
+                    return Some(Advice::from(QUERY_DENIED).here(format!(
+                        "attach a policy that allows {action} to the role, or AmazonPrometheusQueryAccess"
+                    )));
+                }
+            },
+            Self::Unreachable(error) => return Some(remedy::of_transport(error)),
+            Self::NoCredentials(why) => {
+                let here = why.remedy().unwrap_or_default();
+                return Some(Advice::from(NO_CREDENTIALS).here(here));
             }
-            Self::Unreachable(error) => remedy::of_transport(error),
-            Self::NoCredentials(_) => NO_CREDENTIALS,
-            Self::CredentialsRejected { .. } => AMP_CREDENTIALS,
+            Self::CredentialsRejected { said, unserved } => remedy::of_rejection(said, *unserved),
             Self::Busy { .. } => QUERY_BUSY,
             Self::TimedOut => QUERY_TIMED_OUT,
             Self::AmbiguousHead(_)
@@ -236,7 +245,7 @@ impl QueryError {
             | Self::UnexpectedResponse { .. }
             | Self::AmpError { .. } => return None,
         };
-        Some(row.remedy.to_owned())
+        Some(row.into())
     }
 
     /// The status, with Prometheus' `errorType` for it or the closest one.
@@ -264,6 +273,14 @@ impl QueryError {
             Self::LargeResponse { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
             Self::AmpError { status, .. } => (*status, kind_of(*status)),
         }
+    }
+}
+
+/// The missing action, or the kind of policy that denies it.
+fn lacking(action: &str, workspace_arn: &str, said: &str) -> String {
+    match Denial::of(said) {
+        Some(denial) => denial.describe(action, workspace_arn),
+        None => format!("the role needs {action} on {workspace_arn}"),
     }
 }
 

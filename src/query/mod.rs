@@ -121,11 +121,9 @@ impl Queries {
             Err(ReadError::Gone) => return Err(Closed),
             Err(ReadError::Query(why)) => {
                 match why.incident() {
-                    Some(incident) => self.incidents.fail(incident, || Diagnosis {
-                        reason: why.to_string(),
-                        remedy: why.remedy(),
-                        credentials_left: None,
-                    }),
+                    Some(incident) => self
+                        .incidents
+                        .fail(incident, || Diagnosis::maybe(&why, why.remedy())),
                     None => tracing::debug!(api = name, reason = %why, "a query was refused"),
                 }
                 why.respond().map(Either::Left)

@@ -117,7 +117,8 @@ impl QueryFailure {
                 said,
             },
             Some(RejectionCause::Clock | RejectionCause::Credentials) => {
-                QueryError::CredentialsRejected { said }
+                let unserved = self.reply.is_unserved();
+                QueryError::CredentialsRejected { said, unserved }
             }
             None if self.status.is_client_error() || self.status.is_server_error() => {
                 QueryError::AmpError {

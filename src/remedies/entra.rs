@@ -3,6 +3,8 @@
 //! From Microsoft's reference of error codes and from threads of people who had them. Codes may change (the reference says so), so only messages, a
 //! label and the pace of retries depend on them; an unknown code is shown with Entra's message.
 
+use super::Remedy;
+
 /// A known error.
 #[derive(Debug)]
 pub(crate) struct EntraRefusal {
@@ -186,6 +188,17 @@ pub(super) const TABLE: &[EntraRefusal] = &[
 ];
 
 impl EntraRefusal {
+    /// Its row of the table.
+    pub(crate) fn row(&self) -> Remedy {
+        Remedy {
+            id: self.label,
+            cause: self.cause,
+            // As Entra writes it: AADSTS700213.
+            symptom: self.label.trim_start_matches("entra_"),
+            remedy: self.remedy,
+        }
+    }
+
     pub(crate) fn of(code: u32) -> Option<&'static Self> {
         TABLE.iter().find(|known| known.codes.contains(&code))
     }

@@ -5,7 +5,7 @@
 
 use super::row::rows;
 
-rows! { MISTAKES:
+rows! { #[cfg(any(test, feature = "internals"))] MISTAKES:
 SETTING: "setting", "A setting is missing, misspelt or contradicts another",
     "expected", "correct each setting that is named, where it was set; what is expected stands with it";
 WRITE_URL_SLASH: "write-url-slash", "The remote-write URL ends in a slash",
@@ -35,10 +35,16 @@ TOKEN_NO_AUDIENCE: "token-no-audience", "The token has no audience",
     "no aud", "project the token with audience: sts.amazonaws.com (kubectl create token --audience sts.amazonaws.com)";
 TOKEN_AUDIENCE: "token-audience", "The token is for another audience",
     "Incorrect token audience", "project the token with audience: sts.amazonaws.com (kubectl create token --audience sts.amazonaws.com)";
+TOKEN_FOR_API_SERVER: "token-for-api-server", "The token is the one for the cluster's API server, which every pod has",
+    "Incorrect token audience", "project a token of its own with audience: sts.amazonaws.com, and set its path; do not add the API server's audience to the OIDC provider: every pod's token would then be accepted";
 PROVIDER_AUDIENCE: "provider-audience", "IAM's OIDC provider does not list the token's audience",
     "Incorrect token audience", "add it: aws iam add-client-id-to-open-id-connect-provider, with the token's aud as --client-id";
 ISSUER_LETTER: "issuer-letter", "The token's iss differs from the issuer in its discovery document",
     "names another issuer", "use the issuer exactly as its discovery document has it, including a trailing slash; on AKS it has one";
+ISSUER_FORBIDDEN: "issuer-forbidden", "The API server shows the issuer's documents only to known clients",
+    "the response was 403", "let everybody read them, also AWS: kubectl create clusterrolebinding oidc-public --clusterrole=system:service-account-issuer-discovery --group=system:unauthenticated; or publish copies at the issuer's URL";
+ISSUER_UNFIT: "issuer-unfit", "IAM cannot take the issuer: it has a port, a private address, no https, or is the URL of the discovery document",
+    "IAM cannot take", "publish the issuer's discovery document and keys at a public https URL without a port (any web server or bucket will do) and make that URL the --service-account-issuer of kube-apiserver; or, where Entra ID can read the issuer, go through it: --token-source entra";
 ISSUER_UNREACHABLE: "issuer-unreachable", "AWS cannot read the issuer's discovery document or keys",
     "Couldn't retrieve verification key", "publish both on the internet over https with a public certificate, answering within 5 s; on AKS enable the OIDC issuer";
 ISSUER_SILENT: "issuer-silent", "The issuer does not answer AWS",
@@ -51,6 +57,8 @@ PROVIDER_MISSING: "provider-missing", "The role's account has no OIDC provider f
     "No OpenIDConnect provider found", "check the account in --role-arn, and create the provider in it: aws iam create-open-id-connect-provider";
 PROVIDER_SLASH: "provider-slash", "The IAM OIDC provider was created without the issuer's trailing slash",
     "No OpenIDConnect provider found", "recreate it with the exact URL including the trailing slash: the URL of a provider cannot be changed";
+PROVIDER_THUMBPRINT: "provider-thumbprint", "The thumbprint in the OIDC provider is not that of the issuer's present certificate",
+    "doesn't match configured thumbprint", "update it: aws iam update-open-id-connect-provider-thumbprint, with the SHA-1 fingerprint of the top CA certificate that the issuer's host sends (openssl s_client -showcerts, openssl x509 -fingerprint -sha1)";
 
 NAME_UNRESOLVED: "name-unresolved", "The host of the endpoint does not exist, or DNS does not work in this pod",
     "was not resolved", "check region and endpoint, and that this pod resolves public names (or those of the private zone)";
@@ -58,14 +66,16 @@ CONNECTION_REFUSED: "connection-refused", "Connection refused: wrong port, firew
     "connection to", "allow egress from this pod to port 443 of the endpoint (network policy, firewall, route), or set --https-proxy";
 CONNECTION_SILENT: "connection-silent", "A firewall or network policy drops connections to the endpoint",
     "no connection to", "allow egress from this pod to port 443 of the endpoint (network policy, firewall, route), or set --https-proxy";
-TLS_AUTHORITY: "tls-authority", "The certificate of the endpoint is signed by an unknown CA",
-    "UnknownIssuer", "if your own proxy or private endpoint signs it, add its CA to --ca-bundle; otherwise the connection is being intercepted";
+TLS_AUTHORITY: "tls-authority", "The certificate of the endpoint is signed by an unknown CA: TLS is opened on the way",
+    "UnknownIssuer", "if your own proxy, firewall or private endpoint signs it, add its root certificate to --ca-bundle; otherwise the connection is being intercepted";
 TLS_NAME: "tls-name", "The certificate is for another host name",
     "not valid for name", "use a host name that the certificate lists";
 TLS_EXPIRED: "tls-expired", "The certificate has expired, or this machine's clock is wrong",
     "certificate expired", "renew the certificate, or correct the clock";
 TLS_FOREIGN: "tls-foreign", "The endpoint does not speak TLS, or TLS is broken on the way",
     "TLS with", "check scheme and port of the endpoint, and that no firewall intercepts TLS";
+ANSWER_SWALLOWED: "answer-swallowed", "The connection opens, but no answer comes over it",
+    "did not answer within 5 s", "it may be temporary; if it lasts, something in between swallows requests or answers: look at the proxy, firewall or service mesh on the way, and try a smaller MTU";
 PROXY: "proxy", "The proxy is unreachable or refuses the connection",
     "proxy http", "check --https-proxy with user and password, and allow the endpoints in the proxy; --no-proxy lists hosts that need no proxy";
 CLOCK: "clock", "This machine's clock is wrong",
@@ -75,6 +85,8 @@ REGION_DISABLED: "region-disabled", "STS is disabled in this region for the acco
 
 ROLE_MISSING: "role-missing", "The role does not exist, or its name or path is misspelt",
     "Not authorized to perform sts:AssumeRoleWithWebIdentity", "check that it exists: aws iam get-role; a path is part of the ARN";
+SUBJECT_DEFAULT: "subject-default", "The token is that of the namespace's default service account",
+    "Not authorized to perform sts:AssumeRoleWithWebIdentity", "set serviceAccountName of the pod to the service account that the role trusts; do not trust the default one: every pod of the namespace that names none has it";
 TRUST_SUBJECT: "trust-subject", "The trust policy names another service account or namespace",
     "Not authorized to perform sts:AssumeRoleWithWebIdentity", "set the condition on :sub to exactly the token's sub; it is case-sensitive";
 TRUST_AUDIENCE: "trust-audience", "The trust policy requires another audience",
@@ -84,14 +96,16 @@ TRUST_ISSUER: "trust-issuer", "The condition keys or the principal of the trust 
 SESSION_TOO_LONG: "session-too-long", "The requested session is longer than the role allows",
     "MaxSessionDuration", "lower --session-duration, or raise the role's maximum: aws iam update-role --max-session-duration";
 STS_TROUBLE: "sts-trouble", "STS throttles or is failing",
-    "STS refused (", "try again: it is temporary, and the running sidecar retries";
+    "STS refused (", "none needed: it is temporary, and the running sidecar retries";
 STS_REFUSAL: "sts-refusal", "STS refuses for another reason",
     "STS refused (", "see the message of STS";
 STS_FOREIGN: "sts-foreign", "Something other than STS answers at its address",
-    "cannot be used", "check --sts-endpoint, and whether a proxy answers instead of STS";
+    "cannot be used", "check --sts-endpoint, and whether a proxy, firewall or captive portal answers instead of STS";
 
-ENTRA_UNREACHED: "entra-unreached", "Entra ID is unreachable, or something else answers instead",
-    "Entra could not be reached", "allow egress from this pod to the host of --azure-authority-host, or set --https-proxy";
+ENTRA_FOREIGN: "entra-foreign", "Something other than Entra ID answers",
+    "the response of Entra", "check --azure-authority-host, and whether a proxy, firewall or captive portal answers instead of Entra ID";
+ENTRA_REFUSAL: "entra-refusal", "Entra ID refuses for another reason",
+    "Entra refused (", "see the message of Entra ID; its trace id and correlation id are what Azure support asks for";
 
 HOP_MISSING: "hop-missing", "The next role does not exist, or its name or path is misspelt",
     "is not authorized to perform: sts:AssumeRole", "check that it exists in its account: aws iam get-role";
@@ -106,14 +120,10 @@ WORKSPACE_UNKNOWN: "workspace-unknown", "The workspace does not exist in this re
     "AMP does not know the workspace", "compare --workspace-id and --region with: aws amp list-workspaces --region REGION";
 REGION_WRONG: "region-wrong", "The signature is for another region than the endpoint",
     "scoped to a valid region", "set --region to the region of the workspace";
-ROLE_PERMISSION: "role-permission", "The role may not write to the workspace",
-    "the role needs aps:RemoteWrite", "attach the policy below or AmazonPrometheusRemoteWriteAccess to the role; check the workspace id too: a wrong id looks the same";
+AMP_PATH: "amp-path", "AMP has no such path: it is misspelt, or ends in a slash",
+    "Missing Authentication Token", "set the path of --remote-write-url to /workspaces/WORKSPACE-ID/api/v1/remote_write, without a slash at its end; if it is that, a proxy changes the path or removes the header Authorization";
 AMP_CREDENTIALS: "amp-credentials", "AMP rejects the session or the signature",
     "AMP does not take the credentials", "check that role, STS and workspace are in one partition, and that no proxy changes headers";
-AMP_TROUBLE: "amp-trouble", "AMP throttles or is failing",
-    "AMP is failing", "try again: it is temporary; with the running sidecar, senders get 503 and retry";
-AMP_REFUSAL: "amp-refusal", "AMP refuses for another reason, or something else answers instead",
-    "unexpected answer", "see the message of AMP, and check whether a proxy answers instead of AMP";
 
 PROMETHEUS_FILE: "prometheus-file", "The file of --prometheus-config is not a Prometheus configuration, or has no remote_write",
     "prometheus configuration", "use the configuration file of Prometheus, and add remote_write with the URL of this sidecar";

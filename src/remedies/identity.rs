@@ -16,10 +16,37 @@ pub(crate) fn provider_audience(claim: &str, audiences: &str, issuer: &str) -> S
     )
 }
 
+/// The token has neither STS' audience nor one that the provider lists.
+pub(crate) fn audience(claim: &str, audiences: &str, issuer: &str) -> String {
+    format!(
+        "project the token with audience: sts.amazonaws.com; or, if another audience is wanted, {}",
+        provider_audience(claim, audiences, issuer)
+    )
+}
+
+/// The token is for the API server.
+pub(crate) fn api_servers_audience(audiences: &str) -> String {
+    format!(
+        "the token is for the API server ({audiences}): project one of its own with audience: sts.amazonaws.com, and set its path; do not add {audiences} to the OIDC provider: every pod's token would then be accepted"
+    )
+}
+
 /// The account has no provider for the issuer.
 pub(crate) fn provider(account: &str, issuer: &str) -> String {
     format!(
         "account {account} needs an IAM OIDC provider whose URL is exactly the token's iss, including a trailing slash: {issuer}"
+    )
+}
+
+/// IAM cannot have a provider for the issuer; `why` continues "it".
+pub(crate) fn unfit_issuer(issuer: &str, why: &str, remedy: &str) -> String {
+    format!("IAM cannot take the issuer {issuer}: {why}; {remedy}")
+}
+
+/// The provider has another certificate's thumbprint.
+pub(crate) fn thumbprint(provider_arn: &str) -> String {
+    format!(
+        "update the thumbprint: aws iam update-open-id-connect-provider-thumbprint --open-id-connect-provider-arn {provider_arn} --thumbprint-list SHA1, the fingerprint of the top CA certificate that the issuer's host sends (openssl s_client -showcerts, openssl x509 -fingerprint -sha1)"
     )
 }
 
@@ -37,13 +64,16 @@ pub(crate) fn trust_policy(role_arn: &str, issuer: &str, conditions: &str) -> St
     )
 }
 
+/// The token is that of a namespace's default service account.
+pub(crate) fn default_account(subject: &str) -> String {
+    format!(
+        "is serviceAccountName missing in the pod's spec? The token's sub is {subject}: set the service account that the role trusts; do not trust the default one: every pod of the namespace that names none has it"
+    )
+}
+
 /// The token has no claims that can be read.
 pub(crate) fn unreadable_claims() -> String {
     "the token's claims cannot be read, so STS does not accept it".to_owned()
-}
-
-pub(crate) fn expired_token() -> String {
-    "kubelet refreshes the file at 80 % of the token's lifetime: let this pod read that file (no subPath)".to_owned()
 }
 
 /// When the token expired by its own claim.
@@ -77,6 +107,15 @@ pub(crate) fn role_chain(
 }
 
 /// STS is disabled in the region for the account.
-pub(crate) fn region_disabled() -> String {
-    "STS is disabled in this region for that account: enable it in the account settings of IAM, or set another --sts-endpoint".to_owned()
+pub(crate) fn region_disabled(region: &str) -> String {
+    format!(
+        "STS is disabled in {region} for that account: enable the region in the account settings of IAM, or set --sts-region to an enabled one"
+    )
+}
+
+/// The host of STS has no address.
+pub(crate) fn unresolved(host: &str, region: &str) -> String {
+    format!(
+        "{host} does not exist, or DNS does not work in this pod: check the region ({region}: --region, --sts-region) and --sts-endpoint, and that this pod resolves public names (or those of the private zone)"
+    )
 }

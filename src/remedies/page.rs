@@ -1,13 +1,20 @@
 //! `docs/mistakes.md`, printed from the table.
 
-use crate::remedies::{Remedy, first_hour, running};
+use crate::remedies::entra::EntraRefusal;
+use crate::remedies::{Remedy, entra, first_hour, policies, running};
 
 /// Every mistake that `check` can name, what Entra ID refuses included.
 pub fn mistakes() -> impl Iterator<Item = Remedy> {
     first_hour::MISTAKES
         .iter()
+        .chain(policies::POLICIES)
         .copied()
-        .chain(super::entra_refusals())
+        .chain(entra::TABLE.iter().map(EntraRefusal::row))
+}
+
+/// What happens to batches and to everything else while the sidecar runs; `check` names some of these for its empty write.
+pub fn incidents() -> impl Iterator<Item = Remedy> {
+    running::INCIDENTS.iter().copied()
 }
 
 /// `docs/mistakes.md`, which a test compares with this.
@@ -24,9 +31,10 @@ pub fn page() -> String {
     table(&mut page, mistakes());
     page.push_str(
         "\n## Reported while it runs\n\
-         The symptom is the `incident` of the log line, which is also the [outcome](outcomes.md) or the name in metrics.\n\n",
+         The symptom is the `incident` of the log line, which is also the [outcome](outcomes.md) or the name in metrics. `check` names\n\
+         those of its empty write.\n\n",
     );
-    table(&mut page, running::INCIDENTS.iter().copied());
+    table(&mut page, incidents());
     page
 }
 
@@ -52,7 +60,7 @@ mod tests {
     #[test]
     fn names_are_distinct_and_the_page_is_the_table() {
         let mut seen = HashSet::new();
-        let mut all = mistakes().chain(running::INCIDENTS.iter().copied());
+        let mut all = mistakes().chain(incidents());
         assert!(all.all(|row| seen.insert(row.id)));
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/mistakes.md");
         let written = std::fs::read_to_string(path).unwrap_or_default();

@@ -13,13 +13,13 @@ pub struct Remedy {
     pub remedy: &'static str,
 }
 
-/// Rows as constants, and all of them as a list.
+/// Rows as constants, and all of them as a list, with its attributes.
 macro_rules! rows {
-    ($list:ident: $($name:ident: $id:literal, $cause:literal, $symptom:literal, $remedy:literal;)*) => {
+    ($(#[$attribute:meta])* $list:ident: $($name:ident: $id:literal, $cause:literal, $symptom:literal, $remedy:literal;)*) => {
         $(#[doc = $cause] pub const $name: $crate::remedies::row::Remedy = $crate::remedies::row::Remedy {
             id: $id, cause: $cause, symptom: $symptom, remedy: $remedy,
         };)*
-        #[cfg(any(test, feature = "internals"))]
+        $(#[$attribute])*
         pub(super) const $list: &[$crate::remedies::row::Remedy] = &[$($name),*];
     };
 }

@@ -2,17 +2,17 @@
 
 use super::row::rows;
 
-rows! { INCIDENTS:
+rows! { #[cfg(any(test, feature = "internals"))] INCIDENTS:
     NO_CREDENTIALS: "no-credentials", "There are no valid AWS credentials to sign with",
-        "`no_credentials`, `query_no_credentials`", "fix what keeps credentials from being refreshed; senders keep their samples and retry";
+        "`no_credentials`, `query_no_credentials`", "fix why the exchange of the token gives none; senders keep their samples and retry";
     ACCESS_DENIED: "access-denied", "The role may not `aps:RemoteWrite` on the workspace",
-        "`access_denied`", "give the role a policy that allows it (`amp-sidecar check` prints one), or AmazonPrometheusRemoteWriteAccess; check the workspace id too: a wrong id looks the same";
+        "`access_denied`", "attach a policy that allows it to the role (`amp-sidecar check` prints one), or AmazonPrometheusRemoteWriteAccess; check the workspace id too: a wrong id looks the same";
     THROTTLED: "throttled", "AMP limits the rate of the workspace or of the region",
         "`throttled`", "none needed for a while: senders get 503 and retry; if it lasts, request a higher ingestion rate for the workspace from AWS";
     AMP_FAILING: "amp-failing", "AMP answers 5xx, or the connection breaks",
         "`amp_failing`, `unreachable`", "none needed: it is temporary; senders keep their samples and retry";
     UNEXPECTED: "unexpected", "Something other than AMP answers",
-        "`unexpected`", "check whether a proxy, firewall or private endpoint answers instead of AMP";
+        "`unexpected`", "check whether a proxy, firewall, captive portal or private endpoint answers instead of AMP";
     UNSIGNED: "unsigned", "The request could not be signed",
         "`unsigned`", "please report it: this is a bug of amp-sidecar";
     OVERLOADED: "overloaded", "More requests are in flight than fit into memory",
@@ -62,6 +62,8 @@ rows! { INCIDENTS:
     SENDER_GONE: "sender-gone", "The sender closed the connection while sending",
         "`sender_gone`", "none needed: a sender that restarts does this, and retries";
 
+    QUERY_DENIED: "query-denied", "The role may not query the workspace",
+        "`query_denied`", "attach a policy that allows the action to the role, or AmazonPrometheusQueryAccess";
     QUERY_BUSY: "query-busy", "Too many queries at once",
         "`query_busy`", "send fewer queries at once";
     QUERY_TIMED_OUT: "query-timed-out", "A query took longer than --query-timeout",
@@ -69,12 +71,8 @@ rows! { INCIDENTS:
 
     TOKEN_CHANGING: "token-changing", "The token file changes while it is read",
         "`token_changing`", "let the writer rename a complete file into place, as kubelet does";
-    STS_RETRIED: "sts-retried", "STS throttles or is failing",
-        "`Throttling`, `ServiceUnavailable`", "none needed: it is temporary, and STS is retried";
     ENTRA_THROTTLED: "entra-throttled", "Entra ID throttles",
         "`entra_throttled`", "none needed: it is temporary, and the exchange is retried";
-    ENTRA_FOREIGN: "entra-foreign", "Something other than Entra ID answers",
-        "`entra_unusable_answer`", "check --azure-authority-host, and whether a proxy answers instead of Entra ID";
     PROXY_PASSWORD: "proxy-password", "The proxy rejects user and password",
         "`unreachable`, `proxy`: CONNECT answered 401 or 407", "correct user and password in --https-proxy (HTTPS_PROXY)";
     PROXY_NO_PASSWORD: "proxy-no-password", "The proxy requires user and password",
@@ -83,8 +81,6 @@ rows! { INCIDENTS:
         "`unreachable`, `proxy`: CONNECT answered 403 or 405", "allow host and port in the proxy, or list the host in --no-proxy (NO_PROXY)";
     PROXY_FAILED: "proxy-failed", "The proxy cannot reach the endpoint",
         "`unreachable`, `proxy`: CONNECT answered 5xx", "check the proxy's own DNS and egress to the endpoint";
-    TIMED_OUT: "timed-out", "STS or Entra ID does not answer within 5 s",
-        "`timed_out`, `entra_timed_out`", "it may be temporary; if it lasts, allow egress from this pod to the endpoint (network policy, firewall), or set --https-proxy";
 
     NEAR_LOSS: "near-loss", "Samples that senders hold back are nearly an hour old, or older",
         "`near_loss`", "fix what holds them back, which the other log lines and the status page name, before the time that the message gives: AMP accepts no sample older than one hour";

@@ -11,12 +11,6 @@ pub(crate) struct Ownership {
 /// The bit of a mode that lets the group read.
 const GROUP_READS: u32 = 0o040;
 
-/// It is not there.
-pub(crate) const MISSING: &str = "mount the projected volume in this container, and check the path";
-
-/// It is a folder.
-pub(crate) const FOLDER: &str = "append the name of the file in that folder";
-
 /// `place` (the file, or a folder above it) denies access to this process, which runs as `process`.
 pub(crate) fn denied(place: &str, owner: Ownership, process: &str, own_uid: u32) -> String {
     let Ownership { uid, gid, mode } = owner;

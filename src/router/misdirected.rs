@@ -256,11 +256,9 @@ impl UnroutedRequests {
         });
         self.incidents
             .fail(verdict.name(), || match (&sender, verdict) {
-                (Some(sender), Verdict::Misdirected { .. }) => Diagnosis {
-                    reason: sender.to_string(),
-                    remedy: remedy::of_verdict(verdict),
-                    credentials_left: None,
-                },
+                (Some(sender), Verdict::Misdirected { .. }) => {
+                    Diagnosis::maybe(sender, remedy::of_verdict(verdict))
+                }
                 _ => Diagnosis::of_verdict(verdict),
             });
         if let Some(sender) = sender {

@@ -6,22 +6,26 @@
 use hyper::Uri;
 
 use crate::config::{Expected, checked, expected, is_guid, made_of};
+use crate::credentials::issuer::UnfitIssuer;
 
-/// The issuer as IAM requires it: https, no query, at most 255 characters, reachable from AWS.
+/// The issuer as IAM requires it: https, no port, no query, at most 255 characters, reachable from AWS.
 pub(super) fn issuer(text: &str) -> Result<String, Expected> {
     let what = "an https:// URL without query, fragment or credentials, as in the iss of a token";
     let Ok(uri) = text.parse::<Uri>() else {
         return expected(what);
     };
     let host = uri.host().unwrap_or_default();
-    let plain = made_of(text, ":/.-_~%");
-    if uri.scheme_str() != Some("https") || host.is_empty() || !plain || text.len() > 255 {
+    if host.is_empty() || !made_of(text, ":/.-_~%[]") || text.len() > 255 {
         return expected(what);
     }
-    if host.ends_with(".svc") || host.ends_with(".local") || !host.contains('.') {
-        return expected(
-            "an issuer whose keys AWS can fetch; this name exists only inside the cluster (see --service-account-issuer of the API server)",
-        );
+    if let Some(unfit) = UnfitIssuer::of(text) {
+        return expected(format!(
+            "an issuer that IAM can take, and {unfit}: {}",
+            unfit.row().remedy
+        ));
+    }
+    if uri.scheme_str() != Some("https") {
+        return expected(what);
     }
     if host.contains(".oic.prod-aks.azure.") && !text.ends_with('/') {
         return expected(format!("{text}/ with a trailing slash, as all AKS issuers"));
@@ -145,6 +149,9 @@ mod tests {
                     "https://eu.oic.prod-aks.azure.com/t/u",
                     "https://kubernetes.default.svc",
                     "https://kubernetes.default.svc.cluster.local",
+                    "https://oidc.example.com:6443",
+                    "https://10.0.0.1/",
+                    "https://oidc.example.com/.well-known/openid-configuration",
                     "https://a.b/?q",
                     "https://a.b/$(x)",
                     "https://u:p@a.b/",

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::outcome::remedy;
 use crate::outcome::verdict::Verdict;
-use crate::remedies::Remedy;
+use crate::remedies::Advice;
 pub use recent::{Incident, RecentIncidents};
 
 /// When a continuing incident is logged again.
@@ -73,6 +73,14 @@ pub const CREDENTIALS: IncidentSubject = IncidentSubject {
     ends: "credentials refreshed again",
     quiet: Some(Duration::ZERO),
     each_reason: false,
+};
+
+/// Exchanges that fail before the first one succeeded.
+pub const FIRST_CREDENTIALS: IncidentSubject = IncidentSubject {
+    starts: "no AWS credentials yet",
+    continues: "still no AWS credentials",
+    ends: "AWS credentials obtained",
+    ..CREDENTIALS
 };
 
 /// Queries that get no response from AMP, through no fault of the client.
@@ -154,6 +162,8 @@ pub struct Diagnosis {
     pub remedy: Option<String>,
     /// The remaining lifetime of the credentials in use, if that decides when the failure takes effect.
     pub credentials_left: Option<Duration>,
+    /// Other words than the tracker's.
+    pub subject: Option<&'static IncidentSubject>,
 }
 
 /// Groups the failures of one subject into incidents.
@@ -171,6 +181,7 @@ pub struct IncidentTracker {
 /// One kind of failure, from its first occurrence; kept while it may return.
 #[derive(Debug)]
 struct Episode {
+    subject: &'static IncidentSubject,
     record: u64,
     state: EpisodeState,
     began: Instant,
@@ -192,24 +203,27 @@ enum EpisodeState {
 // === impl Diagnosis ===
 
 impl Diagnosis {
-    /// An error, and its row of the remedies.
+    /// An error, and what to do about it.
     #[must_use]
-    pub fn new(error: &impl fmt::Display, remedy: Remedy) -> Self {
+    pub fn new(error: &impl fmt::Display, remedy: impl Into<Advice>) -> Self {
+        Self::maybe(error, Some(remedy.into()))
+    }
+
+    /// An error, and what to do about it, if known.
+    #[must_use]
+    pub fn maybe(error: &impl fmt::Display, remedy: Option<Advice>) -> Self {
         Self {
             reason: error.to_string(),
-            remedy: Some(remedy.remedy.to_owned()),
+            remedy: remedy.map(|remedy| remedy.to_string()),
             credentials_left: None,
+            subject: None,
         }
     }
 
     /// The result of a batch.
     #[must_use]
     pub fn of_verdict(verdict: &Verdict) -> Self {
-        Self {
-            reason: verdict.to_string(),
-            remedy: remedy::of_verdict(verdict),
-            credentials_left: None,
-        }
+        Self::maybe(verdict, remedy::of_verdict(verdict))
     }
 }
 
@@ -288,7 +302,8 @@ impl IncidentTracker {
             };
             episode.state = EpisodeState::Away(since);
             if now.duration_since(episode.last) >= episode.quiet {
-                self.ends(kind, episode, since, self.subject.ends);
+                let words = episode.subject.ends;
+                self.ends(kind, episode, since, words);
             }
         }
     }
@@ -304,7 +319,9 @@ impl IncidentTracker {
             reason,
             remedy,
             credentials_left,
+            subject,
         } = diagnosis;
+        let subject = subject.unwrap_or(self.subject);
         tracing::warn!(
             workspace = self.workspace.as_deref(),
             incident = kind,
@@ -312,7 +329,7 @@ impl IncidentTracker {
             remedy,
             credentials_left_seconds = credentials_left.map(|left| left.as_secs()),
             "{}",
-            self.subject.starts
+            subject.starts
         );
         let began = self.clock.stamp_of(now);
         let record = self.recent_incidents.begin(Incident {
@@ -327,6 +344,7 @@ impl IncidentTracker {
             ended: None,
         });
         Episode {
+            subject,
             record,
             state: EpisodeState::Open,
             began: now,
@@ -374,7 +392,7 @@ impl IncidentTracker {
             seconds = now.duration_since(episode.began).as_secs_f32(),
             count,
             "{}",
-            self.subject.continues
+            episode.subject.continues
         );
         self.recent_incidents
             .says(record, &diagnosis.reason, diagnosis.remedy);

@@ -18,6 +18,7 @@ use futures_util::stream::{self, StreamExt};
 use testbench::peers::free_ports;
 
 use crate::leak_check::{self, World};
+use crate::situations;
 
 type Settings = Vec<(&'static str, String)>;
 
@@ -176,7 +177,7 @@ fn cases(issuer_path: &str) -> Vec<Case> {
         case("token-expired").token(BrokenToken::Expired),
         case("token-early").token(BrokenToken::NotYetValid),
         case("token-no-audience").token(BrokenToken::NoAudience),
-        case("token-audience").token(BrokenToken::WrongAudience),
+        case("token-audience").world(|world| world.token.audience = vec!["grafana".into()]),
         case("provider-audience").world(|world| world.client_ids = vec!["other".into()]),
         case("issuer-letter").token(BrokenToken::WrongIssuer),
         case("issuer-unreachable").on(Target::Issuer, FaultKind::answer(503, "")),
@@ -232,7 +233,11 @@ fn cases(issuer_path: &str) -> Vec<Case> {
         case("sts-trouble").sts_says(503, "ServiceUnavailable"),
         case("sts-refusal").sts_says(400, "PackedPolicyTooLarge"),
         case("sts-foreign").on_sts(FaultKind::WrongXml),
-        case("entra-unreached").entra(|_| {}).set("azure-authority-host", "http://127.0.0.1:9/"),
+        case("entra-foreign").entra(|_| {}).on(Target::Entra, FaultKind::html(200, "Please sign in")),
+        case("entra-refusal").entra(|_| {}).on(
+            Target::Entra,
+            FaultKind::answer(400, r#"{"error": "invalid_request", "error_description": "AADSTS1: new", "error_codes": [1]}"#),
+        ),
         case("entra_AADSTS700213").entra(|_| {}).token(BrokenToken::WrongSubject),
         case("entra_AADSTS700212").entra(|_| {}).token(BrokenToken::WrongAudience),
         case("entra_AADSTS700211").entra(|_| {}).token(BrokenToken::WrongIssuer),
@@ -274,13 +279,12 @@ fn cases(issuer_path: &str) -> Vec<Case> {
             vec![("remote-write-url", url), ("workspace-id", other)]
         }),
         case("region-wrong").set("region", "eu-west-1"),
-        case("role-permission").world(|world| world.role_may_write = false),
         case("amp-credentials").on(
             Target::Amp,
             FaultKind::answer(403, r#"{"message": "The security token included in the request is invalid"}"#),
         ),
-        case("amp-trouble").on(Target::Amp, FaultKind::answer(500, "")),
-        case("amp-refusal").on(
+        case("amp-failing").on(Target::Amp, FaultKind::answer(500, "")),
+        case("unexpected").on(
             Target::Amp,
             FaultKind::Redirect { status: 302, location: "https://127.0.0.1:9/".into() },
         ),
@@ -323,7 +327,7 @@ fn cases(issuer_path: &str) -> Vec<Case> {
     ]
 }
 
-fn named<'a>(report: &'a Report, name: &str) -> Option<&'a Step> {
+pub fn named<'a>(report: &'a Report, name: &str) -> Option<&'a Step> {
     let mut steps = report.steps.iter();
     steps.find(|step| step.outcome.remedies.iter().any(|remedy| remedy.id == name))
 }
@@ -335,18 +339,20 @@ async fn judged(case: &Case) -> Result<(), String> {
     let report = run(&world, &(case.settings)(&world), case.prometheus).await;
     let text = report.text(false);
     let fail = |what: &str| Err(format!("{}: {what}\n{text}", case.name));
-    let Some(row) = remedies::page::mistakes().find(|row| row.id == case.name) else {
+    let mut rows = remedies::page::mistakes().chain(remedies::page::incidents());
+    let Some(row) = rows.find(|row| row.id == case.name) else {
         return fail("it is no row of the table");
     };
+    // The symptom of an incident is its name in the log.
+    let shows =
+        |step: &&Step| row.symptom.starts_with('`') || step.outcome.evidence.contains(row.symptom);
     let about = report.steps.iter().filter(|step| {
         step.outcome
             .remedies
             .iter()
             .any(|remedy| remedy.id == row.id)
     });
-    let seen = about
-        .clone()
-        .find(|step| step.outcome.evidence.contains(row.symptom));
+    let seen = about.clone().find(shows);
     let Some(step) = seen else {
         return fail(match about.count() {
             0 => "it was not named",
@@ -390,6 +396,7 @@ async fn each_mistake_is_reported_with_its_remedy() {
         .iter()
         .map(|case| case.name)
         .chain(["token-denied"])
+        .chain(situations::rows())
         .collect();
     let own = |row: &Remedy| !row.id.starts_with("entra_AADSTS");
     let missed: Vec<Remedy> = remedies::page::mistakes()

@@ -54,8 +54,8 @@ fn samples() -> Vec<Sample> {
         Sample {
             token: Some(BrokenToken::WrongAudience),
             ..sample(
-                "A token for another audience",
-                "STS uses one message for two mistakes, so both are listed. Exit code 1.",
+                "A token for the API server",
+                "STS says only that the audience is wrong; the token shows whose it is. Exit code 1.",
             )
         },
         Sample {

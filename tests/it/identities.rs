@@ -191,7 +191,7 @@ async fn a_refusal_of_sts_says_what_aws_must_hold() {
     for (how, words) in [
         (
             BrokenToken::WrongAudience,
-            "must list the token's aud among its audiences",
+            "project one of its own with audience: sts.amazonaws.com",
         ),
         (
             BrokenToken::WrongSubject,

@@ -128,14 +128,14 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
 
     let unavailable = Some("ServiceUnavailable");
     program
-        .until_said("credentials not refreshed", unavailable)
+        .until_said("no AWS credentials yet", unavailable)
         .await;
     for _ in 0..3 {
         assert_eq!(write().await, StatusCode::SERVICE_UNAVAILABLE);
     }
     world.faults(Target::Sts).clear();
     program
-        .until_said("credentials refreshed again", unavailable)
+        .until_said("AWS credentials obtained", unavailable)
         .await;
     write_on_until("no_credentials").await;
 
@@ -174,10 +174,10 @@ async fn every_change_is_one_line_and_no_batch_is_any() {
         [
             "INFO listening: -",
             "INFO serving: -",
-            "WARN credentials not refreshed: ServiceUnavailable",
+            "WARN no AWS credentials yet: ServiceUnavailable",
             "WARN a batch was not stored: no_credentials",
             "INFO credentials refreshed: -",
-            "INFO credentials refreshed again: ServiceUnavailable",
+            "INFO AWS credentials obtained: ServiceUnavailable",
             "INFO batches are stored again: no_credentials",
             "WARN a batch was not stored: amp_failing",
             "INFO batches are stored again: amp_failing",

@@ -52,6 +52,7 @@ mod rig;
 mod sandbox;
 mod secrecy;
 mod setup;
+mod situations;
 mod splitting;
 mod status;
 mod status_page;

@@ -300,7 +300,7 @@ impl ReadToken for Ends {
             None => Err(TokenError::Unreadable {
                 path: path.to_owned(),
                 source: io::ErrorKind::NotFound.into(),
-                remedy: None,
+                access: None,
             }),
         };
         Box::pin(std::future::ready(read))

@@ -152,7 +152,7 @@ impl CredentialsStatus {
             refresh: RefreshStatus {
                 due: due.filter(|_| !exchanging).map(moment),
                 in_progress: *exchanging,
-                error: error.clone(),
+                error: error.as_ref().map(ToString::to_string),
             },
         }
     }

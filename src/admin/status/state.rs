@@ -15,7 +15,7 @@ use crate::credentials::cache::CredentialStatus;
 use crate::outcome::docs::{Fate, OUTCOME_DOCS, OutcomeDoc, is_said_by_amp};
 use crate::router::misdirected::MisdirectedSender;
 use crate::telemetry::history::{HistoryView, RECENT, count_of};
-use crate::telemetry::incidents::{BATCHES, CONNECTIONS, CREDENTIALS, Incident};
+use crate::telemetry::incidents::{BATCHES, CONNECTIONS, Diagnosis, Incident};
 
 /// While other batches are stored, a failure that did not return within this is over: senders retry sooner.
 const RETURNS: Duration = Duration::from_secs(60);
@@ -136,6 +136,11 @@ impl Health {
         }
     }
 
+    fn by(level: HealthLevel, headline: &str, error: &Diagnosis) -> Self {
+        let remedy = error.remedy.as_deref().unwrap_or_default();
+        Self::new(level, headline, &error.reason, remedy)
+    }
+
     fn new(level: HealthLevel, headline: &str, why: &str, remedy: &str) -> Self {
         Self {
             level,
@@ -204,10 +209,11 @@ impl Observed<'_> {
     }
 
     fn without_credentials(&self) -> Health {
-        match self.credentials.error {
-            Some(_) => self.credentials_fail(
+        match &self.credentials.error {
+            Some(error) => Health::by(
                 HealthLevel::Stopped,
                 "Nothing flows: there are no AWS credentials",
+                error,
             ),
             None => Health::new(
                 HealthLevel::Starting,
@@ -218,28 +224,8 @@ impl Observed<'_> {
         }
     }
 
-    fn credentials_fail(&self, level: HealthLevel, headline: &str) -> Health {
-        let mut open = self
-            .of(CREDENTIALS.name, Some(self.workspace))
-            .filter(|incident| incident.ended.is_none());
-        match open.next() {
-            Some(incident) => Health::new(
-                level,
-                headline,
-                &incident.reason,
-                incident.remedy.as_deref().unwrap_or_default(),
-            ),
-            None => Health::new(
-                level,
-                headline,
-                self.credentials.error.as_deref().unwrap_or_default(),
-                "",
-            ),
-        }
-    }
-
     fn not_refreshed(&self, left: Duration) -> Option<Health> {
-        self.credentials.error.as_ref()?;
+        let error = self.credentials.error.as_ref()?;
         let what = match self.stored() {
             0 => "Ready",
             _ => "Data flows",
@@ -248,7 +234,7 @@ impl Observed<'_> {
             "{what} for {} more: the credentials cannot be refreshed",
             about(left)
         );
-        Some(self.credentials_fail(HealthLevel::Degraded, &headline))
+        Some(Health::by(HealthLevel::Degraded, &headline, error))
     }
 
     /// The batches that are not stored now, if there are any.

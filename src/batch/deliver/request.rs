@@ -31,6 +31,7 @@ pub(super) struct Requests {
     clock: Clock,
     metrics: Arc<WorkspaceMetrics>,
     workspace_arn: String,
+    path: String,
 }
 
 // === impl Requests ===
@@ -54,6 +55,7 @@ impl Requests {
             clock,
             metrics,
             workspace_arn: workspace.arn(),
+            path: workspace.remote_write_url.path().to_owned(),
         })
     }
 
@@ -73,6 +75,7 @@ impl Requests {
             Ok(active) => active,
             Err(why) => {
                 return ReplyClass::Final(Verdict::NoCredentials {
+                    remedy: why.remedy().map(str::to_owned),
                     why: why.to_string(),
                 });
             }
@@ -140,7 +143,7 @@ impl Requests {
         };
         self.metrics.upstream_response(reply.status());
         let clock_was_wrong = reply.date.is_some_and(|date| self.clock.learn(date));
-        let class = reply.class(&self.workspace_arn);
+        let class = reply.class(&self.workspace_arn, &self.path);
         if let ReplyClass::Unauthenticated(Verdict::AccessDenied { .. }) = class {
             self.metrics.denied(ACTION, &self.workspace_arn);
         }

@@ -32,8 +32,9 @@ impl Failure for RejectionCause {
     fn diagnosis(&self) -> Diagnosis {
         Diagnosis {
             reason: self.to_string(),
-            remedy: None,
+            remedy: Some("fix the script".to_owned()),
             credentials_left: None,
+            subject: None,
         }
     }
 }
@@ -145,7 +146,7 @@ async fn the_last_good_ones_stay_until_they_expire_and_not_longer() {
     assert!(first.expires <= clock.now());
     assert!(matches!(
         cache.get(far()).await,
-        Err(Unavailable::Failed(_) | Unavailable::Waiting)
+        Err(Unavailable::Expired(_) | Unavailable::Waiting)
     ));
     assert!(cache.ready().is_err());
 }
@@ -189,9 +190,9 @@ async fn a_batch_hears_at_once_where_no_exchange_is_under_way() {
     let Life { cache, .. } = live(HOUR, Duration::ZERO, vec![SLOWLY]);
     tokio::time::sleep(Duration::from_millis(1)).await;
     let started = Instant::now();
-    assert!(
-        matches!(cache.get(far()).await, Err(Unavailable::Failed(why)) if why.contains("Slowly"))
-    );
+    let why = cache.get(far()).await.unwrap_err();
+    assert_eq!(why.to_string(), "no AWS credentials yet: scripted Slowly");
+    assert_eq!(why.remedy(), Some("fix the script"));
     assert_eq!(started.elapsed(), Duration::ZERO);
 }
 
@@ -240,7 +241,7 @@ async fn a_forced_exchange_that_fails_leaves_the_credentials() {
     let active = cache.get(far()).await.unwrap();
     assert!(matches!(
         cache.refreshed(&active, DENIAL_GAP, far()).await,
-        Err(Unavailable::Failed(_))
+        Err(Unavailable::Expired(_))
     ));
     assert!(Arc::ptr_eq(&active, &cache.get(far()).await.unwrap()));
 }
@@ -406,4 +407,26 @@ async fn an_outage_of_sts_is_a_line_at_each_end() {
         "{lines:#?}"
     );
     assert!(lines[3].ends_with("count=40"), "{}", lines[3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_never_there_is_not_said_to_be_not_refreshed() {
+    let (lines, _guard) = Lines::caught();
+    let Life { cache, .. } = live(HOUR, Duration::ZERO, vec![SOON, SOON, Ok(())]);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    cache.get(far()).await.unwrap();
+    let lines = lines.take();
+    let messages: Vec<&str> = lines
+        .iter()
+        .map(|line| line.split(" workspace").next().unwrap())
+        .collect();
+    assert_eq!(
+        messages,
+        [
+            "WARN no AWS credentials yet",
+            "INFO credentials refreshed",
+            "INFO AWS credentials obtained",
+        ],
+        "{lines:#?}"
+    );
 }

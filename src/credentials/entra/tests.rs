@@ -65,7 +65,7 @@ fn a_known_refusal_says_what_is_wrong_what_to_do_and_what_the_token_says() {
         700_213,
         "No matching federated identity record found for presented assertion subject",
     );
-    let text = format!("{error}; {}", error.remedy().unwrap());
+    let text = format!("{error}; {}", error.remedy());
     for words in [
         "Entra refused (401 Unauthorized, invalid_client): AADSTS700213: No matching",
         "no federated credential of the application has the projected token's subject",
@@ -116,7 +116,7 @@ fn a_rate_that_was_exceeded_is_named_and_passes() {
             (error.name(), error.pace()),
             ("entra_throttled", Pace::Soon)
         );
-        assert!(error.remedy().unwrap().contains("temporary"), "{error}");
+        assert!(error.remedy().to_string().contains("temporary"), "{error}");
     }
 }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use super::*;
+use crate::remedies::policies::DENY_ORGANIZATION;
 
 fn session(arn: &str) -> RoleSession {
     RoleSession {
@@ -39,10 +40,21 @@ fn claims(azp: Option<&str>) -> Claims {
 const FIRST: &str = "arn:aws:iam::111122223333:role/first";
 const SECOND: &str = "arn:aws:iam::444455556666:role/second";
 
+const REGION: &str = "eu-south-1";
+
 fn remedy_for(code: &str, message: &str, azp: Option<&str>, now: u64) -> String {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
     let error = refused(code, message);
-    web_identity(&error, &session(FIRST), Some(&claims(azp)), now).unwrap_or_default()
+    web_identity(&error, &session(FIRST), REGION, Some(&claims(azp)), now).to_string()
+}
+
+/// The rows for a token with these claims, and the one line.
+fn advice_for(code: &str, message: &str, claims: &Claims) -> (Vec<&'static str>, String) {
+    let error = refused(code, message);
+    let now = SystemTime::UNIX_EPOCH;
+    let advice = web_identity(&error, &session(FIRST), REGION, Some(claims), now);
+    let rows = advice.rows().iter().map(|row| row.id).collect();
+    (rows, advice.to_string())
 }
 
 #[test]
@@ -50,7 +62,7 @@ fn a_wrong_audience_is_named_as_the_provider_must_list_it() {
     let remedy = remedy_for("InvalidIdentityToken", "Incorrect token audience", None, 0);
     assert_eq!(
         remedy,
-        r#"the IAM OIDC provider for "https://issuer.example/tenant/" must list the token's aud among its audiences: "api://amp""#
+        r#"project the token with audience: sts.amazonaws.com; or, if another audience is wanted, the IAM OIDC provider for "https://issuer.example/tenant/" must list the token's aud among its audiences: "api://amp""#
     );
     let remedy = remedy_for(
         "InvalidIdentityToken",
@@ -109,15 +121,19 @@ fn an_expired_token_is_named_whatever_failed() {
                 what: String::new(),
             },
             &session(FIRST),
+            REGION,
             Some(&claims(None)),
             SystemTime::UNIX_EPOCH + Duration::from_secs(1060),
         )
-        .unwrap(),
+        .to_string(),
     ] {
         assert!(remedy.contains("expired 60 s ago"), "{remedy}");
     }
     assert!(remedy_for("ExpiredTokenException", "", None, 1060).contains("subPath"));
-    assert_eq!(remedy_for("SomethingElse", "", None, 999), "");
+    assert_eq!(
+        remedy_for("SomethingElse", "", None, 999),
+        STS_REFUSAL.remedy
+    );
 }
 
 #[test]
@@ -125,7 +141,8 @@ fn a_denied_hop_gets_the_policies_that_both_roles_need() {
     let mut second = session(SECOND);
     second.external_id = Some("tenant-7".to_owned());
     second.source_identity = Some("aks".to_owned());
-    let remedy = hop(&refused("AccessDenied", ""), &session(FIRST), &second).unwrap();
+    let denied = refused("AccessDenied", "");
+    let remedy = hop(&denied, &session(FIRST), &second, REGION).to_string();
     let actions = "sts:AssumeRole, sts:SetSourceIdentity";
     for words in [
         format!("the trust policy of {SECOND} must allow {actions} to {FIRST}"),
@@ -135,11 +152,113 @@ fn a_denied_hop_gets_the_policies_that_both_roles_need() {
         assert!(remedy.contains(&words), "{words}: {remedy}");
     }
     assert!(!remedy.contains("tenant-7"), "{remedy}");
-    let without = hop(
-        &refused("AccessDenied", ""),
+    let without = hop(&denied, &session(FIRST), &session(SECOND), REGION).to_string();
+    assert!(without.contains("none is given here"), "{without}");
+}
+
+#[test]
+fn a_policy_that_denies_is_named_instead_of_the_policies_that_allow() {
+    let message = "User: arn:aws:sts::1:assumed-role/first/pod is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::2:role/second with an explicit deny in a service control policy";
+    let advice = hop(
+        &refused("AccessDenied", message),
         &session(FIRST),
         &session(SECOND),
-    )
-    .unwrap();
-    assert!(without.contains("none is given here"), "{without}");
+        REGION,
+    );
+    assert_eq!(advice.rows(), [DENY_ORGANIZATION]);
+    let endpoint = message
+        .replace("AssumeRole ", "AssumeRoleWithWebIdentity ")
+        .replace("service control policy", "VPC endpoint policy");
+    let (rows, _) = advice_for("AccessDenied", &endpoint, &claims(None));
+    assert_eq!(rows, ["deny-endpoint"]);
+}
+
+#[test]
+fn a_thumbprint_is_updated_by_a_command_that_names_the_provider() {
+    let message = "OpenIDConnect provider's HTTPS certificate doesn't match configured thumbprint";
+    let (rows, text) = advice_for("InvalidIdentityToken", message, &claims(None));
+    assert_eq!(rows, ["provider-thumbprint"]);
+    let command = "aws iam update-open-id-connect-provider-thumbprint --open-id-connect-provider-arn arn:aws:iam::111122223333:oidc-provider/issuer.example/tenant/ --thumbprint-list";
+    assert!(text.contains(command), "{text}");
+}
+
+#[test]
+fn the_api_servers_audience_is_not_to_be_added_to_the_provider() {
+    let message = "Incorrect token audience";
+    for aud in [
+        &["https://kubernetes.default.svc"][..],
+        &[
+            "https://a.hcp.eastus.azmk8s.io",
+            "\"a.hcp.eastus.azmk8s.io\"",
+        ],
+        &["https://issuer.example/tenant/"],
+    ] {
+        let claims = Claims {
+            aud: aud.iter().map(|aud| (*aud).to_owned()).collect(),
+            ..claims(None)
+        };
+        let (rows, text) = advice_for("InvalidIdentityToken", message, &claims);
+        assert_eq!(rows, ["token-for-api-server"], "{aud:?}");
+        assert!(text.contains("do not add"), "{text}");
+    }
+    let right = Claims {
+        aud: vec!["sts.amazonaws.com".to_owned()],
+        ..claims(None)
+    };
+    let (rows, _) = advice_for("InvalidIdentityToken", message, &right);
+    assert_eq!(rows, ["provider-audience"]);
+}
+
+#[test]
+fn the_default_service_account_is_asked_about_and_not_trusted() {
+    let default = Claims {
+        sub: "system:serviceaccount:monitoring:default".to_owned(),
+        ..claims(None)
+    };
+    let (rows, text) = advice_for("AccessDenied", "Not authorized", &default);
+    assert_eq!(rows, ["subject-default", "role-missing"]);
+    assert!(
+        text.starts_with("is serviceAccountName missing") && !text.contains("trust policy"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_provider_that_iam_cannot_have_is_not_to_be_created() {
+    for (iss, row) in [
+        ("https://oidc.example.com:6443", "issuer-unfit"),
+        ("https://10.0.0.1/", "issuer-unfit"),
+        ("https://kubernetes.default.svc", "issuer-internal"),
+    ] {
+        let claims = Claims {
+            iss: iss.to_owned(),
+            ..claims(None)
+        };
+        let message = format!("No OpenIDConnect provider found in your account for {iss}");
+        let (rows, text) = advice_for("InvalidIdentityToken", &message, &claims);
+        assert_eq!(rows, [row], "{iss}");
+        assert!(
+            text.contains(iss) && !text.contains("needs an IAM OIDC provider"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_disabled_region_and_an_unknown_host_are_named() {
+    let (rows, text) = advice_for("RegionDisabledException", "", &claims(None));
+    assert_eq!(rows, ["region-disabled"]);
+    assert!(text.contains("STS is disabled in eu-south-1"), "{text}");
+
+    let unknown = HttpError::Connect(ConnectError::Resolve {
+        host: "sts.eu-sud-1.amazonaws.com".to_owned(),
+        source: std::io::Error::other("no such name"),
+    });
+    let advice = unanswered(&unknown, "eu-sud-1");
+    assert_eq!(advice.rows(), [NAME_UNRESOLVED]);
+    let text = advice.to_string();
+    assert!(
+        text.contains("sts.eu-sud-1.amazonaws.com does not exist") && text.contains("(eu-sud-1:"),
+        "{text}"
+    );
 }

@@ -136,6 +136,17 @@ impl StsError {
         }
     }
 
+    /// With who responded, if it was not STS.
+    pub(super) fn by(self, responder: &str) -> Self {
+        match self {
+            Self::Unusable { status, what } if !responder.is_empty() => Self::Unusable {
+                status,
+                what: format!("{what} ({responder})"),
+            },
+            other => other,
+        }
+    }
+
     fn names(&self) -> (&'static str, &'static str) {
         let name = match self {
             _ if self.is_throttling() => "Throttling",

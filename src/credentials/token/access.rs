@@ -13,11 +13,9 @@ use rustix::process::{getegid, geteuid, getgroups};
 
 use crate::remedies::token_file::{self, Ownership};
 
-/// What to do if the file at `path` cannot be read, if known.
+/// What to do if the file at `path` may not be read.
 pub(super) fn remedy(path: &Path, error: &io::Error) -> Option<String> {
     match error.kind() {
-        io::ErrorKind::NotFound => Some(token_file::MISSING.to_owned()),
-        io::ErrorKind::IsADirectory => Some(token_file::FOLDER.to_owned()),
         io::ErrorKind::PermissionDenied => denied(path),
         _ => None,
     }

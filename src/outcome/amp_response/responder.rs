@@ -12,11 +12,12 @@
 //! Every response of AMP has a request id (`x-amzn-RequestId`, documented), so an unknown plain text without one is a proxy's.
 
 use hyper::HeaderMap;
-use hyper::header::{CONTENT_TYPE, SERVER, VIA};
+use hyper::header::CONTENT_TYPE;
 use serde::Deserialize;
 
 use super::store::{self, StoreText};
-use crate::sanitize::{sanitize, sanitize_within};
+use crate::http::between;
+use crate::sanitize::sanitize;
 
 /// The responder and its error text.
 #[derive(Debug)]
@@ -56,8 +57,8 @@ struct JsonError {
 
 impl Responder {
     pub(super) fn of(headers: &HeaderMap, body: &[u8]) -> Self {
-        if is_html(headers) || looks_like_html(body) {
-            let said = with_proxy_names(headers, title(body).as_deref().unwrap_or("a web page"));
+        if between::is_page(headers, body) {
+            let said = between::describe(headers, body);
             return Self::InBetween { html: true, said };
         }
         let json = || serde_json::from_slice::<JsonError>(body).ok();
@@ -99,8 +100,15 @@ impl Responder {
                 said: sanitize(without_canonical_request(&text)),
             };
         }
-        let said = with_proxy_names(headers, &sanitize(without_canonical_request(&text)));
-        Self::InBetween { html: false, said }
+        let said = [
+            between::names(headers),
+            sanitize(without_canonical_request(&text)),
+        ];
+        let said: Vec<String> = said.into_iter().filter(|part| !part.is_empty()).collect();
+        Self::InBetween {
+            html: false,
+            said: said.join(", "),
+        }
     }
 
     pub(super) fn said(&self) -> &str {
@@ -121,49 +129,12 @@ impl Responder {
     }
 }
 
-/// Whether the content type is that of a web page.
-pub(super) fn is_html(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
-    kind.is_some_and(|kind| begins(kind, b"text/html") || begins(kind, b"application/xhtml"))
-}
-
 fn is_plain(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
-    kind.is_some_and(|kind| begins(kind, b"text/plain"))
-}
-
-/// No text of the store begins like this, whatever it quotes.
-fn looks_like_html(body: &[u8]) -> bool {
-    let body = body.trim_ascii_start();
-    begins(body, b"<!doctype html") || begins(body, b"<html")
-}
-
-fn begins(text: &[u8], with: &[u8]) -> bool {
-    text.get(..with.len())
-        .is_some_and(|beginning| beginning.eq_ignore_ascii_case(with))
-}
-
-/// The text, after the `Server` and `Via` headers that identify the proxy.
-fn with_proxy_names(headers: &HeaderMap, words: &str) -> String {
-    let named = [(SERVER, "Server"), (VIA, "Via")].map(|(name, shown)| {
-        let value = headers.get(name)?.to_str().ok()?;
-        Some(format!("{shown}: {}, ", sanitize_within(value, 128)))
-    });
-    let names: String = named.into_iter().flatten().collect();
-    if words.is_empty() {
-        return names.trim_end_matches(", ").to_owned();
-    }
-    format!("{names}{words}")
-}
-
-/// The title of a web page, or the start of its text.
-fn title(page: &[u8]) -> Option<String> {
-    let page = String::from_utf8_lossy(page);
-    let lower = page.to_ascii_lowercase();
-    let start = lower.find("<title>")? + "<title>".len();
-    let end = start + lower.get(start..)?.find("</title>")?;
-    let title = sanitize_within(page.get(start..end)?, 200);
-    (!title.is_empty()).then(|| format!("a web page with the title \"{title}\""))
+    kind.is_some_and(|kind| {
+        kind.get(..10)
+            .is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/plain"))
+    })
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -22,8 +22,10 @@ fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> AmpResponse {
     )
 }
 
+const PATH: &str = "/workspaces/ws-1/api/v1/remote_write/";
+
 fn verdict(reply: AmpResponse) -> Verdict {
-    reply.class(ARN).verdict()
+    reply.class(ARN, PATH).verdict()
 }
 
 /// A text of the store, as AMP's front door passes it on.
@@ -99,7 +101,7 @@ fn a_web_page_never_decides_about_samples() {
     let page = "<html><head><title>Access blocked</title></head>Rate exceeded</html>";
     for status in 200..=599 {
         for headers in [HTML, &[][..]] {
-            let class = reply(status, headers, page).class(ARN);
+            let class = reply(status, headers, page).class(ARN, PATH);
             if status == 413 {
                 let is_kept = |verdict: &Verdict| verdict.name() == "unexpected";
                 assert!(matches!(class, ReplyClass::TooLarge(verdict, _) if is_kept(&verdict)));
@@ -496,7 +498,7 @@ proptest! {
 
 #[test]
 fn a_refusal_for_size_can_be_split_in_every_form() {
-    let shown = |status, text: &str| match reply(status, PLAIN, text).class(ARN) {
+    let shown = |status, text: &str| match reply(status, PLAIN, text).class(ARN, PATH) {
         ReplyClass::TooLarge(verdict, shown) => {
             assert_eq!(verdict.name(), "too_large_for_amp");
             Some((shown.size, shown.limit))
@@ -644,6 +646,30 @@ fn a_denied_role_gets_the_missing_permission() {
         panic!("not denied")
     };
     assert_eq!(missing, format!("the role needs aps:RemoteWrite on {ARN}"));
+}
+
+#[test]
+fn a_policy_that_denies_is_named_and_no_permission_is_said_to_be_missing() {
+    let said = "User: arn:u is not authorized to perform: aps:RemoteWrite on resource: arn:w with an explicit deny in a VPC endpoint policy";
+    let body = format!(r#"{{"Message": "{said}"}}"#);
+    let verdict = verdict(reply(403, &[], &body));
+    assert_eq!(
+        verdict.to_string(),
+        format!("a VPC endpoint policy denies aps:RemoteWrite on {ARN}; AMP said: {said}")
+    );
+}
+
+#[test]
+fn a_path_that_amp_does_not_have_is_named_and_asks_for_no_new_credentials() {
+    let body = r#"{"message":"Missing Authentication Token"}"#;
+    let class = reply(403, &[], body).class(ARN, PATH);
+    let ReplyClass::Final(verdict) = class else {
+        panic!("{class:?}")
+    };
+    assert_eq!(
+        verdict.to_string(),
+        format!("AMP has nothing at the path {PATH}: Missing Authentication Token")
+    );
 }
 
 #[tokio::test]

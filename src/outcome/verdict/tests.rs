@@ -17,8 +17,14 @@ fn one_of_each() -> Vec<Verdict> {
             status: StatusCode::ACCEPTED,
             written: WrittenStats::default(),
         },
-        Verdict::NoCredentials { why: said() },
-        Verdict::Unauthenticated { said: said() },
+        Verdict::NoCredentials {
+            why: said(),
+            remedy: None,
+        },
+        Verdict::Unauthenticated {
+            said: said(),
+            unserved: None,
+        },
         Verdict::AccessDenied {
             said: said(),
             missing: said(),

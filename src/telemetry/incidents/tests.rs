@@ -56,6 +56,7 @@ fn diagnosis(reason: &str) -> impl FnOnce() -> Diagnosis {
         reason,
         remedy: Some("fix it".to_owned()),
         credentials_left: None,
+        subject: None,
     }
 }
 
@@ -288,6 +289,6 @@ fn every_verdict_except_stored_has_a_remedy() {
         said,
         missing: "the role needs aps:RemoteWrite".to_owned(),
     };
-    let remedy = remedy::of_verdict(&denied).unwrap();
+    let remedy = remedy::of_verdict(&denied).unwrap().to_string();
     assert!(remedy.contains("amp-sidecar check"), "{remedy}");
 }

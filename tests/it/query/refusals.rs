@@ -70,7 +70,7 @@ async fn without_credentials_the_answer_is_503() {
     let rig = Rig::start_beside(world, &with_reading(&[])).await;
     let (status, kind, why) = error(get(&rig, LABELS).await).await;
     assert_eq!((status, kind.as_str()), (503, "unavailable"));
-    assert!(why.starts_with("no AWS credentials: "), "{why}");
+    assert!(why.starts_with("no AWS credentials yet: "), "{why}");
     assert_eq!(rig.world.journal(Target::Amp).total(), 0);
 }
 

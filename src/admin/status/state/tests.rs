@@ -7,6 +7,8 @@ use tokio::time::Instant;
 use crate::admin::status::moment::seconds_until;
 use crate::clock::{Clock, Stamp};
 use crate::outcome::verdict::OUTCOMES;
+use crate::remedies::first_hour::STS_TROUBLE;
+use crate::telemetry::incidents::CREDENTIALS;
 use crate::telemetry::{ByOutcome, Totals};
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
@@ -94,7 +96,7 @@ fn status(credentials: Credentials) -> CredentialStatus {
         active: held.then(|| (NOW, NOW + Duration::from_secs(600))),
         exchanging: false,
         due: None,
-        error: fails.then(|| "STS said no".to_owned()),
+        error: fails.then(|| Diagnosis::new(&"STS said no", STS_TROUBLE)),
     }
 }
 
