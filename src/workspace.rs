@@ -20,6 +20,7 @@ use crate::query::Queries;
 use crate::sigv4::SigningError;
 use crate::telemetry::history::History;
 use crate::telemetry::incidents::{BATCHES, CREDENTIALS, HELD_SAMPLES, IncidentTracker};
+use crate::telemetry::senders::Senders;
 use crate::telemetry::{Telemetry, WorkspaceGauges, WorkspaceMetrics};
 
 /// A workspace that accepts batches, and queries if they are enabled.
@@ -33,6 +34,8 @@ pub struct ActiveWorkspace {
     pub queries: Option<Queries>,
     /// Recent traffic, for the status page.
     pub history: History,
+    /// Who writes to it.
+    pub senders: Senders,
     credentials: Cache,
     identity_trail: IdentityTrail,
     clock: Clock,
@@ -156,6 +159,7 @@ impl ActiveWorkspace {
             pipeline,
             queries: queries.transpose()?,
             history: History::new(telemetry.tally(&config.name)),
+            senders: Senders::new(&clock),
             credentials,
             identity_trail,
             clock,

@@ -39,6 +39,7 @@ use crate::remote_write::payload::Payload;
 use crate::sigv4::SigningError;
 use crate::telemetry::WorkspaceMetrics;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
+use crate::telemetry::refused_series::RefusedSeries;
 use crate::telemetry::timings::{PhaseTimings, time};
 use admission::{Admission, Admitted};
 use deliver::{Delivery, Prepared};
@@ -313,6 +314,12 @@ impl Pipeline {
     #[must_use]
     pub fn admission(&self) -> &Admission {
         &self.admission
+    }
+
+    /// The last series that AMP refused, for the status page.
+    #[must_use]
+    pub fn refused_series(&self) -> Vec<RefusedSeries> {
+        self.delivery.refused_series()
     }
 
     /// Idle connections to AMP, for the metrics.

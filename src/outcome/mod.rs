@@ -4,4 +4,5 @@ pub mod amp_response;
 pub mod docs;
 pub mod remedy;
 pub mod response;
+pub mod series_name;
 pub mod verdict;

@@ -91,6 +91,17 @@ pub fn is_protocol_probe<B>(request: &Request<B>) -> bool {
             .any(|pair| pair.starts_with("get_vm_proto_version="))
 }
 
+/// The schema that the content type names, or the content type if it is not remote write's.
+pub fn version(headers: &HeaderMap) -> Result<Version, &[u8]> {
+    match said(headers, &CONTENT_TYPE) {
+        None => Ok(Version::V1),
+        Some(value) => std::str::from_utf8(value)
+            .ok()
+            .and_then(version_of)
+            .ok_or(value),
+    }
+}
+
 fn protocol_of(headers: &HeaderMap) -> Result<WriteProtocol, NotABatch> {
     let unsupported = |name: HeaderName, value: &[u8]| {
         let value = sanitize(&String::from_utf8_lossy(value));
@@ -101,13 +112,7 @@ fn protocol_of(headers: &HeaderMap) -> Result<WriteProtocol, NotABatch> {
     {
         return Err(unsupported(CONTENT_ENCODING, encoding));
     }
-    let version = match said(headers, &CONTENT_TYPE) {
-        None => Version::V1,
-        Some(value) => std::str::from_utf8(value)
-            .ok()
-            .and_then(version_of)
-            .ok_or_else(|| unsupported(CONTENT_TYPE, value))?,
-    };
+    let version = version(headers).map_err(|value| unsupported(CONTENT_TYPE, value))?;
     let (content_type, implied) = match version {
         Version::V1 => ("application/x-protobuf", "0.1.0"),
         Version::V2 => (

@@ -24,7 +24,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper::header::HOST;
+use hyper::header::{HOST, USER_AGENT};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 use tokio::time::Instant;
@@ -39,8 +39,9 @@ use crate::outcome::verdict::Verdict;
 use crate::query::api::Api;
 use crate::query::stream::Streamed;
 use crate::query::{QueryError, request};
-use crate::remote_write::content_type;
+use crate::remote_write::content_type::{self, said};
 use crate::sanitize::sanitize;
+use crate::telemetry::senders::Sender;
 use crate::telemetry::{QueryMetrics, Telemetry};
 use crate::workspace::ActiveWorkspace;
 use misdirected::UnroutedRequests;
@@ -223,6 +224,14 @@ impl Router {
             }
             Ok(active) => {
                 self.unrouted.recover();
+                if let Ok(version) = content_type::version(request.headers()) {
+                    active.senders.note(Sender {
+                        peer,
+                        agent: said(request.headers(), &USER_AGENT).unwrap_or_default(),
+                        path: request.uri().path(),
+                        version,
+                    });
+                }
                 active.pipeline.answer(request).await.answer()
             }
             Err(verdict) => Box::pin(self.misdirected_write(verdict, peer, request, started)).await,

@@ -1,7 +1,7 @@
 //! The flow of the last 15 minutes, in steps of ten seconds.
 //!
 //! In: a workspace's counters, read by a timer, never from the path of a batch. Out: a [`HistoryView`] of the rates in each step and the
-//! latest outcomes. The ring is bounded: [`STEPS`] steps of 32 bytes per workspace. It is here and not left to the Prometheus that
+//! latest outcomes. The ring is bounded: [`STEPS`] steps of 48 bytes per workspace. It is here and not left to the Prometheus that
 //! scrapes the same counters, because that one may be the one without data.
 
 use std::collections::VecDeque;
@@ -59,6 +59,9 @@ pub struct HistoryStep {
     pub sent_bytes: f32,
     /// Mean time from a request's head to its response, in seconds; `None` without a request.
     pub latency: Option<f32>,
+    /// What half of them, and all but one in a hundred, did not exceed.
+    pub p50: Option<f32>,
+    pub p99: Option<f32>,
 }
 
 /// What the status page shows.
@@ -153,6 +156,10 @@ impl HistoryStep {
         let came = since(&before.outcomes, &after.outcomes);
         let of = |fate| rate(count_of(&came, fate) as f64);
         let answered: u64 = came.iter().sum();
+        let quantile = |part| {
+            let shown = after.durations.quantile(&before.durations, part);
+            shown.map(short)
+        };
         let micros = after.took_micros.saturating_sub(before.took_micros);
         Self {
             stored: of(Fate::Stored),
@@ -162,6 +169,8 @@ impl HistoryStep {
             lost_samples: counted(before.lost_samples(), after.lost_samples()),
             received_bytes: counted(before.received_bytes, after.received_bytes),
             sent_bytes: counted(before.sent_bytes, after.sent_bytes),
+            p50: quantile(0.5),
+            p99: quantile(0.99),
             latency: (answered > 0).then(|| short(micros as f64 / 1e6 / answered as f64)),
         }
     }
@@ -250,11 +259,15 @@ mod tests {
         assert_eq!((step.stored_samples, step.lost_samples), (100.0, 0.7));
         assert_eq!((step.received_bytes, step.latency), (220.0, Some(0.02)));
 
+        let near = |shown: Option<f32>| (0.0186..0.0214).contains(&shown.unwrap());
+        assert!(near(step.p50) && near(step.p99), "{step:?}");
+
         // A machine that slept for a minute.
         tokio::time::advance(6 * STEP).await;
         flow.step();
         assert_eq!(flow.view().steps.len(), 7);
-        assert_eq!(flow.view().steps[6].latency, None);
+        let asleep = flow.view().steps[6];
+        assert_eq!((asleep.latency, asleep.p50, asleep.p99), (None, None, None));
         for _ in 0..200 {
             tokio::time::advance(STEP).await;
             flow.step();

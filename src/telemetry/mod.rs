@@ -21,6 +21,8 @@ pub mod history;
 pub mod incidents;
 pub mod logfmt;
 pub mod metrics;
+pub mod refused_series;
+pub mod senders;
 pub mod timings;
 pub mod traces;
 use std::fmt;

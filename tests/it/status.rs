@@ -95,6 +95,11 @@ async fn eventful() -> [Rig; 2] {
         assert_eq!(rig.write(&bodies::v1("up", 5)).await, StatusCode::OK);
         let old = bodies::v1_at("old", 3, bodies::now_ms() - 2 * 60 * 60 * 1000);
         assert_eq!(rig.write(&old).await, StatusCode::BAD_REQUEST);
+        let refused = &status(rig).await["workspaces"][0]["refused_series"];
+        assert_eq!(
+            (&refused[0]["name"], &refused[0]["count"]),
+            (&json!("old"), &json!(1))
+        );
         rig.post("/nowhere", crate::rig::V1, Vec::new()).await;
         rig.world
             .faults(Target::Amp)
@@ -164,6 +169,15 @@ async fn it_tells_who_this_is_and_how_much_flows() {
     };
     assert!(of("stored_samples_per_second") > 1.0, "{steps}");
     assert!(of("sent_bytes_per_second") > 1.0 && of("mean_seconds") > 0.0);
+    assert!(of("p99_seconds") >= of("p50_seconds") && of("p50_seconds") > 0.0);
+    let senders = workspace["senders"].as_array().unwrap();
+    let of = |field: &str| &senders[0][field];
+    assert_eq!((senders.len(), of("requests")), (1, &json!(4)));
+    assert_eq!(
+        (of("peer"), of("remote_write_version")),
+        (&json!("127.0.0.1"), &json!("1.0"))
+    );
+    assert_eq!(workspace["refused_series"], json!([]));
 
     let settings = seen["configuration"][1]["settings"].as_array().unwrap();
     let setting = |flag: &str| settings.iter().find(|row| row["flag"] == flag).unwrap();

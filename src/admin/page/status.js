@@ -153,6 +153,10 @@ function overview({ workspaces }) {
       make("tbody", {}, workspaces.map(row))));
 }
 
+function latest(values) {
+  return values.findLast((value) => value !== null) ?? null;
+}
+
 // The mean of the last minute, of which the running step may be short.
 function lately(rates) {
   const last = rates.slice(-6);
@@ -177,8 +181,8 @@ function answers(w, incidents) {
       `${number(lately(flow.stored_batches_per_second))} batches/s, ${bytes(lately(flow.sent_bytes_per_second))}/s to AMP`,
       flow.last_request_seconds_ago === null ? "no recent request" : flow.last_request_seconds_ago > 20 ? `last request ${span(flow.last_request_seconds_ago)} ago` : ""),
     item("AWS identity", roleOf(signing), `session ${signing.session_name}`, `account ${parts[4]}`),
-    item("Credentials valid for", credentials.usable ? left(credentials.expires) : credentials.expires ? "expired" : "no credentials yet",
-      credentials.expires ? [time(credentials.expires.at), refresh && ", ", refresh] : refresh),
+    item("Credentials valid until", !credentials.expires ? "no AWS credentials yet" : credentials.usable ? time(credentials.expires.at) : "expired",
+      !credentials.expires ? refresh : [credentials.usable ? ["for ", left(credentials.expires)] : time(credentials.expires.at), refresh && ", ", refresh]),
     item(incident && !incident.ended ? "Current incident" : "Last incident", incident ? make("a", { href: `#incidents-${w.name}` }, words(incident.kind)) : "none",
       incident ? (incident.ended ? [`lasted ${lasted(incident)}, over for `, past(incident.ended)] : ["since ", time(incident.began.at), `, ${whole.format(incident.count)} times`]) : "since the start"));
 }
@@ -291,7 +295,8 @@ function flow(w) {
       [["dashed", 0, some(f.retried_batches_per_second) ? f.retried_batches_per_second : []], ["bars", 0, f.lost_batches_per_second]]),
     f.counts_samples ? plot("Samples stored", f.stored_samples_per_second, (x) => `${number(x)}/s`, s,
       [some(f.lost_samples_per_second) ? `▮ at most ${count(f.lost_samples_per_second)} lost` : "none lost"], [["bars", 0, f.lost_samples_per_second]]) : null,
-    plot("Mean response time", f.mean_seconds, took, s, ["above 10 s senders may drop samples"]),
+    plot("Response time, p99", f.p99_seconds, took, s, [`╌ mean ${took(latest(f.mean_seconds))}`, `┄ p50 ${took(latest(f.p50_seconds))}`, "above 10 s senders may drop samples"],
+      [["dashed soft", 0, f.mean_seconds], ["dotted", 0, f.p50_seconds]]),
     plot("Sent to AMP", f.sent_bytes_per_second, (x) => `${bytes(x)}/s`, s,
       [`┄ from senders ${bytes(lately(f.received_bytes_per_second))}/s`], [["dotted", 0, f.received_bytes_per_second]]),
   ];
@@ -357,7 +362,11 @@ function workspace(w, incidents, alone) {
         incidentList(`incidents-${w.name}`, "Recent incidents", own),
         make("section", {}, make("h3", {}, "Batches by result"),
           w.outcomes.length ? outcomes(w.outcomes, counts) : make("p", { class: "soft" }, "No batches yet.")),
-        w.lost.length ? losses(w.lost) : null)));
+        w.lost.length ? losses(w.lost) : null)),
+    make("div", { class: w.refused_series.length ? "columns" : "row" },
+      make("section", { class: "senders" }, make("h3", {}, "Senders"),
+        w.senders.length ? writers(w.senders) : make("p", { class: "soft" }, "None yet.")),
+      w.refused_series.length ? make("section", { class: "refused" }, make("h3", {}, "Refused series"), refusals(w.refused_series)) : null));
 }
 
 function settings({ configuration, configuration_current: current }) {
@@ -372,6 +381,20 @@ function settings({ configuration, configuration_current: current }) {
       make("summary", {}, c.workspace ? `Workspace ${c.workspace}` : "The process", make("span", { class: "soft small" }, ` ${c.settings.length} settings and their sources`)),
       table("", [["Setting"], ["Value"], ["From"]], c.settings.map(row)))));
 }
+
+// Of a workspace: who writes, and which series AMP refused last.
+const writers = (list) => table("", [["Sender"], ["Writes to"], ["Remote write"], ["Requests", "number"], ["Last"]], list.map((s) => make("tr", {},
+  make("td", {}, mono(s.user_agent || "unnamed"), make("span", { class: "meaning" }, s.peer)),
+  make("td", { "data-label": "writes to" }, mono(s.path)),
+  make("td", { "data-label": "remote write" }, s.remote_write_version),
+  make("td", { class: "number", "data-label": "requests" }, whole.format(s.requests)),
+  make("td", { "data-label": "last" }, past(s.last), " ago"))));
+
+const refusals = (list) => table("The last names that AMP refused; it names one series of each request", [["Series"], ["They were"], ["Times", "number"], ["Last"]], list.map((r) => make("tr", {},
+  make("td", {}, mono(r.name)),
+  make("td", {}, make("code", {}, r.reason), make("span", { class: "meaning" }, r.meaning)),
+  make("td", { class: "number", "data-label": "times" }, whole.format(r.count)),
+  make("td", { "data-label": "last" }, past(r.last), " ago"))));
 
 const senders = (list) => table("In the last five minutes", [["Sender"], ["Writes to"], ["Requests", "number"], ["Last"]], list.map((s) => make("tr", {},
   make("td", {}, mono(s.user_agent || "unnamed"), make("span", { class: "meaning" }, s.peer)),

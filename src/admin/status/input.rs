@@ -5,7 +5,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::state::{Health, Observed};
+use super::observed::Observed;
+use super::state::Health;
 use crate::clock::Stamp;
 use crate::config::Config;
 use crate::router::misdirected::MisdirectedSender;
@@ -52,14 +53,15 @@ impl StatusInput<'_> {
             (!is_anothers).then(|| (sender, self.write_url("<name>")))
         };
         let elsewhere: Vec<_> = self.misdirected.iter().filter_map(elsewhere).collect();
-        Health::of(&Observed {
+        Observed {
             workspace: &workspace.name,
             credentials: &active.credentials().status(),
             view: &active.history.view(),
             incidents,
             elsewhere: &elsewhere,
             write_url: &own_url,
-        })
+        }
+        .health()
     }
 
     /// Where senders of the workspace of this name write.

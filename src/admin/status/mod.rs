@@ -3,6 +3,7 @@
 //! ```text
 //! router ─▶ each workspace: IdentityTrail, Cache ──▶ identity ┐
 //!                           History (a timer reads) ─▶ flow   ├─▶ state ─▶ Status ─▶ /status.json ─▶ the page
+//!                           Senders, RecentlyRefused ─▶ lists │
 //! telemetry::RecentIncidents ─▶ incidents and remedies        │
 //! router::misdirected ─▶ senders that use a wrong port or path│     └─▶ /readyz
 //! reloader ─▶ Config ─▶ effective settings and their sources  ┘
@@ -16,8 +17,10 @@ mod identity;
 mod input;
 mod lag;
 mod moment;
+mod observed;
 mod parts;
 mod readiness;
+mod senders;
 mod state;
 
 use std::sync::Arc;
@@ -29,9 +32,11 @@ pub use input::StatusInput;
 use lag::LagStatus;
 use moment::{Moment, rfc3339};
 use parts::{
-    FlowStatus, InFlightStatus, IncidentStatus, LostStatus, OutcomeStatus, SenderStatus, Settings,
+    FlowStatus, InFlightStatus, IncidentStatus, LostStatus, OutcomeStatus, RefusedSeriesStatus,
+    Settings,
 };
 pub use readiness::readiness;
+use senders::{MisdirectedStatus, SenderStatus};
 use state::Health;
 
 use crate::telemetry::incidents::Incident;
@@ -48,7 +53,7 @@ pub struct Status {
     /// Requests without a workspace.
     unrouted: Vec<OutcomeStatus>,
     /// Senders whose data is not stored, because of the port or path or form of their requests.
-    misdirected: Vec<SenderStatus>,
+    misdirected: Vec<MisdirectedStatus>,
     incidents: Vec<IncidentStatus>,
     /// Whether the last configuration that was loaded is in use.
     configuration_current: bool,
@@ -71,6 +76,8 @@ struct WorkspaceStatus {
     in_flight: InFlightStatus,
     outcomes: Vec<OutcomeStatus>,
     lost: Vec<LostStatus>,
+    senders: Vec<SenderStatus>,
+    refused_series: Vec<RefusedSeriesStatus>,
 }
 
 // === impl Status ===
@@ -92,7 +99,11 @@ impl Status {
             now: rfc3339(input.now),
             started: Moment::past(input.started),
             state: Health::of_all(&states),
-            misdirected: input.misdirected.iter().map(SenderStatus::of).collect(),
+            misdirected: input
+                .misdirected
+                .iter()
+                .map(MisdirectedStatus::of)
+                .collect(),
             unrouted: OutcomeStatus::of(input.telemetry.unrouted()),
             incidents: incidents.iter().map(IncidentStatus::of).collect(),
             configuration_current: input.telemetry.last_reload_was_successful(),
@@ -121,6 +132,18 @@ impl WorkspaceStatus {
             in_flight: InFlightStatus::of(running.pipeline.admission()),
             outcomes: OutcomeStatus::all(&view.totals.outcomes),
             lost: LostStatus::all(&view.totals.lost),
+            senders: running
+                .senders
+                .recent()
+                .iter()
+                .map(SenderStatus::of)
+                .collect(),
+            refused_series: running
+                .pipeline
+                .refused_series()
+                .into_iter()
+                .map(RefusedSeriesStatus::of)
+                .collect(),
             flow: FlowStatus::of(&view, workspace.limits.inspect),
             name: workspace.name.clone(),
             id: workspace.id.clone(),

@@ -7,10 +7,10 @@ use crate::batch::admission::Admission;
 use crate::config::{Config, EffectiveSection, EffectiveSetting, SettingValue};
 use crate::outcome::docs::{Fate, OUTCOME_DOCS, REASONS};
 use crate::outcome::verdict::LOSSES;
-use crate::router::misdirected::MisdirectedSender;
 use crate::telemetry::ByOutcome;
 use crate::telemetry::history::{HistoryStep, HistoryView, STEP};
 use crate::telemetry::incidents::Incident;
+use crate::telemetry::refused_series::RefusedSeries;
 
 /// Rates per second over the last 15 minutes; steps from the oldest to the current one.
 #[derive(Debug, Serialize)]
@@ -29,6 +29,8 @@ pub(super) struct FlowStatus {
     received_bytes_per_second: Vec<f32>,
     sent_bytes_per_second: Vec<f32>,
     mean_seconds: Vec<Option<f32>>,
+    p50_seconds: Vec<Option<f32>>,
+    p99_seconds: Vec<Option<f32>>,
 }
 
 /// Requests and bytes in flight, and their limits.
@@ -75,14 +77,12 @@ pub(super) struct IncidentStatus {
     duration_seconds: f32,
 }
 
-/// A sender whose data is not stored.
+/// A name of series that AMP refused.
 #[derive(Debug, Serialize)]
-pub(super) struct SenderStatus {
-    outcome: &'static str,
-    peer: String,
-    user_agent: String,
-    port: u16,
-    path: String,
+pub(super) struct RefusedSeriesStatus {
+    name: String,
+    reason: &'static str,
+    meaning: &'static str,
     count: u64,
     last: Moment,
 }
@@ -121,6 +121,8 @@ impl FlowStatus {
             received_bytes_per_second: each(|step| step.received_bytes),
             sent_bytes_per_second: each(|step| step.sent_bytes),
             mean_seconds: view.steps.iter().map(|step| step.latency).collect(),
+            p50_seconds: view.steps.iter().map(|step| step.p50).collect(),
+            p99_seconds: view.steps.iter().map(|step| step.p99).collect(),
         }
     }
 }
@@ -204,18 +206,17 @@ impl IncidentStatus {
     }
 }
 
-// === impl SenderStatus ===
+// === impl RefusedSeriesStatus ===
 
-impl SenderStatus {
-    pub(super) fn of(sender: &MisdirectedSender) -> Self {
+impl RefusedSeriesStatus {
+    pub(super) fn of(series: RefusedSeries) -> Self {
+        let meaning = REASONS.iter().find(|(reason, _)| *reason == series.reason);
         Self {
-            outcome: sender.outcome,
-            peer: sender.peer.to_string(),
-            user_agent: sender.agent.clone(),
-            port: sender.port,
-            path: sender.path.clone(),
-            count: sender.count,
-            last: Moment::past(sender.last),
+            name: series.name,
+            reason: series.reason,
+            meaning: meaning.map_or("", |(_, meaning)| meaning),
+            count: series.count,
+            last: Moment::past(series.last),
         }
     }
 }

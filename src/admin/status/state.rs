@@ -1,24 +1,9 @@
-//! Is data flowing? One headline per workspace, with the reason and what to do.
-//!
-//! In: the state of the credentials, the latest outcomes, the incidents of the process, and the senders that write elsewhere. Out: a
-//! [`Health`]. What stops all data comes before what stops a part of it, and that before what will stop it: the first line is the most
-//! important one, and the reason names the others. Nothing is well while a batch of anybody is refused.
-//!
-//! A failure counts while its incident is open, and not as long as it is in the latest counts: these lag behind.
-
-use std::time::Duration;
+//! The headline of `/status.json` and of the page: how it is, why, and what to do.
 
 use serde::Serialize;
 
 use super::moment::Moment;
-use crate::credentials::cache::CredentialStatus;
-use crate::outcome::docs::{Fate, OUTCOME_DOCS, OutcomeDoc, is_said_by_amp};
-use crate::router::misdirected::MisdirectedSender;
-use crate::telemetry::history::{HistoryView, RECENT, count_of};
-use crate::telemetry::incidents::{BATCHES, CONNECTIONS, Diagnosis, Incident};
-
-/// While other batches are stored, a failure that did not return within this is over: senders retry sooner.
-const RETURNS: Duration = Duration::from_secs(60);
+use crate::telemetry::incidents::Diagnosis;
 
 /// How bad it is; later means worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -63,30 +48,6 @@ pub(super) struct NotStored {
     pub since: Option<Moment>,
 }
 
-/// What the state of a workspace is judged by.
-#[derive(Debug)]
-pub(super) struct Observed<'a> {
-    pub workspace: &'a str,
-    pub credentials: &'a CredentialStatus,
-    pub view: &'a HistoryView,
-    /// Of all workspaces and of the process, the newest first.
-    pub incidents: &'a [Incident],
-    /// Senders that mean this workspace, or may mean it, and write elsewhere, with the right URL; the latest first.
-    pub elsewhere: &'a [(&'a MisdirectedSender, String)],
-    /// Where senders of this workspace write.
-    pub write_url: &'a str,
-}
-
-/// One thing that is wrong.
-#[derive(Debug)]
-struct Trouble {
-    level: HealthLevel,
-    what: String,
-    why: String,
-    remedy: String,
-    not_stored: Option<NotStored>,
-}
-
 // === impl Health ===
 
 impl Health {
@@ -96,52 +57,12 @@ impl Health {
         Self::new(HealthLevel::Draining, headline, "", "")
     }
 
-    /// The state of a workspace.
-    pub(super) fn of(seen: &Observed<'_>) -> Self {
-        let Some(left) = seen.credentials_left() else {
-            return seen.without_credentials();
-        };
-        let troubles = [seen.batches(), seen.misdirected(), seen.connections()];
-        let mut troubles: Vec<Trouble> = troubles.into_iter().flatten().collect();
-        // Stable: of those that are equally bad, the first one is the most important.
-        troubles.sort_by_key(|trouble| std::cmp::Reverse(trouble.level));
-        let ends = seen.not_refreshed(left);
-        let mut troubles = troubles.into_iter();
-        let Some(worst) = troubles.next() else {
-            return ends.unwrap_or_else(|| match seen.stored() {
-                0 => seen.idle(),
-                _ => Self::new(HealthLevel::Flowing, "Data flows", "", ""),
-            });
-        };
-        let what = match worst.level {
-            HealthLevel::Stopped => "Nothing flows",
-            _ => "Data flows in part",
-        };
-        let also = troubles.map(|other| other.what);
-        let also = also.chain(ends.map(|_| {
-            format!(
-                "the credentials cannot be refreshed and expire in {}",
-                about(left)
-            )
-        }));
-        let why = also.fold(worst.why, |why, other| {
-            format!("{} Also: {other}.", sentence(why))
-        });
-        Self {
-            level: worst.level,
-            headline: format!("{what}: {}", worst.what),
-            why,
-            remedy: worst.remedy,
-            not_stored: worst.not_stored,
-        }
-    }
-
-    fn by(level: HealthLevel, headline: &str, error: &Diagnosis) -> Self {
+    pub(super) fn by(level: HealthLevel, headline: &str, error: &Diagnosis) -> Self {
         let remedy = error.remedy.as_deref().unwrap_or_default();
         Self::new(level, headline, &error.reason, remedy)
     }
 
-    fn new(level: HealthLevel, headline: &str, why: &str, remedy: &str) -> Self {
+    pub(super) fn new(level: HealthLevel, headline: &str, why: &str, remedy: &str) -> Self {
         Self {
             level,
             headline: headline.to_owned(),
@@ -182,197 +103,33 @@ impl Health {
     }
 }
 
-// === impl Observed ===
-
-impl Observed<'_> {
-    fn credentials_left(&self) -> Option<Duration> {
-        let (_, expires) = self.credentials.active?;
-        let left = expires.duration_since(self.credentials.now).ok()?;
-        (!left.is_zero()).then_some(left)
-    }
-
-    /// Batches that AMP stored lately.
-    fn stored(&self) -> u64 {
-        let last = self.view.last.as_ref();
-        last.map_or(0, |(outcomes, _)| count_of(outcomes, Fate::Stored))
-    }
-
-    fn of<'a>(
-        &'a self,
-        about: &'static str,
-        workspace: Option<&'a str>,
-    ) -> impl Iterator<Item = &'a Incident> {
-        let ours = move |incident: &&Incident| {
-            incident.about == about && incident.workspace.as_deref() == workspace
-        };
-        self.incidents.iter().filter(ours)
-    }
-
-    fn without_credentials(&self) -> Health {
-        match &self.credentials.error {
-            Some(error) => Health::by(
-                HealthLevel::Stopped,
-                "Nothing flows: there are no AWS credentials",
-                error,
-            ),
-            None => Health::new(
-                HealthLevel::Starting,
-                "Starting: requesting the first AWS credentials",
-                "",
-                "",
-            ),
-        }
-    }
-
-    fn not_refreshed(&self, left: Duration) -> Option<Health> {
-        let error = self.credentials.error.as_ref()?;
-        let what = match self.stored() {
-            0 => "Ready",
-            _ => "Data flows",
-        };
-        let headline = format!(
-            "{what} for {} more: the credentials cannot be refreshed",
-            about(left)
-        );
-        Some(Health::by(HealthLevel::Degraded, &headline, error))
-    }
-
-    /// The batches that are not stored now, if there are any.
-    fn batches(&self) -> Option<Trouble> {
-        let flows = self.stored() > 0;
-        let (lost, retried) = (self.failing(Fate::Lost), self.failing(Fate::Retried));
-        let is_lost = lost.is_some();
-        let (doc, incident) = lost.or(retried)?;
-        let what = match (flows, is_lost) {
-            (false, false) => "senders keep their samples and retry",
-            (false, true) => "batches are refused for good",
-            (true, false) => "some batches have to be retried",
-            (true, true) => "some batches are refused for good",
-        };
-        let reason = incident.map(|incident| incident.reason.clone());
-        Some(Trouble {
-            level: self.level(),
-            what: what.to_owned(),
-            why: reason.unwrap_or_else(|| doc.happened.replace('`', "")),
-            remedy: incident
-                .and_then(|incident| incident.remedy.clone())
-                .unwrap_or_default(),
-            not_stored: Some(NotStored {
-                outcome: doc.outcome,
-                refused_by_amp: is_said_by_amp(doc.outcome),
-                since: incident.map(|incident| Moment::past(incident.began)),
-            }),
-        })
-    }
-
-    /// The most frequent outcome of this fate that is not over.
-    fn failing(&self, fate: Fate) -> Option<(&'static OutcomeDoc, Option<&Incident>)> {
-        let last = self
-            .view
-            .last
-            .map(|(outcomes, _)| outcomes)
-            .unwrap_or_default();
-        let flows = self.stored() > 0;
-        let now = |(doc, count): (&'static OutcomeDoc, u64)| {
-            let incident = self
-                .of(BATCHES.name, Some(self.workspace))
-                .find(|incident| incident.kind == doc.outcome);
-            let is_now = incident.map_or(count > 0, |incident| {
-                let returns = if flows { RETURNS } else { RECENT };
-                incident.ended.is_none() && (count > 0 || incident.last.instant.elapsed() < returns)
-            });
-            (doc.fate == fate && is_now).then_some((doc, incident, count))
-        };
-        let failing = OUTCOME_DOCS.iter().zip(last).filter_map(now);
-        let (doc, incident, _) = failing.max_by_key(|(_, _, count)| *count)?;
-        Some((doc, incident))
-    }
-
-    /// Whatever else flows, these senders' samples do not.
-    fn misdirected(&self) -> Option<Trouble> {
-        let writing: Vec<_> = self
-            .elsewhere
-            .iter()
-            .filter(|(sender, _)| sender.is_writing())
-            .collect();
-        let (last, right_url) = writing.first()?;
-        let (what, remedy) = match last.outcome {
-            "misdirected" | "ambiguous_path" => (
-                "a sender writes to the wrong address",
-                format!("set the url of its remote_write to {right_url}"),
-            ),
-            _ => (
-                "requests of a sender are rejected",
-                format!("see the log line with incident={}", last.outcome),
-            ),
-        };
-        let more = match writing.len() - 1 {
-            0 => String::new(),
-            1 => ". There is one more".to_owned(),
-            more => format!(". There are {more} more"),
-        };
-        let mut who = last.to_string();
-        if let Some(first) = who.get_mut(..1) {
-            first.make_ascii_uppercase();
-        }
-        Some(Trouble {
-            level: self.level(),
-            what: what.to_owned(),
-            why: format!("{who}{more}."),
-            remedy,
-            not_stored: None,
-        })
-    }
-
-    /// Connections that fail before a request: whose they are is not known, and neither is their workspace.
-    fn connections(&self) -> Option<Trouble> {
-        let is_now = |incident: &&Incident| {
-            incident.ended.is_none() && incident.last.instant.elapsed() < RETURNS
-        };
-        let incident = self.of(CONNECTIONS.name, None).find(is_now)?;
-        Some(Trouble {
-            level: self.level(),
-            what: "connections of a sender fail".to_owned(),
-            why: incident.reason.clone(),
-            remedy: incident.remedy.clone().unwrap_or_default(),
-            not_stored: None,
-        })
-    }
-
-    fn level(&self) -> HealthLevel {
-        match self.stored() {
-            0 => HealthLevel::Stopped,
-            _ => HealthLevel::Degraded,
-        }
-    }
-
-    fn idle(&self) -> Health {
-        Health::new(
-            HealthLevel::Idle,
-            "Ready, but no sender writes",
-            "No batch came in the last five minutes.",
-            &format!(
-                "set the url of Prometheus' remote_write to {}",
-                self.write_url
-            ),
-        )
-    }
-}
-
-fn sentence(text: String) -> String {
-    if text.is_empty() || text.ends_with('.') {
-        text
-    } else {
-        text + "."
-    }
-}
-
-pub(super) fn about(left: Duration) -> String {
-    match left.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds => format!("{} min", seconds / 60),
-    }
-}
-
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    fn state(level: HealthLevel, headline: &str) -> Health {
+        Health::new(level, headline, "why", "fix")
+    }
+
+    #[test]
+    fn the_worst_workspace_speaks_for_all_and_hides_none_that_is_well() {
+        let well = state(HealthLevel::Flowing, "Data flows");
+        let idle = state(HealthLevel::Idle, "Ready, but no sender writes");
+        let stopped = state(HealthLevel::Stopped, "Nothing flows: x");
+        let all = |states: &[(&str, &Health)]| Health::of_all(states);
+        assert_eq!(all(&[("a", &stopped)]), stopped);
+        let two = all(&[("a", &well), ("b", &well)]);
+        assert_eq!(two.headline, "Data flows to all 2 workspaces");
+        let three = all(&[("a", &well), ("b", &stopped), ("c", &idle)]);
+        assert_eq!(three.level, HealthLevel::Stopped);
+        let expected = "Data flows to 1 of 3 workspaces; b: Nothing flows: x";
+        assert_eq!(
+            (three.headline.as_str(), three.remedy.as_str()),
+            (expected, "fix")
+        );
+        // What holds for all of them is said once, and nobody's data "flows to 0 of 2".
+        assert_eq!(all(&[("a", &idle), ("b", &idle)]), idle);
+        let none = all(&[("a", &idle), ("b", &stopped)]);
+        assert_eq!(none.headline, "b: Nothing flows: x");
+    }
+}

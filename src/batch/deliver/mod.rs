@@ -48,6 +48,7 @@ use crate::remote_write::payload::Payload;
 use crate::remote_write::written_stats::WrittenStats;
 use crate::sigv4::SigningError;
 use crate::telemetry::WorkspaceMetrics;
+use crate::telemetry::refused_series::{RecentlyRefused, RefusedSeries};
 use crate::telemetry::timings::PhaseTimings;
 
 use attempt::Attempt;
@@ -79,6 +80,7 @@ pub struct Delivery {
     limits: KnownLimits,
     progress: Progress,
     suspects: Suspects,
+    refused: RecentlyRefused,
     /// When AMP last refused remote write 2.0.
     v2_refused_at: Mutex<Option<Instant>>,
     metrics: Arc<WorkspaceMetrics>,
@@ -102,6 +104,7 @@ impl Delivery {
         metrics: Arc<WorkspaceMetrics>,
     ) -> Result<Self, SigningError> {
         Ok(Self {
+            refused: RecentlyRefused::new(&clock),
             requests: Requests::new(
                 workspace,
                 transport,
@@ -116,6 +119,12 @@ impl Delivery {
             metrics,
             upstream_timeout: workspace.limits.upstream_timeout,
         })
+    }
+
+    /// The last series that AMP refused.
+    #[must_use]
+    pub fn refused_series(&self) -> Vec<RefusedSeries> {
+        self.refused.recent()
     }
 
     #[must_use]
@@ -276,6 +285,7 @@ impl Delivery {
                 Record::Stored(verdict)
             }
             _ => {
+                self.refused.note(&verdict);
                 let (written, refused) = split_by_written(&verdict, contents);
                 self.metrics.forwarded(&written);
                 Record::Refused(verdict, refused)

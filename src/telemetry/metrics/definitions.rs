@@ -15,6 +15,7 @@ use super::labels::{
     OutcomeLabels, PhaseLabels, QueryLabels, ReasonLabels, ReloadLabels, SpanLabels,
     WorkspaceLabels,
 };
+use crate::telemetry::metrics::durations::DurationCounters;
 use crate::telemetry::metrics::registry::{Histograms, MetricRegistry, buckets};
 
 /// From a batch on loopback to the deadline and beyond.
@@ -103,6 +104,8 @@ pub(crate) struct Definitions {
     pub(crate) tasks: Gauge,
     /// The sum of `duration` in microseconds, since a histogram does not expose its own. Not a metric.
     pub(crate) took_micros: PerWorkspace<Counter>,
+    /// The same durations, for quantiles.
+    pub(crate) durations: PerWorkspace<DurationCounters>,
     /// The same of `upstream_bytes`.
     pub(crate) sent_bytes: PerWorkspace<Counter>,
 }
@@ -341,6 +344,7 @@ impl Definitions {
                 "follows the open connections; growth without them is a leak",
             ),
             took_micros: Family::default(),
+            durations: Family::default(),
             sent_bytes: Family::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! The metrics, and the formats for scrapers.
 
 pub mod definitions;
+pub mod durations;
 pub mod exposition;
 pub mod labels;
 pub mod process;

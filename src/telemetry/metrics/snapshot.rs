@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
 
+use super::durations::{DurationCounters, DurationCounts};
 use super::labels::{OutcomeLabels, ReasonLabels, WorkspaceLabels};
 use crate::outcome::verdict::{LOSSES, OUTCOMES};
 use crate::telemetry::metrics::definitions::Definitions;
@@ -24,6 +25,7 @@ pub struct Snapshots {
     received_bytes: Counter,
     sent_bytes: Counter,
     took_micros: Counter,
+    durations: DurationCounters,
 }
 
 /// The values at one time.
@@ -42,6 +44,7 @@ pub struct Totals {
     pub sent_bytes: u64,
     /// The sum of all requests' durations.
     pub took_micros: u64,
+    pub durations: DurationCounts,
 }
 
 // === impl Snapshots ===
@@ -75,6 +78,7 @@ impl Snapshots {
             received_bytes: families.received_bytes.get_or_create_owned(&of),
             sent_bytes: families.sent_bytes.get_or_create_owned(&of),
             took_micros: families.took_micros.get_or_create_owned(&of),
+            durations: families.durations.get_or_create_owned(&of),
         }
     }
 
@@ -90,6 +94,7 @@ impl Snapshots {
             received_bytes: self.received_bytes.get(),
             sent_bytes: self.sent_bytes.get(),
             took_micros: self.took_micros.get(),
+            durations: self.durations.read(),
         }
     }
 }

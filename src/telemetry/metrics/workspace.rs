@@ -21,6 +21,7 @@ use crate::net::pool::PoolEvents;
 use crate::outcome::verdict::{self, Verdict};
 use crate::remote_write::contents::Contents;
 use crate::telemetry::metrics::definitions::{ContentCounters, Definitions, FloatGauge};
+use crate::telemetry::metrics::durations::DurationCounters;
 use crate::telemetry::timings::PhaseTimings;
 use crate::telemetry::traces::Traces;
 
@@ -41,6 +42,7 @@ pub struct WorkspaceMetrics {
     phases: Phases,
     took_micros: Counter,
     sample_age: Histogram,
+    durations: DurationCounters,
     upstream_bytes: Histogram,
     sent_bytes: Counter,
     upstream_ok: Counter,
@@ -163,6 +165,7 @@ impl WorkspaceMetrics {
             },
             took_micros: count(&families.took_micros),
             sample_age: families.sample_age.get_or_create_owned(&of),
+            durations: families.durations.get_or_create_owned(&of),
             upstream_bytes: families.upstream_bytes.get_or_create_owned(&of),
             sent_bytes: count(&families.sent_bytes),
             upstream_ok: families.upstream_responses.get_or_create_owned(&ok),
@@ -217,6 +220,7 @@ impl WorkspaceMetrics {
         self.duration.observe(took.as_secs_f64());
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.took_micros.inc_by(micros);
+        self.durations.count(took);
         for (phase, took) in [
             (&self.phases.receive, timings.receive),
             (&self.phases.admission, timings.admission),

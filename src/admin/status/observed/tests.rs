@@ -8,7 +8,7 @@ use crate::admin::status::moment::seconds_until;
 use crate::clock::{Clock, Stamp};
 use crate::outcome::verdict::OUTCOMES;
 use crate::remedies::first_hour::STS_TROUBLE;
-use crate::telemetry::incidents::CREDENTIALS;
+use crate::telemetry::incidents::{CREDENTIALS, Diagnosis};
 use crate::telemetry::{ByOutcome, Totals};
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
@@ -31,6 +31,8 @@ enum Amp {
     DeniesSome,
     RefusesForGood,
     RefusesSomeForGood,
+    /// One batch for good, before it denied all others.
+    DeniesAfterOneForGood,
     RefusedUntilNow,
 }
 
@@ -40,13 +42,14 @@ const ALL_CREDENTIALS: [Credentials; 4] = [
     Credentials::Held,
     Credentials::NotRefreshed,
 ];
-const ALL_AMP: [Amp; 7] = [
+const ALL_AMP: [Amp; 8] = [
     Amp::NoBatch,
     Amp::Stores,
     Amp::Denies,
     Amp::DeniesSome,
     Amp::RefusesForGood,
     Amp::RefusesSomeForGood,
+    Amp::DeniesAfterOneForGood,
     Amp::RefusedUntilNow,
 ];
 
@@ -117,6 +120,10 @@ fn batches(amp: Amp) -> (Option<(ByOutcome, Duration)>, Vec<Incident>) {
         Amp::DeniesSome => (counts(&[("stored", 7)]), open("access_denied")),
         Amp::RefusesForGood => (counts(&[("refused", 7)]), open("refused")),
         Amp::RefusesSomeForGood => (counts(&[("stored", 7), ("refused", 1)]), open("refused")),
+        Amp::DeniesAfterOneForGood => (
+            counts(&[("access_denied", 7)]),
+            [open("refused"), open("access_denied")].concat(),
+        ),
         Amp::RefusedUntilNow => (
             counts(&[("stored", 7), ("throttled", 40)]),
             vec![incident(BATCHES.name, "throttled", true)],
@@ -140,7 +147,7 @@ fn health(credentials: Credentials, amp: Amp, misdirected: bool, tls: bool) -> H
     } else {
         vec![before]
     };
-    Health::of(&Observed {
+    Observed {
         workspace: "ws",
         credentials: &status(credentials),
         view: &HistoryView {
@@ -151,7 +158,8 @@ fn health(credentials: Credentials, amp: Amp, misdirected: bool, tls: bool) -> H
         incidents: &incidents,
         elsewhere: &elsewhere,
         write_url: "http://here",
-    })
+    }
+    .health()
 }
 
 /// Every combination.
@@ -179,7 +187,7 @@ fn check(
     let (flows, refuses) = match amp {
         Amp::NoBatch => (false, false),
         Amp::Stores | Amp::RefusedUntilNow => (true, false),
-        Amp::Denies | Amp::RefusesForGood => (false, true),
+        Amp::Denies | Amp::RefusesForGood | Amp::DeniesAfterOneForGood => (false, true),
         Amp::DeniesSome | Amp::RefusesSomeForGood => (true, true),
     };
     let is_refreshed = credentials == Credentials::Held;
@@ -222,6 +230,13 @@ fn check(
     for (words, is_wrong) in [
         ("a sender writes to the wrong address", misdirected),
         ("connections of a sender fail", tls),
+        (
+            "refused for good",
+            matches!(
+                amp,
+                Amp::RefusesForGood | Amp::RefusesSomeForGood | Amp::DeniesAfterOneForGood
+            ),
+        ),
         ("cannot be refreshed", !is_refreshed),
     ] {
         assert_eq!(all.contains(words), is_wrong, "{case}");
@@ -230,6 +245,11 @@ fn check(
     assert_eq!(seen.remedy.is_empty(), is_well, "{case}");
     if let Some(not_stored) = &seen.not_stored {
         let outcome = not_stored.outcome;
+        let is_denied = matches!(
+            amp,
+            Amp::Denies | Amp::DeniesSome | Amp::DeniesAfterOneForGood
+        );
+        assert_eq!(outcome == "access_denied", is_denied, "{case}");
         assert_eq!(seen.remedy, format!("fix {outcome}"), "{case}");
         let text = format!("AMP refuses: {outcome} since 01:23:03");
         assert_eq!(not_stored.to_string(), text);
@@ -246,14 +266,15 @@ async fn a_failure_without_a_record_counts_too() {
         steps: Vec::new(),
         last: counts(&[("unreachable", 3)]),
     };
-    let seen = Health::of(&Observed {
+    let seen = Observed {
         workspace: "ws",
         credentials: &status(Credentials::Held),
         view: &view,
         incidents: &[],
         elsewhere: &[],
         write_url: "",
-    });
+    }
+    .health();
     assert_eq!(seen.level, HealthLevel::Stopped);
     let text = seen.not_stored.unwrap().to_string();
     assert_eq!(text, "batches are not stored: unreachable");
@@ -268,32 +289,6 @@ async fn how_long_ago_does_not_depend_on_the_clock_and_another_day_has_its_date(
     assert_eq!(Moment::past(stamp).time(), "01:00:00");
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(Moment::past(stamp).time(), "1970-01-01T01:00:00Z");
-}
-
-fn state(level: HealthLevel, headline: &str) -> Health {
-    Health::new(level, headline, "why", "fix")
-}
-
-#[test]
-fn the_worst_workspace_speaks_for_all_and_hides_none_that_is_well() {
-    let well = state(HealthLevel::Flowing, "Data flows");
-    let idle = state(HealthLevel::Idle, "Ready, but no sender writes");
-    let stopped = state(HealthLevel::Stopped, "Nothing flows: x");
-    let all = |states: &[(&str, &Health)]| Health::of_all(states);
-    assert_eq!(all(&[("a", &stopped)]), stopped);
-    let two = all(&[("a", &well), ("b", &well)]);
-    assert_eq!(two.headline, "Data flows to all 2 workspaces");
-    let three = all(&[("a", &well), ("b", &stopped), ("c", &idle)]);
-    assert_eq!(three.level, HealthLevel::Stopped);
-    let expected = "Data flows to 1 of 3 workspaces; b: Nothing flows: x";
-    assert_eq!(
-        (three.headline.as_str(), three.remedy.as_str()),
-        (expected, "fix")
-    );
-    // What holds for all of them is said once, and nobody's data "flows to 0 of 2".
-    assert_eq!(all(&[("a", &idle), ("b", &idle)]), idle);
-    let none = all(&[("a", &idle), ("b", &stopped)]);
-    assert_eq!(none.headline, "b: Nothing flows: x");
 }
 
 #[test]
