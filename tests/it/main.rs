@@ -43,6 +43,7 @@ mod multi_workspace;
 mod namespace;
 mod network;
 mod only_ours_is_signed;
+mod pictures;
 mod progress;
 mod prometheus;
 mod proxies;

@@ -22,13 +22,13 @@ use crate::leak_check::World;
 use crate::rig::{self, V1};
 
 /// Two independent worlds, and one sidecar for both.
-struct Pair {
-    first: World,
-    second: World,
+pub struct Pair {
+    pub first: World,
+    pub second: World,
     folder: TempDir,
     client: reqwest::Client,
-    host: String,
-    admin: String,
+    pub host: String,
+    pub admin: String,
     reloader: Reloader,
     _stage: watch::Sender<Stage>,
     running: JoinHandle<()>,
@@ -92,7 +92,7 @@ fn write(folder: &TempDir, entries: &[String]) {
 }
 
 impl Pair {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let first = world("eu-central-1", "ws-first").await;
         let second = world("us-west-2", "ws-second").await;
         let folder = tempfile::tempdir().unwrap();
@@ -178,8 +178,8 @@ fn has(world: &World, batch: &Batch) -> bool {
     samples.all(|(labels, at)| world.store().contains(labels, *at))
 }
 
-const FIRST: &str = "/workspaces/first/api/v1/remote_write";
-const SECOND: &str = "/workspaces/ws-second/api/v1/remote_write";
+pub const FIRST: &str = "/workspaces/first/api/v1/remote_write";
+pub const SECOND: &str = "/workspaces/ws-second/api/v1/remote_write";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_names_the_workspace_by_name_or_id() {

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use emulator::fault::{Fault, FaultKind};
 use emulator::world::Target;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::bodies;
 use crate::chromium::Browser;
 use crate::rig::{Rig, V1};
 
-const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(20);
 
-const LEVEL: &str = "document.querySelector('.verdict')?.dataset.level";
+pub const LEVEL: &str = "document.querySelector('.verdict')?.dataset.level";
 
 /// As many as the page reports as stored.
 async fn stored(browser: &Browser) -> u64 {
@@ -22,16 +22,17 @@ async fn stored(browser: &Browser) -> u64 {
 }
 
 /// A sender that writes until it is dropped, and retries what was not stored.
-struct Sending(tokio::task::JoinHandle<()>);
+pub struct Sending(tokio::task::JoinHandle<()>);
 
 impl Sending {
-    fn to(host: &str) -> Self {
-        let url = format!("http://{host}/api/v1/write");
+    pub fn to(url: &str) -> Self {
+        let url = url.to_owned();
         Self(tokio::spawn(async move {
             let client = crate::rig::client();
             for n in 0.. {
                 let batch = bodies::v1(&format!("up_{n}"), 100);
                 let request = client.post(&url).header("content-encoding", "snappy");
+                let request = request.header("user-agent", "Prometheus/3.5.0");
                 let request = request.header("content-type", V1).body(batch.body);
                 let _sent = request.send().await;
                 tokio::time::sleep(Duration::from_millis(150)).await;
@@ -63,7 +64,7 @@ async fn a_browser_shows_what_flows_what_fails_and_what_to_do() {
     assert!(idle.contains("/api/v1/remote_write"), "{idle}");
 
     // Data flows, and the counts increase.
-    let sending = Sending::to(&rig.host);
+    let sending = Sending::to(&format!("http://{}/api/v1/write", rig.host));
     browser.until(&format!("{LEVEL} === 'flowing'"), SOON).await;
     let before = stored(&browser).await;
     tokio::time::sleep(Duration::from_secs(4)).await;
@@ -87,6 +88,10 @@ async fn a_browser_shows_what_flows_what_fails_and_what_to_do() {
     let dots = "[...document.querySelectorAll('.chain > li')].map(dot => dot.className)";
     assert_eq!(browser.eval(dots).await, json!(["", "", "", ""]));
     countdown_runs(&browser).await;
+    let senders = browser.text(".senders").await;
+    for expected in ["127.0.0.1", "/api/v1/write", "1.0"] {
+        assert!(senders.contains(expected), "{expected} is not in {senders}");
+    }
 
     // A failure: the headline, the incident and its remedy.
     let failing = FaultKind::answer(503, r#"{"message":"planted trouble"}"#);
@@ -183,58 +188,4 @@ async fn the_policy_holds(browser: &Browser) {
     for forbidden in ["script-src", "img-src"] {
         assert!(console.contains(forbidden), "{console}");
     }
-}
-
-/// Renders the pictures of docs/status.md: five minutes of batches, then a failure.
-///
-/// `cargo nextest run --run-ignored only pictures_of_the_page`; Debian's `fonts-inter` makes them look as they do.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "it draws the pictures of the docs, which takes six minutes"]
-async fn pictures_of_the_page() {
-    let (rig, browser) = tokio::join!(Rig::start(), Browser::start());
-    rig.until_ready().await;
-    let page = format!("http://{}/", rig.admin_host);
-    let sending = Sending::to(&rig.host);
-    let amp = |kind, after, lasting| {
-        let mut fault = Fault::new(kind).lasting(Duration::from_secs(lasting));
-        fault.after = Duration::from_secs(after);
-        fault
-    };
-    let throttled = FaultKind::answer(429, r#"{"message":"Rate exceeded"}"#);
-    rig.world.faults(Target::Amp).set([amp(throttled, 150, 30)]);
-    tokio::time::sleep(Duration::from_secs(300)).await;
-    for (name, width, height, scale, dark) in [
-        ("desktop-light", 1200, 1010, 1.0, false),
-        ("phone-dark", 390, 844, 2.0, true),
-    ] {
-        picture(&browser, &page, name, (width, height, scale, dark)).await;
-    }
-    let denied = r#"{"Message":"User: arn:aws:sts::123456789012:assumed-role/amp-sidecar-writer/prometheus is not authorized to perform: aps:RemoteWrite on resource: arn:aws:aps:eu-central-1:123456789012:workspace/ws-12345678-abcd-1234-abcd-123456789012"}"#;
-    let denied = FaultKind::answer(403, denied);
-    rig.world.faults(Target::Amp).set([Fault::new(denied)]);
-    tokio::time::sleep(Duration::from_secs(45)).await;
-    for (name, width, height, scale, dark) in [
-        ("desktop-dark-fault", 1200, 1010, 1.0, true),
-        ("phone-light-fault", 390, 844, 2.0, false),
-    ] {
-        picture(&browser, &page, name, (width, height, scale, dark)).await;
-    }
-    drop(sending);
-}
-
-async fn picture(browser: &Browser, page: &str, name: &str, screen: (u32, u32, f64, bool)) {
-    use base64::Engine;
-    let (width, height, scale, dark) = screen;
-    browser.look(width, height, scale, dark).await;
-    browser.open(page).await;
-    browser
-        .until("!!document.querySelector('.plots')", SOON)
-        .await;
-    let picture = json!({ "format": "webp", "quality": 82 });
-    let picture: Value = browser.devtools("Page.captureScreenshot", picture).await;
-    let engine = base64::engine::general_purpose::STANDARD;
-    let bytes = engine.decode(picture["data"].as_str().unwrap()).unwrap();
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/status");
-    std::fs::create_dir_all(folder).unwrap();
-    std::fs::write(format!("{folder}/{name}.webp"), bytes).unwrap();
 }
