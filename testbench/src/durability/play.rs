@@ -43,6 +43,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const LEAVES_WITHIN: Duration = Duration::from_secs(110);
 /// Within it no batch of 500 is full at 205 samples a second.
 const A_BATCH_UNDER_WAY: Duration = Duration::from_millis(1500);
+/// How long the `preStop` hooks of `deploy/` wait.
+const HOOK: Duration = Duration::from_secs(60);
 const CRASH_EVERY: Duration = Duration::from_secs(2);
 const DRIBBLE_EVERY: Duration = Duration::from_secs(1);
 
@@ -72,7 +74,7 @@ pub(super) async fn play(row: &Row, fixture: &Fixture) -> Result<Outcome, Error>
     let (begun, begun_at) = (Instant::now(), Clock::new().now());
     let (sent, during) = match row.ending {
         Ending::Finish => run.fault_and_finish(begun).await?,
-        Ending::BothLeave | Ending::SidecarLast => run.leave_within_the_fault().await?,
+        Ending::BothLeave | Ending::SidecarLast | Ending::AfterHook => run.stop_both().await?,
     };
     let after = run.sidecar.metrics().await.ok();
     let store = run.world.store();
@@ -187,8 +189,8 @@ impl<'a> RowRun<'a> {
         Ok((sent, during))
     }
 
-    /// Sender and sidecar get SIGTERM within the fault, in the row's order, and have until they are done.
-    async fn leave_within_the_fault(&mut self) -> Result<(SentSamples, Option<Metrics>), Error> {
+    /// Sender and sidecar get SIGTERM in the row's order, within the fault unless a hook waits for its end, and have until they are done.
+    async fn stop_both(&mut self) -> Result<(SentSamples, Option<Metrics>), Error> {
         let row = self.row;
         for act in &row.begin {
             self.act(act).await?;
@@ -203,14 +205,20 @@ impl<'a> RowRun<'a> {
             row.end.iter().try_for_each(|act| change(world, act))
         };
         let stopping = senders.leave(LEAVES_WITHIN);
-        let (signalled_at, left) = if row.ending == Ending::SidecarLast {
-            let (signalled_at, over) = tokio::join!(stopping, over);
-            over?;
-            (signalled_at, leave(sidecar).await)
-        } else {
+        let (signalled_at, left) = if row.ending == Ending::BothLeave {
             let (signalled_at, over, left) = tokio::join!(stopping, over, leave(sidecar));
             over?;
             (signalled_at, left)
+        } else {
+            let stopping = async {
+                if row.ending == Ending::AfterHook {
+                    sidecar.caught_up(HOOK).await?;
+                }
+                stopping.await
+            };
+            let (signalled_at, over) = tokio::join!(stopping, over);
+            over?;
+            (signalled_at, leave(sidecar).await)
         };
         let signalled_at = signalled_at?.unwrap_or_else(|| Clock::new().now());
         let (during, status) = left?;

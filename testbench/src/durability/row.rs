@@ -116,6 +116,8 @@ pub(super) enum Ending {
     BothLeave,
     /// The sender gets SIGTERM as the fault begins, the sidecar once the sender has left.
     SidecarLast,
+    /// The same, but the sender gets SIGTERM only once the sidecar answers that senders have caught up: kubelet with a `preStop` hook.
+    AfterHook,
 }
 
 /// What is promised about the samples.

@@ -161,6 +161,20 @@ impl Sidecar {
         self.ask("/readyz").await.is_ok()
     }
 
+    /// Waits until senders have caught up, as a `preStop` hook does. Another proxy has no such path: no wait then.
+    ///
+    /// # Errors
+    /// [`PeerError::Call`] where they have not `within` that time.
+    pub async fn caught_up(&self, within: Duration) -> Result<(), PeerError> {
+        match self.launch.program {
+            Program::Sidecar(_) => {
+                let path = format!("/caught-up?within={}s", within.as_secs());
+                self.ask_within(&path, within + ASK_WITHIN).await.map(drop)
+            }
+            Program::Command(_) => Ok(()),
+        }
+    }
+
     /// The process, with its log.
     #[must_use]
     pub fn process(&self) -> &Process {
@@ -189,7 +203,11 @@ impl Sidecar {
     }
 
     async fn ask(&self, path: &str) -> Result<String, PeerError> {
-        let asked = call::text(self.launch.admin, Method::GET, path, ASK_WITHIN).await;
+        self.ask_within(path, ASK_WITHIN).await
+    }
+
+    async fn ask_within(&self, path: &str, within: Duration) -> Result<String, PeerError> {
+        let asked = call::text(self.launch.admin, Method::GET, path, within).await;
         asked.map_err(|source| PeerError::Call {
             program: self.process.name().to_owned(),
             what: path.to_owned(),

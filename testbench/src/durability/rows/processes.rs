@@ -45,6 +45,14 @@ pub(super) fn rows(form: &Form) -> Vec<Row> {
             .faults(Target::Amp, [outage])
             .begin(Act::Wait(seconds(3)))
             .shown(draining),
+        deleted(form, "pod-deleted-in-outage", "a pod with a native sidecar is deleted while AMP answers 500, with a backlog in Prometheus' log")
+            .ending(Ending::SidecarLast)
+            .lost(
+                LossCheck::InTheFault,
+                "from SIGTERM on, Prometheus reads no further in its log: give its container the `preStop` hook",
+            ),
+        deleted(form, "pod-deleted-after-hook", "the same, but Prometheus gets SIGTERM once `/caught-up` has answered its `preStop` hook")
+            .ending(Ending::AfterHook),
         Row::new(form, "sidecar-starts-without-sts", "the sidecar is killed and comes back before STS does")
             .begin(Act::Faults(Target::Sts, vec![Fault::new(FaultKind::Close)]))
             .begin(Act::KillSidecar)
@@ -60,4 +68,18 @@ pub(super) fn rows(form: &Form) -> Vec<Row> {
             )
             .shown(Shown::outcome("unauthenticated")),
     ]
+}
+
+/// Deleted over eleven seconds into an outage that lasts ten more. One shard with Prometheus' own settings holds seven batches of 500
+/// samples by then, and over 2,000 samples are in the log alone. More shards, or the settings that `setup` prints, would hold all of it.
+fn deleted(form: &Form, name: &'static str, what: &str) -> Row {
+    let failing = Fault::new(FaultKind::answer(500, "upstream trouble"));
+    Row::new(form, name, what)
+        .series(500)
+        .default_queue()
+        .shards(1)
+        .lasting(seconds(10))
+        .faults(Target::Amp, [failing])
+        .begin(Act::Wait(seconds(10)))
+        .shown(Shown::outcome("amp_failing"))
 }
