@@ -5,6 +5,7 @@
                                                       its files laid by mounts
     prometheus                configuration           promtool
     mixin                     alerts, dashboard and runbooks, and what is made from them
+    chart                     the chart's README, values and schema
     aws                       CloudFormation, Terraform
     sources                   names of settings, versions, hadolint, shellcheck
 

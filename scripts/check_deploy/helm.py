@@ -8,8 +8,10 @@ from pathlib import Path
 
 import yaml
 from helm_python.chart import Chart, lint
+from helm_python.config import Config
 from helm_python.errors import HelmError
 
+from .cluster import cluster
 from .mixin import OWN_RUNBOOKS
 from .prometheus import promtool
 from .report import DEPLOY, ROOT, Document, Report
@@ -35,6 +37,24 @@ SEVERAL = {
 }
 TLS = {"secretName": "gateway-tls"}
 BEARER = {"secretName": "senders"}
+# A private CA from a Secret, and where the pod may run.
+PLACED = {
+    "settings": {"AWS_CA_BUNDLE": "/etc/private-ca/ca.crt"},
+    "extraEnv": [{"name": "HTTPS_PROXY", "valueFrom": {"secretKeyRef": {"name": "proxy", "key": "url"}}}],
+    "extraVolumes": [{"name": "private-ca", "secret": {"secretName": "private-ca"}}],
+    "extraVolumeMounts": [{"name": "private-ca", "mountPath": "/etc/private-ca", "readOnly": True}],
+    "podAnnotations": {"example": "yes"},
+    "nodeSelector": {"kubernetes.io/arch": "amd64"},
+    "tolerations": [{"key": "monitoring", "operator": "Exists"}],
+    "affinity": {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [{"key": "pool", "operator": "In", "values": ["monitoring"]}]}]
+            }
+        }
+    },
+    "priorityClassName": "system-cluster-critical",
+}
 SCENARIOS = {
     "sidecar": (NATIVE, AWS),
     "sidecar, plain": (OLD, AWS | {"sidecar": {"native": False}}),
@@ -50,6 +70,9 @@ SCENARIOS = {
             "image": {"digest": "sha256:" + "0" * 64},
             "imagePullSecrets": [{"name": "registry"}],
             "podLabels": {"azure.workload.identity/use": "true"},
+            "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway"}
+            ],
             "prometheus": {
                 "externalLabels": {"cluster": "one"},
                 "scrapeConfigs": [{"job_name": "more", "static_configs": [{"targets": ["node:9100"]}]}],
@@ -58,8 +81,10 @@ SCENARIOS = {
             },
         },
     ),
+    "sidecar, placed": (NATIVE, AWS | PLACED),
     "sidecar, several workspaces": (NATIVE, SEVERAL | {"prometheus": {"remoteWrite": {"remote_timeout": "30s"}}}),
     "gateway, several workspaces": (OLD, SEVERAL | {"mode": "gateway", "gateway": {"allowAnyone": True}}),
+    "gateway, placed": (OLD, AWS | PLACED | {"mode": "gateway", "gateway": {"allowAnyone": True}}),
     "gateway, token": (OLD, AWS | {"mode": "gateway", "gateway": {"tls": TLS, "bearerToken": BEARER}}),
     "gateway, certificate": (OLD, AWS | {"mode": "gateway", "gateway": {"tls": TLS, "clientCa": {"secretName": "ca"}}}),
     "gateway, all": (
@@ -91,6 +116,7 @@ SCENARIOS = {
         {
             "mode": "library",
             "runbooks": OWN_RUNBOOKS,
+            "monitor": {"enabled": True, "matchLabels": {"app.kubernetes.io/name": "prometheus"}},
             "prometheusRule": {"enabled": True, "labels": {"release": "stack"}},
             "dashboard": {"enabled": True, "annotations": {"grafana_folder": "AMP"}},
         },
@@ -111,6 +137,8 @@ REFUSED = {
     "additional properties 'gatway' not allowed": AWS | {"gatway": {}},
     "'/gateway/networkPolicy/from'": AWS | {"mode": "gateway", "gateway": {"networkPolicy": {"from": []}}},
     "'/runbooks'": AWS | {"runbooks": "docs/runbooks.md"},
+    "monitor.matchLabels: in the mode library": {"mode": "library", "monitor": {"enabled": True}},
+    "'/extraVolumeMounts/0'": AWS | {"extraVolumeMounts": [{"name": "private-ca"}]},
     "'/prometheus/remoteWrite'": AWS | {"prometheus": {"remoteWrite": {"url": "http://elsewhere"}}},
 }
 
@@ -132,6 +160,7 @@ def documents(report: Report) -> list[Document]:
                 else:
                     found += [Document(where, body, versions) for body in yaml.safe_load_all(text) if body]
         refusals(report, chart)
+        clusters(report, chart)
     for file in CHART.rglob("*"):
         name = str(file.relative_to(CHART.parent))
         # Partials render nothing by themselves, and no scenario passes without them.
@@ -147,6 +176,8 @@ def notes(report: Report, text: str, where: str) -> None:
         report.expect("remote_write:" in text, f"{where}: the notes name no remote_write")
         block = text[text.index("remote_write:") :].split("\n\n")[0]
         promtool(report, block + "\n", f"{where}: notes")
+        entries = yaml.safe_load(block)["remote_write"]
+        report.equal(len(entries), 2 if "several" in where else 1, f"{where}: the workspaces in the notes")
 
 
 def refusals(report: Report, chart: Chart) -> None:
@@ -157,6 +188,31 @@ def refusals(report: Report, chart: Chart) -> None:
             report.expect(False, f"chart: rendered, and should say: {words}")
         except HelmError as error:
             report.expect(words in str(error), f"chart: should say: {words}; says: {error}")
+
+
+def clusters(report: Report, chart: Chart) -> None:
+    """What only a cluster knows: its version, and a service account that exists already."""
+    release = {"meta.helm.sh/release-name": "demo"}
+    existing = "serviceAccount.create=false"
+    for minor, account, values, refused in (
+        (28, {}, AWS, "this is Kubernetes v1.28.0, and native sidecars need 1.29"),
+        (28, {}, AWS | {"sidecar": {"native": False}}, None),
+        (29, {}, AWS, None),
+        (29, {"prometheus": {}}, AWS | {"serviceAccount": {"name": "prometheus"}}, existing),
+        (29, {"prometheus": release | {"meta.helm.sh/release-name": "other"}}, AWS | {"serviceAccount": {"name": "prometheus"}}, existing),
+        (29, {"prometheus": release}, AWS | {"serviceAccount": {"name": "prometheus"}}, None),
+        (29, {"prometheus": {}}, AWS | {"serviceAccount": {"name": "prometheus", "create": False}}, None),
+    ):
+        what = f"Kubernetes 1.{minor} with {account}"
+        with cluster(minor, account, "monitoring") as kubeconfig:
+            with Config(kubeconfig_content=kubeconfig, namespace="monitoring", storage_driver="memory") as config:
+                try:
+                    config.install(chart, "demo", values, namespace="monitoring", dry_run="server")
+                    said = "nothing"
+                except HelmError as error:
+                    said = str(error)
+        # That cluster has no OpenAPI, which Helm asks for once all templates are rendered.
+        report.expect((refused or "failed to download openapi") in said, f"chart, {what}: should say: {refused}; says: {said}")
 
 
 def parent(report: Report) -> list[Document]:

@@ -4,7 +4,7 @@
          └───────▶ the chart's mixin/   ─▶ Helm          the same, and the dashboard in a ConfigMap
     dashboards/ ─▶ kustomize
 
-`scripts/check-deploy mixin` writes the copies. What the alerts and the dashboard ask of a real Prometheus, and that their
+`scripts/check-deploy write` writes the copies. What the alerts and the dashboard ask of a real Prometheus, and that their
 metrics exist, is for tests/it/alerts_and_dashboard.rs; that a link to docs/ leads somewhere is for scripts/check-docs.
 """
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def copies() -> dict[Path, str]:
     """The files that are made from others."""
     groups = ALERTS.read_text().partition("\ngroups:\n")[2]
     indented = "".join(f"  {line}\n" if line else "\n" for line in f"groups:\n{groups}".splitlines())
-    head = "# Written from alerts.yaml by scripts/check-deploy mixin.\napiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\n"
+    head = "# Written from alerts.yaml by scripts/check-deploy write.\napiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\n"
     return {
         RULE: f"{head}metadata:\n  name: amp-sidecar\nspec:\n{indented}",
         CHART / "alerts.yaml": ALERTS.read_text(),
@@ -53,7 +52,7 @@ def documents(report: Report) -> list[Document]:
 
 def check(report: Report, documents: list[Document]) -> str:
     for path, expected in copies().items():
-        report.expect(path.read_text() == expected, f"{path.relative_to(ROOT)}: not what scripts/check-deploy mixin writes")
+        report.expect(path.read_text() == expected, f"{path.relative_to(ROOT)}: not what scripts/check-deploy write writes")
     report.run("promtool", "check", "rules", ALERTS, what="alerts")
     report.run("promtool", "test", "rules", TESTS, what="alerts")
     document = yaml.safe_load(ALERTS.read_text())
@@ -113,10 +112,3 @@ def rendered(report: Report, document: Document) -> bool:
         report.equal(json.loads(document.body["data"][DASHBOARD.name]), expected, f"{document.name}: the dashboard")
         return True
     return False
-
-
-if __name__ == "__main__":
-    for path, text in copies().items():
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-        print(f"wrote {path.relative_to(ROOT)}", file=sys.stderr)

@@ -20,6 +20,8 @@ from . import mounts
 from .report import Document, Report
 
 NAME = "amp-sidecar"
+# A value that the manifest takes from a Secret: here a proxy's.
+IN_SECRET = "http://user:password@proxy.example:3128"
 # What the hook may take, Prometheus' flush deadline, and the sidecar's --drain-timeout.
 HOOK, FLUSH, DRAIN = 60, 60, 90
 # By number, since the port's name belongs to the sidecar.
@@ -46,6 +48,11 @@ class Pod:
         return any(container["name"] == NAME for container in self.spec.get("initContainers", []))
 
     @property
+    def once(self) -> bool:
+        """Whether it is the pod of `helm test`."""
+        return self.document.body["kind"] == "Pod"
+
+    @property
     def sidecar(self) -> dict:
         lists = self.spec.get("initContainers", []) + self.spec.get("containers", [])
         return next(container for container in lists if container["name"] == NAME)
@@ -60,7 +67,8 @@ class Pod:
         for source in self.sidecar.get("envFrom", []):
             values |= self.settings[source["configMapRef"]["name"]]
         for entry in self.sidecar.get("env", []):
-            values[entry["name"]] = entry.get("value") or entry["valueFrom"]["fieldRef"]["fieldPath"]
+            source = entry.get("valueFrom", {})
+            values[entry["name"]] = entry.get("value") or source.get("fieldRef", {}).get("fieldPath") or IN_SECRET
         return values
 
 
@@ -69,11 +77,14 @@ def check(report: Report, documents: list[Document]) -> str:
     for pod in found:
         container(report, pod)
         token(report, pod)
+        opinion(report, pod)
+        if pod.once:
+            once(report, pod)
+            continue
         probes(report, pod)
         hook(report, pod)
         grace(report, pod)
-        opinion(report, pod)
-    alike(report, [pod for pod in found if pod.beside and "AMP_SIDECAR_CONFIG" not in pod.environment])
+    alike(report, [pod for pod in found if pod.beside])
     return f"{len(found)} with the sidecar, {sum(pod.native for pod in found)} of them as a native one"
 
 
@@ -81,7 +92,7 @@ def pods(documents: list[Document]) -> list[Pod]:
     found = []
     for document in documents:
         spec = document.body.get("spec", {})
-        if document.body["kind"] != "Prometheus":
+        if document.body["kind"] not in ("Prometheus", "Pod"):
             spec = spec.get("template", {}).get("spec", {})
         lists = spec.get("initContainers", []) + spec.get("containers", [])
         if any(container["name"] == NAME for container in lists):
@@ -94,9 +105,10 @@ def container(report: Report, pod: Pod) -> None:
     name, sidecar = pod.document.name, pod.sidecar
     report.equal(sidecar.get("restartPolicy"), "Always" if pod.native else None, f"{name}: restartPolicy")
     report.equal(sidecar.get("securityContext"), SECURITY, f"{name}: securityContext")
+    # Else the reason of exit code 64 is in the log alone.
+    report.equal(sidecar.get("terminationMessagePolicy"), "FallbackToLogsOnError", f"{name}: terminationMessagePolicy")
     report.expect("memory" in sidecar["resources"]["limits"], f"{name}: the byte budget is taken from a memory limit")
     report.expect("cpu" not in sidecar["resources"]["limits"], f"{name}: a CPU limit only delays batches")
-    report.equal([port for port in sidecar["ports"] if port["containerPort"] == 8006] != [], True, f"{name}: the admin port")
     for variable, field in (("POD_NAME", "metadata.name"), ("POD_NAMESPACE", "metadata.namespace")):
         report.equal(pod.environment.get(variable), field, f"{name}: {variable}")
 
@@ -115,8 +127,17 @@ def token(report: Report, pod: Pod) -> None:
     report.equal(sources, expected, f"{name}: the volume of the token")
 
 
+def once(report: Report, pod: Pod) -> None:
+    """`check` with the settings of the installed pod, in a pod that no Service selects."""
+    name, body = pod.document.name, pod.document.body
+    report.equal((pod.sidecar.get("args"), pod.spec.get("restartPolicy")), (["check"], "Never"), f"{name}: what it runs")
+    report.equal(body["metadata"]["annotations"].get("helm.sh/hook"), "test", f"{name}: its hook")
+    report.expect(body["metadata"]["labels"]["app.kubernetes.io/name"] != NAME, f"{name}: a Service would select it")
+
+
 def probes(report: Report, pod: Pod) -> None:
     name, sidecar = pod.document.name, pod.sidecar
+    report.equal([port for port in sidecar["ports"] if port["containerPort"] == 8006] != [], True, f"{name}: the admin port")
     port = next(port["name"] for port in sidecar["ports"] if port["containerPort"] == 8006)
     for probe in ("startupProbe", "livenessProbe"):
         report.equal(sidecar.get(probe, {}).get("httpGet"), {"path": "/livez", "port": port}, f"{name}: {probe}")
@@ -184,5 +205,6 @@ def alike(report: Report, pods: list[Pod]) -> None:
 
 
 def plain(pod: Pod) -> dict:
-    own = ("env", "envFrom", "image", "imagePullPolicy", "lifecycle", "restartPolicy")
-    return {key: value for key, value in pod.sidecar.items() if key not in own}
+    own = ("env", "envFrom", "image", "imagePullPolicy", "lifecycle", "restartPolicy", "volumeMounts")
+    token = [mount for mount in pod.sidecar["volumeMounts"] if mount["name"] == "amp-token"]
+    return {key: value for key, value in pod.sidecar.items() if key not in own} | {"volumeMounts": token}

@@ -12,6 +12,9 @@ subchart's own scope:
     {{- include "amp-sidecar.volumes" (index .Subcharts "amp-sidecar") | nindent 4 }}
 */}}
 {{- define "amp-sidecar.container" -}}
+{{- if and .Values.sidecar.native (semverCompare "<1.29.0-0" .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "sidecar.native: this is Kubernetes %s, and native sidecars need 1.29; set sidecar.native=false" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
 name: amp-sidecar
 image: {{ include "amp-sidecar.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
@@ -32,6 +35,7 @@ lifecycle:
 {{- end }}
 resources:
   {{- toYaml .Values.resources | nindent 2 }}
+{{ include "amp-sidecar.terminationMessage" . }}
 securityContext:
   {{- include "amp-sidecar.securityContext" . | nindent 2 }}
 volumeMounts:
@@ -58,6 +62,9 @@ preStop:
 - name: amp-sidecar-config
   configMap:
     name: {{ include "amp-sidecar.fullname" . }}-config
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
@@ -87,6 +94,14 @@ preStop:
 - name: {{ $name }}
   value: {{ $value | quote }}
 {{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* What is wrong with a setting then stands in `kubectl describe pod`, not in the log alone. */}}
+{{- define "amp-sidecar.terminationMessage" -}}
+terminationMessagePolicy: FallbackToLogsOnError
 {{- end -}}
 
 {{- define "amp-sidecar.liveness" -}}
@@ -121,5 +136,8 @@ seccompProfile:
 - name: amp-sidecar-config
   mountPath: /etc/amp-sidecar/config
   readOnly: true
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
