@@ -135,7 +135,7 @@ function verdict(status) {
 // What is held back, or a delay of more than a minute.
 function delays({ workspaces }) {
   const late = workspaces.filter(({ lag }) => lag.held_batches > 0 || lag.behind_seconds > 60);
-  const words = late.map((w) => workspaces.length > 1 ? `${w.name}: ${w.lag.words}` : w.lag.words);
+  const words = late.map((w) => workspaces.length > 1 ? `${w.name}: ${w.lag.words}` : w.lag.words.charAt(0).toUpperCase() + w.lag.words.slice(1));
   return words.length ? make("p", { class: "lag" }, `${words.join(". ")}.`) : null;
 }
 
