@@ -204,8 +204,8 @@ impl<'a> RowRun<'a> {
             }
             row.end.iter().try_for_each(|act| change(world, act))
         };
-        let stopping = senders.leave(LEAVES_WITHIN);
         let (signalled_at, left) = if row.ending == Ending::BothLeave {
+            let stopping = senders.leave(LEAVES_WITHIN);
             let (signalled_at, over, left) = tokio::join!(stopping, over, leave(sidecar));
             over?;
             (signalled_at, left)
@@ -213,8 +213,9 @@ impl<'a> RowRun<'a> {
             let stopping = async {
                 if row.ending == Ending::AfterHook {
                     sidecar.caught_up(HOOK).await?;
+                    senders.between_scrapes().await;
                 }
-                stopping.await
+                senders.leave(LEAVES_WITHIN).await
             };
             let (signalled_at, over) = tokio::join!(stopping, over);
             over?;

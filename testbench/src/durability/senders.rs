@@ -24,6 +24,7 @@ use emulator::clock::Clock;
 use emulator::world::World;
 
 const LOOK_EVERY: Duration = Duration::from_millis(150);
+const TWO_SCRAPES: Duration = Duration::from_secs(2);
 /// Where what was sent last was dropped, only a queue that stays empty shows the end: Prometheus' reader of the
 /// write-ahead log waits up to 5 s (`max_backoff`) before it offers a queue that was full the next sample.
 const QUIET: Duration = Duration::from_secs(6);
@@ -177,6 +178,20 @@ impl Senders {
                 Ok(sent)
             }
         }
+    }
+
+    /// Until a scrape has reached the queue and the next one is not due. One just before SIGTERM may be lost with any hook: Prometheus
+    /// stops reading its log within milliseconds.
+    pub(super) async fn between_scrapes(&self) {
+        let Self::Prometheus { source, .. } = self else {
+            return;
+        };
+        let scrapes = source.scrapes();
+        let deadline = Instant::now() + TWO_SCRAPES;
+        while source.scrapes() == scrapes && Instant::now() < deadline {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 
     /// SIGTERM, and what was to be sent up to then; `None` for senders that are no processes.
