@@ -1,5 +1,6 @@
 //! The process edge: arguments, environment, log, signals, exit codes.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -8,7 +9,9 @@ use amp_sidecar::app::{App, Stage, StartError, log, sandbox};
 use amp_sidecar::check;
 use amp_sidecar::cli::{self, pages};
 use amp_sidecar::clock::Clock;
-use amp_sidecar::config::{self, Config, Environment, InvalidConfig, Log, LogFormat, SettingError};
+use amp_sidecar::config::{
+    self, Config, Environment, InvalidConfig, Log, LogFormat, Setting, SettingError,
+};
 use amp_sidecar::setup;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -19,9 +22,10 @@ const INVALID_CONFIGURATION: u8 = 64;
 const CANNOT_START: u8 = 69;
 
 fn main() -> ExitCode {
-    let matches = match cli::command().try_get_matches() {
+    let (arguments, foreign) = cli::translate(std::env::args_os().collect(), surroundings().env);
+    let matches = match cli::command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
-        Err(usage) => return print_usage(&usage),
+        Err(usage) => return print_usage(&usage, &arguments),
     };
     if let Some(mut page) = cli::short_help(&matches) {
         return match page.print_help() {
@@ -49,7 +53,10 @@ fn main() -> ExitCode {
     }
     let check = cli::check(&matches);
     let given = matches.clone();
-    let read = move || Config::read(&|setting| cli::given(&matches, setting), &surroundings());
+    let read = move || {
+        let flag = |setting: &Setting| cli::given(&matches, setting);
+        Config::read_beside(&flag, &surroundings(), &foreign)
+    };
     if let Some(asked) = check {
         return print_check(read(), &asked);
     }
@@ -86,14 +93,15 @@ fn main() -> ExitCode {
 }
 
 /// Help and version come this way too, and go to stdout.
-fn print_usage(usage: &clap::Error) -> ExitCode {
+fn print_usage(usage: &clap::Error, arguments: &[OsString]) -> ExitCode {
     if !usage.use_stderr() {
         return match usage.print() {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         };
     }
-    let known = cli::command().ignore_errors(true).try_get_matches();
+    let known = cli::command().ignore_errors(true);
+    let known = known.try_get_matches_from(arguments);
     let serves =
         |matches: &clap::ArgMatches| matches!(matches.subcommand_name(), None | Some(cli::RUN));
     match known

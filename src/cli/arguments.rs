@@ -17,6 +17,7 @@ const AFTER: &str = "\
 A flag overrides its environment variables, and these override the top level of the --config file. SIGHUP reloads that file.
 Durations have a unit (500ms, 25s, 15m, 1h30m), bytes may have one (1MB, 32MiB).
 A flag with ... may be repeated; its variable holds the values separated by white space.
+The arguments of aws-sigv4-proxy are accepted too: docs/from-aws-sigv4-proxy.md says what each becomes.
 
 Exit codes:
   0   stopped by SIGTERM or SIGINT; check: data flows

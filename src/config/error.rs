@@ -17,7 +17,7 @@ pub struct InvalidConfig {
 }
 
 /// One error of a configuration.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingError {
     /// Flag and environment variables, `--region (AWS_REGION, AWS_DEFAULT_REGION)`, or key, file and line.
     pub setting: String,

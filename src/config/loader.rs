@@ -13,7 +13,7 @@ use tracing::Level;
 
 use super::error::InvalidConfig;
 use super::model::{
-    Config, Drain, Environment, Log, LogFormat, Origins, Sampling, SpanQueue, Tracing, Workspace,
+    Config, Drain, Environment, ForeignArguments, Log, LogFormat, Origins, Sampling, SpanQueue, Tracing, Workspace,
 };
 use super::network::{Network, NoProxy};
 use super::settings::{self, Row, Setting};
@@ -30,7 +30,20 @@ impl Config {
         flag: &dyn Fn(&Setting) -> Option<String>,
         environment: &Environment<'_>,
     ) -> Result<Self, InvalidConfig> {
+        Self::read_beside(flag, environment, &ForeignArguments::default())
+    }
+
+    /// The same, with what arguments of another program gave besides `flag`.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] with all errors.
+    pub fn read_beside(
+        flag: &dyn Fn(&Setting) -> Option<String>,
+        environment: &Environment<'_>,
+        foreign: &ForeignArguments,
+    ) -> Result<Self, InvalidConfig> {
         let mut sources = Sources::new(flag, environment);
+        sources.add(foreign);
         let config = config(&mut sources);
         let (config, warnings) = sources.finish(config)?;
         Ok(Self { warnings, ..config })

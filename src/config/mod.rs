@@ -44,8 +44,8 @@ pub(crate) use error::{Expected, checked, expected, redact};
 pub use error::{InvalidConfig, SettingError};
 pub use file::schema;
 pub use model::{
-    BatchLimits, Config, Drain, EntraConfig, Environment, IdentityConfig, Log, LogFormat,
-    QueryLimits, RoleSession, Sampling, SpanQueue, Tracing, Workspace,
+    BatchLimits, Config, Drain, EntraConfig, Environment, ForeignArguments, IdentityConfig, Log,
+    LogFormat, QueryLimits, RoleSession, Sampling, SpanQueue, Tracing, Workspace,
 };
 pub(crate) use network::needs_no_proxy;
 pub use network::{Network, Proxy};

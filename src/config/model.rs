@@ -12,6 +12,7 @@ use hyper::Uri;
 use hyper::header::HeaderMap;
 use rustls::pki_types::CertificateDer;
 
+use super::error::SettingError;
 use super::network::Network;
 use super::values::otlp::sampler_text;
 use crate::tls_files::ServerAuthFiles;
@@ -215,6 +216,17 @@ pub struct SpanQueue {
     pub(crate) at_once: usize,
     /// The timeout of one request with its retries.
     pub(crate) timeout: Duration,
+}
+
+/// What arguments of another program gave besides settings.
+#[derive(Debug, Clone, Default)]
+pub struct ForeignArguments {
+    /// That they were translated, and into what.
+    pub warning: Option<String>,
+    /// Those that cannot be honoured.
+    pub errors: Vec<SettingError>,
+    /// Whether they name AMP's host, so that a request's path names the workspace.
+    pub names_host: bool,
 }
 
 /// The inputs of a configuration besides the command line.

@@ -9,7 +9,7 @@
 
 use super::error::{Expected, InvalidConfig, SettingError, WITHHELD, redact};
 use super::file::{self, File};
-use super::model::{Environment, Origins};
+use super::model::{Environment, ForeignArguments, Origins};
 use super::settings::{self, ALL, Row, Setting};
 use super::yaml::YamlText;
 use super::{suggest, values};
@@ -52,6 +52,13 @@ impl<'a> Sources<'a> {
             errors: Vec::new(),
             warnings: suggest::unknown_variables(&environment.variables),
         }
+    }
+
+    /// Adds what arguments of another program gave besides flags.
+    pub(super) fn add(&mut self, foreign: &ForeignArguments) {
+        self.errors.extend(foreign.errors.iter().cloned());
+        let warning = foreign.warning.iter().map(|warning| sanitize(warning));
+        self.warnings.extend(warning);
     }
 
     /// Reads the configuration file, if one is named; `None` if nothing else is worth reading.
