@@ -110,6 +110,7 @@ impl App {
             config = config.file.as_ref().map(|file| file.display().to_string()),
             proxy = config.network.proxy().map(tracing::field::display),
             workspaces = config.workspaces.len(),
+            any_workspace = config.by_path.as_ref().map(|by_path| by_path.allowed),
             "listening"
         );
         Self::between(listener, admin_listener, externals, config, clock)

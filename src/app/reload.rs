@@ -19,14 +19,14 @@ use tokio::sync::Notify;
 
 use crate::app::trust::trust_incidents;
 use crate::clock::Clock;
-use crate::config::{Config, InvalidConfig, Workspace};
+use crate::config::{Config, InvalidConfig, Workspace, WorkspacesByPath};
 use crate::http::browser::AllowedHosts;
 use crate::inbound::server_auth::ServerAuth;
 use crate::net::tls;
 use crate::remedies::Remedy;
 use crate::remedies::running::{CONFIG_INVALID, CONFIG_NEEDS_RESTART, CONFIG_WORKSPACE};
 use crate::router::misdirected::{MisdirectedSenders, UnroutedRequests};
-use crate::router::{Router, Routes};
+use crate::router::{Opener, Router, Routes};
 use crate::telemetry::Telemetry;
 use crate::telemetry::incidents::{CONFIGURATION, Diagnosis, IncidentTracker, REJECTED_REQUESTS};
 use crate::workspace::{ActiveWorkspace, Externals, WorkspaceError};
@@ -99,12 +99,13 @@ impl Reloader {
         clock: Clock,
         telemetry: Arc<Telemetry>,
     ) -> Result<Self, ReloadError> {
-        let workspaces = running(&config, &externals, &[], &clock, &telemetry)?;
+        let workspaces = running(&config.workspaces, &externals, &[], &clock, &telemetry)?;
         let watch = |subject| IncidentTracker::over(subject, None, telemetry.incidents(), &clock);
         let (unrouted, incidents) = (watch(&REJECTED_REQUESTS), watch(&CONFIGURATION));
         let (counted, senders) = (telemetry.unrouted_metrics(), MisdirectedSenders::default());
         let unrouted = UnroutedRequests::new(unrouted, counted, senders, clock.clone());
-        let routes = Routes::new(workspaces);
+        let opener = opener(&config, &externals, &clock, &telemetry);
+        let routes = Routes::new(workspaces, opener);
         let names = AllowedHosts {
             allowed: config.allow_host.clone(),
             certified: server_auth.acceptor().is_some(),
@@ -176,7 +177,11 @@ impl Reloader {
             externals.rebuild(&config)?
         };
         let kept = if same_network { before } else { &[] };
-        let after = running(&config, &next, kept, clock, telemetry)?;
+        let wanted = match &config.by_path {
+            Some(by_path) => still_named(by_path, before),
+            None => config.workspaces.clone(),
+        };
+        let after = running(&wanted, &next, kept, clock, telemetry)?;
         if same_network && config.extra_roots != served_before.extra_roots {
             next.transport.replace_roots(&config.extra_roots)?;
         }
@@ -201,16 +206,13 @@ impl Reloader {
             ended = names(&ended),
             "configuration reloaded"
         );
-        router.replace(Routes::new(after));
-        for gone in before {
-            let name = &gone.config.name;
-            if !config
-                .workspaces
-                .iter()
-                .any(|workspace| workspace.name == *name)
-            {
-                telemetry.forget(name);
-            }
+        let names = before.iter().map(|active| &active.config.name);
+        let runs = |name: &&String| after.iter().any(|active| active.config.name == **name);
+        let gone: Vec<&String> = names.filter(|name| !runs(name)).collect();
+        let opener = opener(&config, &next, clock, telemetry);
+        router.replace(Routes::new(after, opener));
+        for name in gone {
+            telemetry.forget(name);
         }
         *externals = next;
         served.store(Arc::new(config));
@@ -261,9 +263,34 @@ impl Reloader {
     }
 }
 
+/// What starts workspaces that senders name, if they may.
+fn opener(
+    config: &Config,
+    externals: &Externals,
+    clock: &Clock,
+    telemetry: &Arc<Telemetry>,
+) -> Option<Arc<Opener>> {
+    let by_path = config.by_path.clone()?;
+    Some(Arc::new(Opener {
+        by_path,
+        externals: externals.clone(),
+        clock: clock.clone(),
+        telemetry: Arc::clone(telemetry),
+    }))
+}
+
+/// Those that senders have named and may name still.
+fn still_named(by_path: &WorkspacesByPath, before: &[Arc<ActiveWorkspace>]) -> Vec<Workspace> {
+    let named = before.iter().filter(|_| by_path.allowed);
+    named
+        .filter_map(|active| by_path.workspace(&active.config.id))
+        .take(WorkspacesByPath::MOST)
+        .collect()
+}
+
 /// Every workspace of the configuration; unchanged ones are taken over from `before`.
 fn running(
-    config: &Config,
+    workspaces: &[Workspace],
     externals: &Externals,
     before: &[Arc<ActiveWorkspace>],
     clock: &Clock,
@@ -274,5 +301,5 @@ fn running(
             Some(same) => Ok(Arc::clone(same)),
             None => ActiveWorkspace::start(workspace, externals, clock, telemetry).map(Arc::new),
         };
-    config.workspaces.iter().map(one).collect()
+    workspaces.iter().map(one).collect()
 }

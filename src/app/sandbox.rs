@@ -25,7 +25,7 @@ use landlock::{
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
-use crate::config::Config;
+use crate::config::{Config, WorkspacesByPath};
 
 /// Files that libc, the resolver and `process_*` read: names and addresses, limits, the absent time zone.
 const NEEDED: [&str; 9] = [
@@ -158,7 +158,9 @@ fn readable(config: &Config) -> Option<Vec<PathBuf>> {
         return None;
     }
     let files = config.server_auth.all().map(|file| &file.path);
-    let tokens = config.workspaces.iter().map(|one| &one.identity.token_file);
+    let configured = config.workspaces.iter().map(|one| &one.identity);
+    let by_path = config.by_path.iter().map(WorkspacesByPath::identity);
+    let tokens = configured.chain(by_path).map(|one| &one.token_file);
     let collector = config.tracing.as_ref();
     let collector = collector.and_then(|tracing| tracing.certificate.as_ref());
     let files = files.chain(&config.ca_bundle).chain(collector);

@@ -8,6 +8,7 @@
 //! A separate implementation with a second client for STS and AMP was rejected: it would find its own faults.
 
 mod amp;
+mod by_path;
 mod issuer;
 mod prometheus;
 pub(crate) mod reach;
@@ -35,7 +36,12 @@ use crate::telemetry::Telemetry;
 /// Tests the steps of every workspace, and Prometheus' configuration if one is named.
 pub async fn run(config: &Config, clock: &Clock, prometheus: Option<&Path>) -> Report {
     let mut report = Report::default();
+    let named = by_path::named(config, prometheus);
+    let config = named.as_ref().unwrap_or(config);
     report.add("settings", settings::valid(config));
+    if let Some(outcome) = by_path::outcome(config) {
+        report.add("workspace", outcome);
+    }
     for outcome in settings::warnings(&config.warnings) {
         report.add("settings", outcome);
     }

@@ -39,6 +39,16 @@ pub(super) fn valid(config: &Config) -> StepOutcome {
             )
         })
         .collect();
+    let by_path = config.by_path.as_ref().map(|by_path| {
+        format!(
+            "workspaces that senders name, by {}",
+            by_path.identity().signing().role_arn
+        )
+    });
+    let workspaces = match by_path {
+        Some(words) if workspaces.is_empty() => vec![words],
+        _ => workspaces,
+    };
     let proxy = config.network.proxy();
     let proxy = proxy.map(|proxy| format!("; through proxy {proxy}"));
     StepOutcome::ok(format!(

@@ -18,7 +18,7 @@ const DEFAULT_PORT: &str = ":8080";
 const COMMANDS_WITHOUT: [&str; 4] = ["setup", "completions", "man", "help"];
 
 /// An argument of aws-sigv4-proxy.
-struct Argument {
+struct ForeignFlag {
     flag: &'static str,
     short: Option<char>,
     takes_value: bool,
@@ -35,27 +35,27 @@ enum Effect {
     Port,
     Verbose,
     /// Nothing: the sidecar does it anyway, or there is nothing to do.
-    NoEffect,
+    Nothing,
     /// An error, with the expected alternative.
     Refused(&'static str),
 }
 
-const ARGUMENTS: [Argument; 14] = [
+const ARGUMENTS: [ForeignFlag; 14] = [
     with_value("name", Effect::Name),
     with_value("host", Effect::Host),
     with_value("sign-host", Effect::SignHost),
     with_value("upstream-url-scheme", Effect::Scheme),
     with_value("port", Effect::Port),
     switch("verbose", Some('v'), Effect::Verbose),
-    switch("log-failed-requests", None, Effect::NoEffect),
-    switch("log-signing-process", None, Effect::NoEffect),
-    Argument {
+    switch("log-failed-requests", None, Effect::Nothing),
+    switch("log-signing-process", None, Effect::Nothing),
+    ForeignFlag {
         short: Some('s'),
-        ..with_value("strip", Effect::NoEffect)
+        ..with_value("strip", Effect::Nothing)
     },
-    with_value("custom-headers", Effect::NoEffect),
-    with_value("duplicate-headers", Effect::NoEffect),
-    with_value("transport.idle-conn-timeout", Effect::NoEffect),
+    with_value("custom-headers", Effect::Nothing),
+    with_value("duplicate-headers", Effect::Nothing),
+    with_value("transport.idle-conn-timeout", Effect::Nothing),
     switch(
         "unsigned-payload",
         None,
@@ -64,9 +64,7 @@ const ARGUMENTS: [Argument; 14] = [
     switch(
         "no-verify-ssl",
         None,
-        Effect::Refused(
-            "--ca-bundle with the CA to trust: certificates are always verified",
-        ),
+        Effect::Refused("--ca-bundle with the CA to trust: certificates are always verified"),
     ),
 ];
 
@@ -91,8 +89,8 @@ struct Translation<'a> {
     errors: Vec<SettingError>,
 }
 
-const fn with_value(flag: &'static str, effect: Effect) -> Argument {
-    Argument {
+const fn with_value(flag: &'static str, effect: Effect) -> ForeignFlag {
+    ForeignFlag {
         flag,
         short: None,
         takes_value: true,
@@ -100,8 +98,8 @@ const fn with_value(flag: &'static str, effect: Effect) -> Argument {
     }
 }
 
-const fn switch(flag: &'static str, short: Option<char>, effect: Effect) -> Argument {
-    Argument {
+const fn switch(flag: &'static str, short: Option<char>, effect: Effect) -> ForeignFlag {
+    ForeignFlag {
         flag,
         short,
         takes_value: false,
@@ -175,7 +173,7 @@ impl Divided {
         given.next().map(|(_, value)| value)
     }
 
-    fn given(&self) -> impl Iterator<Item = (&'static Argument, &str)> {
+    fn given(&self) -> impl Iterator<Item = (&'static ForeignFlag, &str)> {
         let all = self.theirs.iter();
         all.filter_map(|(position, value)| Some((ARGUMENTS.get(*position)?, value.as_str())))
     }
@@ -214,7 +212,7 @@ impl Divided {
 
 /// An argument of theirs, and its value if that is attached: `--port=:8005`, `-sAuthorization`.
 fn known(text: &str) -> Option<(usize, Option<&str>)> {
-    let position = |is: &dyn Fn(&Argument) -> bool| ARGUMENTS.iter().position(is);
+    let position = |is: &dyn Fn(&ForeignFlag) -> bool| ARGUMENTS.iter().position(is);
     if let Some(long) = text.strip_prefix("--") {
         let (flag, value) = match long.split_once('=') {
             Some((flag, value)) => (flag, Some(value)),

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use super::file;
 use super::model::{
-    BatchLimits, Config, Drain, EntraConfig, IdentityConfig, Log, Origins, QueryLimits,
-    RoleSession, SpanQueue, Tracing, Workspace,
+    BatchLimits, Config, Drain, EntraConfig, IdentityConfig, Log, QueryLimits, RoleSession,
+    SpanQueue, Tracing, Workspace,
 };
 use super::settings::{self, Row, Setting, SettingScope};
 use super::values::identity::ChainedRole;
@@ -36,31 +36,34 @@ pub(crate) struct EffectiveSection<'a> {
 
 impl Config {
     pub(crate) fn process_section(&self) -> EffectiveSection<'_> {
-        let settings = self.process_rows();
-        EffectiveSection {
-            name: "",
-            settings: settings
-                .into_iter()
-                .map(EffectiveSetting::redacted)
-                .collect(),
-        }
+        EffectiveSection::of("", self.process_rows())
     }
 
     pub(crate) fn workspace_sections(&self) -> impl Iterator<Item = EffectiveSection<'_>> {
         let (_, origins) = &self.origins;
         let workspaces = self.workspaces.iter().enumerate();
         workspaces.map(|(n, workspace)| {
-            let settings = workspace_rows(workspace, origins.get(n)).into_iter();
-            EffectiveSection {
-                name: &workspace.name,
-                settings: settings.map(EffectiveSetting::redacted).collect(),
-            }
+            let mut rows = Rows::new(origins.get(n));
+            rows.put(&settings::WORKSPACE_ID, &workspace.id);
+            rows.put(&settings::REMOTE_WRITE_URL, &workspace.remote_write_url);
+            rows.put_workspace(workspace);
+            EffectiveSection::of(&workspace.name, rows)
         })
+    }
+
+    /// What all workspaces have that senders name.
+    pub(crate) fn by_path_section(&self) -> Option<EffectiveSection<'_>> {
+        let by_path = self.by_path.as_ref()?;
+        let (_, origins) = &self.origins;
+        let mut rows = Rows::new(origins.first());
+        rows.put_some(&settings::AMP_ENDPOINT, by_path.endpoint().as_ref());
+        rows.put_workspace(&by_path.template);
+        Some(EffectiveSection::of("", rows))
     }
 
     /// The flags of the settings that differ from those of `other` and that a reload cannot change.
     pub(crate) fn fixed_that_differ(&self, other: &Self) -> Vec<String> {
-        let (rows, others) = (self.process_rows(), other.process_rows());
+        let (rows, others) = (self.process_rows().rows, other.process_rows().rows);
         let value = |rows: &[EffectiveSetting], setting: &Setting| {
             let row = rows.iter().find(|row| row.setting == setting);
             row.map(|row| row.value.clone())
@@ -88,7 +91,7 @@ impl Config {
         self.ca_files().into_iter().chain(own).collect()
     }
 
-    fn process_rows(&self) -> Vec<EffectiveSetting> {
+    fn process_rows(&self) -> Rows<'_> {
         let Self {
             file: _,
             listen,
@@ -96,6 +99,7 @@ impl Config {
             allow_host,
             admin_listen,
             workspaces: _,
+            by_path,
             ca_bundle,
             extra_roots: _,
             network,
@@ -113,7 +117,9 @@ impl Config {
             bearer_tokens,
         } = server_auth;
         let open = !listen.ip().is_loopback() && *server_auth == ServerAuthFiles::default();
+        let any_workspace = by_path.as_ref().is_some_and(|by_path| by_path.allowed);
         let mut rows = Rows::new(Some(origins));
+        rows.put(&settings::ANY_WORKSPACE, &any_workspace);
         rows.put(&settings::LISTEN, listen);
         rows.put(&settings::ALLOW_NON_LOOPBACK, &open);
         for (row, file) in [
@@ -138,7 +144,15 @@ impl Config {
         if let Some(tracing) = tracing {
             rows.put_tracing(tracing);
         }
-        rows.rows
+        rows
+    }
+}
+
+impl<'a> EffectiveSection<'a> {
+    fn of(name: &'a str, rows: Rows<'_>) -> Self {
+        let settings = rows.rows.into_iter();
+        let settings = settings.map(EffectiveSetting::redacted).collect();
+        Self { name, settings }
     }
 }
 
@@ -149,45 +163,12 @@ fn file_of(row: &Row<PathBuf>, path: &Path) -> TlsFile {
     }
 }
 
-fn workspace_rows(workspace: &Workspace, origins: Option<&Origins>) -> Vec<EffectiveSetting> {
-    let Workspace {
-        name: _,
-        id,
-        region,
-        remote_write_url,
-        identity,
-        limits,
-        query,
-    } = workspace;
-    let BatchLimits {
-        upstream_timeout,
-        max_body_bytes,
-        inspect,
-        max_upstream_bytes,
-        max_inflight_bytes,
-        client_share_percent,
-    } = limits;
-    let mut rows = Rows::new(origins);
-    rows.put(&settings::WORKSPACE_ID, id);
-    rows.put(&settings::REGION, region);
-    rows.put(&settings::REMOTE_WRITE_URL, remote_write_url);
-    rows.put_identity(identity);
-    rows.put(&settings::UPSTREAM_TIMEOUT, upstream_timeout);
-    rows.put(&settings::MAX_BODY_BYTES, max_body_bytes);
-    rows.put(&settings::INSPECT, inspect);
-    rows.put(&settings::MAX_UPSTREAM_BYTES, max_upstream_bytes);
-    rows.put(&settings::MAX_INFLIGHT_BYTES, max_inflight_bytes);
-    rows.put(&settings::ALLOW_QUERY, &query.is_some());
-    if let Some(QueryLimits { timeout }) = query {
-        rows.put(&settings::QUERY_TIMEOUT, timeout);
-    }
-    rows.put(&settings::CLIENT_SHARE, client_share_percent);
-    rows.rows
-}
-
 impl Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write(f, "", &self.process_section().settings)?;
+        if let Some(section) = self.by_path_section() {
+            return write(f, "", &section.settings);
+        }
         writeln!(f, "{}:", file::WORKSPACES)?;
         for EffectiveSection { name, settings } in self.workspace_sections() {
             writeln!(f, "  - {}: {}", file::NAME, scalar(name))?;
@@ -224,6 +205,39 @@ fn scalar(text: &str) -> String {
 // === impl Rows ===
 
 impl Rows<'_> {
+    /// All but id and URL.
+    fn put_workspace(&mut self, workspace: &Workspace) {
+        let Workspace {
+            name: _,
+            id: _,
+            region,
+            remote_write_url: _,
+            identity,
+            limits,
+            query,
+        } = workspace;
+        let BatchLimits {
+            upstream_timeout,
+            max_body_bytes,
+            inspect,
+            max_upstream_bytes,
+            max_inflight_bytes,
+            client_share_percent,
+        } = limits;
+        self.put(&settings::REGION, region);
+        self.put_identity(identity);
+        self.put(&settings::UPSTREAM_TIMEOUT, upstream_timeout);
+        self.put(&settings::MAX_BODY_BYTES, max_body_bytes);
+        self.put(&settings::INSPECT, inspect);
+        self.put(&settings::MAX_UPSTREAM_BYTES, max_upstream_bytes);
+        self.put(&settings::MAX_INFLIGHT_BYTES, max_inflight_bytes);
+        self.put(&settings::ALLOW_QUERY, &query.is_some());
+        if let Some(QueryLimits { timeout }) = query {
+            self.put(&settings::QUERY_TIMEOUT, timeout);
+        }
+        self.put(&settings::CLIENT_SHARE, client_share_percent);
+    }
+
     fn put_identity(&mut self, identity: &IdentityConfig) {
         let IdentityConfig {
             token_file,

@@ -17,6 +17,8 @@ use hosts::{AwsService, Conflict, HostVariant};
 const WORKSPACES: &str = "/workspaces/";
 /// The path after the id.
 const WRITE: &str = "/api/v1/remote_write";
+/// An id that no workspace has.
+const PLACEHOLDER: &str = "ws-placeholder";
 
 /// A configured URL.
 pub(super) struct CustomUrl {
@@ -132,9 +134,37 @@ pub(super) fn remote_write(
     if whole {
         return Some((id, base));
     }
+    let url = of_workspace(&base, &id)?;
+    Some((id, url))
+}
+
+/// A placeholder for an id, and the URL with it.
+pub(super) fn of_placeholder(
+    sources: &mut Sources<'_>,
+    custom: Option<CustomUrl>,
+    region: Option<&str>,
+) -> Option<(String, Uri)> {
+    let variant = variant(sources);
+    let is_base = custom
+        .as_ref()
+        .is_none_or(|custom| !names_a_workspace(sources, custom));
+    let base = url(sources, AwsService::Amp, custom, region?, variant?)?;
+    let whole = is_base.then(|| of_workspace(&base, PLACEHOLDER))??;
+    Some((PLACEHOLDER.to_owned(), whole))
+}
+
+/// The remote-write URL of a workspace.
+pub(super) fn of_workspace(base: &Uri, id: &str) -> Option<Uri> {
     let base = base.to_string();
     let url = format!("{}{WORKSPACES}{id}{WRITE}", base.trim_end_matches('/'));
-    Some((id, url.parse().ok()?))
+    url.parse().ok()
+}
+
+/// The base URL within a workspace's remote-write URL.
+pub(super) fn base(url: &Uri, id: &str) -> Option<Uri> {
+    let url = url.to_string();
+    let base = url.strip_suffix(&format!("{WORKSPACES}{id}{WRITE}"))?;
+    base.parse().ok()
 }
 
 /// The URL of STS and its region; `region` is the workspace's.

@@ -5,20 +5,22 @@
 //! DNS) is not checked: a valid configuration always starts.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use rustls::pki_types::CertificateDer;
 use tracing::Level;
 
+use super::by_path;
 use super::error::InvalidConfig;
 use super::model::{
-    Config, Drain, Environment, ForeignArguments, Log, LogFormat, Origins, Sampling, SpanQueue, Tracing, Workspace,
+    Config, Drain, Environment, ForeignArguments, Log, LogFormat, Origins, Sampling, SpanQueue,
+    Tracing, Workspace,
 };
 use super::network::{Network, NoProxy};
 use super::settings::{self, Row, Setting};
 use super::sources::Sources;
-use super::workspace;
+use super::workspace::{self, WorkspaceId};
 use crate::tls_files::{CaBundle, InvalidFile, ServerAuthFiles, TlsFile};
 
 impl Config {
@@ -76,7 +78,11 @@ fn config(sources: &mut Sources<'_>) -> Option<Config> {
     if listen.as_ref().is_some_and(same) {
         sources.error(&settings::ADMIN_LISTEN, "an address other than --listen");
     }
-    let workspaces = workspaces(sources);
+    let by_path = by_path::read(sources);
+    let workspaces = match by_path {
+        Some(None) => workspaces(sources),
+        _ => Some((Vec::new(), Vec::new())),
+    };
     let extra_roots = roots(sources, &settings::CA_BUNDLE);
     let network = network(sources);
     let drain = drain(sources);
@@ -84,7 +90,14 @@ fn config(sources: &mut Sources<'_>) -> Option<Config> {
     let sandbox = sources.read(&settings::SANDBOX);
     let tracing = tracing(sources);
     let (listen, server_auth) = listen?;
-    let (workspaces, origins) = workspaces?;
+    let (workspaces, mut origins) = workspaces?;
+    let by_path = by_path?.map(|(by_path, of_template)| {
+        origins.push(of_template);
+        by_path
+    });
+    if by_path.as_ref().is_some_and(|by_path| by_path.allowed) {
+        check_clients(sources, listen.ip(), &server_auth);
+    }
     let (ca_bundle, extra_roots) = extra_roots?;
     Some(Config {
         file: sources.text(&settings::CONFIG).map(PathBuf::from),
@@ -93,6 +106,7 @@ fn config(sources: &mut Sources<'_>) -> Option<Config> {
         allow_host: allow_host?,
         admin_listen: admin_listen?,
         workspaces,
+        by_path,
         ca_bundle,
         extra_roots,
         network: network?,
@@ -111,15 +125,26 @@ fn listen(sources: &mut Sources<'_>) -> Option<(SocketAddr, ServerAuthFiles)> {
     let listen = sources.read(&settings::LISTEN);
     let auth = server_auth(sources)?;
     let (open, listen) = (open?, listen?);
-    let authenticates =
-        auth.certificate.is_some() && (auth.client_ca.is_some() || auth.bearer_tokens.is_some());
-    if !open && !authenticates && !listen.ip().is_loopback() {
+    if !open && !authenticates(&auth) && !listen.ip().is_loopback() {
         let expected = "a loopback address; or TLS with --listen-bearer-token-file or --listen-client-ca; or \
                         --allow-non-loopback";
         sources.error(&settings::LISTEN, expected);
         return None;
     }
     Some((listen, auth))
+}
+
+fn authenticates(auth: &ServerAuthFiles) -> bool {
+    auth.certificate.is_some() && (auth.client_ca.is_some() || auth.bearer_tokens.is_some())
+}
+
+/// Clients that choose the workspace must be in this pod, or authenticate.
+fn check_clients(sources: &mut Sources<'_>, listen: IpAddr, auth: &ServerAuthFiles) {
+    if !listen.is_loopback() && !authenticates(auth) {
+        let expected =
+            "a configured workspace, a loopback --listen, or clients that authenticate there";
+        sources.error(&settings::ANY_WORKSPACE, expected);
+    }
 }
 
 fn server_auth(sources: &mut Sources<'_>) -> Option<ServerAuthFiles> {
@@ -199,7 +224,7 @@ fn workspaces(sources: &mut Sources<'_>) -> Option<(Vec<Workspace>, Vec<Origins>
     };
     let read = entries.into_iter().map(|entry| {
         sources.entry = entry;
-        workspace::read(sources)
+        workspace::read(sources, WorkspaceId::Configured)
     });
     let read: Vec<_> = read.collect();
     check_names(sources, &read);

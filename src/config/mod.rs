@@ -19,10 +19,12 @@
 //! sources   where the text of a setting comes from
 //! endpoints the URLs of AMP and STS
 //! workspace one workspace
+//! by_path   workspaces that senders name
 //! loader    the whole
 //! effective the whole as text again
 //! ```
 
+mod by_path;
 mod effective;
 mod endpoints;
 mod error;
@@ -45,7 +47,7 @@ pub use error::{InvalidConfig, SettingError};
 pub use file::schema;
 pub use model::{
     BatchLimits, Config, Drain, EntraConfig, Environment, ForeignArguments, IdentityConfig, Log,
-    LogFormat, QueryLimits, RoleSession, Sampling, SpanQueue, Tracing, Workspace,
+    LogFormat, QueryLimits, RoleSession, Sampling, SpanQueue, Tracing, Workspace, WorkspacesByPath,
 };
 pub(crate) use network::needs_no_proxy;
 pub use network::{Network, Proxy};

@@ -30,8 +30,10 @@ pub struct Config {
     pub allow_host: Vec<String>,
     /// Where probes and metrics are served.
     pub admin_listen: SocketAddr,
-    /// At least one; their names and ids are distinct.
+    /// Their names and ids are distinct; none if `by_path` is set, else at least one.
     pub workspaces: Vec<Workspace>,
+    /// The workspaces that senders may name instead.
+    pub by_path: Option<WorkspacesByPath>,
     /// The file of `extra_roots`.
     pub ca_bundle: Option<PathBuf>,
     /// Certificates to trust in addition to the built-in roots.
@@ -72,6 +74,15 @@ pub struct Workspace {
     pub limits: BatchLimits,
     /// The limits of a query, where the query API is served.
     pub query: Option<QueryLimits>,
+}
+
+/// Workspaces that are named by the path of a request, where none is configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkspacesByPath {
+    /// Whether they are served; if not, senders get 503 that says what to set.
+    pub allowed: bool,
+    /// Each of them, with a placeholder for its id.
+    pub(super) template: Workspace,
 }
 
 /// The limits of a batch.
@@ -267,6 +278,13 @@ impl Workspace {
             self.region, self.id
         )
     }
+}
+
+// === impl WorkspacesByPath ===
+
+impl WorkspacesByPath {
+    /// Each has its own budget, connections and metrics, and any client may name one: so no more are served.
+    pub const MOST: usize = 8;
 }
 
 // === impl IdentityConfig ===

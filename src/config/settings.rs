@@ -158,6 +158,8 @@ settings! {
         WORKSPACE_ID: String = ValueKind("WS-ID", values::workspace_id, text), Workspace Public,
             "workspace-id", ["AMP_SIDECAR_WORKSPACE_ID"], "[from the path of --remote-write-url]",
             "AMP workspace to write to";
+        ANY_WORKSPACE: bool = SWITCH, Process Public, "any-workspace", ["AMP_SIDECAR_ANY_WORKSPACE"], "false",
+            "Serve each workspace that a sender names in its path, up to 8, where none is configured: anyone who can reach --listen can write to any workspace of the region that the role allows";
         ROLE_ARN: String = ValueKind("ARN", identity::role_arn, text), Workspace Public, "role-arn", ["AWS_ROLE_ARN"], "[required]",
             "IAM role to assume with the token";
         TOKEN_SOURCE: bool = choice!("file|entra": "file" => false, "entra" => true), Workspace Public,

@@ -25,6 +25,8 @@ pub(super) struct Sources<'a> {
     pub(super) file: File,
     /// The current entry of the file's `workspaces`.
     pub(super) entry: Option<usize>,
+    /// Whether foreign arguments name AMP's host.
+    pub(super) names_host: bool,
     errors: Vec<SettingError>,
     warnings: Vec<String>,
 }
@@ -49,6 +51,7 @@ impl<'a> Sources<'a> {
             environment,
             file: File::default(),
             entry: None,
+            names_host: false,
             errors: Vec::new(),
             warnings: suggest::unknown_variables(&environment.variables),
         }
@@ -59,6 +62,7 @@ impl<'a> Sources<'a> {
         self.errors.extend(foreign.errors.iter().cloned());
         let warning = foreign.warning.iter().map(|warning| sanitize(warning));
         self.warnings.extend(warning);
+        self.names_host = foreign.names_host;
     }
 
     /// Reads the configuration file, if one is named; `None` if nothing else is worth reading.

@@ -5,18 +5,33 @@
 mod identity;
 
 use super::endpoints::{self, CustomUrl, Region};
-use super::model::{BatchLimits, Origins, QueryLimits, Workspace};
+use super::model::{BatchLimits, Origins, QueryLimits, Workspace, WorkspacesByPath};
 use super::settings;
 use super::sources::Sources;
 
+/// Where a workspace's id comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum WorkspaceId {
+    Configured,
+    /// The path of a request; until then there is a placeholder.
+    ByPath,
+}
+
 /// A workspace, and where its settings were set.
-pub(super) fn read(sources: &mut Sources<'_>) -> Option<(Workspace, Origins)> {
+pub(super) fn read(sources: &mut Sources<'_>, id: WorkspaceId) -> Option<(Workspace, Origins)> {
     let custom = CustomUrl::of_amp(sources);
     let region = endpoints::region(sources, custom.as_ref());
     let region_name = region.as_ref().map(|region| region.name.as_str());
-    let url = endpoints::remote_write(sources, custom, region_name);
+    let url = match id {
+        WorkspaceId::Configured => endpoints::remote_write(sources, custom, region_name),
+        WorkspaceId::ByPath => endpoints::of_placeholder(sources, custom, region_name),
+    };
     let identity = identity::read(sources, region_name);
-    let limits = limits(sources);
+    let several = match id {
+        WorkspaceId::Configured => sources.file.workspaces.len(),
+        WorkspaceId::ByPath => WorkspacesByPath::MOST,
+    };
+    let limits = limits(sources, several);
     let query = query_limits(sources);
     let name = name(sources);
     let (id, remote_write_url) = url?;
@@ -54,13 +69,11 @@ fn name(sources: &mut Sources<'_>) -> Option<Option<String>> {
     None
 }
 
-fn limits(sources: &mut Sources<'_>) -> Option<BatchLimits> {
+/// The default budget is divided among `several` workspaces.
+fn limits(sources: &mut Sources<'_>, several: usize) -> Option<BatchLimits> {
     let upstream_timeout = sources.read(&settings::UPSTREAM_TIMEOUT);
     let budget = match sources.read_optional(&settings::MAX_INFLIGHT_BYTES) {
-        Some(None) => Some(default_budget(
-            sources.environment.memory_limit,
-            sources.file.workspaces.len(),
-        )),
+        Some(None) => Some(default_budget(sources.environment.memory_limit, several)),
         set => set.flatten(),
     };
     let max_body = sources.read(&settings::MAX_BODY_BYTES);

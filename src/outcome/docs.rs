@@ -81,6 +81,7 @@ outcome_docs! {
     "client_unauthenticated", Other, "no valid bearer token, where one is required; a 401 would make Prometheus drop the batch while tokens rotate", "503";
     "cross_origin", Other, "a browser's request from a page of another origin, or for a host name that is not in `--allow-host`", "503";
     "ambiguous_path", Other, "a path without a workspace, and several are configured", "503";
+    "workspace_not_configured", Retried, "no workspace is configured, and `--any-workspace` is off; or it serves 8 others already, or the path names none", "503";
     "misdirected", Retried, "remote write to a wrong path, method or port; the response has the right URL", "503";
     "protocol_probe", Other, "vmagent probes for VictoriaMetrics' protocol, then sends the same data as remote write", "415";
     "no_such_path", Other, "another path", "404";

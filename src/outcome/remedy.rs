@@ -8,7 +8,7 @@
 )]
 
 use crate::net::error::TransportError;
-use crate::outcome::verdict::{RefusalReason, Verdict};
+use crate::outcome::verdict::{NotConfigured, RefusalReason, Verdict};
 use crate::remedies::first_hour::{
     AMP_CREDENTIALS, AMP_PATH, ANSWER_SWALLOWED, PROMETHEUS_PATH, REGION_WRONG, WORKSPACE_UNKNOWN,
 };
@@ -18,7 +18,7 @@ use crate::remedies::running::{
     MALFORMED, METHOD, NO_CREDENTIALS, OVERLOADED, POISON, REFUSED_EXEMPLAR, REFUSED_HA,
     REFUSED_HISTOGRAM, REFUSED_LABELS, REFUSED_METADATA, REFUSED_NEW, REFUSED_OLD, REFUSED_ORDER,
     REFUSED_OTHER, REFUSED_SERIES, SENDER_GONE, SERIES_LIMIT, SLOW_SENDER, THROTTLED, TOO_LARGE,
-    TOO_LARGE_FOR_AMP, UNEXPECTED, UNSIGNED,
+    TOO_LARGE_FOR_AMP, UNEXPECTED, UNSIGNED, WORKSPACE_NOT_CONFIGURED,
 };
 use crate::remedies::{Advice, Remedy};
 
@@ -34,6 +34,13 @@ pub fn of_verdict(verdict: &Verdict) -> Option<Advice> {
             let here = format!("set the url of the sender's remote_write to {right}");
             return Some(Advice::from(PROMETHEUS_PATH).here(here));
         }
+        Verdict::WorkspaceNotConfigured(NotConfigured::Off(Some(id))) => {
+            let here = format!(
+                "set AMP_SIDECAR_WORKSPACE_ID={id} in the sidecar's environment, or --any-workspace to serve each workspace that senders name"
+            );
+            return Some(Advice::from(WORKSPACE_NOT_CONFIGURED).here(here));
+        }
+        Verdict::WorkspaceNotConfigured(_) => WORKSPACE_NOT_CONFIGURED,
         // What to do about the exchange is what to do about the batch.
         Verdict::NoCredentials { remedy, .. } => {
             let here = remedy.clone().unwrap_or_default();

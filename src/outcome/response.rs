@@ -76,6 +76,7 @@ impl Verdict {
             | Self::ClientUnauthenticated
             | Self::CrossOrigin(_)
             | Self::AmbiguousPath { .. }
+            | Self::WorkspaceNotConfigured(_)
             | Self::Misdirected { .. } => (again, None),
             Self::Throttled { pause, .. } => (again, Some(pause.unwrap_or(Duration::from_secs(1)))),
             Self::AmpFailing { status, pause, .. } => (*status, *pause),

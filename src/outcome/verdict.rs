@@ -28,7 +28,7 @@ use crate::remote_write::written_stats::WrittenStats;
 pub const SERVED: &str = "POST /api/v1/remote_write, /api/v1/write and /workspaces/<id or name>/api/v1/remote_write of a configured workspace, and its query API where --allow-query is given";
 
 /// The names of all outcomes.
-pub const OUTCOMES: [&str; 30] = [
+pub const OUTCOMES: [&str; 31] = [
     "stored",
     "deduplicated",
     "no_credentials",
@@ -52,6 +52,7 @@ pub const OUTCOMES: [&str; 30] = [
     "client_unauthenticated",
     "cross_origin",
     "ambiguous_path",
+    "workspace_not_configured",
     "misdirected",
     "protocol_probe",
     "no_such_path",
@@ -235,6 +236,8 @@ pub enum Verdict {
         /// The names of the configured workspaces.
         names: Vec<String>,
     },
+    /// No workspace is configured, and the one that the path names, if it does, is not served.
+    WorkspaceNotConfigured(NotConfigured),
     /// Remote write to a wrong path, method or port: the sender keeps it, and the response has the right URL.
     Misdirected {
         /// The request line and the port.
@@ -254,6 +257,17 @@ pub enum Verdict {
     SlowSender,
     /// The connection broke before the body was complete.
     SenderGone,
+}
+
+/// Why a workspace that is not configured is not served either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotConfigured {
+    /// `--any-workspace` is off; the id that the path names, if it does.
+    Off(Option<String>),
+    /// The path names none.
+    Unnamed,
+    /// This many are served already.
+    Most(usize),
 }
 
 /// Why AMP rejects samples, in the order of the store's checks.
@@ -325,6 +339,7 @@ impl Verdict {
             Self::ClientUnauthenticated => "client_unauthenticated",
             Self::CrossOrigin(_) => "cross_origin",
             Self::AmbiguousPath { .. } => "ambiguous_path",
+            Self::WorkspaceNotConfigured(_) => "workspace_not_configured",
             Self::Misdirected { .. } => "misdirected",
             Self::ProtocolProbe => "protocol_probe",
             Self::NoSuchPath => "no_such_path",
@@ -369,6 +384,7 @@ impl Verdict {
             | Self::ClientUnauthenticated
             | Self::CrossOrigin(_)
             | Self::AmbiguousPath { .. }
+            | Self::WorkspaceNotConfigured(_)
             | Self::Misdirected { .. }
             | Self::ProtocolProbe
             | Self::NoSuchPath
@@ -407,6 +423,7 @@ impl Verdict {
             | Self::ClientUnauthenticated
             | Self::CrossOrigin(_)
             | Self::AmbiguousPath { .. }
+            | Self::WorkspaceNotConfigured(_)
             | Self::NoSuchPath
             | Self::MethodNotAllowed
             | Self::Misdirected { .. }
@@ -518,6 +535,20 @@ impl fmt::Display for Verdict {
                 "several workspaces are configured: write to /workspaces/<name>/api/v1/remote_write with one of {}",
                 names.join(", ")
             ),
+            Self::WorkspaceNotConfigured(why) => match why {
+                NotConfigured::Off(None) => f.write_str("no workspace is configured"),
+                NotConfigured::Off(Some(id)) => write!(
+                    f,
+                    "no workspace is configured, so neither is {id}"
+                ),
+                NotConfigured::Unnamed => f.write_str(
+                    "no workspace is configured, and the path names none: write to /workspaces/<id>/api/v1/remote_write",
+                ),
+                NotConfigured::Most(most) => write!(
+                    f,
+                    "{most} workspaces that senders named are served already, the most with --any-workspace"
+                ),
+            },
             Self::Misdirected { asked, right } => {
                 write!(f, "remote write is accepted at {right}, not at {asked}")
             }

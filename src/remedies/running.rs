@@ -51,6 +51,8 @@ rows! { #[cfg(any(test, feature = "internals"))] INCIDENTS:
         "`client_unauthenticated`", "give the sender a token of --listen-bearer-token-file";
     AMBIGUOUS_PATH: "ambiguous-path", "The URL names no workspace, and several are configured",
         "`ambiguous_path`", "put the workspace into the sender's URL: /workspaces/NAME/api/v1/remote_write";
+    WORKSPACE_NOT_CONFIGURED: "workspace-not-configured", "No workspace is configured, or not the one that the sender names",
+        "`workspace_not_configured`", "set AMP_SIDECAR_WORKSPACE_ID to the workspace in the sender's URL, or list several in the file of --config; --any-workspace serves up to 8 that senders name as /workspaces/ID/api/v1/remote_write";
     METHOD: "method", "A request to a write path that is not a POST",
         "`method_not_allowed`", "send only remote write to this port";
     CROSS_ORIGIN: "cross-origin", "A browser sends the request for a page of another origin",

@@ -10,15 +10,17 @@
 //! | `/workspaces/<id or name>/api/v1/remote_write` | the one of this id or name |
 //! | `/api/v1/remote_write`, `/api/v1/write` | the only one; if there are several, the sender gets 503 and retries |
 //! | both with a trailing slash, or a double slash | the same: a base URL with a trailing slash produces it |
+//! | `/workspaces/<id>/api/v1/remote_write` exactly, where none is configured | the one of this id, which [`Opener`] starts if that is allowed |
 //! | both forms with a path of [`Api`] instead of `remote_write` | the same, for queries if they are enabled |
 //!
 //! A new configuration replaces the routes in one step; requests in progress finish with their workspace.
 
 pub mod misdirected;
+mod opener;
 mod routes;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -46,12 +48,15 @@ use crate::telemetry::{QueryMetrics, Telemetry};
 use crate::workspace::ActiveWorkspace;
 use misdirected::UnroutedRequests;
 
+pub use opener::Opener;
 pub use routes::{RequestedWorkspace, Routes};
 
 /// Serves the senders' port.
 #[derive(Debug)]
 pub struct Router {
     routes: ArcSwap<Routes>,
+    /// Held while a workspace is started for a sender, so that it is started once.
+    opening: Mutex<()>,
     unrouted_queries: QueryMetrics,
     /// Counts and logs requests for no workspace.
     unrouted: UnroutedRequests,
@@ -88,6 +93,7 @@ impl Router {
     ) -> Self {
         Self {
             routes: ArcSwap::from_pointee(routes),
+            opening: Mutex::default(),
             unrouted_queries: telemetry.queries(""),
             unrouted,
             address,
@@ -131,6 +137,9 @@ impl Router {
             None => "http",
         };
         let routes = self.routes();
+        if routes.opener().is_some() {
+            return format!("{scheme}://{at}/workspaces/<id>/api/v1/remote_write");
+        }
         match routes.only() {
             Some(only) => format!(
                 "{scheme}://{at}/api/v1/remote_write, or /workspaces/{}/api/v1/remote_write",
@@ -193,7 +202,26 @@ impl Router {
         if !self.server_auth.authenticate(request.headers()) {
             return Err(Verdict::ClientUnauthenticated);
         }
-        self.routes().find(request.uri().path()).map(Arc::clone)
+        let path = request.uri().path();
+        match self.routes().find(path).map(Arc::clone) {
+            Err(Verdict::NoSuchPath) if request.method() == Method::POST => self.open(path),
+            found => found,
+        }
+    }
+
+    /// The workspace that a path names although none of this id runs yet.
+    fn open(&self, path: &str) -> Result<Arc<ActiveWorkspace>, Verdict> {
+        let routes = self.routes();
+        let opener = routes.opener().ok_or(Verdict::NoSuchPath)?;
+        let workspace = opener.named(path)?;
+        let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let routes = self.routes();
+        if let Ok(opened) = routes.find(path) {
+            return Ok(Arc::clone(opened));
+        }
+        let opened = Arc::new(opener.open(&workspace, routes.workspaces().len())?);
+        self.replace(routes.with(&opened));
+        Ok(opened)
     }
 
     fn find_queries(
@@ -282,6 +310,7 @@ impl Router {
             verdict,
             Verdict::Misdirected { .. }
                 | Verdict::AmbiguousPath { .. }
+                | Verdict::WorkspaceNotConfigured(_)
                 | Verdict::ClientUnauthenticated
                 | Verdict::CrossOrigin(_)
         );

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::outcome::verdict::Verdict;
 use crate::query::QueryError;
+use crate::router::opener::Opener;
 use crate::workspace::ActiveWorkspace;
 
 /// The served workspaces.
@@ -16,6 +17,8 @@ pub struct Routes {
     workspaces: Vec<Arc<ActiveWorkspace>>,
     /// Positions by id and by name.
     index: HashMap<String, usize>,
+    /// Starts those that senders name, where none is configured.
+    opener: Option<Arc<Opener>>,
 }
 
 /// The workspace that a path selects.
@@ -32,13 +35,27 @@ pub enum RequestedWorkspace<'a> {
 impl Routes {
     /// Routes to these workspaces, whose names and ids are distinct.
     #[must_use]
-    pub fn new(workspaces: Vec<Arc<ActiveWorkspace>>) -> Self {
+    pub fn new(workspaces: Vec<Arc<ActiveWorkspace>>, opener: Option<Arc<Opener>>) -> Self {
         let keys = |(n, active): (usize, &Arc<ActiveWorkspace>)| {
             let config = &active.config;
             [(config.id.clone(), n), (config.name.clone(), n)]
         };
         let index = workspaces.iter().enumerate().flat_map(keys).collect();
-        Self { workspaces, index }
+        Self {
+            workspaces,
+            index,
+            opener,
+        }
+    }
+
+    pub(super) fn opener(&self) -> Option<&Arc<Opener>> {
+        self.opener.as_ref()
+    }
+
+    /// With one more.
+    pub(super) fn with(&self, opened: &Arc<ActiveWorkspace>) -> Self {
+        let all = self.workspaces.iter().chain([opened]);
+        Self::new(all.map(Arc::clone).collect(), self.opener.clone())
     }
 
     /// In the order of the configuration.
@@ -49,11 +66,12 @@ impl Routes {
 
     pub(super) fn find(&self, path: &str) -> Result<&Arc<ActiveWorkspace>, Verdict> {
         match RequestedWorkspace::by(path) {
-            Some(RequestedWorkspace::TheOnly) => {
-                self.only().ok_or_else(|| Verdict::AmbiguousPath {
+            Some(RequestedWorkspace::TheOnly) => self.only().ok_or_else(|| match &self.opener {
+                Some(opener) => Verdict::WorkspaceNotConfigured(opener.unnamed()),
+                None => Verdict::AmbiguousPath {
                     names: self.names(),
-                })
-            }
+                },
+            }),
             Some(RequestedWorkspace::Named(key)) => self.named(key).ok_or(Verdict::NoSuchPath),
             None => Err(Verdict::NoSuchPath),
         }
@@ -65,6 +83,7 @@ impl Routes {
     ) -> Result<&Arc<ActiveWorkspace>, QueryError> {
         match key {
             Some(key) => self.named(key).ok_or(QueryError::NoSuchWorkspace),
+            None if self.opener.is_some() => Err(QueryError::NoSuchWorkspace),
             None => self.only().ok_or_else(|| QueryError::Ambiguous {
                 names: self.names(),
             }),
@@ -75,9 +94,10 @@ impl Routes {
         self.workspaces.get(*self.index.get(key)?)
     }
 
+    /// The only one that there can be.
     pub(super) fn only(&self) -> Option<&Arc<ActiveWorkspace>> {
-        match self.workspaces.as_slice() {
-            [only] => Some(only),
+        match (self.workspaces.as_slice(), &self.opener) {
+            ([only], None) => Some(only),
             _ => None,
         }
     }

@@ -27,6 +27,7 @@ mod credentials;
 mod data_path;
 mod demo;
 mod drain;
+mod drop_in;
 mod foreign_senders;
 mod framing;
 mod gateway;

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::bodies;
 use crate::corpora::promises::rig::MAY_LEAVE;
+use crate::drop_in;
 use crate::rig::Rig;
 
 /// In every header's value that must not be forwarded.
@@ -226,9 +227,22 @@ async fn say(host: &str, bytes: &[u8]) {
     }
 }
 
-/// The error in a request that reached AMP, if any.
-fn fault(seen: &Seen, id: &str, amp: &str, reads: bool) -> Option<String> {
-    let below = seen.path.strip_prefix(&format!("/workspaces/{id}/api/v1/"));
+/// Whether AMP could have made this id.
+fn is_id(text: &str) -> bool {
+    let tail = text.strip_prefix("ws-").unwrap_or_default();
+    let plain = |c: char| c == '-' || c.is_ascii_alphanumeric();
+    !tail.is_empty() && tail.len() <= 64 && tail.chars().all(plain)
+}
+
+/// The error in a request that reached AMP, if any; without `id`, any workspace may be named.
+fn fault(seen: &Seen, id: Option<&str>, amp: &str, reads: bool) -> Option<String> {
+    let rest = seen.path.strip_prefix("/workspaces/");
+    let (named, below) = rest.and_then(|rest| rest.split_once("/api/v1/")).unzip();
+    let is_ours = named.is_some_and(|named| match id {
+        Some(id) => named == id,
+        None => is_id(named),
+    });
+    let below = below.filter(|_| is_ours);
     let api = below.and_then(|below| below.split('?').next());
     let is_write = seen.method == "POST" && below == Some("remote_write");
     let is_read = match (seen.method.as_str(), api) {
@@ -271,7 +285,14 @@ fn fault(seen: &Seen, id: &str, amp: &str, reads: bool) -> Option<String> {
     (!made).then(|| format!("{:?}", seen.headers))
 }
 
-fn holds(reads: bool) {
+/// Who names the workspace.
+#[derive(PartialEq)]
+enum Named {
+    Configured,
+    BySender,
+}
+
+fn holds(named: &Named, reads: bool) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -282,7 +303,10 @@ fn holds(reads: bool) {
     };
     let settings = [("allow-query", if reads { "true" } else { "false" })];
     let rig = runtime.block_on(async {
-        let rig = Rig::start_in(world, &settings).await;
+        let rig = match named {
+            Named::Configured => Rig::start_in(world, &settings).await,
+            Named::BySender => drop_in::start(world, true).await,
+        };
         rig.until_ready().await;
         rig
     });
@@ -300,6 +324,7 @@ fn holds(reads: bool) {
         let came = usize::try_from(journal.total() - before).unwrap();
         prop_assert!(came < 2, "one became {}", came);
         for seen in journal.requests().iter().rev().take(came) {
+            let id = (*named == Named::Configured).then_some(id);
             let fault = fault(seen, id, amp, reads);
             prop_assert!(fault.is_none(), "{}", fault.unwrap_or_default());
         }
@@ -318,10 +343,15 @@ fn holds(reads: bool) {
 
 #[test]
 fn where_only_writing_is_allowed() {
-    holds(false);
+    holds(&Named::Configured, false);
 }
 
 #[test]
 fn where_reading_is_allowed_too() {
-    holds(true);
+    holds(&Named::Configured, true);
+}
+
+#[test]
+fn where_senders_name_the_workspace() {
+    holds(&Named::BySender, false);
 }

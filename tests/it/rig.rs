@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use amp_sidecar::app::reload::Reloader;
+use amp_sidecar::app::reload::{ReloadError, Reloader};
 use amp_sidecar::app::{App, Stage};
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Config, Environment};
@@ -88,6 +88,10 @@ impl Rig {
             reloader,
             client,
         }
+    }
+
+    pub fn reload(&self, config: Config) -> Result<(), ReloadError> {
+        self.reloader.reload(Ok(config))
     }
 
     /// Sends a body like Prometheus.

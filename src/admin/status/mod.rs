@@ -98,7 +98,10 @@ impl Status {
             version: env!("CARGO_PKG_VERSION"),
             now: rfc3339(input.now),
             started: Moment::past(input.started),
-            state: Health::of_all(&states),
+            state: match &input.config.by_path {
+                Some(by_path) if states.is_empty() => Health::of_none(by_path.allowed),
+                _ => Health::of_all(&states),
+            },
             misdirected: input
                 .misdirected
                 .iter()

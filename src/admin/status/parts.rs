@@ -230,6 +230,7 @@ impl Settings {
             settings: settings.into_iter().map(SettingStatus::of).collect(),
         };
         std::iter::once(config.process_section())
+            .chain(config.by_path_section())
             .chain(config.workspace_sections())
             .map(of)
             .collect()

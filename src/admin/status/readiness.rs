@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::input::StatusInput;
 use super::state::{HealthLevel, NotStored};
+use crate::remedies::running::WORKSPACE_NOT_CONFIGURED;
 use crate::workspace::ActiveWorkspace;
 
 /// Whether it is ready, and the text.
@@ -16,6 +17,21 @@ use crate::workspace::ActiveWorkspace;
 pub fn readiness(input: &StatusInput<'_>) -> (bool, String) {
     if input.draining {
         return (false, "not ready: draining\n".to_owned());
+    }
+    if let ([], Some(by_path)) = (input.workspaces, &input.config.by_path) {
+        return match by_path.allowed {
+            true => (
+                true,
+                "ok, but no sender has named a workspace yet\n".to_owned(),
+            ),
+            false => (
+                false,
+                format!(
+                    "not ready: no workspace is configured; {}\n",
+                    WORKSPACE_NOT_CONFIGURED.remedy
+                ),
+            ),
+        };
     }
     let incidents = input.telemetry.incidents().recent();
     let missing: Vec<_> = input

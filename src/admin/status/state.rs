@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::moment::Moment;
+use crate::remedies::running::WORKSPACE_NOT_CONFIGURED;
 use crate::telemetry::incidents::Diagnosis;
 
 /// How bad it is; later means worse.
@@ -69,6 +70,24 @@ impl Health {
             why: why.to_owned(),
             remedy: remedy.to_owned(),
             not_stored: None,
+        }
+    }
+
+    /// The state while no workspace is served: senders may name one, or one has to be configured.
+    pub(super) fn of_none(may_be_named: bool) -> Self {
+        match may_be_named {
+            true => Self::new(
+                HealthLevel::Idle,
+                "Ready: no sender has named a workspace yet",
+                "",
+                "",
+            ),
+            false => Self::new(
+                HealthLevel::Stopped,
+                "Nothing flows: no workspace is configured",
+                "Senders get 503 and keep their samples.",
+                WORKSPACE_NOT_CONFIGURED.remedy,
+            ),
         }
     }
 

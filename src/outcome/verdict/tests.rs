@@ -77,6 +77,7 @@ fn one_of_each() -> Vec<Verdict> {
         Verdict::AmbiguousPath {
             names: vec!["a".to_owned(), "b".to_owned()],
         },
+        Verdict::WorkspaceNotConfigured(NotConfigured::Off(None)),
         Verdict::Misdirected {
             asked: said(),
             right: said(),
