@@ -23,6 +23,9 @@ use crate::tls_files::{ServerAuthFiles, TlsFile};
 use rows::Rows;
 pub(crate) use rows::{EffectiveSetting, SettingValue};
 
+/// Stands for the name of all workspaces that senders name.
+const BY_PATH: &str = "named by senders";
+
 /// The settings of the process, or of a workspace.
 #[derive(Debug)]
 pub(crate) struct EffectiveSection<'a> {
@@ -58,7 +61,7 @@ impl Config {
         let mut rows = Rows::new(origins.first());
         rows.put_some(&settings::AMP_ENDPOINT, by_path.endpoint().as_ref());
         rows.put_workspace(&by_path.template);
-        Some(EffectiveSection::of("", rows))
+        Some(EffectiveSection::of(BY_PATH, rows))
     }
 
     /// The flags of the settings that differ from those of `other` and that a reload cannot change.

@@ -539,7 +539,7 @@ impl fmt::Display for Verdict {
                 NotConfigured::Off(None) => f.write_str("no workspace is configured"),
                 NotConfigured::Off(Some(id)) => write!(
                     f,
-                    "no workspace is configured, so neither is {id}"
+                    "no workspace is configured, and the sender names {id}"
                 ),
                 NotConfigured::Unnamed => f.write_str(
                     "no workspace is configured, and the path names none: write to /workspaces/<id>/api/v1/remote_write",

@@ -20,7 +20,7 @@ mod opener;
 mod routes;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -55,8 +55,9 @@ pub use routes::{RequestedWorkspace, Routes};
 #[derive(Debug)]
 pub struct Router {
     routes: ArcSwap<Routes>,
-    /// Held while a workspace is started for a sender, so that it is started once.
-    opening: Mutex<()>,
+    /// Held while the routes change: a workspace that a sender names is started once, and does not bring back routes that a
+    /// reload has replaced.
+    changing: Mutex<()>,
     unrouted_queries: QueryMetrics,
     /// Counts and logs requests for no workspace.
     unrouted: UnroutedRequests,
@@ -93,7 +94,7 @@ impl Router {
     ) -> Self {
         Self {
             routes: ArcSwap::from_pointee(routes),
-            opening: Mutex::default(),
+            changing: Mutex::default(),
             unrouted_queries: telemetry.queries(""),
             unrouted,
             address,
@@ -111,7 +112,12 @@ impl Router {
 
     /// Replaces the routes.
     pub fn replace(&self, routes: Routes) {
+        let _not_between = self.changing();
         self.routes.store(Arc::new(routes));
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Requests for no workspace, on this port and the admin port.
@@ -211,16 +217,15 @@ impl Router {
 
     /// The workspace that a path names although none of this id runs yet.
     fn open(&self, path: &str) -> Result<Arc<ActiveWorkspace>, Verdict> {
-        let routes = self.routes();
-        let opener = routes.opener().ok_or(Verdict::NoSuchPath)?;
-        let workspace = opener.named(path)?;
-        let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.changing();
         let routes = self.routes();
         if let Ok(opened) = routes.find(path) {
             return Ok(Arc::clone(opened));
         }
+        let opener = routes.opener().ok_or(Verdict::NoSuchPath)?;
+        let workspace = opener.named(path)?;
         let opened = Arc::new(opener.open(&workspace, routes.workspaces().len())?);
-        self.replace(routes.with(&opened));
+        self.routes.store(Arc::new(routes.with(&opened)));
         Ok(opened)
     }
 

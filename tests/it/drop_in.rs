@@ -158,7 +158,7 @@ async fn aws_recipe_starts_with_another_image_alone() {
         let answer = rig::client().post(container.url()).body(batch.body).send();
         let words = text(answer.await.unwrap()).await;
         let expected = format!(
-            "no workspace is configured, so neither is {ID}; set AMP_SIDECAR_WORKSPACE_ID={ID} in"
+            "no workspace is configured, and the sender names {ID}; set AMP_SIDECAR_WORKSPACE_ID={ID} in"
         );
         assert!(words.starts_with(&expected), "{words}");
         assert_eq!(world.journal(Target::Amp).total(), 0);
@@ -296,6 +296,14 @@ async fn posted_arguments_are_accepted_and_shown_in_todays_form() {
         assert_eq!(code, Some(64), "{refused:?}: {stderr}");
         assert!(stderr.contains(words), "{stderr}");
     }
+    // The page's own example.
+    let page = include_str!("../../docs/from-aws-sigv4-proxy.md");
+    let list = page.split_once("  args: [").unwrap().1;
+    let list = list.split_once(']').unwrap().0;
+    let arguments: Vec<&str> = list.split(", ").map(|one| one.trim_matches('"')).collect();
+    let (code, stdout, stderr) = config(&arguments, &id);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("listen: \"127.0.0.1:8005\""), "{stdout}");
     // Without a workspace it starts, and says so.
     let (code, stdout, stderr) = config(&["--name", "aps", "--host", HOST], &[]);
     assert_eq!(code, Some(0), "{stderr}");

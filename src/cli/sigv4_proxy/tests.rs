@@ -1,5 +1,7 @@
+use super::flags::FLAGS;
 use super::*;
 use crate::cli::arguments::command;
+use crate::config::ALL;
 
 const OURS: &str = "arn:aws:iam::111122223333:role/amp-sidecar";
 const OTHER: &str = "arn:aws:iam::444455556666:role/writer";
@@ -122,7 +124,7 @@ fn the_warning_names_todays_form_and_no_value_of_theirs() {
         format!(
             "arguments of aws-sigv4-proxy are accepted; write --amp-endpoint https://h --listen 127.0.0.1:8005 \
              --log-level debug --assume-role {OTHER} instead of --host, --port, --verbose, --role-arn, and nothing instead \
-             of --name, --strip, --custom-headers; only this pod reaches it now: it listens on loopback; \
+             of --name, --custom-headers, --strip; only this pod reaches it now: it listens on loopback; \
              see docs/from-aws-sigv4-proxy.md"
         )
     );
@@ -180,7 +182,7 @@ fn a_line_without_such_arguments_stays_as_it_is() {
 #[test]
 fn the_page_has_a_row_for_each_argument_and_none_has_a_name_of_ours() {
     let page = include_str!("../../../docs/from-aws-sigv4-proxy.md");
-    for argument in ARGUMENTS {
+    for argument in &FLAGS {
         let row = |end| format!("| `--{}{end}", argument.flag);
         let has = |end| page.contains(&row(end));
         assert!(has('`') || has(' '), "{}", row('`'));
