@@ -2,10 +2,10 @@
 
 import sys
 
-from . import chart, mixin
+from . import chart, mixin, values
 from .report import ROOT
 
-for path, text in {**mixin.copies(), chart.README: chart.readme()}.items():
+for path, text in {**mixin.copies(), chart.README: chart.readme(), **values.copies()}.items():
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     print(f"wrote {path.relative_to(ROOT)}", file=sys.stderr)

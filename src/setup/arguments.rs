@@ -78,14 +78,18 @@ arguments! {
         "Also allow the role to query the workspace; needed only for --allow-query";
     FORMAT: "format", "cli|cloudformation|terraform", "cli", &[Aws],
         "Output format: a script of aws commands, a CloudFormation template or Terraform";
-    FOR: "for", "statefulset|operator|kube-prometheus-stack", "statefulset", &[Kubernetes],
-        "How Prometheus is deployed: a plain StatefulSet, the Prometheus Operator, or the chart kube-prometheus-stack";
+    FOR: "for", "statefulset|operator|kube-prometheus-stack|prometheus-chart", "statefulset", &[Kubernetes],
+        "How Prometheus is deployed: a plain StatefulSet, the Prometheus Operator, or one of the charts kube-prometheus-stack and prometheus";
+    PLAIN: "plain", "", "false", &[Kubernetes],
+        "A plain container instead of a native sidecar: before Kubernetes 1.29, or so that Prometheus starts even if the sidecar cannot";
     NAME: "name", "NAME", "prometheus", &[Kubernetes],
         "The StatefulSet, or the Operator's Prometheus object, to add the sidecar to";
     CONTAINER: "container", "NAME", "prometheus", &[Kubernetes],
         "The StatefulSet's container of Prometheus, which gets a preStop hook";
     IMAGE: "image", "IMAGE", "[required]", &[Kubernetes],
         "The sidecar's image in your registry";
+    RUNBOOKS: "runbooks", "URL", "https://git.example/amp-sidecar/blob/main/docs/runbooks.md", &[Kubernetes],
+        "Where your copy of docs/runbooks.md is: the links of alerts and dashboard";
 }
 
 // === impl Argument ===

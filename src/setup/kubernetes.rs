@@ -1,10 +1,12 @@
-//! The sidecar in a pod, for the three ways to run Prometheus.
+//! The sidecar in a pod, for the four ways to run Prometheus.
 //!
-//! In: a valid [`Kubernetes`]. Out: a patch, a manifest, or values of the chart. Container, hook and volume are the same in all three and
-//! in `docs/kubernetes.md`. They name only what is ours: an account or a grace period of somebody's own stays as it is. No webhook injects anything: everything that the sidecar needs is in the manifest, so it works in every cluster and can be
-//! reviewed.
+//! In: a valid [`Kubernetes`]. Out: a patch, manifests, or values of a chart; with the Operator or a chart also what scrapes the sidecar, its alerts
+//! and its dashboard. Container, hook and volume are the same in all four and in `docs/kubernetes.md`; the files of `deploy/` are this output. They
+//! name only what is ours: an account or a grace period that you set stays as it is. No webhook injects anything: everything that the
+//! sidecar needs is in the manifest, so it works in every cluster and can be reviewed.
 
-use super::prometheus::operators_entry;
+use super::mixin;
+use super::prometheus::{entry, operators_entry};
 use super::template::{fill, quoted};
 
 /// The audience of the projected token that Entra requires.
@@ -18,6 +20,8 @@ const OPERATORS_CONTAINER: &str = "prometheus";
 #[derive(Debug)]
 pub(super) struct Kubernetes {
     pub(super) runner: Runner,
+    /// As a native sidecar, or as a plain container.
+    pub(super) native: bool,
     pub(super) name: String,
     pub(super) container: String,
     pub(super) namespace: String,
@@ -27,6 +31,7 @@ pub(super) struct Kubernetes {
     pub(super) workspace: String,
     pub(super) role_arn: String,
     pub(super) identity: Identity,
+    pub(super) runbooks: String,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +39,7 @@ pub(super) enum Runner {
     StatefulSet,
     Operator,
     KubePrometheusStack,
+    PrometheusChart,
 }
 
 /// Whose token goes to AWS.
@@ -57,26 +63,55 @@ impl Kubernetes {
             Runner::StatefulSet => include_str!("templates/statefulset.yaml"),
             Runner::Operator => include_str!("templates/operator.yaml"),
             Runner::KubePrometheusStack => include_str!("templates/kube-prometheus-stack.yaml"),
+            Runner::PrometheusChart => include_str!("templates/prometheus-chart.yaml"),
         };
+        let namespace = quoted(&self.namespace);
+        let dashboard = mixin::dashboard(&namespace, &self.runbooks);
         fill(
             template,
             &[
                 ("version", env!("CARGO_PKG_VERSION")),
                 ("name", &quoted(&self.name)),
-                ("namespace", &quoted(&self.namespace)),
+                ("namespace", &namespace),
                 ("service_account", &quoted(&self.service_account)),
-                ("sidecar", &self.sidecar()),
-                ("hook", &self.hook()),
+                ("containers", &self.containers()),
                 ("volume", &self.volume()),
-                ("remote_write", &operators_entry()),
+                ("remote_write", &self.runner.remote_write()),
+                ("pod_monitor", include_str!("templates/pod-monitor.yaml")),
+                ("runbooks", &self.runbooks),
+                ("alerts", &mixin::alerts(&self.runbooks)),
+                ("dashboard", &self.runner.rendered(dashboard)),
             ],
         )
     }
 
+    /// The lists of containers, as the pod or the chart calls them.
+    fn containers(&self) -> String {
+        let template = match (self.runner, self.native) {
+            (Runner::PrometheusChart, true) => {
+                include_str!("templates/containers/prometheus-chart-native.yaml")
+            }
+            (Runner::PrometheusChart, false) => {
+                include_str!("templates/containers/prometheus-chart-plain.yaml")
+            }
+            (_, true) => include_str!("templates/containers/native.yaml"),
+            (_, false) => include_str!("templates/containers/plain.yaml"),
+        };
+        let values = [("sidecar", &*self.sidecar()), ("hook", &*self.hook())];
+        fill(template, &values)
+    }
+
     fn sidecar(&self) -> String {
+        let (restart_policy, own_hook) = if self.native {
+            (include_str!("templates/restart-policy.yaml"), "")
+        } else {
+            ("", include_str!("templates/own-hook.yaml"))
+        };
         fill(
             include_str!("templates/sidecar.yaml"),
             &[
+                ("restart_policy", restart_policy),
+                ("own_hook", own_hook),
                 ("image", &quoted(&self.image)),
                 ("region", &quoted(&self.region)),
                 ("workspace", &quoted(&self.workspace)),
@@ -89,7 +124,9 @@ impl Kubernetes {
     fn hook(&self) -> String {
         let container = match self.runner {
             Runner::StatefulSet => &self.container,
-            Runner::Operator | Runner::KubePrometheusStack => OPERATORS_CONTAINER,
+            Runner::Operator | Runner::KubePrometheusStack | Runner::PrometheusChart => {
+                OPERATORS_CONTAINER
+            }
         };
         fill(
             include_str!("templates/hook.yaml"),
@@ -106,6 +143,28 @@ impl Kubernetes {
             include_str!("templates/volume.yaml"),
             &[("audience", &quoted(audience))],
         )
+    }
+}
+
+// === impl Runner ===
+
+impl Runner {
+    /// In the spelling of `prometheus.yml` or of the Operator.
+    fn remote_write(self) -> String {
+        match self {
+            Self::StatefulSet | Self::PrometheusChart => {
+                entry("/api/v1/remote_write", str::to_owned)
+            }
+            Self::Operator | Self::KubePrometheusStack => operators_entry(),
+        }
+    }
+
+    /// As it must be written for the chart to render it as it is.
+    fn rendered(self, text: String) -> String {
+        match self {
+            Self::StatefulSet | Self::Operator => text,
+            Self::KubePrometheusStack | Self::PrometheusChart => mixin::for_helm(&text),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod arguments;
 mod aws;
 mod azure;
 mod kubernetes;
+mod mixin;
 pub mod policy;
 mod prometheus;
 mod reader;
@@ -48,7 +49,7 @@ const TOPICS: [(Topic, &str, &str); 4] = [
     (
         Topic::Kubernetes,
         "kubernetes",
-        "Projected token, sidecar and hook for Prometheus, as a patch, a manifest or values",
+        "Projected token, sidecar, hook, alerts and dashboard for Prometheus, as a patch, manifests or values",
     ),
     (
         Topic::Prometheus,

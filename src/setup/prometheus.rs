@@ -44,7 +44,7 @@ pub(super) fn operators_entry() -> String {
     entry("/api/v1/remote_write", camel_case)
 }
 
-fn entry(path: &str, spell: fn(&str) -> String) -> String {
+pub(super) fn entry(path: &str, spell: fn(&str) -> String) -> String {
     let url = quoted(&format!("http://127.0.0.1:8005{path}"));
     let keys: Vec<String> = KEYS.iter().map(|key| spell(key)).collect();
     let mut values: Vec<(&str, &str)> = KEYS

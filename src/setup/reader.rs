@@ -127,8 +127,9 @@ impl<'a> SetupInputs<'a> {
             "statefulset" => Ok(Runner::StatefulSet),
             "operator" => Ok(Runner::Operator),
             "kube-prometheus-stack" => Ok(Runner::KubePrometheusStack),
+            "prometheus-chart" => Ok(Runner::PrometheusChart),
             _ => Err(Expected(
-                "statefulset, operator or kube-prometheus-stack".into(),
+                "statefulset, operator, kube-prometheus-stack or prometheus-chart".into(),
             )),
         });
         let via = self.via();
@@ -143,11 +144,14 @@ impl<'a> SetupInputs<'a> {
         let container = self.parse(&argument::CONTAINER, values::kubernetes_name);
         let (namespace, service_account) = self.service_account();
         let image = self.parse(&argument::IMAGE, values::image);
+        let native = self.given(&argument::PLAIN).is_none();
+        let runbooks = self.parse(&argument::RUNBOOKS, values::page);
         let workspace = self.parse(&argument::WORKSPACE_ID, config::workspace_id);
         let role = self.parse(&argument::ROLE_NAME, values::role_name);
         let (region, account) = self.place();
         Some(Kubernetes {
             runner: runner?,
+            native,
             name: name?,
             container: container?,
             namespace: namespace?,
@@ -157,6 +161,7 @@ impl<'a> SetupInputs<'a> {
             workspace: workspace?,
             role_arn: account?.role_arn(&role?),
             identity: identity?,
+            runbooks: runbooks?,
         })
     }
 

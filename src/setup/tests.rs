@@ -44,20 +44,31 @@ fn every_place_of_every_template_is_filled() {
     let choices = |flag: &str| match flag {
         "via" => vec!["direct", "entra"],
         "format" => vec!["cli", "cloudformation", "terraform"],
-        "for" => vec!["statefulset", "operator", "kube-prometheus-stack"],
+        "for" => vec![
+            "statefulset",
+            "operator",
+            "kube-prometheus-stack",
+            "prometheus-chart",
+        ],
+        "plain" => vec!["", "true"],
         "access-token-version" => vec!["1", "2"],
         _ => vec![""],
     };
     for (topic, name, _) in TOPICS {
         for via in choices("via") {
             for form in choices("format") {
-                for runner in choices("for") {
+                for (runner, plain) in choices("for").into_iter().flat_map(|runner| {
+                    choices("plain")
+                        .into_iter()
+                        .map(move |plain| (runner, plain))
+                }) {
                     for version in choices("access-token-version") {
                         let given = |of: &Argument| {
                             let value = match of.flag {
                                 "via" => via,
                                 "format" => form,
                                 "for" => runner,
+                                "plain" => plain,
                                 "access-token-version" => version,
                                 "issuer" if via == "direct" => "https://oidc.example.com/",
                                 "tenant-id" | "client-id" | "object-id" => GUID,

@@ -127,6 +127,16 @@ pub(super) fn image(text: &str) -> Result<String, Expected> {
     )
 }
 
+/// A page to link to: the alert's name follows after a `#`.
+pub(super) fn page(text: &str) -> Result<String, Expected> {
+    let web = text.starts_with("https://") || text.starts_with("http://");
+    checked(
+        text,
+        web && made_of(text, ":/.-_~%?=&+@"),
+        "the http(s) URL of your copy of docs/runbooks.md, without #",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,7 +144,7 @@ mod tests {
     #[test]
     fn what_the_service_would_refuse_is_refused_here() {
         type Parse = fn(&str) -> Result<String, Expected>;
-        let cases: [(Parse, &[&str], &[&str]); 8] = [
+        let cases: [(Parse, &[&str], &[&str]); 9] = [
             (
                 issuer,
                 &[
@@ -195,6 +205,16 @@ mod tests {
                 image,
                 &["r.example:5000/a/b:1@sha256:0"],
                 &["", "a b", "-a", "$(x)"],
+            ),
+            (
+                page,
+                &["https://wiki.example/runbooks.md?at=main"],
+                &[
+                    "",
+                    "docs/runbooks.md",
+                    "https://a.b/#c",
+                    "https://a.b/{{x}}",
+                ],
             ),
         ];
         for (parse, fine, wrong) in cases {

@@ -77,13 +77,16 @@ fn the_patch_adds_what_is_ours_and_changes_nothing_else() {
 #[test]
 fn the_operator_and_its_chart_take_the_sidecar() {
     let folder = Folder::new();
-    let files = ["operator", "kube-prometheus-stack"].map(|runner| {
-        let text = printed(&[&["kubernetes", "--for", runner], &PLACE, &IMAGE]);
-        folder.write(runner, &text)
+    let runners = ["operator", "kube-prometheus-stack"];
+    let forms = runners.map(|runner| [(runner, &[][..]), (runner, &["--plain"])]);
+    let files = forms.as_flattened().iter().map(|(runner, plain)| {
+        let text = printed(&[&["kubernetes", "--for", runner], plain, &PLACE, &IMAGE]);
+        folder.write(&format!("{runner}{}", plain.len()), &text)
     });
+    let files: Vec<_> = files.collect();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/setup/prometheus_object.py");
     peer(Command::new("peers-python").arg(script).args(&files));
-    let pods = files.map(|file| file.with_extension("pod"));
+    let pods = files.iter().map(|file| file.with_extension("pod"));
     peer(
         Command::new("kubernetes-validate")
             .arg("--strict")

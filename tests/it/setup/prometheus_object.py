@@ -1,4 +1,4 @@
-"""Reads files that each hold a Prometheus object of the Prometheus Operator, or values of kube-prometheus-stack.
+"""Reads files that each hold objects of the Prometheus Operator, or values of kube-prometheus-stack.
 
 Every field must be one that the Operator's own schema knows. What a file says of the pod is written beside it as a pod of
 its own, FILE.pod, for a validator of Kubernetes' objects.
@@ -27,17 +27,18 @@ def check(source):
     if "kind" in documents[0]:
         (spec,) = [one["spec"] for one in documents if one["kind"] == "Prometheus"]
     else:
-        # The chart hands these on as they are.
+        # The chart hands these on as they are, and appends the last to the user's own.
         spec = documents[0]["prometheus"]["prometheusSpec"]
+        spec["remoteWrite"] = spec.pop("additionalRemoteWrite")
     model = v1.Prometheus.model_validate({"metadata": {"name": "p"}, "spec": spec})
     known = model.model_dump(by_alias=True, exclude_none=True, mode="json")
     lost = list(unknown(spec, known["spec"], "spec"))
     if lost:
         sys.exit(f"{source}: the Operator does not know {lost}")
     # The Operator adds them to its own by name.
-    (hook,) = spec["containers"]
-    containers = [{"image": "prom/prometheus", **hook}]
-    pod_spec = {"initContainers": spec["initContainers"], "volumes": spec["volumes"], "containers": containers}
+    hook, *others = spec["containers"]
+    containers = [{"image": "prom/prometheus", **hook}, *others]
+    pod_spec = {"initContainers": spec.get("initContainers", []), "volumes": spec["volumes"], "containers": containers}
     with open(f"{source}.pod", "w") as file:
         yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": pod_spec}, file)
 
