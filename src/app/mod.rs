@@ -250,6 +250,7 @@ impl<L: Accept> App<L> {
             "draining"
         );
         self.draining.send_replace(true);
+        router.senders.drain();
         let because = tokio::select! {
             () = router.senders.quiet(self.drain.idle) => "no more requests from senders",
             () = tokio::time::sleep(self.drain.timeout) => "--drain-timeout expired",

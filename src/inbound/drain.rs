@@ -1,9 +1,11 @@
-//! Detects when senders have stopped sending.
+//! Lets senders go elsewhere, and detects when they have stopped sending.
 //!
-//! In: when each request began and how it was answered. Out: [`SenderActivity::quiet`], which returns once no request has come for a
-//! while, none is in flight, and no sender owes a retry: Prometheus pauses up to 5 s between two attempts, so a sender that got a
+//! In: when each request began and how it was answered. Out: while draining, [`SenderActivity::is_draining`], so that each response closes its
+//! connection: a sender behind a balancer would keep it, and with it this replica. And [`SenderActivity::quiet`], which returns once no request has
+//! come for a while, none is in flight, and no sender owes a retry: Prometheus pauses up to 5 s between two attempts, so a sender that got a
 //! retryable response has [`PAUSES`] times as long. Counting connections would not do: senders keep them open.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +16,11 @@ const PAUSES: u32 = 3;
 
 /// The requests of all senders, as far as draining needs them.
 #[derive(Debug)]
-pub struct SenderActivity(Mutex<LastRequest>);
+pub struct SenderActivity {
+    requests: Mutex<LastRequest>,
+    /// Whether senders are to go elsewhere.
+    draining: AtomicBool,
+}
 
 #[derive(Debug)]
 struct LastRequest {
@@ -37,12 +43,15 @@ pub struct InFlight<'a> {
 
 impl Default for SenderActivity {
     fn default() -> Self {
-        Self(Mutex::new(LastRequest {
-            in_flight: 0,
-            begun: 0,
-            last: Instant::now(),
-            last_retryable: None,
-        }))
+        Self {
+            requests: Mutex::new(LastRequest {
+                in_flight: 0,
+                begun: 0,
+                last: Instant::now(),
+                last_retryable: None,
+            }),
+            draining: AtomicBool::new(false),
+        }
     }
 }
 
@@ -67,6 +76,17 @@ impl SenderActivity {
             senders: self,
             retries: false,
         }
+    }
+
+    /// From now on each response closes its connection.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether they are to go elsewhere.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// How many requests are in flight, and how many there were in all.
@@ -94,7 +114,7 @@ impl SenderActivity {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, LastRequest> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,7 +4,8 @@
 //! the grace period is over. The number of connections is capped; further ones wait in the kernel's backlog. A slow request head closes
 //! the connection and never gets 408, which Prometheus takes as "drop the batch"; an idle connection stays open for longer
 //! ([`timeouts`]), since a sender that sends every 30 s would often find it closed. A sender that shuts down its side after the body is
-//! still served. A connection on which another server could parse a different next request is closed after the response.
+//! still served. A connection on which another server could parse a different next request is closed after the response, and so is every one
+//! while draining.
 
 pub mod timeouts;
 
@@ -83,6 +84,10 @@ pub trait Service: Send + Sync + 'static {
         peer: IpAddr,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Self::Body>, Closed>> + Send;
+    /// Whether each response closes its connection.
+    fn is_draining(&self) -> bool {
+        false
+    }
 }
 
 /// Serves until `stop` turns true, then finishes what is in flight.
@@ -256,7 +261,7 @@ where
         let (service, phase) = (&service, &phase);
         async move {
             let mut response = service.call(peer, request).await?;
-            if last {
+            if last || service.is_draining() {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
             }

@@ -352,4 +352,8 @@ impl Service for Router {
             SenderResponse::Close => Err(Closed),
         }
     }
+
+    fn is_draining(&self) -> bool {
+        self.senders.is_draining()
+    }
 }

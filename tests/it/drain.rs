@@ -14,13 +14,18 @@ use crate::rig::{Rig, V1};
 async fn a_draining_sidecar_serves_until_its_senders_are_done() {
     let mut rig = Rig::start_in(Default::default(), &[("drain-idle", "1s")]).await;
     rig.until_ready().await;
+    let batch = bodies::v1("before", 1);
+    let response = rig.try_post("/api/v1/write", V1, batch.body).await.unwrap();
+    assert!(!response.headers().contains_key("connection"));
     rig.stage.send_replace(Stage::Draining);
     for n in 0..15 {
-        assert_eq!(
-            rig.write(&bodies::v1(&format!("up_{n}"), 3)).await,
-            StatusCode::OK,
-            "{n}"
-        );
+        let batch = bodies::v1(&format!("up_{n}"), 3);
+        let response = rig.try_post("/api/v1/write", V1, batch.body).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{n}");
+        if n > 0 {
+            // Behind a balancer, the sender's next connection leads to another replica.
+            assert_eq!(response.headers()["connection"], "close", "{n}");
+        }
         if n == 1 {
             let (status, why) = rig.admin("/readyz").await;
             assert_eq!(

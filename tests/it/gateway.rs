@@ -1,5 +1,6 @@
 //! A sidecar that other pods can reach: client authentication, and each client's quota.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use testbench::peers::compare::arrived;
 use testbench::peers::prometheus::{Installed, Prometheus, Setup};
 use testbench::peers::sidecar::{Program, Sidecar};
 use testbench::peers::source::Source;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -277,8 +279,17 @@ async fn a_certificate_rotates_and_half_of_one_changes_nothing() {
     panic!("the new certificate was not taken within 5 s");
 }
 
-/// Balances connections to one address over the gateways, skipping one that does not respond, like kube-proxy.
-async fn service(gateways: Vec<SocketAddr>) -> (SocketAddr, JoinHandle<()>) {
+async fn is_ready(admin: SocketAddr) -> io::Result<bool> {
+    let mut probe = TcpStream::connect(admin).await?;
+    let request = b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    probe.write_all(request).await?;
+    let mut response = String::new();
+    probe.read_to_string(&mut response).await?;
+    Ok(response.starts_with("HTTP/1.1 200 "))
+}
+
+/// Balances connections to one address over the gateways, each with its admin port, skipping one that is not ready, like kube-proxy.
+async fn service(gateways: Vec<(SocketAddr, SocketAddr)>) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let leading = tokio::spawn(async move {
@@ -290,8 +301,10 @@ async fn service(gateways: Vec<SocketAddr>) -> (SocketAddr, JoinHandle<()>) {
                 .map(|n| gateways[(turn + n) % gateways.len()])
                 .collect();
             tokio::spawn(async move {
-                for gateway in order {
-                    if let Ok(mut gateway) = TcpStream::connect(gateway).await {
+                for (gateway, admin) in order {
+                    if is_ready(admin).await.is_ok_and(|ready| ready)
+                        && let Ok(mut gateway) = TcpStream::connect(gateway).await
+                    {
                         // If either side closes, so does the other.
                         let _bytes = tokio::io::copy_bidirectional(&mut sender, &mut gateway).await;
                         return;
@@ -303,9 +316,26 @@ async fn service(gateways: Vec<SocketAddr>) -> (SocketAddr, JoinHandle<()>) {
     (address, leading)
 }
 
-/// Two gateways behind one address; a real Prometheus writes with TLS and token; one gateway is killed without warning.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_gateways_is_killed_under_load_and_nothing_is_missing() {
+    one_of_two_gateways_ends(async |doomed| doomed.process_mut().kill().await.unwrap()).await;
+}
+
+/// Prometheus keeps its connection, and with it the gateway, for as long as it is let.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_drains_under_load_is_done_long_before_its_timeout() {
+    one_of_two_gateways_ends(async |doomed| {
+        // Its --drain-timeout is 90 s.
+        let stopped = doomed.process_mut().stop(Duration::from_secs(60)).await;
+        let log = doomed.log().last_words();
+        assert!(stopped.unwrap().is_some(), "{log}");
+        assert!(log.contains("no more requests from senders"), "{log}");
+    })
+    .await;
+}
+
+/// Two gateways behind one address; a real Prometheus writes with TLS and token; `end` ends the one that it writes to.
+async fn one_of_two_gateways_ends(end: impl AsyncFnOnce(&mut Sidecar)) {
     let seconds = Duration::from_secs;
     let installed = Installed::find(None).await.unwrap();
     let installed = installed.expect("prometheus is not on the PATH: scripts/test brings it");
@@ -325,7 +355,8 @@ async fn one_of_two_gateways_is_killed_under_load_and_nothing_is_missing() {
     let flags: Vec<&str> = auth.iter().map(String::as_str).collect();
     let mut doomed = Sidecar::start(&program, &world, &flags).await.unwrap();
     let mut other = Sidecar::start(&program, &world, &flags).await.unwrap();
-    let (address, leading) = service(vec![doomed.listen(), other.listen()]).await;
+    let gateways = [&doomed, &other].map(|gateway| (gateway.listen(), gateway.admin()));
+    let (address, leading) = service(gateways.to_vec()).await;
 
     let source = Source::start(200).await.unwrap();
     let mut setup = Setup::new(
@@ -351,7 +382,7 @@ async fn one_of_two_gateways_is_killed_under_load_and_nothing_is_missing() {
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    // Prometheus keeps its connections, so kill the gateway of the current one.
+    // Prometheus keeps its connections, so end the gateway of the current one.
     if stored(&other).await > stored(&doomed).await {
         std::mem::swap(&mut doomed, &mut other);
     }
@@ -361,7 +392,7 @@ async fn one_of_two_gateways_is_killed_under_load_and_nothing_is_missing() {
         "{}",
         prometheus.log().last_words()
     );
-    doomed.process_mut().kill().await.unwrap();
+    end(&mut doomed).await;
     tokio::time::sleep(seconds(8)).await;
 
     prometheus.stop_scraping().await.unwrap();
