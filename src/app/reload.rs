@@ -1,8 +1,8 @@
 //! Replaces the configuration without losing a request.
 //!
 //! In: a new configuration, on SIGHUP or because the content of the `--config` file changed. Out: the router uses it, or a
-//! [`ReloadError`] and nothing changes. A workspace whose settings are the same keeps its credentials, connections and counters; a changed
-//! one is rebuilt, and the previous one ends with its last request. Settings of the process (its ports, its log, how it drains) cannot
+//! [`ReloadError`] and nothing changes. A workspace whose settings are the same keeps its credentials, connections and counters, also
+//! where its part of the default budget is another, since one has come or gone; a changed one is rebuilt, and the previous one ends with its last request. Settings of the process (its ports, its log, how it drains) cannot
 //! change while it runs; such a configuration is rejected and the settings are named.
 //!
 //! The file is polled every [`LOOK`] instead of being watched: kubelet swaps a symlink above it, which each watching API reports
@@ -206,6 +206,9 @@ impl Reloader {
             ended = names(&ended),
             "configuration reloaded"
         );
+        for (active, limits) in after.iter().zip(wanted.iter().map(|one| &one.limits)) {
+            active.pipeline.resize(limits);
+        }
         let names = before.iter().map(|active| &active.config.name);
         let runs = |name: &&String| after.iter().any(|active| active.config.name == **name);
         let gone: Vec<&String> = names.filter(|name| !runs(name)).collect();
@@ -296,10 +299,12 @@ fn running(
     clock: &Clock,
     telemetry: &Telemetry,
 ) -> Result<Vec<Arc<ActiveWorkspace>>, WorkspaceError> {
-    let one =
-        |workspace: &Workspace| match before.iter().find(|running| running.config == *workspace) {
-            Some(same) => Ok(Arc::clone(same)),
-            None => ActiveWorkspace::start(workspace, externals, clock, telemetry).map(Arc::new),
-        };
+    let one = |workspace: &Workspace| match before
+        .iter()
+        .find(|running| running.config.is_resized(workspace))
+    {
+        Some(same) => Ok(Arc::clone(same)),
+        None => ActiveWorkspace::start(workspace, externals, clock, telemetry).map(Arc::new),
+    };
     workspaces.iter().map(one).collect()
 }

@@ -18,13 +18,14 @@ pub mod receive;
 use std::pin::pin;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::Request;
 use hyper::body::Body;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::config::Workspace;
+use crate::config::{BatchLimits, Workspace};
 use crate::credentials::Cache;
 use crate::http::body::ChunkedBody;
 use crate::net::stream;
@@ -52,14 +53,36 @@ const UNASKED: usize = 1 << 20;
 /// Accepts batches for one workspace.
 #[derive(Debug)]
 pub struct Pipeline {
-    admission: Admission,
+    capacity: ArcSwap<Capacity>,
     inspectors: InspectorPool,
     delivery: Delivery,
     lag: Lag,
     metrics: Arc<WorkspaceMetrics>,
     incidents: IncidentTracker,
-    max_body_bytes: usize,
     inspects: bool,
+}
+
+/// How much is admitted at once; a reload can change it.
+#[derive(Debug)]
+struct Capacity {
+    admission: Admission,
+    limits: BatchLimits,
+}
+
+// === impl Capacity ===
+
+impl Capacity {
+    fn new(limits: &BatchLimits) -> Self {
+        Self {
+            admission: Admission::new(limits.max_inflight_bytes, limits.client_share_percent),
+            limits: limits.clone(),
+        }
+    }
+}
+
+/// Budget for a body of this length, including its TLS records in the send buffer; capped at the whole budget.
+fn room(len: usize, budget: usize) -> usize {
+    len.saturating_add(stream::unsent(len)).min(budget.max(len))
 }
 
 // === impl Pipeline ===
@@ -80,10 +103,7 @@ impl Pipeline {
     ) -> Result<Self, SigningError> {
         Ok(Self {
             lag: Lag::new(clock.clone(), Arc::clone(&metrics), near_loss),
-            admission: Admission::new(
-                workspace.limits.max_inflight_bytes,
-                workspace.limits.client_share_percent,
-            ),
+            capacity: ArcSwap::from_pointee(Capacity::new(&workspace.limits)),
             inspectors: InspectorPool::default(),
             delivery: Delivery::new(
                 workspace,
@@ -94,9 +114,15 @@ impl Pipeline {
             )?,
             metrics,
             incidents,
-            max_body_bytes: workspace.limits.max_body_bytes,
             inspects: workspace.limits.inspect,
         })
+    }
+
+    /// Admits by these limits from now on. What is in flight keeps its part of the previous budget, beside the new one.
+    pub fn resize(&self, limits: &BatchLimits) {
+        if self.capacity.load().limits != *limits {
+            self.capacity.store(Arc::new(Capacity::new(limits)));
+        }
     }
 
     /// Handles one request to a write path of the workspace, whatever it carries.
@@ -129,32 +155,32 @@ impl Pipeline {
         &self,
         request: Request<B>,
         timings: &mut PhaseTimings,
-    ) -> Result<(WriteProtocol, Admitted, B), Verdict> {
+    ) -> Result<(WriteProtocol, Admitted, usize, B), Verdict> {
+        let capacity = self.capacity.load_full();
+        let limit = capacity.limits.max_body_bytes;
         let (head, body) = request.into_parts();
         let protocol = content_type::accept(&head)?;
         let declared = content_type::declared_length(&head.headers);
-        if declared.is_some_and(|declared| declared > self.max_body_bytes) {
-            return Err(Verdict::TooLarge {
-                limit: self.max_body_bytes,
-            });
+        if declared.is_some_and(|declared| declared > limit) {
+            return Err(Verdict::TooLarge { limit });
         }
-        let room = declared.map(|len| self.room(len));
-        let admitting = pin!(self.admission.admit(room, head.extensions.get()));
+        let room = declared.map(|len| room(len, capacity.admission.budget()));
+        let admitting = pin!(capacity.admission.admit(room, head.extensions.get()));
         let admitted = time(&mut timings.admission, admitting).await?;
-        Ok((protocol, admitted, body))
+        Ok((protocol, admitted, limit, body))
     }
 
     /// From the body to AMP's response.
     async fn process<B>(
         &self,
-        (protocol, admitted, body): (WriteProtocol, Admitted, B),
+        (protocol, admitted, limit, body): (WriteProtocol, Admitted, usize, B),
         timings: &mut PhaseTimings,
         tracked: &mut Tracked<'_>,
     ) -> Verdict
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let reading = pin!(receive::receive(admitted, body, self.max_body_bytes));
+        let reading = pin!(receive::receive(admitted, body, limit));
         let prepared = match time(&mut timings.receive, reading).await {
             Ok(received) => self.inspect(received, protocol, timings).await,
             Err(verdict) => Err(verdict),
@@ -166,12 +192,6 @@ impl Pipeline {
             }
             Err(verdict) => verdict,
         }
-    }
-
-    /// Budget for a body of this length, including its TLS records in the send buffer; capped at the whole budget.
-    fn room(&self, len: usize) -> usize {
-        len.saturating_add(stream::unsent(len))
-            .min(self.admission.budget().max(len))
     }
 
     async fn inspect(
@@ -186,7 +206,7 @@ impl Pipeline {
             mut admitted,
         } = received;
         {
-            let growing = pin!(admitted.grow_to(self.room(chunks.len())));
+            let growing = pin!(admitted.grow_to(room(chunks.len(), admitted.budget())));
             time(&mut timings.admission, growing).await?;
         }
         let contents = if self.inspects {
@@ -312,8 +332,8 @@ impl Pipeline {
 
     /// Budget and requests in flight, for the metrics.
     #[must_use]
-    pub fn admission(&self) -> &Admission {
-        &self.admission
+    pub fn admission(&self) -> Admission {
+        self.capacity.load().admission.clone()
     }
 
     /// The last series that AMP refused, for the status page.

@@ -76,6 +76,26 @@ pub struct Workspace {
     pub query: Option<QueryLimits>,
 }
 
+// === impl Workspace ===
+
+impl Workspace {
+    /// Whether `other` differs at most in the room for batches in flight, which a running workspace can change.
+    #[must_use]
+    pub fn is_resized(&self, other: &Self) -> bool {
+        let limits = BatchLimits {
+            max_body_bytes: other.limits.max_body_bytes,
+            max_inflight_bytes: other.limits.max_inflight_bytes,
+            client_share_percent: other.limits.client_share_percent,
+            ..self.limits.clone()
+        };
+        let resized = Self {
+            limits,
+            ..self.clone()
+        };
+        resized == *other
+    }
+}
+
 /// Workspaces that are named by the path of a request, where none is configured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkspacesByPath {

@@ -341,6 +341,31 @@ async fn an_invalid_configuration_is_refused_and_the_old_one_serves_on() {
         .await;
 }
 
+/// One more workspace leaves less of the default budget for each, and changes nothing else for those that are there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_added_before_others_leaves_them_running() {
+    let pair = Pair::start().await;
+    pair.write(&[entry("second", &pair.second)]);
+    pair.reload().unwrap();
+    pair.store("/api/v1/write", &bodies::v1("alone", 1)).await;
+    let metric = "amp_sidecar_inflight_limit_bytes";
+    let whole = pair
+        .find_count(metric, "workspace", "second")
+        .await
+        .unwrap();
+    let calls = pair.second.sts_calls().len();
+
+    pair.write(&[entry("first", &pair.first), entry("second", &pair.second)]);
+    pair.reload().unwrap();
+    pair.store(SECOND, &bodies::v1("beside", 1)).await;
+    let half = pair
+        .find_count(metric, "workspace", "second")
+        .await
+        .unwrap();
+    assert_eq!(half * 2, whole);
+    assert_eq!(pair.second.sts_calls().len(), calls);
+}
+
 /// Like a ConfigMap: the file's folder is swapped, without a signal.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_changes_is_read_again_by_itself() {

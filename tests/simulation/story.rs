@@ -275,9 +275,7 @@ fn check_the_counters(world: &World, metrics: &Metrics) {
 
 fn budgets(reloader: &Reloader) -> Vec<Admission> {
     let routes = reloader.router().routes();
-    let of = |running: &Arc<amp_sidecar::workspace::ActiveWorkspace>| {
-        running.pipeline.admission().clone()
-    };
+    let of = |running: &Arc<amp_sidecar::workspace::ActiveWorkspace>| running.pipeline.admission();
     routes.workspaces().iter().map(of).collect()
 }
 

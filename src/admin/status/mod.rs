@@ -132,7 +132,7 @@ impl WorkspaceStatus {
             ),
             clock_offset_seconds: running.clock_offset_seconds(),
             lag: LagStatus::of(&running.pipeline.lag()),
-            in_flight: InFlightStatus::of(running.pipeline.admission()),
+            in_flight: InFlightStatus::of(&running.pipeline.admission()),
             outcomes: OutcomeStatus::all(&view.totals.outcomes),
             lost: LostStatus::all(&view.totals.lost),
             senders: running
