@@ -62,6 +62,7 @@ def documents(report: Report) -> list[Document]:
         report.expect(file.read_text() == text, f"{file.relative_to(ROOT)}: not what scripts/check-deploy write writes")
     for form, versions, arguments in FORMS:
         for runner, bodies in (
+            ("statefulset", stateful_set),
             ("operator", operator),
             ("kube-prometheus-stack", kube_prometheus_stack),
             ("prometheus-chart", prometheus_chart),
@@ -76,6 +77,15 @@ def page() -> Document:
     where = "docs/kubernetes.md"
     block = (ROOT / where).read_text().split("<!-- pod: checked by scripts/check-deploy -->\n```yaml\n")[1].split("```")[0]
     return Document(where, workload(yaml.safe_load(block)["spec"]), NATIVE)
+
+
+def stateful_set(report: Report, text: str, where: str) -> list[dict]:
+    """The patch, in a pod whose grace period is what its first lines ask for."""
+    pod = yaml.safe_load(text)["spec"]["template"]["spec"]
+    (grace,) = re.findall(r"The grace period must be (\d+) or more", text)
+    report.expect("terminationGracePeriodSeconds" not in pod, f"{where}: it changes the user's grace period")
+    containers = [{"image": "prometheus", **container} for container in pod.pop("containers")]
+    return [workload({**pod, "containers": containers, "terminationGracePeriodSeconds": int(grace)})]
 
 
 def operator(_report: Report, text: str, _where: str) -> list[dict]:
