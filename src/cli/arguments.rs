@@ -267,7 +267,9 @@ fn argument(setting: &'static Setting) -> Arg {
     };
     let argument = Arg::new(setting.flag)
         .long(setting.flag)
-        .help(help)
+        .help(help.clone())
+        // The man pages leave out the help that `-h` hides.
+        .long_help(help)
         .help_heading(setting.group.heading())
         .hide_short_help(true)
         .action(action);

@@ -245,6 +245,8 @@ fn bash_completes_flags_and_a_man_page_lists_them() {
     peer(sidecar().arg("man").arg(pages));
     for (page, flag) in [
         ("amp-sidecar.1", "drain\\-idle"),
+        ("amp-sidecar.1", "AMP_SIDECAR_DRAIN_IDLE"),
+        ("amp-sidecar-check.1", "AMP_SIDECAR_DRAIN_IDLE"),
         ("amp-sidecar-setup-aws.1", "issuer"),
     ] {
         let text = std::fs::read_to_string(pages.join(page)).unwrap();
