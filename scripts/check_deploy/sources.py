@@ -43,7 +43,7 @@ def defined() -> set[str]:
 
 def toolchain(report: Report) -> None:
     pinned = re.search(r'^channel = "(.+)"', (ROOT / "rust-toolchain.toml").read_text(), re.MULTILINE)
-    for name in ("Dockerfile", ".github/workflows/ci.yml"):
+    for name in ("Dockerfile", ".github/workflows/ci.yml", ".github/workflows/release.yml"):
         image = re.search(r"\bdocker\.io/library/rust:([0-9.]+)-", (ROOT / name).read_text())
         report.equal(image and image[1], pinned and pinned[1], f"{name}: the toolchain of rust-toolchain.toml")
 
