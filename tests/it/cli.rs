@@ -61,6 +61,16 @@ fn an_invalid_configuration_names_every_fault_and_exits_with_64() {
     assert_eq!(shown, words);
 }
 
+/// With `FallbackToLogsOnError` it shows the last 2048 bytes and 80 lines of the log.
+#[test]
+fn kubectl_describe_shows_every_fault_of_an_invalid_configuration() {
+    let [log, _] = failed(&mut faulty(), 64);
+    assert!(log.len() <= 2048 && log.lines().count() <= 80, "{log}");
+    for setting in FAULTY {
+        assert!(log.contains(setting), "{setting}: {log}");
+    }
+}
+
 #[test]
 fn a_fault_at_the_start_is_a_line_in_the_logs_format() {
     let json = |text: &str| -> Vec<serde_json::Value> {
