@@ -24,7 +24,7 @@ pub(super) async fn file(
     }
 }
 
-/// Kubelet's file is a link into a folder that it swaps; any other file is never refreshed.
+/// Kubelet's file is a link into a folder that it swaps; it never refreshes any other.
 fn there(path: &Path) -> StepOutcome {
     let shown = path.display();
     let mode =
@@ -35,7 +35,7 @@ fn there(path: &Path) -> StepOutcome {
         StepOutcome::ok(format!("{shown} is a projected token{mode}"))
     } else {
         StepOutcome::warning(format!(
-            "{shown} can be read{mode}, but is not a link into ..data: never refreshed"
+            "{shown} can be read{mode}, but is not a link into ..data: kubelet never refreshes it"
         ))
         .remedy(TOKEN_NOT_RENEWED)
     }

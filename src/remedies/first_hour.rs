@@ -16,17 +16,17 @@ ENTRA_SCOPE: "entra-scope", "The scope for Entra ID lacks /.default",
     "ends in /.default", "append /.default to the App ID URI of the application that represents AWS";
 
 TOKEN_MISSING: "token-missing", "The projected volume is not mounted in this container, or the path is wrong",
-    "No such file or directory", "mount the projected volume in this container; the path is mountPath plus the token's path in the volume";
+    "No such file or directory", "mount the projected volume in this container; the path is mountPath plus the token's path in the volume; on a VM, start what writes the file";
 TOKEN_FOLDER: "token-folder", "The path is the volume, not the file in it",
     "Is a directory", "append the file name: the path of serviceAccountToken in the volume";
 TOKEN_DENIED: "token-denied", "The container's user may not read the token",
-    "Permission denied", "set securityContext.fsGroup of the pod: kubelet then gives that group read access to the token";
+    "Permission denied", "set securityContext.fsGroup of the pod: kubelet then gives that group read access to the token; on a VM, let the service's group read the file and its folder";
 TOKEN_EMPTY: "token-empty", "The token's file is empty",
     "is empty", "project the token with a serviceAccountToken source; on a laptop check that kubectl create token succeeded";
 TOKEN_MALFORMED: "token-malformed", "The file holds no token, or only part of one",
     "does not hold a JSON web token", "set the path of the file that kubelet writes; on a laptop write the whole output of kubectl create token to it";
-TOKEN_NOT_RENEWED: "token-not-renewed", "The token is a copy or is mounted with subPath, so it is never refreshed",
-    "never refreshed", "mount the projected volume as a folder, without subPath; for a test from a laptop a copy works until it expires";
+TOKEN_NOT_RENEWED: "token-not-renewed", "The token is a copy or is mounted with subPath, so kubelet never refreshes it",
+    "kubelet never refreshes it", "mount the projected volume as a folder, without subPath; on a VM, renew the file before it expires; for a test from a laptop a copy works until then";
 TOKEN_EXPIRED: "token-expired", "The token has expired: the file is not refreshed",
     "expired", "let this container read the file that kubelet refreshes (no subPath, no copy); on a laptop run kubectl create token again";
 TOKEN_EARLY: "token-early", "The token is not valid yet, or this machine's clock is behind",

@@ -14,19 +14,20 @@ const GROUP_READS: u32 = 0o040;
 /// `place` (the file, or a folder above it) denies access to this process, which runs as `process`.
 pub(crate) fn denied(place: &str, owner: Ownership, process: &str, own_uid: u32) -> String {
     let Ownership { uid, gid, mode } = owner;
+    let any_group = "securityContext.fsGroup of the pod to any group: kubelet then gives that group read access";
     let remedy = if uid == own_uid {
         "its mode keeps its own owner out, which kubelet never does: change the mode".to_owned()
-    } else if mode & GROUP_READS != 0 && uid == 0 {
-        // Not runAsUser: nobody should run as root for this.
-        format!("set securityContext.fsGroup of the pod to {gid}")
-    } else if mode & GROUP_READS != 0 {
-        format!("set securityContext.fsGroup of the pod to {gid}, or runAsUser to {uid}")
-    } else if uid == 0 {
-        "set securityContext.fsGroup of the pod to any group: kubelet then gives that group read access".to_owned()
     } else {
-        format!(
-            "set runAsUser to {uid}, or securityContext.fsGroup of the pod to any group: kubelet then gives that group read access"
-        )
+        let in_a_pod = match (mode & GROUP_READS != 0, uid) {
+            // Not runAsUser: nobody should run as root for this.
+            (true, 0) => format!("set securityContext.fsGroup of the pod to {gid}"),
+            (true, _) => {
+                format!("set securityContext.fsGroup of the pod to {gid}, or runAsUser to {uid}")
+            }
+            (false, 0) => format!("set {any_group}"),
+            (false, _) => format!("set runAsUser to {uid}, or {any_group}"),
+        };
+        format!("{in_a_pod}; on a VM, let one of these groups read it")
     };
     format!(
         "{place} is owned by {uid}:{gid} with mode {mode:04o}, and this process runs as {process}: {remedy}"

@@ -98,7 +98,7 @@ async fn the_error_says_which_group_or_user_the_pod_needs() {
             0,
             2000,
             0o640,
-            "set securityContext.fsGroup of the pod to 2000\n",
+            "set securityContext.fsGroup of the pod to 2000; on a VM, let one of these groups read it\n",
         ),
         (
             1000,
