@@ -31,7 +31,7 @@ use crate::fault::Fault;
 use crate::http::{Reply, Serve, answer};
 use crate::issuer::BrokenToken;
 use crate::tls::Presented;
-use crate::world::Controls;
+use crate::world::controls::Controls;
 
 /// Serves a world's controls.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ enum AdminError {
     #[error("invalid body: {0}")]
     Body(#[from] serde_json::Error),
     #[error("failed: {0}")]
-    Failed(#[from] crate::world::Error),
+    Failed(#[from] crate::world::error::Error),
 }
 
 #[derive(Deserialize)]

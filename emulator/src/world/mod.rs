@@ -13,8 +13,8 @@
 
 mod accounts;
 mod config;
-mod controls;
-mod error;
+pub(crate) mod controls;
+pub(crate) mod error;
 mod target;
 mod target_controls;
 mod workspace;
@@ -33,7 +33,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 pub use self::config::{Hop, OtherWorkspace, Ports, WorldConfig};
-pub(crate) use self::controls::Controls;
+use self::controls::Controls;
 pub use self::error::Error;
 pub use self::target::Target;
 use self::target_controls::TargetControls;
