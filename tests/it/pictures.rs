@@ -21,8 +21,6 @@ use crate::multi_workspace::{FIRST, Pair, SECOND};
 use crate::rig::Rig;
 use crate::status_page::{LEVEL, SOON, Sending};
 
-const DENIED: &str = r#"{"Message":"User: arn:aws:sts::123456789012:assumed-role/amp-sidecar-writer/prometheus is not authorized to perform: aps:RemoteWrite on resource: arn:aws:aps:eu-central-1:123456789012:workspace/ws-12345678-abcd-1234-abcd-123456789012"}"#;
-
 /// Name, width, height, scale, and whether it is dark.
 type Screen = (&'static str, u32, u32, f64, bool);
 
@@ -78,9 +76,10 @@ async fn draw(folder: &Path, traffic: Duration) {
     let hours = 2 * 60 * 60 * 1000;
     let old = bodies::v1_at("node_cpu_seconds_total", 3, bodies::now_ms() - hours);
     failing.write(&old).await;
-    let denied = || [Fault::new(FaultKind::answer(403, DENIED))];
-    failing.world.faults(Target::Amp).set(denied());
-    pair.second.faults(Target::Amp).set(denied());
+    let ours = "us-east-1:123456789012:workspace/ws-12345678-abcd-1234-abcd-123456789012";
+    failing.world.faults(Target::Amp).set([denied(ours)]);
+    let second = "us-west-2:123456789012:workspace/ws-second";
+    pair.second.faults(Target::Amp).set([denied(second)]);
     // Until the plots show it, too.
     tokio::time::sleep(traffic / 7).await;
 
@@ -95,6 +94,14 @@ async fn draw(folder: &Path, traffic: Duration) {
             std::fs::write(folder.join(format!("{}.webp", screen.0)), picture).unwrap();
         }
     }
+}
+
+fn denied(workspace: &str) -> Fault {
+    let message = format!(
+        "User: arn:aws:sts::123456789012:assumed-role/amp-sidecar-writer/amp-sidecar is not authorized to perform: aps:RemoteWrite on resource: arn:aws:aps:{workspace}"
+    );
+    let body = json!({ "Message": message }).to_string();
+    Fault::new(FaultKind::answer(403, body))
 }
 
 async fn picture(browser: &Browser, page: &str, level: &str, screen: Screen) -> Vec<u8> {
