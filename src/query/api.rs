@@ -10,10 +10,25 @@
 //! | `labels` | GET, POST | `aps:GetLabels` |
 //! | `label/<name>/values` | GET | `aps:GetLabels` |
 //! | `metadata` | GET | `aps:GetMetricMetadata` |
+//! | `rules` | GET | `aps:ListRules` |
+//! | `alerts` | GET | `aps:ListAlerts` |
+//!
+//! What Grafana asks Prometheus for and AMP does not have is [`LocalApi`]'s.
 
 use std::fmt;
 
 use hyper::Method;
+
+use crate::query::local::LocalApi;
+
+/// What a path asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestedApi {
+    /// AMP answers.
+    Amp(Api),
+    /// The sidecar answers.
+    Local(LocalApi),
+}
 
 /// A query API of Prometheus that AMP has too.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +43,44 @@ pub enum Api {
     LabelValues(LabelName),
     /// Type and help of metrics.
     Metadata,
+    /// Alerting and recording rules, with their state.
+    Rules,
+    /// Alerts that are pending or firing.
+    Alerts,
 }
 
 /// A label's name: letters, digits and underscores, no digit first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelName(String);
+
+// === impl RequestedApi ===
+
+impl RequestedApi {
+    /// The API at this path below `/api/v1/`.
+    #[must_use]
+    pub fn at(path: &str) -> Option<Self> {
+        let amp = Api::at(path).map(Self::Amp);
+        amp.or_else(|| LocalApi::at(path).map(Self::Local))
+    }
+
+    /// The value of the metrics' label `api`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Amp(api) => api.name(),
+            Self::Local(api) => api.name(),
+        }
+    }
+
+    /// The accepted methods.
+    #[must_use]
+    pub fn methods(&self) -> &'static [Method] {
+        match self {
+            Self::Amp(api) => api.methods(),
+            Self::Local(api) => api.methods(),
+        }
+    }
+}
 
 // === impl Api ===
 
@@ -46,6 +94,8 @@ impl Api {
             "series" => Self::Series,
             "labels" => Self::Labels,
             "metadata" => Self::Metadata,
+            "rules" => Self::Rules,
+            "alerts" => Self::Alerts,
             _ => {
                 let name = path.strip_prefix("label/")?.strip_suffix("/values")?;
                 Self::LabelValues(LabelName::of(name)?)
@@ -63,6 +113,8 @@ impl Api {
             Self::Labels => "labels",
             Self::LabelValues(_) => "label_values",
             Self::Metadata => "metadata",
+            Self::Rules => "rules",
+            Self::Alerts => "alerts",
         }
     }
 
@@ -74,6 +126,8 @@ impl Api {
             Self::Series => "aps:GetSeries",
             Self::Labels | Self::LabelValues(_) => "aps:GetLabels",
             Self::Metadata => "aps:GetMetricMetadata",
+            Self::Rules => "aps:ListRules",
+            Self::Alerts => "aps:ListAlerts",
         }
     }
 
@@ -84,7 +138,7 @@ impl Api {
             Self::Query | Self::QueryRange | Self::Series | Self::Labels => {
                 &[Method::GET, Method::POST]
             }
-            Self::LabelValues(_) | Self::Metadata => &[Method::GET],
+            Self::LabelValues(_) | Self::Metadata | Self::Rules | Self::Alerts => &[Method::GET],
         }
     }
 }
@@ -94,9 +148,13 @@ impl fmt::Display for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LabelValues(LabelName(name)) => write!(f, "label/{name}/values"),
-            Self::Query | Self::QueryRange | Self::Series | Self::Labels | Self::Metadata => {
-                f.write_str(self.name())
-            }
+            Self::Query
+            | Self::QueryRange
+            | Self::Series
+            | Self::Labels
+            | Self::Metadata
+            | Self::Rules
+            | Self::Alerts => f.write_str(self.name()),
         }
     }
 }
@@ -123,6 +181,8 @@ mod tests {
             "series",
             "labels",
             "metadata",
+            "rules",
+            "alerts",
             "label/__name__/values",
             "label/A9/values",
         ] {
@@ -133,9 +193,10 @@ mod tests {
             "query/",
             "Query",
             "query_exemplars",
+            "status/buildinfo",
             "remote_write",
-            "rules",
-            "alerts",
+            "rules/test/test",
+            "alerts/",
             "status/config",
             "label",
             "label/values",

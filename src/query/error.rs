@@ -54,6 +54,12 @@ pub enum QueryError {
     /// The path names a workspace that is not configured.
     #[error("no workspace of this name or id is configured here")]
     NoSuchWorkspace,
+    /// Prometheus has this API, and AMP has not.
+    #[error("AMP has no API {api}")]
+    NotInAmp {
+        /// The API's name.
+        api: &'static str,
+    },
     /// A method that AMP does not accept for this API.
     #[error("allowed methods: {}", list(.allowed))]
     Method {
@@ -197,6 +203,7 @@ impl QueryError {
             | Self::Disabled
             | Self::Ambiguous { .. }
             | Self::NoSuchWorkspace
+            | Self::NotInAmp { .. }
             | Self::Method { .. }
             | Self::Parameter(_)
             | Self::LongUrl { .. }
@@ -215,8 +222,16 @@ impl QueryError {
             Self::Denied { action, said, .. } => match Denial::of(said) {
                 Some(denial) => denial.row,
                 None => {
+                    // The managed policy allows these four alone.
+                    let managed = match *action {
+                        "aps:QueryMetrics"
+                        | "aps:GetSeries"
+                        | "aps:GetLabels"
+                        | "aps:GetMetricMetadata" => ", or AmazonPrometheusQueryAccess",
+                        _ => "",
+                    };
                     return Some(Advice::from(QUERY_DENIED).here(format!(
-                        "attach a policy that allows {action} to the role, or AmazonPrometheusQueryAccess"
+                        "attach a policy that allows {action} to the role{managed}"
                     )));
                 }
             },
@@ -234,6 +249,7 @@ impl QueryError {
             | Self::Disabled
             | Self::Ambiguous { .. }
             | Self::NoSuchWorkspace
+            | Self::NotInAmp { .. }
             | Self::Method { .. }
             | Self::Parameter(_)
             | Self::LongUrl { .. }
@@ -252,9 +268,10 @@ impl QueryError {
     fn status(&self) -> (StatusCode, &'static str) {
         match self {
             Self::ClientUnauthenticated => (StatusCode::UNAUTHORIZED, "unauthorized"),
-            Self::Disabled | Self::Ambiguous { .. } | Self::NoSuchWorkspace => {
-                (StatusCode::NOT_FOUND, "not_found")
-            }
+            Self::Disabled
+            | Self::Ambiguous { .. }
+            | Self::NoSuchWorkspace
+            | Self::NotInAmp { .. } => (StatusCode::NOT_FOUND, "not_found"),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "bad_data"),
             Self::AmbiguousHead(_) | Self::Parameter(_) => (StatusCode::BAD_REQUEST, "bad_data"),
             Self::LongUrl { .. } => (StatusCode::URI_TOO_LONG, "bad_data"),

@@ -11,7 +11,7 @@
 //! | `/api/v1/remote_write`, `/api/v1/write` | the only one; if there are several, the sender gets 503 and retries |
 //! | both with a trailing slash, or a double slash | the same: a base URL with a trailing slash produces it |
 //! | `/workspaces/<id>/api/v1/remote_write` exactly, where none is configured | the one of this id, which [`Opener`] starts if that is allowed |
-//! | both forms with a path of [`Api`] instead of `remote_write` | the same, for queries if they are enabled |
+//! | both forms with a path of [`RequestedApi`] instead of `remote_write` | the same, for queries if they are enabled |
 //!
 //! A new configuration replaces the routes in one step; requests in progress finish with their workspace.
 
@@ -38,7 +38,7 @@ use crate::inbound::listener::{Closed, Service};
 use crate::inbound::server_auth::ServerAuth;
 use crate::outcome::response::SenderResponse;
 use crate::outcome::verdict::Verdict;
-use crate::query::api::Api;
+use crate::query::api::RequestedApi;
 use crate::query::stream::Streamed;
 use crate::query::{QueryError, request};
 use crate::remote_write::content_type::{self, said};
@@ -162,7 +162,7 @@ impl Router {
     async fn query(
         &self,
         found: Result<Arc<ActiveWorkspace>, QueryError>,
-        api: Api,
+        api: RequestedApi,
         peer: IpAddr,
         request: Request<Incoming>,
     ) -> Result<Response<Either<Full<Bytes>, Streamed>>, Closed> {
@@ -333,7 +333,7 @@ impl Service for Router {
         request: Request<Incoming>,
     ) -> Result<Response<Self::Body>, Closed> {
         if let Some((key, below)) = split(request.uri().path())
-            && let Some(api) = Api::at(below)
+            && let Some(api) = RequestedApi::at(below)
             && !(misdirected::may_write(request.method())
                 && misdirected::by_headers(request.headers()))
         {

@@ -100,6 +100,8 @@ impl Account {
                 "aps:GetSeries",
                 "aps:GetLabels",
                 "aps:GetMetricMetadata",
+                "aps:ListRules",
+                "aps:ListAlerts",
             ]
         } else {
             &["aps:RemoteWrite"]

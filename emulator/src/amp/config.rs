@@ -17,7 +17,7 @@ pub struct AmpConfig {
     pub workspace_id: String,
     /// Role ARNs that are allowed `aps:RemoteWrite`, at the start; see [`Amp::allow_roles`](super::Amp::allow_roles).
     pub allowed_roles: Vec<String>,
-    /// Role ARNs that are allowed the four actions of the query API, at the start; see
+    /// Role ARNs that are allowed the actions of the query API, at the start; see
     /// [`Amp::allow_queries`](super::Amp::allow_queries).
     pub query_roles: Vec<String>,
     /// The URL of a Prometheus remote-write receiver that gets a copy of whatever is accepted, and that answers

@@ -42,6 +42,8 @@ impl<'a> Question<'a> {
             ["labels"] => ("aps:GetLabels", true),
             ["label", name, "values"] if !name.is_empty() => ("aps:GetLabels", false),
             ["metadata"] => ("aps:GetMetricMetadata", false),
+            ["rules"] => ("aps:ListRules", false),
+            ["alerts"] => ("aps:ListAlerts", false),
             _ => return None,
         };
         let fits = method == Method::GET || (with_post && method == Method::POST);
@@ -107,6 +109,8 @@ mod tests {
             action("metadata", Method::GET),
             Some("aps:GetMetricMetadata")
         );
+        assert_eq!(action("rules", Method::GET), Some("aps:ListRules"));
+        assert_eq!(action("alerts", Method::GET), Some("aps:ListAlerts"));
         for (path, method) in [
             ("query/", Method::GET),
             ("query", Method::DELETE),
@@ -114,6 +118,10 @@ mod tests {
             ("label//values", Method::GET),
             ("label/a/b/values", Method::GET),
             ("metadata", Method::POST),
+            ("rules", Method::POST),
+            ("status/buildinfo", Method::GET),
+            ("query_exemplars", Method::GET),
+            ("format_query", Method::GET),
             ("status/config", Method::GET),
             ("remote_write", Method::GET),
             ("", Method::GET),

@@ -124,6 +124,8 @@ async fn writers_and_readers_are_distinguished() {
         ("GET", "series", "aps:GetSeries"),
         ("GET", "label/job/values", "aps:GetLabels"),
         ("GET", "metadata", "aps:GetMetricMetadata"),
+        ("GET", "rules", "aps:ListRules"),
+        ("GET", "alerts", "aps:ListAlerts"),
     ] {
         let answer = ask(&world, method, target, "").await;
         answer.assert_aws(403, "AccessDeniedException", "Message", "User: ");

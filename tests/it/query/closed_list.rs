@@ -19,7 +19,13 @@ async fn reading_is_off_by_default() {
     let rig = Rig::start_in(world, &[]).await;
     rig.until_ready().await;
     let named = format!("/workspaces/{}/api/v1/query", rig.world.workspace_id());
-    for path in ["/api/v1/query?query=up", "/api/v1/label/job/values", &named] {
+    for path in [
+        "/api/v1/query?query=up",
+        "/api/v1/label/job/values",
+        "/api/v1/rules",
+        "/api/v1/status/buildinfo",
+        &named,
+    ] {
         let (status, kind, why) = error(get(&rig, path).await).await;
         assert_eq!((status, kind.as_str()), (404, "not_found"));
         assert!(why.contains("--allow-query"), "{why}");
@@ -33,10 +39,11 @@ async fn what_is_not_on_the_list_reaches_nobody() {
     let rig = Rig::start_in(WorldConfig::default(), &with_reading(&[])).await;
     rig.until_ready().await;
     for path in [
-        "/api/v1/rules",
-        "/api/v1/status/buildinfo",
+        "/api/v1/rules/test/test",
+        "/api/v1/status/config",
         "/api/v1/query/",
         "/api/v1/query_exemplars",
+        "/api/v1/format_query",
         "/api/v1/label/a-b/values",
         "/api/v1/label/a%2F..%2Fb/values",
         "/alertmanager/api/v2/silences",
@@ -51,6 +58,9 @@ async fn what_is_not_on_the_list_reaches_nobody() {
         ("DELETE", "/api/v1/series", "GET, POST"),
         ("POST", "/api/v1/label/job/values", "GET"),
         ("POST", "/api/v1/metadata", "GET"),
+        ("POST", "/api/v1/rules", "GET"),
+        ("DELETE", "/api/v1/alerts", "GET"),
+        ("POST", "/api/v1/status/buildinfo", "GET"),
     ] {
         let url = format!("http://{}{path}", rig.host);
         let method = method.parse().unwrap();
@@ -174,6 +184,9 @@ fn targets() -> impl Strategy<Value = String> {
         "series",
         "labels",
         "metadata",
+        "rules",
+        "alerts",
+        "query_exemplars",
         "label/job/values",
         "label/__name__/values",
         "remote_write",
@@ -222,7 +235,7 @@ fn may_be_sent(id: &str, method: &str, path_and_query: &str) -> bool {
     match below {
         "remote_write" => method == "POST",
         "query" | "query_range" | "series" | "labels" => method == "GET" || method == "POST",
-        "metadata" => method == "GET",
+        "metadata" | "rules" | "alerts" => method == "GET",
         _ => {
             let name = below
                 .strip_prefix("label/")

@@ -3,6 +3,7 @@
 mod answers;
 mod bounds;
 mod closed_list;
+mod grafana;
 mod promtool;
 mod refusals;
 mod storage;

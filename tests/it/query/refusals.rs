@@ -27,6 +27,8 @@ async fn a_role_that_may_not_read_is_told_what_it_lacks() {
         ("labels", "aps:GetLabels"),
         ("label/job/values", "aps:GetLabels"),
         ("metadata", "aps:GetMetricMetadata"),
+        ("rules?type=alert", "aps:ListRules"),
+        ("alerts", "aps:ListAlerts"),
     ] {
         let (status, kind, why) = error(get(&rig, &format!("/api/v1/{path}")).await).await;
         assert_eq!((status, kind.as_str()), (403, "forbidden"));
@@ -40,7 +42,7 @@ async fn a_role_that_may_not_read_is_told_what_it_lacks() {
     // New credentials do not help, so they are requested once in half a minute.
     assert_eq!(rig.world.journal(Target::Sts).total(), 2);
     let again = rig.count(r#"amp_sidecar_queries_total{code="403"}"#).await;
-    assert_eq!(again, 6);
+    assert_eq!(again, 8);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,13 +21,19 @@ pub struct Storage {
 impl Storage {
     /// Starts one with an empty database and waits until it is ready.
     pub async fn start() -> Self {
+        Self::start_with_rules("groups: []\n").await
+    }
+
+    /// The same with a file of rules, evaluated every second.
+    pub async fn start_with_rules(rules: &str) -> Self {
         let [address] = free_ports().unwrap();
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("storage-{address}"));
         fs::create_dir_all(&folder).unwrap();
         let config = folder.join("prometheus.yml");
+        fs::write(folder.join("rules.yml"), rules).unwrap();
         fs::write(
             &config,
-            "storage: {tsdb: {out_of_order_time_window: 60s}}\n",
+            "global: {evaluation_interval: 1s}\nrule_files: [rules.yml]\nstorage: {tsdb: {out_of_order_time_window: 60s}}\n",
         )
         .unwrap();
         let mut command = Command::new("prometheus");
