@@ -9,6 +9,9 @@
 //! | the same at `/limits/<workspace id>` | those of another workspace |
 //! | `POST /token/rotate` | a new token into the folder |
 //! | `POST /token/break` | `{"how": "expired"}`: a token of no use |
+//! | `POST /token/mint` | `{"namespace", "service_account", "pod", "audience": [], "seconds"}`: a token of anybody's |
+//! | `GET /identity` | the issuer, and Entra's tenant |
+//! | `PUT /entra/applications` | all of the tenant's applications, JSON as in [`crate::entra::Application`] |
 //! | `POST /keys/rotate` | the issuer signs with a new key |
 //! | `POST /clock` | `{"offset_seconds": 600}` |
 //! | `POST /sessions/revoke` | AMP no longer knows any session |
@@ -27,9 +30,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::entra::Application;
 use crate::fault::Fault;
 use crate::http::{Reply, Serve, answer};
-use crate::issuer::BrokenToken;
+use crate::issuer::{BrokenToken, TokenSpec};
 use crate::tls::Presented;
 use crate::world::controls::Controls;
 
@@ -64,6 +68,16 @@ struct Break {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Mint {
+    namespace: String,
+    service_account: String,
+    pod: String,
+    audience: Vec<String>,
+    seconds: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Offset {
     offset_seconds: i64,
 }
@@ -78,6 +92,18 @@ struct Life {
 #[serde(deny_unknown_fields)]
 struct Certificate {
     present: Presented,
+}
+
+impl From<Mint> for TokenSpec {
+    fn from(mint: Mint) -> Self {
+        Self {
+            namespace: mint.namespace,
+            service_account: mint.service_account,
+            pod: mint.pod,
+            audience: mint.audience,
+            life: Duration::from_secs(mint.seconds),
+        }
+    }
 }
 
 impl Serve for Admin {
@@ -120,6 +146,17 @@ impl Admin {
         }
         match (request.method(), request.uri().path()) {
             (&Method::GET, "/state") => return Ok(controls.state()),
+            (&Method::GET, "/identity") => return Ok(controls.identity()),
+            (&Method::POST, "/token/mint") => {
+                let spec = TokenSpec::from(parsed::<Mint>(body)?);
+                return Ok(json!({"token": controls.mint(&spec)}));
+            }
+            (&Method::PUT, "/entra/applications") => {
+                let applications: Vec<Application> = parsed(body)?;
+                if !controls.set_applications(applications) {
+                    return Err(AdminError::NotFound);
+                }
+            }
             (&Method::POST, "/token/rotate") => controls.rotate_token()?,
             (&Method::POST, "/token/break") => {
                 controls.break_token(parsed::<Break>(body)?.how)?;

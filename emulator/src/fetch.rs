@@ -20,6 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::names::Names;
+
 const DOCUMENT_AT_MOST: usize = 256 * 1024;
 /// kube-apiserver has the keys as a key set alone, and answers 406 to who accepts only JSON.
 const ACCEPT: &str = "application/json, application/jwk-set+json";
@@ -30,6 +32,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) struct Fetcher {
     tls: Arc<ClientConfig>,
+    names: Names,
 }
 
 /// Why a document could not be had.
@@ -54,8 +57,9 @@ pub(crate) enum FetchError {
 }
 
 impl Fetcher {
-    pub(crate) fn new(tls: Arc<ClientConfig>) -> Self {
-        Self { tls }
+    /// Who trusts as `tls` says, and finds the hosts in `names` here.
+    pub(crate) fn new(tls: Arc<ClientConfig>, names: Names) -> Self {
+        Self { tls, names }
     }
 
     /// The JSON at `url`.
@@ -77,9 +81,11 @@ impl Fetcher {
         };
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((host, port))
-            .await
-            .map_err(FetchError::Connect)?;
+        let connected = match self.names.address(host) {
+            Some(address) => TcpStream::connect(address).await,
+            None => TcpStream::connect((host, port)).await,
+        };
+        let stream = connected.map_err(FetchError::Connect)?;
         let request = Request::get(uri.path())
             .header(
                 header::HOST,

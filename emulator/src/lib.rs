@@ -12,6 +12,7 @@
 //! - [`entra`]: Entra ID's token endpoint, for who goes by way of it.
 //! - [`sts`], [`sessions`]: AssumeRoleWithWebIdentity and AssumeRole, trust policies, what was issued.
 //! - [`iam`]: the language of policies, and session policies.
+//! - `account_admin`, `names`: IAM's API, and a proxy that leads real host names here, for a rehearsal of an installation.
 //! - [`amp`]: the remote-write endpoint of a workspace.
 //! - [`fault`], [`journal`]: which faults are injected when, and what each target received.
 //! - [`tcp`]: a proxy that injects faults below HTTP.
@@ -20,8 +21,10 @@
 //! It never depends on the sidecar, nor on the library that the sidecar signs
 //! with: neither can hide the other's mistake.
 
+mod account_admin;
 mod admin;
 pub mod amp;
+pub mod cli;
 pub mod clock;
 pub mod entra;
 pub mod fault;
@@ -33,6 +36,7 @@ pub mod iam;
 pub mod issuer;
 pub mod journal;
 mod jwt;
+mod names;
 mod oidc;
 mod seconds;
 pub mod secrets;

@@ -1,27 +1,9 @@
-//! Command line of the emulator.
-//!
-//! `serve` starts a world, prints how to reach it and runs until it is stopped; everything that changes meanwhile (faults,
-//! clock, tokens) goes over the admin endpoint.
-
-mod serve;
+//! The emulator as a program.
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
-/// A local AWS for amp-sidecar: OIDC issuer, Entra ID, STS and AMP.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Serve until Ctrl-C.
-    Serve(Box<serve::ServeCommand>),
-}
+use clap::Parser as _;
+use emulator::cli::{Cli, Command};
 
 #[tokio::main]
 async fn main() -> ExitCode {

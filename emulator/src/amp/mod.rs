@@ -149,6 +149,23 @@ impl Amp {
             .unwrap_or_else(PoisonError::into_inner) = roles.into_iter().collect();
     }
 
+    /// From now on this role may write and query, or not, beside what others may.
+    pub(crate) fn permit(&self, role: &str, write: bool, query: bool) {
+        for (roles, may) in [(&self.0.allowed_roles, write), (&self.0.query_roles, query)] {
+            let mut roles = roles.write().unwrap_or_else(PoisonError::into_inner);
+            roles.retain(|known| known != role);
+            if may {
+                roles.push(role.to_owned());
+            }
+        }
+    }
+
+    /// The ARN of its workspace.
+    pub(crate) fn arn(&self) -> String {
+        let config = &self.0.config;
+        config.workspace_arn(&config.workspace_id)
+    }
+
     /// From now on a policy of another kind denies everything that the roles are allowed; `None` ends that.
     pub fn deny(&self, denial: Option<Denial>) {
         *self

@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
 /// What a federated credential asks for in `aud` unless it says otherwise.
 pub const EXCHANGE_AUDIENCE: &str = "api://AzureADTokenExchange";
 const DEFAULT_SCOPE: &str = "/.default";
+/// The public cloud's authority; version 1 of its tokens has an issuer on another host.
+pub(crate) const PUBLIC_CLOUD: &str = "https://login.microsoftonline.com/";
+const PUBLIC_CLOUD_V1: &str = "https://sts.windows.net/";
 
 /// The version of access tokens that an application takes as a resource, its `accessTokenAcceptedVersion`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TokenVersion {
     /// `iss` is `https://sts.windows.net/<tenant>/`, `aud` what was asked for.
     V1,
@@ -33,7 +39,8 @@ pub struct EntraConfig {
 }
 
 /// An application registration, with its service principal if it has one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Application {
     /// Its application (client) id.
     pub client_id: String,
@@ -48,7 +55,8 @@ pub struct Application {
 }
 
 /// A federated identity credential; all three must match to the letter.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FederatedCredential {
     /// `iss`; by default the world's issuer.
     pub issuer: Option<String>,
@@ -79,6 +87,16 @@ impl EntraConfig {
             token_life: Duration::from_secs(3599),
             aws_client_ids: None,
             https: false,
+        }
+    }
+
+    /// The public cloud's, over TLS, with a tenant that has no application yet.
+    #[must_use]
+    pub fn without_applications() -> Self {
+        Self {
+            applications: Vec::new(),
+            https: true,
+            ..Self::new(TokenVersion::V1)
         }
     }
 
@@ -126,6 +144,7 @@ impl EntraConfig {
     pub(crate) fn issuer(&self, authority: &str, version: TokenVersion) -> String {
         let tenant = &self.tenant_id;
         match version {
+            TokenVersion::V1 if authority == PUBLIC_CLOUD => format!("{PUBLIC_CLOUD_V1}{tenant}/"),
             TokenVersion::V1 => format!("{authority}{tenant}/"),
             TokenVersion::V2 => format!("{authority}{tenant}/v2.0"),
         }

@@ -4,8 +4,8 @@
 //! resource's application takes, or AADSTS' JSON; and for AWS, which is to trust those tokens, the discovery document
 //! of each version's issuer and their JWKS.
 //!
-//! The real issuers are `https://sts.windows.net/<tenant>/` and `https://login.microsoftonline.com/<tenant>/v2.0`. Those
-//! hosts cannot be served here, so that `iss` has the same shape, last slash included, below this authority's own
+//! The real issuers are `https://sts.windows.net/<tenant>/` and `https://login.microsoftonline.com/<tenant>/v2.0`. Where a
+//! world has real names, `iss` is those; else it has the same shape, last slash included, below this authority's own
 //! origin. A sovereign cloud is just another origin, and another world.
 //!
 //! Invariant: no token without an assertion whose signature was verified against keys that were really fetched.
@@ -15,7 +15,7 @@ mod exchange;
 mod refusal;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+pub(crate) use directory::PUBLIC_CLOUD;
 pub use directory::{
     Application, EXCHANGE_AUDIENCE, EntraConfig, FederatedCredential, TokenVersion,
 };
@@ -46,7 +47,7 @@ pub struct Entra(Arc<EntraShared>);
 
 #[derive(Debug)]
 struct EntraShared {
-    config: EntraConfig,
+    config: RwLock<Arc<EntraConfig>>,
     /// Its origin, with a slash at the end as in `AZURE_AUTHORITY_HOST`.
     authority: String,
     key: Key,
@@ -89,7 +90,7 @@ impl Entra {
         fetcher: Fetcher,
     ) -> Result<Self, rsa::Error> {
         Ok(Self(Arc::new(EntraShared {
-            config,
+            config: RwLock::new(Arc::new(config)),
             authority: format!("{origin}/"),
             key: Key::pooled(ENTRAS_KEY)?,
             clock,
@@ -98,10 +99,23 @@ impl Entra {
         })))
     }
 
-    /// The tenant, its applications and the scope.
+    /// The tenant, its applications and the scope, as they are now.
     #[must_use]
-    pub fn config(&self) -> &EntraConfig {
-        &self.0.config
+    pub fn config(&self) -> Arc<EntraConfig> {
+        let config = self.0.config.read();
+        Arc::clone(&config.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on the tenant has these applications, and no others.
+    pub fn set_applications(&self, applications: Vec<Application>) {
+        let mut config = EntraConfig::clone(&self.config());
+        config.applications = applications;
+        let mut held = self
+            .0
+            .config
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *held = Arc::new(config);
     }
 
     /// For `AZURE_AUTHORITY_HOST`.
@@ -113,7 +127,7 @@ impl Entra {
     /// What access tokens of that version have as `iss`.
     #[must_use]
     pub fn issuer(&self, version: TokenVersion) -> String {
-        self.0.config.issuer(&self.0.authority, version)
+        self.config().issuer(&self.0.authority, version)
     }
 
     /// The last token requests, oldest first, at most 4,096.
@@ -141,8 +155,8 @@ impl Entra {
     }
 
     async fn token(&self, tenant: &str, body: &[u8]) -> Result<Value, EntraRefusal> {
+        let config = &*self.config();
         let EntraShared {
-            config,
             authority,
             key,
             clock,
@@ -181,7 +195,7 @@ impl Entra {
     /// The discovery document of one version's issuer. AWS reads `issuer` and `jwks_uri`; Microsoft's own clients, which
     /// go by way of it to the token endpoint, want an authorization endpoint too, which is not served.
     fn discovery(&self, version: TokenVersion) -> Value {
-        let (authority, tenant) = (&self.0.authority, &self.0.config.tenant_id);
+        let (authority, tenant) = (&self.0.authority, &self.config().tenant_id);
         let keys = match version {
             TokenVersion::V1 => "discovery/keys",
             TokenVersion::V2 => "discovery/v2.0/keys",
@@ -207,7 +221,7 @@ impl Entra {
             }),
             _ => return None,
         };
-        let known = tenant.eq_ignore_ascii_case(&self.0.config.tenant_id);
+        let known = tenant.eq_ignore_ascii_case(&self.config().tenant_id);
         Some(if known {
             Ok(document)
         } else {

@@ -1,5 +1,6 @@
 //! The AWS accounts behind STS: their OIDC providers and their roles.
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::sts::refusal::StsRefusal;
@@ -38,6 +39,30 @@ pub struct Role {
     pub trust: TrustPolicy,
     /// The roles that its own permissions let it assume, with tags and source identity; their trust is asked too.
     pub may_assume: Vec<String>,
+}
+
+/// All accounts, as they are now. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct AccountBook(Arc<RwLock<Arc<[Account]>>>);
+
+impl AccountBook {
+    pub(crate) fn new(accounts: Vec<Account>) -> Self {
+        Self(Arc::new(RwLock::new(accounts.into())))
+    }
+
+    /// As they are at this moment, however they change while a call is judged.
+    pub(crate) fn now(&self) -> Arc<[Account]> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes the account `id`; `None` where there is no such account.
+    pub(crate) fn change<T>(&self, id: &str, change: impl FnOnce(&mut Account) -> T) -> Option<T> {
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut accounts = held.to_vec();
+        let changed = accounts.iter_mut().find(|one| one.id == id).map(change);
+        *held = accounts.into();
+        changed
+    }
 }
 
 impl Account {

@@ -19,9 +19,9 @@
 //! How long a session really lives can be set apart from how long was asked
 //! for: AWS' shortest is 15 minutes, and no test waits that long.
 
-mod account;
+pub(crate) mod account;
 mod assume_role;
-mod document;
+pub(crate) mod document;
 mod parameters;
 mod refusal;
 mod trust;
@@ -45,6 +45,7 @@ use crate::front::{Answers, request_id};
 use crate::http::answer;
 use crate::sessions::{Session, SessionContext, Sessions};
 use crate::sigv4::Verifier;
+use account::AccountBook;
 use assume_role::AssumeRoleRequest;
 use document::{Element, Format, answer_in};
 use parameters::WebIdentityRequest;
@@ -54,12 +55,13 @@ use web_identity::Identity;
 const VERSION: &str = "2011-06-15";
 const WEB_IDENTITY: &str = "AssumeRoleWithWebIdentity";
 const ASSUME_ROLE: &str = "AssumeRole";
+const CALLER_IDENTITY: &str = "GetCallerIdentity";
 const CALLS_AT_MOST: usize = 4096;
 
 /// STS for some accounts. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Sts {
-    accounts: Arc<[Account]>,
+    accounts: AccountBook,
     regions: Arc<[String]>,
     sessions: Sessions,
     clock: Clock,
@@ -110,7 +112,7 @@ struct StsGrant {
 
 impl Sts {
     pub(crate) fn new(
-        accounts: Vec<Account>,
+        accounts: AccountBook,
         regions: Vec<String>,
         sessions: Sessions,
         clock: Clock,
@@ -118,7 +120,7 @@ impl Sts {
         session_life: Option<Duration>,
     ) -> Self {
         Self {
-            accounts: accounts.into(),
+            accounts,
             regions: regions.into(),
             sessions,
             clock,
@@ -176,7 +178,8 @@ impl Sts {
     async fn web_identity(&self, form: &Form, call: &mut StsCall) -> Result<StsGrant, StsRefusal> {
         let asked = WebIdentityRequest::parse(form)?;
         let policy = asked.narrowing.policy()?;
-        let account = self.accounts.iter().find(|one| one.id == asked.account);
+        let accounts = self.accounts.now();
+        let account = accounts.iter().find(|one| one.id == asked.account);
         let now = unix_seconds(call.at);
         let identity = Identity::of(asked.token, account, &self.fetcher, now).await?;
         let caller = Caller::Federated(&identity.provider_arn);
@@ -206,22 +209,44 @@ impl Sts {
         form: &Form,
         call: &mut StsCall,
     ) -> Result<StsGrant, StsRefusal> {
-        let verifier = Verifier {
-            regions: &self.regions,
-            service: "sts",
-            sessions: &self.sessions,
-        };
-        let caller = verifier
-            .verify(call.at, request)
-            .map_err(|fault| StsRefusal::unauthenticated(&fault))?;
+        let caller = self.caller(call.at, request)?;
         call.caller = Some(caller.assumed_role_arn.clone());
         let asked = AssumeRoleRequest::parse(form)?;
-        let (role, context) = asked.grant(&caller, &self.accounts)?;
+        let accounts = self.accounts.now();
+        let (role, context) = asked.grant(&caller, &accounts)?;
         Ok(StsGrant {
             session: self.issue(role, asked.session_name, asked.duration, context),
             session_name: asked.session_name.to_owned(),
             identity: None,
         })
+    }
+
+    /// The session that signed.
+    fn caller(&self, at: SystemTime, request: &Request<Bytes>) -> Result<Session, StsRefusal> {
+        let verifier = Verifier {
+            regions: &self.regions,
+            service: "sts",
+            sessions: &self.sessions,
+        };
+        verifier
+            .verify(at, request)
+            .map_err(|fault| StsRefusal::unauthenticated(&fault))
+    }
+
+    /// Who asks; anybody may know that of himself.
+    fn caller_identity(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        let (format, request_id) = (Format::of(request.headers()), request_id());
+        let caller = match self.caller(self.clock.now(), request) {
+            Ok(caller) => caller,
+            Err(refusal) => return refusal.answer(format, &request_id),
+        };
+        let known = vec![
+            Element::text("Arn", &caller.assumed_role_arn),
+            Element::text("UserId", "AROAEMULATEDROLE00000"),
+            Element::text("Account", &caller.account),
+        ];
+        let envelope = Element::response(CALLER_IDENTITY, known, &request_id);
+        answer_in(format, StatusCode::OK, &envelope, &request_id)
     }
 
     fn issue(&self, role: &Role, name: &str, asked: Duration, context: SessionContext) -> Session {
@@ -254,6 +279,10 @@ impl Answers for Sts {
             let text = "<UnknownOperationException/>\n".to_owned();
             return answer(StatusCode::NOT_FOUND, "text/xml", text);
         };
+        let field = |name: &str| form.get(name).map(String::as_str);
+        if (field("Action"), field("Version")) == (Some(CALLER_IDENTITY), Some(VERSION)) {
+            return self.caller_identity(&request);
+        }
         let mut call = StsCall::begun(&form, self.clock.now());
         let outcome = self.judge(&request, &form, &mut call).await;
         call.outcome = match &outcome {
@@ -339,21 +368,11 @@ impl StsGrant {
         if let Some(source) = &session.context.source_identity {
             result.push(Element::text("SourceIdentity", source));
         }
-        let (response, inner) = match identity {
-            Some(_) => (
-                "AssumeRoleWithWebIdentityResponse",
-                "AssumeRoleWithWebIdentityResult",
-            ),
-            None => ("AssumeRoleResponse", "AssumeRoleResult"),
+        let action = match identity {
+            Some(_) => WEB_IDENTITY,
+            None => ASSUME_ROLE,
         };
-        let metadata = vec![Element::text("RequestId", request_id)];
-        let envelope = Element::parent(
-            response,
-            vec![
-                Element::parent(inner, result),
-                Element::parent("ResponseMetadata", metadata),
-            ],
-        );
+        let envelope = Element::response(action, result, request_id);
         answer_in(format, StatusCode::OK, &envelope, request_id)
     }
 }

@@ -175,7 +175,7 @@ impl StsRefusal {
     /// This answer whatever the call is.
     #[must_use]
     pub fn fault(&self) -> FaultKind {
-        let answer = self.answer(Format::Xml, &request_id());
+        let answer = self.answer(Format::STS, &request_id());
         FaultKind::Answer {
             status: self.status().as_u16(),
             headers: vec![("content-type".to_owned(), "text/xml".to_owned())],
@@ -184,18 +184,7 @@ impl StsRefusal {
     }
 
     pub(crate) fn answer(&self, format: Format, request_id: &str) -> Response<Bytes> {
-        let error = Element::parent(
-            "Error",
-            vec![
-                Element::text("Type", "Sender"),
-                Element::text("Code", self.code()),
-                Element::text("Message", self.to_string()),
-            ],
-        );
-        let envelope = Element::parent(
-            "ErrorResponse",
-            vec![error, Element::text("RequestId", request_id)],
-        );
+        let envelope = Element::error(self.code(), self.to_string(), request_id);
         answer_in(format, self.status(), &envelope, request_id)
     }
 }

@@ -100,6 +100,7 @@ mod tests {
 
     use super::*;
     use crate::jwt::Key;
+    use crate::names::Names;
     use crate::sts::account::OidcProvider;
     use crate::world::{World, WorldConfig};
 
@@ -122,7 +123,7 @@ mod tests {
             }],
             roles: Vec::new(),
         };
-        let fetcher = Fetcher::new(world.certificates().client_config());
+        let fetcher = Fetcher::new(world.certificates().client_config(), Names::default());
         Identity::of(&token, Some(&account), &fetcher, 1500).await
     }
 

@@ -53,6 +53,8 @@ pub struct WorldConfig {
     /// Puts a TCP fault proxy before STS and AMP; see [`World::tcp`](super::World::tcp). Their
     /// URLs then lead to free ports, whatever `ports` says.
     pub tcp_faults: bool,
+    /// Nothing but an administrator is in the account, and everything has its real name; see [`WorldConfig::rehearsal`].
+    pub rehearsal: bool,
     /// Where everything listens.
     pub listen: IpAddr,
     /// More names and addresses that the certificates are for.
@@ -137,6 +139,7 @@ impl Default for WorldConfig {
             sts_https: false,
             issuer_https: false,
             tcp_faults: false,
+            rehearsal: false,
             listen: Ipv4Addr::LOCALHOST.into(),
             names: Vec::new(),
             ports: Ports::default(),

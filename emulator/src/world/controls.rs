@@ -9,7 +9,7 @@ use super::target_controls::TargetControls;
 use super::workspace::Workspace;
 use crate::amp::{Amp, AmpConfig};
 use crate::clock::Clock;
-use crate::entra::Entra;
+use crate::entra::{Application, Entra};
 use crate::fault::Faults;
 use crate::front::{Answers, Front};
 use crate::issuer::{BrokenToken, Issuer, TokenSpec};
@@ -110,6 +110,29 @@ impl Controls {
 
     pub(crate) fn rotate_keys(&self) -> Result<(), Error> {
         Ok(self.issuer.rotate_keys()?)
+    }
+
+    /// A good token for any service account.
+    pub(crate) fn mint(&self, spec: &TokenSpec) -> String {
+        let token = self.issuer.mint(spec);
+        self.secrets.note("token", &token);
+        token
+    }
+
+    /// Whether there is an Entra ID whose applications could be replaced.
+    pub(crate) fn set_applications(&self, applications: Vec<Application>) -> bool {
+        let known = self.entra.as_ref();
+        known
+            .map(|entra| entra.set_applications(applications))
+            .is_some()
+    }
+
+    /// What a cluster and a tenant know of themselves.
+    pub(crate) fn identity(&self) -> Value {
+        json!({
+            "issuer": self.issuer.url(),
+            "tenant_id": self.entra.as_ref().map(|entra| entra.config().tenant_id.clone()),
+        })
     }
 
     pub(crate) fn state(&self) -> Value {

@@ -15,6 +15,7 @@ mod accounts;
 mod config;
 pub(crate) mod controls;
 pub(crate) mod error;
+mod rehearsal;
 mod target;
 mod target_controls;
 mod workspace;
@@ -35,6 +36,7 @@ use tokio_rustls::TlsAcceptor;
 pub use self::config::{Hop, OtherWorkspace, Ports, WorldConfig};
 use self::controls::Controls;
 pub use self::error::Error;
+use self::rehearsal::{Places, Rehearsal, account_admin};
 pub use self::target::Target;
 use self::target_controls::TargetControls;
 pub use self::workspace::Workspace;
@@ -48,8 +50,10 @@ use crate::front::Answers;
 use crate::http::{Bound, Server};
 use crate::issuer::{BrokenToken, Issuer};
 use crate::journal::Journal;
+use crate::names::Names;
 use crate::secrets::Secrets;
 use crate::sessions::Sessions;
+use crate::sts::account::AccountBook;
 use crate::sts::{Sts, StsCall};
 use crate::tcp::TcpFaults;
 use crate::tls::{Certificates, Presented};
@@ -80,6 +84,7 @@ pub struct World {
     tcp: [Option<TcpFaults>; 2],
     _servers: Vec<Server>,
     renewal: JoinHandle<()>,
+    rehearsal: Option<Rehearsal>,
     folder: TempDir,
 }
 
@@ -114,20 +119,32 @@ impl World {
             None => None,
         };
         let admin_socket = bind(config.listen, config.ports.admin).await?;
+        let iam_socket = bind(config.listen, 0).await?;
         let mut other_sockets = Vec::new();
         for other in &config.others {
             other_sockets.push(bind(config.listen, other.port).await?);
         }
 
         let clock = Clock::new();
-        let issuer_origin = origin(issuer_socket.address(), config.issuer_https);
+        let issuer_origin =
+            config.issuer_origin(origin(issuer_socket.address(), config.issuer_https));
         let issuer = tokio::task::spawn_blocking({
             let clock = clock.clone();
             move || Issuer::new(&issuer_origin, ISSUER_PATH, clock)
         })
         .await??;
 
-        let regions = config.regions();
+        let hosts = match &entra_socket {
+            Some(entra) if config.rehearsal => config.hosts(Places {
+                issuer: issuer_socket.address(),
+                entra: entra.address(),
+                sts: sts_socket.address(),
+                amp: amp_socket.address(),
+                iam: iam_socket.address(),
+            }),
+            _ => Names::default(),
+        };
+        let mut regions = config.regions();
         let mut names = vec![
             "127.0.0.1".to_owned(),
             "localhost".to_owned(),
@@ -137,7 +154,11 @@ impl World {
             names.push(format!("aps-workspaces.{region}.amazonaws.com"));
             names.push(format!("sts.{region}.amazonaws.com"));
         }
-        names.extend(config.names.iter().cloned());
+        names.extend(config.names.iter().chain(hosts.hosts()).cloned());
+        if config.rehearsal {
+            // The scope of signatures for sts.amazonaws.com.
+            regions.push("us-east-1".to_owned());
+        }
         let certificates = Certificates::new(&names)?;
         let folder = tempfile::Builder::new()
             .prefix("amp-sidecar-emulator-")
@@ -148,11 +169,11 @@ impl World {
         let tokens =
             TokenFolder::new(folder.path().join("serviceaccount")).map_err(Error::Folder)?;
 
-        let fetcher = Fetcher::new(certificates.client_config());
+        let fetcher = Fetcher::new(certificates.client_config(), hosts.clone());
         let entra = match config.entra.clone().zip(entra_socket.as_ref()) {
             Some((mut entra, socket)) => {
                 entra.settle(issuer.url(), &config.token.subject());
-                let origin = origin(socket.address(), entra.https);
+                let origin = config.entra_origin(origin(socket.address(), entra.https));
                 let (clock, fetcher) = (clock.clone(), fetcher.clone());
                 let made = move || Entra::new(entra, &origin, clock, fetcher);
                 Some(tokio::task::spawn_blocking(made).await??)
@@ -161,10 +182,11 @@ impl World {
         };
 
         let accounts = config.accounts(issuer.url(), entra.as_ref().map(Entra::authority))?;
+        let accounts = AccountBook::new(accounts);
         let (role_arn, writer_arn) = (config.role_arn(), config.writer_arn());
         let sessions = Sessions::new();
         let sts = Sts::new(
-            accounts,
+            accounts.clone(),
             config
                 .sts_region
                 .clone()
@@ -176,6 +198,18 @@ impl World {
         );
         let amp_config = config.opened(&config.amp, &writer_arn);
         let amp = Amp::new(amp_config.clone(), sessions.clone());
+        let rehearsal = if config.rehearsal {
+            Some(Rehearsal::start(&config, hosts, &sessions, &clock).await?)
+        } else {
+            None
+        };
+        let iam = account_admin(
+            &config,
+            accounts,
+            amp.clone(),
+            sessions.clone(),
+            clock.clone(),
+        );
         let others: Vec<Workspace> = config
             .others
             .iter()
@@ -250,6 +284,12 @@ impl World {
                 None,
             ),
         ];
+        if rehearsal.is_some() {
+            servers.push(iam_socket.serve(
+                TargetControls::default().front(iam, &clock, true),
+                Some(tls.clone()),
+            ));
+        }
         for (socket, other) in other_sockets.into_iter().zip(&controls.others) {
             let front = other.controls.front(dated(other.amp.clone()), &clock, true);
             servers.push(socket.serve(front, Some(tls.clone())));
@@ -268,6 +308,7 @@ impl World {
             tcp: [sts_tcp, amp_tcp],
             _servers: servers,
             renewal,
+            rehearsal,
             folder,
         })
     }
@@ -344,15 +385,24 @@ impl World {
         &self.controls.amp_config.workspace_id
     }
 
-    /// The environment that points a sidecar at this world.
+    /// The environment that points a sidecar at this world; of a rehearsal, that which leads every program to it.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let ca_file = self.ca_file.display().to_string();
+        if let Some(rehearsal) = &self.rehearsal {
+            let mut environment = rehearsal.environment(ca_file);
+            environment.extend([
+                ("REHEARSAL_ADMIN", self.urls.admin.clone()),
+                ("REHEARSAL_FOLDER", self.folder.path().display().to_string()),
+            ]);
+            return environment;
+        }
         let token_file = self.token_file().display().to_string();
         let mut environment = vec![
             ("AWS_REGION", self.region().to_owned()),
             ("AWS_ROLE_ARN", self.role_arn.clone()),
             ("AWS_ENDPOINT_URL_STS", self.urls.sts.clone()),
-            ("AWS_CA_BUNDLE", self.ca_file.display().to_string()),
+            ("AWS_CA_BUNDLE", ca_file),
             ("AMP_SIDECAR_WORKSPACE_ID", self.workspace_id().to_owned()),
             ("AMP_SIDECAR_REMOTE_WRITE_URL", self.urls.amp.clone()),
         ];
@@ -376,6 +426,12 @@ impl World {
             }
         }
         environment
+    }
+
+    /// Whether it is one for a rehearsal, where [`World::environment`] is for every program.
+    #[must_use]
+    pub fn is_rehearsal(&self) -> bool {
+        self.rehearsal.is_some()
     }
 
     /// Every token, key and session token that was handed out: what a test looks for in what is shown.

@@ -29,8 +29,8 @@ async fn with(version: TokenVersion, change: impl FnOnce(&mut EntraConfig)) -> W
 
 /// A token request as a sidecar makes it; a value of `-` leaves the field out.
 async fn exchange(world: &World, changes: &[(&str, &str)]) -> Answer {
-    let tenant = &world.entra().expect("Entra").config().tenant_id;
-    exchange_at(world, tenant, changes).await
+    let config = world.entra().expect("Entra").config();
+    exchange_at(world, &config.tenant_id, changes).await
 }
 
 async fn exchange_at(world: &World, tenant: &str, changes: &[(&str, &str)]) -> Answer {

@@ -1,4 +1,4 @@
-//! `emulator serve`: a world until it is stopped.
+//! The command line: `emulator serve`, a world until it is stopped.
 //!
 //! In: what the world is to be like, as far as it must be known at the start; what changes meanwhile (faults, limits,
 //! clock, tokens) goes over the admin endpoint. Out: how to reach it, on stdout, ready to be sourced.
@@ -6,14 +6,36 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use clap::Args;
-use emulator::amp::{HaTracker, Limits, Rate, RemoteWrite2};
-use emulator::entra::{EntraConfig, TokenVersion};
-use emulator::world::{Error, Ports, World, WorldConfig};
+use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::amp::{HaTracker, Limits, Rate, RemoteWrite2};
+use crate::entra::{EntraConfig, TokenVersion};
+use crate::world::{Error, Ports, World, WorldConfig};
+
+/// A local AWS for amp-sidecar: OIDC issuer, Entra ID, STS and AMP.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the emulator can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve until Ctrl-C.
+    Serve(Box<ServeCommand>),
+}
+
+/// `emulator serve`.
 #[derive(Debug, Args)]
-pub(crate) struct ServeCommand {
+pub struct ServeCommand {
+    /// Rehearse an installation: an account without OIDC provider and role, a tenant without application, IAM's API, and a
+    /// proxy behind which everything has its real name.
+    #[arg(long, conflicts_with_all = ["entra", "chain", "second_region", "allow_query"])]
+    rehearsal: bool,
     /// AWS region to stand in for.
     #[arg(long, default_value = "eu-central-1")]
     region: String,
@@ -91,7 +113,10 @@ pub(crate) struct ServeCommand {
 
 impl ServeCommand {
     /// Serves until Ctrl-C or SIGTERM.
-    pub(crate) async fn run(self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// When the world does not start.
+    pub async fn run(self) -> Result<(), Error> {
         let world = World::start(self.config()).await?;
         // The reader of stdout may be gone; keep serving.
         let _written = std::io::stdout().write_all(greeting(&world).as_bytes());
@@ -102,7 +127,15 @@ impl ServeCommand {
         }
     }
 
-    fn config(self) -> WorldConfig {
+    /// The world that the options describe.
+    #[must_use]
+    pub fn config(self) -> WorldConfig {
+        if self.rehearsal {
+            let mut config = WorldConfig::rehearsal();
+            config.amp.region = self.region;
+            config.amp.forward_to = self.forward_to;
+            return config;
+        }
         let base = match self.entra {
             Some(version) => WorldConfig::through_entra(EntraConfig {
                 https: self.entra_https,
@@ -173,7 +206,12 @@ fn token_version(text: &str) -> Result<TokenVersion, &'static str> {
     }
 }
 
-fn greeting(world: &World) -> String {
+/// How to reach a world, ready to be sourced.
+#[must_use]
+pub fn greeting(world: &World) -> String {
+    if world.is_rehearsal() {
+        return exports(world);
+    }
     let mut text = format!(
         "issuer  {}\nSTS     {}\nAMP     {}\nadmin   {}\n",
         world.issuer_url(),
@@ -193,12 +231,17 @@ fn greeting(world: &World) -> String {
         ));
     }
     text.push_str("\n# for amp-sidecar:\n");
-    for (name, value) in world.environment() {
-        text.push_str(&format!("export {name}='{value}'\n"));
-    }
+    text.push_str(&exports(world));
     text.push_str(&format!(
         "\n# for example:\n#   curl {admin}/state\n#   curl -X PUT {admin}/faults/sts -d '[{{\"for\": 20, \"do\": \"hang\"}}]'\n",
         admin = world.admin_url()
     ));
     text
+}
+
+fn exports(world: &World) -> String {
+    let environment = world.environment().into_iter();
+    environment
+        .map(|(name, value)| format!("export {name}='{value}'\n"))
+        .collect()
 }
