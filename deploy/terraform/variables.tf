@@ -38,7 +38,7 @@ variable "service_account" {
 
 variable "role_name" {
   type    = string
-  default = "prometheus-amp"
+  default = "amp-sidecar"
 }
 
 variable "provider_arn" {

@@ -78,11 +78,11 @@ def created(report: Report, issuer: str) -> None:
         session = boto3.Session(*own.values(), region_name="eu-central-1")
         cloudformation, iam = session.client("cloudformation"), session.client("iam")
         outputs = stack(cloudformation, "first", IssuerUrl=issuer, WorkspaceId="ws-1")
-        role = f"arn:aws:iam::{ACCOUNT}:role/prometheus-amp"
+        role = f"arn:aws:iam::{ACCOUNT}:role/amp-sidecar"
         report.equal(outputs, {"RoleArn": role, "Region": "eu-central-1", "WorkspaceId": "ws-1"}, f"{issuer}: outputs")
         provider = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)
         report.equal((provider["Url"], provider["ClientIDList"]), (bare, ["sts.amazonaws.com"]), f"{issuer}: provider")
-        policies(report, iam, "prometheus-amp", trust(arn, bare, "monitoring:prometheus"), "eu-central-1", "ws-1")
+        policies(report, iam, "amp-sidecar", trust(arn, bare, "monitoring:prometheus"), "eu-central-1", "ws-1")
         # A second role for the same issuer, in another region.
         stack(
             cloudformation,

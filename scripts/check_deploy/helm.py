@@ -24,7 +24,7 @@ AWS = {
     "aws": {
         "region": "eu-central-1",
         "workspaceId": "ws-00000000-0000-0000-0000-000000000000",
-        "roleArn": "arn:aws:iam::111122223333:role/prometheus-amp",
+        "roleArn": "arn:aws:iam::111122223333:role/amp-sidecar",
     }
 }
 SEVERAL = {

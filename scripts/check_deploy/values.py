@@ -33,7 +33,7 @@ FORMS = (
     ("own runbooks", NATIVE, ("--runbooks", OWN_RUNBOOKS)),
 )
 EXAMPLE = (
-    *("--account", "111122223333", "--region", "eu-central-1", "--role-name", "prometheus-amp"),
+    *("--account", "111122223333", "--region", "eu-central-1", "--role-name", "amp-sidecar"),
     *("--workspace-id", "ws-00000000-0000-0000-0000-000000000000"),
 )
 # As both charts render them.
