@@ -28,7 +28,7 @@ use crate::telemetry::WorkspaceMetrics;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
 pub use view::LagView;
-use view::{LOST_AFTER, WARNED_BEFORE};
+use view::{FRESH, LOST_AFTER, WARNED_BEFORE};
 
 /// vmagent pauses a minute at most between two attempts, Prometheus 5 s.
 const FORGOTTEN: Duration = Duration::from_secs(150);
@@ -166,7 +166,8 @@ impl Lag {
             self.last_success.store(millis(now), Ordering::Relaxed);
             self.incidents.recover();
         }
-        let Some((oldest, newest)) = plausible(timestamps, now) else {
+        let latest = now.max(self.clock.local());
+        let Some((oldest, newest)) = plausible(timestamps, latest) else {
             return;
         };
         if is_whole {
@@ -175,7 +176,7 @@ impl Lag {
         }
         // A clock that was set back makes the earlier time one of the future.
         let later = |before: u64| {
-            (before < millis(newest) || before > millis(now)).then_some(millis(newest))
+            (before < millis(newest) || before > millis(latest)).then_some(millis(newest))
         };
         let _unchanged =
             self.newest_stored
@@ -189,7 +190,8 @@ impl Lag {
     fn hold(&self, batch: Option<(u64, Timestamps)>, outcome: &'static str) {
         self.last_delay.store(self.elapsed(), Ordering::Relaxed);
         let now = self.clock.now();
-        let oldest = batch.and_then(|(_, timestamps)| plausible(timestamps, now));
+        let latest = now.max(self.clock.local());
+        let oldest = batch.and_then(|(_, timestamps)| plausible(timestamps, latest));
         let oldest = oldest.map(|(oldest, _)| oldest);
         let tried = Instant::now();
         {
@@ -294,10 +296,18 @@ impl Drop for Tracked<'_> {
 }
 
 /// The oldest and the newest time, none in the future. A batch holds some seconds' samples; one that is older than the newest by more than
-/// AMP accepts was set by its exporter and is lost anyway.
-fn plausible(timestamps: Timestamps, now: SystemTime) -> Option<(SystemTime, SystemTime)> {
-    let (oldest, newest) = timestamps.span()?;
-    let (oldest, newest) = (oldest.min(now), newest.min(now));
+/// AMP accepts was set by its exporter and is lost anyway. One in the future hides how late the others are: the oldest tells, unless it is
+/// as old as that.
+fn plausible(timestamps: Timestamps, latest: SystemTime) -> Option<(SystemTime, SystemTime)> {
+    let (oldest, mut newest) = timestamps.span()?;
+    let ahead = newest.duration_since(latest).unwrap_or_default();
+    if ahead > FRESH {
+        if latest.duration_since(oldest).unwrap_or_default() > LOST_AFTER {
+            return None;
+        }
+        newest = oldest;
+    }
+    let (oldest, newest) = (oldest.min(latest), newest.min(latest));
     let apart = newest.duration_since(oldest).unwrap_or_default();
     let oldest = if apart > LOST_AFTER { newest } else { oldest };
     Some((oldest, newest))

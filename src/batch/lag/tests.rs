@@ -158,7 +158,7 @@ async fn held_batches_are_bounded_in_number() {
 #[tokio::test(start_paused = true)]
 async fn times_that_cannot_be_do_not_count() {
     let scene = Scene::new();
-    let view = scene.gets(&batch("future", &[NOW - 1, 4_000_000_000]), &stored());
+    let view = scene.gets(&batch("ahead", &[NOW + 9]), &stored());
     assert_eq!(view.newest_stored, Some(at(NOW)), "no later than now");
     let view = scene.gets(&batch("old", &[NOW - 86_400 * 365, NOW - 1]), &failing());
     assert_eq!(view.oldest_held, Some(at(NOW - 1)), "lost in any case");
@@ -169,6 +169,32 @@ async fn times_that_cannot_be_do_not_count() {
         (view.held, view.oldest_held, view.lost_from()),
         (1, None, None)
     );
+}
+
+/// An exporter may set a time of its own: it must not hide that the others are behind.
+#[tokio::test(start_paused = true)]
+async fn one_future_sample_does_not_make_a_late_batch_look_fresh() {
+    let future = 4_000_000_000;
+    let scene = Scene::new();
+    let view = scene.gets(&batch("1", &[NOW - 600, future]), &stored());
+    assert_eq!(view.newest_stored, Some(at(NOW - 600)));
+    assert_eq!(view.words(), "data is 10 min behind and catching up");
+    assert_eq!(scene.missing(), "the newest stored sample is 10 min old");
+    let view = scene.gets(&batch("2", &[NOW - 599, future]), &failing());
+    assert_eq!(view.oldest_held, Some(at(NOW - 599)));
+    scene.gets(&batch("2", &[NOW - 599, future]), &refused());
+
+    // Neither end of this one tells how late the others are.
+    let view = scene.gets(&batch("3", &[NOW - 7200, future]), &failing());
+    assert_eq!((view.held, view.oldest_held), (1, None));
+    let view = scene.gets(&batch("3", &[NOW - 7200, future]), &stored());
+    assert_eq!(view.newest_stored, Some(at(NOW - 600)));
+
+    // A live sender whose clock is ahead.
+    for ahead in [60, 3600] {
+        let view = scene.gets(&batch("4", &[NOW + ahead, NOW + ahead + 5]), &stored());
+        assert_eq!(view.newest_stored, Some(at(NOW)));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,6 +286,20 @@ async fn a_wrong_clock_of_the_machine_does_not_make_its_senders_late() {
         Some(seconds(602)),
         "AMP counts by its own clock"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fast_clock_of_the_machine_does_not_hide_that_its_senders_are_late() {
+    let scene = Scene::new();
+    assert!(scene.lag.clock.learn(at(NOW - 600)));
+    let missing = |view: LagView| view.missing().unwrap_or_default();
+    let view = scene.gets(&batch("1", &[NOW - 240]), &stored());
+    assert_eq!(missing(view), "the newest stored sample is 4 min old");
+    let view = scene.gets(&batch("2", &[NOW - 2]), &stored());
+    assert!(missing(view).contains("came late"), "{view:?}");
+    tokio::time::advance(seconds(10)).await;
+    let view = scene.gets(&batch("3", &[NOW + 8]), &stored());
+    assert_eq!(view.missing(), None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ pub(super) const LOST_AFTER: Duration = Duration::from_secs(3600);
 pub(super) const WARNED_BEFORE: Duration = Duration::from_secs(1200);
 /// Twice as long as Prometheus collects samples for a batch (`batch_send_deadline`, 5 s), so that in regular operation the newest stored
 /// sample is always younger.
-const FRESH: Duration = Duration::from_secs(10);
+pub(super) const FRESH: Duration = Duration::from_secs(10);
 /// Without a request for this long, senders have nothing to send: they pause up to 5 s between two attempts.
 const QUIET: Duration = Duration::from_secs(10);
 /// After a delay, how long samples have to be fresh: a sender that catches up needs about as long for what is not sent yet.
@@ -135,7 +135,8 @@ impl LagView {
                 Some("requests still come, and the age of their samples is not known".to_owned())
             }
             Some(newest) if !is_fresh(newest, self.now, self.local) => {
-                let age = self.now.duration_since(newest).unwrap_or_default();
+                let latest = self.now.max(self.local);
+                let age = latest.duration_since(newest).unwrap_or_default();
                 Some(format!("the newest stored sample is {} old", span(age)))
             }
             Some(_) if self.undelayed < SETTLED => {
