@@ -3,7 +3,7 @@
 /// Maximum length in bytes.
 const LONGEST: usize = 1024;
 
-/// One line of at most 1 KiB without control characters; truncation is marked with `…`.
+/// One line of at most 1 KiB without control characters, and without those that reorder the text around them; truncation is marked with `…`.
 #[must_use]
 pub fn sanitize(text: &str) -> String {
     sanitize_within(text, LONGEST)
@@ -18,9 +18,15 @@ pub fn sanitize_within(text: &str, longest: usize) -> String {
             line.push('…');
             break;
         }
-        line.push(if c.is_control() { ' ' } else { c });
+        let is_unsafe = c.is_control() || breaks_or_reorders(c);
+        line.push(if is_unsafe { ' ' } else { c });
     }
     line
+}
+
+/// Unicode's line and paragraph separators and its bidirectional controls.
+fn breaks_or_reorders(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -31,6 +37,10 @@ mod tests {
     fn sanitized_text_is_one_bounded_line() {
         assert_eq!(sanitize(" a\r\nX-Evil: b\u{1b}[31m "), "a  X-Evil: b [31m");
         assert_eq!(sanitize("ü\u{85}\u{7f}ü"), "ü  ü");
+        assert_eq!(
+            sanitize("up\u{202e}detcejer\u{2066}\u{2028}x\u{61c}\u{200f}."),
+            "up detcejer  x  ."
+        );
         let long = sanitize(&"ü".repeat(2000));
         assert!(long.len() <= 1024 + 3 && long.ends_with('…'));
     }
