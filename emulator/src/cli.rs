@@ -51,7 +51,7 @@ pub struct ServeCommand {
     /// Let the pod go by way of Entra ID, whose application takes tokens of this version.
     #[arg(long, value_name = "v1|v2", value_parser = token_version)]
     entra: Option<TokenVersion>,
-    /// ServeCommand Entra ID over TLS.
+    /// Serve Entra ID over TLS.
     #[arg(long, requires = "entra")]
     entra_https: bool,
     /// Put two roles of other accounts between the pod's role and the workspace, the second one asking for this
