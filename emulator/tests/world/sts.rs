@@ -176,9 +176,9 @@ async fn each_useless_token_is_refused_in_its_own_way() {
 #[tokio::test]
 async fn other_actions_versions_and_parameters_are_refused() {
     let world = world().await;
-    let invalid = "Could not find operation GetCallerIdentity for version 2011-06-15";
+    let invalid = "Could not find operation GetSessionToken for version 2011-06-15";
     for (changes, code, message) in [
-        ([("Action", "GetCallerIdentity")], "InvalidAction", invalid),
+        ([("Action", "GetSessionToken")], "InvalidAction", invalid),
         (
             [("Version", "2010-05-08")],
             "InvalidAction",
