@@ -151,7 +151,8 @@ impl ActiveWorkspace {
             role_session_name = config.identity.role.name,
             token_file = %config.identity.token_file.display(),
             max_inflight_bytes = config.limits.max_inflight_bytes,
-            allow_query = config.query.is_some(),
+            allow_query = config.query.as_ref().is_some_and(|query| query.prometheus),
+            allow_alertmanager = config.query.as_ref().map_or("off", |query| query.alertmanager.name()),
             "serving"
         );
         Ok(Self {

@@ -61,9 +61,13 @@ pub struct ServeCommand {
     /// Add a workspace in this region, with a role of its own.
     #[arg(long, value_name = "REGION")]
     second_region: Option<String>,
-    /// Allow the role AMP's query API, answered by the Prometheus of --forward-to.
+    /// Allow the role AMP's query API, answered by the Prometheus of --forward-to, and the Alertmanager of --alertmanager.
     #[arg(long)]
     allow_query: bool,
+
+    /// The URL of a real Alertmanager, which answers for AMP's.
+    #[arg(long, value_name = "URL")]
+    alertmanager: Option<String>,
     /// Limits of AMP's instance as JSON, with the names that the admin endpoint's /limits shows; see the emulator's README.
     #[arg(long, value_name = "JSON", value_parser = limits)]
     limits: Option<Limits>,
@@ -166,6 +170,7 @@ impl ServeCommand {
         };
         config.amp.region = self.region;
         config.amp.forward_to = self.forward_to;
+        config.amp.alertmanager = self.alertmanager;
         let amp = &mut config.amp;
         amp.max_series = self.max_series.unwrap_or(amp.max_series);
         amp.max_request_bytes = self.max_request_bytes.unwrap_or(amp.max_request_bytes);

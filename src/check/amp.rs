@@ -14,7 +14,7 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use super::step::StepOutcome;
 use crate::batch::Pipeline;
 use crate::clock::Clock;
-use crate::config::{RoleSession, Workspace};
+use crate::config::{Alertmanager, RoleSession, Workspace};
 use crate::credentials::cache::{self, CredentialSource, Failure};
 use crate::credentials::sts::{Pace, SessionCredentials};
 use crate::net::transport::NetworkTransport;
@@ -141,7 +141,12 @@ fn meaning(verdict: &Verdict, workspace: &Workspace) -> Result<StepOutcome, Step
     let broken = broken.advise(&remedy.here(here));
     Err(if may_lack_permission {
         let account = Account::of(&workspace.identity.signing().role_arn);
-        broken.paste(account.permission_policy(&workspace.region, &workspace.id, false))
+        broken.paste(account.permission_policy(
+            &workspace.region,
+            &workspace.id,
+            false,
+            Alertmanager::Off,
+        ))
     } else {
         broken
     })

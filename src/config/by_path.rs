@@ -7,7 +7,7 @@
 
 use hyper::Uri;
 
-use super::model::{IdentityConfig, Origins, Workspace, WorkspacesByPath};
+use super::model::{Alertmanager, IdentityConfig, Origins, Workspace, WorkspacesByPath};
 use super::settings;
 use super::sources::Sources;
 use super::workspace::{self, WorkspaceId};
@@ -34,9 +34,14 @@ pub(super) fn read(sources: &mut Sources<'_>) -> Option<Option<(WorkspacesByPath
         sources.warn(&settings::WORKSPACE_ID, words);
     }
     let (template, origins) = workspace::read(sources, WorkspaceId::ByPath)?;
-    if allowed && template.query.is_some() {
-        let expected = "false, or a configured workspace: those that senders name are not read";
-        sources.error(&settings::ALLOW_QUERY, expected);
+    if allowed && let Some(query) = &template.query {
+        let unless = "or a configured workspace: those that senders name are not read";
+        if query.prometheus {
+            sources.error(&settings::ALLOW_QUERY, &format!("false, {unless}"));
+        }
+        if query.alertmanager != Alertmanager::Off {
+            sources.error(&settings::ALLOW_ALERTMANAGER, &format!("off, {unless}"));
+        }
     }
     Some(Some((WorkspacesByPath { allowed, template }, origins)))
 }
@@ -168,6 +173,11 @@ mod tests {
                 "authenticate",
             ),
             (&[("allow-query", "true")], "--allow-query", "not read"),
+            (
+                &[("allow-alertmanager", "read")],
+                "--allow-alertmanager",
+                "not read",
+            ),
             (
                 &[("amp-endpoint", "https://a.example/workspaces/ws-1")],
                 "--amp-endpoint",

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use super::file;
 use super::model::{
-    BatchLimits, Config, Drain, EntraConfig, IdentityConfig, Log, QueryLimits, RoleSession,
-    SpanQueue, Tracing, Workspace,
+    Alertmanager, BatchLimits, Config, Drain, EntraConfig, IdentityConfig, Log, QueryConfig,
+    RoleSession, SpanQueue, Tracing, Workspace,
 };
 use super::settings::{self, Row, Setting, SettingScope};
 use super::values::identity::ChainedRole;
@@ -234,9 +234,20 @@ impl Rows<'_> {
         self.put(&settings::INSPECT, inspect);
         self.put(&settings::MAX_UPSTREAM_BYTES, max_upstream_bytes);
         self.put(&settings::MAX_INFLIGHT_BYTES, max_inflight_bytes);
-        self.put(&settings::ALLOW_QUERY, &query.is_some());
-        if let Some(QueryLimits { timeout }) = query {
-            self.put(&settings::QUERY_TIMEOUT, timeout);
+        match query {
+            Some(QueryConfig {
+                prometheus,
+                alertmanager,
+                timeout,
+            }) => {
+                self.put(&settings::ALLOW_QUERY, prometheus);
+                self.put(&settings::ALLOW_ALERTMANAGER, alertmanager);
+                self.put(&settings::QUERY_TIMEOUT, timeout);
+            }
+            None => {
+                self.put(&settings::ALLOW_QUERY, &false);
+                self.put(&settings::ALLOW_ALERTMANAGER, &Alertmanager::Off);
+            }
         }
         self.put(&settings::CLIENT_SHARE, client_share_percent);
     }

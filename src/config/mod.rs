@@ -46,8 +46,9 @@ pub(crate) use error::{Expected, checked, expected, redact};
 pub use error::{InvalidConfig, SettingError};
 pub use file::schema;
 pub use model::{
-    BatchLimits, Config, Drain, EntraConfig, Environment, ForeignArguments, IdentityConfig, Log,
-    LogFormat, QueryLimits, RoleSession, Sampling, SpanQueue, Tracing, Workspace, WorkspacesByPath,
+    Alertmanager, BatchLimits, Config, Drain, EntraConfig, Environment, ForeignArguments,
+    IdentityConfig, Log, LogFormat, QueryConfig, RoleSession, Sampling, SpanQueue, Tracing,
+    Workspace, WorkspacesByPath,
 };
 pub(crate) use network::needs_no_proxy;
 pub use network::{Network, Proxy};

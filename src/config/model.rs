@@ -72,8 +72,8 @@ pub struct Workspace {
     pub identity: IdentityConfig,
     /// The limits of a batch.
     pub limits: BatchLimits,
-    /// The limits of a query, where the query API is served.
-    pub query: Option<QueryLimits>,
+    /// What is served beside remote write, if anything is.
+    pub query: Option<QueryConfig>,
 }
 
 // === impl Workspace ===
@@ -122,9 +122,38 @@ pub struct BatchLimits {
     pub client_share_percent: u8,
 }
 
-/// The limits of a query.
+/// What of a workspace's Alertmanager is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alertmanager {
+    /// Nothing.
+    Off,
+    /// GET requests.
+    Read,
+    /// GET requests, and creating and ending silences.
+    Silence,
+}
+
+// === impl Alertmanager ===
+
+impl Alertmanager {
+    /// Its name in settings and log.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Read => "read",
+            Self::Silence => "silence",
+        }
+    }
+}
+
+/// What clients may read of a workspace; at least one of its two parts.
 #[derive(Debug, Clone, PartialEq)]
-pub struct QueryLimits {
+pub struct QueryConfig {
+    /// Whether the query API is served.
+    pub prometheus: bool,
+    /// How far the Alertmanager is served.
+    pub alertmanager: Alertmanager,
     /// The deadline, from the request to the last byte of the response.
     pub timeout: Duration,
 }

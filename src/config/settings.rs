@@ -19,7 +19,7 @@ use hyper::header::HeaderMap;
 use tracing::Level;
 
 use super::error::Expected;
-use super::model::LogFormat;
+use super::model::{Alertmanager, LogFormat};
 use super::network::{NoProxy, Proxy};
 use super::values::identity::{self as identity, ChainedRole};
 use super::values::otlp::{self, Pair, Sampler};
@@ -273,6 +273,9 @@ settings! {
     Queries {
         ALLOW_QUERY: bool = SWITCH, Workspace Public, "allow-query", ["AMP_SIDECAR_ALLOW_QUERY"], "false",
             "Also serve the workspace's query API: anyone who can reach --listen can read the workspace with this role";
+        ALLOW_ALERTMANAGER: Alertmanager = choice!("off|read|silence": "off" => Alertmanager::Off, "read" => Alertmanager::Read, "silence" => Alertmanager::Silence),
+            Workspace Public, "allow-alertmanager", ["AMP_SIDECAR_ALLOW_ALERTMANAGER"], "off",
+            "Also serve the workspace's Alertmanager to anyone who can reach --listen: read shows alerts and silences, silence also creates and ends silences";
         QUERY_TIMEOUT: Duration = ValueKind("DURATION", |text| duration_within(text, (1, 600), "1s to 10m"), duration_text), Workspace Public,
             "query-timeout", ["AMP_SIDECAR_QUERY_TIMEOUT"], "2m",
             "Deadline of a query, from its request to the last byte of AMP's response; the default is Prometheus' own";

@@ -573,13 +573,27 @@ fn queries_are_off_unless_they_are_allowed() {
     let timeout = "AMP_SIDECAR_QUERY_TIMEOUT";
     let allowed = |seconds| {
         let timeout = Duration::from_secs(seconds);
-        Some(QueryLimits { timeout })
+        Some(QueryConfig {
+            prometheus: true,
+            alertmanager: Alertmanager::Off,
+            timeout,
+        })
     };
     assert_eq!(query(&[]).unwrap(), None);
     assert_eq!(query(&[(switch, "false")]).unwrap(), None);
     assert_eq!(query(&[(switch, "true")]).unwrap(), allowed(120));
     let short = [(switch, "1"), (timeout, "10s")];
     assert_eq!(query(&short).unwrap(), allowed(10));
+    let alertmanager = "AMP_SIDECAR_ALLOW_ALERTMANAGER";
+    assert_eq!(query(&[(alertmanager, "off")]).unwrap(), None);
+    for (text, expected) in [
+        ("read", Alertmanager::Read),
+        ("silence", Alertmanager::Silence),
+    ] {
+        let query = query(&[(alertmanager, text)]).unwrap().unwrap();
+        assert_eq!((query.prometheus, query.alertmanager), (false, expected));
+    }
+    assert!(query(&[(alertmanager, "true")]).is_err());
     assert!(query(&[(switch, "perhaps")]).is_err());
     assert!(query(&[(timeout, "11m")]).is_err());
 }

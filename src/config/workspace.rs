@@ -5,7 +5,7 @@
 mod identity;
 
 use super::endpoints::{self, CustomUrl, Region};
-use super::model::{BatchLimits, Origins, QueryLimits, Workspace, WorkspacesByPath};
+use super::model::{Alertmanager, BatchLimits, Origins, QueryConfig, Workspace, WorkspacesByPath};
 use super::settings;
 use super::sources::Sources;
 
@@ -32,7 +32,7 @@ pub(super) fn read(sources: &mut Sources<'_>, id: WorkspaceId) -> Option<(Worksp
         WorkspaceId::ByPath => WorkspacesByPath::MOST,
     };
     let limits = limits(sources, several);
-    let query = query_limits(sources);
+    let query = query(sources);
     let name = name(sources);
     let (id, remote_write_url) = url?;
     let Region {
@@ -95,11 +95,18 @@ fn limits(sources: &mut Sources<'_>, several: usize) -> Option<BatchLimits> {
     })
 }
 
-/// `Some(None)` if queries are not allowed.
-fn query_limits(sources: &mut Sources<'_>) -> Option<Option<QueryLimits>> {
-    let allowed = sources.read(&settings::ALLOW_QUERY);
+/// `Some(None)` if neither queries nor the Alertmanager are allowed.
+fn query(sources: &mut Sources<'_>) -> Option<Option<QueryConfig>> {
+    let prometheus = sources.read(&settings::ALLOW_QUERY);
+    let alertmanager = sources.read(&settings::ALLOW_ALERTMANAGER);
     let timeout = sources.read(&settings::QUERY_TIMEOUT)?;
-    Some(allowed?.then_some(QueryLimits { timeout }))
+    let query = QueryConfig {
+        prometheus: prometheus?,
+        alertmanager: alertmanager?,
+        timeout,
+    };
+    let any = query.prometheus || query.alertmanager != Alertmanager::Off;
+    Some(any.then_some(query))
 }
 
 /// A quarter of the memory limit, shared by all workspaces: a thousand open connections take about 28 MiB, and the budget

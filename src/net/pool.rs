@@ -132,6 +132,15 @@ impl Pool {
         attempt(new, request).await.map_err(|failed| failed.error)
     }
 
+    /// The same over a new connection, for a request that must not arrive twice.
+    pub(crate) async fn send_once(
+        &self,
+        request: &OutgoingRequest,
+    ) -> Result<(Response<Incoming>, Connection), TransportError> {
+        let new = self.connect().await?;
+        attempt(new, request).await.map_err(|failed| failed.error)
+    }
+
     /// Takes back a connection whose response was read completely.
     pub(crate) fn release(&self, connection: Connection) {
         self.idle.push(connection);

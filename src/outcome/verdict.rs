@@ -25,7 +25,7 @@ use crate::remote_write::inspect::Malformed;
 use crate::remote_write::written_stats::WrittenStats;
 
 /// The served paths, for the response to any other path.
-pub const SERVED: &str = "POST /api/v1/remote_write, /api/v1/write and /workspaces/<id or name>/api/v1/remote_write of a configured workspace, and its query API where --allow-query is given";
+pub const SERVED: &str = "POST /api/v1/remote_write, /api/v1/write and /workspaces/<id or name>/api/v1/remote_write of a configured workspace, and its query API and Alertmanager where --allow-query and --allow-alertmanager are given";
 
 /// The names of all outcomes.
 pub const OUTCOMES: [&str; 31] = [

@@ -1,9 +1,9 @@
 //! The closed list of query APIs.
 //!
-//! In: the part of a request path after `/api/v1/`. Out: an [`Api`], or nothing. AMP's path is built from the [`Api`] and never
+//! In: the part of a request path below a workspace. Out: an [`Api`], or nothing. AMP's path is built from the [`Api`] and never
 //! from the client's path, so no spelling of a path can reach anything else.
 //!
-//! | path | methods | IAM action |
+//! | path below `/api/v1/` | methods | IAM action |
 //! |---|---|---|
 //! | `query`, `query_range` | GET, POST | `aps:QueryMetrics` |
 //! | `series` | GET, POST | `aps:GetSeries` |
@@ -13,13 +13,18 @@
 //! | `rules` | GET | `aps:ListRules` |
 //! | `alerts` | GET | `aps:ListAlerts` |
 //!
-//! What Grafana asks Prometheus for and AMP does not have is [`LocalApi`]'s.
+//! What Grafana asks Prometheus for and AMP does not have is [`LocalApi`]'s; the paths of Alertmanager are [`AlertmanagerApi`]'s.
 
 use std::fmt;
 
 use hyper::Method;
 
+use crate::query::alertmanager::AlertmanagerApi;
+use crate::query::error_form::ErrorForm;
 use crate::query::local::LocalApi;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
 
 /// What a path asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +35,7 @@ pub enum RequestedApi {
     Local(LocalApi),
 }
 
-/// A query API of Prometheus that AMP has too.
+/// An API of Prometheus or Alertmanager that AMP has too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Api {
     /// An instant query.
@@ -47,6 +52,7 @@ pub enum Api {
     Rules,
     /// Alerts that are pending or firing.
     Alerts,
+    Alertmanager(AlertmanagerApi),
 }
 
 /// A label's name: letters, digits and underscores, no digit first.
@@ -56,9 +62,14 @@ pub struct LabelName(String);
 // === impl RequestedApi ===
 
 impl RequestedApi {
-    /// The API at this path below `/api/v1/`.
+    /// The API at this path below a workspace.
     #[must_use]
     pub fn at(path: &str) -> Option<Self> {
+        if let Some(path) = path.strip_prefix("alertmanager/api/v2/") {
+            let api = AlertmanagerApi::at(path)?;
+            return Some(Self::Amp(Api::Alertmanager(api)));
+        }
+        let path = path.strip_prefix("api/v1/")?;
         let amp = Api::at(path).map(Self::Amp);
         amp.or_else(|| LocalApi::at(path).map(Self::Local))
     }
@@ -78,6 +89,24 @@ impl RequestedApi {
         match self {
             Self::Amp(api) => api.methods(),
             Self::Local(api) => api.methods(),
+        }
+    }
+
+    /// The content type of a body, if it has one.
+    #[must_use]
+    pub fn body_type(&self) -> &'static str {
+        match self {
+            Self::Amp(api) => api.body_type(),
+            Self::Local(_) => FORM,
+        }
+    }
+
+    /// The form of its errors.
+    #[must_use]
+    pub fn error_form(&self) -> ErrorForm {
+        match self {
+            Self::Amp(api) => api.error_form(),
+            Self::Local(_) => ErrorForm::Prometheus,
         }
     }
 }
@@ -115,12 +144,13 @@ impl Api {
             Self::Metadata => "metadata",
             Self::Rules => "rules",
             Self::Alerts => "alerts",
+            Self::Alertmanager(api) => api.name(),
         }
     }
 
     /// The IAM action that the role needs on the workspace.
     #[must_use]
-    pub fn action(&self) -> &'static str {
+    pub fn action(&self, method: &Method) -> &'static str {
         match self {
             Self::Query | Self::QueryRange => "aps:QueryMetrics",
             Self::Series => "aps:GetSeries",
@@ -128,6 +158,7 @@ impl Api {
             Self::Metadata => "aps:GetMetricMetadata",
             Self::Rules => "aps:ListRules",
             Self::Alerts => "aps:ListAlerts",
+            Self::Alertmanager(api) => api.action(method),
         }
     }
 
@@ -139,22 +170,48 @@ impl Api {
                 &[Method::GET, Method::POST]
             }
             Self::LabelValues(_) | Self::Metadata | Self::Rules | Self::Alerts => &[Method::GET],
+            Self::Alertmanager(api) => api.methods(),
         }
+    }
+
+    /// The content type of a body, if it has one.
+    #[must_use]
+    pub fn body_type(&self) -> &'static str {
+        match self {
+            Self::Alertmanager(_) => JSON,
+            _ => FORM,
+        }
+    }
+
+    /// The form of its errors.
+    #[must_use]
+    pub fn error_form(&self) -> ErrorForm {
+        match self {
+            Self::Alertmanager(_) => ErrorForm::Alertmanager,
+            _ => ErrorForm::Prometheus,
+        }
+    }
+
+    /// Whether a request with this method changes something, and so must not be sent twice.
+    #[must_use]
+    pub fn changes(&self, method: &Method) -> bool {
+        matches!(self, Self::Alertmanager(_)) && *method != Method::GET
     }
 }
 
-/// AMP's path, below `/api/v1/`.
+/// AMP's path, below the workspace.
 impl fmt::Display for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::LabelValues(LabelName(name)) => write!(f, "label/{name}/values"),
+            Self::LabelValues(LabelName(name)) => write!(f, "api/v1/label/{name}/values"),
             Self::Query
             | Self::QueryRange
             | Self::Series
             | Self::Labels
             | Self::Metadata
             | Self::Rules
-            | Self::Alerts => f.write_str(self.name()),
+            | Self::Alerts => write!(f, "api/v1/{}", self.name()),
+            Self::Alertmanager(api) => write!(f, "alertmanager/api/v2/{api}"),
         }
     }
 }
@@ -186,7 +243,7 @@ mod tests {
             "label/__name__/values",
             "label/A9/values",
         ] {
-            assert_eq!(Api::at(path).unwrap().to_string(), path);
+            assert_eq!(Api::at(path).unwrap().to_string(), format!("api/v1/{path}"));
         }
         for path in [
             "",

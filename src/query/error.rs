@@ -1,7 +1,7 @@
 //! Every error response to a query, except those of AMP's store.
 //!
-//! In: what went wrong. Out: a status and the JSON of Prometheus' API (`status`, `errorType`, `error`), which Grafana and
-//! `promtool` show to people. A query client holds no data that could be lost, so unlike a batch's verdict the status is simply
+//! In: what went wrong. Out: a status and the JSON of Prometheus' API (`status`, `errorType`, `error`) or of Alertmanager's
+//! (`code`, `message`; for 400 and 500 a string), which Grafana, `promtool` and `amtool` show to people. A query client holds no data that could be lost, so unlike a batch's verdict the status is simply
 //! the true one: 403 if IAM denies the role, 502 if AMP is unreachable or rejects the signature, 503 if a retry may succeed.
 #![deny(
     clippy::wildcard_enum_match_arm,
@@ -19,6 +19,7 @@ use crate::http::browser::CrossOrigin;
 use crate::http::head::AmbiguousHead;
 use crate::net::error::TransportError;
 use crate::outcome::remedy;
+use crate::query::error_form::ErrorForm;
 use crate::remedies::Advice;
 use crate::remedies::policies::Denial;
 use crate::remedies::running::{NO_CREDENTIALS, QUERY_BUSY, QUERY_DENIED, QUERY_TIMED_OUT};
@@ -42,6 +43,15 @@ pub enum QueryError {
         "queries are disabled: --allow-query (AMP_SIDECAR_ALLOW_QUERY=true) lets every client of this port read the workspace"
     )]
     Disabled,
+    #[error(
+        "the Alertmanager is not served: --allow-alertmanager (AMP_SIDECAR_ALLOW_ALERTMANAGER) with read or silence lets every client of this port use it"
+    )]
+    AlertmanagerDisabled,
+    /// A change where only reading is allowed.
+    #[error(
+        "--allow-alertmanager is read: creating and ending silences needs --allow-alertmanager silence"
+    )]
+    ReadOnly,
     /// The path names no workspace, and several are configured.
     #[error(
         "several workspaces are configured: read from /workspaces/<name>/api/v1/… with one of {}",
@@ -81,8 +91,12 @@ pub enum QueryError {
         /// Maximum size in bytes.
         limit: usize,
     },
-    #[error("the body must be application/x-www-form-urlencoded, without a Content-Encoding")]
-    NotAForm,
+    /// The body is of another type, or compressed.
+    #[error("the body must be {expected}, without a Content-Encoding")]
+    BodyType {
+        /// The content type.
+        expected: &'static str,
+    },
     /// The form did not arrive in time.
     #[error("the form did not arrive within {seconds} s")]
     SlowForm {
@@ -154,20 +168,43 @@ struct ApiError<'a> {
     error: &'a str,
 }
 
+#[derive(Serialize)]
+struct CodedError<'a> {
+    code: u16,
+    message: &'a str,
+}
+
 // === impl QueryError ===
 
 impl QueryError {
+    /// Neither of the APIs is served.
+    #[must_use]
+    pub fn off(form: ErrorForm) -> Self {
+        match form {
+            ErrorForm::Prometheus => Self::Disabled,
+            ErrorForm::Alertmanager => Self::AlertmanagerDisabled,
+        }
+    }
+
     /// The response to the client.
     #[must_use]
-    pub fn respond(&self) -> Response<Full<Bytes>> {
+    pub fn respond(&self, form: ErrorForm) -> Response<Full<Bytes>> {
         let (status, kind) = self.status();
-        let error = ApiError {
-            status: "error",
-            kind,
-            error: &self.to_string(),
+        let text = self.to_string();
+        let body = match (form, status.as_u16()) {
+            (ErrorForm::Prometheus, _) => serde_json::to_vec(&ApiError {
+                status: "error",
+                kind,
+                error: &text,
+            }),
+            (ErrorForm::Alertmanager, 400 | 500) => serde_json::to_vec(&text),
+            (ErrorForm::Alertmanager, code) => serde_json::to_vec(&CodedError {
+                code,
+                message: &text,
+            }),
         };
-        // Serializing three strings cannot fail.
-        let body = serde_json::to_vec(&error).unwrap_or_default();
+        // Serializing strings and a number cannot fail.
+        let body = body.unwrap_or_default();
         let mut response = json(status, Full::from(body));
         if matches!(self, Self::ClientUnauthenticated) {
             let scheme = HeaderValue::from_static("Bearer");
@@ -201,6 +238,8 @@ impl QueryError {
             | Self::CrossOrigin(_)
             | Self::ClientUnauthenticated
             | Self::Disabled
+            | Self::AlertmanagerDisabled
+            | Self::ReadOnly
             | Self::Ambiguous { .. }
             | Self::NoSuchWorkspace
             | Self::NotInAmp { .. }
@@ -208,7 +247,7 @@ impl QueryError {
             | Self::Parameter(_)
             | Self::LongUrl { .. }
             | Self::LargeForm { .. }
-            | Self::NotAForm
+            | Self::BodyType { .. }
             | Self::SlowForm { .. }
             | Self::LargeResponse { .. }
             | Self::AmpError { .. } => None,
@@ -247,6 +286,8 @@ impl QueryError {
             | Self::CrossOrigin(_)
             | Self::ClientUnauthenticated
             | Self::Disabled
+            | Self::AlertmanagerDisabled
+            | Self::ReadOnly
             | Self::Ambiguous { .. }
             | Self::NoSuchWorkspace
             | Self::NotInAmp { .. }
@@ -254,7 +295,7 @@ impl QueryError {
             | Self::Parameter(_)
             | Self::LongUrl { .. }
             | Self::LargeForm { .. }
-            | Self::NotAForm
+            | Self::BodyType { .. }
             | Self::SlowForm { .. }
             | Self::Unsigned(_)
             | Self::LargeResponse { .. }
@@ -269,6 +310,7 @@ impl QueryError {
         match self {
             Self::ClientUnauthenticated => (StatusCode::UNAUTHORIZED, "unauthorized"),
             Self::Disabled
+            | Self::AlertmanagerDisabled
             | Self::Ambiguous { .. }
             | Self::NoSuchWorkspace
             | Self::NotInAmp { .. } => (StatusCode::NOT_FOUND, "not_found"),
@@ -276,12 +318,14 @@ impl QueryError {
             Self::AmbiguousHead(_) | Self::Parameter(_) => (StatusCode::BAD_REQUEST, "bad_data"),
             Self::LongUrl { .. } => (StatusCode::URI_TOO_LONG, "bad_data"),
             Self::LargeForm { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "bad_data"),
-            Self::NotAForm => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_data"),
+            Self::BodyType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_data"),
             Self::SlowForm { .. } => (StatusCode::REQUEST_TIMEOUT, "timeout"),
             Self::Busy { .. } | Self::NoCredentials(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
             }
-            Self::CrossOrigin(_) | Self::Denied { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::CrossOrigin(_) | Self::Denied { .. } | Self::ReadOnly => {
+                (StatusCode::FORBIDDEN, "forbidden")
+            }
             Self::CredentialsRejected { .. }
             | Self::Unreachable(_)
             | Self::UnexpectedResponse { .. } => (StatusCode::BAD_GATEWAY, "unavailable"),

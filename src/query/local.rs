@@ -57,11 +57,7 @@ impl LocalApi {
         }
     }
 
-    pub(super) fn respond(self, method: &Method) -> Result<Response<Full<Bytes>>, QueryError> {
-        let allowed = self.methods();
-        if !allowed.contains(method) {
-            return Err(QueryError::Method { allowed });
-        }
+    pub(super) fn respond(self) -> Result<Response<Full<Bytes>>, QueryError> {
         match self {
             Self::BuildInfo => Ok(json(StatusCode::OK, Full::from(BUILD_INFO))),
             Self::QueryExemplars | Self::FormatQuery => {

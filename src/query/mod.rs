@@ -1,4 +1,4 @@
-//! Signed queries for one workspace, if its configuration allows them.
+//! Signed queries for one workspace, and its Alertmanager, if its configuration allows them.
 //!
 //! ```text
 //! client ─▶ api ─▶ slots ─▶ request      ─▶ sign   ─▶ pool ─▶ response      ─▶ stream   ─▶ client
@@ -10,8 +10,10 @@
 //! batches' budget. A few queries run at once, some more wait in order of arrival, and any further one is rejected at once. A
 //! response is streamed and never held as a whole.
 
+pub mod alertmanager;
 pub mod api;
 mod error;
+pub mod error_form;
 pub mod local;
 pub mod request;
 mod response;
@@ -25,11 +27,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Body;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
-use crate::config::{QueryLimits, Workspace};
+use crate::config::{Alertmanager, QueryConfig, Workspace};
 use crate::credentials::{ActiveCredentials, Cache, RejectionCause};
 use crate::inbound::listener::Closed;
 use crate::net::pool::Pool;
@@ -58,6 +60,8 @@ pub struct Queries {
     query_metrics: QueryMetrics,
     incidents: IncidentTracker,
     timeout: Duration,
+    prometheus: bool,
+    alertmanager: Alertmanager,
     workspace_arn: String,
 }
 
@@ -70,7 +74,7 @@ impl Queries {
     /// If the workspace's URL cannot be signed for or connected to; configuration checks exclude both.
     pub fn new(
         workspace: &Workspace,
-        reading: &QueryLimits,
+        reading: &QueryConfig,
         transport: &dyn Transport,
         credentials: Cache,
         clock: Clock,
@@ -96,7 +100,30 @@ impl Queries {
             metrics,
             incidents,
             timeout: reading.timeout,
+            prometheus: reading.prometheus,
+            alertmanager: reading.alertmanager,
             workspace_arn: workspace.arn(),
+        })
+    }
+
+    /// Why this API is not served with this method; `None` if it is.
+    #[must_use]
+    pub fn unserved(&self, api: &RequestedApi, method: &Method) -> Option<QueryError> {
+        let allowed = api.methods();
+        match (api, self.alertmanager) {
+            (RequestedApi::Amp(Api::Alertmanager(_)), Alertmanager::Off) => {
+                Some(QueryError::AlertmanagerDisabled)
+            }
+            (RequestedApi::Amp(Api::Alertmanager(_)), _) => None,
+            _ if !self.prometheus => Some(QueryError::Disabled),
+            _ => None,
+        }
+        .or_else(|| (!allowed.contains(method)).then_some(QueryError::Method { allowed }))
+        .or_else(|| match api {
+            RequestedApi::Amp(api) if api.changes(method) => {
+                (self.alertmanager != Alertmanager::Silence).then_some(QueryError::ReadOnly)
+            }
+            _ => None,
         })
     }
 
@@ -113,10 +140,11 @@ impl Queries {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let name = api.name();
-        let answer = match api {
-            RequestedApi::Amp(api) => self.try_answer(api, request).await,
-            RequestedApi::Local(api) => match api.respond(request.method()) {
+        let (name, form) = (api.name(), api.error_form());
+        let answer = match (self.unserved(&api, request.method()), api) {
+            (Some(why), _) => Err(why.into()),
+            (None, RequestedApi::Amp(api)) => self.try_answer(api, request).await,
+            (None, RequestedApi::Local(api)) => match api.respond() {
                 Ok(response) => {
                     self.query_metrics.answered(name, response.status());
                     return Ok(response.map(Either::Left));
@@ -137,7 +165,7 @@ impl Queries {
                         .fail(incident, || Diagnosis::maybe(&why, why.remedy())),
                     None => tracing::debug!(api = name, reason = %why, "a query was refused"),
                 }
-                why.respond().map(Either::Left)
+                why.respond(form).map(Either::Left)
             }
         };
         self.query_metrics.answered(name, response.status());
@@ -162,9 +190,9 @@ impl Queries {
             QueryResponse::Bad(bad) => {
                 if bad.refusal() == Some(RejectionCause::Denied) {
                     self.metrics
-                        .denied(query_request.api.action(), &self.workspace_arn);
+                        .denied(query_request.action(), &self.workspace_arn);
                 }
-                return Ok(bad.respond(&query_request.api, &self.workspace_arn)?);
+                return Ok(bad.respond(query_request.action(), &self.workspace_arn)?);
             }
         };
         let head = response::client_head(head, &body, query_request.gzip)?;
@@ -221,9 +249,13 @@ impl Queries {
             .signer
             .sign(query_request, &active.identity, self.clock.now());
         let signed = signed.map_err(QueryError::Unsigned)?;
+        let form = query_request.api.error_form();
         let answer = async {
-            let (response, connection) = self.pool.send(&signed, || {}).await?;
-            QueryResponse::read(response, connection, &self.pool).await
+            let (response, connection) = match query_request.api.changes(&query_request.method) {
+                true => self.pool.send_once(&signed).await?,
+                false => self.pool.send(&signed, || {}).await?,
+            };
+            QueryResponse::read(response, connection, &self.pool, form).await
         };
         match timeout_at(deadline, answer).await {
             Ok(answer) => answer.map_err(QueryError::Unreachable),

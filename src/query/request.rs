@@ -2,8 +2,8 @@
 //!
 //! In: an [`Api`] and a client's request for it. Out: a [`QueryRequest`], or a [`ReadError`]. The URL's parameters are decoded
 //! and encoded again in the one form that AWS signs: `+` and `%20`, raw and escaped brackets, upper-case and lower-case escapes
-//! are equal to a server but not to a signature. Their order is kept, because the first of two equal names counts. A form is
-//! forwarded byte for byte, because only its hash is signed. Nothing else of the request is forwarded: no header, no path.
+//! are equal to a server but not to a signature. Their order is kept, because the first of two equal names counts. A form, or a silence,
+//! is forwarded byte for byte, because only its hash is signed. Nothing else of the request is forwarded: no header, no path.
 
 use std::time::Duration;
 
@@ -46,6 +46,14 @@ pub struct QueryRequest {
     pub gzip: bool,
 }
 
+impl QueryRequest {
+    /// The IAM action that the role needs on the workspace.
+    #[must_use]
+    pub fn action(&self) -> &'static str {
+        self.api.action(&self.method)
+    }
+}
+
 /// Why a request could not be read.
 #[derive(Debug)]
 pub enum ReadError {
@@ -74,8 +82,9 @@ where
     }
     let query = canonical(head.uri.query().unwrap_or_default())?;
     let chunks = if head.method == Method::POST {
-        if !is_form(&head.headers) {
-            return Err(QueryError::NotAForm.into());
+        let expected = api.body_type();
+        if !has_type(&head.headers, expected) {
+            return Err(QueryError::BodyType { expected }.into());
         }
         vec![form(body).await?]
     } else {
@@ -144,14 +153,12 @@ fn decoded(text: &str) -> Result<String, QueryError> {
     Ok(decoded.into_owned())
 }
 
-pub(crate) fn is_form(headers: &HeaderMap) -> bool {
+/// Whether a body without a type of its own, or with this one, was sent uncompressed.
+pub(crate) fn has_type(headers: &HeaderMap, expected: &str) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
     let kind = kind.map(|kind| kind.split(|b| *b == b';').next().unwrap_or_default());
-    let is_form = kind.is_none_or(|kind| {
-        kind.trim_ascii()
-            .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
-    });
-    is_form && !headers.contains_key(CONTENT_ENCODING)
+    let fits = kind.is_none_or(|kind| kind.trim_ascii().eq_ignore_ascii_case(expected.as_bytes()));
+    fits && !headers.contains_key(CONTENT_ENCODING)
 }
 
 /// `gzip` is listed, and its weight is not 0.

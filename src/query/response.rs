@@ -2,7 +2,7 @@
 //!
 //! In: the head of a response. Out: [`QueryResponse::Good`], whose body is streamed once [`client_head`] has found it to be
 //! JSON; or [`QueryResponse::Bad`], read completely within a limit. An error of the store behind AMP's front door already has
-//! the form of Prometheus' API and is passed on unchanged, status included. Any other error is converted to that form, with its
+//! the form of its API and is passed on unchanged, status included. Any other error is converted to that form, with its
 //! text. Of AMP's headers only content type and encoding are passed on.
 
 use std::io::Read;
@@ -20,8 +20,8 @@ use crate::credentials::RejectionCause;
 use crate::net::error::TransportError;
 use crate::net::pool::{BoundedBody, Connection, Pool};
 use crate::outcome::amp_response::AmpResponse;
-use crate::query::api::Api;
 use crate::query::error::{QueryError, json};
+use crate::query::error_form::ErrorForm;
 use crate::query::stream::{MAX_RESPONSE_BYTES, Streamed};
 use crate::sanitize::sanitize;
 
@@ -55,6 +55,19 @@ struct AmpApiError {
     _error: String,
 }
 
+/// The shapes of an error of Alertmanager's API; AMP's front door sends no code.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AlertmanagerError {
+    Text(#[expect(dead_code, reason = "only its shape counts")] String),
+    Coded {
+        #[serde(rename = "code")]
+        _code: u32,
+        #[serde(rename = "message")]
+        _message: String,
+    },
+}
+
 // === impl QueryResponse ===
 
 impl QueryResponse {
@@ -62,6 +75,7 @@ impl QueryResponse {
         response: Response<Incoming>,
         connection: Connection,
         pool: &Pool,
+        form: ErrorForm,
     ) -> Result<Self, TransportError> {
         let (head, body) = response.into_parts();
         if head.status.is_success() {
@@ -75,8 +89,11 @@ impl QueryResponse {
         let bytes = decompressed(body.bytes, head.headers.get(CONTENT_ENCODING));
         let verified = pool.is_verified();
         let reply = AmpResponse::new(head.status, &head.headers, &bytes, verified);
-        let is_api_error = serde_json::from_slice::<AmpApiError>(&bytes)
-            .is_ok_and(|error| error.status == "error");
+        let is_api_error = match form {
+            ErrorForm::Prometheus => serde_json::from_slice::<AmpApiError>(&bytes)
+                .is_ok_and(|error| error.status == "error"),
+            ErrorForm::Alertmanager => serde_json::from_slice::<AlertmanagerError>(&bytes).is_ok(),
+        };
         Ok(Self::Bad(QueryFailure {
             status: head.status,
             reply,
@@ -102,7 +119,7 @@ impl QueryFailure {
 
     pub(super) fn respond(
         self,
-        api: &Api,
+        action: &'static str,
         workspace_arn: &str,
     ) -> Result<Response<Either<Full<Bytes>, Streamed>>, QueryError> {
         let refusal = self.refusal();
@@ -112,7 +129,7 @@ impl QueryFailure {
         }
         Err(match refusal {
             Some(RejectionCause::Denied) => QueryError::Denied {
-                action: api.action(),
+                action,
                 workspace_arn: workspace_arn.to_owned(),
                 said,
             },
@@ -164,6 +181,10 @@ pub(super) fn client_head(
         return Err(QueryError::LargeResponse {
             limit: MAX_RESPONSE_BYTES,
         });
+    }
+    // A silence that has ended is answered without a body.
+    if body.is_end_stream() {
+        return Ok(json(head.status, ()));
     }
     let none = HeaderValue::from_static("none");
     let kind = head.headers.get(CONTENT_TYPE).unwrap_or(&none);

@@ -21,7 +21,7 @@ use crate::sigv4::{self, Scope, Signed, SigningError};
 pub(super) struct QuerySigner {
     region: String,
     origin: String,
-    /// `/workspaces/<id>/api/v1/`
+    /// `/workspaces/<id>/`
     path: String,
     host: HeaderValue,
 }
@@ -29,7 +29,7 @@ pub(super) struct QuerySigner {
 // === impl QuerySigner ===
 
 impl QuerySigner {
-    /// Signs for a workspace; the query API's path is a sibling of the remote-write path.
+    /// Signs for a workspace; its path begins as the remote-write path does.
     ///
     /// # Errors
     /// If the remote-write URL is invalid; configuration checks exclude that.
@@ -41,7 +41,7 @@ impl QuerySigner {
         let error = |what: &str| SigningError::of(&format!("remote-write URL: {what}"));
         let scheme = url.scheme_str().ok_or_else(|| error("no scheme"))?;
         let host = url.authority().ok_or_else(|| error("no host"))?.as_str();
-        let path = url.path().strip_suffix("remote_write");
+        let path = url.path().strip_suffix("api/v1/remote_write");
         Ok(Self {
             region: region.to_owned(),
             origin: format!("{scheme}://{host}"),
@@ -68,8 +68,8 @@ impl QuerySigner {
         let mut headers = HeaderMap::with_capacity(7);
         headers.insert(HOST, self.host.clone());
         if query_request.method == Method::POST {
-            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-            headers.insert(CONTENT_TYPE, form);
+            let kind = HeaderValue::from_static(query_request.api.body_type());
+            headers.insert(CONTENT_TYPE, kind);
         }
         let scope = Scope {
             region: &self.region,

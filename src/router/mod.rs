@@ -11,7 +11,7 @@
 //! | `/api/v1/remote_write`, `/api/v1/write` | the only one; if there are several, the sender gets 503 and retries |
 //! | both with a trailing slash, or a double slash | the same: a base URL with a trailing slash produces it |
 //! | `/workspaces/<id>/api/v1/remote_write` exactly, where none is configured | the one of this id, which [`Opener`] starts if that is allowed |
-//! | both forms with a path of [`RequestedApi`] instead of `remote_write` | the same, for queries if they are enabled |
+//! | both forms with a path of [`RequestedApi`] instead of `api/v1/remote_write` | the same, for queries if they are enabled |
 //!
 //! A new configuration replaces the routes in one step; requests in progress finish with their workspace.
 
@@ -40,7 +40,7 @@ use crate::outcome::response::SenderResponse;
 use crate::outcome::verdict::Verdict;
 use crate::query::api::RequestedApi;
 use crate::query::stream::Streamed;
-use crate::query::{QueryError, request};
+use crate::query::{Queries, QueryError, request};
 use crate::remote_write::content_type::{self, said};
 use crate::sanitize::sanitize;
 use crate::telemetry::senders::Sender;
@@ -69,14 +69,14 @@ pub struct Router {
     pub senders: SenderActivity,
 }
 
-/// The workspace in a query's path, and the path below `/api/v1/`. No slash is tolerated here: a query client loses no data, so
+/// The workspace in a query's path, and the path below it. No slash is tolerated here: a query client loses no data, so
 /// its list of paths stays closed.
 fn split(path: &str) -> Option<(Option<&str>, &str)> {
-    if let Some(below) = path.strip_prefix("/api/v1/") {
-        return Some((None, below));
+    let path = path.strip_prefix('/')?;
+    match path.strip_prefix("workspaces/") {
+        Some(named) => named.split_once('/').map(|(key, below)| (Some(key), below)),
+        None => Some((None, path)),
     }
-    let (key, below) = path.strip_prefix("/workspaces/")?.split_once("/api/v1/")?;
-    Some((Some(key), below))
 }
 
 // === impl Router ===
@@ -171,9 +171,9 @@ impl Router {
         // telling headers.
         let refused = match &found {
             Ok(active) => {
-                active.queries.is_none()
-                    || !api.methods().contains(&head.method)
-                    || !request::is_form(&head.headers)
+                let unserved = |queries: &Queries| queries.unserved(&api, &head.method).is_some();
+                active.queries.as_ref().is_none_or(unserved)
+                    || !request::has_type(&head.headers, api.body_type())
             }
             Err(QueryError::NoSuchWorkspace | QueryError::Ambiguous { .. }) => true,
             Err(_) => false,
@@ -192,11 +192,11 @@ impl Router {
         let why = match found {
             Ok(active) => match &active.queries {
                 Some(queries) => return queries.answer(api, request).await,
-                None => QueryError::Disabled,
+                None => QueryError::off(api.error_form()),
             },
             Err(why) => why,
         };
-        let response = why.respond();
+        let response = why.respond(api.error_form());
         self.unrouted_queries
             .answered(api.name(), response.status());
         Ok(response.map(Either::Left))

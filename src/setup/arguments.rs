@@ -76,6 +76,8 @@ arguments! {
         "The IAM role to create for the sidecar";
     QUERY_TOO: "query-too", "", "false", &[Aws],
         "Also allow the role to query the workspace; needed only for --allow-query";
+    ALERTMANAGER_TOO: "alertmanager-too", "read|silence", "[none]", &[Aws],
+        "Also allow the role to read the workspace's Alertmanager, or also to silence alerts; needed only for --allow-alertmanager";
     FORMAT: "format", "cli|cloudformation|terraform", "cli", &[Aws],
         "Output format: a script of aws commands, a CloudFormation template or Terraform";
     FOR: "for", "statefulset|operator|kube-prometheus-stack|prometheus-chart", "statefulset", &[Kubernetes],

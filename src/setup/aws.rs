@@ -5,6 +5,7 @@
 
 use super::policy::{Account, Federation};
 use super::template::{fill, hcl, in_hcl, quoted, shell};
+use crate::config::Alertmanager;
 
 /// All values that AWS needs.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub(super) struct Aws {
     pub(super) workspace: String,
     pub(super) role: String,
     pub(super) query_too: bool,
+    pub(super) alertmanager: Alertmanager,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +47,12 @@ impl Aws {
             Form::Cli | Form::Terraform => federation.trust_policy(account),
         };
         let quote = |value: &str| self.form.quote(value);
-        let permission = account.permission_policy(&self.region, &self.workspace, self.query_too);
+        let permission = account.permission_policy(
+            &self.region,
+            &self.workspace,
+            self.query_too,
+            self.alertmanager,
+        );
         let description = format!(
             "amp-sidecar: {} of {}",
             federation.subject, federation.issuer

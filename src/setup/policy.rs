@@ -8,6 +8,7 @@
 //! `https://host/path/`.
 
 use super::template::{fill, quoted};
+use crate::config::Alertmanager;
 
 /// The claims that AWS trusts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,23 +90,43 @@ impl Account {
         format!("arn:{}:iam::{}:role/{name}", self.partition, self.id)
     }
 
-    /// The role's permissions: write to one workspace, and query it if wanted.
+    /// The role's permissions: write to one workspace, query it if wanted, and use its Alertmanager as far as wanted.
     #[must_use]
-    pub fn permission_policy(&self, region: &str, workspace: &str, query_too: bool) -> String {
+    pub fn permission_policy(
+        &self,
+        region: &str,
+        workspace: &str,
+        query_too: bool,
+        alertmanager: Alertmanager,
+    ) -> String {
         let Self { partition, id } = self;
-        let actions: &[&str] = if query_too {
-            &[
-                "aps:RemoteWrite",
+        let mut actions = vec!["aps:RemoteWrite"];
+        if query_too {
+            actions.extend([
                 "aps:QueryMetrics",
                 "aps:GetSeries",
                 "aps:GetLabels",
                 "aps:GetMetricMetadata",
                 "aps:ListRules",
                 "aps:ListAlerts",
-            ]
-        } else {
-            &["aps:RemoteWrite"]
-        };
+            ]);
+        }
+        if alertmanager != Alertmanager::Off {
+            actions.extend([
+                "aps:GetAlertManagerStatus",
+                "aps:ListAlertManagerReceivers",
+                "aps:ListAlertManagerAlerts",
+                "aps:ListAlertManagerAlertGroups",
+                "aps:ListAlertManagerSilences",
+                "aps:GetAlertManagerSilence",
+            ]);
+        }
+        if alertmanager == Alertmanager::Silence {
+            actions.extend([
+                "aps:PutAlertManagerSilences",
+                "aps:DeleteAlertManagerSilence",
+            ]);
+        }
         let actions: Vec<String> = actions.iter().map(|action| quoted(action)).collect();
         let resource = format!("arn:{partition}:aps:{region}:{id}:workspace/{workspace}");
         fill(

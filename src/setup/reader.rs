@@ -13,7 +13,7 @@ use super::kubernetes::{Identity, Kubernetes, Runner};
 use super::policy::Account;
 use super::prometheus::Prometheus;
 use super::values;
-use crate::config::{self, Expected, InvalidConfig, SettingError};
+use crate::config::{self, Alertmanager, Expected, InvalidConfig, SettingError};
 use crate::credentials::claims::Claims;
 
 /// Collects errors while it reads; `None` from any of its methods means that an error was noted.
@@ -82,6 +82,14 @@ impl<'a> SetupInputs<'a> {
             None => None,
         };
         let query_too = self.given(&argument::QUERY_TOO).is_some();
+        let alertmanager = match self.given(&argument::ALERTMANAGER_TOO) {
+            None => Some(Alertmanager::Off),
+            Some(_) => self.parse(&argument::ALERTMANAGER_TOO, |text| match text {
+                "read" => Ok(Alertmanager::Read),
+                "silence" => Ok(Alertmanager::Silence),
+                _ => Err(Expected("read or silence".into())),
+            }),
+        };
         let role = self.parse(&argument::ROLE_NAME, values::role_name);
         let workspace = self.parse(&argument::WORKSPACE_ID, config::workspace_id);
         let (region, account) = self.place();
@@ -93,6 +101,7 @@ impl<'a> SetupInputs<'a> {
             workspace: workspace?,
             role: role?,
             query_too,
+            alertmanager: alertmanager?,
         })
     }
 

@@ -200,8 +200,23 @@ async fn a_token_gives_its_claims_and_is_not_shown() {
 fn scripts_are_clean_to_bash_and_shellcheck() {
     let folder = Folder::new();
     let azure = ["azure", "--cluster", "aks", "--resource-group", "rg"];
+    let reader = printed(&[
+        &["aws", "--issuer", AKS, "--alertmanager-too", "read"],
+        &PLACE,
+    ]);
+    let silencer = printed(&[
+        &["aws", "--issuer", AKS, "--alertmanager-too", "silence"],
+        &PLACE,
+    ]);
+    let (reads, silences) = (
+        "aps:ListAlertManagerSilences",
+        "aps:PutAlertManagerSilences",
+    );
+    assert!(reader.contains(reads) && !reader.contains(silences));
+    assert!(silencer.contains(reads) && silencer.contains(silences));
     let scripts = [
         printed(&[&["aws", "--issuer", AKS, "--query-too"], &PLACE]),
+        silencer,
         printed(&[&["aws"], &entra("--object-id"), &PLACE]),
         printed(&[&azure]),
         printed(&[&azure, &["--via", "entra", "--tenant-id", TENANT]]),

@@ -17,12 +17,14 @@ pub struct AmpConfig {
     pub workspace_id: String,
     /// Role ARNs that are allowed `aps:RemoteWrite`, at the start; see [`Amp::allow_roles`](super::Amp::allow_roles).
     pub allowed_roles: Vec<String>,
-    /// Role ARNs that are allowed the actions of the query API, at the start; see
+    /// Role ARNs that are allowed the actions of the query API and the Alertmanager, at the start; see
     /// [`Amp::allow_queries`](super::Amp::allow_queries).
     pub query_roles: Vec<String>,
     /// The URL of a Prometheus remote-write receiver that gets a copy of whatever is accepted, and that answers
     /// queries where the URL ends in `/api/v1/write`.
     pub forward_to: Option<String>,
+    /// The URL of an Alertmanager that answers for this workspace's.
+    pub alertmanager: Option<String>,
     /// The largest body, compressed.
     pub max_request_bytes: usize,
     /// Series in all; the next one is refused.
@@ -54,6 +56,7 @@ impl Default for AmpConfig {
             allowed_roles: Vec::new(),
             query_roles: Vec::new(),
             forward_to: None,
+            alertmanager: None,
             max_request_bytes: 1_000_000,
             max_series: 50_000_000,
             series_limit_status: StatusCode::BAD_REQUEST,

@@ -1,8 +1,8 @@
-//! AMP's side of the stand-in: one workspace's remote-write endpoint, and its query API.
+//! AMP's side of the stand-in: one workspace's remote-write endpoint, its query API and its Alertmanager.
 //!
 //! ```text
 //! request ─▶ route ─▶ size ─▶ rate ─▶ signature ─▶ permission ─▶ workspace ─┬─▶ write (the engine) ─▶ store
-//!                                                                          └─▶ query ─▶ a real Prometheus
+//!                                                                          └─▶ query ─▶ a real Prometheus, Alertmanager
 //! ```
 //!
 //! [`Amp::handle`] takes a whole request and AMP's own time and gives the whole answer; sockets, TLS and scripted faults
@@ -244,9 +244,7 @@ impl Amp {
         }
         match operation {
             Operation::Write => self.write(now, request.headers(), request.body()).await,
-            Operation::Ask(question) => {
-                Ok(question.ask(config.forward_to.as_deref(), request).await?)
-            }
+            Operation::Ask(question) => Ok(question.ask(config, request).await?),
         }
     }
 
@@ -320,10 +318,10 @@ enum Operation<'a> {
 /// The workspace that a request is for, and what for, if AMP has such a path. A slash at the end is another path.
 fn route(request: &Request<Bytes>) -> Option<(&str, Operation<'_>)> {
     let rest = request.uri().path().strip_prefix("/workspaces/")?;
-    let (workspace, path) = rest.split_once("/api/v1/")?;
+    let (workspace, path) = rest.split_once('/')?;
     let operation = match path {
-        "remote_write" if request.method() == Method::POST => Operation::Write,
+        "api/v1/remote_write" if request.method() == Method::POST => Operation::Write,
         path => Operation::Ask(Question::at(path, request.method())?),
     };
-    (!workspace.is_empty() && !workspace.contains('/')).then_some((workspace, operation))
+    (!workspace.is_empty()).then_some((workspace, operation))
 }

@@ -1,12 +1,16 @@
-//! The query API: signed, permitted questions, answered by the real Prometheus behind this AMP.
+//! The query API and the Alertmanager: signed, permitted questions, answered by the real Prometheus or Alertmanager behind
+//! this AMP.
 //!
-//! In: a request whose signature and permission were judged. Out: Prometheus' own status and body. Without a Prometheus
-//! to forward to there is nobody who could evaluate PromQL, and the answer says so rather than to invent one.
+//! In: a request whose signature and permission were judged. Out: its own status and body. Without a Prometheus or an
+//! Alertmanager to forward to there is nobody who could answer, and the answer says so rather than to invent one.
 
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
 
-use super::prometheus::{CallError, call};
+use super::{
+    config::AmpConfig,
+    prometheus::{CallError, call},
+};
 
 /// Where a Prometheus takes remote writes; its API lies next to it.
 const WRITE: &str = "/write";
@@ -14,10 +18,18 @@ const WRITE: &str = "/write";
 /// What AMP can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Question<'a> {
-    /// Below `/api/v1/`.
+    answerer: Answerer,
+    /// Below `/api/v1/` or `/alertmanager/api/v2/`.
     path: &'a str,
     /// The IAM action that it needs.
     pub(super) action: &'static str,
+}
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answerer {
+    Prometheus,
+    Alertmanager,
 }
 
 /// Why a question has no answer.
@@ -27,6 +39,10 @@ pub(super) enum QueryError {
         "this emulator evaluates no PromQL: it hands queries on to a real Prometheus, and there is none (forward_to, --forward-to)"
     )]
     NoPrometheus,
+    #[error(
+        "this emulator has no Alertmanager: it hands requests on to a real one, and there is none (alertmanager, --alertmanager)"
+    )]
+    NoAlertmanager,
     #[error("{0:?} does not end in /api/v1/write, so that its query API cannot be found")]
     NoApi(String),
     #[error(transparent)]
@@ -34,8 +50,37 @@ pub(super) enum QueryError {
 }
 
 impl<'a> Question<'a> {
-    /// The question at this path below `/api/v1/`, if AMP takes it with this method.
+    /// The question at this path below the workspace, if AMP takes it with this method.
     pub(super) fn at(path: &'a str, method: &Method) -> Option<Self> {
+        match path.strip_prefix("alertmanager/api/v2/") {
+            Some(path) => Self::for_alertmanager(path, method),
+            None => Self::for_prometheus(path.strip_prefix("api/v1/")?, method),
+        }
+    }
+
+    fn for_alertmanager(path: &'a str, method: &Method) -> Option<Self> {
+        let segments: Vec<&str> = path.split('/').collect();
+        let action = match (method.as_str(), segments.as_slice()) {
+            ("GET", ["status"]) => "aps:GetAlertManagerStatus",
+            ("GET", ["receivers"]) => "aps:ListAlertManagerReceivers",
+            ("GET", ["alerts"]) => "aps:ListAlertManagerAlerts",
+            ("POST", ["alerts"]) => "aps:CreateAlertManagerAlerts",
+            ("GET", ["alerts", "groups"]) => "aps:ListAlertManagerAlertGroups",
+            ("GET", ["silences"]) => "aps:ListAlertManagerSilences",
+            ("POST", ["silences"]) => "aps:PutAlertManagerSilences",
+            ("GET", ["silence", id]) if !id.is_empty() => "aps:GetAlertManagerSilence",
+            ("DELETE", ["silence", id]) if !id.is_empty() => "aps:DeleteAlertManagerSilence",
+            _ => return None,
+        };
+        let answerer = Answerer::Alertmanager;
+        Some(Self {
+            answerer,
+            path,
+            action,
+        })
+    }
+
+    fn for_prometheus(path: &'a str, method: &Method) -> Option<Self> {
         let (action, with_post) = match path.split('/').collect::<Vec<_>>().as_slice() {
             ["query" | "query_range"] => ("aps:QueryMetrics", true),
             ["series"] => ("aps:GetSeries", true),
@@ -47,21 +92,37 @@ impl<'a> Question<'a> {
             _ => return None,
         };
         let fits = method == Method::GET || (with_post && method == Method::POST);
-        fits.then_some(Self { path, action })
+        let answerer = Answerer::Prometheus;
+        fits.then_some(Self {
+            answerer,
+            path,
+            action,
+        })
     }
 
-    /// Prometheus' answer; `forward_to` is its remote-write URL.
+    /// The URL below which the one that is asked has its API.
+    fn base(self, config: &AmpConfig) -> Result<String, QueryError> {
+        if self.answerer == Answerer::Alertmanager {
+            let base = config.alertmanager.as_ref();
+            let base = base.ok_or(QueryError::NoAlertmanager)?;
+            return Ok(format!("{}/api/v2", base.trim_end_matches('/')));
+        }
+        let write = config.forward_to.as_ref();
+        let write = write.ok_or(QueryError::NoPrometheus)?;
+        let base = write.strip_suffix(WRITE);
+        let base = base.filter(|base| base.ends_with("/api/v1"));
+        base.map(str::to_owned)
+            .ok_or_else(|| QueryError::NoApi(write.clone()))
+    }
+
+    /// Prometheus' or Alertmanager's answer.
     pub(super) async fn ask(
         self,
-        forward_to: Option<&str>,
+        config: &AmpConfig,
         request: &Request<Bytes>,
     ) -> Result<Response<Bytes>, QueryError> {
-        let write = forward_to.ok_or(QueryError::NoPrometheus)?;
-        let no_api = || QueryError::NoApi(write.to_owned());
-        let api = write
-            .strip_suffix(WRITE)
-            .filter(|api| api.ends_with("/api/v1"))
-            .ok_or_else(no_api)?;
+        let api = self.base(config)?;
+        let no_api = || QueryError::NoApi(api.clone());
         let query = request
             .uri()
             .query()
@@ -93,7 +154,10 @@ mod tests {
 
     #[test]
     fn the_list_is_closed() {
-        let action = |path, method| Question::at(path, &method).map(|question| question.action);
+        let action = |path: &str, method| {
+            let path = format!("api/v1/{path}");
+            Question::at(&path, &method).map(|question| question.action)
+        };
         assert_eq!(action("query", Method::GET), Some("aps:QueryMetrics"));
         assert_eq!(
             action("query_range", Method::POST),

@@ -125,7 +125,9 @@ impl AmpRefusal {
                 "message",
                 &text,
             ),
-            Self::Query(QueryError::NoPrometheus | QueryError::NoApi(_)) => json(
+            Self::Query(
+                QueryError::NoPrometheus | QueryError::NoAlertmanager | QueryError::NoApi(_),
+            ) => json(
                 StatusCode::NOT_IMPLEMENTED,
                 "NotImplementedException",
                 "message",

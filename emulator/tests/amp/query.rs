@@ -30,7 +30,11 @@ async fn world() -> (Prometheus, World) {
 fn signing(world: &World, method: &'static str, target: &str) -> Signing {
     Signing {
         method,
-        target: world.path().replace("remote_write", target),
+        // Two segments up is the workspace.
+        target: match target.strip_prefix("../../") {
+            Some(target) => world.path().replace("api/v1/remote_write", target),
+            None => world.path().replace("remote_write", target),
+        },
         headers: vec![("content-type", FORM.into())],
         ..world.signing()
     }
@@ -126,6 +130,16 @@ async fn writers_and_readers_are_distinguished() {
         ("GET", "metadata", "aps:GetMetricMetadata"),
         ("GET", "rules", "aps:ListRules"),
         ("GET", "alerts", "aps:ListAlerts"),
+        (
+            "POST",
+            "../../alertmanager/api/v2/silences",
+            "aps:PutAlertManagerSilences",
+        ),
+        (
+            "DELETE",
+            "../../alertmanager/api/v2/silence/1",
+            "aps:DeleteAlertManagerSilence",
+        ),
     ] {
         let answer = ask(&world, method, target, "").await;
         answer.assert_aws(403, "AccessDeniedException", "Message", "User: ");
@@ -137,6 +151,14 @@ async fn writers_and_readers_are_distinguished() {
     }
     world.amp.allow_queries([ROLE.to_owned()]);
     world.amp.allow_roles([]);
+    let target = "../../alertmanager/api/v2/status";
+    let nobody = ask(&world, "GET", target, "").await;
+    nobody.assert_aws(
+        501,
+        "NotImplementedException",
+        "message",
+        "this emulator has no Alertmanager",
+    );
     let nobody = ask(&world, "GET", "query?query=up", "").await;
     nobody.assert_aws(
         501,

@@ -51,6 +51,7 @@ fn what_is_printed_can_be_read_again_and_is_the_same() {
         ("role-session-name", "a@b,c=d"),
         ("upstream-timeout", "1500ms"),
         ("allow-query", "true"),
+        ("allow-alertmanager", "silence"),
         ("query-timeout", "90s"),
         ("max-inflight-bytes", "20MB"),
         ("drain-timeout", "2m"),

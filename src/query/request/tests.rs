@@ -1,4 +1,5 @@
 use super::*;
+use crate::query::error_form::ErrorForm;
 use http_body_util::{Empty, Full, StreamBody};
 use hyper::body::Frame;
 use hyper::http::request::Builder;
@@ -16,7 +17,7 @@ async fn query_request(
 
 fn status(result: Result<QueryRequest, ReadError>) -> u16 {
     match result {
-        Err(ReadError::Query(why)) => why.respond().status().as_u16(),
+        Err(ReadError::Query(why)) => why.respond(ErrorForm::Prometheus).status().as_u16(),
         other => panic!("{other:?}"),
     }
 }
@@ -90,7 +91,7 @@ async fn only_amps_methods_are_accepted() {
         let Err(ReadError::Query(why)) = query_request(api, request, "").await else {
             panic!("{method} {api}");
         };
-        let response = why.respond();
+        let response = why.respond(ErrorForm::Prometheus);
         assert_eq!(response.status(), 405);
         assert_eq!(response.headers()["allow"], expected);
     }

@@ -158,6 +158,10 @@ fn pieces() -> impl Strategy<Value = String> {
         "/workspaces/ID/api/v1/query",
         "/api/v1/series",
         "/api/v1/label/x/values",
+        "/alertmanager/api/v2/silences",
+        "silence",
+        "d29d9df3-9125-4441-912c-70b05f86f973",
+        "receivers",
     ];
     prop_oneof![
         6 => proptest::sample::select(known.to_vec()).prop_map(str::to_owned),
@@ -190,12 +194,18 @@ fn targets() -> impl Strategy<Value = String> {
         "label/job/values",
         "label/__name__/values",
         "remote_write",
+        "status",
+        "alerts/groups",
+        "silences",
+        "silence/d29d9df3-9125-4441-912c-70b05f86f973",
     ]);
     let near = proptest::sample::select(vec![
         "/api/v1/",
         "/workspaces/ID/api/v1/",
         "http://169.254.169.254/api/v1/",
         "//api/v1/",
+        "/alertmanager/api/v2/",
+        "/workspaces/ID/alertmanager/api/v2/",
     ]);
     let more = prop_oneof![
         3 => Just(String::new()),
@@ -229,7 +239,18 @@ async fn raw(host: &str, method: &str, target: &str) -> u16 {
 /// What may reach AMP, and how: an independent copy of the list in the code.
 fn may_be_sent(id: &str, method: &str, path_and_query: &str) -> bool {
     let path = path_and_query.split('?').next().unwrap();
-    let Some(below) = path.strip_prefix(&format!("/workspaces/{id}/api/v1/")) else {
+    let Some(below) = path.strip_prefix(&format!("/workspaces/{id}/")) else {
+        return false;
+    };
+    if let Some(below) = below.strip_prefix("alertmanager/api/v2/") {
+        return match below {
+            "status" | "receivers" | "alerts" | "alerts/groups" => method == "GET",
+            "silences" => method == "GET" || method == "POST",
+            "silence/d29d9df3-9125-4441-912c-70b05f86f973" => method == "GET" || method == "DELETE",
+            _ => false,
+        };
+    }
+    let Some(below) = below.strip_prefix("api/v1/") else {
         return false;
     };
     match below {
@@ -255,7 +276,8 @@ fn whatever_is_asked_only_the_list_is_signed() {
         .build()
         .unwrap();
     let rig = runtime.block_on(async {
-        let rig = Rig::start_in(WorldConfig::default(), &with_reading(&[])).await;
+        let settings = with_reading(&[("allow-alertmanager", "silence")]);
+        let rig = Rig::start_in(WorldConfig::default(), &settings).await;
         rig.until_ready().await;
         // Identifies the requests in the journal.
         let answer = rig
@@ -273,7 +295,7 @@ fn whatever_is_asked_only_the_list_is_signed() {
         "get", "PROPFIND",
     ]);
     let mut runner = TestRunner::new(ProptestConfig {
-        cases: 3000,
+        cases: 5000,
         failure_persistence: None,
         ..ProptestConfig::default()
     });

@@ -1,5 +1,6 @@
 //! Queries through the sidecar: a real Prometheus is the store behind the emulator's AMP.
 
+mod alertmanager;
 mod answers;
 mod bounds;
 mod closed_list;
