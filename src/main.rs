@@ -22,6 +22,8 @@ const INVALID_CONFIGURATION: u8 = 64;
 const CANNOT_START: u8 = 69;
 
 fn main() -> ExitCode {
+    // Before any command resolves a name or starts a thread.
+    sandbox::keep_out_libraries();
     let (arguments, foreign) = cli::translate(std::env::args_os().collect(), surroundings().env);
     let matches = match cli::command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,

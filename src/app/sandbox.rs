@@ -8,6 +8,7 @@
 //! |---|---|
 //! | Landlock | no file is written, made, removed or executed; with `--config` any may be read, since a new configuration may name any; else those in [`NEEDED`] and in the folders of the configured files |
 //! | seccomp | no system call of [`REFUSED`] |
+//! | seccomp, by [`keep_out_libraries`] | in a static program no library is loaded: `mmap` and `mprotect` make no memory executable; with `--sandbox off` too |
 //! | `PR_SET_DUMPABLE` | no core dump, and no other process of the same user reads the memory |
 //!
 //! Landlock rules name folders and not files, because Kubernetes rotates a mounted file by swapping a link beside it. If the kernel or the
@@ -23,7 +24,10 @@ use landlock::{
     Scope, path_beneath_rules,
 };
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule,
+};
 
 use crate::config::{Config, WorkspacesByPath};
 
@@ -73,6 +77,9 @@ const REFUSED: [i64; 29] = [
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
 ];
+
+/// System calls whose third argument is the protection of memory.
+const PROTECTING: [i64; 3] = [libc::SYS_mmap, libc::SYS_mprotect, libc::SYS_pkey_mprotect];
 
 /// The layers in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +145,17 @@ impl fmt::Display for Fence {
     }
 }
 
+/// Keeps a static program from loading libraries, whatever its settings are; for this thread and all that it starts later.
+///
+/// glibc loads the modules that `/etc/nsswitch.conf` names into a static program too, and one that was built for another glibc crashes
+/// it. Refused, glibc goes on with `files` and `dns`, which it has built in. A dynamic program may need `libnss_dns.so` for that.
+pub fn keep_out_libraries() {
+    if cfg!(target_feature = "crt-static") {
+        // Without seccomp it runs as it would without this.
+        let _unavailable = no_more_code();
+    }
+}
+
 /// Drops the privileges, for this thread and all that it starts later.
 #[must_use]
 pub fn enter(config: &Config) -> SandboxStatus {
@@ -200,10 +218,24 @@ fn files(reads: Option<Vec<PathBuf>>) -> Result<Fence, RulesetError> {
 }
 
 fn calls() -> Result<(), Box<dyn std::error::Error>> {
-    let rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+    refuse(REFUSED.map(|call| (call, Vec::new())))
+}
+
+fn no_more_code() -> Result<(), Box<dyn std::error::Error>> {
+    let executable = u64::from(libc::PROT_EXEC.unsigned_abs());
+    let masked = SeccompCmpOp::MaskedEq(executable);
+    let condition = SeccompCondition::new(2, SeccompCmpArgLen::Dword, masked, executable)?;
+    let rule = SeccompRule::new(vec![condition])?;
+    refuse(PROTECTING.map(|call| (call, vec![rule.clone()])))
+}
+
+/// Answers EPERM to each of the calls that one of its rules matches; without rules, to all.
+fn refuse<const N: usize>(
+    calls: [(i64, Vec<SeccompRule>); N],
+) -> Result<(), Box<dyn std::error::Error>> {
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let arch = std::env::consts::ARCH.try_into()?;
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch)?;
+    let filter = SeccompFilter::new(calls.into(), SeccompAction::Allow, refuse, arch)?;
     let program: BpfProgram = filter.try_into()?;
     seccompiler::apply_filter(&program)?;
     Ok(())
