@@ -91,3 +91,20 @@ async fn a_series_that_is_too_large_alone_is_refused_and_the_others_are_stored()
     let too_large = r#"amp_sidecar_samples_in_refused_batches_total{reason="too_large_for_amp"}"#;
     assert_eq!(rig.count(too_large).await, 1);
 }
+
+/// `check` writes one, and a sender may. Cut again and again, it would end the process.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_batch_that_is_too_large_for_somebody_is_not_cut_without_end() {
+    let rig = Rig::start().await;
+    rig.until_ready().await;
+    let too_large = Fault::new(FaultKind::answer(413, ""));
+    rig.world.faults(Target::Amp).set([too_large]);
+    for message in [&[][..], &[0x0a, 0x00]] {
+        let body = bodies::snappy(message);
+        let answer = rig.post("/api/v1/write", V1, body).await;
+        assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    assert!(rig.world.journal(Target::Amp).counts().statuses[&413] < 20);
+    rig.world.faults(Target::Amp).set([]);
+    assert_eq!(rig.write(&bodies::v1("up", 1)).await, StatusCode::OK);
+}

@@ -128,7 +128,14 @@ pub(super) async fn open(
                     }
                 }
             }
-            Opening::Cut(limits) => split::split(&message, version, limits).map_err(of_split)?,
+            Opening::Cut(limits) => {
+                let mut parts = split::split(&message, version, limits).map_err(of_split)?;
+                // Refused for its size though it holds nothing that could be cut, such as an empty batch.
+                if let [whole] = parts.as_mut_slice() {
+                    whole.is_indivisible |= whole.body.len() >= body.len();
+                }
+                parts
+            }
             Opening::Halved(_) => match split::halve(&message, version).map_err(of_split)? {
                 Some(halves) => halves,
                 None => return Ok(Opened::Single(Single::of(&message, version))),
