@@ -1,4 +1,5 @@
 use super::*;
+use crate::outcome::verdict::RefusalReason;
 use crate::remote_write::content_type::WriteProtocol;
 use crate::remote_write::contents::Contents;
 use crate::remote_write::written_stats::WrittenStats;
@@ -223,6 +224,32 @@ async fn the_words_say_how_far_behind_and_until_when_it_is_safe() {
     );
     let words = scene.gets(&batch("2", &[NOW]), &stored()).words();
     assert_eq!(words, "data is 62 min behind and catching up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_amp_refuses_is_not_up_to_date() {
+    let scene = Scene::new();
+    let out_of_order = || Verdict::Refused {
+        reason: RefusalReason::OutOfOrder,
+        said: String::new(),
+        written: WrittenStats::default(),
+    };
+    let words = scene.gets(&batch("1", &[NOW]), &out_of_order()).words();
+    assert_eq!(
+        words,
+        "nothing is held back, but AMP stored no batch whole yet"
+    );
+    scene.gets(&batch("2", &[NOW]), &stored());
+    tokio::time::advance(seconds(180)).await;
+    let words = scene
+        .gets(&batch("3", &[NOW + 180]), &out_of_order())
+        .words();
+    assert_eq!(
+        words,
+        "nothing is held back, but AMP stored no batch whole for 3 min"
+    );
+    let words = scene.gets(&batch("4", &[NOW + 180]), &stored()).words();
+    assert_eq!(words, "data is up to date");
 }
 
 #[tokio::test(start_paused = true)]

@@ -83,9 +83,16 @@ impl LagView {
         }
         match (self.is_held(), self.newest_stored, self.last_success) {
             (true, ..) => "batches are held back; the age of their samples is not known".to_owned(),
-            (false, Some(newest), _) => {
+            (false, Some(newest), last) => {
                 let age = self.now.duration_since(newest).unwrap_or_default();
+                let whole = last.map(|last| self.now.duration_since(last).unwrap_or_default());
                 match self.idle {
+                    // Each is refused, in part or as a whole.
+                    idle if idle < NOTICED && whole.is_none_or(|whole| whole >= NOTICED) => {
+                        let long =
+                            whole.map_or("yet".to_owned(), |whole| format!("for {}", span(whole)));
+                        format!("nothing is held back, but AMP stored no batch whole {long}")
+                    }
                     _ if age < NOTICED => "data is up to date".to_owned(),
                     idle if idle < NOTICED => {
                         format!("data is {} behind and catching up", span(age))
