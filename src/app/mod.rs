@@ -51,7 +51,7 @@ pub enum Stage {
 pub enum StartError {
     /// An address could not be bound.
     #[error(
-        "cannot listen on {address}: {source}; is it in use, or is {setting} not an address of this machine?"
+        "cannot listen on {address}: {source}; {}", why_unbound(setting, *address, source)
     )]
     Bind {
         /// The setting that names the address.
@@ -313,6 +313,18 @@ async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener,
         address,
         source,
     })
+}
+
+fn why_unbound(setting: &str, address: SocketAddr, source: &io::Error) -> String {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another process holds {address}, perhaps a second sidecar: ss -ltnp shows it; or set {setting}"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!("ports below 1024 need a privilege: set {setting} to a higher one")
+        }
+        _ => format!("is {setting} an address of this machine?"),
+    }
 }
 
 /// A kernel without IPv6 can listen on IPv4 alone.

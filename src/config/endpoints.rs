@@ -235,11 +235,13 @@ fn id_in_path(sources: &mut Sources<'_>, url: &Uri, id: Option<String>) -> Optio
     let rest = url.path().strip_prefix(WORKSPACES);
     let in_path = rest.and_then(|rest| rest.strip_suffix(WRITE));
     let Some(in_path) = in_path.and_then(|id| values::workspace_id(id).ok()) else {
-        let expected = match rest.map(|rest| rest.trim_end_matches('/')) {
+        let expected = match rest.and_then(|rest| rest.split('/').next()) {
             Some(id) if values::workspace_id(id).is_ok() => {
                 let url = url.to_string();
-                let url = url.trim_end_matches('/');
-                format!("the workspace's remote-write URL: {url}{WRITE}")
+                let (base, _) = url.split_once(WORKSPACES).unwrap_or_default();
+                format!(
+                    "the workspace's remote-write URL: {base}{WORKSPACES}{id}{WRITE} (without a slash at its end)"
+                )
             }
             _ => format!("a path {WORKSPACES}<id>{WRITE}, without a slash at its end"),
         };

@@ -72,6 +72,30 @@ pub(super) fn redact_pairs(text: &str) -> String {
     pairs.collect::<Vec<_>>().join(",")
 }
 
+impl SettingError {
+    /// Redacts the value.
+    pub(super) fn of(setting: String, value: &str, expected: &str) -> Self {
+        let mut expected = expected.to_owned();
+        if holds_placeholder(value) {
+            expected.push_str("; this holds what looks like a placeholder that was not filled in");
+        }
+        Self {
+            setting,
+            value: redact(value),
+            expected,
+        }
+    }
+}
+
+/// Whether a template was not filled in: `${NAME}`, `$(NAME)`, `<NAME>` or `{{ .Values.name }}`.
+pub(super) fn holds_placeholder(value: &str) -> bool {
+    let pairs = [("${", "}"), ("$(", ")"), ("<", ">"), ("{{", "}}")];
+    pairs.into_iter().any(|(open, close)| {
+        let rest = value.split_once(open).map(|(_, rest)| rest);
+        rest.is_some_and(|rest| rest.contains(close))
+    })
+}
+
 impl InvalidConfig {
     fn lines(&self) -> Vec<String> {
         let errors = self.errors.iter().map(ToString::to_string);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::error::{SettingError, redact};
+use super::error::SettingError;
 use super::settings::{ALL, CONFIG, Setting};
 use super::suggest;
 use super::yaml::{self, Node, NodeKind, YamlText};
@@ -86,6 +86,10 @@ pub(super) fn place(file: &str, key: &str, line: Option<usize>) -> String {
 // === impl FileSection ===
 
 impl FileSection {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The text under a key; an empty one counts as not set, as in the environment.
     pub(super) fn get(&self, key: &str) -> Option<&YamlText> {
         self.0.get(key).filter(|entry| !entry.text.is_empty())
@@ -146,11 +150,8 @@ impl FileParser<'_> {
     }
 
     fn error_of_text(&mut self, key: &str, value: &str, line: usize, expected: &str) {
-        self.errors.push(SettingError {
-            setting: place(self.path, key, Some(line)),
-            value: redact(value),
-            expected: expected.to_owned(),
-        });
+        let place = place(self.path, key, Some(line));
+        self.errors.push(SettingError::of(place, value, expected));
     }
 }
 
@@ -167,10 +168,16 @@ fn allowed(text: &str, at_top: bool) -> Result<(), String> {
         Some(_) => Err(
             "this setting at the top level of the file: it applies to the whole process".to_owned(),
         ),
-        None => Err(match suggest::key(text, WORKSPACES) {
-            Some(key) => format!("a setting; did you mean {key}?"),
-            None => "a setting: a flag of --help with _ for -, or workspaces".to_owned(),
-        }),
+        None => {
+            let here =
+                |setting: &&Setting| **setting != *CONFIG && (at_top || setting.is_of_workspace());
+            let other = if at_top { WORKSPACES } else { NAME };
+            let keys = ALL.iter().filter(here).map(Setting::key);
+            Err(match suggest::key(text, keys.chain([other.to_owned()])) {
+                Some(key) => format!("a setting; did you mean {key}?"),
+                None => format!("a setting: a flag of --help with _ for -, or {other}"),
+            })
+        }
     }
 }
 

@@ -251,8 +251,22 @@ fn check_names(sources: &mut Sources<'_>, workspaces: &[Option<(Workspace, Origi
     }
 }
 
+/// Many programs use it for http only, and all calls of AWS are https.
+fn warn_of_http_proxy(sources: &mut Sources<'_>) {
+    let is_set = |name: &&str| {
+        let value = (sources.environment.env)(name);
+        value.is_some_and(|value| !value.trim().is_empty())
+    };
+    if let Some(name) = ["HTTP_PROXY", "http_proxy"].into_iter().find(is_set) {
+        let words =
+            "AWS is called over https: only HTTPS_PROXY (or --https-proxy) is used, not this one";
+        sources.warn_of_variable(name, words);
+    }
+}
+
 fn network(sources: &mut Sources<'_>) -> Option<Network> {
     let Some(proxy) = sources.read_optional(&settings::HTTPS_PROXY)? else {
+        warn_of_http_proxy(sources);
         return Some(Network::default());
     };
     let no_proxy = sources.read_set(&settings::NO_PROXY);

@@ -7,7 +7,7 @@
 //!
 //! White space around a text is ignored, line ends above all: a Secret made with `echo` ends in one.
 
-use super::error::{Expected, InvalidConfig, SettingError, WITHHELD, redact};
+use super::error::{Expected, InvalidConfig, SettingError, WITHHELD, holds_placeholder};
 use super::file::{self, File};
 use super::model::{Environment, ForeignArguments, Origins};
 use super::settings::{self, ALL, Row, Setting};
@@ -73,6 +73,9 @@ impl<'a> Sources<'a> {
         let text = self.checked(&settings::CONFIG, &path, read_file(&path))?;
         let file = File::parse(&path, &text);
         self.file = file.map_err(|errors| self.errors.extend(errors)).ok()?;
+        if self.file.top.is_empty() && self.file.workspaces.is_empty() {
+            self.warn(&settings::CONFIG, "the file is empty");
+        }
         Some(())
     }
 
@@ -172,8 +175,12 @@ impl<'a> Sources<'a> {
             Some(_) if setting.secret => WITHHELD.to_owned(),
             value => value.unwrap_or_default(),
         };
+        let variables = &self.environment.variables;
+        let near = Some(&value).filter(|value| value.is_empty());
+        let near = near.and_then(|_| suggest::near_variable(setting.env, variables));
+        let near = near.map(|near| format!("; {near}")).unwrap_or_default();
         let place = self.place(setting);
-        self.note(place, &value, expected);
+        self.note(place, &value, &format!("{expected}{near}"));
     }
 
     /// Notes an error of an entry's name, or of the id that stands in for it.
@@ -201,11 +208,7 @@ impl<'a> Sources<'a> {
     }
 
     fn note(&mut self, setting: String, value: &str, expected: &str) {
-        let error = SettingError {
-            setting,
-            value: redact(value),
-            expected: expected.to_owned(),
-        };
+        let error = SettingError::of(setting, value, expected);
         // Settings that several workspaces share are read for each of them.
         if !self.errors.contains(&error) {
             self.errors.push(error);
@@ -223,6 +226,9 @@ impl<'a> Sources<'a> {
             |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
         let expected = match (value, ['"', '\''].into_iter().any(in_quotes)) {
             (Ok(_), true) if setting.value == "PATH" => "the path without quotes".to_owned(),
+            (Ok(_), _) if ["PATH", "ARN"].contains(&setting.value) && holds_placeholder(text) => {
+                format!("the real {}", setting.value)
+            }
             (Ok(value), _) => return Some(value),
             (Err(Expected(expected)), false) => expected,
             (Err(Expected(expected)), true) => format!("{expected}, without quotes"),

@@ -3,17 +3,29 @@
 //! An unknown variable that begins with `AMP_SIDECAR_` is a warning and not an error, since it may be meant for another program: Kubernetes sets some
 //! in every pod when a Service's name begins with `amp-sidecar`.
 
-use super::settings::{ALL, Setting};
+use super::settings::ALL;
 use crate::sanitize::sanitize;
 
 const PREFIX: &str = "AMP_SIDECAR_";
 /// The minimum similarity of a suggestion.
 const ALIKE: f64 = 0.8;
+/// The beginning of a name, from this length on, suggests it before all that are only similar.
+const SHORTEST_PREFIX: usize = 4;
 
-/// The likely key of the configuration file; `more` are keys that are not settings.
-pub(super) fn key(text: &str, more: &str) -> Option<String> {
-    let keys = ALL.iter().map(Setting::key).chain([more.to_owned()]);
+/// The likely key among those that are valid in the same place.
+pub(super) fn key(text: &str, keys: impl Iterator<Item = String>) -> Option<String> {
     nearest(text, keys.map(|key| (key.clone(), key)))
+}
+
+/// A set variable that no setting reads and whose name is nearly one of `meant`.
+pub(super) fn near_variable(meant: &[&'static str], set: &[String]) -> Option<String> {
+    let plain = |name: &str| name.replace('_', "").to_ascii_uppercase();
+    let read = |name: &str| ALL.iter().any(|setting| setting.env.contains(&name));
+    set.iter().filter(|name| !read(name)).find_map(|name| {
+        let near = |meant: &&&str| strsim::osa_distance(&plain(name), &plain(meant)) <= 2;
+        let meant = meant.iter().find(near)?;
+        Some(format!("{} is set: is {meant} meant?", sanitize(name)))
+    })
 }
 
 /// A warning for each variable with our prefix that no setting reads.
@@ -51,7 +63,11 @@ fn variable(text: &str) -> Option<&'static str> {
 
 fn nearest<T>(text: &str, names: impl Iterator<Item = (String, T)>) -> Option<T> {
     names
-        .map(|(name, meant)| (strsim::jaro_winkler(&name, text), meant))
+        .map(|(name, meant)| {
+            let begun = text.len() >= SHORTEST_PREFIX && name.starts_with(text);
+            let alike = strsim::jaro_winkler(&name, text);
+            (if begun { alike + 1.0 } else { alike }, meant)
+        })
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .filter(|(alike, _)| *alike > ALIKE)
         .map(|(_, meant)| meant)

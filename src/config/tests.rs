@@ -128,7 +128,11 @@ fn contradictions_are_named() {
 
     let slash = format!("{url}/");
     let error = message(read(&[("remote-write-url", &slash)], &MINIMAL[2..]));
-    assert!(error.contains("without a slash"), "{error}");
+    let words = format!("expected the workspace's remote-write URL: {url}");
+    assert!(
+        error.contains(&words) && !error.contains(&format!("URL: {slash}")),
+        "{error}"
+    );
 }
 
 #[test]
@@ -382,6 +386,12 @@ fn the_form_of_a_file_is_checked_before_its_values() {
             "role_arm (config.yaml, line 1) is \"x\": expected a setting; did you mean role_arn?",
         ),
         ("xyzzy: x", "expected a setting: a flag of --help"),
+        (
+            "workspaces: [{workspace: ws-1}]",
+            "expected a setting; did you mean workspace_id?",
+        ),
+        ("workspace: [ws-1]", "did you mean workspaces?"),
+        ("region: {{ .Values.region }}", "placeholder"),
         (
             "workspaces: [{listen: x}]",
             "workspaces[0].listen (config.yaml, line 1) is \"x\": expected this setting at the top",

@@ -139,13 +139,23 @@ pub(super) fn bytes(text: &str) -> Result<usize, Expected> {
 
 /// As in AWS' documentation: `us-east-1`, `eu-central-1`, `us-gov-west-1`.
 pub(crate) fn region(text: &str) -> Result<String, Expected> {
+    const WHAT: &str = "an AWS region, for example eu-central-1";
+    let zone = text.strip_suffix(|c: char| c.is_ascii_lowercase());
+    if let Some(region) = zone.filter(|region| is_region(region)) {
+        return expected(format!(
+            "{WHAT}; this is an availability zone, its region is {region}"
+        ));
+    }
+    checked(text, is_region(text), WHAT)
+}
+
+fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let lower = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
     let number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    let valid = parts.len() >= 3
+    parts.len() >= 3
         && parts.last().is_some_and(number)
-        && parts.iter().rev().skip(1).all(|part| lower(part));
-    checked(text, valid, "an AWS region, for example eu-central-1")
+        && parts.iter().rev().skip(1).all(|part| lower(part))
 }
 
 /// `ws-` and a suffix; the full ARN is a frequent mistake and gets its own message.
@@ -157,6 +167,12 @@ pub(crate) fn workspace_id(text: &str) -> Result<String, Expected> {
     let valid = (1..=64).contains(&tail.len())
         && tail.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     let what = "a workspace ID: ws- followed by letters, digits and dashes";
+    let alias = !text.is_empty() && !text.starts_with("ws-") && identity::made_of(text, "-_. ");
+    if alias {
+        return expected(format!(
+            "{what}; is this an alias? Find its ID: aws amp list-workspaces --alias {text:?}"
+        ));
+    }
     checked(text, valid, what)
 }
 
@@ -229,6 +245,12 @@ mod tests {
             .unwrap_err()
             .0;
         assert!(message.contains("ws-1"), "{message}");
+        let alias = workspace_id("production").unwrap_err().0;
+        assert!(
+            alias
+                .ends_with("an alias? Find its ID: aws amp list-workspaces --alias \"production\""),
+            "{alias}"
+        );
         assert!(workspace_id("ws-0b1c-2").is_ok());
         for wrong in ["", "ws-", "ws-a/b", "ws-ä", "../ws-1"] {
             assert!(workspace_id(wrong).is_err(), "{wrong:?}");
@@ -280,5 +302,10 @@ mod tests {
         ] {
             assert!(region(wrong).is_err(), "{wrong}");
         }
+        let zone = region("eu-central-1a").unwrap_err().0;
+        assert!(
+            zone.ends_with("an availability zone, its region is eu-central-1"),
+            "{zone}"
+        );
     }
 }

@@ -11,11 +11,12 @@ use crate::credentials::issuer::UnfitIssuer;
 use crate::credentials::sts::{Pace, StsError, is_about_the_key};
 use crate::net::error::{ConnectError, HttpError};
 use crate::remedies::first_hour::{
-    HOP_EXTERNAL_ID, HOP_MISSING, HOP_PERMISSION, HOP_TRUST, ISSUER_SILENT, ISSUER_UNREACHABLE,
-    KEY_UNKNOWN, NAME_UNRESOLVED, PROVIDER_AUDIENCE, PROVIDER_MISSING, PROVIDER_SLASH,
-    PROVIDER_THUMBPRINT, REGION_DISABLED, ROLE_MISSING, SESSION_TOO_LONG, STS_FOREIGN, STS_REFUSAL,
-    STS_TROUBLE, SUBJECT_DEFAULT, TOKEN_AUDIENCE, TOKEN_EXPIRED, TOKEN_FOR_API_SERVER,
-    TOKEN_MALFORMED, TOKEN_NO_AUDIENCE, TRUST_AUDIENCE, TRUST_ISSUER, TRUST_SUBJECT,
+    CONNECTION_REFUSED, HOP_EXTERNAL_ID, HOP_MISSING, HOP_PERMISSION, HOP_TRUST, ISSUER_SILENT,
+    ISSUER_UNREACHABLE, KEY_UNKNOWN, NAME_UNRESOLVED, PROVIDER_AUDIENCE, PROVIDER_MISSING,
+    PROVIDER_SLASH, PROVIDER_THUMBPRINT, REGION_DISABLED, ROLE_MISSING, SESSION_TOO_LONG,
+    STS_FOREIGN, STS_REFUSAL, STS_TROUBLE, SUBJECT_DEFAULT, TOKEN_AUDIENCE, TOKEN_EXPIRED,
+    TOKEN_FOR_API_SERVER, TOKEN_MALFORMED, TOKEN_NO_AUDIENCE, TRUST_AUDIENCE, TRUST_ISSUER,
+    TRUST_SUBJECT,
 };
 use crate::remedies::policies::Denial;
 use crate::remedies::running::UNSIGNED;
@@ -83,6 +84,9 @@ pub(crate) fn unanswered(error: &HttpError, region: &str) -> Advice {
     match error {
         HttpError::Connect(ConnectError::Resolve { host, .. }) => {
             Advice::from(NAME_UNRESOLVED).here(identity::unresolved(host, region))
+        }
+        HttpError::Connect(ConnectError::Tcp { address, .. }) => {
+            Advice::from(CONNECTION_REFUSED).here(identity::refused(*address))
         }
         other => other.remedy(STS_FOREIGN).into(),
     }
@@ -184,6 +188,10 @@ fn of_any(error: &StsError, role_arn: &str, region: &str) -> Advice {
         StsError::Refused { code, message, .. } => (code.as_str(), message.as_str()),
         StsError::Silent(error) => return unanswered(error, region),
         StsError::Unusable { .. } if error.is_throttling() => return STS_TROUBLE.into(),
+        // Something in between that was not asked for a tunnel.
+        StsError::Unusable { status, .. } if status.as_u16() == 407 => {
+            return Advice::from(STS_FOREIGN).here(identity::PROXY_ASKS);
+        }
         StsError::Unusable { .. } => return STS_FOREIGN.into(),
         StsError::Unsigned(_) => return UNSIGNED.into(),
     };

@@ -63,9 +63,9 @@ PROVIDER_THUMBPRINT: "provider-thumbprint", "The thumbprint in the OIDC provider
 NAME_UNRESOLVED: "name-unresolved", "The host of the endpoint does not exist, or DNS does not work in this pod",
     "was not resolved", "check region and endpoint, and that this pod resolves public names (or those of the private zone)";
 CONNECTION_REFUSED: "connection-refused", "Connection refused: wrong port, firewall or network policy",
-    "connection to", "allow egress from this pod to port 443 of the endpoint (network policy, firewall, route), or set --https-proxy";
+    "connection to", "allow egress from this pod to the address and port that the message names (network policy, firewall, route); or nothing listens there: check host and port of the endpoint; or set --https-proxy";
 CONNECTION_SILENT: "connection-silent", "A firewall or network policy drops connections to the endpoint",
-    "no connection to", "allow egress from this pod to port 443 of the endpoint (network policy, firewall, route), or set --https-proxy";
+    "no connection to", "allow egress from this pod to host and port of the endpoint (network policy, firewall, route), or set --https-proxy";
 TLS_AUTHORITY: "tls-authority", "The certificate of the endpoint is signed by an unknown CA: TLS is opened on the way",
     "UnknownIssuer", "if your own proxy, firewall or private endpoint signs it, add its root certificate to --ca-bundle; otherwise the connection is being intercepted";
 TLS_NAME: "tls-name", "The certificate is for another host name",

@@ -3,6 +3,7 @@
 //! STS seldom says why it rejects: a missing role and a mismatched trust policy give the same message. So these remedies state what must be true, with
 //! the names involved. The caller quotes arguments that are claims.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The provider does not list the token's audience; `claim` is the one that AWS compares.
@@ -28,6 +29,17 @@ pub(crate) fn audience(claim: &str, audiences: &str, issuer: &str) -> String {
 pub(crate) fn api_servers_audience(audiences: &str) -> String {
     format!(
         "the token is for the API server ({audiences}): project one of its own with audience: sts.amazonaws.com, and set its path; do not add {audiences} to the OIDC provider: every pod's token would then be accepted"
+    )
+}
+
+/// A proxy answers 407 in the place of STS.
+pub(crate) const PROXY_ASKS: &str =
+    "the proxy asks for user and password: --https-proxy http://USER:PASSWORD@host:port";
+
+/// The address refuses connections.
+pub(crate) fn refused(address: SocketAddr) -> String {
+    format!(
+        "allow egress from this pod to {address} (network policy, firewall, route), or nothing listens there: check host and port of the endpoint; or set --https-proxy"
     )
 }
 

@@ -11,6 +11,14 @@ use crate::credentials::issuer::UnfitIssuer;
 /// The issuer as IAM requires it: https, no port, no query, at most 255 characters, reachable from AWS.
 pub(super) fn issuer(text: &str) -> Result<String, Expected> {
     let what = "an https:// URL without query, fragment or credentials, as in the iss of a token";
+    if let Some(issuer) = text.strip_suffix("/.well-known/openid-configuration") {
+        return expected(format!(
+            "the issuer alone: {issuer}, or with a trailing slash, as in the iss of a token"
+        ));
+    }
+    if !text.is_empty() && !text.contains("://") && made_of(text, "./-_") {
+        return expected(format!("{what}: write https:// before it, https://{text}"));
+    }
     let Ok(uri) = text.parse::<Uri>() else {
         return expected(what);
     };
@@ -140,6 +148,23 @@ pub(super) fn page(text: &str) -> Result<String, Expected> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_issuer_that_is_nearly_right_is_named() {
+        for (wrong, words) in [
+            (
+                "oidc.example.com/t",
+                "write https:// before it, https://oidc.example.com/t",
+            ),
+            (
+                "https://oidc.example.com/.well-known/openid-configuration",
+                "the issuer alone: https://oidc.example.com, or with",
+            ),
+        ] {
+            let expected = issuer(wrong).unwrap_err().0;
+            assert!(expected.contains(words), "{expected}");
+        }
+    }
 
     #[test]
     fn what_the_service_would_refuse_is_refused_here() {

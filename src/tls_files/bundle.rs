@@ -52,6 +52,18 @@ impl CaBundle {
             return Ok(bundle);
         }
         let mut expected = "a PEM file with at least one certificate".to_owned();
+        let mut start = pem.chars();
+        // An ASN.1 sequence with a long length, where PEM is text.
+        if start.next() == Some('0') && start.next().is_some_and(|c| !c.is_ascii()) {
+            let file = path.display();
+            expected.push_str(&format!(
+                "; this is DER: openssl x509 -inform der -in {file} -out {file}.pem"
+            ));
+        } else if entries.is_empty()
+            && self::entries(pem).any(|entry| label(entry).ends_with("PRIVATE KEY"))
+        {
+            expected.push_str("; this holds a private key");
+        }
         if !entries.is_empty() {
             let whys = entries.iter().filter_map(|entry| certificate(entry).err());
             let whys: Vec<String> = whys.take(MOST_LISTED).collect();
@@ -158,7 +170,11 @@ pub(crate) mod tests {
             (String::new(), "at least one certificate"),
             (
                 "\u{30}\u{82}\u{fffd}".to_owned(),
-                "at least one certificate",
+                "certificate; this is DER: openssl x509 -inform der -in /etc/ca.pem -out /etc/ca.pem.pem",
+            ),
+            (
+                rcgen::KeyPair::generate().unwrap().serialize_pem(),
+                "at least one certificate; this holds a private key",
             ),
             (
                 root().replacen("\nMI", "\n%%", 1),

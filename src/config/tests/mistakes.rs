@@ -282,3 +282,83 @@ fn credentials_that_are_set_and_not_used_are_named_without_their_values() {
         "{none}"
     );
 }
+
+#[test]
+fn the_url_of_queries_is_refused_with_the_one_of_remote_write() {
+    for wrong in ["/api/v1/query", "/api/v1/remote_write/", "/api/v1/write"] {
+        let url = URL.replace("/api/v1/remote_write", wrong);
+        let error = message(read(&[("remote-write-url", &url)], &MINIMAL[1..]));
+        let words = format!("expected the workspace's remote-write URL: {URL}");
+        assert!(error.contains(&words), "{error}");
+    }
+}
+
+#[test]
+fn a_variable_with_nearly_the_name_of_a_missing_one_is_named_without_its_value() {
+    for (set, meant) in [
+        ("AWS_ROLEARN", "AWS_ROLE_ARN"),
+        ("AWS_REGOIN", "AWS_REGION"),
+        ("aws_region", "AWS_REGION"),
+        ("AMPSIDECAR_WORKSPACE_ID", "AMP_SIDECAR_WORKSPACE_ID"),
+    ] {
+        let env = MINIMAL.iter().filter(|(name, _)| *name != meant);
+        let env: Vec<_> = env.copied().chain([(set, "hunter2")]).collect();
+        let error = message(read(&[], &env));
+        let words = format!("; {set} is set: is {meant} meant?");
+        assert!(
+            error.contains(&words) && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
+    let env = MINIMAL.iter().filter(|(name, _)| *name != "AWS_ROLE_ARN");
+    let env: Vec<_> = env.copied().chain([("AWS_PROFILE", "x")]).collect();
+    let error = message(read(&[], &env));
+    assert!(!error.contains("is set: is "), "{error}");
+}
+
+#[test]
+fn a_placeholder_that_was_not_filled_in_is_named() {
+    for (name, value) in [
+        ("AMP_SIDECAR_WORKSPACE_ID", "${WORKSPACE_ID}"),
+        ("AWS_REGION", "$(REGION)"),
+        ("AWS_ROLE_ARN", "arn:aws:iam::<ACCOUNT>:role/amp"),
+        ("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/${NAME}"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/{{ .Values.token }}"),
+        (
+            "AMP_SIDECAR_REMOTE_WRITE_URL",
+            "https://a.example/workspaces/<id>/api/v1/remote_write",
+        ),
+    ] {
+        let env = MINIMAL.iter().filter(|(other, _)| *other != name);
+        let env: Vec<_> = env.copied().chain([(name, value)]).collect();
+        let error = message(read(&[], &env));
+        assert!(
+            error.contains("a placeholder that was not filled in"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn an_empty_file_is_warned_of() {
+    for text in ["", "# nothing\n", "region:\n"] {
+        let warnings = read_file(text, MINIMAL).unwrap().warnings;
+        let warned = warnings
+            .iter()
+            .any(|words| words.ends_with("the file is empty"));
+        assert_eq!(warned, !text.contains("region"), "{text:?}: {warnings:?}");
+    }
+}
+
+#[test]
+fn a_proxy_for_http_alone_is_warned_of() {
+    for name in ["HTTP_PROXY", "http_proxy"] {
+        let env = with(&[(name, "http://me:hunter2@proxy:3128")]);
+        let words = format!(
+            "{name}: AWS is called over https: only HTTPS_PROXY (or --https-proxy) is used, not this one"
+        );
+        assert_eq!(read(&[], &env).unwrap().warnings, [words]);
+        let both = [env, vec![("HTTPS_PROXY", "http://proxy:3128")]].concat();
+        assert!(read(&[], &both).unwrap().warnings.is_empty());
+    }
+}

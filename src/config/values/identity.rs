@@ -22,13 +22,32 @@ pub(crate) fn token_path(text: &str) -> Result<PathBuf, Expected> {
 /// `arn:<partition>:iam::<account>:role/<path and name>`, 20 to 2048 characters (STS API reference).
 pub(crate) fn role_arn(text: &str) -> Result<String, Expected> {
     const WHAT: &str = "a role ARN, for example arn:aws:iam::111122223333:role/NAME";
-    if text.contains(":assumed-role/") {
-        return expected(format!("{WHAT}; this is the ARN of a role session"));
+    if let Some(mistake) = not_a_role(text) {
+        return expected(format!("{WHAT}; {mistake}"));
     }
     let valid = iam_resource(text).is_some_and(|(account, resource)| {
         account != "aws" && has_name(resource, "role/") && text.len() >= 20
     });
     checked(text, valid, WHAT)
+}
+
+/// What people paste instead.
+fn not_a_role(text: &str) -> Option<String> {
+    if text.contains(":assumed-role/") {
+        return Some("this is the ARN of a role session".to_owned());
+    }
+    if text.contains(":user/") {
+        return Some("this is a user's ARN; a role is needed".to_owned());
+    }
+    if !text.is_empty() && made_of(text, "_+=.@-/") {
+        let name = text.trim_start_matches("role/");
+        let whole = format!("arn:aws:iam::<account>:role/{name}");
+        return Some(format!("only a name; the whole ARN is needed: {whole}"));
+    }
+    let account = text.split(':').nth(4).unwrap_or_default();
+    let digits = account.len();
+    let wrong = digits > 0 && digits != 12 && account.bytes().all(|b| b.is_ascii_digit());
+    wrong.then(|| format!("the account has {digits} digits, not 12"))
 }
 
 /// `ARN` or `ARN,external-id=ID`; an external ID may contain commas, so nothing follows it.
@@ -161,9 +180,27 @@ mod tests {
     fn a_role_is_not_a_session_of_it() {
         assert!(role_arn("arn:aws:iam::111122223333:role/path/amp").is_ok());
         assert!(role_arn("arn:aws-us-gov:iam::111122223333:role/amp").is_ok());
-        let session = role_arn("arn:aws:sts::111122223333:assumed-role/amp/pod");
-        let expected = session.unwrap_err().0;
-        assert!(expected.contains("a role session"), "{expected}");
+        for (wrong, words) in [
+            (
+                "arn:aws:sts::111122223333:assumed-role/amp/pod",
+                "this is the ARN of a role session",
+            ),
+            (
+                "arn:aws:iam::111122223333:user/x",
+                "this is a user's ARN; a role is needed",
+            ),
+            (
+                "amp",
+                "only a name; the whole ARN is needed: arn:aws:iam::<account>:role/amp",
+            ),
+            (
+                "arn:aws:iam::11112222333:role/amp",
+                "the account has 11 digits, not 12",
+            ),
+        ] {
+            let expected = role_arn(wrong).unwrap_err().0;
+            assert!(expected.ends_with(&format!("; {words}")), "{expected}");
+        }
         for wrong in [
             "",
             "amp",

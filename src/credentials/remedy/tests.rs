@@ -262,3 +262,22 @@ fn a_disabled_region_and_an_unknown_host_are_named() {
         "{text}"
     );
 }
+
+#[test]
+fn a_refused_connection_and_a_proxys_407_are_named() {
+    let address = "10.0.0.1:8443".parse().unwrap();
+    let source = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+    let refused = HttpError::Connect(ConnectError::Tcp { address, source });
+    let text = unanswered(&refused, "eu-central-1").to_string();
+    assert!(
+        text.contains("egress from this pod to 10.0.0.1:8443 ")
+            && text.contains("or nothing listens there"),
+        "{text}"
+    );
+    let asked = StsError::Unusable {
+        status: hyper::StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+        what: "a web page".to_owned(),
+    };
+    let text = of_any(&asked, "", "eu-central-1").to_string();
+    assert_eq!(text, identity::PROXY_ASKS);
+}
