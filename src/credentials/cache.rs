@@ -333,7 +333,8 @@ impl Cache {
                 }
             }
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
-                return Err(Unavailable::Waiting);
+                // Of an exchange under way, the last one before it tells most.
+                return Err(self.0.state().unavailable());
             }
         }
     }

@@ -118,7 +118,19 @@ pub fn of_transport(error: &TransportError) -> Advice {
     match error {
         TransportError::Connect(error) => error.remedy().into(),
         TransportError::Broken(_) => AMP_FAILING.into(),
-        TransportError::TimedOut => Advice::any([AMP_FAILING, ANSWER_SWALLOWED]),
+        TransportError::TimedOut => ANSWER_SWALLOWED.into(),
         TransportError::Garbage(_) | TransportError::Endless => UNEXPECTED.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_does_not_come_has_one_remedy() {
+        let text = of_transport(&TransportError::TimedOut).to_string();
+        assert_eq!(text, ANSWER_SWALLOWED.remedy);
+        assert!(!text.contains("none needed"), "{text}");
     }
 }

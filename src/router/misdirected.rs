@@ -67,6 +67,8 @@ pub struct MisdirectedSender {
     pub path: String,
     /// The verdict's name.
     pub outcome: &'static str,
+    /// What to do, as the log has it.
+    pub remedy: String,
     /// Number of its batches.
     pub count: u64,
     pub last: Stamp,
@@ -128,14 +130,16 @@ pub fn by_headers(headers: &HeaderMap) -> bool {
 
 impl MisdirectedSender {
     /// The sender of a request with this head to `port`.
-    fn of(head: &Parts, peer: IpAddr, port: u16, outcome: &'static str, clock: &Clock) -> Self {
+    fn of(head: &Parts, peer: IpAddr, port: u16, verdict: &Verdict, clock: &Clock) -> Self {
         let agent = said(&head.headers, &USER_AGENT).unwrap_or_default();
         Self {
             peer: peer.to_canonical(),
             agent: sanitize_within(&String::from_utf8_lossy(agent), MAX_TEXT_LEN),
             port,
             path: sanitize_within(head.uri.path(), MAX_TEXT_LEN),
-            outcome,
+            outcome: verdict.name(),
+            remedy: remedy::of_verdict(verdict)
+                .map_or_else(String::new, |advice| advice.to_string()),
             count: 1,
             last: clock.stamp(),
         }
@@ -252,7 +256,7 @@ impl UnroutedRequests {
         took: Duration,
     ) -> SenderResponse {
         let sender = sender.map(|(head, peer, port)| {
-            MisdirectedSender::of(head, peer, port, verdict.name(), &self.clock)
+            MisdirectedSender::of(head, peer, port, verdict, &self.clock)
         });
         self.incidents
             .fail(verdict.name(), || match (&sender, verdict) {

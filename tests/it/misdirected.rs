@@ -235,7 +235,10 @@ async fn the_page_says_who_writes_where_and_never_that_nobody_does() {
         "{fault}"
     );
 
-    let line = "ok, but nothing flows: a sender writes to the wrong address\n";
+    let remedy = state["remedy"].as_str().unwrap();
+    let line = format!(
+        "ok, but nothing flows: a sender writes to the wrong address\nreason: {who}\nwhat to do: {remedy}\n"
+    );
     assert_eq!(rig.admin("/readyz").await.1, line);
 
     // Another sender that writes correctly does not hide it.
@@ -247,7 +250,10 @@ async fn the_page_says_who_writes_where_and_never_that_nobody_does() {
         "Data flows in part: a sender writes to the wrong address"
     );
     assert_eq!(state["why"], who);
-    let line = "ok, but data flows in part: a sender writes to the wrong address\n";
+    let remedy = state["remedy"].as_str().unwrap();
+    let line = format!(
+        "ok, but data flows in part: a sender writes to the wrong address\nreason: {who}\nwhat to do: {remedy}\n"
+    );
     assert_eq!(rig.admin("/readyz").await.1, line);
 }
 

@@ -216,7 +216,10 @@ async fn an_incident_is_the_headline_with_its_remedy_and_then_ends() {
     let since = not_stored["since"]["at"].as_str().unwrap();
     assert_eq!(since, fault["began"]["at"]);
     let time = &since[11..19];
-    let line = format!("ok, but AMP refuses: access_denied since {time}\n");
+    let why = seen["state"]["why"].as_str().unwrap();
+    let line = format!(
+        "ok, but AMP refuses: access_denied since {time}\nreason: {why}\nwhat to do: {remedy}\n"
+    );
     assert_eq!(rig.admin("/readyz").await, (StatusCode::OK, line));
     assert!(fault["count"].as_u64().unwrap() >= 8, "{fault}");
 

@@ -228,10 +228,7 @@ impl Observed<'_> {
                 "a sender writes to the wrong address",
                 format!("set the url of its remote_write to {right_url}"),
             ),
-            _ => (
-                "requests of a sender are rejected",
-                format!("see the log line with incident={}", last.outcome),
-            ),
+            _ => ("requests of a sender are rejected", last.remedy.clone()),
         };
         let more = match writing.len() - 1 {
             0 => String::new(),

@@ -47,6 +47,13 @@ pub fn readiness(input: &StatusInput<'_>) -> (bool, String) {
             Some(not_stored) => Some(not_stored.to_string()),
             None => bad.then(|| within_a_sentence(health.headline)),
         }
+        .map(|first| {
+            let below = [("reason", health.why), ("what to do", health.remedy)];
+            let below = below.into_iter().filter(|(_, text)| !text.is_empty());
+            below.fold(first, |text, (name, line)| {
+                format!("{text}\n{name}: {line}")
+            })
+        })
     };
     let lines = input.workspaces.iter().zip(missing);
     let text = match input.workspaces {

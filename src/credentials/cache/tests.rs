@@ -430,3 +430,14 @@ async fn what_was_never_there_is_not_said_to_be_not_refreshed() {
         "{lines:#?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_waits_in_vain_has_the_reason_of_the_last_exchange() {
+    let Life { cache, .. } = live(HOUR, Duration::from_secs(5), vec![SOON]);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    while !cache.status().exchanging || cache.status().error.is_none() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let waited = cache.get(far()).await.unwrap_err();
+    assert_eq!(waited.remedy(), Some("fix the script"), "{waited}");
+}

@@ -58,7 +58,10 @@ async fn remembered_senders_are_bounded_in_number_text_and_time() {
             &head,
             peer,
             8006,
-            "misdirected",
+            &Verdict::Misdirected {
+                asked: String::new(),
+                right: "http://127.0.0.1:8005".to_owned(),
+            },
             &clock,
         ));
     };

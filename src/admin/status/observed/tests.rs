@@ -8,6 +8,7 @@ use crate::admin::status::moment::seconds_until;
 use crate::clock::{Clock, Stamp};
 use crate::outcome::verdict::OUTCOMES;
 use crate::remedies::first_hour::STS_TROUBLE;
+use crate::remedies::running::CROSS_ORIGIN;
 use crate::telemetry::incidents::{CREDENTIALS, Diagnosis};
 use crate::telemetry::{ByOutcome, Totals};
 
@@ -83,6 +84,7 @@ fn sender(ago: u64) -> MisdirectedSender {
         port: 8005,
         path: "/api/v1/rite".to_owned(),
         outcome: "misdirected",
+        remedy: "set the url".to_owned(),
         count: 2,
         last: stamp(ago),
     }
@@ -296,4 +298,28 @@ fn a_time_that_is_past_is_below_zero() {
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     assert_eq!(seconds_until(at(70), at(10)), 60);
     assert_eq!(seconds_until(at(10), at(70)), -60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_sender_has_the_remedy_of_its_log_line() {
+    tokio::time::advance(PAST).await;
+    let rejected = MisdirectedSender {
+        outcome: "cross_origin",
+        remedy: CROSS_ORIGIN.remedy.to_owned(),
+        ..sender(10)
+    };
+    let seen = Observed {
+        workspace: "ws",
+        credentials: &status(Credentials::Held),
+        view: &HistoryView {
+            totals: Totals::default(),
+            steps: Vec::new(),
+            last: None,
+        },
+        incidents: &[],
+        elsewhere: &[(&rejected, "http://right".to_owned())],
+        write_url: "",
+    }
+    .health();
+    assert_eq!(seen.remedy, CROSS_ORIGIN.remedy);
 }
