@@ -304,10 +304,20 @@ impl Router {
         if writes && matches!(verdict, Verdict::NoSuchPath | Verdict::MethodNotAllowed) {
             let (method, path) = (&head.method, head.uri.path());
             let named = head.headers.get(HOST).and_then(|host| host.to_str().ok());
-            // The name by which the sender reached this port also works in the right URL.
-            let at = named.map_or_else(|| self.address.to_string(), str::to_owned);
+            let (asked, at) = match head.uri.host() {
+                // Another's name: it takes this port for a proxy.
+                Some(host) => (
+                    format!(
+                        "{method} http://{host}{path} on port {port}, which is no HTTP proxy (proxy_url or HTTP_PROXY of the sender)"
+                    ),
+                    None,
+                ),
+                // The name by which the sender reached this port also works in the right URL.
+                None => (format!("{method} {path} on port {port}"), named),
+            };
+            let at = at.map_or_else(|| self.address.to_string(), str::to_owned);
             verdict = Verdict::Misdirected {
-                asked: sanitize(&format!("{method} {path} on port {port}")),
+                asked: sanitize(&asked),
                 right: self.url_at(&at),
             };
         }

@@ -406,3 +406,30 @@ async fn a_sender_that_speaks_tls_to_plain_http_is_named() {
     let kinds = status(&rig).await["incidents"].to_string();
     assert_eq!(kinds.matches("tls_on_plain_http").count(), 2, "{kinds}");
 }
+
+/// With `proxy_url` it names another host in the request line, which is not where it has to write.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_takes_the_port_for_a_proxy_is_named_with_the_right_url() {
+    let rig = Rig::start().await;
+    rig.until_ready().await;
+    let proxy = reqwest::Proxy::http(format!("http://{}", rig.host)).unwrap();
+    let sender = reqwest::Client::builder()
+        .tls_backend_preconfigured(amp_sidecar::net::tls::client(&[]).unwrap())
+        .proxy(proxy)
+        .build()
+        .unwrap();
+    let batch = sender
+        .post("http://mimir.example:9009/api/v1/push")
+        .header("content-encoding", "snappy")
+        .header("content-type", "application/x-protobuf")
+        .header("x-prometheus-remote-write-version", "0.1.0")
+        .body(bodies::v1("up", 1).body);
+    let answer = batch.send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let said = text(answer).await;
+    assert!(said.contains("which is no HTTP proxy (proxy_url"), "{said}");
+    assert!(said.contains("http://127.0.0.1"), "{said}");
+    assert!(!said.contains("9009/api/v1/remote_write"), "{said}");
+    let seen = status(&rig).await;
+    assert_ne!(seen["state"]["level"], "idle", "{seen}");
+}
