@@ -262,11 +262,10 @@ fn surroundings() -> Environment<'static> {
     }
 }
 
-/// The names of variables with our prefix; their values are read by name.
+/// The names of all variables, for those that are misspelt; values are read by name.
 fn variables() -> Vec<String> {
     std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
-        .filter(|name| name.starts_with("AMP_SIDECAR_"))
         .collect()
 }
 

@@ -293,7 +293,7 @@ pub struct ForeignArguments {
 pub struct Environment<'a> {
     /// An environment variable's value.
     pub env: &'a dyn Fn(&str) -> Option<String>,
-    /// The names of all environment variables that begin with `AMP_SIDECAR_`.
+    /// The names of all environment variables that are set.
     pub variables: Vec<String>,
     /// The memory limit of the process' cgroup.
     pub memory_limit: Option<u64>,

@@ -483,3 +483,20 @@ fn an_idle_sidecar_is_small() {
     let resident: u64 = resident.unwrap().parse().unwrap();
     assert!(resident < 14 * 1024, "{resident} KiB");
 }
+
+#[test]
+fn a_misspelt_variable_of_a_missing_setting_is_named() {
+    let others = MINIMAL.iter().filter(|(name, _)| *name != "AWS_ROLE_ARN");
+    let printed = sidecar()
+        .envs(others.copied())
+        .env("AWS_ROLEARN", "arn:aws:iam::111122223333:role/amp-sidecar")
+        .arg("config")
+        .output()
+        .unwrap();
+    assert_eq!(printed.status.code(), Some(64));
+    let said = String::from_utf8_lossy(&printed.stderr);
+    assert!(
+        said.contains("AWS_ROLEARN is set: is AWS_ROLE_ARN meant?"),
+        "{said}"
+    );
+}
