@@ -79,7 +79,7 @@ pub enum QueryError {
     /// A parameter that cannot be forwarded, in words.
     #[error("{0}")]
     Parameter(String),
-    /// The parameters do not client_head into a URL.
+    /// The parameters do not fit into a URL.
     #[error("the parameters are over {limit} bytes in a URL; use POST")]
     LongUrl {
         /// Maximum length in bytes.

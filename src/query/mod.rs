@@ -195,7 +195,7 @@ impl Queries {
                 return Ok(bad.respond(query_request.action(), &self.workspace_arn)?);
             }
         };
-        let head = response::client_head(head, &body, query_request.gzip)?;
+        let head = response::client_head(head, &body, &query_request)?;
         let source = StreamSource {
             body,
             connection,

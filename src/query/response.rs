@@ -22,6 +22,7 @@ use crate::net::pool::{BoundedBody, Connection, Pool};
 use crate::outcome::amp_response::AmpResponse;
 use crate::query::error::{QueryError, json};
 use crate::query::error_form::ErrorForm;
+use crate::query::request::QueryRequest;
 use crate::query::stream::{MAX_RESPONSE_BYTES, Streamed};
 use crate::sanitize::sanitize;
 
@@ -168,7 +169,7 @@ fn decompressed(body: Vec<u8>, encoding: Option<&HeaderValue>) -> Vec<u8> {
 pub(super) fn client_head(
     head: Parts,
     body: &Incoming,
-    gzip: bool,
+    query_request: &QueryRequest,
 ) -> Result<Response<()>, QueryError> {
     let unexpected = |what: &str, value: &HeaderValue| QueryError::UnexpectedResponse {
         status: head.status,
@@ -183,7 +184,7 @@ pub(super) fn client_head(
         });
     }
     // A silence that has ended is answered without a body.
-    if body.is_end_stream() {
+    if body.is_end_stream() && query_request.api.changes(&query_request.method) {
         return Ok(json(head.status, ()));
     }
     let none = HeaderValue::from_static("none");
@@ -195,7 +196,7 @@ pub(super) fn client_head(
     let mut result = json(head.status, ());
     match head.headers.get(CONTENT_ENCODING) {
         None => {}
-        Some(encoding) if gzip && encoding == "gzip" => {
+        Some(encoding) if query_request.gzip && encoding == "gzip" => {
             result
                 .headers_mut()
                 .insert(CONTENT_ENCODING, encoding.clone());
