@@ -12,8 +12,13 @@ pub fn sanitize(text: &str) -> String {
 /// Like [`sanitize`], with at most `longest` bytes.
 #[must_use]
 pub fn sanitize_within(text: &str, longest: usize) -> String {
+    let text = text.trim();
+    // As almost all of it is.
+    if text.len() <= longest && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut line = String::with_capacity(text.len().min(longest + 4));
-    for c in text.trim().chars() {
+    for c in text.chars() {
         if line.len() + c.len_utf8() > longest {
             line.push('…');
             break;
