@@ -186,6 +186,14 @@ fn shifted(time: SystemTime, millis: i64) -> SystemTime {
     shifted.unwrap_or(time)
 }
 
+/// A length of time as people say it, such as `90 s` or `12 min`.
+pub(crate) fn in_words(length: Duration) -> String {
+    match length.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

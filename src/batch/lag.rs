@@ -27,8 +27,8 @@ use crate::remote_write::payload::Payload;
 use crate::telemetry::WorkspaceMetrics;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
-pub use view::LagView;
-use view::{FRESH, LOST_AFTER, WARNED_BEFORE};
+use view::FRESH;
+pub use view::{LOST_AFTER, LagView};
 
 /// vmagent pauses a minute at most between two attempts, Prometheus 5 s.
 const FORGOTTEN: Duration = Duration::from_secs(150);
@@ -214,13 +214,7 @@ impl Lag {
             }
             self.count.store(held.by_hash.len(), Ordering::Relaxed);
         }
-        let Some(lost) = oldest.and_then(|oldest| oldest.checked_add(LOST_AFTER)) else {
-            return;
-        };
-        if lost
-            .checked_sub(WARNED_BEFORE)
-            .is_some_and(|near| near <= now)
-        {
+        if oldest.is_some_and(|oldest| view::is_near_loss(oldest, now)) {
             let diagnose = || Diagnosis::new(&self.view().words(), NEAR_LOSS);
             self.incidents.fail(NEAR_LOSS_INCIDENT, diagnose);
         }

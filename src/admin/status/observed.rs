@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::moment::Moment;
 use super::state::{Health, HealthLevel, NotStored};
+use crate::clock::in_words;
 use crate::credentials::cache::CredentialStatus;
 use crate::outcome::docs::{Fate, OUTCOME_DOCS, OutcomeDoc, is_said_by_amp};
 use crate::router::misdirected::MisdirectedSender;
@@ -81,7 +82,7 @@ impl Observed<'_> {
         let also = also.chain(ends.map(|_| {
             format!(
                 "the credentials cannot be refreshed and expire in {}",
-                about(left)
+                in_words(left)
             )
         }));
         let why = also.fold(worst.why, |why, other| {
@@ -143,7 +144,7 @@ impl Observed<'_> {
         };
         let headline = format!(
             "{what} for {} more: the credentials cannot be refreshed",
-            about(left)
+            in_words(left)
         );
         Some(Health::by(HealthLevel::Degraded, &headline, error))
     }
@@ -288,13 +289,6 @@ fn sentence(text: String) -> String {
         text
     } else {
         text + "."
-    }
-}
-
-fn about(left: Duration) -> String {
-    match left.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds => format!("{} min", seconds / 60),
     }
 }
 

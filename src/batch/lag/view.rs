@@ -2,10 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::clock::in_words;
+
 /// AMP's limit on the age of a sample.
-pub(super) const LOST_AFTER: Duration = Duration::from_secs(3600);
+pub const LOST_AFTER: Duration = Duration::from_secs(3600);
 /// How long before a loss the log warns of it.
-pub(super) const WARNED_BEFORE: Duration = Duration::from_secs(1200);
+const WARNED_BEFORE: Duration = Duration::from_secs(1200);
 /// Twice as long as Prometheus collects samples for a batch (`batch_send_deadline`, 5 s), so that in regular operation the newest stored
 /// sample is always younger.
 pub(super) const FRESH: Duration = Duration::from_secs(10);
@@ -61,10 +63,8 @@ impl LagView {
     /// Whether held samples are within 20 minutes of their loss, or lost.
     #[must_use]
     pub fn is_near_loss(&self) -> bool {
-        let near = self
-            .lost_from()
-            .and_then(|lost| lost.checked_sub(WARNED_BEFORE));
-        near.is_some_and(|near| near <= self.now)
+        self.oldest_held
+            .is_some_and(|oldest| is_near_loss(oldest, self.now))
     }
 
     /// One sentence.
@@ -76,7 +76,7 @@ impl LagView {
                 false => ("have been", "since"),
             };
             let on = if lost > self.now { " on" } else { "" };
-            let (behind, at) = (span(behind), time_of_day(lost));
+            let (behind, at) = (in_words(behind), time_of_day(lost));
             return format!(
                 "data is {behind} behind; samples older than 1 h {are} lost {from} {at}{on}"
             );
@@ -89,17 +89,17 @@ impl LagView {
                 match self.idle {
                     // Each is refused, in part or as a whole.
                     idle if idle < NOTICED && whole.is_none_or(|whole| whole >= NOTICED) => {
-                        let long =
-                            whole.map_or("yet".to_owned(), |whole| format!("for {}", span(whole)));
+                        let long = whole
+                            .map_or("yet".to_owned(), |whole| format!("for {}", in_words(whole)));
                         format!("nothing is held back, but AMP stored no batch whole {long}")
                     }
                     _ if age < NOTICED => "data is up to date".to_owned(),
                     idle if idle < NOTICED => {
-                        format!("data is {} behind and catching up", span(age))
+                        format!("data is {} behind and catching up", in_words(age))
                     }
                     _ => format!(
                         "nothing is held back; the newest stored sample is {} old",
-                        span(age)
+                        in_words(age)
                     ),
                 }
             }
@@ -125,7 +125,7 @@ impl LagView {
             let oldest = oldest.map(|age| {
                 format!(
                     ", the oldest sample is {} old",
-                    span(age.unwrap_or_default())
+                    in_words(age.unwrap_or_default())
                 )
             });
             let oldest = oldest.unwrap_or_default();
@@ -144,7 +144,7 @@ impl LagView {
             Some(newest) if !is_fresh(newest, self.now, self.local) => {
                 let latest = self.now.max(self.local);
                 let age = latest.duration_since(newest).unwrap_or_default();
-                Some(format!("the newest stored sample is {} old", span(age)))
+                Some(format!("the newest stored sample is {} old", in_words(age)))
             }
             Some(_) if self.undelayed < SETTLED => {
                 Some("samples came late until a moment ago, and more may follow".to_owned())
@@ -158,6 +158,12 @@ impl LagView {
     }
 }
 
+/// Whether AMP refuses a sample of this time within [`WARNED_BEFORE`], or already.
+pub(super) fn is_near_loss(oldest: SystemTime, now: SystemTime) -> bool {
+    let near = oldest.checked_add(LOST_AFTER - WARNED_BEFORE);
+    near.is_some_and(|near| near <= now)
+}
+
 /// By the clock of AWS or by that of this machine, which the sender beside it uses.
 pub(super) fn is_fresh(newest: SystemTime, now: SystemTime, local: SystemTime) -> bool {
     let is_near = |now: SystemTime| match now.duration_since(newest) {
@@ -165,13 +171,6 @@ pub(super) fn is_fresh(newest: SystemTime, now: SystemTime, local: SystemTime) -
         Err(ahead) => ahead.duration() <= FRESH,
     };
     is_near(now) || is_near(local)
-}
-
-fn span(length: Duration) -> String {
-    match length.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds => format!("{} min", seconds / 60),
-    }
 }
 
 /// As `02:23 UTC`.

@@ -10,6 +10,7 @@ use hyper::{Method, Request, Uri};
 
 use super::super::step::StepOutcome;
 use crate::batch::admission::Admission;
+use crate::batch::lag::LOST_AFTER;
 use crate::config::yaml::{Node, NodeKind};
 use crate::config::{Config, Workspace, duration, needs_no_proxy};
 use crate::http::browser::{AllowedHosts, Purpose};
@@ -35,8 +36,6 @@ const MAX_SHARDS: u64 = 50;
 const SAMPLES_PER_SEND: u64 = 500;
 /// In a real batch, compressed (docs/performance.md).
 const BYTES_A_SAMPLE: u64 = 24;
-/// AMP accepts no older samples.
-const AMP_ACCEPTS: Duration = Duration::from_secs(60 * 60);
 
 /// An entry of `remote_write`.
 pub(super) struct RemoteWriteEntry<'a> {
@@ -258,7 +257,7 @@ impl<'a> RemoteWriteEntry<'a> {
             limit.as_secs()
         );
         let warning = StepOutcome::warning(self.says(node.line, &what));
-        (limit < AMP_ACCEPTS).then(|| warning.remedy(PROMETHEUS_AGE))
+        (limit < LOST_AFTER).then(|| warning.remedy(PROMETHEUS_AGE))
     }
 
     fn needless(
