@@ -303,6 +303,23 @@ pub struct Environment<'a> {
     pub stdout_is_terminal: bool,
 }
 
+// === impl Environment ===
+
+impl<'a> Environment<'a> {
+    /// These variables and nothing else.
+    #[cfg(any(test, feature = "internals"))]
+    #[must_use]
+    pub fn of(env: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self {
+            env,
+            variables: Vec::new(),
+            memory_limit: None,
+            pod_namespace: None,
+            stdout_is_terminal: false,
+        }
+    }
+}
+
 // === impl Config ===
 
 impl Config {
@@ -310,6 +327,23 @@ impl Config {
     pub fn log_warnings(&self) {
         for warning in &self.warnings {
             tracing::warn!(reason = warning, "configuration warning");
+        }
+    }
+
+    /// The scheme that senders use.
+    pub(crate) fn scheme(&self) -> &'static str {
+        match self.server_auth.certificate {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
+    /// Where senders of the workspace of this name write.
+    pub(crate) fn write_url(&self, name: &str) -> String {
+        let (scheme, listen) = (self.scheme(), self.listen);
+        match self.workspaces.as_slice() {
+            [_] => format!("{scheme}://{listen}/api/v1/remote_write"),
+            _ => format!("{scheme}://{listen}/workspaces/{name}/api/v1/remote_write"),
         }
     }
 }

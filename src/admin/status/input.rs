@@ -42,7 +42,7 @@ impl StatusInput<'_> {
             return Health::draining();
         }
         let workspace = &active.config;
-        let own_url = self.write_url(&workspace.name);
+        let own_url = self.config.write_url(&workspace.name);
         let elsewhere = |sender| {
             if MisdirectedSender::names(sender, workspace) {
                 return Some((sender, own_url.clone()));
@@ -50,7 +50,7 @@ impl StatusInput<'_> {
             let mut others = self.workspaces.iter();
             let is_anothers = others.any(|active| sender.names(&active.config));
             // One that names no workspace may mean any.
-            (!is_anothers).then(|| (sender, self.write_url("<name>")))
+            (!is_anothers).then(|| (sender, self.config.write_url("<name>")))
         };
         let elsewhere: Vec<_> = self.misdirected.iter().filter_map(elsewhere).collect();
         Observed {
@@ -62,18 +62,5 @@ impl StatusInput<'_> {
             write_url: &own_url,
         }
         .health()
-    }
-
-    /// Where senders of the workspace of this name write.
-    pub(super) fn write_url(&self, name: &str) -> String {
-        let scheme = match self.config.server_auth.certificate {
-            Some(_) => "https",
-            None => "http",
-        };
-        let listen = self.config.listen;
-        match self.config.workspaces.as_slice() {
-            [_] => format!("{scheme}://{listen}/api/v1/remote_write"),
-            _ => format!("{scheme}://{listen}/workspaces/{name}/api/v1/remote_write"),
-        }
     }
 }

@@ -153,7 +153,7 @@ impl WorkspaceStatus {
             region: workspace.region.clone(),
             arn: workspace.arn(),
             remote_write_url: workspace.remote_write_url.to_string(),
-            write_url: input.write_url(&workspace.name),
+            write_url: input.config.write_url(&workspace.name),
         }
     }
 }

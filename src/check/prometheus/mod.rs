@@ -182,19 +182,9 @@ fn twice<'a>(
 
 /// The right URL.
 fn ours(config: &Config) -> String {
-    let listen = config.listen;
-    let scheme = target::scheme(config);
-    match config.workspaces.as_slice() {
-        [_] => format!("url: {scheme}://{listen}/api/v1/remote_write"),
-        several => {
-            let urls: Vec<String> = several
-                .iter()
-                .map(|workspace| {
-                    let name = &workspace.name;
-                    format!("{scheme}://{listen}/workspaces/{name}/api/v1/remote_write")
-                })
-                .collect();
-            format!("url: {}", urls.join(" or "))
-        }
-    }
+    let workspaces = config.workspaces.iter();
+    let urls: Vec<String> = workspaces
+        .map(|workspace| config.write_url(&workspace.name))
+        .collect();
+    format!("url: {}", urls.join(" or "))
 }

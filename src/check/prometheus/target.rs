@@ -25,14 +25,6 @@ pub(super) enum WriteTarget<'a> {
     Elsewhere,
 }
 
-/// The scheme that the sidecar serves.
-pub(super) fn scheme(config: &Config) -> &'static str {
-    match config.server_auth.certificate {
-        Some(_) => "https",
-        None => "http",
-    }
-}
-
 // === impl WriteTarget ===
 
 impl<'a> WriteTarget<'a> {
@@ -41,7 +33,7 @@ impl<'a> WriteTarget<'a> {
             return Self::Wrong("url is missing".to_owned(), PROMETHEUS_URL);
         }
         let Some((given, _)) = text.split_once("://") else {
-            return match Self::of(&format!("{}://{text}", scheme(config)), config) {
+            return match Self::of(&format!("{}://{text}", config.scheme()), config) {
                 Self::Workspace(..) | Self::Wrong(..) => {
                     let what = "url has no scheme: Prometheus cannot send to it".to_owned();
                     Self::Wrong(what, PROMETHEUS_URL)
@@ -84,7 +76,7 @@ impl<'a> WriteTarget<'a> {
     }
 
     fn here(url: Uri, config: &'a Config) -> Self {
-        let (given, served) = (url.scheme_str().unwrap_or_default(), scheme(config));
+        let (given, served) = (url.scheme_str().unwrap_or_default(), config.scheme());
         if given != served {
             let what = format!("the url is {given}, but the sidecar serves {served} there");
             return Self::Wrong(what, PROMETHEUS_SCHEME);
