@@ -156,13 +156,8 @@ fn config(place: &str, token: i32) -> Config {
         ("AWS_ENDPOINT_URL", place.to_owned()),
         ("AMP_SIDECAR_ALLOW_QUERY", "true".to_owned()),
     ]);
-    let around = Environment {
-        env: &|name| env.get(name).cloned(),
-        variables: Vec::new(),
-        memory_limit: None,
-        pod_namespace: None,
-        stdout_is_terminal: false,
-    };
+    let variable = |name: &str| env.get(name).cloned();
+    let around = Environment::of(&variable);
     Config::read(&|_| None, &around).unwrap()
 }
 

@@ -89,13 +89,8 @@ mod tests {
 
     fn read_with_host(flags: &[(&str, &str)]) -> Result<Config, InvalidConfig> {
         let env: HashMap<&str, &str> = without_workspace().into_iter().collect();
-        let around = Environment {
-            env: &|name| env.get(name).map(|value| (*value).to_owned()),
-            variables: Vec::new(),
-            memory_limit: None,
-            pod_namespace: None,
-            stdout_is_terminal: false,
-        };
+        let variable = |name: &str| env.get(name).map(|value| (*value).to_owned());
+        let around = Environment::of(&variable);
         let flags: HashMap<&str, &str> = flags.iter().copied().collect();
         let flag = |flag: &str| flags.get(flag).map(|value| (*value).to_owned());
         let foreign = ForeignArguments {

@@ -108,13 +108,8 @@ impl Case {
 /// The report of `check` in a world.
 pub async fn run(world: &World, more: &[(&str, String)], prometheus: Option<&str>) -> Report {
     let env: HashMap<_, _> = world.environment().into_iter().collect();
-    let around = Environment {
-        env: &|name| env.get(name).cloned(),
-        variables: Vec::new(),
-        memory_limit: None,
-        pod_namespace: None,
-        stdout_is_terminal: false,
-    };
+    let variable = |name: &str| env.get(name).cloned();
+    let around = Environment::of(&variable);
     let flag = |flag: &str| {
         let given = more.iter().find(|(name, _)| *name == flag);
         given.map(|(_, value)| value.clone())
@@ -505,13 +500,8 @@ async fn of_several_workspaces_only_the_broken_one_is_named() {
         entry("denied", other.region(), other.url(), world.role_arn()),
     );
     std::fs::write(&file, text).unwrap();
-    let around = Environment {
-        env: &|_| None,
-        variables: Vec::new(),
-        memory_limit: None,
-        pod_namespace: None,
-        stdout_is_terminal: false,
-    };
+    let variable = |_: &str| None;
+    let around = Environment::of(&variable);
     let flag = |flag: &str| (flag == "config").then(|| file.display().to_string());
     let config = Config::read(&|setting| flag(setting.flag), &around).unwrap();
     let prometheus = world.folder().join("prometheus.yml");

@@ -324,13 +324,8 @@ async fn posted_arguments_are_accepted_and_shown_in_todays_form() {
 /// The configuration without a workspace; `any` is `--any-workspace`, without it only foreign arguments allow that.
 fn by_path(world: &World, any: bool) -> Config {
     let env = environment(world);
-    let around = Environment {
-        env: &|name| env.get(name).cloned(),
-        variables: Vec::new(),
-        memory_limit: None,
-        pod_namespace: None,
-        stdout_is_terminal: false,
-    };
+    let variable = |name: &str| env.get(name).cloned();
+    let around = Environment::of(&variable);
     let flag = |flag: &str| match flag {
         "listen" | "admin-listen" => Some("127.0.0.1:0".to_owned()),
         "any-workspace" => any.then(|| "true".to_owned()),

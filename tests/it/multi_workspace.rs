@@ -60,13 +60,8 @@ fn entry(name: &str, world: &World) -> String {
 }
 
 fn read(file: &Path) -> Result<Config, InvalidConfig> {
-    let around = Environment {
-        env: &|_| None,
-        variables: Vec::new(),
-        memory_limit: None,
-        pod_namespace: None,
-        stdout_is_terminal: false,
-    };
+    let variable = |_: &str| None;
+    let around = Environment::of(&variable);
     let flag = |flag: &str| match flag {
         "listen" | "admin-listen" => Some("127.0.0.1:0".to_owned()),
         "config" => Some(file.display().to_string()),

@@ -40,13 +40,8 @@ pub fn config_of(env: &HashMap<&str, String>, more: &[(&str, &str)]) -> Config {
         .into_iter()
         .chain(more.iter().copied())
         .collect();
-    let around = Environment {
-        env: &|name| env.get(name).cloned(),
-        variables: Vec::new(),
-        memory_limit: None,
-        pod_namespace: None,
-        stdout_is_terminal: false,
-    };
+    let variable = |name: &str| env.get(name).cloned();
+    let around = Environment::of(&variable);
     let config = Config::read(
         &|setting| flags.get(setting.flag).map(|value| (*value).to_owned()),
         &around,

@@ -303,12 +303,7 @@ fn config(plan: &Plan, name: u8) -> Config {
         let hops: Vec<_> = (1..=plan.hops).map(role).collect();
         flags.insert("assume-role", hops.join(" "));
     }
-    let around = Environment {
-        env: &|_| None,
-        variables: Vec::new(),
-        memory_limit: None,
-        pod_namespace: None,
-        stdout_is_terminal: false,
-    };
+    let variable = |_: &str| None;
+    let around = Environment::of(&variable);
     Config::read(&|setting| flags.get(setting.flag).cloned(), &around).unwrap()
 }

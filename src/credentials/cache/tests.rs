@@ -382,6 +382,12 @@ async fn renewals_that_amp_asks_for_all_day_are_a_line_in_five_minutes() {
     assert!(lines[1].ends_with("suppressed=10"), "{}", lines[1]);
 }
 
+/// Level and message of each line.
+fn messages(lines: &[String]) -> Vec<&str> {
+    let of = |line| str::split(line, " workspace").next().unwrap();
+    lines.iter().map(|line| of(line.as_str())).collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_sts_is_a_line_at_each_end() {
     let (lines, _guard) = Lines::caught();
@@ -392,12 +398,8 @@ async fn an_outage_of_sts_is_a_line_at_each_end() {
     cache.get(far()).await.unwrap();
     tokio::time::sleep(HOUR).await;
     let lines = lines.take();
-    let messages: Vec<&str> = lines
-        .iter()
-        .map(|line| line.split(" workspace").next().unwrap())
-        .collect();
     assert_eq!(
-        messages,
+        messages(&lines),
         [
             "INFO credentials refreshed",
             "WARN credentials not refreshed",
@@ -416,12 +418,8 @@ async fn what_was_never_there_is_not_said_to_be_not_refreshed() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     cache.get(far()).await.unwrap();
     let lines = lines.take();
-    let messages: Vec<&str> = lines
-        .iter()
-        .map(|line| line.split(" workspace").next().unwrap())
-        .collect();
     assert_eq!(
-        messages,
+        messages(&lines),
         [
             "WARN no AWS credentials yet",
             "INFO credentials refreshed",

@@ -30,13 +30,8 @@ fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<IdentityConfig, 
     .chain(env.iter().copied())
     .collect();
     let owned = |value: Option<&&str>| value.map(|value| (*value).to_owned());
-    let around = Environment {
-        env: &|name| owned(env.get(name)),
-        variables: Vec::new(),
-        memory_limit: None,
-        pod_namespace: None,
-        stdout_is_terminal: false,
-    };
+    let variable = |name: &str| owned(env.get(name));
+    let around = Environment::of(&variable);
     Config::read(&|setting| owned(flags.get(setting.flag)), &around)
         .map(|config| config.workspaces[0].identity.clone())
 }
