@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use super::prometheus;
 use super::step::StepOutcome;
 use crate::config::{Config, Workspace, WorkspacesByPath};
 use crate::remedies::running::WORKSPACE_NOT_CONFIGURED;
@@ -13,9 +14,9 @@ use crate::remedies::running::WORKSPACE_NOT_CONFIGURED;
 pub(super) fn named(config: &Config, prometheus: Option<&Path>) -> Option<Config> {
     let by_path = config.by_path.as_ref().filter(|by_path| by_path.allowed)?;
     // Another step reports a file that cannot be read.
-    let text = std::fs::read_to_string(prometheus?).ok()?;
+    let urls = prometheus::urls(prometheus?).ok()?;
     let mut workspaces: Vec<Workspace> = Vec::new();
-    for rest in text.split("/workspaces/").skip(1) {
+    for (_, rest) in urls.iter().filter_map(|url| url.split_once("/workspaces/")) {
         let id = rest.split('/').next().unwrap_or_default();
         let known = workspaces.iter().any(|known| known.id == id);
         workspaces.extend(by_path.workspace(id).filter(|_| !known));

@@ -39,6 +39,13 @@ pub(super) fn look(path: &Path, config: &Config) -> Steps {
     }
 }
 
+/// Where its entries write.
+pub(super) fn urls(path: &Path) -> Result<Vec<String>, String> {
+    let entries = entries(path)?;
+    let entries = entries.items().iter().map(RemoteWriteEntry::of);
+    Ok(entries.map(|entry| entry.url).collect())
+}
+
 fn name(index: Option<usize>) -> String {
     match index {
         Some(index) => format!("prometheus remote_write[{index}]"),
