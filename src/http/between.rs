@@ -46,7 +46,8 @@ pub(crate) fn describe(headers: &HeaderMap, body: &[u8]) -> String {
     parts.join(", ")
 }
 
-fn begins(text: &[u8], with: &[u8]) -> bool {
+/// In any case of letters.
+pub(crate) fn begins(text: &[u8], with: &[u8]) -> bool {
     text.get(..with.len())
         .is_some_and(|beginning| beginning.eq_ignore_ascii_case(with))
 }

@@ -16,7 +16,7 @@ use hyper::{HeaderMap, StatusCode};
 
 use crate::http::{between, date};
 use crate::outcome::verdict::{RefusalReason, Verdict};
-use crate::remedies::policies::Denial;
+use crate::remedies::policies;
 use crate::remote_write::written_stats::WrittenStats;
 
 use responder::Responder;
@@ -256,10 +256,7 @@ impl AmpResponse {
         let denied = self.is_denied();
         let said = self.said();
         ReplyClass::Unauthenticated(if denied {
-            let missing = match Denial::of(&said) {
-                Some(denial) => denial.describe(ACTION, workspace_arn),
-                None => format!("the role needs {ACTION} on {workspace_arn}"),
-            };
+            let missing = policies::missing(&said, ACTION, workspace_arn);
             Verdict::AccessDenied { said, missing }
         } else {
             Verdict::Unauthenticated {

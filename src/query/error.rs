@@ -21,7 +21,7 @@ use crate::net::error::TransportError;
 use crate::outcome::remedy;
 use crate::query::error_form::ErrorForm;
 use crate::remedies::Advice;
-use crate::remedies::policies::Denial;
+use crate::remedies::policies::{Denial, missing};
 use crate::remedies::running::{NO_CREDENTIALS, QUERY_BUSY, QUERY_DENIED, QUERY_TIMED_OUT};
 use crate::sigv4::SigningError;
 
@@ -113,7 +113,7 @@ pub enum QueryError {
     #[error(transparent)]
     NoCredentials(Unavailable),
     /// IAM does not allow the role to query.
-    #[error("{}; AMP said: {said}", lacking(.action, .workspace_arn, .said))]
+    #[error("{}; AMP said: {said}", missing(.said, .action, .workspace_arn))]
     Denied {
         /// The IAM action.
         action: &'static str,
@@ -334,14 +334,6 @@ impl QueryError {
             Self::LargeResponse { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
             Self::AmpError { status, .. } => (*status, kind_of(*status)),
         }
-    }
-}
-
-/// The missing action, or the kind of policy that denies it.
-fn lacking(action: &str, workspace_arn: &str, said: &str) -> String {
-    match Denial::of(said) {
-        Some(denial) => denial.describe(action, workspace_arn),
-        None => format!("the role needs {action} on {workspace_arn}"),
     }
 }
 

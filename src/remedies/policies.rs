@@ -49,14 +49,22 @@ impl Denial {
         })
     }
 
-    /// Who denies what, as the beginning of a sentence.
-    pub(crate) fn describe(self, action: &str, resource: &str) -> String {
+    /// Who denies what.
+    fn describe(self, action: &str, resource: &str) -> String {
         let kind = self.row.symptom;
         if self.explicit {
             format!("a {kind} denies {action} on {resource}").replace("a identity", "an identity")
         } else {
             format!("no {kind} allows {action} on {resource}")
         }
+    }
+}
+
+/// Who denies what by IAM's message, or what the role lacks; the beginning of a sentence.
+pub(crate) fn missing(message: &str, action: &str, resource: &str) -> String {
+    match Denial::of(message) {
+        Some(denial) => denial.describe(action, resource),
+        None => format!("the role needs {action} on {resource}"),
     }
 }
 

@@ -131,10 +131,7 @@ impl Responder {
 
 fn is_plain(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
-    kind.is_some_and(|kind| {
-        kind.get(..10)
-            .is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/plain"))
-    })
+    kind.is_some_and(|kind| between::begins(kind, b"text/plain"))
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
