@@ -21,7 +21,7 @@ pub(crate) struct CompareArgs {
     /// Measure only this one, and only its processor time; may be given more than once.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// With --only, and only for this body: real, 500, 2000 or 10000; for a profiler to look at.
+    /// With --only, and only for this body: real, real-2000, real-2000-v2, 2000 or 10000; for a profiler to look at.
     #[arg(long, value_name = "NAME", requires = "only")]
     body: Option<String>,
     /// Fewer and shorter rounds: two minutes.

@@ -1,16 +1,26 @@
 //! The batches that every proxy is given.
 //!
-//! In: nothing. Out: [`Body`]s, the same in every run: one that a real Prometheus sent, and generated ones of any number of
+//! In: nothing. Out: [`Body`]s, the same in every run: what a real Prometheus sent, and generated ones of any number of
 //! samples, a sample a series. Generated labels hold hashes, as names of pods and containers do, and values are random, so
-//! that they compress as badly as bodies ever do, to 85 bytes a sample; the real one has 24.
+//! that they compress as badly as bodies ever do, to 85 bytes a sample; real ones have 24.
+//!
+//! Prometheus 2 sends at most 500 samples in a batch, Prometheus 3 sends 2,000. Such a batch is made of four real requests:
+//! concatenated protobuf messages are one message that holds the series of all. It is packed as Go's snappy packs, which a test
+//! checks, and also written in version 2.0.
 
 use bytes::Bytes;
 use prost::Message as _;
-use remote_write_proto::v1;
+use remote_write_proto::{v1, v2};
 use sha2::{Digest as _, Sha256};
 
-/// As Prometheus 2.42 sent it while it scraped itself.
-const REAL: &[u8] = include_bytes!("../../../tests/data/bodies/prometheus-2.42-0026.bin");
+/// As Prometheus 2.42 sent them while it scraped itself: 500 samples each.
+const REAL: [&[u8]; 3] = [
+    include_bytes!("../../../tests/data/bodies/prometheus-2.42-0026.bin"),
+    include_bytes!("../../../tests/data/bodies/prometheus-2.42-0011.bin"),
+    include_bytes!("../../../tests/data/bodies/prometheus-2.42-0016.bin"),
+];
+/// More than any of these bodies unpacks to.
+const LONGEST: usize = 1 << 20;
 /// When generated samples are of, unless they are to be stored: in 2026.
 const THEN: i64 = 1_790_000_000_000;
 
@@ -19,19 +29,57 @@ const THEN: i64 = 1_790_000_000_000;
 pub(crate) struct Body {
     /// As the tables call it.
     pub(crate) name: String,
+    kind: Kind,
     pub(crate) samples: usize,
     pub(crate) bytes: Bytes,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Generated,
+    Real,
+    /// In remote write 2.0.
+    RealV2,
+}
+
+/// A real Prometheus 2's 500 samples.
+pub(crate) const SMALL: &str = "real";
+/// As many real samples as Prometheus 3 sends at once.
+pub(crate) const LARGE: &str = "real-2000";
+
 // === impl Body ===
 
 impl Body {
-    /// A real Prometheus' 500 samples.
+    /// A real Prometheus 2's 500 samples.
     pub(crate) fn real() -> Self {
+        let [first, ..] = REAL;
         Self {
-            name: "real".to_owned(),
+            name: SMALL.to_owned(),
+            kind: Kind::Real,
             samples: 500,
-            bytes: Bytes::from_static(REAL),
+            bytes: Bytes::from_static(first),
+        }
+    }
+
+    /// The 2,000 real samples that Prometheus 3 would send at once.
+    pub(crate) fn real_large() -> Self {
+        Self {
+            name: LARGE.to_owned(),
+            kind: Kind::Real,
+            samples: 2000,
+            bytes: packed(&joined()),
+        }
+    }
+
+    /// The same series in remote write 2.0.
+    pub(crate) fn real_v2() -> Self {
+        // It was written by Prometheus; if it were invalid, the body would be empty and its test would fail.
+        let series = v1::WriteRequest::decode(joined().as_slice()).unwrap_or_default();
+        Self {
+            name: "real-2000-v2".to_owned(),
+            kind: Kind::RealV2,
+            samples: 2000,
+            bytes: packed(&v2::Request::from(series).encode_to_vec()),
         }
     }
 
@@ -39,6 +87,7 @@ impl Body {
     pub(crate) fn generated(samples: usize) -> Self {
         Self {
             name: samples.to_string(),
+            kind: Kind::Generated,
             samples,
             bytes: generated(samples, THEN),
         }
@@ -48,20 +97,46 @@ impl Body {
     pub(crate) fn fresh(millis: i64) -> Self {
         Self {
             name: "fresh".to_owned(),
+            kind: Kind::Generated,
             samples: 1,
             bytes: generated(1, millis),
         }
     }
 
-    /// `real, 12 KB`
+    /// Whether it is remote write 2.0.
+    pub(crate) fn is_v2(&self) -> bool {
+        self.kind == Kind::RealV2
+    }
+
+    /// `real, 500 samples, 12 KB`
     pub(crate) fn title(&self) -> String {
         let (samples, len) = (self.samples, (self.bytes.len() + 500) / 1000);
-        if self.name == "real" {
-            format!("real, {samples} samples, {len} KB")
-        } else {
-            format!("{samples} samples, {len} KB")
+        match self.kind {
+            Kind::Generated => format!("{samples} samples, {len} KB"),
+            Kind::Real => format!("real, {samples} samples, {len} KB"),
+            Kind::RealV2 => format!("real, {samples} samples, 2.0, {len} KB"),
         }
     }
+}
+
+/// Four real requests as one. The first is there twice: snappy looks back 64 KiB at most, and the others between them are longer.
+fn joined() -> Vec<u8> {
+    let [first, ..] = REAL;
+    let bodies = REAL.into_iter().chain([first]);
+    bodies.flat_map(unpacked).collect()
+}
+
+fn unpacked(block: &[u8]) -> Vec<u8> {
+    let mut message = vec![0; LONGEST];
+    let len = snap::raw::Decoder::new().decompress(block, &mut message);
+    message.truncate(len.unwrap_or(0));
+    message
+}
+
+fn packed(message: &[u8]) -> Bytes {
+    // It fails only for messages of 4 GB.
+    let block = snap::raw::Encoder::new().compress_vec(message);
+    block.unwrap_or_default().into()
 }
 
 fn generated(samples: usize, millis: i64) -> Bytes {
@@ -69,10 +144,7 @@ fn generated(samples: usize, millis: i64) -> Bytes {
         timeseries: (0..samples).map(|n| series(n, millis)).collect(),
         ..Default::default()
     };
-    let message = request.encode_to_vec();
-    // It fails only for messages of 4 GB.
-    let block = snap::raw::Encoder::new().compress_vec(&message);
-    block.unwrap_or_default().into()
+    packed(&request.encode_to_vec())
 }
 
 fn series(n: usize, millis: i64) -> v1::TimeSeries {
@@ -106,17 +178,57 @@ mod tests {
 
     #[test]
     fn a_body_holds_what_it_says_and_is_as_large_as_a_bad_one() {
-        for body in [Body::real(), Body::generated(10), Body::generated(2000)] {
-            let mut message = vec![0; snap::raw::decompress_len(&body.bytes).expect("snappy")];
-            snap::raw::Decoder::new()
-                .decompress(&body.bytes, &mut message)
-                .expect("snappy");
-            let request = v1::WriteRequest::decode(message.as_slice()).expect("a request");
-            let samples = request.timeseries.iter().map(|series| series.samples.len());
+        let generated = [Body::generated(10), Body::generated(2000)];
+        for body in [Body::real(), Body::real_large()]
+            .into_iter()
+            .chain(generated)
+        {
+            let request = v1::WriteRequest::decode(unpacked(&body.bytes).as_slice());
+            let series = request.expect("a request").timeseries;
+            let samples = series.iter().map(|series| series.samples.len());
             assert_eq!(samples.sum::<usize>(), body.samples, "{}", body.title());
         }
         let generated = Body::generated(2000).bytes.len();
         assert!((160_000..180_000).contains(&generated), "{generated}");
         assert_eq!(Body::generated(9).bytes, Body::generated(9).bytes);
+    }
+
+    #[test]
+    fn version_2_holds_the_same_series() {
+        let first = v1::WriteRequest::decode(unpacked(&Body::real_large().bytes).as_slice());
+        let second = v2::Request::decode(unpacked(&Body::real_v2().bytes).as_slice());
+        let (first, second) = (first.expect("a request"), second.expect("a request"));
+        assert_eq!(second.timeseries.len(), 2000);
+        let symbols = &second.symbols;
+        for (first, second) in first.timeseries.iter().zip(&second.timeseries) {
+            let labels = first
+                .labels
+                .iter()
+                .flat_map(|label| [&label.name, &label.value]);
+            let refs = second.labels_refs.iter();
+            let texts = refs.map(|symbol| &symbols[*symbol as usize]);
+            assert!(labels.eq(texts));
+            let [sample] = first.samples.as_slice() else {
+                panic!("{first:?}")
+            };
+            let [same] = second.samples.as_slice() else {
+                panic!("{second:?}")
+            };
+            assert_eq!(
+                (sample.timestamp, sample.value.to_bits()),
+                (same.timestamp, same.value.to_bits())
+            );
+        }
+    }
+
+    /// Unpacked and packed again, what a real Prometheus sent is the same bytes.
+    #[test]
+    fn bodies_are_packed_as_go_packs_them() {
+        for body in REAL {
+            assert_eq!(packed(&unpacked(body)), body);
+        }
+        // As much as three different requests and a fourth: the one that is there twice was not packed as a copy.
+        let large = Body::real_large().bytes.len();
+        assert!((45_000..47_000).contains(&large), "{large}");
     }
 }

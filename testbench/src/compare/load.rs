@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::Full;
 use rustls::ClientConfig;
@@ -19,6 +18,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::bodies::Body;
 use crate::peers::call::{CallError, Caller};
 
+/// The Content-Type of remote write 2.0.
+pub(super) const V2: &str = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// What a sender in a crowd waits before it tries again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -53,20 +54,25 @@ impl LoadTarget {
     }
 
     /// Sends once; whether it was taken.
-    async fn send(&self, caller: &mut Caller, body: &Bytes) -> Result<bool, CallError> {
+    async fn send(&self, caller: &mut Caller, body: &Body) -> Result<bool, CallError> {
+        let (content_type, version) = if body.is_v2() {
+            (V2, "2.0.0")
+        } else {
+            ("application/x-protobuf", "0.1.0")
+        };
         let request = Request::post(&self.path)
             .header(header::HOST, self.address.to_string())
             .header(header::USER_AGENT, "Prometheus/2.42.0")
-            .header(header::CONTENT_TYPE, "application/x-protobuf")
+            .header(header::CONTENT_TYPE, content_type)
             .header(header::CONTENT_ENCODING, "snappy")
-            .header("x-prometheus-remote-write-version", "0.1.0")
-            .body(Full::new(body.clone()))?;
+            .header("x-prometheus-remote-write-version", version)
+            .body(Full::new(body.bytes.clone()))?;
         Ok(caller.call(request).await?.status.is_success())
     }
 
     /// Sends once, over a connection of its own.
     pub(crate) async fn once(&self, body: &Body) -> Result<bool, CallError> {
-        self.send(&mut self.caller(), &body.bytes).await
+        self.send(&mut self.caller(), body).await
     }
 
     /// Sends `batches` one after the other over one connection.
@@ -74,7 +80,7 @@ impl LoadTarget {
         let mut caller = self.caller();
         let mut done = Done::default();
         for _ in 0..batches {
-            done.add(self.send(&mut caller, &body.bytes).await);
+            done.add(self.send(&mut caller, body).await);
         }
         done
     }
@@ -84,12 +90,12 @@ impl LoadTarget {
         let end = Instant::now() + lasts;
         let mut senders = JoinSet::new();
         for _ in 0..connections {
-            let (target, bytes) = (self.clone(), body.bytes.clone());
+            let (target, body) = (self.clone(), body.clone());
             senders.spawn(async move {
                 let mut caller = target.caller();
                 let mut done = Done::default();
                 while Instant::now() < end {
-                    done.add(target.send(&mut caller, &bytes).await);
+                    done.add(target.send(&mut caller, &body).await);
                 }
                 done
             });
@@ -106,12 +112,12 @@ impl LoadTarget {
         let mut sending = JoinSet::new();
         while Instant::now() < end {
             ticks.tick().await;
-            let (target, bytes, idle) = (self.clone(), body.bytes.clone(), Arc::clone(&idle));
+            let (target, body, idle) = (self.clone(), body.clone(), Arc::clone(&idle));
             sending.spawn(async move {
                 let started = Instant::now();
                 let kept = idle.lock().await.pop();
                 let mut caller = kept.unwrap_or_else(|| target.caller());
-                let taken = target.send(&mut caller, &bytes).await.unwrap_or(false);
+                let taken = target.send(&mut caller, &body).await.unwrap_or(false);
                 let took = started.elapsed().as_secs_f64() * 1000.0;
                 let mut idle = idle.lock().await;
                 if idle.len() < KEPT {
@@ -131,14 +137,13 @@ impl LoadTarget {
         let together = Arc::new(Barrier::new(senders));
         let mut crowd = JoinSet::new();
         for _ in 0..senders {
-            let (target, bytes, together) =
-                (self.clone(), body.bytes.clone(), Arc::clone(&together));
+            let (target, body, together) = (self.clone(), body.clone(), Arc::clone(&together));
             crowd.spawn(async move {
                 let mut caller = target.caller();
                 together.wait().await;
                 let end = Instant::now() + lasts;
                 loop {
-                    let taken = target.send(&mut caller, &bytes).await;
+                    let taken = target.send(&mut caller, &body).await;
                     if matches!(taken, Ok(true)) || Instant::now() > end {
                         let mut done = Done::default();
                         done.add(taken);

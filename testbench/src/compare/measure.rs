@@ -132,7 +132,8 @@ impl Bench<'_> {
         for round in 1..=self.options.rounds {
             for body in bodies {
                 for &connections in connections {
-                    for (proxy, running) in proxies.iter().zip(&all) {
+                    let started = proxies.iter().zip(&all);
+                    for (proxy, running) in started.filter(|(proxy, _)| proxy.takes(body)) {
                         let lasts = self.options.window;
                         let took = self.cpu(running, body, connections, lasts).await?;
                         let key = varied(body, connections);

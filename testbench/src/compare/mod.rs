@@ -74,8 +74,13 @@ pub async fn compare(options: Options, progress: impl Fn(String)) -> Result<Resu
         all.iter().filter(wanted).cloned().collect::<Vec<_>>()
     };
 
-    let bodies: Vec<Body> = [500, 2000, 10_000].map(Body::generated).into();
-    let mut bodies = [vec![Body::real()], bodies].concat();
+    let mut bodies = vec![
+        Body::real(),
+        Body::real_large(),
+        Body::real_v2(),
+        Body::generated(2000),
+        Body::generated(10_000),
+    ];
     bodies.retain(|body| options.body.as_ref().is_none_or(|name| *name == body.name));
     progress("processor time a batch".to_owned());
     let cpu = bench.cpu_table(&all, &bodies, &[8], &progress).await?;

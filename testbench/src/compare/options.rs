@@ -15,7 +15,7 @@ pub struct Options {
     pub peers: Vec<(String, String)>,
     /// These proxies alone, and their processor time alone; all of everything where there are none.
     pub only: Vec<String>,
-    /// Of the bodies this one alone, by its name: `real` or a number of samples.
+    /// Of the bodies this one alone, by its name: `real`, `real-2000`, `real-2000-v2` or a number of samples.
     pub body: Option<String>,
     /// How often everything is measured.
     pub rounds: usize,

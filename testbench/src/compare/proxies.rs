@@ -8,6 +8,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::bodies::Body;
 use super::error::Error;
 use super::load::LoadTarget;
 use super::usage::Usage;
@@ -91,6 +92,11 @@ impl Proxy {
     pub(crate) fn under(self, program: &str) -> Self {
         let line = format!("{program} {}", self.line);
         Self { line, ..self }
+    }
+
+    /// Whether it knows what the body is: a proxy that answers before it forwards has to.
+    pub(crate) fn takes(&self, body: &Body) -> bool {
+        self.waits || !body.is_v2()
     }
 
     pub(crate) fn is_ours(&self) -> bool {

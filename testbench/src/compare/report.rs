@@ -74,7 +74,8 @@ impl Results {
     pub fn svg(&self) -> String {
         let bars = |body: &Body| {
             let cost = |name: &String| (name.clone(), median(&self.cpu, name, &body.name));
-            let mut bars: Vec<_> = self.waits.keys().map(cost).collect();
+            let costs = self.waits.keys().map(cost);
+            let mut bars: Vec<_> = costs.filter(|(_, cost)| cost.is_finite()).collect();
             bars.sort_by(|(_, one), (_, other)| one.total_cmp(other));
             (body.title(), bars)
         };
