@@ -3,7 +3,7 @@
 //! | call | what it does |
 //! |---|---|
 //! | `GET /state` | counts of everything |
-//! | `GET`, `PUT`, `DELETE /faults/{issuer,sts,amp,entra}` | the target's fault script, JSON as in [`crate::fault`] |
+//! | `GET`, `PUT`, `DELETE /faults/{issuer,sts,amp,entra,metadata}` | the target's fault script, JSON as in [`crate::fault`] |
 //! | the same at `/faults/amp/<workspace id>` | that of another workspace |
 //! | `GET`, `PUT`, `PATCH`, `DELETE /limits` | limits of AMP's instance, JSON as in [`crate::amp::Limits`]: all, or the named ones |
 //! | the same at `/limits/<workspace id>` | those of another workspace |

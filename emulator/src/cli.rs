@@ -34,7 +34,7 @@ pub enum Command {
 pub struct ServeCommand {
     /// Rehearse an installation: an account without OIDC provider and role, a tenant without application, IAM's API, and a
     /// proxy behind which everything has its real name.
-    #[arg(long, conflicts_with_all = ["entra", "chain", "second_region", "allow_query"])]
+    #[arg(long, conflicts_with_all = ["entra", "machine", "chain", "second_region", "allow_query"])]
     rehearsal: bool,
     /// AWS region to stand in for.
     #[arg(long, default_value = "eu-central-1")]
@@ -51,6 +51,9 @@ pub struct ServeCommand {
     /// Let the pod go by way of Entra ID, whose application takes tokens of this version.
     #[arg(long, value_name = "v1|v2", value_parser = token_version)]
     entra: Option<TokenVersion>,
+    /// Run the sidecar on a machine whose own identity gets it to AWS: in Azure, with tokens of this version, or at Google.
+    #[arg(long, value_name = "azure-v1|azure-v2|google", value_parser = machine, conflicts_with = "entra")]
+    machine: Option<MachineKind>,
     /// Serve Entra ID over TLS.
     #[arg(long, requires = "entra")]
     entra_https: bool,
@@ -140,12 +143,14 @@ impl ServeCommand {
             config.amp.forward_to = self.forward_to;
             return config;
         }
-        let base = match self.entra {
-            Some(version) => WorldConfig::through_entra(EntraConfig {
+        let base = match (self.entra, self.machine) {
+            (_, Some(MachineKind::Azure(version))) => WorldConfig::on_azure(version),
+            (_, Some(MachineKind::Google)) => WorldConfig::at_google(),
+            (Some(version), None) => WorldConfig::through_entra(EntraConfig {
                 https: self.entra_https,
                 ..EntraConfig::new(version)
             }),
-            None => WorldConfig::default(),
+            (None, None) => WorldConfig::default(),
         };
         let base = match &self.chain {
             Some(external_id) => base.two_hops(external_id),
@@ -165,6 +170,7 @@ impl ServeCommand {
                 amp: self.amp_port,
                 entra: self.entra_port,
                 admin: self.admin_port,
+                ..Ports::default()
             },
             ..base
         };
@@ -208,6 +214,22 @@ fn token_version(text: &str) -> Result<TokenVersion, &'static str> {
         "v1" => Ok(TokenVersion::V1),
         "v2" => Ok(TokenVersion::V2),
         _ => Err("it is v1 or v2"),
+    }
+}
+
+/// A cloud, and in Azure the version of the tokens.
+#[derive(Debug, Clone, Copy)]
+enum MachineKind {
+    Azure(TokenVersion),
+    Google,
+}
+
+fn machine(text: &str) -> Result<MachineKind, &'static str> {
+    match text {
+        "azure-v1" => Ok(MachineKind::Azure(TokenVersion::V1)),
+        "azure-v2" => Ok(MachineKind::Azure(TokenVersion::V2)),
+        "google" => Ok(MachineKind::Google),
+        _ => Err("it is azure-v1, azure-v2 or google"),
     }
 }
 

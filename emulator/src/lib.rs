@@ -10,6 +10,7 @@
 //! - [`world`] wires it all up in one process; tests and the binary start here.
 //! - [`issuer`], [`token_folder`]: a Kubernetes OIDC issuer and a projected volume.
 //! - [`entra`]: Entra ID's token endpoint, for who goes by way of it.
+//! - [`machine`]: the metadata servers of Azure and Google, for a machine with an identity of its own.
 //! - [`sts`], [`sessions`]: AssumeRoleWithWebIdentity and AssumeRole, trust policies, what was issued.
 //! - [`iam`]: the language of policies, and session policies.
 //! - `account_admin`, `names`: IAM's API, and a proxy that leads real host names here, for a rehearsal of an installation.
@@ -36,6 +37,7 @@ pub mod iam;
 pub mod issuer;
 pub mod journal;
 mod jwt;
+pub mod machine;
 mod names;
 mod oidc;
 mod seconds;

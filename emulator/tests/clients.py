@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Clients that nobody here wrote, against the emulator: azure-identity, boto3 and botocore's signer.
+"""Clients that nobody here wrote, against the emulator: azure-identity, google-auth, boto3 and botocore's signer.
 
 In: a built emulator (`cargo build -p emulator`, or EMULATOR=PATH). Out: a line for each step, and exit code 0 only if every
 client got what it should, and the refusals that it should. The clients are installed below target/ first. `clients.rs`
@@ -20,7 +20,7 @@ import venv
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 VENV = TARGET / "clients-venv"
-CLIENTS = ["azure-identity==1.27.0", "boto3==1.44.8"]
+CLIENTS = ["azure-identity==1.27.0", "boto3==1.44.8", "google-auth[requests]==2.63.0"]
 
 
 def enter_venv():
@@ -51,6 +51,8 @@ def serve(*flags):
 
 def web_identity(world):
     """The token for AWS: the pod's own, or the one that Entra gives for it."""
+    if "AMP_SIDECAR_TOKEN_AUDIENCE" in world:
+        return machines_token(world)
     if "AZURE_CLIENT_ID" not in world:
         return pathlib.Path(world["AWS_WEB_IDENTITY_TOKEN_FILE"]).read_text()
     from azure.core.exceptions import ClientAuthenticationError
@@ -72,9 +74,39 @@ def web_identity(world):
     except ClientAuthenticationError as error:
         assert "AADSTS700016" in str(error), error
     token = ask(world["AZURE_CLIENT_ID"])
-    claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
-    print(f"  azure-identity: a token of version {claims['ver']}")
+    print(f"  azure-identity: a token of version {claims_of(token)['ver']}")
     return token
+
+
+def machines_token(world):
+    """The token that the metadata server gives Microsoft's or Google's own client."""
+    audience = world["AMP_SIDECAR_TOKEN_AUDIENCE"]
+    if "GCE_METADATA_HOST" in world:
+        # Read when the module is loaded.
+        os.environ["GCE_METADATA_HOST"] = os.environ["GCE_METADATA_IP"] = world["GCE_METADATA_HOST"]
+        os.environ["NO_PROXY"] = "127.0.0.1"
+        from google.auth.transport.requests import Request
+        from google.oauth2 import id_token
+
+        token = id_token.fetch_id_token(Request(), audience)
+        print("  google-auth: a token of", claims_of(token)["iss"])
+        return token
+    from azure.identity import CredentialUnavailableError, ManagedIdentityCredential
+
+    variable = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
+    os.environ[variable] = world[variable]
+    try:
+        ManagedIdentityCredential(client_id="nobody").get_token(audience)
+        raise AssertionError("an identity that is not assigned got a token")
+    except CredentialUnavailableError as error:
+        assert "Identity not found" in str(error), error
+    token = ManagedIdentityCredential().get_token(audience).token
+    print(f"  azure-identity: a managed identity's token of version {claims_of(token)['ver']}")
+    return token
+
+
+def claims_of(token):
+    return json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
 
 
 def sts(world, credentials=None):
@@ -169,4 +201,7 @@ if __name__ == "__main__":
     check()
     check("--entra", "v1", "--entra-https", "--chain", "tenant-42")
     check("--entra", "v2", "--entra-https")
+    check("--machine", "azure-v1")
+    check("--machine", "azure-v2")
+    check("--machine", "google")
     print("every client got what it should")

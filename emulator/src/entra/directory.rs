@@ -90,6 +90,26 @@ impl EntraConfig {
         }
     }
 
+    /// A tenant with a managed identity, which is the first application, and an application that represents AWS and takes
+    /// tokens of `version`.
+    #[must_use]
+    pub fn with_managed_identity(version: TokenVersion) -> Self {
+        let mut config = Self::new(version);
+        for application in &mut config.applications {
+            application.federated_credentials.clear();
+        }
+        let identity = Application {
+            client_id: "a3c1b2d4-0f1e-4a2b-8c3d-9e8f7a6b5c4d".to_owned(),
+            id_uris: Vec::new(),
+            service_principal: Some("c0ffee00-1234-4abc-9def-0123456789ab".to_owned()),
+            accepted_version: TokenVersion::V1,
+            federated_credentials: Vec::new(),
+        };
+        config.applications.insert(0, identity);
+        config.token_life = Duration::from_secs(24 * 3600);
+        config
+    }
+
     /// The public cloud's, over TLS, with a tenant that has no application yet.
     #[must_use]
     pub fn without_applications() -> Self {

@@ -66,18 +66,41 @@ pub(super) async fn judge<'a>(
                 tenant: here(),
             })?;
     authenticate(client, asked.assertion, fetcher, now).await?;
-    let target = config
-        .resource(asked.resource)
-        .ok_or_else(|| EntraRefusal::ResourceNotFound {
-            resource: asked.resource.to_owned(),
-            tenant: here(),
-        })?;
     Ok(EntraGrant {
         client,
         object_id,
         resource: asked.resource,
-        target,
+        target: target(config, asked.resource)?,
     })
+}
+
+/// Who a managed identity is, which the machine authenticates, and what it asks for.
+pub(super) fn of_managed_identity<'a>(
+    config: &'a EntraConfig,
+    client_id: &str,
+    resource: &'a str,
+) -> Result<EntraGrant<'a>, EntraRefusal> {
+    let not_found = || EntraRefusal::ApplicationNotFound {
+        client_id: client_id.to_owned(),
+        tenant: config.tenant_id.clone(),
+    };
+    let client = config.with_client_id(client_id).ok_or_else(not_found)?;
+    Ok(EntraGrant {
+        client,
+        object_id: client.service_principal.as_deref().ok_or_else(not_found)?,
+        resource,
+        target: target(config, resource)?,
+    })
+}
+
+/// The application whose tokens are asked for.
+fn target<'a>(config: &'a EntraConfig, resource: &str) -> Result<&'a Application, EntraRefusal> {
+    config
+        .resource(resource)
+        .ok_or_else(|| EntraRefusal::ResourceNotFound {
+            resource: resource.to_owned(),
+            tenant: config.tenant_id.clone(),
+        })
 }
 
 impl<'a> Asked<'a> {

@@ -192,6 +192,23 @@ impl Entra {
         })
     }
 
+    /// An access token of a managed identity, or why there is none.
+    pub(crate) fn for_managed_identity(
+        &self,
+        client_id: &str,
+        resource: &str,
+        now: u64,
+    ) -> Result<String, EntraRefusal> {
+        let config = &*self.config();
+        let grant = exchange::of_managed_identity(config, client_id, resource)?;
+        let (claims, _) = grant.claims(config, &self.0.authority, now);
+        let access_token = self.0.key.sign(&claims);
+        let mut state = self.lock();
+        state.issued += 1;
+        state.secrets.note("access token", &access_token);
+        Ok(access_token)
+    }
+
     /// The discovery document of one version's issuer. AWS reads `issuer` and `jwks_uri`; Microsoft's own clients, which
     /// go by way of it to the token endpoint, want an authorization endpoint too, which is not served.
     fn discovery(&self, version: TokenVersion) -> Value {

@@ -117,6 +117,14 @@ pub enum EntraRefusal {
     },
 }
 
+/// A refusal in words, and what those contain.
+#[derive(Debug)]
+pub(crate) struct Described {
+    pub(crate) text: String,
+    trace_id: String,
+    timestamp: String,
+}
+
 impl EntraRefusal {
     /// The number after `AADSTS`.
     #[must_use]
@@ -164,20 +172,34 @@ impl EntraRefusal {
         }
     }
 
+    /// The text of `error_description`.
+    pub(crate) fn description(&self, correlation_id: &str, now: OffsetDateTime) -> Described {
+        let (code, trace_id) = (self.code(), request_id());
+        let timestamp = now.format(TIMESTAMP).unwrap_or_default();
+        Described {
+            text: format!(
+                "AADSTS{code}: {self} Trace ID: {trace_id} Correlation ID: {correlation_id} Timestamp: {timestamp}"
+            ),
+            trace_id,
+            timestamp,
+        }
+    }
+
     pub(crate) fn answer(
         &self,
         authority: &str,
         correlation_id: &str,
         now: OffsetDateTime,
     ) -> Response<Bytes> {
-        let (error, status) = self.error();
-        let (code, trace_id) = (self.code(), request_id());
-        let timestamp = now.format(TIMESTAMP).unwrap_or_default();
+        let ((error, status), code) = (self.error(), self.code());
+        let Described {
+            text,
+            trace_id,
+            timestamp,
+        } = self.description(correlation_id, now);
         let body = json!({
             "error": error,
-            "error_description": format!(
-                "AADSTS{code}: {self} Trace ID: {trace_id} Correlation ID: {correlation_id} Timestamp: {timestamp}"
-            ),
+            "error_description": text,
             "error_codes": [code],
             "timestamp": timestamp,
             "trace_id": trace_id,

@@ -37,6 +37,7 @@ use http::{Method, Request, Response, StatusCode, header};
 pub use account::{Account, OidcProvider, Role};
 pub use refusal::StsRefusal;
 pub use trust::{TrustPolicy, TrustPolicyError};
+pub(crate) use web_identity::GOOGLE;
 
 use crate::clock::{Clock, unix_seconds};
 use crate::fetch::Fetcher;
@@ -182,7 +183,7 @@ impl Sts {
         let account = accounts.iter().find(|one| one.id == asked.account);
         let now = unix_seconds(call.at);
         let identity = Identity::of(asked.token, account, &self.fetcher, now).await?;
-        let caller = Caller::Federated(&identity.provider_arn);
+        let caller = Caller::Federated(&identity.provider);
         let role = account
             .and_then(|account| account.role(asked.role_arn))
             .filter(|role| {
@@ -361,7 +362,7 @@ impl StsGrant {
         if let Some(identity) = identity {
             result.extend([
                 Element::text("Audience", &identity.audience),
-                Element::text("Provider", &identity.provider_arn),
+                Element::text("Provider", &identity.provider),
                 Element::text("SubjectFromWebIdentityToken", &identity.subject),
             ]);
         }

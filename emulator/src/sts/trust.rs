@@ -75,7 +75,7 @@ struct Kinds {
 /// Who wants to assume the role.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Caller<'a> {
-    /// Somebody whom this OIDC provider, an ARN, vouches for.
+    /// Somebody whom this identity provider vouches for: an OIDC provider's ARN, or `accounts.google.com`.
     Federated(&'a str),
     /// A session of another role.
     Session(&'a Session),

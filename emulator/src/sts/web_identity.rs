@@ -11,19 +11,70 @@ use crate::fetch::Fetcher;
 use crate::iam::ConditionKeys;
 use crate::jwt::{Jwt, JwtError};
 use crate::oidc::{KeysError, published_keys};
-use crate::sts::account::Account;
+use crate::sts::account::{Account, OidcProvider};
 use crate::sts::refusal::StsRefusal;
+
+/// The issuer that AWS trusts without an OIDC provider.
+pub(crate) const GOOGLE: &str = "https://accounts.google.com";
 
 /// A token that is genuine, in time, and meant for AWS.
 #[derive(Debug)]
 pub(crate) struct Identity {
-    pub(crate) provider_arn: String,
+    /// The provider's ARN, or the name of one that AWS has itself: the principal of trust policies.
+    pub(crate) provider: String,
     pub(crate) subject: String,
     pub(crate) audience: String,
     /// `jti`, which distinguishes one token from the next.
     pub(crate) token_id: Option<String>,
     pub(crate) keys: ConditionKeys,
 }
+
+/// Who vouches for the token.
+#[derive(Debug, Clone, Copy)]
+enum Trusted<'a> {
+    /// An OIDC provider of the role's account.
+    Provider(&'a Account, &'a OidcProvider),
+    /// Google, which AWS knows by itself, whatever providers there are.
+    Google,
+}
+
+// === impl Trusted ===
+
+impl<'a> Trusted<'a> {
+    fn of(iss: &str, account: Option<&'a Account>) -> Result<Self, StsRefusal> {
+        if iss == GOOGLE {
+            return Ok(Self::Google);
+        }
+        account
+            .and_then(|account| Some(Self::Provider(account, account.provider(iss)?)))
+            .ok_or_else(|| StsRefusal::NoProvider(iss.to_owned()))
+    }
+
+    /// Google's audiences are for the trust policy alone.
+    fn accepts(self, audience: &str) -> bool {
+        match self {
+            Self::Provider(_, provider) => provider.client_ids.iter().any(|id| id == audience),
+            Self::Google => true,
+        }
+    }
+
+    fn principal(self) -> String {
+        match self {
+            Self::Provider(account, provider) => account.provider_arn(provider),
+            Self::Google => self.prefix().to_owned(),
+        }
+    }
+
+    /// What condition keys begin with.
+    fn prefix(self) -> &'a str {
+        match self {
+            Self::Provider(_, provider) => provider.without_scheme(),
+            Self::Google => GOOGLE.trim_start_matches("https://"),
+        }
+    }
+}
+
+// === impl Identity ===
 
 impl Identity {
     pub(crate) async fn of(
@@ -34,9 +85,7 @@ impl Identity {
     ) -> Result<Self, StsRefusal> {
         let jwt = Jwt::parse(token).map_err(|_| StsRefusal::NotAJwt)?;
         let iss = jwt.text("iss").ok_or(StsRefusal::MissingClaim("iss"))?;
-        let (account, provider) = account
-            .and_then(|account| Some((account, account.provider(iss)?)))
-            .ok_or_else(|| StsRefusal::NoProvider(iss.to_owned()))?;
+        let provider = Trusted::of(iss, account)?;
 
         let real_audience = jwt.audience();
         if real_audience.is_empty() {
@@ -48,7 +97,7 @@ impl Identity {
             .map_or_else(|| real_audience.clone(), |azp| vec![azp]);
         let audience = audiences
             .iter()
-            .find(|audience| provider.client_ids.iter().any(|id| id == *audience))
+            .find(|audience| provider.accepts(audience))
             .ok_or(StsRefusal::IncorrectAudience)?;
 
         let jwks = published_keys(iss, fetcher)
@@ -79,9 +128,9 @@ impl Identity {
         let subject = jwt.text("sub").ok_or(StsRefusal::MissingClaim("sub"))?;
 
         let owned = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
-        let prefix = provider.without_scheme();
+        let prefix = provider.prefix();
         Ok(Self {
-            provider_arn: account.provider_arn(provider),
+            provider: provider.principal(),
             subject: subject.to_owned(),
             audience: (*audience).to_owned(),
             token_id: jwt.text("jti").map(str::to_owned),
@@ -101,7 +150,6 @@ mod tests {
     use super::*;
     use crate::jwt::Key;
     use crate::names::Names;
-    use crate::sts::account::OidcProvider;
     use crate::world::{World, WorldConfig};
 
     const ACCOUNT: &str = "123456789012";

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::config::{Hop, WorldConfig};
 use super::{ChainedRole, Error};
 use crate::entra::EntraConfig;
+use crate::machine::GOOGLE_HOST;
 use crate::sts::{Account, OidcProvider, Role, TrustPolicy};
 
 /// What a trust policy of [`WorldConfig`] has where the issuer's host and path belong.
@@ -28,8 +29,10 @@ struct Federation {
     providers: Vec<OidcProvider>,
     issuer_place: String,
     entra_place: String,
-    /// Issuer, subject and audiences of the pod's token, or of its application's.
+    /// Issuer, subject and audiences of the pod's token, of its application's, or of the machine's.
     pod: (String, String, Vec<String>),
+    /// The trust policies' principal for it, where it is no provider of the account.
+    principal: Option<&'static str>,
 }
 
 impl WorldConfig {
@@ -157,7 +160,8 @@ impl WorldConfig {
                 let (issuer, subject, audiences) = &federation.pod;
                 let partition = self.partition();
                 let provider = format!("arn:{partition}:iam::{account}:oidc-provider/{issuer}");
-                default_policy(&provider, issuer, subject, audiences)
+                let principal = federation.principal.unwrap_or(&provider);
+                default_policy(principal, issuer, subject, audiences)
             }
         };
         Ok(TrustPolicy::parse(&policy)?)
@@ -185,8 +189,13 @@ impl Federation {
         let entra_place = by_entra
             .as_ref()
             .map_or_else(String::new, |provider| provider.without_scheme().to_owned());
-        let pod = match &by_entra {
-            Some(provider) => {
+        let google = config.google_account();
+        let pod = match (&by_entra, google) {
+            (_, Some(account)) => {
+                let id = account.unique_id.clone();
+                (GOOGLE_HOST.to_owned(), id.clone(), vec![id])
+            }
+            (Some(provider), None) => {
                 let own = config.entra.as_ref().and_then(EntraConfig::application);
                 let subject = own.and_then(|own| own.service_principal.clone());
                 (
@@ -195,7 +204,7 @@ impl Federation {
                     provider.client_ids.clone(),
                 )
             }
-            None => (
+            (None, None) => (
                 issuer_place.clone(),
                 config.token.subject(),
                 config.client_ids.clone(),
@@ -206,6 +215,7 @@ impl Federation {
             issuer_place,
             entra_place,
             pod,
+            principal: google.map(|_| GOOGLE_HOST),
         }
     }
 }

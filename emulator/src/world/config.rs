@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::amp::AmpConfig;
-use crate::entra::{EXCHANGE_AUDIENCE, EntraConfig};
+use crate::entra::{EXCHANGE_AUDIENCE, EntraConfig, TokenVersion};
 use crate::issuer::TokenSpec;
+use crate::machine::{AzureVm, GoogleVm, Machine, ServiceAccount};
 
 /// What a world is to be like. The default just works.
 #[derive(Debug, Clone)]
@@ -41,6 +42,9 @@ pub struct WorldConfig {
     pub token: TokenSpec,
     /// Entra ID, where the pod goes by way of it; see [`WorldConfig::through_entra`].
     pub entra: Option<EntraConfig>,
+    /// The machine that the sidecar runs on, where its own identity gets it to AWS; see [`WorldConfig::on_azure`] and
+    /// [`WorldConfig::at_google`].
+    pub machine: Option<Machine>,
     /// How long sessions really live; by default as long as is asked for.
     pub session_life: Option<Duration>,
     /// The one region that signatures for STS must be scoped to; by default
@@ -106,6 +110,8 @@ pub struct Ports {
     pub amp: u16,
     /// Entra's.
     pub entra: u16,
+    /// The metadata server's.
+    pub metadata: u16,
     /// The admin endpoint's.
     pub admin: u16,
 }
@@ -134,6 +140,7 @@ impl Default for WorldConfig {
                 life: Duration::from_secs(3600),
             },
             entra: None,
+            machine: None,
             session_life: None,
             sts_region: None,
             sts_https: false,
@@ -155,6 +162,38 @@ impl WorldConfig {
         config.token.audience = vec![EXCHANGE_AUDIENCE.to_owned()];
         config.entra = Some(entra);
         config
+    }
+
+    /// A world on a machine in Azure that has one managed identity, whose tokens have the version that the application for AWS
+    /// takes.
+    #[must_use]
+    pub fn on_azure(version: TokenVersion) -> Self {
+        let entra = EntraConfig::with_managed_identity(version);
+        let identities = entra.application().map(|own| own.client_id.clone());
+        Self {
+            machine: Some(Machine::Azure(AzureVm {
+                identities: identities.into_iter().collect(),
+            })),
+            entra: Some(entra),
+            ..Self::default()
+        }
+    }
+
+    /// A world on a machine at Google that has a service account.
+    #[must_use]
+    pub fn at_google() -> Self {
+        Self {
+            machine: Some(Machine::Google(GoogleVm::default())),
+            ..Self::default()
+        }
+    }
+
+    /// The service account of a machine at Google.
+    pub(super) fn google_account(&self) -> Option<&ServiceAccount> {
+        match &self.machine {
+            Some(Machine::Google(vm)) => vm.service_account.as_ref(),
+            Some(Machine::Azure(_)) | None => None,
+        }
     }
 
     /// The regions of all workspaces.

@@ -34,7 +34,7 @@ pub(crate) struct Controls {
     pub(super) tokens: TokenFolder,
     pub(super) secrets: Secrets,
     pub(super) token: TokenSpec,
-    pub(super) targets: [TargetControls; 4],
+    pub(super) targets: [TargetControls; 5],
     pub(super) others: Vec<Workspace>,
 }
 
@@ -75,12 +75,13 @@ impl Controls {
     }
 
     fn target(&self, target: Target) -> &TargetControls {
-        let [issuer, sts, amp, entra] = &self.targets;
+        let [issuer, sts, amp, entra, metadata] = &self.targets;
         match target {
             Target::Issuer => issuer,
             Target::Sts => sts,
             Target::Amp => amp,
             Target::Entra => entra,
+            Target::Metadata => metadata,
         }
     }
 
@@ -157,6 +158,7 @@ impl Controls {
             "sts": self.journal(Target::Sts).counts(),
             "amp": self.journal(Target::Amp).counts(),
             "entra": self.journal(Target::Entra).counts(),
+            "metadata": self.journal(Target::Metadata).counts(),
             "others": others,
         })
     }

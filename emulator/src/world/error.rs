@@ -34,6 +34,9 @@ pub enum Error {
     /// The task that makes keys was ended.
     #[error("the runtime is shutting down")]
     Runtime(#[from] tokio::task::JoinError),
+    /// A machine in Azure, and no Entra ID.
+    #[error("a machine in Azure needs an Entra ID")]
+    NoTenant,
     /// Signals cannot be waited for.
     #[error("cannot wait for signals")]
     Signal(#[source] io::Error),

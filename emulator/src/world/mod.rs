@@ -1,5 +1,5 @@
-//! Everything at once: issuer, token folder, STS, AMP, Entra ID where it is asked
-//! for, and the admin endpoint, in one process on free ports of 127.0.0.1.
+//! Everything at once: issuer, token folder, STS, AMP, Entra ID and a machine's metadata
+//! server where they are asked for, and the admin endpoint, in one process on free ports of 127.0.0.1.
 //!
 //! In: a [`WorldConfig`], whose default just works. Out: a [`World`] with the
 //! URLs and paths that a sidecar needs, the controls that a test turns, and
@@ -50,7 +50,7 @@ use crate::front::Answers;
 use crate::http::{Bound, Server};
 use crate::issuer::{BrokenToken, Issuer};
 use crate::journal::Journal;
-use crate::names::Names;
+use crate::machine::{GOOGLE_HOST, Google, Imds, KEYS_HOST, Machine, Metadata};
 use crate::secrets::Secrets;
 use crate::sessions::Sessions;
 use crate::sts::account::AccountBook;
@@ -79,6 +79,8 @@ pub struct World {
     urls: Urls,
     role_arn: String,
     chain: Vec<ChainedRole>,
+    /// Where its metadata server is, and what it is.
+    machine: Option<(SocketAddr, Machine)>,
     ca_file: PathBuf,
     /// Before the servers, so that no peer notices their end before it is cut off.
     tcp: [Option<TcpFaults>; 2],
@@ -118,6 +120,14 @@ impl World {
             Some(_) => Some(bind(config.listen, config.ports.entra).await?),
             None => None,
         };
+        let metadata_socket = match config.machine {
+            Some(_) => Some(bind(config.listen, config.ports.metadata).await?),
+            None => None,
+        };
+        let google_socket = match config.machine {
+            Some(Machine::Google(_)) => Some(bind(config.listen, 0).await?),
+            Some(Machine::Azure(_)) | None => None,
+        };
         let admin_socket = bind(config.listen, config.ports.admin).await?;
         let iam_socket = bind(config.listen, 0).await?;
         let mut other_sockets = Vec::new();
@@ -142,7 +152,11 @@ impl World {
                 amp: amp_socket.address(),
                 iam: iam_socket.address(),
             }),
-            _ => Names::default(),
+            _ => {
+                let google = google_socket.iter().map(Bound::address);
+                let at = |place| [GOOGLE_HOST, KEYS_HOST].map(|host| (host.to_owned(), place));
+                google.flat_map(at).collect()
+            }
         };
         let mut regions = config.regions();
         let mut names = vec![
@@ -179,6 +193,23 @@ impl World {
                 Some(tokio::task::spawn_blocking(made).await??)
             }
             None => None,
+        };
+
+        let secrets = Secrets::default();
+        let (metadata, google) = match config.machine.clone() {
+            None => (None, None),
+            Some(Machine::Azure(vm)) => {
+                let entra = entra.clone().ok_or(Error::NoTenant)?;
+                let imds = Imds::new(vm, entra, clock.clone());
+                (Some(Metadata::Azure(imds)), None)
+            }
+            Some(Machine::Google(vm)) => {
+                let (clock, secrets) = (clock.clone(), secrets.clone());
+                let made = move || Google::new(vm, clock, secrets);
+                let google = tokio::task::spawn_blocking(made).await??;
+                let documents = google.documents();
+                (Some(Metadata::Google(Box::new(google))), Some(documents))
+            }
         };
 
         let accounts = config.accounts(issuer.url(), entra.as_ref().map(Entra::authority))?;
@@ -257,7 +288,7 @@ impl World {
             entra: entra.clone(),
             amp_config,
             tokens,
-            secrets: Secrets::default(),
+            secrets,
             token: config.token.clone(),
             targets: Default::default(),
             others,
@@ -298,12 +329,21 @@ impl World {
             let tls = tls_if(entra.config().https);
             servers.push(socket.serve(controls.front(Target::Entra, entra), tls));
         }
+        let metadata_place = metadata_socket.as_ref().map(Bound::address);
+        if let Some((socket, metadata)) = metadata_socket.zip(metadata) {
+            servers.push(socket.serve(controls.front(Target::Metadata, metadata), None));
+        }
+        if let Some((socket, documents)) = google_socket.zip(google) {
+            let front = TargetControls::default().front(documents, &clock, false);
+            servers.push(socket.serve(front, Some(tls.clone())));
+        }
         let renewal = tokio::spawn(renew(Arc::clone(&controls)));
         Ok(Self {
             controls,
             urls,
             role_arn,
             chain: config.chained(),
+            machine: metadata_place.zip(config.machine),
             ca_file,
             tcp: [sts_tcp, amp_tcp],
             _servers: servers,
@@ -410,6 +450,10 @@ impl World {
             let hops: Vec<String> = self.chain.iter().map(ToString::to_string).collect();
             environment.push(("AMP_SIDECAR_ASSUME_ROLE", hops.join(" ")));
         }
+        if let Some((place, machine)) = &self.machine {
+            environment.extend(self.on_the_machine(*place, machine));
+            return environment;
+        }
         match self.entra() {
             None => environment.push(("AWS_WEB_IDENTITY_TOKEN_FILE", token_file)),
             Some(entra) => {
@@ -426,6 +470,35 @@ impl World {
             }
         }
         environment
+    }
+
+    /// What leads a sidecar to the metadata server of its machine.
+    fn on_the_machine(&self, at: SocketAddr, machine: &Machine) -> Vec<(&'static str, String)> {
+        let (source, (variable, place), audience) = match machine {
+            Machine::Azure(_) => {
+                let scope = self.entra().map(|entra| entra.config().scope.clone());
+                let audience = scope.unwrap_or_default();
+                let audience = audience.trim_end_matches("/.default").to_owned();
+                let place = format!("http://{at}/");
+                let place = ("AZURE_POD_IDENTITY_AUTHORITY_HOST", place);
+                ("azure-imds", place, audience)
+            }
+            Machine::Google(_) => {
+                let place = ("GCE_METADATA_HOST", at.to_string());
+                ("gce-metadata", place, "sts.amazonaws.com".to_owned())
+            }
+        };
+        vec![
+            ("AMP_SIDECAR_TOKEN_SOURCE", source.to_owned()),
+            ("AMP_SIDECAR_TOKEN_AUDIENCE", audience),
+            (variable, place),
+        ]
+    }
+
+    /// Where the machine's metadata server listens, if the world has one.
+    #[must_use]
+    pub fn metadata_address(&self) -> Option<SocketAddr> {
+        self.machine.as_ref().map(|(place, _)| *place)
     }
 
     /// Whether it is one for a rehearsal, where [`World::environment`] is for every program.
@@ -449,13 +522,13 @@ impl World {
         self.controls.faults(target)
     }
 
-    /// The TCP fault proxy before a target; none before the issuer and
-    /// Entra, and none at all unless [`WorldConfig::tcp_faults`] asks for them.
+    /// The TCP fault proxy before a target; none before the issuer,
+    /// Entra and the metadata server, and none at all unless [`WorldConfig::tcp_faults`] asks for them.
     #[must_use]
     pub fn tcp(&self, target: Target) -> Option<&TcpFaults> {
         let [sts, amp] = &self.tcp;
         match target {
-            Target::Issuer | Target::Entra => None,
+            Target::Issuer | Target::Entra | Target::Metadata => None,
             Target::Sts => sts.as_ref(),
             Target::Amp => amp.as_ref(),
         }

@@ -14,18 +14,21 @@ pub enum Target {
     Amp,
     /// Entra ID, where the world has one.
     Entra,
+    /// The machine's metadata server, where the world has one.
+    Metadata,
 }
 
 // === impl Target ===
 
 impl Target {
-    /// `issuer`, `sts`, `amp` or `entra`.
+    /// `issuer`, `sts`, `amp`, `entra` or `metadata`.
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
             "issuer" => Some(Self::Issuer),
             "sts" => Some(Self::Sts),
             "amp" => Some(Self::Amp),
             "entra" => Some(Self::Entra),
+            "metadata" => Some(Self::Metadata),
             _ => None,
         }
     }

@@ -18,6 +18,7 @@ mod chain;
 mod client;
 mod entra;
 mod faults;
+mod machine;
 mod signing;
 mod sts;
 mod tls;
