@@ -101,9 +101,13 @@ impl ActiveWorkspace {
     ) -> Result<Self, WorkspaceError> {
         let clock = clock.fork();
         let metrics = Arc::new(telemetry.metrics(&config.name));
-        let client = externals.transport.client();
-        let file = externals.token_files.open(&config.identity.token_file);
-        let source = Exchange::new(&config.identity, file, &client, &clock, &metrics);
+        let source = Exchange::new(
+            &config.identity,
+            &*externals.token_files,
+            &*externals.transport,
+            &clock,
+            &metrics,
+        );
         let identity_trail = source.identity_trail();
         let incidents = |subject| {
             IncidentTracker::over(subject, Some(&config.name), telemetry.incidents(), &clock)
@@ -135,21 +139,21 @@ impl ActiveWorkspace {
                 telemetry,
             )
         });
+        let token = config.identity.source.token();
+        let entra = token.and_then(|token| token.entra());
+        let signing = config.identity.signing();
         tracing::info!(
             workspace = config.name,
             remote_write_url = %config.remote_write_url,
             region = config.region,
-            entra = config
-                .identity
-                .entra
-                .as_ref()
-                .map(|entra| format!("{}{}", entra.authority_host, entra.tenant_id)),
-            entra_client_id = config.identity.entra.as_ref().map(|entra| &entra.client_id),
+            credentials = config.identity.source.kind().name(),
+            entra = entra.map(|entra| format!("{}{}", entra.authority_host, entra.tenant_id)),
+            entra_client_id = entra.map(|entra| &entra.client_id),
             sts_endpoint = %config.identity.sts_endpoint,
-            role_arn = config.identity.role.role_arn,
-            signing_role_arn = config.identity.signing().role_arn,
-            role_session_name = config.identity.role.name,
-            token_file = %config.identity.token_file.display(),
+            role_arn = config.identity.source.role().map(|role| &role.role_arn),
+            signing_role_arn = signing.map(|role| &role.role_arn),
+            role_session_name = signing.map(|role| &role.name),
+            token_file = token.and_then(|token| token.file()).map(|file| file.display().to_string()),
             max_inflight_bytes = config.limits.max_inflight_bytes,
             allow_query = config.query.as_ref().is_some_and(|query| query.prometheus),
             allow_alertmanager = config.query.as_ref().map_or("off", |query| query.alertmanager.name()),

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::fd::AsRawFd;
 
-use amp_sidecar::config::{Config, Environment, InvalidConfig};
+use amp_sidecar::config::{Config, Environment, InvalidConfig, SourceConfig};
 use amp_sidecar::tls_files::ServerAuthFiles;
 use hyper::Uri;
 
@@ -110,7 +110,8 @@ fn sends_only_where_it_may(config: &Config, text: &str) {
         assert!(workspace.remote_write_url.path().ends_with(&path));
         assert!(workspace.remote_write_url.query().is_none());
         let identity = &workspace.identity;
-        let entra = identity.entra.as_ref().map(|entra| &entra.authority_host);
+        let SourceConfig::WebIdentity(source) = &identity.source;
+        let entra = source.token.entra().map(|entra| &entra.authority_host);
         let urls = [
             Some(&workspace.remote_write_url),
             Some(&identity.sts_endpoint),
@@ -119,9 +120,9 @@ fn sends_only_where_it_may(config: &Config, text: &str) {
         for url in urls.into_iter().flatten() {
             assert!(is_encrypted_or_local(url), "{url}");
         }
-        assert!(identity.role.role_arn.starts_with("arn:"));
-        assert!((900..=43_200).contains(&identity.role.duration.as_secs()));
-        assert!((2..=64).contains(&identity.role.name.len()));
+        assert!(source.role.role_arn.starts_with("arn:"));
+        assert!((900..=43_200).contains(&source.role.duration.as_secs()));
+        assert!((2..=64).contains(&source.role.name.len()));
         let limits = &workspace.limits;
         assert!(limits.max_upstream_bytes > 0 && limits.max_inflight_bytes > 0);
         assert!(!limits.upstream_timeout.is_zero());

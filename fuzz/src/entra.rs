@@ -29,6 +29,7 @@ pub fn holds(input: &[u8]) {
 
 fn new() -> Entra {
     let application = config::EntraConfig {
+        token_file: "/token".into(),
         authority_host: "https://login.invalid/".parse().unwrap(),
         tenant_id: "contoso.onmicrosoft.com".to_owned(),
         client_id: "5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a".to_owned(),

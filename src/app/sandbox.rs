@@ -178,11 +178,13 @@ fn readable(config: &Config) -> Option<Vec<PathBuf>> {
     let files = config.server_auth.all().map(|file| &file.path);
     let configured = config.workspaces.iter().map(|one| &one.identity);
     let by_path = config.by_path.iter().map(WorkspacesByPath::identity);
-    let tokens = configured.chain(by_path).map(|one| &one.token_file);
+    let sources = configured.chain(by_path);
+    let of_sources = sources.flat_map(|identity| identity.source.files());
     let collector = config.tracing.as_ref();
     let collector = collector.and_then(|tracing| tracing.certificate.as_ref());
     let files = files.chain(&config.ca_bundle).chain(collector);
-    let folders = files.chain(tokens).flat_map(|file| folders_of(file));
+    let files = files.map(PathBuf::as_path).chain(of_sources);
+    let folders = files.flat_map(folders_of);
     Some(NEEDED.iter().map(PathBuf::from).chain(folders).collect())
 }
 

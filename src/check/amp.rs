@@ -140,7 +140,7 @@ fn meaning(verdict: &Verdict, workspace: &Workspace) -> Result<StepOutcome, Step
     let may_lack_permission = remedy.rows().contains(&ACCESS_DENIED);
     let broken = broken.advise(&remedy.here(here));
     Err(if may_lack_permission {
-        let account = Account::of(&workspace.identity.signing().role_arn);
+        let account = Account::of(&workspace.arn());
         broken.paste(account.permission_policy(
             &workspace.region,
             &workspace.id,

@@ -16,8 +16,8 @@ mod report;
 mod settings;
 mod step;
 mod sts;
-mod token;
 mod traces;
+mod web_identity;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,8 +27,10 @@ pub use settings::invalid;
 pub use step::{Step, StepOutcome, StepRemedy, StepState};
 
 use crate::clock::Clock;
-use crate::config::{Config, Workspace};
-use crate::credentials::Exchange;
+use crate::config::{Config, SourceConfig, TokenConfig, WebIdentityConfig, Workspace};
+use crate::credentials::token::{Disk, Token};
+use crate::credentials::web_identity::WebIdentity;
+use crate::credentials::{Exchange, IdentitySource};
 use crate::net::transport::{NetworkTransport, Transport};
 use crate::remedies;
 use crate::telemetry::Telemetry;
@@ -101,37 +103,49 @@ impl<'a> CheckRun<'a> {
     /// `None` if a step failed that the next one needs.
     async fn whole_way(&mut self, way: &NetworkTransport, clock: &Clock) -> Option<()> {
         let identity = &self.workspace.identity;
-        let client = way.client();
         let metrics = Arc::new(Telemetry::new().metrics(&self.workspace.name));
-        let exchange = Exchange::new(
-            identity,
-            Box::new(identity.token_file.clone()),
-            &client,
-            clock,
-            &metrics,
-        );
+        let exchange = Exchange::new(identity, &Disk, way, clock, &metrics);
 
-        let sts = self.record(STS_ENDPOINT, reach::sts(identity, &client).await);
+        let sts = self.record(STS_ENDPOINT, reach::sts(identity, &way.client()).await);
         if let Some(date) = sts {
             self.record(CLOCK, reach::clock(identity, date, clock));
         }
         self.record(AMP_ENDPOINT, reach::amp(self.workspace, way).await);
-        let token = self.record(TOKEN_FILE, token::file(&exchange, identity).await)?;
-        if let Some(claims) = self.record(TOKEN, token::claims(&token, clock.now())) {
-            self.record(ISSUER, issuer::published(&token, &claims, &client).await);
-        }
-        let token = match &identity.entra {
-            Some(_) => self.record(ENTRA, token::through_entra(&exchange, token).await)?,
-            None => token,
+        let mut session = match (exchange.source(), &identity.source) {
+            (IdentitySource::WebIdentity(source), SourceConfig::WebIdentity(config)) => {
+                let token = self.web_identity_token(source, config, way, clock).await?;
+                sts?;
+                let session = sts::web_identity(source, config, &token, clock).await;
+                self.record(WEB_IDENTITY, session)?
+            }
         };
-        sts?;
-        let session = sts::web_identity(&exchange, identity, &token, clock).await;
-        let mut session = self.record(WEB_IDENTITY, session)?;
         for (index, hop) in exchange.hops().enumerate() {
             session = self.record(&hop_name(index), sts::hop(hop, &session, clock).await)?;
         }
         let written = amp::empty_write(self.workspace, way, session, clock, metrics).await;
         self.record(WRITE, written)
+    }
+
+    /// The token that STS gets.
+    async fn web_identity_token(
+        &mut self,
+        source: &WebIdentity,
+        config: &WebIdentityConfig,
+        way: &NetworkTransport,
+        clock: &Clock,
+    ) -> Option<Token> {
+        let token = web_identity::token(source, config).await;
+        let token = self.record(TOKEN_FILE, token)?;
+        if let Some(claims) = self.record(TOKEN, web_identity::claims(&token, clock.now())) {
+            let client = way.client();
+            self.record(ISSUER, issuer::published(&token, &claims, &client).await);
+        }
+        match &config.token {
+            TokenConfig::File(_) => Some(token),
+            TokenConfig::Entra(_) => {
+                self.record(ENTRA, web_identity::through_entra(source, token).await)
+            }
+        }
     }
 
     fn record<T>(&mut self, step: &str, (outcome, value): (StepOutcome, Option<T>)) -> Option<T> {
@@ -145,9 +159,14 @@ impl<'a> CheckRun<'a> {
 
     fn name_the_skipped(&mut self) {
         let identity = &self.workspace.identity;
-        let mut plan = vec![CLOCK.to_owned(), TOKEN.to_owned(), ISSUER.to_owned()];
-        plan.extend(identity.entra.as_ref().map(|_| ENTRA.to_owned()));
-        plan.push(WEB_IDENTITY.to_owned());
+        let of_source: &[&str] = match &identity.source {
+            SourceConfig::WebIdentity(WebIdentityConfig { token, .. }) => match token {
+                TokenConfig::File(_) => &[TOKEN, ISSUER, WEB_IDENTITY],
+                TokenConfig::Entra(_) => &[TOKEN, ISSUER, ENTRA, WEB_IDENTITY],
+            },
+        };
+        let mut plan = vec![CLOCK.to_owned()];
+        plan.extend(of_source.iter().map(|&step| step.to_owned()));
         plan.extend((0..identity.hops.len()).map(hop_name));
         plan.push(WRITE.to_owned());
         for name in plan {

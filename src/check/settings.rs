@@ -35,14 +35,14 @@ pub(super) fn valid(config: &Config) -> StepOutcome {
                 "{} in {} by {}",
                 workspace.id,
                 workspace.region,
-                workspace.identity.signing().role_arn
+                workspace.identity.signer()
             )
         })
         .collect();
     let by_path = config.by_path.as_ref().map(|by_path| {
         format!(
             "workspaces that senders name, by {}",
-            by_path.identity().signing().role_arn
+            by_path.identity().signer()
         )
     });
     let workspaces = match by_path {

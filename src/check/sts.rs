@@ -4,26 +4,27 @@ use serde_json::json;
 
 use super::step::StepOutcome;
 use crate::clock::Clock;
-use crate::config::{IdentityConfig, RoleSession};
+use crate::config::{RoleSession, WebIdentityConfig};
 use crate::credentials::claims::Claims;
 use crate::credentials::sts::{SessionCredentials, StsError};
 use crate::credentials::token::Token;
-use crate::credentials::{Exchange, ExchangeError, RoleHop};
+use crate::credentials::web_identity::WebIdentity;
+use crate::credentials::{ExchangeError, RoleHop};
 use crate::remedies::Advice;
 use crate::remedies::first_hour::{HOP_TRUST, TRUST_SUBJECT};
 use crate::setup::policy::{Account, Federation};
 
 /// Exchanges the token for the first session.
 pub(super) async fn web_identity(
-    exchange: &Exchange,
-    identity: &IdentityConfig,
+    source: &WebIdentity,
+    config: &WebIdentityConfig,
     token: &Token,
     clock: &Clock,
 ) -> (StepOutcome, Option<SessionCredentials>) {
-    match exchange.session(token).await {
-        Ok(obtained) => (given(&identity.role, &obtained, clock), Some(obtained)),
+    match source.session(token).await {
+        Ok(obtained) => (given(&config.role, &obtained, clock), Some(obtained)),
         Err(ExchangeError::WebIdentity { source, remedy }) => {
-            let role_arn = &identity.role.role_arn;
+            let role_arn = &config.role.role_arn;
             (refused(&source, &remedy, token.claims(), role_arn), None)
         }
         Err(other) => (StepOutcome::broken(other.to_string()), None),
@@ -101,7 +102,7 @@ fn trust(claims: &Claims, role_arn: &str) -> String {
 fn trust_of_hop(hop: RoleHop<'_>) -> String {
     let mut statement = json!({
         "Effect": "Allow",
-        "Principal": {"AWS": hop.before.role_arn},
+        "Principal": {"AWS": hop.before.map_or("ARN OF THE SOURCE'S ROLE", |role| &role.role_arn)},
         "Action": "sts:AssumeRole",
     });
     if hop.role.external_id.is_some()

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use super::file;
 use super::model::{
     Alertmanager, BatchLimits, Config, Drain, EntraConfig, IdentityConfig, Log, QueryConfig,
-    RoleSession, SpanQueue, Tracing, Workspace,
+    RoleSession, SourceConfig, SpanQueue, TokenConfig, Tracing, WebIdentityConfig, Workspace,
 };
 use super::settings::{self, Row, Setting, SettingScope};
 use super::values::identity::ChainedRole;
@@ -254,29 +254,39 @@ impl Rows<'_> {
 
     fn put_identity(&mut self, identity: &IdentityConfig) {
         let IdentityConfig {
-            token_file,
-            entra,
-            role,
+            source,
             hops,
             sts_endpoint,
             sts_region,
         } = identity;
-        // All sessions share a name; the first hop sets the source identity, and the last session has all other options.
-        let RoleSession {
-            role_arn: _,
-            name,
-            duration,
-            external_id: _,
-            policy,
-            policy_arns,
-            source_identity: _,
-            tags,
-        } = identity.signing();
+        self.put(&settings::CREDENTIALS, &source.kind());
+        match source {
+            SourceConfig::WebIdentity(web_identity) => self.put_web_identity(web_identity),
+        }
+        let chain: Vec<ChainedRole> = hops
+            .iter()
+            .map(|hop| ChainedRole {
+                role_arn: hop.role_arn.clone(),
+                external_id: hop.external_id.clone(),
+            })
+            .collect();
+        let source_identity = hops.first().and_then(|hop| hop.source_identity.as_ref());
+        self.put_list(&settings::ASSUME_ROLE, &chain);
+        self.put_some(&settings::SOURCE_IDENTITY, source_identity);
+        if let Some(role) = identity.signing() {
+            self.put_session(role);
+        }
+        self.put(&settings::STS_REGION, sts_region);
+        self.put(&settings::STS_ENDPOINT, sts_endpoint);
+    }
+
+    fn put_web_identity(&mut self, WebIdentityConfig { token, role }: &WebIdentityConfig) {
         self.put(&settings::ROLE_ARN, &role.role_arn);
-        self.put(&settings::TOKEN_SOURCE, &entra.is_some());
-        match entra {
-            None => self.put(&settings::WEB_IDENTITY_TOKEN_FILE, token_file),
-            Some(EntraConfig {
+        self.put(&settings::TOKEN_SOURCE, &token.kind());
+        match token {
+            TokenConfig::File(path) => self.put(&settings::WEB_IDENTITY_TOKEN_FILE, path),
+            TokenConfig::Entra(EntraConfig {
+                token_file,
                 authority_host,
                 tenant_id,
                 client_id,
@@ -289,23 +299,25 @@ impl Rows<'_> {
                 self.put(&settings::ENTRA_SCOPE, scope);
             }
         }
-        let chain: Vec<ChainedRole> = hops
-            .iter()
-            .map(|hop| ChainedRole {
-                role_arn: hop.role_arn.clone(),
-                external_id: hop.external_id.clone(),
-            })
-            .collect();
-        let source_identity = hops.first().and_then(|hop| hop.source_identity.as_ref());
-        self.put_list(&settings::ASSUME_ROLE, &chain);
+    }
+
+    /// All sessions share a name; the first hop sets the source identity, and the last session has all other options.
+    fn put_session(&mut self, role: &RoleSession) {
+        let RoleSession {
+            role_arn: _,
+            name,
+            duration,
+            external_id: _,
+            policy,
+            policy_arns,
+            source_identity: _,
+            tags,
+        } = role;
         self.put(&settings::ROLE_SESSION_NAME, name);
         self.put(&settings::SESSION_DURATION, duration);
         self.put_some(&settings::SESSION_POLICY, policy.as_ref());
         self.put_list(&settings::SESSION_POLICY_ARN, policy_arns);
-        self.put_some(&settings::SOURCE_IDENTITY, source_identity);
         self.put_list(&settings::SESSION_TAG, tags);
-        self.put(&settings::STS_REGION, sts_region);
-        self.put(&settings::STS_ENDPOINT, sts_endpoint);
     }
 
     fn put_tracing(&mut self, tracing: &Tracing) {

@@ -47,8 +47,8 @@ pub use error::{InvalidConfig, SettingError};
 pub use file::schema;
 pub use model::{
     Alertmanager, BatchLimits, Config, Drain, EntraConfig, Environment, ForeignArguments,
-    IdentityConfig, Log, LogFormat, QueryConfig, RoleSession, Sampling, SpanQueue, Tracing,
-    Workspace, WorkspacesByPath,
+    IdentityConfig, Log, LogFormat, QueryConfig, RoleSession, Sampling, SourceConfig, SpanQueue,
+    TokenConfig, Tracing, WebIdentityConfig, Workspace, WorkspacesByPath,
 };
 pub(crate) use network::needs_no_proxy;
 pub use network::{Network, Proxy};

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hyper::Uri;
@@ -187,16 +187,12 @@ pub enum LogFormat {
     Text,
 }
 
-/// How the projected token becomes credentials.
+/// How credentials are obtained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityConfig {
-    /// The projected service-account token.
-    pub token_file: PathBuf,
-    /// The application in Entra ID that exchanges the token first; `None` if STS gets the token itself.
-    pub entra: Option<EntraConfig>,
-    /// The session that the token is exchanged for.
-    pub role: RoleSession,
-    /// The sessions after it, each assumed by the one before.
+    /// Where the first credentials come from.
+    pub source: SourceConfig,
+    /// The roles after it, each assumed with the credentials before.
     pub hops: Vec<RoleSession>,
     /// The STS endpoint, with its path.
     pub sts_endpoint: Uri,
@@ -204,9 +200,49 @@ pub struct IdentityConfig {
     pub sts_region: String,
 }
 
+/// Where the first credentials come from; nothing else is ever asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceConfig {
+    /// STS, in exchange for a token.
+    WebIdentity(WebIdentityConfig),
+}
+
+/// The kinds of [`SourceConfig`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SourceKind {
+    WebIdentity,
+}
+
+/// The token, and the role that it is exchanged for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebIdentityConfig {
+    /// Where the token comes from.
+    pub token: TokenConfig,
+    /// The session that STS gives for it.
+    pub role: RoleSession,
+}
+
+/// Where STS' token comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenConfig {
+    /// The projected service-account token itself, from this file.
+    File(PathBuf),
+    /// Entra ID, in exchange for the projected token.
+    Entra(EntraConfig),
+}
+
+/// The kinds of [`TokenConfig`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenKind {
+    File,
+    Entra,
+}
+
 /// An application in Entra ID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntraConfig {
+    /// The projected service-account token that it trusts.
+    pub token_file: PathBuf,
     /// The login endpoint of the cloud, `https://login.microsoftonline.com/`.
     pub authority_host: Uri,
     /// The tenant's id or domain.
@@ -353,7 +389,8 @@ impl Config {
 impl Workspace {
     /// The workspace's ARN, in the role's account unless AMP says otherwise.
     pub(crate) fn arn(&self) -> String {
-        let mut parts = self.identity.signing().role_arn.split(':');
+        let role = self.identity.signing().map(|role| role.role_arn.as_str());
+        let mut parts = role.unwrap_or_default().split(':');
         let partition = parts.nth(1).unwrap_or("aws");
         let account = parts.nth(2).unwrap_or("<account>");
         format!(
@@ -373,9 +410,102 @@ impl WorkspacesByPath {
 // === impl IdentityConfig ===
 
 impl IdentityConfig {
-    /// The last session, whose credentials sign requests to AMP.
-    pub(crate) fn signing(&self) -> &RoleSession {
-        self.hops.last().unwrap_or(&self.role)
+    /// The role whose session signs requests to AMP; `None` if it is not assumed here.
+    pub(crate) fn signing(&self) -> Option<&RoleSession> {
+        self.hops.last().or(self.source.role())
+    }
+
+    /// What signs requests to AMP, for people: the role, or the source that gives another's credentials.
+    pub(crate) fn signer(&self) -> &str {
+        match self.signing() {
+            Some(role) => &role.role_arn,
+            None => self.source.words(),
+        }
+    }
+}
+
+// === impl SourceConfig ===
+
+impl SourceConfig {
+    pub(crate) fn kind(&self) -> SourceKind {
+        match self {
+            Self::WebIdentity(_) => SourceKind::WebIdentity,
+        }
+    }
+
+    /// The role that the source's credentials are of, if this program names it.
+    pub(crate) fn role(&self) -> Option<&RoleSession> {
+        match self {
+            Self::WebIdentity(web_identity) => Some(&web_identity.role),
+        }
+    }
+
+    pub(super) fn role_mut(&mut self) -> Option<&mut RoleSession> {
+        match self {
+            Self::WebIdentity(web_identity) => Some(&mut web_identity.role),
+        }
+    }
+
+    /// Its token, if it is exchanged for one.
+    pub(crate) fn token(&self) -> Option<&TokenConfig> {
+        match self {
+            Self::WebIdentity(web_identity) => Some(&web_identity.token),
+        }
+    }
+
+    /// What its credentials are, for people.
+    pub(crate) fn words(&self) -> &'static str {
+        match self {
+            Self::WebIdentity(_) => "the role of --role-arn",
+        }
+    }
+
+    /// The files that it reads.
+    pub(crate) fn files(&self) -> Vec<&Path> {
+        self.token()
+            .and_then(TokenConfig::file)
+            .into_iter()
+            .collect()
+    }
+}
+
+// === impl SourceKind ===
+
+impl SourceKind {
+    /// Its name in settings and log.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::WebIdentity => "web-identity",
+        }
+    }
+}
+
+// === impl TokenConfig ===
+
+impl TokenConfig {
+    pub(crate) fn kind(&self) -> TokenKind {
+        match self {
+            Self::File(_) => TokenKind::File,
+            Self::Entra(_) => TokenKind::Entra,
+        }
+    }
+
+    /// The file of the projected token, if there is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Entra(application) => Some(&application.token_file),
+        }
+    }
+
+    /// The application in Entra ID, if there is one.
+    #[must_use]
+    pub fn entra(&self) -> Option<&EntraConfig> {
+        match self {
+            Self::File(_) => None,
+            Self::Entra(application) => Some(application),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use hyper::header::HeaderMap;
 use tracing::Level;
 
 use super::error::Expected;
-use super::model::{Alertmanager, LogFormat};
+use super::model::{Alertmanager, LogFormat, SourceKind, TokenKind};
 use super::network::{NoProxy, Proxy};
 use super::values::identity::{self as identity, ChainedRole};
 use super::values::otlp::{self, Pair, Sampler};
@@ -162,7 +162,10 @@ settings! {
             "Serve each workspace that a sender names in its path, up to 8, where none is configured: anyone who can reach --listen can write to any workspace of the region that the role allows";
         ROLE_ARN: String = ValueKind("ARN", identity::role_arn, text), Workspace Public, "role-arn", ["AWS_ROLE_ARN"], "[required]",
             "IAM role to assume with the token";
-        TOKEN_SOURCE: bool = choice!("file|entra": "file" => false, "entra" => true), Workspace Public,
+        CREDENTIALS: SourceKind = choice!("web-identity": "web-identity" => SourceKind::WebIdentity), Workspace Public,
+            "credentials", ["AMP_SIDECAR_CREDENTIALS"], "web-identity",
+            "Source of the credentials, and the only one that is asked: STS, in exchange for a token";
+        TOKEN_SOURCE: TokenKind = choice!("file|entra": "file" => TokenKind::File, "entra" => TokenKind::Entra), Workspace Public,
             "token-source", ["AMP_SIDECAR_TOKEN_SOURCE"], "file",
             "Token to present to STS: the projected token itself, or an Entra ID access token obtained with it";
         WEB_IDENTITY_TOKEN_FILE: PathBuf = TOKEN_PATH, Workspace Public,

@@ -183,6 +183,13 @@ impl<'a> Sources<'a> {
         self.note(place, &value, &format!("{expected}{near}"));
     }
 
+    /// Refuses a setting that would have no effect, unless a platform may have set it for everything that runs there.
+    pub(super) fn refuse(&mut self, setting: &Setting, expected: &str) {
+        if self.is_chosen(setting) {
+            self.error(setting, expected);
+        }
+    }
+
     /// Notes an error of an entry's name, or of the id that stands in for it.
     pub(super) fn error_of_name(&mut self, value: &str, expected: &str) {
         let place = self.entry_place(file::NAME, None);

@@ -71,8 +71,11 @@ fn the_four_variables_are_enough() {
         identity.sts_endpoint.to_string(),
         "https://sts.eu-central-1.amazonaws.com/"
     );
-    assert_eq!(identity.role.name, "prometheus-0.monitoring");
-    assert_eq!(identity.role.duration, Duration::from_secs(3600));
+    assert_eq!(identity.signing().unwrap().name, "prometheus-0.monitoring");
+    assert_eq!(
+        identity.signing().unwrap().duration,
+        Duration::from_secs(3600)
+    );
     assert_eq!(limits.upstream_timeout, Duration::from_secs(25));
     assert_eq!(limits.max_body_bytes, 32 << 20);
     assert_eq!(limits.max_inflight_bytes, 64 << 20);
@@ -338,14 +341,15 @@ fn an_entry_beats_the_environment_which_beats_the_top_of_the_file() {
         (first.region.as_str(), second.region.as_str()),
         ("eu-central-1", "us-west-2")
     );
-    let hours = |workspace: &Workspace| workspace.identity.role.duration.as_secs() / 3600;
+    let hours =
+        |workspace: &Workspace| workspace.identity.signing().unwrap().duration.as_secs() / 3600;
     assert_eq!((hours(first), hours(second)), (2, 3));
     assert_eq!(
-        first.identity.role.role_arn,
+        first.identity.signing().unwrap().role_arn,
         "arn:aws:iam::777788889999:role/injected"
     );
     assert_eq!(
-        second.identity.role.role_arn,
+        second.identity.signing().unwrap().role_arn,
         "arn:aws:iam::444455556666:role/amp"
     );
     assert_eq!(

@@ -51,7 +51,7 @@ pub(super) fn web_identity(
 /// About the AssumeRole of a role in a chain.
 pub(super) fn hop(
     error: &StsError,
-    before: &RoleSession,
+    before: Option<&RoleSession>,
     hop: &RoleSession,
     region: &str,
 ) -> Advice {
@@ -69,7 +69,7 @@ pub(super) fn hop(
             Advice::any([HOP_TRUST, HOP_PERMISSION, HOP_EXTERNAL_ID, HOP_MISSING]).here(
                 identity::role_chain(
                     &hop.role_arn,
-                    &before.role_arn,
+                    before.map_or(identity::UNNAMED, |role| &role.role_arn),
                     &actions.join(", "),
                     hop.external_id.is_some(),
                 ),

@@ -25,8 +25,8 @@ use crate::credentials::token::Token;
 use crate::net::client::{FORM, HttpClient, HttpResponse};
 use crate::sigv4::{self, Scope, SigningError};
 
-/// Calls one STS endpoint.
-#[derive(Debug)]
+/// Calls one STS endpoint; clones call the same.
+#[derive(Debug, Clone)]
 pub struct Sts {
     client: HttpClient,
     endpoint: Uri,
@@ -46,6 +46,10 @@ impl Sts {
             region,
             clock,
         }
+    }
+
+    pub(super) fn endpoint(&self) -> &Uri {
+        &self.endpoint
     }
 
     /// The region that is signed.

@@ -19,6 +19,9 @@ pub trait Transport: Connectors + fmt::Debug {
     /// A client for STS and Entra ID.
     fn client(&self) -> HttpClient;
 
+    /// A client for what this machine or node serves, which no proxy reaches.
+    fn direct_client(&self) -> HttpClient;
+
     /// Trusts these certificates in addition to the built-in ones from now on, for new connections.
     ///
     /// # Errors
@@ -66,6 +69,13 @@ impl Connectors for NetworkTransport {
 impl Transport for NetworkTransport {
     fn client(&self) -> HttpClient {
         HttpClient::new(Arc::new(self.clone()))
+    }
+
+    fn direct_client(&self) -> HttpClient {
+        HttpClient::new(Arc::new(Self {
+            trust: self.trust.clone(),
+            network: Network::default(),
+        }))
     }
 
     fn replace_roots(&self, roots: &[CertificateDer<'static>]) -> Result<(), rustls::Error> {

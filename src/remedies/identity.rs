@@ -101,6 +101,9 @@ pub(crate) fn session_duration(role_arn: &str) -> String {
     format!("lower --session-duration, or raise the maximum session duration of {role_arn}")
 }
 
+/// The role of a chain before the first one, if its source does not name it.
+pub(crate) const UNNAMED: &str = "the role of the source's credentials";
+
 /// The next role of a chain does not let the previous one assume it.
 pub(crate) fn role_chain(
     role_arn: &str,

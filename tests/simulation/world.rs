@@ -269,6 +269,10 @@ impl Connectors for Ends {
 }
 
 impl Transport for Ends {
+    fn direct_client(&self) -> HttpClient {
+        self.client()
+    }
+
     fn client(&self) -> HttpClient {
         let instance = self.0.watch().instance();
         HttpClient::new(Arc::new(Sts {

@@ -120,10 +120,10 @@ function inShort({ workspaces, state }) {
   const [w] = workspaces;
   if (workspaces.length > 1 || !["flowing", "degraded"].includes(state.level) || !w.identity.credentials.usable) return null;
   const signing = w.identity.roles[w.identity.roles.length - 1];
-  return make("p", { class: "soft" }, `${rateOf(w)} stored in ${w.id} (${w.region}), signed as `, make("b", {}, roleOf(signing)), ", credentials valid for ", left(w.identity.credentials.expires), ".");
+  return make("p", { class: "soft" }, `${rateOf(w)} stored in ${w.id} (${w.region}), signed as `, make("b", {}, roleOf(w.identity, signing)), ", credentials valid for ", left(w.identity.credentials.expires), ".");
 }
 
-const roleOf = (role) => role.role_arn.split(":").slice(5).join(":").replace(/^role\//, "");
+const roleOf = ({ source }, { role_arn }) => role_arn ? role_arn.split(":").slice(5).join(":").replace(/^role\//, "") : source;
 
 function verdict(status) {
   const { state } = status;
@@ -171,7 +171,7 @@ function answers(w, incidents) {
   const { flow, identity } = w, { credentials } = identity;
   const signing = identity.roles[identity.roles.length - 1];
   const [rate, unit] = rateOf(w).split(" ");
-  const parts = signing.role_arn.split(":");
+  const account = (signing.assumed_role_arn ?? signing.role_arn)?.split(":")[4];
   const incident = incidents.find((incident) => !incident.ended) ?? incidents[0];
   const item = (head, main, ...more) => make("div", {}, make("dt", {}, head), make("dd", {}, main), more.map((words) => make("dd", {}, words)));
   const refresh = credentials.refresh.in_progress ? "refreshing now"
@@ -180,7 +180,7 @@ function answers(w, incidents) {
     item("Stored, last minute", [rate, make("span", { class: "unit" }, ` ${unit}`)],
       `${number(lately(flow.stored_batches_per_second))} batches/s, ${bytes(lately(flow.sent_bytes_per_second))}/s to AMP`,
       flow.last_request_seconds_ago === null ? "no recent request" : flow.last_request_seconds_ago > 20 ? `last request ${span(flow.last_request_seconds_ago)} ago` : ""),
-    item("AWS identity", roleOf(signing), `session ${signing.session_name}`, `account ${parts[4]}`),
+    item("AWS identity", roleOf(identity, signing), signing.session_name ? `session ${signing.session_name}` : "", account ? `account ${account}` : ""),
     item("Credentials valid until", !credentials.expires ? "no AWS credentials yet" : credentials.usable ? time(credentials.expires.at) : "expired",
       !credentials.expires ? refresh : [credentials.usable ? ["for ", left(credentials.expires)] : time(credentials.expires.at), refresh && ", ", refresh]),
     item(incident && !incident.ended ? "Current incident" : "Last incident", incident ? make("a", { href: `#incidents-${w.name}` }, words(incident.kind)) : "none",
@@ -205,17 +205,18 @@ function chain(w) {
   const { identity } = w, { token, entra, credentials } = identity, { refresh } = credentials;
   const broken = Boolean(refresh.error);
   const kind = (seen) => (seen ? "" : broken ? "broken" : "open");
-  const links = [
-    link(kind(token), "Token", token ? [["file", mono(identity.token_file)], ...claims(token)] : [["file", mono(identity.token_file)], ["", broken ? "could not be read" : "not read yet"]], "projected by the cluster"),
-  ];
+  const links = [], file = identity.token_file && mono(identity.token_file);
+  if (identity.takes_token) {
+    links.push(link(kind(token), "Token", [["file", file], ...(token ? claims(token) : [["", broken ? "could not be read" : "not read yet"]])], file && "projected by the cluster"));
+  }
   if (entra) {
     links.push(link(kind(entra.token), "Entra ID", [["tenant", mono(entra.tenant)], ["client", mono(entra.client_id)], ["scope", mono(entra.scope)], ...(entra.token ? claims(entra.token) : [["", broken ? "no token" : "not requested yet"]])], new URL(entra.authority).host));
   }
   identity.roles.forEach((role, n) => {
     const signs = n === identity.roles.length - 1;
-    links.push(link(kind(role.assumed_role_arn || role.expires), n ? "Next role" : "Role", [
-      ["role", mono(role.role_arn)], ["session", mono(role.session_name)],
-      ["assumed role", role.assumed_role_arn ? mono(role.assumed_role_arn) : broken ? "not given by STS" : "not given yet"],
+    links.push(link(kind(role.assumed_role_arn || role.expires), n ? "Next role" : role.role_arn ? "Role" : "Source", [
+      ["", role.role_arn ? null : identity.source], ["role", role.role_arn && mono(role.role_arn)], ["session", role.session_name && mono(role.session_name)],
+      ["assumed role", role.assumed_role_arn ? mono(role.assumed_role_arn) : !role.role_arn ? null : broken ? "not given by STS" : "not given yet"],
     ], signs ? "signs requests to AMP" : "assumes the next one"));
   });
   links.push(link(credentials.usable ? (broken ? "partly" : "") : broken ? "broken" : "open", "Credentials", [

@@ -14,13 +14,18 @@ use crate::credentials::claims::Claims;
 use crate::credentials::identity_trail::{RoleChain, Session};
 use crate::sanitize::sanitize;
 
-/// The steps from the token to credentials.
+/// The steps from the source to the credentials that sign.
 #[derive(Debug, Serialize)]
 pub(super) struct IdentityStatus {
-    token_file: String,
+    /// What the first credentials are, for people.
+    source: &'static str,
+    /// Whether they are given for a token.
+    takes_token: bool,
+    token_file: Option<String>,
     token: Option<TokenStatus>,
     entra: Option<EntraStatus>,
     sts_endpoint: String,
+    /// The source's role, and each that is assumed after it.
     roles: Vec<RoleStatus>,
     credentials: CredentialsStatus,
 }
@@ -46,8 +51,9 @@ struct EntraStatus {
 
 #[derive(Debug, Serialize)]
 struct RoleStatus {
-    role_arn: String,
-    session_name: String,
+    /// `None` if the source does not name its role.
+    role_arn: Option<String>,
+    session_name: Option<String>,
     assumed_role_arn: Option<String>,
     expires: Option<Moment>,
 }
@@ -80,13 +86,16 @@ impl IdentityStatus {
             let claims = claims.as_ref()?;
             Some(TokenStatus::of(claims, now))
         };
-        let roles = std::iter::once(&identity.role).chain(&identity.hops);
+        let roles = std::iter::once(identity.source.role()).chain(identity.hops.iter().map(Some));
+        let token_config = identity.source.token();
+        let token_file = token_config.and_then(|token| token.file());
         Self {
-            token_file: identity.token_file.display().to_string(),
+            source: identity.source.words(),
+            takes_token: token_config.is_some(),
+            token_file: token_file.map(|file| file.display().to_string()),
             token: token(&chain.token),
-            entra: identity
-                .entra
-                .as_ref()
+            entra: token_config
+                .and_then(|token| token.entra())
                 .map(|entra| EntraStatus::of(entra, token(&chain.entra))),
             sts_endpoint: identity.sts_endpoint.to_string(),
             roles: roles
@@ -125,10 +134,10 @@ impl EntraStatus {
 }
 
 impl RoleStatus {
-    fn of(role: &RoleSession, session: Option<&Session>, now: SystemTime) -> Self {
+    fn of(role: Option<&RoleSession>, session: Option<&Session>, now: SystemTime) -> Self {
         Self {
-            role_arn: role.role_arn.clone(),
-            session_name: role.name.clone(),
+            role_arn: role.map(|role| role.role_arn.clone()),
+            session_name: role.map(|role| role.name.clone()),
             assumed_role_arn: session.and_then(|session| session.arn.clone()),
             expires: session.map(|session| Moment::of(session.expires, now)),
         }

@@ -10,6 +10,7 @@ const CORRELATION: &str = "8c2d4e6f-0000-4000-8000-13579bdf2468";
 
 fn entra(authority: &str) -> Entra {
     let application = config::EntraConfig {
+        token_file: "/token".into(),
         authority_host: authority.parse().unwrap(),
         tenant_id: "contoso.onmicrosoft.com".to_owned(),
         client_id: "5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a".to_owned(),

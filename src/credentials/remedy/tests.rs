@@ -142,7 +142,7 @@ fn a_denied_hop_gets_the_policies_that_both_roles_need() {
     second.external_id = Some("tenant-7".to_owned());
     second.source_identity = Some("aks".to_owned());
     let denied = refused("AccessDenied", "");
-    let remedy = hop(&denied, &session(FIRST), &second, REGION).to_string();
+    let remedy = hop(&denied, Some(&session(FIRST)), &second, REGION).to_string();
     let actions = "sts:AssumeRole, sts:SetSourceIdentity";
     for words in [
         format!("the trust policy of {SECOND} must allow {actions} to {FIRST}"),
@@ -152,7 +152,7 @@ fn a_denied_hop_gets_the_policies_that_both_roles_need() {
         assert!(remedy.contains(&words), "{words}: {remedy}");
     }
     assert!(!remedy.contains("tenant-7"), "{remedy}");
-    let without = hop(&denied, &session(FIRST), &session(SECOND), REGION).to_string();
+    let without = hop(&denied, Some(&session(FIRST)), &session(SECOND), REGION).to_string();
     assert!(without.contains("none is given here"), "{without}");
 }
 
@@ -161,7 +161,7 @@ fn a_policy_that_denies_is_named_instead_of_the_policies_that_allow() {
     let message = "User: arn:aws:sts::1:assumed-role/first/pod is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::2:role/second with an explicit deny in a service control policy";
     let advice = hop(
         &refused("AccessDenied", message),
-        &session(FIRST),
+        Some(&session(FIRST)),
         &session(SECOND),
         REGION,
     );

@@ -1,7 +1,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::config::{Config, Environment, IdentityConfig, InvalidConfig};
+use crate::config::{
+    Config, Environment, IdentityConfig, InvalidConfig, SourceConfig, TokenConfig,
+    WebIdentityConfig,
+};
 
 const ROLE: &str = "arn:aws:iam::111122223333:role/amp";
 const SECOND: &str = "arn:aws:iam::444455556666:role/writer";
@@ -36,6 +39,11 @@ fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<IdentityConfig, 
         .map(|config| config.workspaces[0].identity.clone())
 }
 
+fn web_identity(identity: &IdentityConfig) -> &WebIdentityConfig {
+    let SourceConfig::WebIdentity(web_identity) = &identity.source;
+    web_identity
+}
+
 fn faulty(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Vec<String> {
     let rejected = read(flags, env).unwrap_err();
     rejected.errors.iter().map(ToString::to_string).collect()
@@ -44,7 +52,10 @@ fn faulty(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Vec<String> {
 #[test]
 fn the_webhooks_variables_are_no_contradiction_but_flags_are() {
     let env: Vec<_> = WEBHOOK.into_iter().chain([TOKEN]).collect();
-    assert!(read(&[], &env).unwrap().entra.is_none());
+    assert!(matches!(
+        web_identity(&read(&[], &env).unwrap()).token,
+        TokenConfig::File(_)
+    ));
 
     let flags = [
         ("azure-client-id", WEBHOOK[0].1),
@@ -67,13 +78,13 @@ fn entra_needs_the_webhooks_variables_and_a_scope_and_misses_all_at_once() {
     let scope = ("AMP_SIDECAR_ENTRA_SCOPE", "api://amp/.default");
     let env: Vec<_> = WEBHOOK.into_iter().chain([source, scope]).collect();
     let identity = read(&[], &env).unwrap();
-    let entra = identity.entra.unwrap();
+    let entra = web_identity(&identity).token.entra().unwrap();
     assert_eq!(
         entra.authority_host.to_string(),
         "https://login.microsoftonline.us/"
     );
     assert_eq!(entra.scope, "api://amp/.default");
-    assert!(identity.token_file.ends_with("azure-identity-token"));
+    assert!(entra.token_file.ends_with("azure-identity-token"));
 
     let faults = faulty(&[("web-identity-token-file", "/token")], &[source]);
     let named: Vec<&str> = faults
@@ -115,7 +126,11 @@ fn each_session_of_a_chain_gets_what_is_its_own() {
         ("session-tag", "team=obs env=prod"),
     ];
     let identity = read(&flags, &[TOKEN]).unwrap();
-    let (role, second, third) = (&identity.role, &identity.hops[0], &identity.hops[1]);
+    let (role, second, third) = (
+        &web_identity(&identity).role,
+        &identity.hops[0],
+        &identity.hops[1],
+    );
     let minutes = |n: u64| Duration::from_secs(60 * n);
     assert_eq!(
         (role.duration, second.duration, third.duration),
@@ -139,11 +154,12 @@ fn each_session_of_a_chain_gets_what_is_its_own() {
     }
     assert_eq!(third.policy.as_deref(), Some(r#"{"Statement":[]}"#));
     assert_eq!((third.policy_arns.len(), third.tags.len()), (2, 2));
-    assert_eq!(identity.signing(), third);
+    assert_eq!(identity.signing(), Some(third));
 
     let alone = read(&flags[1..3], &[TOKEN]).unwrap();
-    assert_eq!(alone.role.duration, minutes(120));
-    assert!(alone.role.policy.is_some());
+    let alone = &web_identity(&alone).role;
+    assert_eq!(alone.duration, minutes(120));
+    assert!(alone.policy.is_some());
 }
 
 #[test]

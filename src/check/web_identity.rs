@@ -1,4 +1,4 @@
-//! The token: its file, its claims, and its exchange through Entra ID.
+//! A web identity: the token's file, its claims, and its exchange through Entra ID.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,20 +6,26 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::step::StepOutcome;
-use crate::config::IdentityConfig;
-use crate::credentials::Exchange;
+use crate::config::{TokenConfig, WebIdentityConfig};
 use crate::credentials::claims::Claims;
 use crate::credentials::token::{Token, TokenError};
+use crate::credentials::web_identity::WebIdentity;
 use crate::remedies::first_hour::{
     TOKEN_EARLY, TOKEN_EXPIRED, TOKEN_MALFORMED, TOKEN_NO_AUDIENCE, TOKEN_NOT_RENEWED,
 };
 
-pub(super) async fn file(
-    exchange: &Exchange,
-    identity: &IdentityConfig,
+pub(super) async fn token(
+    source: &WebIdentity,
+    config: &WebIdentityConfig,
 ) -> (StepOutcome, Option<Token>) {
-    match exchange.token().await {
-        Ok(token) => (there(&identity.token_file), Some(token)),
+    match source.token().await {
+        Ok(token) => {
+            let outcome = match &config.token {
+                TokenConfig::File(path) => there(path),
+                TokenConfig::Entra(application) => there(&application.token_file),
+            };
+            (outcome, Some(token))
+        }
         Err(error) => (unread(&error), None),
     }
 }
@@ -75,10 +81,10 @@ pub(super) fn claims(token: &Token, now: SystemTime) -> (StepOutcome, Option<Cla
 
 /// Exchanges it for the token that AWS gets.
 pub(super) async fn through_entra(
-    exchange: &Exchange,
+    source: &WebIdentity,
     token: Token,
 ) -> (StepOutcome, Option<Token>) {
-    match exchange.for_aws(token).await {
+    match source.for_aws(token).await {
         Ok(token) => {
             let evidence = token
                 .claims()

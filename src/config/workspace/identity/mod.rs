@@ -1,0 +1,99 @@
+//! Reads the identity: the source of the credentials, and the chained roles.
+//!
+//! The rules that involve more than one setting are here. Session policies and tags belong to the session that signs, because
+//! an earlier one only has to assume the next role. A source identity is set by the first hop, since STS keeps it through all
+//! later ones and rejects another. A hop never requests more than an hour, and no session but the last more than it takes to
+//! obtain the next.
+//!
+//! Each source has a reader of its own. A platform sets variables for everything that runs there, so those of another source are
+//! ignored; as flags or in the file they are an error.
+
+mod session;
+mod web_identity;
+
+use crate::config::endpoints;
+use crate::config::model::{IdentityConfig, RoleSession, SourceConfig, SourceKind};
+use crate::config::settings;
+use crate::config::sources::Sources;
+use crate::config::values::identity::ChainedRole;
+
+/// `region` is the workspace's.
+pub(super) fn read(sources: &mut Sources<'_>, region: Option<&str>) -> Option<IdentityConfig> {
+    let name = sources.read_set(&settings::ROLE_SESSION_NAME);
+    let name = name.unwrap_or_else(|| session::name_from_pod(sources));
+    let kind = sources.read(&settings::CREDENTIALS);
+    let source = kind.and_then(|kind| match kind {
+        SourceKind::WebIdentity => {
+            web_identity::read(sources, &name).map(SourceConfig::WebIdentity)
+        }
+    });
+    let hops = sources.read_list(&settings::ASSUME_ROLE);
+    if let (Some(kind), Some([])) = (kind, hops.as_deref()) {
+        refuse_what_needs_a_chain(sources, kind);
+    }
+    let options = session::options(sources);
+    let sts = endpoints::sts(sources, region);
+    let hops = hops?;
+    let first = match kind? {
+        SourceKind::WebIdentity => sources.read_set(&settings::ROLE_ARN),
+    };
+    check_chain(sources, first.as_deref(), &hops);
+    let mut source = source?;
+    let mut hops: Vec<RoleSession> = hops
+        .into_iter()
+        .map(|hop| session::plain(hop.role_arn, hop.external_id, &name))
+        .collect();
+    session::set_options(&mut source, &mut hops, options?);
+    let (sts_endpoint, sts_region) = sts?;
+    Some(IdentityConfig {
+        source,
+        hops,
+        sts_endpoint,
+        sts_region,
+    })
+}
+
+/// The options that the source itself cannot give its credentials.
+fn refuse_what_needs_a_chain(sources: &mut Sources<'_>, kind: SourceKind) {
+    let (options, why) = match kind {
+        SourceKind::WebIdentity => (
+            [
+                settings::SOURCE_IDENTITY.setting(),
+                settings::SESSION_TAG.setting(),
+            ],
+            "for a web identity, STS takes this from the token alone",
+        ),
+    };
+    for setting in options {
+        if sources.is_set_here(setting) {
+            sources.error(setting, &format!("--assume-role as well: {why}"));
+        }
+    }
+}
+
+/// Assuming a role again gains nothing and hides a mistake; and trust does not cross partitions.
+fn check_chain(sources: &mut Sources<'_>, first: Option<&str>, hops: &[ChainedRole]) {
+    let partition = |arn: &str| arn.split(':').nth(1).map(str::to_owned);
+    let mut seen: Vec<&str> = first.into_iter().collect();
+    let Some(first) = first.or(hops.first().map(|hop| hop.role_arn.as_str())) else {
+        return;
+    };
+    for ChainedRole { role_arn, .. } in hops {
+        let expected = if seen.contains(&role_arn.as_str()) {
+            format!(
+                "each role once: {role_arn} is in the chain twice, and assuming a role again gains nothing"
+            )
+        } else if partition(role_arn) != partition(first) {
+            format!(
+                "roles in the partition of {first}: a role in another, such as {role_arn}, cannot be assumed"
+            )
+        } else {
+            seen.push(role_arn);
+            continue;
+        };
+        sources.error(&settings::ASSUME_ROLE, &expected);
+    }
+}
+
+#[cfg(test)]
+mod tests;
