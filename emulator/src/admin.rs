@@ -3,7 +3,7 @@
 //! | call | what it does |
 //! |---|---|
 //! | `GET /state` | counts of everything |
-//! | `GET`, `PUT`, `DELETE /faults/{issuer,sts,amp,entra,metadata}` | the target's fault script, JSON as in [`crate::fault`] |
+//! | `GET`, `PUT`, `DELETE /faults/{issuer,sts,amp,entra,metadata,roles_anywhere}` | the target's fault script, JSON as in [`crate::fault`] |
 //! | the same at `/faults/amp/<workspace id>` | that of another workspace |
 //! | `GET`, `PUT`, `PATCH`, `DELETE /limits` | limits of AMP's instance, JSON as in [`crate::amp::Limits`]: all, or the named ones |
 //! | the same at `/limits/<workspace id>` | those of another workspace |
@@ -16,6 +16,7 @@
 //! | `POST /clock` | `{"offset_seconds": 600}` |
 //! | `POST /sessions/revoke` | AMP no longer knows any session |
 //! | `POST /sessions/life` | `{"seconds": 10}`, or `null` for what is asked |
+//! | `POST /workload-certificate/renew` | a new certificate for Roles Anywhere |
 //! | `POST /certificate` | `{"present": "expired"}`: what AMP shows |
 //!
 //! It is on loopback and authenticates nobody.
@@ -160,6 +161,11 @@ impl Admin {
             (&Method::POST, "/token/rotate") => controls.rotate_token()?,
             (&Method::POST, "/token/break") => {
                 controls.break_token(parsed::<Break>(body)?.how)?;
+            }
+            (&Method::POST, "/workload-certificate/renew") => {
+                if !controls.renew_certificate()? {
+                    return Err(AdminError::NotFound);
+                }
             }
             (&Method::POST, "/keys/rotate") => controls.rotate_keys()?,
             (&Method::POST, "/clock") => {

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::amp::{HaTracker, Limits, Rate, RemoteWrite2};
+use crate::anywhere::{AnywhereConfig, LeafKey, LeafSpec};
 use crate::entra::{EntraConfig, TokenVersion};
 use crate::world::{Error, Ports, World, WorldConfig};
 
@@ -34,7 +35,7 @@ pub enum Command {
 pub struct ServeCommand {
     /// Rehearse an installation: an account without OIDC provider and role, a tenant without application, IAM's API, and a
     /// proxy behind which everything has its real name.
-    #[arg(long, conflicts_with_all = ["entra", "machine", "chain", "second_region", "allow_query"])]
+    #[arg(long, conflicts_with_all = ["entra", "machine", "roles_anywhere", "chain", "second_region", "allow_query"])]
     rehearsal: bool,
     /// AWS region to stand in for.
     #[arg(long, default_value = "eu-central-1")]
@@ -57,6 +58,12 @@ pub struct ServeCommand {
     /// Serve Entra ID over TLS.
     #[arg(long, requires = "entra")]
     entra_https: bool,
+    /// Stand in for IAM Roles Anywhere: the sidecar has a certificate, with a key of this kind.
+    #[arg(long, value_name = "ecdsa|rsa", value_parser = leaf_key, conflicts_with = "entra")]
+    roles_anywhere: Option<LeafKey>,
+    /// Serve Roles Anywhere over TLS.
+    #[arg(long, requires = "roles_anywhere")]
+    roles_anywhere_https: bool,
     /// Put two roles of other accounts between the pod's role and the workspace, the second one asking for this
     /// external id.
     #[arg(long, value_name = "EXTERNAL-ID")]
@@ -113,6 +120,9 @@ pub struct ServeCommand {
     /// Port of Entra ID; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     entra_port: u16,
+    /// Port of Roles Anywhere; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    roles_anywhere_port: u16,
     /// Port of the admin endpoint; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     admin_port: u16,
@@ -143,14 +153,21 @@ impl ServeCommand {
             config.amp.forward_to = self.forward_to;
             return config;
         }
-        let base = match (self.entra, self.machine) {
-            (_, Some(MachineKind::Azure(version))) => WorldConfig::on_azure(version),
-            (_, Some(MachineKind::Google)) => WorldConfig::at_google(),
-            (Some(version), None) => WorldConfig::through_entra(EntraConfig {
+        let base = match (self.entra, self.machine, self.roles_anywhere) {
+            (_, Some(MachineKind::Azure(version)), _) => WorldConfig::on_azure(version),
+            (_, Some(MachineKind::Google), _) => WorldConfig::at_google(),
+            (Some(version), None, _) => WorldConfig::through_entra(EntraConfig {
                 https: self.entra_https,
                 ..EntraConfig::new(version)
             }),
-            (None, None) => WorldConfig::default(),
+            (None, None, Some(key)) => WorldConfig::through_roles_anywhere(AnywhereConfig {
+                leaf: LeafSpec {
+                    key,
+                    ..LeafSpec::default()
+                },
+                https: self.roles_anywhere_https,
+            }),
+            (None, None, None) => WorldConfig::default(),
         };
         let base = match &self.chain {
             Some(external_id) => base.two_hops(external_id),
@@ -169,6 +186,7 @@ impl ServeCommand {
                 sts: self.sts_port,
                 amp: self.amp_port,
                 entra: self.entra_port,
+                roles_anywhere: self.roles_anywhere_port,
                 admin: self.admin_port,
                 ..Ports::default()
             },
@@ -233,6 +251,14 @@ fn machine(text: &str) -> Result<MachineKind, &'static str> {
     }
 }
 
+fn leaf_key(text: &str) -> Result<LeafKey, &'static str> {
+    match text {
+        "ecdsa" => Ok(LeafKey::EcdsaP256),
+        "rsa" => Ok(LeafKey::Rsa),
+        _ => Err("it is ecdsa or rsa"),
+    }
+}
+
 /// How to reach a world, ready to be sourced.
 #[must_use]
 pub fn greeting(world: &World) -> String {
@@ -248,6 +274,9 @@ pub fn greeting(world: &World) -> String {
     );
     if let Some(authority) = world.entra_url() {
         text.push_str(&format!("Entra   {authority}\n"));
+    }
+    if let Some(url) = world.anywhere_url() {
+        text.push_str(&format!("Roles Anywhere {url}\n"));
     }
     for other in world.others() {
         text.push_str(&format!(

@@ -69,16 +69,21 @@ pub(crate) enum JwtError {
     Signature,
 }
 
+/// The pool's private key number `index`, made now if need be.
+pub(crate) fn pooled(index: usize) -> Result<Arc<RsaPrivateKey>, rsa::Error> {
+    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    while pool.len() <= index {
+        pool.push(Arc::new(RsaPrivateKey::new(&mut OsRng, BITS)?));
+    }
+    pool.get(index).cloned().ok_or(rsa::Error::Internal)
+}
+
 // === impl Key ===
 
 impl Key {
     /// The pool's key number `index`, made now if need be (which takes a while).
     pub(crate) fn pooled(index: usize) -> Result<Self, rsa::Error> {
-        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        while pool.len() <= index {
-            pool.push(Arc::new(RsaPrivateKey::new(&mut OsRng, BITS)?));
-        }
-        let private = pool.get(index).ok_or(rsa::Error::Internal)?;
+        let private = pooled(index)?;
         let public = private.to_public_key();
         Ok(Self {
             kid: BASE64.encode(Sha256::digest(public.n().to_bytes_be())),

@@ -9,6 +9,7 @@
 //!
 //! - [`world`] wires it all up in one process; tests and the binary start here.
 //! - [`issuer`], [`token_folder`]: a Kubernetes OIDC issuer and a projected volume.
+//! - [`anywhere`]: IAM Roles Anywhere's CreateSession, its trust anchor and profile, for who has a certificate.
 //! - [`entra`]: Entra ID's token endpoint, for who goes by way of it.
 //! - [`machine`]: the metadata servers of Azure and Google, for a machine with an identity of its own.
 //! - [`sts`], [`sessions`]: AssumeRoleWithWebIdentity and AssumeRole, trust policies, what was issued.
@@ -25,6 +26,7 @@
 mod account_admin;
 mod admin;
 pub mod amp;
+pub mod anywhere;
 pub mod cli;
 pub mod clock;
 pub mod entra;

@@ -1,4 +1,4 @@
-//! A projected volume, laid out and swapped exactly as kubelet does it.
+//! A projected volume, or that of a Secret, laid out and swapped exactly as kubelet does it.
 //!
 //! ```text
 //! token   -> ..data/token             made once
@@ -24,7 +24,7 @@ use time::macros::format_description;
 /// The name that the volume shows the token under.
 const SHOWN_AS: &str = "token";
 
-/// A folder with one projected token.
+/// A folder with one projected token, or with the files of a Secret.
 #[derive(Debug)]
 pub struct TokenFolder {
     folder: PathBuf,
@@ -39,7 +39,7 @@ struct Current {
 }
 
 impl TokenFolder {
-    /// Makes the folder; there is no token in it yet.
+    /// Makes the folder; there is nothing in it yet.
     ///
     /// # Errors
     /// When the file system refuses.
@@ -72,12 +72,26 @@ impl TokenFolder {
     /// # Errors
     /// When the file system refuses.
     pub fn publish(&self, contents: Option<&[u8]>, now: SystemTime) -> io::Result<()> {
+        let token = contents.map(|contents| (SHOWN_AS, contents));
+        self.publish_files(token.as_slice(), &[SHOWN_AS], now)
+    }
+
+    /// Publishes files of the volume, at once and as a whole; whichever of `names` is not among them is absent.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn publish_files(
+        &self,
+        files: &[(&str, &[u8])],
+        names: &[&str],
+        now: SystemTime,
+    ) -> io::Result<()> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let dated_name = dated_name(now, current.swaps)?;
         let dated = self.folder.join(&dated_name);
         fs::create_dir(&dated)?;
-        if let Some(contents) = contents {
-            let file = dated.join(SHOWN_AS);
+        for (name, contents) in files {
+            let file = dated.join(name);
             fs::write(&file, contents)?;
             fs::set_permissions(&file, fs::Permissions::from_mode(0o644))?;
         }
@@ -85,7 +99,9 @@ impl TokenFolder {
         symlink(&dated_name, &data_tmp)?;
         fs::rename(&data_tmp, &data)?;
         if current.swaps == 0 {
-            symlink(Path::new("..data").join(SHOWN_AS), self.token_file())?;
+            for name in names {
+                symlink(Path::new("..data").join(name), self.folder.join(name))?;
+            }
         }
         current.swaps += 1;
         match current.dated.replace(dated) {

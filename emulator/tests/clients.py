@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Clients that nobody here wrote, against the emulator: azure-identity, google-auth, boto3 and botocore's signer.
+"""Clients that nobody here wrote, against the emulator: azure-identity, google-auth, boto3, botocore's signer and AWS' session
+for Roles Anywhere.
 
 In: a built emulator (`cargo build -p emulator`, or EMULATOR=PATH). Out: a line for each step, and exit code 0 only if every
 client got what it should, and the refusals that it should. The clients are installed below target/ first. `clients.rs`
@@ -20,7 +21,12 @@ import venv
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 VENV = TARGET / "clients-venv"
-CLIENTS = ["azure-identity==1.27.0", "boto3==1.44.8", "google-auth[requests]==2.63.0"]
+CLIENTS = [
+    "azure-identity==1.27.0",
+    "boto3==1.44.8",
+    "google-auth[requests]==2.63.0",
+    "iam-rolesanywhere-session==3.0.0",
+]
 
 
 def enter_venv():
@@ -126,9 +132,48 @@ def sts(world, credentials=None):
     )
 
 
+def of_certificate(world):
+    """The session that AWS' own client gets with the certificate, whose chain it takes apart from the leaf."""
+    from iam_rolesanywhere_session import CredentialsRetrievalError, IAMRolesAnywhereSession
+
+    presented = pathlib.Path(world["AMP_SIDECAR_ROLES_ANYWHERE_CERTIFICATE"]).read_text()
+    end = "-----END CERTIFICATE-----\n"
+    leaf, chain = (part.encode() for part in presented.split(end, 1))
+
+    def session(**changes):
+        wanted = {
+            "profile_arn": world["AMP_SIDECAR_PROFILE_ARN"],
+            "role_arn": world["AWS_ROLE_ARN"],
+            "trust_anchor_arn": world["AMP_SIDECAR_TRUST_ANCHOR_ARN"],
+            "certificate": leaf + end.encode(),
+            "certificate_chain": chain,
+            "private_key": pathlib.Path(world["AMP_SIDECAR_ROLES_ANYWHERE_PRIVATE_KEY"]).read_bytes(),
+            "region": world["AWS_REGION"],
+            "endpoint": world["AWS_ENDPOINT_URL_ROLESANYWHERE"].removeprefix("https://"),
+            "verify": world["AWS_CA_BUNDLE"],
+        }
+        return IAMRolesAnywhereSession(**{**wanted, **changes}).get_session()
+
+    try:
+        session(role_session_name="me").get_credentials().get_frozen_credentials()
+        raise AssertionError("a session was named, which the profile does not accept")
+    except CredentialsRetrievalError as error:
+        assert "roleSessionName" in str(error), error
+    keys = session().get_credentials().get_frozen_credentials()
+    print("  iam-rolesanywhere-session: a session")
+    return {
+        "AccessKeyId": keys.access_key,
+        "SecretAccessKey": keys.secret_key,
+        "SessionToken": keys.token,
+    }
+
+
 def role_session(world):
     """The last session of the chain."""
     from botocore.exceptions import ClientError
+
+    if "AMP_SIDECAR_TRUST_ANCHOR_ARN" in world:
+        return of_certificate(world)
 
     granted = sts(world).assume_role_with_web_identity(
         RoleArn=world["AWS_ROLE_ARN"], RoleSessionName="client", WebIdentityToken=web_identity(world)
@@ -204,4 +249,6 @@ if __name__ == "__main__":
     check("--machine", "azure-v1")
     check("--machine", "azure-v2")
     check("--machine", "google")
+    check("--roles-anywhere", "ecdsa", "--roles-anywhere-https")
+    check("--roles-anywhere", "rsa", "--roles-anywhere-https")
     print("every client got what it should")

@@ -1,6 +1,6 @@
-//! Runs `clients.py`: azure-identity, google-auth, boto3 and botocore's signer against `emulator serve`. What Microsoft's,
-//! Google's and AWS' own clients understand is worth more than what we believe that they send. They come from PyPI, once,
-//! below `target`.
+//! Runs `clients.py`: azure-identity, google-auth, boto3, botocore's signer and iam-rolesanywhere-session against `emulator
+//! serve`. What Microsoft's, Google's and AWS' own clients understand is worth more than what we believe that they send. They
+//! come from PyPI, once, below `target`.
 
 use std::path::Path;
 use std::process::Command;

@@ -71,6 +71,9 @@ impl Operator {
             "StringNotEqualsIgnoreCase" => (false, true, true),
             "StringLike" => (true, false, false),
             "StringNotLike" => (true, false, true),
+            // IAM's guide: of the operators for ARNs, those with Equals and Like behave alike.
+            "ArnEquals" | "ArnLike" => (true, false, false),
+            "ArnNotEquals" | "ArnNotLike" => (true, false, true),
             _ => return None,
         };
         Some(Self {

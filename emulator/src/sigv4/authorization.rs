@@ -6,22 +6,24 @@
 
 use super::fault::SignatureFault;
 
-/// The only algorithm accepted.
+/// The algorithm of who has a secret key.
 pub(super) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// What the header says, nothing of it believed yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Authorization {
-    pub(super) access_key_id: String,
+pub(crate) struct Authorization {
+    pub(crate) algorithm: String,
+    /// Of who signs with a certificate, its serial number.
+    pub(crate) access_key_id: String,
     /// Day, region, service and terminator.
     pub(super) scope: Scope,
     pub(super) signed_headers: Vec<String>,
-    pub(super) signature: Vec<u8>,
+    pub(crate) signature: Vec<u8>,
 }
 
 /// The credential scope: to what a signing key is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Scope {
+pub(crate) struct Scope {
     pub(super) day: String,
     pub(super) region: String,
     pub(super) service: String,
@@ -39,10 +41,10 @@ impl Scope {
 }
 
 impl Authorization {
-    /// Takes the header's value apart.
-    pub(super) fn parse(header: &str) -> Result<Self, SignatureFault> {
+    /// Takes the header's value apart; its algorithm has to be one of `algorithms`.
+    pub(super) fn parse(header: &str, algorithms: &[&str]) -> Result<Self, SignatureFault> {
         let (algorithm, parameters) = header.split_once(' ').unwrap_or((header, ""));
-        if algorithm != ALGORITHM {
+        if !algorithms.contains(&algorithm) {
             return Err(incomplete(format!(
                 "Unsupported AWS 'algorithm': '{algorithm}'"
             )));
@@ -88,10 +90,11 @@ impl Authorization {
         };
         let (access_key_id, scope) = parse_credential(credential)?;
         Ok(Self {
+            algorithm: algorithm.to_owned(),
             access_key_id,
             scope,
             signed_headers: parse_names(signed)?,
-            signature: parse_signature(signature)?,
+            signature: parse_signature(signature, algorithm)?,
         })
     }
 }
@@ -142,8 +145,9 @@ fn parse_names(text: &str) -> Result<Vec<String>, SignatureFault> {
     }
 }
 
-fn parse_signature(text: &str) -> Result<Vec<u8>, SignatureFault> {
-    let canonical = text.len() == 64 && !text.bytes().any(|byte| byte.is_ascii_uppercase());
+fn parse_signature(text: &str, algorithm: &str) -> Result<Vec<u8>, SignatureFault> {
+    let length_fits = algorithm != ALGORITHM || text.len() == 64;
+    let canonical = length_fits && !text.bytes().any(|byte| byte.is_ascii_uppercase());
     let decoded = canonical.then(|| hex::decode(text).ok()).flatten();
     decoded.ok_or_else(|| incomplete("Signature must be 64 lower-case hexadecimal digits.".into()))
 }
@@ -161,10 +165,8 @@ mod tests {
 
     #[test]
     fn takes_the_parts_in_any_order() {
-        let parsed = Authorization::parse(&format!(
-            "{ALGORITHM} SignedHeaders=host;x-amz-date,Signature={HEX}, {KEY}"
-        ))
-        .unwrap();
+        let header = format!("{ALGORITHM} SignedHeaders=host;x-amz-date,Signature={HEX}, {KEY}");
+        let parsed = Authorization::parse(&header, &[ALGORITHM]).unwrap();
         assert_eq!(parsed.access_key_id, "AKID");
         assert_eq!(parsed.scope.text(), "20150830/us-east-1/aps/aws4_request");
         assert_eq!(parsed.signed_headers, ["host", "x-amz-date"]);
@@ -237,7 +239,7 @@ mod tests {
             ),
         ];
         for (header, expected) in cases {
-            let fault = Authorization::parse(&header)
+            let fault = Authorization::parse(&header, &[ALGORITHM])
                 .expect_err(&header)
                 .to_string();
             assert!(fault.contains(expected), "{header}: {fault}");

@@ -60,9 +60,14 @@ pub(super) fn canonical_request(parts: &Parts<'_>, encoding: PathEncoding) -> Ve
 }
 
 /// The string to sign for a canonical request.
-pub(super) fn string_to_sign(timestamp: &str, scope: &str, canonical_request: &[u8]) -> String {
+pub(super) fn string_to_sign(
+    algorithm: &str,
+    timestamp: &str,
+    scope: &str,
+    canonical_request: &[u8],
+) -> String {
     let digest = hex::encode(Sha256::digest(canonical_request));
-    format!("AWS4-HMAC-SHA256\n{timestamp}\n{scope}\n{digest}")
+    format!("{algorithm}\n{timestamp}\n{scope}\n{digest}")
 }
 
 /// Empty and `.` segments go, `..` takes its parent along; a slash at the end stays.

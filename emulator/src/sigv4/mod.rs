@@ -25,7 +25,7 @@ use time::{
 };
 
 use self::{
-    authorization::{Authorization, Scope},
+    authorization::{ALGORITHM, Authorization, Scope},
     canonical::{Parts, PathEncoding, canonical_request, string_to_sign},
 };
 use crate::sessions::{Session, Sessions};
@@ -48,10 +48,26 @@ const TRACE_HEADERS: [&str; 5] = [
     "x-amzn-trace-id",
 ];
 
+/// What a valid signature must be scoped to, and by which algorithms.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scoped<'a> {
+    /// More than one for STS, which stands for the endpoints of all regions of a world.
+    pub(crate) regions: &'a [String],
+    pub(crate) service: &'a str,
+    pub(crate) algorithms: &'a [&'a str],
+}
+
+/// What a request's signature claims: all is right but the signature itself, which is yet to be verified.
+#[derive(Debug)]
+pub(crate) struct SignatureClaim {
+    pub(crate) authorization: Authorization,
+    pub(crate) canonical_request: String,
+    pub(crate) string_to_sign: String,
+}
+
 /// What a valid signature must be scoped to, and whose keys are known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verifier<'a> {
-    /// More than one for STS, which stands for the endpoints of all regions of a world.
     pub(crate) regions: &'a [String],
     pub(crate) service: &'a str,
     pub(crate) sessions: &'a Sessions,
@@ -64,11 +80,51 @@ impl Verifier<'_> {
         now: SystemTime,
         request: &Request<Bytes>,
     ) -> Result<Session, SignatureFault> {
+        let scoped = Scoped {
+            regions: self.regions,
+            service: self.service,
+            algorithms: &[ALGORITHM],
+        };
+        let claim = scoped.read(now, request)?;
+        let session = self
+            .sessions
+            .find(&claim.authorization.access_key_id)
+            .ok_or(SignatureFault::UnknownToken)?;
+        let token = single(request.headers(), TOKEN_HEADER, || {
+            SignatureFault::UnknownToken
+        })?;
+        if token != session.session_token {
+            return Err(SignatureFault::UnknownToken);
+        }
+        if session.expiration <= now {
+            return Err(SignatureFault::ExpiredToken);
+        }
+        let secret = &session.secret_access_key;
+        if is_signed_by(secret, &claim.authorization, &claim.string_to_sign) {
+            Ok(session)
+        } else {
+            Err(SignatureFault::Mismatch {
+                canonical_request: claim.canonical_request,
+                string_to_sign: claim.string_to_sign,
+            })
+        }
+    }
+}
+
+impl Scoped<'_> {
+    /// What the request's header claims, as far as no key is needed to judge it.
+    pub(crate) fn read(
+        &self,
+        now: SystemTime,
+        request: &Request<Bytes>,
+    ) -> Result<SignatureClaim, SignatureFault> {
         let headers = request.headers();
-        let authorization =
-            Authorization::parse(single(headers, header::AUTHORIZATION.as_str(), || {
+        let authorization = Authorization::parse(
+            single(headers, header::AUTHORIZATION.as_str(), || {
                 SignatureFault::Missing
-            })?)?;
+            })?,
+            self.algorithms,
+        )?;
         let timestamp = single(headers, DATE_HEADER, || {
             SignatureFault::Incomplete(
                 "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.".into(),
@@ -86,19 +142,6 @@ impl Verifier<'_> {
         {
             return Err(SignatureFault::PayloadHash);
         }
-
-        let session = self
-            .sessions
-            .find(&authorization.access_key_id)
-            .ok_or(SignatureFault::UnknownToken)?;
-        if single(headers, TOKEN_HEADER, || SignatureFault::UnknownToken)? != session.session_token
-        {
-            return Err(SignatureFault::UnknownToken);
-        }
-        if session.expiration <= now {
-            return Err(SignatureFault::ExpiredToken);
-        }
-
         let parts = Parts {
             method: request.method().as_str(),
             path: request.uri().path(),
@@ -108,17 +151,17 @@ impl Verifier<'_> {
             payload_hash: &payload_hash,
         };
         let canonical_request = canonical_request(&parts, PathEncoding::Twice);
-        let string_to_sign =
-            string_to_sign(timestamp, &authorization.scope.text(), &canonical_request);
-        if is_signed_by(&session.secret_access_key, &authorization, &string_to_sign) {
-            Ok(session)
-        } else {
-            let canonical_request = String::from_utf8_lossy(&canonical_request).into_owned();
-            Err(SignatureFault::Mismatch {
-                canonical_request,
-                string_to_sign,
-            })
-        }
+        let string_to_sign = string_to_sign(
+            &authorization.algorithm,
+            timestamp,
+            &authorization.scope.text(),
+            &canonical_request,
+        );
+        Ok(SignatureClaim {
+            canonical_request: String::from_utf8_lossy(&canonical_request).into_owned(),
+            string_to_sign,
+            authorization,
+        })
     }
 
     fn check_scope(&self, scope: &Scope, timestamp: &str) -> Result<(), SignatureFault> {
@@ -149,7 +192,7 @@ impl Verifier<'_> {
 }
 
 /// The value of a header that must be there exactly once and be readable.
-fn single<'a>(
+pub(crate) fn single<'a>(
     headers: &'a HeaderMap,
     name: &str,
     missing: impl Fn() -> SignatureFault,

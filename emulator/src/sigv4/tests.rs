@@ -30,7 +30,7 @@ fn published_vectors_hold() {
             );
         }
         let authorization =
-            Authorization::parse(headers["authorization"].to_str().unwrap()).unwrap();
+            Authorization::parse(headers["authorization"].to_str().unwrap(), &[ALGORITHM]).unwrap();
         let (path, query) = text(case, "target")
             .split_once('?')
             .unwrap_or((text(case, "target"), ""));
@@ -55,7 +55,12 @@ fn published_vectors_hold() {
             "{name}"
         );
         let timestamp = headers[DATE_HEADER].to_str().unwrap();
-        let to_sign = string_to_sign(timestamp, &authorization.scope.text(), &canonical);
+        let to_sign = string_to_sign(
+            ALGORITHM,
+            timestamp,
+            &authorization.scope.text(),
+            &canonical,
+        );
         assert_eq!(to_sign, text(case, "string_to_sign"), "{name}");
         assert!(
             is_signed_by(secret, &authorization, &to_sign),

@@ -36,6 +36,7 @@ use http::{Method, Request, Response, StatusCode, header};
 
 pub use account::{Account, OidcProvider, Role};
 pub use refusal::StsRefusal;
+pub(crate) use trust::{Caller, Trust};
 pub use trust::{TrustPolicy, TrustPolicyError};
 pub(crate) use web_identity::GOOGLE;
 
@@ -50,7 +51,6 @@ use account::AccountBook;
 use assume_role::AssumeRoleRequest;
 use document::{Element, Format, answer_in};
 use parameters::WebIdentityRequest;
-use trust::{Caller, Trust};
 use web_identity::Identity;
 
 const VERSION: &str = "2011-06-15";
@@ -248,6 +248,21 @@ impl Sts {
         ];
         let envelope = Element::response(CALLER_IDENTITY, known, &request_id);
         answer_in(format, StatusCode::OK, &envelope, &request_id)
+    }
+
+    /// A session that an AWS service assumes for a caller of its own, where there is the role and `trusts` says so.
+    pub(crate) fn for_service(
+        &self,
+        role_arn: &str,
+        trusts: impl FnOnce(&Role) -> bool,
+        name: &str,
+        life: Duration,
+        context: SessionContext,
+    ) -> Option<Session> {
+        let accounts = self.accounts.now();
+        let role = accounts.iter().find_map(|one| one.role(role_arn));
+        let role = role.filter(|role| trusts(role))?;
+        Some(self.issue(role, name, life, context))
     }
 
     fn issue(&self, role: &Role, name: &str, asked: Duration, context: SessionContext) -> Session {

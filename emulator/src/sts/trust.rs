@@ -70,6 +70,8 @@ struct Kinds {
     federated: Option<OneOrMany<String>>,
     #[serde(rename = "AWS")]
     aws: Option<OneOrMany<String>>,
+    #[serde(rename = "Service")]
+    service: Option<OneOrMany<String>>,
 }
 
 /// Who wants to assume the role.
@@ -79,6 +81,8 @@ pub(crate) enum Caller<'a> {
     Federated(&'a str),
     /// A session of another role.
     Session(&'a Session),
+    /// An AWS service, such as `rolesanywhere.amazonaws.com`.
+    Service(&'a str),
 }
 
 /// How far a policy trusts a caller.
@@ -156,14 +160,8 @@ impl Principal {
             Self::Kinds(kinds) => kinds,
         };
         match caller {
-            Caller::Federated(provider) => {
-                let mut named = kinds.federated.iter().flat_map(OneOrMany::iter);
-                if named.any(|arn| arn == provider) {
-                    Trust::Itself
-                } else {
-                    Trust::None
-                }
-            }
+            Caller::Federated(provider) => named(&kinds.federated, provider),
+            Caller::Service(service) => named(&kinds.service, service),
             Caller::Session(session) => kinds
                 .aws
                 .iter()
@@ -172,6 +170,14 @@ impl Principal {
                 .max()
                 .unwrap_or(Trust::None),
         }
+    }
+}
+
+fn named(principals: &Option<OneOrMany<String>>, caller: &str) -> Trust {
+    let mut principals = principals.iter().flat_map(OneOrMany::iter);
+    match principals.any(|principal| principal == caller) {
+        true => Trust::Itself,
+        false => Trust::None,
     }
 }
 

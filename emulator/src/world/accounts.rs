@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::config::{Hop, WorldConfig};
 use super::{ChainedRole, Error};
+use crate::anywhere::trust_anchor_arn;
 use crate::entra::EntraConfig;
 use crate::machine::GOOGLE_HOST;
 use crate::sts::{Account, OidcProvider, Role, TrustPolicy};
@@ -17,6 +18,8 @@ use crate::sts::{Account, OidcProvider, Role, TrustPolicy};
 const ISSUER_PLACE: &str = "${ISSUER}";
 /// Where those of Entra's issuer belong.
 const ENTRA_PLACE: &str = "${ENTRA}";
+/// Where the ARN of the trust anchor belongs.
+const ANCHOR_PLACE: &str = "${ANCHOR}";
 /// Where the ARN of the role before belongs.
 const PREVIOUS_PLACE: &str = "${PREVIOUS}";
 
@@ -47,6 +50,15 @@ impl WorldConfig {
     /// The role that a token leads to.
     pub(super) fn role_arn(&self) -> String {
         self.arn(self.role_account(), &self.role_name)
+    }
+
+    /// What the ARNs of its trust anchor and profile begin with.
+    pub(super) fn anywhere_arns(&self) -> String {
+        let (partition, region) = (self.partition(), &self.amp.region);
+        format!(
+            "arn:{partition}:rolesanywhere:{region}:{}:",
+            self.role_account()
+        )
     }
 
     /// The role that leads to the workspace: the chain's last one, or the same.
@@ -155,7 +167,12 @@ impl WorldConfig {
         let policy = match &self.trust_policy {
             Some(policy) => policy
                 .replace(ISSUER_PLACE, &federation.issuer_place)
-                .replace(ENTRA_PLACE, &federation.entra_place),
+                .replace(ENTRA_PLACE, &federation.entra_place)
+                .replace(ANCHOR_PLACE, &trust_anchor_arn(&self.anywhere_arns())),
+            None if let Some(anywhere) = &self.roles_anywhere => certificate_policy(
+                &anywhere.leaf.common_name,
+                &trust_anchor_arn(&self.anywhere_arns()),
+            ),
             None => {
                 let (issuer, subject, audiences) = &federation.pod;
                 let partition = self.partition();
@@ -240,6 +257,23 @@ impl Hop {
         }));
         json!({"Version": "2012-10-17", "Statement": statements}).to_string()
     }
+}
+
+/// The policy for a certificate with this common name that leads to this trust anchor.
+fn certificate_policy(common_name: &str, anchor: &str) -> String {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": {"Service": "rolesanywhere.amazonaws.com"},
+            "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
+            "Condition": {
+                "StringEquals": {"aws:PrincipalTag/x509Subject/CN": common_name},
+                "ArnEquals": {"aws:SourceArn": anchor},
+            },
+        }],
+    })
+    .to_string()
 }
 
 /// The policy that the guide recommends.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::amp::AmpConfig;
+use crate::anywhere::AnywhereConfig;
 use crate::entra::{EXCHANGE_AUDIENCE, EntraConfig, TokenVersion};
 use crate::issuer::TokenSpec;
 use crate::machine::{AzureVm, GoogleVm, Machine, ServiceAccount};
@@ -30,9 +31,11 @@ pub struct WorldConfig {
     /// The longest session that the role allows to ask for.
     pub role_max_session: Duration,
     /// The role's trust policy as IAM's JSON, `${ISSUER}` standing for the
-    /// issuer's host and path with its last slash, `${ENTRA}` for those of Entra's;
+    /// issuer's host and path with its last slash, `${ENTRA}` for those of Entra's,
+    /// `${ANCHOR}` for the ARN of the trust anchor;
     /// by default one that lets in the pod's service account and the client
-    /// ids, or with Entra the application's service principal.
+    /// ids, or with Entra the application's service principal, or with Roles
+    /// Anywhere the certificate's common name.
     pub trust_policy: Option<String>,
     /// The audiences that IAM's OIDC provider accepts.
     pub client_ids: Vec<String>,
@@ -45,6 +48,8 @@ pub struct WorldConfig {
     /// The machine that the sidecar runs on, where its own identity gets it to AWS; see [`WorldConfig::on_azure`] and
     /// [`WorldConfig::at_google`].
     pub machine: Option<Machine>,
+    /// IAM Roles Anywhere, where the sidecar has a certificate; see [`WorldConfig::through_roles_anywhere`].
+    pub roles_anywhere: Option<AnywhereConfig>,
     /// How long sessions really live; by default as long as is asked for.
     pub session_life: Option<Duration>,
     /// The one region that signatures for STS must be scoped to; by default
@@ -112,6 +117,8 @@ pub struct Ports {
     pub entra: u16,
     /// The metadata server's.
     pub metadata: u16,
+    /// That of Roles Anywhere.
+    pub roles_anywhere: u16,
     /// The admin endpoint's.
     pub admin: u16,
 }
@@ -141,6 +148,7 @@ impl Default for WorldConfig {
             },
             entra: None,
             machine: None,
+            roles_anywhere: None,
             session_life: None,
             sts_region: None,
             sts_https: false,
@@ -175,6 +183,15 @@ impl WorldConfig {
                 identities: identities.into_iter().collect(),
             })),
             entra: Some(entra),
+            ..Self::default()
+        }
+    }
+
+    /// A world that is entered with a certificate: the role trusts Roles Anywhere for its common name, and no token.
+    #[must_use]
+    pub fn through_roles_anywhere(anywhere: AnywhereConfig) -> Self {
+        Self {
+            roles_anywhere: Some(anywhere),
             ..Self::default()
         }
     }

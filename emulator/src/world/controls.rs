@@ -8,6 +8,7 @@ use super::target::Target;
 use super::target_controls::TargetControls;
 use super::workspace::Workspace;
 use crate::amp::{Amp, AmpConfig};
+use crate::anywhere::Anywhere;
 use crate::clock::Clock;
 use crate::entra::{Application, Entra};
 use crate::fault::Faults;
@@ -30,11 +31,12 @@ pub(crate) struct Controls {
     pub(super) issuer: Issuer,
     pub(super) amp: Amp,
     pub(super) entra: Option<Entra>,
+    pub(crate) anywhere: Option<Anywhere>,
     pub(super) amp_config: AmpConfig,
     pub(super) tokens: TokenFolder,
     pub(super) secrets: Secrets,
     pub(super) token: TokenSpec,
-    pub(super) targets: [TargetControls; 5],
+    pub(super) targets: [TargetControls; 6],
     pub(super) others: Vec<Workspace>,
 }
 
@@ -75,18 +77,19 @@ impl Controls {
     }
 
     fn target(&self, target: Target) -> &TargetControls {
-        let [issuer, sts, amp, entra, metadata] = &self.targets;
+        let [issuer, sts, amp, entra, metadata, roles_anywhere] = &self.targets;
         match target {
             Target::Issuer => issuer,
             Target::Sts => sts,
             Target::Amp => amp,
             Target::Entra => entra,
             Target::Metadata => metadata,
+            Target::RolesAnywhere => roles_anywhere,
         }
     }
 
     pub(super) fn front<T: Answers>(&self, at: Target, target: T) -> Front<T> {
-        let by_aws = matches!(at, Target::Sts | Target::Amp);
+        let by_aws = matches!(at, Target::Sts | Target::Amp | Target::RolesAnywhere);
         self.target(at).front(target, &self.clock, by_aws)
     }
 
@@ -111,6 +114,15 @@ impl Controls {
 
     pub(crate) fn rotate_keys(&self) -> Result<(), Error> {
         Ok(self.issuer.rotate_keys()?)
+    }
+
+    /// Whether there is a Roles Anywhere whose certificate could be renewed.
+    pub(crate) fn renew_certificate(&self) -> Result<bool, Error> {
+        let Some(anywhere) = &self.anywhere else {
+            return Ok(false);
+        };
+        anywhere.renew()?;
+        Ok(true)
     }
 
     /// A good token for any service account.
@@ -153,12 +165,15 @@ impl Controls {
             "sts_refused": self.sts.refused(),
             "entra_tokens_issued": self.entra.as_ref().map(Entra::issued),
             "entra_refused": self.entra.as_ref().map(Entra::refused),
+            "roles_anywhere_issued": self.anywhere.as_ref().map(Anywhere::issued),
+            "roles_anywhere_refused": self.anywhere.as_ref().map(Anywhere::refused),
             "stored": stored(&self.amp),
             "issuer": self.journal(Target::Issuer).counts(),
             "sts": self.journal(Target::Sts).counts(),
             "amp": self.journal(Target::Amp).counts(),
             "entra": self.journal(Target::Entra).counts(),
             "metadata": self.journal(Target::Metadata).counts(),
+            "roles_anywhere": self.journal(Target::RolesAnywhere).counts(),
             "others": others,
         })
     }

@@ -4,6 +4,7 @@
 
 use std::io;
 
+use crate::anywhere::AnywhereError;
 use crate::sts::TrustPolicyError;
 use crate::tls::TlsError;
 
@@ -28,6 +29,9 @@ pub enum Error {
     /// There are no certificates.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Roles Anywhere has no certificate.
+    #[error(transparent)]
+    Anywhere(#[from] AnywhereError),
     /// The trust policy cannot be judged.
     #[error(transparent)]
     TrustPolicy(#[from] TrustPolicyError),

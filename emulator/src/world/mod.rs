@@ -1,5 +1,5 @@
-//! Everything at once: issuer, token folder, STS, AMP, Entra ID and a machine's metadata
-//! server where they are asked for, and the admin endpoint, in one process on free ports of 127.0.0.1.
+//! Everything at once: issuer, token folder, STS, AMP, Entra ID, a machine's metadata
+//! server and Roles Anywhere where they are asked for, and the admin endpoint, in one process on free ports of 127.0.0.1.
 //!
 //! In: a [`WorldConfig`], whose default just works. Out: a [`World`] with the
 //! URLs and paths that a sidecar needs, the controls that a test turns, and
@@ -42,6 +42,7 @@ use self::target_controls::TargetControls;
 pub use self::workspace::Workspace;
 use crate::admin::Admin;
 use crate::amp::{Amp, Limits, Store};
+use crate::anywhere::Anywhere;
 use crate::clock::Clock;
 use crate::entra::Entra;
 use crate::fault::Faults;
@@ -95,6 +96,7 @@ struct Urls {
     sts: String,
     amp: String,
     admin: String,
+    anywhere: Option<String>,
 }
 
 /// AMP with the world's clock.
@@ -127,6 +129,10 @@ impl World {
         let google_socket = match config.machine {
             Some(Machine::Google(_)) => Some(bind(config.listen, 0).await?),
             Some(Machine::Azure(_)) | None => None,
+        };
+        let anywhere_socket = match config.roles_anywhere {
+            Some(_) => Some(bind(config.listen, config.ports.roles_anywhere).await?),
+            None => None,
         };
         let admin_socket = bind(config.listen, config.ports.admin).await?;
         let iam_socket = bind(config.listen, 0).await?;
@@ -167,6 +173,7 @@ impl World {
         for region in &regions {
             names.push(format!("aps-workspaces.{region}.amazonaws.com"));
             names.push(format!("sts.{region}.amazonaws.com"));
+            names.push(format!("rolesanywhere.{region}.amazonaws.com"));
         }
         names.extend(config.names.iter().chain(hosts.hosts()).cloned());
         if config.rehearsal {
@@ -227,6 +234,16 @@ impl World {
             fetcher,
             config.session_life,
         );
+        let anywhere = match config.roles_anywhere.clone() {
+            Some(anywhere) => {
+                let (arns, role_arn) = (config.anywhere_arns(), role_arn.clone());
+                let (sts, clock) = (sts.clone(), clock.clone());
+                let files = folder.path().join("certificate");
+                let made = move || Anywhere::new(anywhere, arns, &role_arn, &files, sts, clock);
+                Some(tokio::task::spawn_blocking(made).await??)
+            }
+            None => None,
+        };
         let amp_config = config.opened(&config.amp, &writer_arn);
         let amp = Amp::new(amp_config.clone(), sessions.clone());
         let rehearsal = if config.rehearsal {
@@ -277,6 +294,10 @@ impl World {
             sts: origin(sts_place, config.sts_https),
             amp: write_url(amp_place, &config.amp.workspace_id),
             admin: origin(admin_socket.address(), false),
+            anywhere: anywhere_socket
+                .as_ref()
+                .zip(anywhere.as_ref())
+                .map(|(socket, anywhere)| origin(socket.address(), anywhere.is_https())),
         };
         let controls = Arc::new(Controls {
             clock: clock.clone(),
@@ -286,6 +307,7 @@ impl World {
             issuer: issuer.clone(),
             amp: amp.clone(),
             entra: entra.clone(),
+            anywhere: anywhere.clone(),
             amp_config,
             tokens,
             secrets,
@@ -336,6 +358,10 @@ impl World {
         if let Some((socket, documents)) = google_socket.zip(google) {
             let front = TargetControls::default().front(documents, &clock, false);
             servers.push(socket.serve(front, Some(tls.clone())));
+        }
+        if let Some((socket, anywhere)) = anywhere_socket.zip(anywhere) {
+            let tls = tls_if(anywhere.is_https());
+            servers.push(socket.serve(controls.front(Target::RolesAnywhere, anywhere), tls));
         }
         let renewal = tokio::spawn(renew(Arc::clone(&controls)));
         Ok(Self {
@@ -454,6 +480,24 @@ impl World {
             environment.extend(self.on_the_machine(*place, machine));
             return environment;
         }
+        if let Some((anywhere, url)) = self.anywhere().zip(self.anywhere_url()) {
+            let path = |file: PathBuf| file.display().to_string();
+            environment.extend([
+                ("AMP_SIDECAR_CREDENTIALS", "roles-anywhere".to_owned()),
+                (
+                    "AMP_SIDECAR_ROLES_ANYWHERE_CERTIFICATE",
+                    path(anywhere.certificate_file()),
+                ),
+                (
+                    "AMP_SIDECAR_ROLES_ANYWHERE_PRIVATE_KEY",
+                    path(anywhere.key_file()),
+                ),
+                ("AMP_SIDECAR_TRUST_ANCHOR_ARN", anywhere.trust_anchor_arn()),
+                ("AMP_SIDECAR_PROFILE_ARN", anywhere.profile_arn()),
+                ("AWS_ENDPOINT_URL_ROLESANYWHERE", url.to_owned()),
+            ]);
+            return environment;
+        }
         match self.entra() {
             None => environment.push(("AWS_WEB_IDENTITY_TOKEN_FILE", token_file)),
             Some(entra) => {
@@ -513,6 +557,7 @@ impl World {
         let mut secrets = self.controls.secrets.all();
         secrets.extend(self.sessions().secrets());
         secrets.extend(self.entra().map(Entra::secrets).unwrap_or_default());
+        secrets.extend(self.anywhere().map(Anywhere::secrets).unwrap_or_default());
         secrets
     }
 
@@ -523,12 +568,12 @@ impl World {
     }
 
     /// The TCP fault proxy before a target; none before the issuer,
-    /// Entra and the metadata server, and none at all unless [`WorldConfig::tcp_faults`] asks for them.
+    /// Entra, the metadata server and Roles Anywhere, and none at all unless [`WorldConfig::tcp_faults`] asks for them.
     #[must_use]
     pub fn tcp(&self, target: Target) -> Option<&TcpFaults> {
         let [sts, amp] = &self.tcp;
         match target {
-            Target::Issuer | Target::Entra | Target::Metadata => None,
+            Target::Issuer | Target::Entra | Target::Metadata | Target::RolesAnywhere => None,
             Target::Sts => sts.as_ref(),
             Target::Amp => amp.as_ref(),
         }
@@ -592,6 +637,18 @@ impl World {
     #[must_use]
     pub fn entra(&self) -> Option<&Entra> {
         self.controls.entra.as_ref()
+    }
+
+    /// Roles Anywhere itself, with its log of calls, where the world has it.
+    #[must_use]
+    pub fn anywhere(&self) -> Option<&Anywhere> {
+        self.controls.anywhere.as_ref()
+    }
+
+    /// For `AWS_ENDPOINT_URL_ROLESANYWHERE`.
+    #[must_use]
+    pub fn anywhere_url(&self) -> Option<&str> {
+        self.urls.anywhere.as_deref()
     }
 
     /// For `AZURE_AUTHORITY_HOST`, with its last slash.

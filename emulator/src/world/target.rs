@@ -16,12 +16,14 @@ pub enum Target {
     Entra,
     /// The machine's metadata server, where the world has one.
     Metadata,
+    /// IAM Roles Anywhere, where the world has it.
+    RolesAnywhere,
 }
 
 // === impl Target ===
 
 impl Target {
-    /// `issuer`, `sts`, `amp`, `entra` or `metadata`.
+    /// `issuer`, `sts`, `amp`, `entra`, `metadata` or `roles_anywhere`.
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
             "issuer" => Some(Self::Issuer),
@@ -29,6 +31,7 @@ impl Target {
             "amp" => Some(Self::Amp),
             "entra" => Some(Self::Entra),
             "metadata" => Some(Self::Metadata),
+            "roles_anywhere" => Some(Self::RolesAnywhere),
             _ => None,
         }
     }

@@ -14,6 +14,7 @@
 )]
 
 mod admin;
+mod anywhere;
 mod chain;
 mod client;
 mod entra;
