@@ -27,7 +27,7 @@ use crate::telemetry::UnroutedMetrics;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method};
+use hyper::{HeaderMap, Method, Uri};
 
 pub use body::{discard, is_batch};
 
@@ -63,8 +63,10 @@ pub struct MisdirectedSender {
     pub agent: String,
     /// The port it writes to.
     pub port: u16,
-    /// The path it writes to.
+    /// The path it writes to, or whatever else it asks for.
     pub path: String,
+    /// What it takes the port for, if that is the mistake; continues a sentence.
+    pub mistaken_for: &'static str,
     /// The verdict's name.
     pub outcome: &'static str,
     /// What to do, as the log has it.
@@ -126,6 +128,28 @@ pub fn by_headers(headers: &HeaderMap) -> bool {
         || kind.is_none() && AGENTS.iter().any(|known| agent.starts_with(known))
 }
 
+/// What a request asks for: the path, after the host if it names one; never a query or a password.
+#[must_use]
+pub fn target(uri: &Uri) -> String {
+    let (host, path) = (uri.host().unwrap_or_default(), uri.path());
+    match uri.port_u16() {
+        Some(port) => format!("{host}:{port}{path}"),
+        None => format!("{host}{path}"),
+    }
+}
+
+/// What the sender takes this port for, if it is no writer of remote write to a wrong path; continues a sentence.
+#[must_use]
+pub fn mistaken_for(head: &Parts) -> Option<&'static str> {
+    if head.uri.host().is_some() {
+        return Some(", which is no HTTP proxy (proxy_url or HTTP_PROXY of the sender)");
+    }
+    // The path of OTLP over HTTP in OpenTelemetry's specification, also below Prometheus' own.
+    head.uri.path().ends_with("/v1/metrics").then_some(
+        ", which takes no OTLP (let the collector's exporter prometheusremotewrite write instead of otlphttp)",
+    )
+}
+
 // === impl MisdirectedSender ===
 
 impl MisdirectedSender {
@@ -136,7 +160,8 @@ impl MisdirectedSender {
             peer: peer.to_canonical(),
             agent: sanitize_within(&String::from_utf8_lossy(agent), MAX_TEXT_LEN),
             port,
-            path: sanitize_within(head.uri.path(), MAX_TEXT_LEN),
+            path: sanitize_within(&target(&head.uri), MAX_TEXT_LEN),
+            mistaken_for: mistaken_for(head).unwrap_or_default(),
             outcome: verdict.name(),
             remedy: remedy::of_verdict(verdict)
                 .map_or_else(String::new, |advice| advice.to_string()),
@@ -169,7 +194,11 @@ impl MisdirectedSender {
 impl fmt::Display for MisdirectedSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            peer, port, path, ..
+            peer,
+            port,
+            path,
+            mistaken_for,
+            ..
         } = self;
         match self.agent.as_str() {
             "" => write!(f, "a sender ({peer})"),
@@ -177,7 +206,7 @@ impl fmt::Display for MisdirectedSender {
         }?;
         write!(
             f,
-            " writes to port {port} path {path}; nothing of it is stored"
+            " writes to port {port} path {path}{mistaken_for}; nothing of it is stored"
         )
     }
 }

@@ -282,8 +282,9 @@ impl Router {
         let (head, mut body) = request.into_parts();
         let inspect_body = misdirected::may_write(&head.method)
             && matches!(verdict, Verdict::NoSuchPath | Verdict::MethodNotAllowed);
-        let writes =
-            misdirected::by_head(&head) || inspect_body && misdirected::is_batch(&mut body).await;
+        let writes = misdirected::by_head(&head)
+            || head.method == Method::CONNECT
+            || inspect_body && misdirected::is_batch(&mut body).await;
         let answer = self.keep(verdict, peer, &head, writes, started);
         if writes {
             misdirected::discard(body).await;
@@ -302,19 +303,15 @@ impl Router {
     ) -> SenderResponse {
         let port = self.address.port();
         if writes && matches!(verdict, Verdict::NoSuchPath | Verdict::MethodNotAllowed) {
-            let (method, path) = (&head.method, head.uri.path());
             let named = head.headers.get(HOST).and_then(|host| host.to_str().ok());
-            let (asked, at) = match head.uri.host() {
-                // Another's name: it takes this port for a proxy.
-                Some(host) => (
-                    format!(
-                        "{method} http://{host}{path} on port {port}, which is no HTTP proxy (proxy_url or HTTP_PROXY of the sender)"
-                    ),
-                    None,
-                ),
-                // The name by which the sender reached this port also works in the right URL.
-                None => (format!("{method} {path} on port {port}"), named),
-            };
+            // The name by which the sender reached this port also works in the right URL; another's does not.
+            let at = named.filter(|_| head.uri.host().is_none());
+            let asked = format!(
+                "{} {} on port {port}{}",
+                head.method,
+                misdirected::target(&head.uri),
+                misdirected::mistaken_for(head).unwrap_or_default()
+            );
             let at = at.map_or_else(|| self.address.to_string(), str::to_owned);
             verdict = Verdict::Misdirected {
                 asked: sanitize(&asked),

@@ -433,3 +433,41 @@ async fn a_sender_that_takes_the_port_for_a_proxy_is_named_with_the_right_url() 
     let seen = status(&rig).await;
     assert_ne!(seen["state"]["level"], "idle", "{seen}");
 }
+
+/// The same with https: it asks for a tunnel, and never shows its request.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_asks_for_a_tunnel_is_named_with_the_right_url() {
+    let rig = Rig::start().await;
+    rig.until_ready().await;
+    let proxy = reqwest::Proxy::https(format!("http://{}", rig.host)).unwrap();
+    let sender = reqwest::Client::builder()
+        .tls_backend_preconfigured(amp_sidecar::net::tls::client(&[]).unwrap())
+        .proxy(proxy)
+        .build()
+        .unwrap();
+    let batch = sender.post("https://mimir.example/api/v1/push").body("x");
+    assert!(batch.send().await.is_err(), "a sender keeps the batch");
+    let seen = status(&rig).await["incidents"].to_string();
+    assert!(
+        seen.contains("path mimir.example:443, which is no HTTP proxy"),
+        "{seen}"
+    );
+    assert!(seen.contains("/api/v1/remote_write"), "{seen}");
+}
+
+/// The exporter that it names is the one that writes what this port takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn otlp_is_kept_and_told_which_exporter_to_use() {
+    let rig = Rig::start().await;
+    rig.until_ready().await;
+    for path in ["/v1/metrics", "/api/v1/otlp/v1/metrics"] {
+        let url = format!("http://{}{path}", rig.host);
+        let headers = [("content-type", "application/x-protobuf")];
+        let answer = send("POST", &url, &headers, b"\x0a\x00".to_vec()).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        let said = text(answer).await;
+        assert!(said.contains("which takes no OTLP"), "{said}");
+        assert!(said.contains("prometheusremotewrite"), "{said}");
+        assert!(said.contains("/api/v1/remote_write"), "{said}");
+    }
+}

@@ -82,6 +82,7 @@ fn sender(ago: u64) -> MisdirectedSender {
         peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
         agent: "Prometheus/3".to_owned(),
         port: 8005,
+        mistaken_for: "",
         path: "/api/v1/rite".to_owned(),
         outcome: "misdirected",
         remedy: "set the url".to_owned(),
