@@ -24,71 +24,64 @@ pub struct OutcomeDoc {
     pub outcome: &'static str,
     /// What happens to the samples.
     pub fate: Fate,
+    /// Whether AMP itself responded so, and not the sidecar or somebody in between.
+    pub is_said_by_amp: bool,
     /// When a request ends so.
     pub happened: &'static str,
     /// The response to the sender: a status, or `closed`.
     pub response: &'static str,
 }
 
-/// Whether AMP itself responded so, and not the sidecar or somebody in between.
-#[must_use]
-pub fn is_said_by_amp(outcome: &str) -> bool {
-    [
-        "unauthenticated",
-        "access_denied",
-        "workspace_not_found",
-        "throttled",
-        "amp_failing",
-        "refused",
-        "series_limit",
-        "refused_other",
-        "too_large_for_amp",
-        "poison",
-    ]
-    .contains(&outcome)
+macro_rules! is_amp {
+    (Amp) => {
+        true
+    };
+    (Else) => {
+        false
+    };
 }
 
 macro_rules! outcome_docs {
-    ($($outcome:literal, $fate:ident, $happened:literal, $response:literal;)*) => {
+    ($($outcome:literal, $fate:ident $by:ident, $happened:literal, $response:literal;)*) => {
         /// In the order of [`OUTCOMES`](crate::outcome::verdict::OUTCOMES).
         pub const OUTCOME_DOCS: [OutcomeDoc; crate::outcome::verdict::OUTCOMES.len()] = [$(OutcomeDoc {
-            outcome: $outcome, fate: Fate::$fate, happened: $happened, response: $response,
+            outcome: $outcome, fate: Fate::$fate, is_said_by_amp: is_amp!($by), happened: $happened, response: $response,
         }),*];
     };
 }
 
 outcome_docs! {
-    "stored", Stored, "AMP accepted it", "AMP's 2xx, with what AMP says it wrote";
-    "deduplicated", Stored, "AMP 202: it has these samples from the other replica of a high-availability pair", "AMP's 202";
-    "no_credentials", Retried, "no token, or STS rejects it or is unreachable, and the last credentials have expired", "503";
-    "unauthenticated", Retried, "AMP 401, 403 or a 400 about signature or token, even after the clock was corrected or the credentials were refreshed", "503";
-    "access_denied", Retried, "IAM does not allow the role `aps:RemoteWrite`; the response names action and workspace", "503";
-    "workspace_not_found", Retried, "AMP 404", "503";
-    "throttled", Retried, "AMP 429 or 400 about a rate limit", "503, `Retry-After` of 1 to 5 s";
-    "amp_failing", Retried, "AMP 500, 502, 503, 504", "the same, `Retry-After` at most 5 s";
-    "unexpected", Retried, "HTML with any status, 1xx, 3xx, any other 4xx or 5xx, a text of neither AWS nor the store: a proxy's response; redirects are never followed", "503";
-    "unreachable", Retried, "DNS, connection, TLS, reset, timeout, not HTTP, a truncated response", "503";
-    "overloaded", Retried, "over `--max-inflight-bytes` for 0.8 s", "503";
-    "unsigned", Retried, "the request could not be signed, so it was not sent", "503";
-    "refused", Lost, "AMP 400 about the samples: out of order, too old, duplicate, labels, invalid", "400";
-    "series_limit", Lost, "AMP 400 or 429: the workspace is at its limit of active series; holding the batch would block its shard", "400";
-    "refused_other", Lost, "AMP 402, 415, 422", "AMP's status";
-    "too_large_for_amp", Lost, "over AMP's limit, and it cannot be split", "413";
-    "poison", Lost, "a series that gets a status below 500 every time, even alone, for over a minute, while AMP accepts an empty write", "400";
-    "malformed", Lost, "not snappy, not protobuf, or an impossible declared size", "400";
-    "too_large", Lost, "over `--max-body-bytes`", "413";
-    "unsupported_media", Lost, "not `snappy`, not `application/x-protobuf`, or not of the version that its `Content-Type` names", "415";
-    "client_unauthenticated", Other, "no valid bearer token, where one is required; a 401 would make Prometheus drop the batch while tokens rotate", "503";
-    "cross_origin", Other, "a browser's request from a page of another origin, or for a host name that is not in `--allow-host`", "503";
-    "ambiguous_path", Other, "a path without a workspace, and several are configured", "503";
-    "workspace_not_configured", Retried, "no workspace is configured, and `--any-workspace` is off; or it serves 8 others already, or the path names none", "503";
-    "misdirected", Retried, "remote write to a wrong path, method or port; the response has the right URL", "503";
-    "protocol_probe", Other, "vmagent probes for VictoriaMetrics' protocol, then sends the same data as remote write", "415";
-    "no_such_path", Other, "another path", "404";
-    "method_not_allowed", Other, "another method than POST", "405";
-    "ambiguous_head", Other, "no `Host` or several, an encoding other than `chunked`: two HTTP parsers could differ", "400, closed";
-    "slow_sender", Retried, "the body took over 30 s", "closed";
-    "sender_gone", Retried, "the connection broke before the end of the body; nothing is forwarded", "closed";
+    "stored", Stored Else, "AMP accepted it", "AMP's 2xx, with what AMP says it wrote";
+    "deduplicated", Stored Else, "AMP 202: it has these samples from the other replica of a high-availability pair", "AMP's 202";
+    "no_credentials", Retried Else, "no token, or STS rejects it or is unreachable, and the last credentials have expired", "503";
+    "unauthenticated", Retried Amp, "AMP 401, 403 or a 400 about signature or token, even after the clock was corrected or the credentials were refreshed", "503";
+    "access_denied", Retried Amp, "IAM does not allow the role `aps:RemoteWrite`; the response names action and workspace", "503";
+    "workspace_not_found", Retried Amp, "AMP 404", "503";
+    "throttled", Retried Amp, "AMP 429 or 400 about a rate limit", "503, `Retry-After` of 1 to 5 s";
+    "amp_failing", Retried Amp, "AMP 500, 502, 503, 504", "the same, `Retry-After` at most 5 s";
+    "unexpected", Retried Else, "HTML with any status, 1xx, 3xx, any other 4xx or 5xx, a text of neither AWS nor the store: a proxy's response; redirects are never followed", "503";
+    "unreachable", Retried Else, "DNS, connection, TLS, reset, timeout, not HTTP, a truncated response", "503";
+    "overloaded", Retried Else, "over `--max-inflight-bytes` for 0.8 s", "503";
+    "unsigned", Retried Else, "the request could not be signed, so it was not sent", "503";
+    "refused", Lost Amp, "AMP 400 about the samples: out of order, too old, duplicate, labels, invalid", "400";
+    "series_limit", Lost Amp, "AMP 400 or 429: the workspace is at its limit of active series; holding the batch would block its shard", "400";
+    "refused_other", Lost Amp, "AMP 402, 415, 422", "AMP's status";
+    "too_large_for_amp", Lost Amp, "over AMP's limit, and it cannot be split", "413";
+    "poison", Lost Amp, "a series that gets a status below 500 every time, even alone, for over a minute, while AMP accepts an empty write", "400";
+    "malformed", Lost Else, "not snappy, not protobuf, or an impossible declared size", "400";
+    "too_large", Lost Else, "over `--max-body-bytes`", "413";
+    "unsupported_media", Lost Else, "not `snappy`, not `application/x-protobuf`, or not of the version that its `Content-Type` names", "415";
+    "client_unauthenticated", Other Else, "no valid bearer token, where one is required; a 401 would make Prometheus drop the batch while tokens rotate", "503";
+    "cross_origin", Other Else, "a browser's request from a page of another origin, or for a host name that is not in `--allow-host`", "503";
+    "ambiguous_path", Other Else, "a path without a workspace, and several are configured", "503";
+    "workspace_not_configured", Retried Else, "no workspace is configured, and `--any-workspace` is off; or it serves 8 others already, or the path names none", "503";
+    "misdirected", Retried Else, "remote write to a wrong path, method or port; the response has the right URL", "503";
+    "protocol_probe", Other Else, "vmagent probes for VictoriaMetrics' protocol, then sends the same data as remote write", "415";
+    "no_such_path", Other Else, "another path", "404";
+    "method_not_allowed", Other Else, "another method than POST", "405";
+    "ambiguous_head", Other Else, "no `Host` or several, an encoding other than `chunked`: two HTTP parsers could differ", "400, closed";
+    "slow_sender", Retried Else, "the body took over 30 s", "closed";
+    "sender_gone", Retried Else, "the connection broke before the end of the body; nothing is forwarded", "closed";
 }
 
 /// Why samples were lost; each text continues a sentence that begins "they were".

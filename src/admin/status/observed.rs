@@ -12,7 +12,7 @@ use super::moment::Moment;
 use super::state::{Health, HealthLevel, NotStored};
 use crate::clock::in_words;
 use crate::credentials::cache::CredentialStatus;
-use crate::outcome::docs::{Fate, OUTCOME_DOCS, OutcomeDoc, is_said_by_amp};
+use crate::outcome::docs::{Fate, OUTCOME_DOCS, OutcomeDoc};
 use crate::router::misdirected::MisdirectedSender;
 use crate::telemetry::history::{HistoryView, RECENT, count_of};
 use crate::telemetry::incidents::{BATCHES, CONNECTIONS, Incident};
@@ -181,7 +181,7 @@ impl Observed<'_> {
                 .unwrap_or_default(),
             not_stored: Some(NotStored {
                 outcome: doc.outcome,
-                refused_by_amp: is_said_by_amp(doc.outcome),
+                refused_by_amp: doc.is_said_by_amp,
                 since: incident.map(|incident| Moment::past(incident.began)),
             }),
         }
