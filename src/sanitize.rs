@@ -23,15 +23,15 @@ pub fn sanitize_within(text: &str, longest: usize) -> String {
             line.push('…');
             break;
         }
-        let is_unsafe = c.is_control() || breaks_or_reorders(c);
-        line.push(if is_unsafe { ' ' } else { c });
+        line.push(if breaks_or_reorders(c) { ' ' } else { c });
     }
     line
 }
 
-/// Unicode's line and paragraph separators and its bidirectional controls.
-fn breaks_or_reorders(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Control characters, Unicode's line and paragraph separators and its bidirectional controls.
+pub(crate) fn breaks_or_reorders(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::sanitize::breaks_or_reorders;
+
 /// The format.
 #[derive(Debug)]
 pub struct Logfmt;
@@ -72,7 +74,7 @@ impl Line<'_> {
                 '\n' => self.writer.write_str("\\n")?,
                 '\r' => self.writer.write_str("\\r")?,
                 '\t' => self.writer.write_str("\\t")?,
-                c if breaks_a_line(c) => write!(self.writer, "\\u{:04x}", u32::from(c))?,
+                c if breaks_or_reorders(c) => write!(self.writer, "\\u{:04x}", u32::from(c))?,
                 c => self.writer.write_char(c)?,
             }
         }
@@ -97,13 +99,9 @@ impl Visit for Line<'_> {
 
 /// Whether every parser reads it as it is.
 fn is_plain(value: &str) -> bool {
-    let plain = |c: char| !c.is_whitespace() && !breaks_a_line(c) && !matches!(c, '"' | '\\' | '=');
+    let plain =
+        |c: char| !c.is_whitespace() && !breaks_or_reorders(c) && !matches!(c, '"' | '\\' | '=');
     !value.is_empty() && value.chars().all(plain)
-}
-
-/// Control characters, and what some viewers take for the end of a line.
-fn breaks_a_line(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 #[cfg(test)]
