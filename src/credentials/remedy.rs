@@ -19,7 +19,7 @@ use crate::remedies::first_hour::{
     TRUST_SUBJECT,
 };
 use crate::remedies::policies::Denial;
-use crate::remedies::running::UNSIGNED;
+use crate::remedies::running::{PROXY_NO_PASSWORD, UNSIGNED};
 use crate::remedies::{Advice, identity};
 
 /// The audience in AWS' own instructions.
@@ -190,7 +190,7 @@ fn of_any(error: &StsError, role_arn: &str, region: &str) -> Advice {
         StsError::Unusable { .. } if error.is_throttling() => return STS_TROUBLE.into(),
         // Something in between that was not asked for a tunnel.
         StsError::Unusable { status, .. } if status.as_u16() == 407 => {
-            return Advice::from(STS_FOREIGN).here(identity::PROXY_ASKS);
+            return PROXY_NO_PASSWORD.into();
         }
         StsError::Unusable { .. } => return STS_FOREIGN.into(),
         StsError::Unsigned(_) => return UNSIGNED.into(),

@@ -15,10 +15,10 @@ use crate::remedies::first_hour::{
 use crate::remedies::policies::Denial;
 use crate::remedies::running::{
     ACCESS_DENIED, AMBIGUOUS_HEAD, AMBIGUOUS_PATH, AMP_FAILING, CLIENT_TOKEN, CROSS_ORIGIN,
-    MALFORMED, METHOD, NO_CREDENTIALS, OVERLOADED, POISON, REFUSED_EXEMPLAR, REFUSED_HA,
-    REFUSED_HISTOGRAM, REFUSED_LABELS, REFUSED_METADATA, REFUSED_NEW, REFUSED_OLD, REFUSED_ORDER,
-    REFUSED_OTHER, REFUSED_SERIES, SENDER_GONE, SERIES_LIMIT, SLOW_SENDER, THROTTLED, TOO_LARGE,
-    TOO_LARGE_FOR_AMP, UNEXPECTED, UNSIGNED, WORKSPACE_NOT_CONFIGURED,
+    MALFORMED, METHOD, NO_CREDENTIALS, OVERLOADED, POISON, PROXY_NO_PASSWORD, REFUSED_EXEMPLAR,
+    REFUSED_HA, REFUSED_HISTOGRAM, REFUSED_LABELS, REFUSED_METADATA, REFUSED_NEW, REFUSED_OLD,
+    REFUSED_ORDER, REFUSED_OTHER, REFUSED_SERIES, SENDER_GONE, SERIES_LIMIT, SLOW_SENDER,
+    THROTTLED, TOO_LARGE, TOO_LARGE_FOR_AMP, UNEXPECTED, UNSIGNED, WORKSPACE_NOT_CONFIGURED,
 };
 use crate::remedies::{Advice, Remedy};
 
@@ -51,6 +51,8 @@ pub fn of_verdict(verdict: &Verdict) -> Option<Advice> {
         Verdict::WorkspaceNotFound { .. } => WORKSPACE_UNKNOWN,
         Verdict::Throttled { .. } => THROTTLED,
         Verdict::AmpFailing { .. } => AMP_FAILING,
+        // Something in between that was not asked for a tunnel.
+        Verdict::Unexpected { status, .. } if status.as_u16() == 407 => PROXY_NO_PASSWORD,
         Verdict::Unexpected { .. } => UNEXPECTED,
         Verdict::Unreachable(error) => return Some(of_transport(error)),
         Verdict::Unsigned { .. } => UNSIGNED,
@@ -132,5 +134,17 @@ mod tests {
         let text = of_transport(&TransportError::TimedOut).to_string();
         assert_eq!(text, ANSWER_SWALLOWED.remedy);
         assert!(!text.contains("none needed"), "{text}");
+    }
+
+    #[test]
+    fn a_proxy_that_was_not_asked_for_a_tunnel_asks_for_its_password() {
+        let verdict = |status| Verdict::Unexpected {
+            status,
+            said: String::new(),
+        };
+        let asked = verdict(hyper::StatusCode::PROXY_AUTHENTICATION_REQUIRED);
+        assert_eq!(of_verdict(&asked), Some(PROXY_NO_PASSWORD.into()));
+        let other = verdict(hyper::StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(of_verdict(&other), Some(UNEXPECTED.into()));
     }
 }

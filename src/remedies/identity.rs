@@ -32,10 +32,6 @@ pub(crate) fn api_servers_audience(audiences: &str) -> String {
     )
 }
 
-/// A proxy answers 407 in the place of STS.
-pub(crate) const PROXY_ASKS: &str =
-    "the proxy asks for user and password: --https-proxy http://USER:PASSWORD@host:port";
-
 /// The address refuses connections.
 pub(crate) fn refused(address: SocketAddr) -> String {
     format!(

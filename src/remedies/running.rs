@@ -78,7 +78,7 @@ rows! { #[cfg(any(test, feature = "internals"))] INCIDENTS:
     PROXY_PASSWORD: "proxy-password", "The proxy rejects user and password",
         "`unreachable`, `proxy`: CONNECT answered 401 or 407", "correct user and password in --https-proxy (HTTPS_PROXY)";
     PROXY_NO_PASSWORD: "proxy-no-password", "The proxy requires user and password",
-        "`unreachable`, `proxy`: CONNECT answered 401 or 407", "set them as http://user:password@host:port in --https-proxy (HTTPS_PROXY)";
+        "`unreachable`, `proxy`: CONNECT answered 401 or 407; `unexpected` with 407", "set the proxy's user and password: --https-proxy http://user:password@host:port (HTTPS_PROXY)";
     PROXY_DENIED: "proxy-denied", "The proxy does not allow the endpoint",
         "`unreachable`, `proxy`: CONNECT answered 403 or 405", "allow host and port in the proxy, or list the host in --no-proxy (NO_PROXY)";
     PROXY_FAILED: "proxy-failed", "The proxy cannot reach the endpoint",

@@ -243,7 +243,7 @@ async fn metrics_and_status_say_how_far_behind() {
     assert!((570..=600).contains(&left), "{lag}");
     let words = lag["words"].as_str().unwrap();
     assert!(
-        words.starts_with("data is 50 min behind; samples older than 1 h are lost from "),
+        words.starts_with("current data is stored, but samples that are 50 min old are held back; samples older than 1 h are lost from "),
         "{words}"
     );
     let incident = &status["incidents"][0];

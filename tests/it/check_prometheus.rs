@@ -337,6 +337,15 @@ const SAMPLES: &[(Promtool, &str, Expected)] = &[
         "apiVersion: monitoring.coreos.com/v1\nkind: Prometheus\nspec: {remoteWrite: [{url: 'http://127.0.0.1:8005/api/v1/write'}]}\n",
         &[(BROKEN, "prometheus-file", "it is a Kubernetes object")],
     ),
+    (
+        Invalid,
+        "exporters: {prometheusremotewrite: {endpoint: 'http://127.0.0.1:8005/api/v1/write'}}\nservice: {pipelines: {}}\n",
+        &[(
+            BROKEN,
+            "prometheus-file",
+            "of an OpenTelemetry collector, whose exporter prometheusremotewrite needs",
+        )],
+    ),
     (Valid, "", &[(BROKEN, "prometheus-file", "it is empty")]),
     (
         Valid,

@@ -253,6 +253,17 @@ async fn what_amp_refuses_is_not_up_to_date() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backfill_that_is_held_back_does_not_put_current_data_behind() {
+    let scene = Scene::new();
+    scene.gets(&batch("now", &[NOW]), &stored());
+    let words = scene.gets(&batch("old", &[NOW - 2400]), &failing()).words();
+    assert_eq!(
+        words,
+        "current data is stored, but samples that are 40 min old are held back; samples older than 1 h are lost from 08:20 UTC on"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_log_warns_once_twenty_minutes_before_a_loss() {
     let scene = Scene::new();
     let (one, other) = (batch("1", &[NOW]), batch("2", &[NOW + 1]));

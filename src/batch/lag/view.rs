@@ -77,9 +77,18 @@ impl LagView {
             };
             let on = if lost > self.now { " on" } else { "" };
             let (behind, at) = (in_words(behind), time_of_day(lost));
-            return format!(
-                "data is {behind} behind; samples older than 1 h {are} lost {from} {at}{on}"
-            );
+            // A backfill, or one batch of many.
+            let newest = self
+                .newest_stored
+                .map(|newest| self.now.duration_since(newest));
+            let is_current = newest.is_some_and(|age| age.unwrap_or_default() < NOTICED);
+            let what = match is_current {
+                true => format!(
+                    "current data is stored, but samples that are {behind} old are held back"
+                ),
+                false => format!("data is {behind} behind"),
+            };
+            return format!("{what}; samples older than 1 h {are} lost {from} {at}{on}");
         }
         match (self.is_held(), self.newest_stored, self.last_success) {
             (true, ..) => "batches are held back; the age of their samples is not known".to_owned(),

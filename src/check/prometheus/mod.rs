@@ -70,6 +70,12 @@ fn entries(path: &Path) -> Result<Node, String> {
     if document.get("kind").is_some() && document.get("apiVersion").is_some() {
         return Err("it is a Kubernetes object, not the file that Prometheus reads".to_owned());
     }
+    if document.get("exporters").is_some() && document.get("service").is_some() {
+        return Err(
+            "it is the configuration of an OpenTelemetry collector, whose exporter prometheusremotewrite needs the sidecar's URL as its endpoint"
+                .to_owned(),
+        );
+    }
     document
         .take("remote_write")
         .filter(|node| !node.items().is_empty())

@@ -279,5 +279,5 @@ fn a_refused_connection_and_a_proxys_407_are_named() {
         what: "a web page".to_owned(),
     };
     let text = of_any(&asked, "", "eu-central-1").to_string();
-    assert_eq!(text, identity::PROXY_ASKS);
+    assert_eq!(text, PROXY_NO_PASSWORD.remedy);
 }
