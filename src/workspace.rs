@@ -147,6 +147,7 @@ impl ActiveWorkspace {
             remote_write_url = %config.remote_write_url,
             region = config.region,
             credentials = config.identity.source.kind().name(),
+            token_source = token.map(|token| token.kind().name()),
             entra = entra.map(|entra| format!("{}{}", entra.authority_host, entra.tenant_id)),
             entra_client_id = entra.map(|entra| &entra.client_id),
             sts_endpoint = %config.identity.sts_endpoint,

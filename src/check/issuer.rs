@@ -64,6 +64,11 @@ async fn look(
     client: &HttpClient,
 ) -> Result<StepOutcome, StepOutcome> {
     let iss = quoted(&[&claims.iss]);
+    if claims.is_googles() {
+        return Ok(StepOutcome::ok(format!(
+            "AWS trusts {iss} by itself: no OIDC provider is needed"
+        )));
+    }
     if let Some(unfit) = UnfitIssuer::of(&claims.iss) {
         let evidence = format!("IAM cannot take the issuer {iss}: {unfit}");
         return Err(StepOutcome::broken(evidence).remedy(unfit.row()));

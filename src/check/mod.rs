@@ -135,13 +135,15 @@ impl<'a> CheckRun<'a> {
         clock: &Clock,
     ) -> Option<Token> {
         let token = web_identity::token(source, config).await;
-        let token = self.record(TOKEN_FILE, token)?;
+        let token = self.record(token_step(&config.token), token)?;
         if let Some(claims) = self.record(TOKEN, web_identity::claims(&token, clock.now())) {
             let client = way.client();
             self.record(ISSUER, issuer::published(&token, &claims, &client).await);
         }
         match &config.token {
-            TokenConfig::File(_) => Some(token),
+            TokenConfig::File(_) | TokenConfig::AzureImds(_) | TokenConfig::GceMetadata(_) => {
+                Some(token)
+            }
             TokenConfig::Entra(_) => {
                 self.record(ENTRA, web_identity::through_entra(source, token).await)
             }
@@ -161,7 +163,9 @@ impl<'a> CheckRun<'a> {
         let identity = &self.workspace.identity;
         let of_source: &[&str] = match &identity.source {
             SourceConfig::WebIdentity(WebIdentityConfig { token, .. }) => match token {
-                TokenConfig::File(_) => &[TOKEN, ISSUER, WEB_IDENTITY],
+                TokenConfig::File(_) | TokenConfig::AzureImds(_) | TokenConfig::GceMetadata(_) => {
+                    &[TOKEN, ISSUER, WEB_IDENTITY]
+                }
                 TokenConfig::Entra(_) => &[TOKEN, ISSUER, ENTRA, WEB_IDENTITY],
             },
         };
@@ -181,12 +185,21 @@ const STS_ENDPOINT: &str = "STS endpoint";
 const CLOCK: &str = "clock";
 const AMP_ENDPOINT: &str = "AMP endpoint";
 const TOKEN_FILE: &str = "token file";
+const METADATA: &str = "metadata server";
 const TOKEN: &str = "token";
 const ISSUER: &str = "issuer";
 const ENTRA: &str = "Entra ID";
 const WEB_IDENTITY: &str = "AssumeRoleWithWebIdentity";
 const WRITE: &str = "empty write";
 const EARLIER_FAILED: &str = "an earlier step failed";
+
+/// Who gives the token.
+fn token_step(token: &TokenConfig) -> &'static str {
+    match token {
+        TokenConfig::File(_) | TokenConfig::Entra(_) => TOKEN_FILE,
+        TokenConfig::AzureImds(_) | TokenConfig::GceMetadata(_) => METADATA,
+    }
+}
 
 fn hop_name(index: usize) -> String {
     format!("AssumeRole {}", index + 1)

@@ -94,6 +94,7 @@ fn trust(claims: &Claims, role_arn: &str) -> String {
             .or(audiences.first())
             .map(|&one| one.to_owned())
             .unwrap_or_default(),
+        original_audience: claims.aud.first().filter(|_| claims.is_googles()).cloned(),
     };
     federation.trust_policy(&Account::of(role_arn))
 }

@@ -5,10 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use hyper::Uri;
+
 use super::step::StepOutcome;
 use crate::config::{TokenConfig, WebIdentityConfig};
 use crate::credentials::claims::Claims;
-use crate::credentials::token::{Token, TokenError};
+use crate::credentials::token::Token;
 use crate::credentials::web_identity::WebIdentity;
 use crate::remedies::first_hour::{
     TOKEN_EARLY, TOKEN_EXPIRED, TOKEN_MALFORMED, TOKEN_NO_AUDIENCE, TOKEN_NOT_RENEWED,
@@ -23,10 +25,15 @@ pub(super) async fn token(
             let outcome = match &config.token {
                 TokenConfig::File(path) => there(path),
                 TokenConfig::Entra(application) => there(&application.token_file),
+                TokenConfig::AzureImds(config) => given(&config.endpoint, &config.audience),
+                TokenConfig::GceMetadata(config) => given(&config.endpoint(), &config.audience),
             };
             (outcome, Some(token))
         }
-        Err(error) => (unread(&error), None),
+        Err(error) => {
+            let broken = StepOutcome::broken(error.to_string());
+            (broken.advise(&error.remedy()), None)
+        }
     }
 }
 
@@ -47,15 +54,14 @@ fn there(path: &Path) -> StepOutcome {
     }
 }
 
-fn unread(error: &TokenError) -> StepOutcome {
-    StepOutcome::broken(error.to_string()).advise(&error.remedy())
+fn given(endpoint: &Uri, audience: &str) -> StepOutcome {
+    StepOutcome::ok(format!("{endpoint} gave a token for {audience}"))
 }
 
 /// The token's claims, checked against the clock alone: only AWS knows what it trusts.
 pub(super) fn claims(token: &Token, now: SystemTime) -> (StepOutcome, Option<Claims>) {
     let Some(claims) = token.claims() else {
-        let outcome =
-            StepOutcome::broken("the file does not hold a JSON web token with iss and sub");
+        let outcome = StepOutcome::broken("the token is not a JSON web token with iss and sub");
         return (outcome.remedy(TOKEN_MALFORMED), None);
     };
     let at = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));

@@ -13,6 +13,7 @@ use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
 use super::file;
+use super::metadata::{AzureImdsConfig, GceMetadataConfig};
 use super::model::{
     Alertmanager, BatchLimits, Config, Drain, EntraConfig, IdentityConfig, Log, QueryConfig,
     RoleSession, SourceConfig, SpanQueue, TokenConfig, Tracing, WebIdentityConfig, Workspace,
@@ -297,6 +298,19 @@ impl Rows<'_> {
                 self.put(&settings::AZURE_TENANT_ID, tenant_id);
                 self.put(&settings::AZURE_AUTHORITY_HOST, authority_host);
                 self.put(&settings::ENTRA_SCOPE, scope);
+            }
+            TokenConfig::AzureImds(AzureImdsConfig {
+                endpoint,
+                audience,
+                client_id,
+            }) => {
+                self.put(&settings::TOKEN_AUDIENCE, audience);
+                self.put_some(&settings::AZURE_CLIENT_ID, client_id.as_ref());
+                self.put(&settings::AZURE_IMDS_ENDPOINT, endpoint);
+            }
+            TokenConfig::GceMetadata(GceMetadataConfig { host, audience }) => {
+                self.put(&settings::TOKEN_AUDIENCE, audience);
+                self.put(&settings::GCE_METADATA_HOST, host);
             }
         }
     }

@@ -30,6 +30,7 @@ mod endpoints;
 mod error;
 mod file;
 mod loader;
+mod metadata;
 mod model;
 mod network;
 mod other_credentials;
@@ -45,6 +46,7 @@ pub(crate) use endpoints::partition_id;
 pub(crate) use error::{Expected, checked, expected, redact};
 pub use error::{InvalidConfig, SettingError};
 pub use file::schema;
+pub use metadata::{AzureImdsConfig, GceMetadataConfig};
 pub use model::{
     Alertmanager, BatchLimits, Config, Drain, EntraConfig, Environment, ForeignArguments,
     IdentityConfig, Log, LogFormat, QueryConfig, RoleSession, Sampling, SourceConfig, SpanQueue,

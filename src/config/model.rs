@@ -13,6 +13,7 @@ use hyper::header::HeaderMap;
 use rustls::pki_types::CertificateDer;
 
 use super::error::SettingError;
+use super::metadata::{AzureImdsConfig, GceMetadataConfig};
 use super::network::Network;
 use super::values::otlp::sampler_text;
 use crate::tls_files::ServerAuthFiles;
@@ -229,6 +230,10 @@ pub enum TokenConfig {
     File(PathBuf),
     /// Entra ID, in exchange for the projected token.
     Entra(EntraConfig),
+    /// Azure, for a managed identity of this machine.
+    AzureImds(AzureImdsConfig),
+    /// Google, for the service account of this machine.
+    GceMetadata(GceMetadataConfig),
 }
 
 /// The kinds of [`TokenConfig`].
@@ -236,6 +241,8 @@ pub enum TokenConfig {
 pub(crate) enum TokenKind {
     File,
     Entra,
+    AzureImds,
+    GceMetadata,
 }
 
 /// An application in Entra ID.
@@ -480,6 +487,20 @@ impl SourceKind {
     }
 }
 
+// === impl TokenKind ===
+
+impl TokenKind {
+    /// Its name in settings and log.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Entra => "entra",
+            Self::AzureImds => "azure-imds",
+            Self::GceMetadata => "gce-metadata",
+        }
+    }
+}
+
 // === impl TokenConfig ===
 
 impl TokenConfig {
@@ -487,6 +508,8 @@ impl TokenConfig {
         match self {
             Self::File(_) => TokenKind::File,
             Self::Entra(_) => TokenKind::Entra,
+            Self::AzureImds(_) => TokenKind::AzureImds,
+            Self::GceMetadata(_) => TokenKind::GceMetadata,
         }
     }
 
@@ -496,6 +519,7 @@ impl TokenConfig {
         match self {
             Self::File(path) => Some(path),
             Self::Entra(application) => Some(&application.token_file),
+            Self::AzureImds(_) | Self::GceMetadata(_) => None,
         }
     }
 
@@ -503,8 +527,8 @@ impl TokenConfig {
     #[must_use]
     pub fn entra(&self) -> Option<&EntraConfig> {
         match self {
-            Self::File(_) => None,
             Self::Entra(application) => Some(application),
+            Self::File(_) | Self::AzureImds(_) | Self::GceMetadata(_) => None,
         }
     }
 }

@@ -22,6 +22,7 @@ use super::error::Expected;
 use super::model::{Alertmanager, LogFormat, SourceKind, TokenKind};
 use super::network::{NoProxy, Proxy};
 use super::values::identity::{self as identity, ChainedRole};
+use super::values::metadata;
 use super::values::otlp::{self, Pair, Sampler};
 use super::values::{self, choose, chosen, duration_text, duration_within};
 pub use group::Group;
@@ -165,12 +166,16 @@ settings! {
         CREDENTIALS: SourceKind = choice!("web-identity": "web-identity" => SourceKind::WebIdentity), Workspace Public,
             "credentials", ["AMP_SIDECAR_CREDENTIALS"], "web-identity",
             "Source of the credentials, and the only one that is asked: STS, in exchange for a token";
-        TOKEN_SOURCE: TokenKind = choice!("file|entra": "file" => TokenKind::File, "entra" => TokenKind::Entra), Workspace Public,
+        TOKEN_SOURCE: TokenKind = choice!("file|entra|azure-imds|gce-metadata": "file" => TokenKind::File, "entra" => TokenKind::Entra,
+            "azure-imds" => TokenKind::AzureImds, "gce-metadata" => TokenKind::GceMetadata), Workspace Public,
             "token-source", ["AMP_SIDECAR_TOKEN_SOURCE"], "file",
-            "Token to present to STS: the projected token itself, or an Entra ID access token obtained with it";
+            "Token to present to STS: the projected token itself, an Entra ID access token obtained with it, or the token of a virtual machine's own identity, from Azure's or Google's metadata server";
         WEB_IDENTITY_TOKEN_FILE: PathBuf = TOKEN_PATH, Workspace Public,
             "web-identity-token-file", ["AWS_WEB_IDENTITY_TOKEN_FILE"], "[required with --token-source file]",
             "File of the projected service-account token; read again for each exchange";
+        TOKEN_AUDIENCE: String = ValueKind("TEXT", metadata::audience, text), Workspace Public,
+            "token-audience", ["AMP_SIDECAR_TOKEN_AUDIENCE"], "[required with --token-source azure-imds; with gce-metadata sts.amazonaws.com]",
+            "Whom a machine's token is for: in Azure the App ID URI that AWS trusts, at Google the audience that the role's trust policy has as :oaud";
         ASSUME_ROLE: ChainedRole = ValueKind("ARN[,external-id=ID]...", identity::hop, hop_text), Workspace Public,
             "assume-role", ["AMP_SIDECAR_ASSUME_ROLE"], "[none]",
             "Role to assume after --role-arn, each with the credentials of the one before; the last one signs, and its session lasts at most 1h";
@@ -201,7 +206,7 @@ settings! {
             "File of the projected service-account token for Entra ID, as mounted by Azure's webhook";
         AZURE_CLIENT_ID: String = ValueKind("ID", identity::client_id, text), Workspace Public,
             "azure-client-id", ["AZURE_CLIENT_ID"], "[required with --token-source entra]",
-            "Client ID of the application or managed identity whose federated credential trusts the projected token";
+            "Client ID of the application or managed identity whose federated credential trusts the projected token; with --token-source azure-imds that of the machine's managed identity, needed only if it has several";
         AZURE_TENANT_ID: String = ValueKind("ID", identity::tenant_id, text), Workspace Public,
             "azure-tenant-id", ["AZURE_TENANT_ID"], "[required with --token-source entra]",
             "Entra tenant of that application";
@@ -210,8 +215,14 @@ settings! {
         ENTRA_SCOPE: String = ValueKind("SCOPE", identity::entra_scope, text), Workspace Public,
             "entra-scope", ["AMP_SIDECAR_ENTRA_SCOPE"], "[required with --token-source entra]",
             "Scope of the access token: the App ID URI that AWS trusts, followed by /.default";
+        AZURE_IMDS_ENDPOINT: Uri = ValueKind("URL", metadata::azure_imds, text), Workspace Public,
+            "azure-imds-endpoint", ["AZURE_POD_IDENTITY_AUTHORITY_HOST"], "http://169.254.169.254/",
+            "Azure's metadata service for --token-source azure-imds; asked without a proxy, and only this address and loopback are allowed";
     }
     Network {
+        GCE_METADATA_HOST: String = ValueKind("HOST", metadata::gce_host, text), Workspace Public,
+            "gce-metadata-host", ["GCE_METADATA_HOST"], "169.254.169.254",
+            "Google's metadata server for --token-source gce-metadata; asked without a proxy, and only Google's own addresses and loopback are allowed";
         REMOTE_WRITE_URL: Uri = URL, Workspace Public, "remote-write-url", ["AMP_SIDECAR_REMOTE_WRITE_URL"], "[from region and workspace]",
             "Remote-write URL of the workspace; plain http is allowed for loopback only", from [AMP_ENDPOINT, ENDPOINT_URL];
         AMP_ENDPOINT: Uri = URL, Workspace Public, "amp-endpoint", ["AWS_ENDPOINT_URL_AMP"], "[from region]",

@@ -4,6 +4,7 @@
 //! environment or the clock.
 
 pub(super) mod identity;
+pub(super) mod metadata;
 pub(super) mod otlp;
 mod session_name;
 

@@ -12,6 +12,9 @@ use serde::Deserialize;
 
 use crate::sanitize::sanitize;
 
+/// The issuer of Google's tokens, which AWS trusts without an OIDC provider.
+pub const GOOGLE: &str = "https://accounts.google.com";
+
 /// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Claims {
@@ -64,6 +67,12 @@ impl Claims {
     #[must_use]
     pub fn is_default_account(&self) -> bool {
         self.sub.starts_with("system:serviceaccount:") && self.sub.ends_with(":default")
+    }
+
+    /// Whether Google issued it.
+    #[must_use]
+    pub fn is_googles(&self) -> bool {
+        self.iss == GOOGLE
     }
 
     /// How long ago the token expired, by its own claim and this clock.

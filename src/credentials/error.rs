@@ -2,6 +2,7 @@
 
 use crate::credentials::cache::Failure;
 use crate::credentials::entra::EntraError;
+use crate::credentials::metadata::MetadataError;
 use crate::credentials::sts::{Pace, StsError};
 use crate::credentials::token::TokenError;
 use crate::remedies::Advice;
@@ -16,6 +17,9 @@ pub enum ExchangeError {
     /// Entra gave no token for it.
     #[error(transparent)]
     Entra(#[from] EntraError),
+    /// The machine's metadata server gave no token.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
     /// STS gave nothing for the token.
     #[error("{source}")]
     WebIdentity {
@@ -45,6 +49,7 @@ impl Failure for ExchangeError {
         match self {
             Self::Token(error) => error.name(),
             Self::Entra(error) => error.name(),
+            Self::Metadata(error) => error.name(),
             Self::WebIdentity { source, .. } => source.name(),
             Self::Hop { source, .. } => source.hop_name(),
         }
@@ -55,6 +60,7 @@ impl Failure for ExchangeError {
             // Kubelet writes the token at a time that cannot be known.
             Self::Token(_) => Pace::Soon,
             Self::Entra(error) => error.pace(),
+            Self::Metadata(error) => error.pace(),
             Self::WebIdentity { source, .. } | Self::Hop { source, .. } => source.pace(),
         }
     }
@@ -71,6 +77,7 @@ impl ExchangeError {
         match self {
             Self::Token(error) => error.remedy(),
             Self::Entra(error) => error.remedy(),
+            Self::Metadata(error) => error.remedy(),
             Self::WebIdentity { remedy, .. } | Self::Hop { remedy, .. } => remedy.clone(),
         }
     }

@@ -15,6 +15,7 @@ pub mod entra;
 mod error;
 pub mod identity_trail;
 pub mod issuer;
+pub mod metadata;
 mod redact;
 pub(crate) mod remedy;
 mod steps;

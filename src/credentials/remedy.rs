@@ -175,9 +175,14 @@ fn of_trust(session: &RoleSession, claims: &Claims, issuer: &str) -> Advice {
         rows.push(TRUST_ISSUER);
     }
     let conditions = conditions(claims);
+    let principal = if claims.is_googles() {
+        "accounts.google.com, which needs no OIDC provider".to_owned()
+    } else {
+        format!("the OIDC provider of {issuer}")
+    };
     Advice::any(rows).here(identity::trust_policy(
         &session.role_arn,
-        issuer,
+        &principal,
         &conditions,
     ))
 }

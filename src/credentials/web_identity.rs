@@ -5,6 +5,10 @@
 //! opened by      with --token-     unsigned:
 //! path for each  source entra      the token
 //! exchange                         suffices
+//!
+//! metadata::MetadataServer ──────▶ sts::Sts
+//! with --token-source azure-imds
+//! or gce-metadata
 //! ```
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,14 +17,18 @@ use sha2::{Digest, Sha256};
 
 use super::ExchangeError;
 use super::entra::{Entra, EntraError};
+use super::metadata::{MetadataError, MetadataServer};
 use super::remedy;
 use super::steps::{StepRecord, shown};
 use super::sts::{SessionCredentials, Sts, StsError};
-use super::token::{self, ReadToken, Token, TokenError, TokenFiles};
+use super::token::{self, ReadToken, Token, TokenFiles};
 use crate::clock::Clock;
 use crate::config::{RoleSession, TokenConfig, WebIdentityConfig};
 use crate::net::transport::Transport;
 use crate::telemetry::traces::Span;
+
+/// The call's name in spans and metrics.
+const METADATA: &str = "Metadata";
 
 /// A token and the role that it is exchanged for.
 #[derive(Debug)]
@@ -40,6 +48,8 @@ enum TokenSource {
     File(Box<dyn ReadToken>),
     /// The projected token, and who exchanges it.
     Entra(Box<dyn ReadToken>, Box<Entra>),
+    /// The metadata server of the machine that this runs on.
+    Machine(MetadataServer),
 }
 
 // === impl WebIdentity ===
@@ -63,6 +73,12 @@ impl WebIdentity {
                     clock.clone(),
                 )),
             ),
+            TokenConfig::AzureImds(config) => {
+                TokenSource::Machine(MetadataServer::azure(config, transport.direct_client()))
+            }
+            TokenConfig::GceMetadata(config) => {
+                TokenSource::Machine(MetadataServer::google(config, transport.direct_client()))
+            }
         };
         Self {
             token,
@@ -74,21 +90,31 @@ impl WebIdentity {
         }
     }
 
-    /// Reads the projected token.
-    pub async fn token(&self) -> Result<Token, TokenError> {
-        let read = token::read_with_retries(self.token.file()).await;
-        self.steps.trail.token(read.as_ref().ok());
-        let token = read?;
+    /// The projected token, or the machine's.
+    pub async fn token(&self) -> Result<Token, ExchangeError> {
+        let given = match &self.token {
+            TokenSource::File(file) | TokenSource::Entra(file, _) => {
+                let read = token::read_with_retries(&**file).await;
+                read.map_err(ExchangeError::from)
+            }
+            TokenSource::Machine(server) => {
+                let given = server.token().await;
+                self.steps.count(METADATA, &given, MetadataError::name);
+                given.map_err(ExchangeError::from)
+            }
+        };
+        self.steps.trail.token(given.as_ref().ok());
+        let token = given?;
         self.steps
             .metrics
             .token_read(token.claims().and_then(|claims| claims.exp));
         Ok(token)
     }
 
-    /// What STS gets: Entra's token if so configured, else the projected one.
+    /// What STS gets: Entra's token if so configured, else the same.
     pub async fn for_aws(&self, token: Token) -> Result<Token, EntraError> {
         match &self.token {
-            TokenSource::File(_) => Ok(token),
+            TokenSource::File(_) | TokenSource::Machine(_) => Ok(token),
             TokenSource::Entra(_, entra) => {
                 let exchanged = entra.exchange(&token).await;
                 self.steps.count("Entra", &exchanged, EntraError::name);
@@ -115,10 +141,17 @@ impl WebIdentity {
     /// All steps; each call is a span.
     pub(super) async fn obtain(&self, span: &Span) -> Result<SessionCredentials, ExchangeError> {
         *self.last_read() = None;
-        let token = self.token().await?;
+        let token = match &self.token {
+            TokenSource::File(_) | TokenSource::Entra(..) => self.token().await?,
+            TokenSource::Machine(server) => {
+                let mut call = span.request(METADATA);
+                call.at(server.url());
+                shown(call, self.token()).await?
+            }
+        };
         *self.last_read() = Some(digest(&token));
         let token = match &self.token {
-            TokenSource::File(_) => token,
+            TokenSource::File(_) | TokenSource::Machine(_) => token,
             TokenSource::Entra(..) => shown(span.request("Entra"), self.for_aws(token)).await?,
         };
         let mut call = span.request("AssumeRoleWithWebIdentity");
@@ -128,7 +161,12 @@ impl WebIdentity {
 
     /// Whether the file holds another token than the last exchange read.
     pub(super) async fn changed(&self) -> bool {
-        match self.token.file().read().await {
+        let file = match &self.token {
+            TokenSource::File(file) | TokenSource::Entra(file, _) => file,
+            // It would give the same token as long as that is valid.
+            TokenSource::Machine(_) => return false,
+        };
+        match file.read().await {
             Ok(token) => *self.last_read() != Some(digest(&token)),
             Err(_) => false,
         }
@@ -136,16 +174,6 @@ impl WebIdentity {
 
     fn last_read(&self) -> MutexGuard<'_, Option<[u8; 32]>> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl TokenSource ===
-
-impl TokenSource {
-    fn file(&self) -> &dyn ReadToken {
-        match self {
-            Self::File(file) | Self::Entra(file, _) => &**file,
-        }
     }
 }
 

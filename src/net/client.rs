@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
@@ -46,6 +46,7 @@ pub struct HttpResponse {
     pub verified_date: Option<SystemTime>,
     /// Who responded, by `Server`, `Via` or the title of a web page; often empty.
     pub(crate) responder: String,
+    headers: HeaderMap,
     body: Zeroizing<Vec<u8>>,
 }
 
@@ -77,7 +78,15 @@ impl HttpClient {
         accept: &'static str,
     ) -> Result<HttpResponse, HttpError> {
         let accept = (ACCEPT, HeaderValue::from_static(accept));
-        let headers = HeaderMap::from_iter([accept]);
+        self.get_with(url, HeaderMap::from_iter([accept])).await
+    }
+
+    /// Gets a document with these headers.
+    pub(crate) async fn get_with(
+        &self,
+        url: &Uri,
+        headers: HeaderMap,
+    ) -> Result<HttpResponse, HttpError> {
         self.call(Method::GET, url, headers, Bytes::new()).await
     }
 
@@ -156,6 +165,7 @@ async fn read(response: Response<Incoming>, verified: bool) -> Result<HttpRespon
         status: head.status,
         verified_date: date::of(&head.headers).filter(|_| verified),
         responder: between::describe(&head.headers, &bytes),
+        headers: head.headers,
         body: bytes,
     })
 }
@@ -171,8 +181,21 @@ impl HttpResponse {
             status,
             verified_date,
             responder: String::new(),
+            headers: HeaderMap::new(),
             body: Zeroizing::new(body),
         }
+    }
+
+    #[cfg(any(test, feature = "internals"))]
+    /// The same with these headers.
+    #[must_use]
+    pub fn with_headers(self, headers: HeaderMap) -> Self {
+        Self { headers, ..self }
+    }
+
+    /// A header of the response.
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        self.headers.get(name)
     }
 
     /// The body, where it is UTF-8.

@@ -141,7 +141,7 @@ pub(super) const TABLE: &[EntraRefusal] = &[
         &[500_011],
         "entra_AADSTS500011",
         "the tenant has no application with the App ID URI of the scope",
-        "check --entra-scope; the application that represents AWS needs that App ID URI and a service principal in this tenant",
+        "check the App ID URI in --entra-scope or --token-audience; the application that represents AWS needs it and a service principal in this tenant",
     ),
     known(
         &[70011, 1_002_012],

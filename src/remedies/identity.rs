@@ -66,9 +66,9 @@ pub(crate) fn issuer_keys(issuer: &str) -> String {
 }
 
 /// The role is missing, or does not trust the token.
-pub(crate) fn trust_policy(role_arn: &str, issuer: &str, conditions: &str) -> String {
+pub(crate) fn trust_policy(role_arn: &str, principal: &str, conditions: &str) -> String {
     format!(
-        "{role_arn} must exist, and its trust policy must allow sts:AssumeRoleWithWebIdentity to the OIDC provider of {issuer}, with conditions that match: {conditions}"
+        "{role_arn} must exist, and its trust policy must allow sts:AssumeRoleWithWebIdentity to {principal}, with conditions that match: {conditions}"
     )
 }
 

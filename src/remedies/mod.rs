@@ -11,6 +11,7 @@ mod advice;
 pub(crate) mod entra;
 pub mod first_hour;
 pub(crate) mod identity;
+pub mod machine;
 #[cfg(any(test, feature = "internals"))]
 pub mod page;
 pub mod policies;

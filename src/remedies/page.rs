@@ -1,13 +1,14 @@
 //! `docs/mistakes.md`, printed from the table.
 
 use crate::remedies::entra::EntraRefusal;
-use crate::remedies::{Remedy, entra, first_hour, policies, running};
+use crate::remedies::{Remedy, entra, first_hour, machine, policies, running};
 
 /// Every mistake that `check` can name, what Entra ID refuses included.
 pub fn mistakes() -> impl Iterator<Item = Remedy> {
     first_hour::MISTAKES
         .iter()
         .chain(policies::POLICIES)
+        .chain(machine::MACHINE)
         .copied()
         .chain(entra::TABLE.iter().map(EntraRefusal::row))
 }

@@ -40,30 +40,38 @@ macro_rules! arguments {
 }
 
 arguments! {
-    VIA: "via", "direct|entra", "direct", &[Aws, Azure, Kubernetes],
-        "Whose tokens AWS trusts: the cluster's, or those that Microsoft Entra ID issues in exchange";
+    VIA: "via", "direct|entra|azure-imds|gce-metadata", "direct", &[Aws, Azure, Kubernetes],
+        "Whose tokens AWS trusts: the cluster's, those that Microsoft Entra ID issues in exchange, or those of a virtual machine in Azure or at Google";
     ISSUER: "issuer", "URL", "[this or --token]", &[Aws],
         "The cluster's exact OIDC issuer, including a trailing slash";
     TOKEN: "token", "FILE", "[none]", &[Aws, Kubernetes],
-        "A token of the pod's service account (with --via entra, one of Entra's): only its claims are read, and it is never printed";
+        "A token of the pod's service account (with another --via, one of Entra's or Google's): only its claims are read, and it is never printed";
     NAMESPACE: "namespace", "NAME", "monitoring", &[Aws, Azure, Kubernetes],
         "Prometheus' namespace";
     SERVICE_ACCOUNT: "service-account", "NAME", "prometheus", &[Aws, Azure, Kubernetes],
         "Prometheus' service account";
-    TENANT_ID: "tenant-id", "GUID", "[required with --via entra]", &[Aws, Azure, Kubernetes],
+    TENANT_ID: "tenant-id", "GUID", "[required with --via entra and azure-imds]", &[Aws, Azure, Kubernetes],
         "The Entra tenant";
     CLIENT_ID: "client-id", "GUID", "[required with --via entra; for aws only with version 2]", &[Aws, Kubernetes],
-        "Client id of the Entra application, printed by the script of `setup azure`";
-    OBJECT_ID: "object-id", "GUID", "[required with --via entra]", &[Aws],
-        "Object id of the Entra application's service principal, printed by the script of `setup azure`";
+        "Client id of the Entra application or of the machine's managed identity, printed by the script of `setup azure`";
+    OBJECT_ID: "object-id", "GUID", "[required with --via entra and azure-imds]", &[Aws],
+        "Object id of the Entra application's service principal, or of the machine's managed identity, printed by the script of `setup azure`";
     APP_ID_URI: "app-id-uri", "URI", "api://<tenant-id>/amp-sidecar", &[Aws, Azure, Kubernetes],
-        "App ID URI of the Entra application, the audience of its tokens";
+        "App ID URI of the Entra application that represents AWS, the audience of the tokens";
     ACCESS_TOKEN_VERSION: "access-token-version", "1|2", "1", &[Aws, Azure],
         "Version of the access tokens that Entra issues";
-    CLUSTER: "cluster", "NAME", "[required]", &[Azure],
+    UNIQUE_ID: "unique-id", "NUMBER", "[required with --via gce-metadata]", &[Aws],
+        "Unique id of the machine's service account: gcloud iam service-accounts describe EMAIL --format='value(uniqueId)'";
+    TOKEN_AUDIENCE: "token-audience", "TEXT", "sts.amazonaws.com", &[Aws],
+        "With --via gce-metadata, the audience of Google's tokens: --token-audience of the sidecar";
+    CLUSTER: "cluster", "NAME", "[required, except with --via azure-imds]", &[Azure],
         "The AKS cluster";
+    VM: "vm", "NAME", "[this or --vmss with --via azure-imds]", &[Azure],
+        "The virtual machine, if it is not a scale set";
+    VMSS: "vmss", "NAME", "[none]", &[Azure],
+        "The scale set";
     RESOURCE_GROUP: "resource-group", "NAME", "[required]", &[Azure],
-        "The cluster's resource group";
+        "The resource group of cluster, machine or scale set";
     ACCOUNT: "account", "ID", "[required]", &[Aws, Kubernetes],
         "The AWS account of the workspace and the role";
     REGION: "region", "REGION", "[required]", &[Aws, Kubernetes],

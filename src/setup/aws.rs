@@ -4,7 +4,7 @@
 //! since YAML and HCL accept JSON. The script may run again over existing objects; the other two leave that to their tools.
 
 use super::policy::{Account, Federation};
-use super::template::{fill, hcl, in_hcl, quoted, shell};
+use super::template::{fill, hcl, in_hcl, quoted, section, shell};
 use crate::config::Alertmanager;
 
 /// All values that AWS needs.
@@ -37,14 +37,13 @@ impl Aws {
             role,
             ..
         } = self;
-        let arn = federation.provider_arn(account);
+        let arn = federation.principal(account);
         let trust = match self.form {
             // The reference makes CloudFormation create the provider before the role.
-            Form::CloudFormation => federation.trust_policy_naming(&format!(
-                "!If [MakesProvider, !Ref Provider, {}]",
-                quoted(&arn)
-            )),
-            Form::Cli | Form::Terraform => federation.trust_policy(account),
+            Form::CloudFormation if federation.needs_provider() => federation.trust_policy_naming(
+                &format!("!If [MakesProvider, !Ref Provider, {}]", quoted(&arn)),
+            ),
+            _ => federation.trust_policy(account),
         };
         let quote = |value: &str| self.form.quote(value);
         let permission = account.permission_policy(
@@ -58,7 +57,11 @@ impl Aws {
             federation.subject, federation.issuer
         );
         fill(
-            self.form.template(),
+            &section(
+                self.form.template(),
+                "provider",
+                federation.needs_provider(),
+            ),
             &[
                 ("version", env!("CARGO_PKG_VERSION")),
                 ("account", &quote(&account.id)),

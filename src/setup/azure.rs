@@ -1,4 +1,4 @@
-//! The objects in Azure: the cluster's issuer, and with Entra an application that trusts it.
+//! The objects in Azure: the cluster's issuer or the machine's identity, and with Entra an application that AWS' tokens are for.
 //!
 //! In: a valid [`Azure`]. Out: a script of az commands, which may run again. It ends by printing the values that the next step needs, since
 //! Azure assigns client id and object id.
@@ -8,19 +8,39 @@ use super::template::{fill, shell};
 /// All values that Azure needs.
 #[derive(Debug)]
 pub(super) struct Azure {
-    pub(super) cluster: String,
     pub(super) resource_group: String,
-    pub(super) entra: Option<EntraSetup>,
+    pub(super) runs_on: RunsOn,
 }
 
-/// The application that exchanges the cluster's tokens.
+/// Where Prometheus runs, and how its identity gets to AWS.
 #[derive(Debug)]
-pub(super) struct EntraSetup {
+pub(super) enum RunsOn {
+    Cluster(String),
+    /// The application also exchanges the tokens of this service account.
+    ClusterWithEntra {
+        cluster: String,
+        application: Application,
+        namespace: String,
+        service_account: String,
+    },
+    Machine {
+        machine: Machine,
+        application: Application,
+    },
+}
+
+/// The application that represents AWS.
+#[derive(Debug)]
+pub(super) struct Application {
     pub(super) tenant: String,
     pub(super) app_id_uri: String,
     pub(super) token_version: TokenVersion,
-    pub(super) namespace: String,
-    pub(super) service_account: String,
+}
+
+#[derive(Debug)]
+pub(super) enum Machine {
+    Vm(String),
+    ScaleSet(String),
 }
 
 /// The version of Entra's access tokens: it decides their issuer and audience.
@@ -34,48 +54,77 @@ pub(super) enum TokenVersion {
 
 impl Azure {
     pub(super) fn text(&self) -> String {
-        let rest = match &self.entra {
-            None => include_str!("templates/azure-direct.sh").to_owned(),
-            Some(entra) => entra.text(&self.cluster),
+        let issuer = include_str!("templates/azure-issuer.sh");
+        let (name, issuer, rest) = match &self.runs_on {
+            RunsOn::Cluster(cluster) => (
+                format!("cluster={}", shell(cluster)),
+                issuer,
+                include_str!("templates/azure-direct.sh").to_owned(),
+            ),
+            RunsOn::ClusterWithEntra {
+                cluster,
+                application,
+                namespace,
+                service_account,
+            } => {
+                let subject = format!("system:serviceaccount:{namespace}:{service_account}");
+                let credential = credential_name(&[cluster, namespace, service_account]);
+                let own = [
+                    ("subject", shell(&subject)),
+                    ("credential", shell(&credential)),
+                ];
+                let template = include_str!("templates/azure-entra.sh");
+                let rest = application.used_in(template, &credential, &own);
+                (format!("cluster={}", shell(cluster)), issuer, rest)
+            }
+            RunsOn::Machine {
+                machine,
+                application,
+            } => {
+                let (name, kind) = match machine {
+                    Machine::Vm(name) => (name, "vm"),
+                    Machine::ScaleSet(name) => (name, "vmss"),
+                };
+                let template = include_str!("templates/azure-machine.sh");
+                let own = [("kind", kind.to_owned())];
+                let rest = application.used_in(template, "amp-sidecar", &own);
+                (format!("machine={}", shell(name)), "", rest)
+            }
         };
         fill(
             include_str!("templates/azure.sh"),
             &[
                 ("version", env!("CARGO_PKG_VERSION")),
-                ("cluster", &shell(&self.cluster)),
+                ("name", &name),
                 ("resource_group", &shell(&self.resource_group)),
+                ("issuer", issuer),
                 ("rest", &rest),
             ],
         )
     }
 }
 
-// === impl EntraSetup ===
+// === impl Application ===
 
-impl EntraSetup {
-    fn text(&self, cluster: &str) -> String {
-        let (namespace, account) = (&self.namespace, &self.service_account);
+impl Application {
+    /// A template with the commands that make the application under this name, and with values of its own.
+    fn used_in(&self, template: &str, name: &str, own: &[(&str, String)]) -> String {
         let (version, more) = match self.token_version {
             TokenVersion::V1 => ("1", ""),
             TokenVersion::V2 => ("2", " --access-token-version 2 --client-id $client"),
         };
-        fill(
-            include_str!("templates/azure-entra.sh"),
+        let application = fill(
+            include_str!("templates/azure-application.sh"),
             &[
                 ("tenant", &shell(&self.tenant)),
                 ("app_id_uri", &shell(&self.app_id_uri)),
-                (
-                    "subject",
-                    &shell(&format!("system:serviceaccount:{namespace}:{account}")),
-                ),
-                (
-                    "credential",
-                    &shell(&credential_name(&[cluster, namespace, account])),
-                ),
+                ("application_name", &shell(name)),
                 ("token_version", version),
-                ("more", more),
             ],
-        )
+        );
+        let mut values = vec![("application", application.as_str()), ("more", more)];
+        values.extend(own.iter().map(|(name, value)| (*name, value.as_str())));
+        fill(template, &values)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The two policies of the role: who may assume it, and what it may do.
 //!
-//! In: what identifies the pod to AWS ([`Federation`]), and the workspace. Out: IAM's JSON, made here alone for script, CloudFormation and
+//! In: what identifies the sidecar to AWS ([`Federation`]), and the workspace. Out: IAM's JSON, made here alone for script, CloudFormation and
 //! Terraform.
 //!
 //! Both conditions are always there: without `:aud` a token for another purpose would do, without `:sub` every pod of the cluster. The condition
@@ -9,6 +9,7 @@
 
 use super::template::{fill, quoted};
 use crate::config::Alertmanager;
+use crate::credentials::claims::GOOGLE;
 
 /// The claims that AWS trusts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Federation {
     pub subject: String,
     /// `azp` if the token has one, else `aud`: IAM's audience.
     pub audience: String,
+    /// `aud` of a token of Google's, which all have `azp`; IAM documents a condition key for it there only.
+    pub original_audience: Option<String>,
 }
 
 /// Account and partition, as in ARNs.
@@ -33,9 +36,29 @@ pub struct Account {
 // === impl Federation ===
 
 impl Federation {
-    /// The ARN of IAM's OIDC provider for the issuer.
+    /// Of Google's tokens for the service account with this number, for this audience.
     #[must_use]
-    pub fn provider_arn(&self, account: &Account) -> String {
+    pub fn of_google(unique_id: String, audience: String) -> Self {
+        Self {
+            issuer: GOOGLE.to_owned(),
+            subject: unique_id.clone(),
+            audience: unique_id,
+            original_audience: Some(audience),
+        }
+    }
+
+    /// Whether IAM needs an OIDC provider for the issuer: Google it knows by itself.
+    #[must_use]
+    pub fn needs_provider(&self) -> bool {
+        self.issuer != GOOGLE
+    }
+
+    /// What a trust policy names: the ARN of IAM's OIDC provider for the issuer, or the name of one that IAM knows.
+    #[must_use]
+    pub fn principal(&self, account: &Account) -> String {
+        if !self.needs_provider() {
+            return self.without_scheme().to_owned();
+        }
         let Account { partition, id } = account;
         format!(
             "arn:{partition}:iam::{id}:oidc-provider/{}",
@@ -46,20 +69,26 @@ impl Federation {
     /// The role's trust policy.
     #[must_use]
     pub fn trust_policy(&self, account: &Account) -> String {
-        self.trust_policy_naming(&quoted(&self.provider_arn(account)))
+        self.trust_policy_naming(&quoted(&self.principal(account)))
     }
 
-    /// The same with another expression for the provider's ARN.
-    pub(super) fn trust_policy_naming(&self, provider: &str) -> String {
-        let key = |claim: &str| quoted(&format!("{}:{claim}", self.without_scheme()));
+    /// The same with another expression for the principal.
+    pub(super) fn trust_policy_naming(&self, principal: &str) -> String {
+        let required = [
+            ("sub", Some(&self.subject)),
+            ("aud", Some(&self.audience)),
+            ("oaud", self.original_audience.as_ref()),
+        ];
+        let conditions = required.into_iter().filter_map(|(claim, value)| {
+            let key = quoted(&format!("{}:{claim}", self.without_scheme()));
+            Some(format!("{key}: {}", quoted(value?)))
+        });
+        let conditions: Vec<String> = conditions.collect();
         fill(
             include_str!("templates/trust-policy.json"),
             &[
-                ("provider", provider),
-                ("sub", &key("sub")),
-                ("subject", &quoted(&self.subject)),
-                ("aud", &key("aud")),
-                ("audience", &quoted(&self.audience)),
+                ("principal", principal),
+                ("conditions", &conditions.join(",\n")),
             ],
         )
     }

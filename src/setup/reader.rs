@@ -8,7 +8,7 @@ mod federation;
 use super::arguments::Topic;
 use super::arguments::{self as argument, ALL, Argument};
 use super::aws::{Aws, Form};
-use super::azure::{Azure, EntraSetup, TokenVersion};
+use super::azure::{Application, Azure, Machine, RunsOn, TokenVersion};
 use super::kubernetes::{Identity, Kubernetes, Runner};
 use super::policy::Account;
 use super::prometheus::Prometheus;
@@ -25,10 +25,12 @@ pub(super) struct SetupInputs<'a> {
     errors: Vec<SettingError>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Via {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Via {
     Direct,
     Entra,
+    AzureImds,
+    GceMetadata,
 }
 
 // === impl SetupInputs ===
@@ -78,7 +80,8 @@ impl<'a> SetupInputs<'a> {
         });
         let federation = match self.via() {
             Some(Via::Direct) => self.direct(),
-            Some(Via::Entra) => self.through_entra(),
+            Some(via @ (Via::Entra | Via::AzureImds)) => self.through_entra(via),
+            Some(Via::GceMetadata) => self.of_google(),
             None => None,
         };
         let query_too = self.given(&argument::QUERY_TOO).is_some();
@@ -106,28 +109,65 @@ impl<'a> SetupInputs<'a> {
     }
 
     fn azure(&mut self) -> Option<Azure> {
-        let cluster = self.parse(&argument::CLUSTER, values::azure_name);
         let resource_group = self.parse(&argument::RESOURCE_GROUP, values::azure_name);
-        let entra = match self.via()? {
-            Via::Direct => None,
+        let runs_on = match self.via()? {
+            Via::Direct => self.cluster().map(RunsOn::Cluster),
             Via::Entra => {
-                let tenant = self.parse(&argument::TENANT_ID, values::guid);
-                let app_id_uri = self.app_id_uri(tenant.as_deref());
-                let token_version = self.token_version();
+                let cluster = self.cluster();
+                let application = self.application();
                 let (namespace, service_account) = self.service_account();
-                Some(EntraSetup {
-                    tenant: tenant?,
-                    app_id_uri: app_id_uri?,
-                    token_version: token_version?,
+                Some(RunsOn::ClusterWithEntra {
+                    cluster: cluster?,
+                    application: application?,
                     namespace: namespace?,
                     service_account: service_account?,
                 })
             }
+            Via::AzureImds => {
+                let machine = self.machine();
+                let application = self.application();
+                Some(RunsOn::Machine {
+                    machine: machine?,
+                    application: application?,
+                })
+            }
+            Via::GceMetadata => self.error(&argument::VIA, "direct, entra or azure-imds"),
         };
         Some(Azure {
-            cluster: cluster?,
             resource_group: resource_group?,
-            entra,
+            runs_on: runs_on?,
+        })
+    }
+
+    fn cluster(&mut self) -> Option<String> {
+        self.parse(&argument::CLUSTER, values::azure_name)
+    }
+
+    fn machine(&mut self) -> Option<Machine> {
+        match (self.given(&argument::VM), self.given(&argument::VMSS)) {
+            (Some(_), Some(_)) => self.error(
+                &argument::VMSS,
+                "no value with --vm: one of the two has the sidecar",
+            ),
+            (None, Some(_)) => {
+                let name = self.parse(&argument::VMSS, values::azure_name);
+                name.map(Machine::ScaleSet)
+            }
+            _ => {
+                let name = self.parse(&argument::VM, values::azure_name);
+                name.map(Machine::Vm)
+            }
+        }
+    }
+
+    fn application(&mut self) -> Option<Application> {
+        let tenant = self.parse(&argument::TENANT_ID, values::guid);
+        let app_id_uri = self.app_id_uri(tenant.as_deref());
+        let token_version = self.token_version();
+        Some(Application {
+            tenant: tenant?,
+            app_id_uri: app_id_uri?,
+            token_version: token_version?,
         })
     }
 
@@ -147,6 +187,10 @@ impl<'a> SetupInputs<'a> {
                 .audience()
                 .map(|audience| Identity::Direct { audience }),
             Some(Via::Entra) => self.entra_identity(),
+            Some(Via::AzureImds | Via::GceMetadata) => self.error(
+                &argument::VIA,
+                "direct or entra: a pod has a token of its own, which names it and not its node",
+            ),
             None => None,
         };
         let name = self.parse(&argument::NAME, values::kubernetes_name);
@@ -188,7 +232,9 @@ impl<'a> SetupInputs<'a> {
         self.parse(&argument::VIA, |text| match text {
             "direct" => Ok(Via::Direct),
             "entra" => Ok(Via::Entra),
-            _ => Err(Expected("direct or entra".into())),
+            "azure-imds" => Ok(Via::AzureImds),
+            "gce-metadata" => Ok(Via::GceMetadata),
+            _ => Err(Expected("direct, entra, azure-imds or gce-metadata".into())),
         })
     }
 

@@ -56,6 +56,22 @@ fn find<'a>(values: &[(&str, &'a str)], name: &str) -> Option<&'a str> {
     Some(value)
 }
 
+/// The template with or without the lines between `<<#name>>` and `<</name>>`, which stand on lines of their own.
+pub(super) fn section(template: &str, name: &str, keep: bool) -> String {
+    let (begin, end) = (format!("<<#{name}>>"), format!("<</{name}>>"));
+    let mut inside = false;
+    let mut text = String::with_capacity(template.len());
+    for line in template.lines() {
+        if line == begin || line == end {
+            inside = line == begin;
+        } else if keep || !inside {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
 /// One word of a POSIX shell, whatever it contains; it may have several lines.
 pub(super) fn shell(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
@@ -93,6 +109,13 @@ mod tests {
             fill(template, &values),
             "a: <<y>> 2\n  p:\n\n    q\nshift << 3, <<unknown>>\n"
         );
+    }
+
+    #[test]
+    fn a_section_is_kept_without_its_marks_or_left_out() {
+        let template = "a\n<<#b>>\nb <<b>>\n<</b>>\nc\n";
+        assert_eq!(section(template, "b", true), "a\nb <<b>>\nc\n");
+        assert_eq!(section(template, "b", false), "a\nc\n");
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn the_definition_makes_a_valid_command_line() {
 fn every_place_of_every_template_is_filled() {
     const GUID: &str = "5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a";
     let choices = |flag: &str| match flag {
-        "via" => vec!["direct", "entra"],
+        "via" => vec!["direct", "entra", "azure-imds", "gce-metadata"],
         "format" => vec!["cli", "cloudformation", "terraform"],
         "for" => vec![
             "statefulset",
@@ -56,6 +56,12 @@ fn every_place_of_every_template_is_filled() {
     };
     for (topic, name, _) in TOPICS {
         for via in choices("via") {
+            let of_a_machine = via.contains('-');
+            if of_a_machine && topic == Topic::Kubernetes
+                || via == "gce-metadata" && topic == Topic::Azure
+            {
+                continue;
+            }
             for form in choices("format") {
                 for (runner, plain) in choices("for").into_iter().flat_map(|runner| {
                     choices("plain")
@@ -75,7 +81,8 @@ fn every_place_of_every_template_is_filled() {
                                 "account" => "111122223333",
                                 "region" => "us-gov-west-1",
                                 "workspace-id" => "ws-1",
-                                "cluster" | "resource-group" => "aks",
+                                "cluster" | "resource-group" | "vm" => "aks",
+                                "unique-id" => "107517467455664443765",
                                 "image" => "registry.example/amp-sidecar:1",
                                 _ => return None,
                             };

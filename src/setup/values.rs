@@ -84,6 +84,16 @@ pub(super) fn guid(text: &str) -> Result<String, Expected> {
     checked(text, is_guid(text), what)
 }
 
+/// Google's number of a service account; an email address is a frequent mistake.
+pub(super) fn unique_id(text: &str) -> Result<String, Expected> {
+    let valid = (10..=30).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    checked(
+        text,
+        valid,
+        "the service account's unique id, a number of about 21 digits and not its email address",
+    )
+}
+
 pub(super) fn app_id_uri(text: &str) -> Result<String, Expected> {
     let tail = text.strip_prefix("api://").unwrap_or_default();
     checked(
@@ -169,7 +179,12 @@ mod tests {
     #[test]
     fn what_the_service_would_refuse_is_refused_here() {
         type Parse = fn(&str) -> Result<String, Expected>;
-        let cases: [(Parse, &[&str], &[&str]); 9] = [
+        let cases: [(Parse, &[&str], &[&str]); 10] = [
+            (
+                unique_id,
+                &["107517467455664443765"],
+                &["", "prometheus@example.iam.gserviceaccount.com", "1e21"],
+            ),
             (
                 issuer,
                 &[

@@ -12,6 +12,7 @@ use amp_sidecar::remedies::{self, Remedy};
 use emulator::entra::{EntraConfig, TokenVersion};
 use emulator::fault::{Fault, FaultKind};
 use emulator::issuer::BrokenToken;
+use emulator::machine::{AzureVm, GoogleVm, Machine};
 use emulator::tls::Presented;
 use emulator::world::{Ports, Target, WorldConfig};
 use futures_util::stream::{self, StreamExt};
@@ -53,6 +54,21 @@ impl Case {
         let mut entra = EntraConfig::new(TokenVersion::V2);
         change(&mut entra);
         self.world = WorldConfig::through_entra(entra);
+        self
+    }
+
+    fn azure(mut self) -> Self {
+        self.world = WorldConfig::on_azure(TokenVersion::V1);
+        self
+    }
+
+    fn google(mut self, change: impl FnOnce(&mut GoogleVm)) -> Self {
+        let mut vm = GoogleVm::default();
+        change(&mut vm);
+        self.world = WorldConfig {
+            machine: Some(Machine::Google(vm)),
+            ..WorldConfig::at_google()
+        };
         self
     }
 
@@ -248,6 +264,33 @@ fn cases(issuer_path: &str) -> Vec<Case> {
         case("entra_AADSTS50166")
             .entra(|_| {})
             .on(Target::Issuer, FaultKind::answer(503, "")),
+        case("imds-no-identity").azure().set("azure-client-id", OTHER_GUID),
+        case("imds-several-identities").azure().world(|world| {
+            let entra = world.entra.as_ref().unwrap();
+            let all = entra.applications.iter().map(|one| one.client_id.clone());
+            let identities = all.collect();
+            world.machine = Some(Machine::Azure(AzureVm { identities }));
+        }),
+        case("entra_AADSTS500011").azure().set("token-audience", "api://other"),
+        case("gce-no-service-account").google(|vm| vm.service_account = None),
+        case("gce-denied").google(|vm| {
+            let account = vm.service_account.as_mut().unwrap();
+            account.may_give_tokens = false;
+        }),
+        case("metadata-silent").google(|_| {}).set("gce-metadata-host", "127.0.0.1:9"),
+        case("metadata-foreign")
+            .google(|_| {})
+            .on(Target::Metadata, FaultKind::html(200, "Please sign in")),
+        case("metadata-trouble").azure().on(Target::Metadata, FaultKind::answer(404, "")),
+        case("metadata-refusal").azure().on(
+            Target::Metadata,
+            FaultKind::answer(400, r#"{"error": "unknown", "error_description": "new"}"#),
+        ),
+        case("trust-subject").google(|_| {}).world(|world| {
+            let policy = policy("x", "accounts.google.com", "1", "2");
+            let principal = format!("arn:aws:iam::{ACCOUNT}:oidc-provider/x");
+            world.trust_policy = Some(policy.replace(&principal, "accounts.google.com"));
+        }),
         case("hop-trust").world(|world| {
             *world = world.clone().two_hops("tenant-42");
             let other = world.role_name.clone();
@@ -409,6 +452,8 @@ async fn nothing_is_found_where_nothing_is_wrong() {
         WorldConfig::default(),
         WorldConfig::default().two_hops("tenant-42"),
         entra.two_hops("tenant-42"),
+        WorldConfig::on_azure(TokenVersion::V2),
+        WorldConfig::at_google().two_hops("tenant-42"),
     ] {
         config.sts_https = true;
         let world = World::start(config).await.unwrap();

@@ -42,6 +42,9 @@ async fn run_example(name: &str, world: World) -> Rig {
     ] {
         settings.insert(endpoint, own[endpoint].clone());
     }
+    for endpoint in ["AZURE_POD_IDENTITY_AUTHORITY_HOST", "GCE_METADATA_HOST"] {
+        settings.extend(own.get(endpoint).map(|place| (endpoint, place.clone())));
+    }
     let rig = Rig::serve(world, config_of(&settings, &[])).await;
     let batch = bodies::v1("up", 3);
     rig.until_ready().await;
@@ -82,6 +85,19 @@ async fn a_batch_goes_through_entra_with_tokens_of_both_versions() {
         let entra = rig.world.entra().unwrap();
         assert_eq!((entra.issued(), entra.refused()), (1, 0), "{version:?}");
         assert_eq!(rig.world.sts_calls().len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_examples_of_machines_are_enough() {
+    for (name, config) in [
+        ("azure-imds", WorldConfig::on_azure(TokenVersion::V1)),
+        ("azure-imds", WorldConfig::on_azure(TokenVersion::V2)),
+        ("gce-metadata", WorldConfig::at_google()),
+    ] {
+        let rig = run_example(name, World::start(config).await.unwrap()).await;
+        assert_eq!(rig.world.journal(Target::Metadata).total(), 1, "{name}");
+        assert_eq!(rig.world.sts_calls().len(), 1, "{name}");
     }
 }
 

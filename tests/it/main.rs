@@ -39,6 +39,7 @@ mod layers;
 mod leak_check;
 mod load;
 mod logging;
+mod machine;
 mod metrics;
 mod misdirected;
 mod multi_workspace;

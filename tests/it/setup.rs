@@ -24,6 +24,21 @@ const PLACE: [&str; 6] = [
     "--workspace-id",
     "ws-0a1b",
 ];
+const GOOGLE: [&str; 4] = [
+    "--via",
+    "gce-metadata",
+    "--unique-id",
+    "107517467455664443765",
+];
+const AZURE_VM: [&str; 7] = [
+    "azure",
+    "--via",
+    "azure-imds",
+    "--resource-group",
+    "rg",
+    "--tenant-id",
+    TENANT,
+];
 const IMAGE: [&str; 2] = ["--image", "registry.example/amp-sidecar:0.1.0"];
 
 fn run(arguments: &[&[&str]]) -> Output {
@@ -117,6 +132,49 @@ fn every_fault_of_the_arguments_is_named_at_once_and_exits_with_64() {
     }
     assert_eq!(run(&[&[]]).status.code(), Some(64));
     assert_eq!(run(&[&["aws", "--listen", "x"]]).status.code(), Some(64));
+}
+
+#[test]
+fn a_machines_arguments_are_its_own() {
+    for (arguments, fix) in [
+        (
+            &["kubernetes", "--via", "azure-imds"][..],
+            "direct or entra: a pod has a token of its own",
+        ),
+        (
+            &["azure", "--via", "gce-metadata"],
+            "direct, entra or azure-imds",
+        ),
+        (
+            &["azure", "--via", "azure-imds"],
+            "--vm not set: expected the virtual machine",
+        ),
+        (
+            &["azure", "--via", "azure-imds", "--vm", "a", "--vmss", "b"],
+            "no value with --vm",
+        ),
+        (
+            &["aws", "--via", "gce-metadata"],
+            "--unique-id not set: expected unique id",
+        ),
+        (
+            &["aws", "--via", "gce-metadata", "--unique-id", "a@b.c"],
+            "not its email address",
+        ),
+        (
+            &["aws", "--via", "gce-metadata", "--issuer", AKS],
+            "AWS trusts Google by itself",
+        ),
+        (
+            &["aws", "--via", "azure-imds"],
+            "--object-id not set: expected object id",
+        ),
+    ] {
+        let output = run(&[arguments]);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert!(words.contains(fix), "{fix}: {words}");
+    }
 }
 
 #[test]
@@ -230,6 +288,12 @@ fn scripts_are_clean_to_bash_and_shellcheck() {
                 "--access-token-version",
                 "2",
             ],
+        ]),
+        printed(&[&["aws"], &GOOGLE, &PLACE]),
+        printed(&[&AZURE_VM, &["--vm", "prometheus"]]),
+        printed(&[
+            &AZURE_VM,
+            &["--vmss", "prometheus", "--access-token-version", "2"],
         ]),
     ];
     for script in scripts {

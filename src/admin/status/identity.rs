@@ -21,6 +21,7 @@ pub(super) struct IdentityStatus {
     source: &'static str,
     /// Whether they are given for a token.
     takes_token: bool,
+    token_source: Option<&'static str>,
     token_file: Option<String>,
     token: Option<TokenStatus>,
     entra: Option<EntraStatus>,
@@ -92,6 +93,7 @@ impl IdentityStatus {
         Self {
             source: identity.source.words(),
             takes_token: token_config.is_some(),
+            token_source: token_config.map(|token| token.kind().name()),
             token_file: token_file.map(|file| file.display().to_string()),
             token: token(&chain.token),
             entra: token_config

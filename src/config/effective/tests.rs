@@ -57,7 +57,7 @@ fn what_is_printed_can_be_read_again_and_is_the_same() {
         ("drain-timeout", "2m"),
         ("log-level", "debug"),
     ];
-    for more in [&[][..], &CHAINED, &ENTRA, &TRACED] {
+    for more in [&[][..], &CHAINED, &ENTRA, &AZURE_VM, &GOOGLE_VM, &TRACED] {
         let settings: Vec<_> = settings.iter().chain(more).copied().collect();
         round_trip(&settings);
     }
@@ -86,6 +86,16 @@ const TRACED: [(&str, &str); 5] = [
     ("traces-sampler", "parentbased_traceidratio"),
     ("traces-sampler-arg", "0.1"),
     ("bsp-max-queue-size", "4096"),
+];
+const AZURE_VM: [(&str, &str); 4] = [
+    ("token-source", "azure-imds"),
+    ("token-audience", "api://amp"),
+    ("azure-client-id", "5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a"),
+    ("azure-imds-endpoint", "http://127.0.0.1:8080/"),
+];
+const GOOGLE_VM: [(&str, &str); 2] = [
+    ("token-source", "gce-metadata"),
+    ("gce-metadata-host", "[fd20:ce::254]"),
 ];
 const ENTRA: [(&str, &str); 5] = [
     ("token-source", "entra"),
@@ -118,7 +128,7 @@ fn every_setting_is_shown() {
     let mut shown = tests::read(&settings, MINIMAL).unwrap().to_string();
     let key = ("otlp-headers", "api-key=hunter2");
     let traced: Vec<_> = TRACED.into_iter().chain([key]).collect();
-    for more in [&CHAINED[..], &ENTRA, &traced] {
+    for more in [&CHAINED[..], &ENTRA, &AZURE_VM, &GOOGLE_VM, &traced] {
         shown.push_str(&tests::read(more, MINIMAL).unwrap().to_string());
     }
     assert!(!shown.contains("hunter2"), "{shown}");

@@ -4,7 +4,7 @@
 //! pod. Token and arguments must agree, and a token for another audience, above all for the API server, is rejected: its holders must not get
 //! access to AWS.
 
-use super::SetupInputs;
+use super::{SetupInputs, Via};
 use crate::config::Expected;
 use crate::setup::arguments::{self as argument, Argument};
 use crate::setup::azure::TokenVersion;
@@ -36,15 +36,45 @@ impl SetupInputs<'_> {
             issuer: issuer?,
             subject: format!("system:serviceaccount:{}:{}", namespace?, service_account?),
             audience: audience?,
+            original_audience: None,
         })
     }
 
-    /// Entra's tokens, from a token's claims or from their version.
-    pub(super) fn through_entra(&mut self) -> Option<Federation> {
-        if self.given(&argument::ISSUER).is_some() {
-            let expected = "no value with --via entra: AWS then trusts the tenant's issuer";
-            self.error::<()>(&argument::ISSUER, expected);
+    /// The tokens of a service account at Google.
+    pub(super) fn of_google(&mut self) -> Option<Federation> {
+        self.refuse_an_issuer(Via::GceMetadata);
+        if self.given(&argument::TOKEN).is_some() {
+            let claims = self.claims.clone()?;
+            let [audience] = claims.aud.as_slice() else {
+                return self.error(&argument::TOKEN, "a token with one audience in aud");
+            };
+            if !claims.is_googles() {
+                let expected = "an identity token of Google's for --via gce-metadata; its iss is another issuer";
+                return self.error(&argument::TOKEN, expected);
+            }
+            let subject = self.claim(values::unique_id(&claims.sub), "sub", &claims.sub);
+            let audience = self.claim(values::claim(audience), "aud", audience);
+            return Some(Federation::of_google(subject?, audience?));
         }
+        let subject = self.parse(&argument::UNIQUE_ID, values::unique_id);
+        let audience = self.parse(&argument::TOKEN_AUDIENCE, values::claim);
+        Some(Federation::of_google(subject?, audience?))
+    }
+
+    fn refuse_an_issuer(&mut self, via: Via) {
+        if self.given(&argument::ISSUER).is_some() {
+            let trusted = match via {
+                Via::GceMetadata => "AWS trusts Google by itself",
+                _ => "AWS then trusts the tenant's issuer",
+            };
+            let expected = format!("no value with this --via: {trusted}");
+            self.error::<()>(&argument::ISSUER, &expected);
+        }
+    }
+
+    /// Entra's tokens, from a token's claims or from their version.
+    pub(super) fn through_entra(&mut self, via: Via) -> Option<Federation> {
+        self.refuse_an_issuer(via);
         if self.given(&argument::TOKEN).is_some() {
             return self.of_entras_token();
         }
@@ -65,6 +95,7 @@ impl SetupInputs<'_> {
             issuer,
             subject: subject?,
             audience: audience?,
+            original_audience: None,
         })
     }
 
@@ -75,7 +106,7 @@ impl SetupInputs<'_> {
             "https://login.microsoftonline.com/",
         ];
         if !entras.iter().any(|host| claims.iss.starts_with(host)) {
-            let expected = "an Entra access token for --via entra; its iss is another issuer";
+            let expected = "an Entra access token for this --via; its iss is another issuer";
             return self.error(&argument::TOKEN, expected);
         }
         // IAM uses azp as the audience if there is one.
@@ -91,6 +122,7 @@ impl SetupInputs<'_> {
             issuer: issuer?,
             subject: subject?,
             audience: audience?,
+            original_audience: None,
         })
     }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lets one service account write to one AMP workspace: an IAM OIDC provider, a role that trusts it, and its permission.
+# Lets one identity write to one AMP workspace: what vouches for it in IAM, a role that trusts it, and its permission.
 # Made by amp-sidecar <<version>> setup aws, which changed nothing itself. Read it, then run it with administrator's
 # credentials of the account, in a shell that has the aws CLI:
 #
@@ -10,10 +10,12 @@
 set -euo pipefail
 
 account=<<account>>
+<<#provider>>
 # The tokens' exact iss, including a trailing slash, here and in the trust policy's keys.
 issuer=<<issuer>>
 audience=<<audience>>
 provider_arn=<<provider_arn>>
+<</provider>>
 role=<<role>>
 description=<<description>>
 trust_policy=<<trust_policy>>
@@ -36,6 +38,7 @@ created() {
 [[ $(aws sts get-caller-identity --query Account --output text) == "$account" ]] ||
     die "these credentials are not for account $account"
 
+<<#provider>>
 # Without thumbprints: AWS fetches them itself where it needs any.
 if ! created aws iam create-open-id-connect-provider --url "$issuer" --client-id-list "$audience"; then
     if [[ $(aws iam get-open-id-connect-provider --open-id-connect-provider-arn "$provider_arn" \
@@ -45,6 +48,7 @@ if ! created aws iam create-open-id-connect-provider --url "$issuer" --client-id
     fi
 fi
 
+<</provider>>
 if ! created aws iam create-role --role-name "$role" --description "$description" \
     --assume-role-policy-document "$trust_policy"; then
     [[ $(aws iam get-role --role-name "$role" --query Role.Description --output text) == "$description" ]] ||

@@ -1,26 +1,9 @@
-tenant=<<tenant>>
-app_id_uri=<<app_id_uri>>
+<<application>>
+
+# The application is the client of the pod's token too: its object id is the token's sub. The service account's tokens authenticate
+# like a secret of the application.
 subject=<<subject>>
 credential=<<credential>>
-
-[[ $(az account show --query tenantId --output tsv) == "$tenant" ]] || die "az is logged in to another tenant than $tenant"
-
-# The application represents AWS: it is both the client and the audience of the pod's token.
-client=$(az ad app list --identifier-uri "$app_id_uri" --query '[0].appId' --output tsv)
-if [[ -z $client ]]; then
-    client=$(az ad app create --display-name "$credential" --sign-in-audience AzureADMyOrg \
-        --identifier-uris "$app_id_uri" --query appId --output tsv)
-fi
-# accessTokenAcceptedVersion in the portal; determines iss and aud of the tokens.
-az ad app update --id "$client" --requested-access-token-version <<token_version>>
-
-# Without a service principal the application can get no token; its object id is the token's sub.
-object=$(az ad sp list --filter "appId eq '$client'" --query '[0].id' --output tsv)
-if [[ -z $object ]]; then
-    object=$(az ad sp create --id "$client" --query id --output tsv)
-fi
-
-# The service account's tokens authenticate like a secret of the application.
 known=$(az ad app federated-credential list --id "$client" --query "[?name=='$credential'].name" --output tsv)
 trusted="{\"name\": \"$credential\", \"issuer\": \"$issuer\", \"subject\": \"$subject\", \"audiences\": [\"api://AzureADTokenExchange\"]}"
 if [[ -z $known ]]; then

@@ -6,7 +6,7 @@
 # It may run again: existing objects stay.
 set -euo pipefail
 
-cluster=<<cluster>>
+<<name>>
 resource_group=<<resource_group>>
 
 die() {
@@ -14,13 +14,5 @@ die() {
     exit 1
 }
 
-aks() { az aks "$1" --name "$cluster" --resource-group "$resource_group" "${@:2}"; }
-
-# WARNING: on a cluster that has no OIDC issuer yet this restarts its API server, and cannot be undone.
-if [[ $(aks show --query oidcIssuerProfile.enabled --output tsv) != true ]]; then
-    aks update --enable-oidc-issuer --output none
-fi
-issuer=$(aks show --query oidcIssuerProfile.issuerUrl --output tsv)
-[[ $issuer == https://* ]] || die "the cluster has no OIDC issuer"
-
+<<issuer>>
 <<rest>>

@@ -1,7 +1,10 @@
-# Lets one service account write to one AMP workspace with amp-sidecar.
-# Made by amp-sidecar <<version>> setup aws. If the account already has an OIDC provider for this issuer, import it first:
+# Lets one identity write to one AMP workspace with amp-sidecar.
+# Made by amp-sidecar <<version>> setup aws.
+<<#provider>>
+# If the account already has an OIDC provider for this issuer, import it first:
 #
 #   terraform import aws_iam_openid_connect_provider.amp_sidecar <<provider_arn>>
+<</provider>>
 
 terraform {
   required_providers {
@@ -12,16 +15,20 @@ terraform {
   }
 }
 
+<<#provider>>
 resource "aws_iam_openid_connect_provider" "amp_sidecar" {
   # The tokens' exact iss, including a trailing slash, here and in the trust policy's keys.
   url            = <<issuer>>
   client_id_list = [<<audience>>]
 }
 
+<</provider>>
 resource "aws_iam_role" "amp_sidecar" {
   name        = <<role>>
   description = <<description>>
+<<#provider>>
   depends_on  = [aws_iam_openid_connect_provider.amp_sidecar]
+<</provider>>
 
   assume_role_policy = jsonencode(
     <<trust_policy>>

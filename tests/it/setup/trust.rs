@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use emulator::issuer::TokenSpec;
+use emulator::machine::{GoogleVm, Machine};
 use emulator::world::{Ports, WorldConfig};
 use serde_json::Value;
 use testbench::peers::free_ports;
 
-use super::{OBJECT, PLACE, TENANT, entra, printed, trust_policy};
+use super::{GOOGLE, OBJECT, PLACE, TENANT, entra, printed, trust_policy};
 use crate::bodies;
 use crate::leak_check::World;
 use crate::rig::Rig;
@@ -87,6 +88,44 @@ async fn a_token_passes_by_the_printed_trust_policy_and_anothers_does_not() {
             status == 503 && words.contains("AccessDenied"),
             "{status} {words}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn googles_token_passes_by_the_printed_policy_for_its_account_and_audience_alone() {
+    for format in ["cli", "cloudformation", "terraform"] {
+        let script = printed(&[&["aws", "--format", format], &GOOGLE, &PLACE]);
+        let provider = ["open-id-connect", "OIDCProvider", "oidc-provider"];
+        assert!(
+            !provider.iter().any(|words| script.contains(words)),
+            "{script}"
+        );
+    }
+    let script = printed(&[&["aws"], &GOOGLE, &PLACE]);
+    let another = GOOGLE.map(|one| one.replace("107517467455664443765", "107517467455664443766"));
+    let another = another.each_ref().map(String::as_str);
+    let another = printed(&[&["aws"], &another, &PLACE]);
+    let elsewhere = printed(&[&["aws", "--token-audience", "vault"], &GOOGLE, &PLACE]);
+    for (script, passes) in [(script, true), (another, false), (elsewhere, false)] {
+        let config = WorldConfig {
+            trust_policy: Some(trust_policy(&script)),
+            machine: Some(Machine::Google(GoogleVm::default())),
+            ..WorldConfig::default()
+        };
+        let world = World::start(config).await.unwrap();
+        let report = crate::check::run(&world, &[], None).await;
+        assert_eq!(report.is_whole(), passes, "{}", report.text(false));
+        // What `check` offers to paste instead is the policy that passes.
+        let pasted = crate::check::named(&report, "trust-subject");
+        let pasted = pasted.and_then(|step| step.outcome.paste.clone());
+        if let Some(pasted) = pasted {
+            let pasted: Value = serde_json::from_str(&pasted).unwrap();
+            let good = printed(&[&["aws"], &GOOGLE, &PLACE]);
+            let good: Value = serde_json::from_str(&trust_policy(&good)).unwrap();
+            assert_eq!(pasted, good);
+        } else {
+            assert!(passes);
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! Each source has a reader of its own. A platform sets variables for everything that runs there, so those of another source are
 //! ignored; as flags or in the file they are an error.
 
+mod machine;
 mod session;
 mod web_identity;
 

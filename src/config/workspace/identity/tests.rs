@@ -2,8 +2,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::config::{
-    Config, Environment, IdentityConfig, InvalidConfig, SourceConfig, TokenConfig,
-    WebIdentityConfig,
+    AzureImdsConfig, Config, Environment, GceMetadataConfig, IdentityConfig, InvalidConfig,
+    SourceConfig, TokenConfig, WebIdentityConfig,
 };
 
 const ROLE: &str = "arn:aws:iam::111122223333:role/amp";
@@ -109,6 +109,62 @@ fn entra_needs_the_webhooks_variables_and_a_scope_and_misses_all_at_once() {
         faults.len() == 1 && faults[0].contains("loopback only"),
         "{faults:?}"
     );
+}
+
+#[test]
+fn a_machines_settings_are_few_and_those_of_others_have_no_effect() {
+    let source = |name| ("AMP_SIDECAR_TOKEN_SOURCE", name);
+    let audience = ("AMP_SIDECAR_TOKEN_AUDIENCE", "api://amp");
+    let identity = read(
+        &[],
+        &[
+            source("azure-imds"),
+            audience,
+            WEBHOOK[1],
+            WEBHOOK[2],
+            TOKEN,
+        ],
+    );
+    let azure = AzureImdsConfig {
+        endpoint: "http://169.254.169.254/".parse().unwrap(),
+        audience: "api://amp".to_owned(),
+        client_id: None,
+    };
+    let token = |identity| web_identity(&identity).token.clone();
+    assert_eq!(token(identity.unwrap()), TokenConfig::AzureImds(azure));
+    let google = GceMetadataConfig {
+        host: "169.254.169.254".to_owned(),
+        audience: "sts.amazonaws.com".to_owned(),
+    };
+    let identity = read(&[], &[source("gce-metadata"), WEBHOOK[0]]).unwrap();
+    assert_eq!(token(identity), TokenConfig::GceMetadata(google));
+
+    let missing = faulty(&[], &[source("azure-imds")]);
+    let [missing] = missing.as_slice() else {
+        panic!("{missing:?}");
+    };
+    assert!(missing.starts_with("--token-audience ") && missing.contains("App ID URI"));
+    for (source, flags) in [
+        ("gce-metadata", ["azure-client-id", "entra-scope"]),
+        ("azure-imds", ["entra-scope", "gce-metadata-host"]),
+        ("file", ["token-audience", "azure-imds-endpoint"]),
+    ] {
+        let values = flags.map(|flag| match flag {
+            "azure-client-id" => (flag, WEBHOOK[0].1),
+            "entra-scope" => (flag, "api://amp/.default"),
+            "azure-imds-endpoint" => (flag, "http://127.0.0.1:1/"),
+            _ => (flag, "127.0.0.1"),
+        });
+        let mut env = vec![("AMP_SIDECAR_TOKEN_SOURCE", source), TOKEN];
+        env.extend((source == "azure-imds").then_some(audience));
+        let faults = faulty(&values, &env);
+        let words = format!("no value with --token-source {source}, or --token-source ");
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert!(
+            faults.iter().all(|fault| fault.contains(&words)),
+            "{faults:?}"
+        );
+    }
 }
 
 #[test]

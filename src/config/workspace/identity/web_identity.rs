@@ -2,10 +2,10 @@
 //!
 //! Azure's webhook injects `AZURE_…` variables into every labelled pod, so with the token source `file` they are ignored.
 
-use super::session;
+use super::{machine, session};
 use crate::config::model::{EntraConfig, TokenConfig, TokenKind, WebIdentityConfig};
 use crate::config::other_credentials;
-use crate::config::settings;
+use crate::config::settings::{self, Setting};
 use crate::config::sources::Sources;
 
 /// `name` is the session's.
@@ -44,29 +44,57 @@ fn role_arn(sources: &mut Sources<'_>) -> Option<String> {
 }
 
 fn token(sources: &mut Sources<'_>) -> Option<TokenConfig> {
-    match sources.read(&settings::TOKEN_SOURCE)? {
-        TokenKind::File => file(sources),
+    let kind = sources.read(&settings::TOKEN_SOURCE)?;
+    refuse_what_is_for_others(sources, kind);
+    match kind {
+        TokenKind::File => {
+            let expected = "the path of the projected service-account token";
+            let file = sources.read_required(&settings::WEB_IDENTITY_TOKEN_FILE, expected);
+            file.map(TokenConfig::File)
+        }
         TokenKind::Entra => entra(sources).map(TokenConfig::Entra),
+        TokenKind::AzureImds => machine::azure(sources).map(TokenConfig::AzureImds),
+        TokenKind::GceMetadata => machine::google(sources).map(TokenConfig::GceMetadata),
     }
 }
 
-fn file(sources: &mut Sources<'_>) -> Option<TokenConfig> {
-    let expected = "no value, or --token-source entra as well";
-    sources.refuse(&settings::AZURE_FEDERATED_TOKEN_FILE, expected);
-    sources.refuse(&settings::AZURE_CLIENT_ID, expected);
-    sources.refuse(&settings::AZURE_TENANT_ID, expected);
-    sources.refuse(&settings::AZURE_AUTHORITY_HOST, expected);
-    if sources.is_set_here(&settings::ENTRA_SCOPE) {
-        sources.error(&settings::ENTRA_SCOPE, expected);
+/// Settings that have no effect with this token.
+fn refuse_what_is_for_others(sources: &mut Sources<'_>, kind: TokenKind) {
+    use TokenKind::{AzureImds, Entra, File, GceMetadata};
+    let users: [(&Setting, &[TokenKind]); 9] = [
+        (&settings::WEB_IDENTITY_TOKEN_FILE, &[File]),
+        (&settings::AZURE_FEDERATED_TOKEN_FILE, &[Entra]),
+        (&settings::AZURE_CLIENT_ID, &[Entra, AzureImds]),
+        (&settings::AZURE_TENANT_ID, &[Entra]),
+        (&settings::AZURE_AUTHORITY_HOST, &[Entra]),
+        (&settings::ENTRA_SCOPE, &[Entra]),
+        (&settings::TOKEN_AUDIENCE, &[AzureImds, GceMetadata]),
+        (&settings::AZURE_IMDS_ENDPOINT, &[AzureImds]),
+        (&settings::GCE_METADATA_HOST, &[GceMetadata]),
+    ];
+    for (setting, users) in users {
+        let names: Vec<&str> = users.iter().map(|user| user.name()).collect();
+        let expected = format!(
+            "no value with --token-source {}, or --token-source {} as well",
+            kind.name(),
+            names.join(" or ")
+        );
+        // Nothing but this program reads a variable of its own.
+        let is_ours = setting
+            .env
+            .iter()
+            .all(|name| name.starts_with("AMP_SIDECAR_"));
+        if users.contains(&kind) {
+            continue;
+        } else if is_ours && sources.is_set_here(setting) {
+            sources.error(setting, &expected);
+        } else {
+            sources.refuse(setting, &expected);
+        }
     }
-    let expected = "the path of the projected service-account token";
-    let file = sources.read_required(&settings::WEB_IDENTITY_TOKEN_FILE, expected);
-    file.map(TokenConfig::File)
 }
 
 fn entra(sources: &mut Sources<'_>) -> Option<EntraConfig> {
-    let expected = "no value: --token-source entra reads --azure-federated-token-file instead";
-    sources.refuse(&settings::WEB_IDENTITY_TOKEN_FILE, expected);
     let token_file = sources.read_required(
         &settings::AZURE_FEDERATED_TOKEN_FILE,
         "the path of the projected token for Entra ID, which Azure's webhook sets in pods labelled azure.workload.identity/use: \"true\"",
