@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{AKS, Folder, PLACE, peer, printed, trust_policy};
+use super::{AKS, Folder, GOOGLE, PLACE, peer, printed, trust_policy};
 
 struct Moto {
     process: Child,
@@ -233,6 +233,51 @@ fn cloudformation_is_clean_and_makes_the_same_role() {
         stacks["Stacks"][0]["Outputs"][0]["OutputValue"],
         role["Role"]["Arn"]
     );
+}
+
+#[test]
+fn googles_role_is_made_without_a_provider_by_commands_and_by_cloudformation() {
+    let (moto, folder) = (Moto::start(), Folder::new());
+    let text = printed(&[&["aws"], &GOOGLE, &PLACE]);
+    let script = folder.write("aws.sh", &text);
+    for time in ["first", "second"] {
+        let output = moto.run(&script);
+        assert!(output.status.success(), "{time}: {output:?}");
+    }
+    let wanted: Value = serde_json::from_str(&trust_policy(&text)).unwrap();
+    let made = |name: &str| {
+        let role = moto.aws(&["iam", "get-role", "--role-name", name]);
+        role["Role"]["AssumeRolePolicyDocument"].clone()
+    };
+    assert_eq!(made("amp-sidecar"), wanted);
+    assert_eq!(
+        wanted["Statement"][0]["Principal"]["Federated"],
+        "accounts.google.com"
+    );
+    let providers = moto.aws(&["iam", "list-open-id-connect-providers"]);
+    assert_eq!(
+        providers["OpenIDConnectProviderList"],
+        serde_json::json!([])
+    );
+
+    let form = ["--format", "cloudformation", "--role-name", "another"];
+    let template = folder.write(
+        "template.yaml",
+        &printed(&[&["aws"], &GOOGLE, &PLACE, &form]),
+    );
+    peer(Command::new("cfn-lint").arg(&template));
+    let body = format!("file://{}", template.display());
+    moto.aws(&[
+        "cloudformation",
+        "create-stack",
+        "--stack-name",
+        "amp-sidecar",
+        "--capabilities",
+        "CAPABILITY_NAMED_IAM",
+        "--template-body",
+        &body,
+    ]);
+    assert_eq!(made("another"), wanted);
 }
 
 /// Parsed, not applied: neither terraform nor its provider is in a package registry.

@@ -12,6 +12,7 @@ mod credentials;
 mod data;
 mod limits;
 mod load;
+mod machines;
 mod processes;
 mod series;
 mod transport;
@@ -27,6 +28,7 @@ pub fn rows(form: &Form) -> Vec<Row> {
     let by_vmagent = Row::new(form, "vmagent-healthy", "nothing").sent_by(Sending::Vmagent);
     let mut rows = vec![healthy, by_vmagent];
     rows.extend(credentials::rows(form));
+    rows.extend(machines::rows(form));
     rows.extend(answers::rows(form));
     rows.extend(between::rows(form));
     rows.extend(limits::rows(form));
