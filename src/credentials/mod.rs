@@ -9,6 +9,7 @@
 //!
 //! [`Exchange`] is everything before the cache, as one [`CredentialSource`]: if any step fails, the whole exchange is repeated.
 
+mod access;
 pub mod cache;
 pub mod claims;
 pub mod entra;
@@ -18,6 +19,8 @@ pub mod issuer;
 pub mod metadata;
 mod redact;
 pub(crate) mod remedy;
+pub(crate) mod remedy;
+mod small_file;
 mod steps;
 pub mod sts;
 pub mod token;

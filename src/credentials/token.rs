@@ -9,20 +9,17 @@
 //! Only issuer and STS know whether the token is *valid*. An expired one is sent to STS all the same, because this machine's clock may
 //! be the one that is wrong; the token's claims serve the error message only.
 
-mod access;
-
 use std::fmt;
-use std::fs::File;
 use std::future::Future;
-use std::io::{self, Read, Seek};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use zeroize::Zeroizing;
 
 use crate::credentials::claims::Claims;
+use crate::credentials::small_file::{self, ReadError};
 use crate::remedies::Advice;
 use crate::remedies::first_hour::{
     SETTING, TOKEN_DENIED, TOKEN_EMPTY, TOKEN_FOLDER, TOKEN_MALFORMED, TOKEN_MISSING,
@@ -155,11 +152,16 @@ impl TokenError {
         row.into()
     }
 
-    fn unreadable(path: &Path, source: io::Error) -> Self {
-        Self::Unreadable {
-            path: path.to_owned(),
-            access: access::remedy(path, &source),
-            source,
+    fn of(path: &Path, error: ReadError) -> Self {
+        let path = path.to_owned();
+        match error {
+            ReadError::Unreadable { source, access } => Self::Unreadable {
+                path,
+                source,
+                access,
+            },
+            ReadError::TooLong => Self::TooLong(path),
+            ReadError::Changing => Self::Changing(path),
         }
     }
 
@@ -195,24 +197,11 @@ pub async fn read_with_retries(file: &dyn ReadToken) -> Result<Token, TokenError
 impl ReadToken for PathBuf {
     fn read(&self) -> Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send + '_>> {
         Box::pin(async {
-            let path = self.clone();
-            let reading = tokio::task::spawn_blocking(move || at_once(&path));
-            let ended = |error| Err(TokenError::unreadable(self, io::Error::other(error)));
-            reading.await.unwrap_or_else(ended)
+            // With room for white space around the token.
+            let bytes = small_file::read(self, LONGEST + 1024).await;
+            held(self, &bytes.map_err(|error| TokenError::of(self, error))?)
         })
     }
-}
-
-fn at_once(path: &Path) -> Result<Token, TokenError> {
-    let unreadable = |source| TokenError::unreadable(path, source);
-    let mut file = File::open(path).map_err(unreadable)?;
-    let bytes = whole(&mut file).map_err(unreadable)?;
-    // A replaced file does not change under its descriptor; one written in place does.
-    file.rewind().map_err(unreadable)?;
-    if whole(&mut file).map_err(unreadable)? != bytes {
-        return Err(TokenError::Changing(path.to_owned()));
-    }
-    held(path, &bytes)
 }
 
 /// The token in the content of the file at `path`.
@@ -227,12 +216,6 @@ pub fn held(path: &Path, bytes: &[u8]) -> Result<Token, TokenError> {
         return Err(TokenError::TooLong(path.to_owned()));
     }
     Token::of(text).ok_or_else(|| TokenError::NotAToken(path.to_owned()))
-}
-
-fn whole(file: &mut File) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-    file.take(LONGEST + 1024).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn looks_like_jwt(text: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Who may read the token file, when this process may not.
+//! Who may read a token or credentials file, when this process may not.
 //!
 //! In: the path, and the system's error. Out: the remedy, with the pod setting that helps. Kubelet gives a projected token to the
 //! pod's `fsGroup` (mode 0640), else to the `runAsUser` that all containers share (0600), else to everybody (0644); so owner, group and
