@@ -2,7 +2,7 @@
 //!
 //! A [`Refresher`] exchanges the token when half of the credentials' lifetime has passed (± a tenth), backs off after failures
 //! and publishes the result; the last good credentials stay in use until they expire. After a failure it also retries as soon
-//! as the token file changes. Batches hold a [`Cache`] and only read: [`Cache::get`] waits, at most [`LONGEST_WAIT`], only while
+//! as the token file changes; credentials of a source without expiry are replaced whenever it changes. Batches hold a [`Cache`] and only read: [`Cache::get`] waits, at most [`LONGEST_WAIT`], only while
 //! an exchange is in progress and there are no usable credentials; [`Cache::refreshed`] requests new credentials after AMP rejected the
 //! ones in use.
 //!
@@ -32,10 +32,12 @@ pub const REFUSAL_GAP: Duration = Duration::from_secs(10);
 pub const DENIAL_GAP: Duration = Duration::from_secs(30);
 /// How often the refresher checks the wall clock, which may be set or stand still while the machine sleeps.
 const LOOK: Duration = Duration::from_secs(30);
+/// How often credentials without expiry are obtained again, whatever happens.
+const NO_EXPIRY: Duration = Duration::from_secs(60 * 60);
 
 /// Credentials with a lifetime below twice this are refreshed at this interval and may lapse in between.
 const LEAST_GAP: Duration = Duration::from_secs(2);
-/// After a failure: how often to check for another token, and the minimum time to the exchange that it causes.
+/// How often to check a file for a change, and after a failure the minimum time to the exchange that it causes.
 const TOKEN_LOOK: Duration = Duration::from_secs(2);
 const TOKEN_GAP: Duration = Duration::from_secs(5);
 /// The minimum time between two log lines of successful refreshes.
@@ -50,6 +52,10 @@ pub trait CredentialSource: Send + Sync + 'static {
     /// Whether the next exchange would use another token than the last one did.
     fn changed(&self) -> impl Future<Output = bool> + Send {
         std::future::ready(false)
+    }
+    /// Whether a change ends the use of good credentials too: of those that somebody else replaces, at a time that is not known.
+    fn is_watched(&self) -> bool {
+        false
     }
     /// The name of the session, for the log.
     fn session(&self) -> Option<&RoleSession>;
@@ -70,8 +76,8 @@ pub trait Failure: std::error::Error + Send + Sync + 'static {
 pub struct ActiveCredentials {
     /// What requests are signed with; its `Debug` redacts the keys.
     pub identity: Identity,
-    /// When AWS stops accepting them.
-    pub expires: SystemTime,
+    /// When AWS stops accepting them, if they say so.
+    pub expires: Option<SystemTime>,
     obtained: SystemTime,
     /// Counts exchanges, so that two holders can compare whose is newer.
     generation: u64,
@@ -110,7 +116,7 @@ pub struct CredentialStatus {
     /// The clock's time that expiry is compared with.
     pub now: SystemTime,
     /// When the credentials were obtained, and when they expire; they may have expired.
-    pub active: Option<(SystemTime, SystemTime)>,
+    pub active: Option<(SystemTime, Option<SystemTime>)>,
     /// Whether an exchange is in progress.
     pub exchanging: bool,
     /// When the next exchange is due.
@@ -297,7 +303,9 @@ impl Cache {
     }
 
     fn is_usable(&self, active: &ActiveCredentials) -> bool {
-        active.expires > self.0.clock.now()
+        active
+            .expires
+            .is_none_or(|expires| expires > self.0.clock.now())
     }
 
     /// Starts an exchange unless one is in progress; refuses if the last forced one is too recent.
@@ -394,8 +402,10 @@ impl<S: CredentialSource> Refresher<S> {
     /// Waits until the next exchange is due, at half of the lifetime ± a tenth: by monotonic time and by the clock.
     fn publish(&self, obtained: SessionCredentials) -> (Duration, SystemTime) {
         let now = self.shared.clock.now();
-        let life = obtained.expires.duration_since(now).unwrap_or_default();
-        let pause = life.mul_f64(0.45 + 0.1 * fastrand::f64()).max(LEAST_GAP);
+        let left = |expires: SystemTime| expires.duration_since(now).unwrap_or_default();
+        let life = obtained.expires.map(left);
+        let half = |life: Duration| life.mul_f64(0.45 + 0.1 * fastrand::f64()).max(LEAST_GAP);
+        let pause = life.map_or(NO_EXPIRY, half);
         let due = now + pause;
         self.metrics.credentials_obtained(now, obtained.expires);
         self.say(&obtained, life);
@@ -416,7 +426,7 @@ impl<S: CredentialSource> Refresher<S> {
     }
 
     /// Refreshes that AMP's rejections cause, or that STS makes frequent by lifetimes of seconds, are too many for a line each.
-    fn say(&self, obtained: &SessionCredentials, life: Duration) {
+    fn say(&self, obtained: &SessionCredentials, life: Option<Duration>) {
         let now = Instant::now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, unsaid) = *said;
@@ -431,7 +441,7 @@ impl<S: CredentialSource> Refresher<S> {
             role_arn = session.map(|session| &session.role_arn),
             role_session_name = session.map(|session| &session.name),
             access_key_id = obtained.credentials.access_key_id(),
-            valid_for_seconds = life.as_secs(),
+            valid_for_seconds = life.map(|life| life.as_secs()),
             suppressed = (unsaid > 0).then_some(unsaid),
             "credentials refreshed"
         );
@@ -441,17 +451,19 @@ impl<S: CredentialSource> Refresher<S> {
         let now = self.shared.clock.now();
         let active = self.shared.state().active.clone();
         let subject = active.is_none().then_some(&FIRST_CREDENTIALS);
-        let left = active.map_or(Duration::ZERO, |active| {
-            active.expires.duration_since(now).unwrap_or_default()
+        // None is left if there are none, and nobody knows how much if they have no expiry.
+        let left = active.map_or(Some(Duration::ZERO), |active| {
+            let expires = active.expires?;
+            Some(expires.duration_since(now).unwrap_or_default())
         });
         self.metrics.exchange_failed(error.name());
         let diagnosis = error.diagnosis();
         self.incidents.fail(error.name(), || Diagnosis {
-            credentials_left: Some(left),
+            credentials_left: left,
             subject,
             ..diagnosis.clone()
         });
-        tracing::debug!(incident = error.name(), %error, credentials_left_seconds = left.as_secs(), next_try_seconds = pause.as_secs_f32(), "an exchange failed");
+        tracing::debug!(incident = error.name(), %error, credentials_left_seconds = left.map(|left| left.as_secs()), next_try_seconds = pause.as_secs_f32(), "an exchange failed");
         self.shared.change(|state| {
             state.exchanging = false;
             state.due = Some(now + pause);
@@ -466,12 +478,17 @@ impl<S: CredentialSource> Refresher<S> {
         }
     }
 
-    /// Until the pause is over, the wall clock reaches `due`, or a batch requests an exchange.
+    /// Until the pause is over, the wall clock reaches `due`, a watched source changes, or a batch requests an exchange.
     async fn rest(&self, pause: Duration, due: SystemTime) {
         let over = Instant::now() + pause;
+        let watched = self.source.is_watched();
+        let every = if watched { TOKEN_LOOK } else { LOOK };
         while self.shared.clock.now() < due {
-            let look = over.min(Instant::now() + LOOK);
-            if self.is_asked_before(look).await || look == over {
+            let look = over.min(Instant::now() + every);
+            if self.is_asked_before(look).await
+                || look == over
+                || (watched && self.source.changed().await)
+            {
                 return;
             }
             self.still_well();

@@ -30,8 +30,8 @@ pub struct RoleChain {
 pub struct Session {
     /// `arn:aws:sts::<account>:assumed-role/<role>/<session>`, if STS named it.
     pub arn: Option<String>,
-    /// When its credentials expire.
-    pub expires: SystemTime,
+    /// When its credentials expire, if that is known.
+    pub expires: Option<SystemTime>,
 }
 
 // === impl IdentityTrail ===

@@ -119,7 +119,8 @@ async fn moto_gives_a_session_for_a_token_and_another_for_that() {
     for obtained in [first, second] {
         assert!(obtained.credentials.access_key_id().starts_with("ASIA"));
         assert!(obtained.credentials.session_token().is_some());
-        let life = obtained.expires.duration_since(SystemTime::now()).unwrap();
+        let expires = obtained.expires.unwrap();
+        let life = expires.duration_since(SystemTime::now()).unwrap();
         assert!(
             (Duration::from_secs(870)..=Duration::from_secs(900)).contains(&life),
             "{life:?}"

@@ -141,7 +141,9 @@ impl RoleStatus {
             role_arn: role.map(|role| role.role_arn.clone()),
             session_name: role.map(|role| role.name.clone()),
             assumed_role_arn: session.and_then(|session| session.arn.clone()),
-            expires: session.map(|session| Moment::of(session.expires, now)),
+            expires: session
+                .and_then(|session| session.expires)
+                .map(|expires| Moment::of(expires, now)),
         }
     }
 }
@@ -157,9 +159,9 @@ impl CredentialsStatus {
         } = status;
         let moment = |time| Moment::of(time, *now);
         Self {
-            usable: active.is_some_and(|(_, expires)| expires > *now),
+            usable: active.is_some_and(|(_, expires)| expires.is_none_or(|expires| expires > *now)),
             obtained: active.map(|(obtained, _)| moment(obtained)),
-            expires: active.map(|(_, expires)| moment(expires)),
+            expires: active.and_then(|(_, expires)| expires).map(moment),
             refresh: RefreshStatus {
                 due: due.filter(|_| !exchanging).map(moment),
                 in_progress: *exchanging,

@@ -53,6 +53,14 @@ struct Trouble {
     not_stored: Option<NotStored>,
 }
 
+/// How long usable credentials last.
+#[derive(Debug, Clone, Copy)]
+enum Left {
+    For(Duration),
+    /// They have no expiry.
+    Unknown,
+}
+
 // === impl Observed ===
 
 impl Observed<'_> {
@@ -79,11 +87,12 @@ impl Observed<'_> {
             _ => "Data flows in part",
         };
         let also = troubles.map(|other| other.what);
-        let also = also.chain(ends.map(|_| {
-            format!(
+        let also = also.chain(ends.map(|_| match left {
+            Left::For(left) => format!(
                 "the credentials cannot be refreshed and expire in {}",
                 in_words(left)
-            )
+            ),
+            Left::Unknown => "the credentials cannot be refreshed".to_owned(),
         }));
         let why = also.fold(worst.why, |why, other| {
             format!("{} Also: {other}.", sentence(why))
@@ -97,10 +106,13 @@ impl Observed<'_> {
         }
     }
 
-    fn credentials_left(&self) -> Option<Duration> {
+    fn credentials_left(&self) -> Option<Left> {
         let (_, expires) = self.credentials.active?;
+        let Some(expires) = expires else {
+            return Some(Left::Unknown);
+        };
         let left = expires.duration_since(self.credentials.now).ok()?;
-        (!left.is_zero()).then_some(left)
+        (!left.is_zero()).then_some(Left::For(left))
     }
 
     /// Batches that AMP stored lately.
@@ -136,16 +148,21 @@ impl Observed<'_> {
         }
     }
 
-    fn not_refreshed(&self, left: Duration) -> Option<Health> {
+    fn not_refreshed(&self, left: Left) -> Option<Health> {
         let error = self.credentials.error.as_ref()?;
         let what = match self.stored() {
             0 => "Ready",
             _ => "Data flows",
         };
-        let headline = format!(
-            "{what} for {} more: the credentials cannot be refreshed",
-            in_words(left)
-        );
+        let headline = match left {
+            Left::For(left) => format!(
+                "{what} for {} more: the credentials cannot be refreshed",
+                in_words(left)
+            ),
+            Left::Unknown => {
+                format!("{what} until AWS rejects the credentials: they cannot be refreshed")
+            }
+        };
         Some(Health::by(HealthLevel::Degraded, &headline, error))
     }
 

@@ -10,7 +10,8 @@ use aws_credential_types::Credentials;
 /// Gives the configured answers in order and repeats the last one; counts calls, and takes its time.
 struct Scripted {
     clock: Clock,
-    life: Duration,
+    /// `None` of a watched source.
+    life: Option<Duration>,
     takes: Duration,
     answers: Mutex<VecDeque<Result<(), RejectionCause>>>,
     calls: Arc<AtomicUsize>,
@@ -56,15 +57,18 @@ impl CredentialSource for Scripted {
         } else {
             answers.front().cloned().unwrap_or(Ok(()))
         };
-        let expires = self.clock.now() + self.life;
+        let expires = self.life.map(|life| self.clock.now() + life);
         answer.map(|()| SessionCredentials {
-            credentials: Credentials::new("ASIA", "s", Some("t".into()), Some(expires), "test"),
+            credentials: Credentials::new("ASIA", "s", Some("t".into()), expires, "test"),
             expires,
             arn: None,
         })
     }
     async fn changed(&self) -> bool {
         self.changed.load(Ordering::SeqCst)
+    }
+    fn is_watched(&self) -> bool {
+        self.life.is_none()
     }
     fn session(&self) -> Option<&RoleSession> {
         None
@@ -78,13 +82,17 @@ struct Life {
     changed: Arc<AtomicBool>,
 }
 
-fn live(life: Duration, takes: Duration, answers: Vec<Result<(), RejectionCause>>) -> Life {
+fn live(
+    life: impl Into<Option<Duration>>,
+    takes: Duration,
+    answers: Vec<Result<(), RejectionCause>>,
+) -> Life {
     let clock = Clock::simulated(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
     let calls = Arc::new(AtomicUsize::new(0));
     let changed = Arc::new(AtomicBool::new(false));
     let source = Scripted {
         clock: clock.clone(),
-        life,
+        life: life.into(),
         takes,
         answers: Mutex::new(answers.into()),
         calls: Arc::clone(&calls),
@@ -143,7 +151,7 @@ async fn the_last_good_ones_stay_until_they_expire_and_not_longer() {
     tokio::time::sleep(HOUR - Duration::from_secs(1)).await;
     assert!(Arc::ptr_eq(&first, &cache.get(far()).await.unwrap()));
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(first.expires <= clock.now());
+    assert!(first.expires.unwrap() <= clock.now());
     assert!(matches!(
         cache.get(far()).await,
         Err(Unavailable::Expired(_) | Unavailable::Waiting)
@@ -306,11 +314,11 @@ async fn what_is_over_by_the_time_that_was_learned_is_not_signed_with_again() {
     assert!(Arc::ptr_eq(&again.unwrap(), &active));
 
     // Only AMP's rejection shows that the machine has slept.
-    clock.learn(active.expires + Duration::from_secs(60));
+    clock.learn(active.expires.unwrap() + Duration::from_secs(60));
     let again = cache
         .again(Arc::clone(&active), super::RejectionCause::Clock, far())
         .await;
-    assert!(again.unwrap().expires > clock.now());
+    assert!(again.unwrap().expires.unwrap() > clock.now());
 }
 
 #[tokio::test(start_paused = true)]
@@ -438,4 +446,46 @@ async fn a_batch_that_waits_in_vain_has_the_reason_of_the_last_exchange() {
     }
     let waited = cache.get(far()).await.unwrap_err();
     assert_eq!(waited.remedy(), Some("fix the script"), "{waited}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_without_expiry_stay_until_their_source_changes() {
+    let Life {
+        cache,
+        calls,
+        changed,
+        ..
+    } = live(None, Duration::ZERO, vec![Ok(()), Ok(()), SOON]);
+    let first = cache.get(far()).await.unwrap();
+    tokio::time::sleep(NO_EXPIRY / 2).await;
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    assert!(Arc::ptr_eq(&first, &cache.get(far()).await.unwrap()));
+
+    changed.store(true, Ordering::SeqCst);
+    tokio::time::sleep(TOKEN_LOOK).await;
+    changed.store(false, Ordering::SeqCst);
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+    let second = cache.get(far()).await.unwrap();
+    assert!(second.generation > first.generation);
+
+    // A change that gives no credentials is reported, and the last ones are used on.
+    changed.store(true, Ordering::SeqCst);
+    tokio::time::sleep(TOKEN_LOOK).await;
+    assert!(calls.load(Ordering::SeqCst) >= 3);
+    assert!(cache.status().error.is_some());
+    assert!(Arc::ptr_eq(&second, &cache.get(far()).await.unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_with_expiry_are_not_replaced_at_a_change() {
+    let Life {
+        cache,
+        calls,
+        changed,
+        ..
+    } = live(HOUR, Duration::ZERO, vec![Ok(())]);
+    cache.get(far()).await.unwrap();
+    changed.store(true, Ordering::SeqCst);
+    tokio::time::sleep(HOUR / 3).await;
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
 }

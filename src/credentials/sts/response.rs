@@ -17,8 +17,8 @@ use crate::sanitize::sanitize;
 pub struct SessionCredentials {
     /// The keys and the session token; their `Debug` redacts them.
     pub credentials: Credentials,
-    /// When AWS stops accepting them.
-    pub expires: SystemTime,
+    /// When AWS stops accepting them, if their source says so.
+    pub expires: Option<SystemTime>,
     /// Their `arn:aws:sts::…:assumed-role/…`, if STS named it.
     pub arn: Option<String>,
 }
@@ -112,7 +112,7 @@ pub(super) fn credentials(
     );
     Ok(SessionCredentials {
         credentials,
-        expires,
+        expires: Some(expires),
         arn: user.map(|user| sanitize(&user.arn)),
     })
 }
@@ -174,7 +174,7 @@ mod tests {
         let obtained = parse(&response("2027-01-15T09:00:00Z", "ASIAEXAMPLE")).unwrap();
         assert_eq!(
             obtained.expires,
-            SystemTime::UNIX_EPOCH + Duration::from_secs(NOW + 3600)
+            Some(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW + 3600))
         );
         assert_eq!(obtained.credentials.access_key_id(), "ASIAEXAMPLE");
         assert_eq!(obtained.credentials.session_token(), Some("dG9rZW4+/w=="));
@@ -190,7 +190,7 @@ mod tests {
         for xml in [web_identity, role] {
             let obtained = parse(&xml).unwrap();
             let an_hour_on = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW + 3600);
-            assert_eq!(obtained.expires, an_hour_on);
+            assert_eq!(obtained.expires, Some(an_hour_on));
             assert_eq!(obtained.credentials.expiry(), Some(an_hour_on));
         }
         let other = response("2037-01-15T09:00:00Z", "ASIA")

@@ -308,7 +308,7 @@ impl Definitions {
             ),
             credentials_expire: c.gauge(
                 "amp_sidecar_credentials_expire_timestamp_seconds",
-                "When the credentials in use expire, since the epoch; 0 before the first",
+                "When the credentials in use expire, since the epoch; 0 before the first, +Inf if they have no expiry",
                 "minus `time()`: the remaining lifetime",
             ),
             token_expires: c.gauge(

@@ -341,11 +341,12 @@ impl WorkspaceMetrics {
         self.exchange_duration.observe(took.as_secs_f64());
     }
 
-    /// An exchange gave credentials.
-    pub fn credentials_obtained(&self, now: SystemTime, expires: SystemTime) {
+    /// An exchange gave credentials; some have no expiry.
+    pub fn credentials_obtained(&self, now: SystemTime, expires: Option<SystemTime>) {
         self.exchange("ok");
         self.credentials_obtained.set(since_the_epoch(now));
-        self.credentials_expire.set(since_the_epoch(expires));
+        self.credentials_expire
+            .set(expires.map_or(f64::INFINITY, since_the_epoch));
     }
 
     /// An exchange gave none.

@@ -99,7 +99,7 @@ fn status(credentials: Credentials) -> CredentialStatus {
     );
     CredentialStatus {
         now: NOW,
-        active: held.then(|| (NOW, NOW + Duration::from_secs(600))),
+        active: held.then(|| (NOW, Some(NOW + Duration::from_secs(600)))),
         exchanging: false,
         due: None,
         error: fails.then(|| Diagnosis::new(&"STS said no", STS_TROUBLE)),
