@@ -3,11 +3,12 @@
 //! | call | what it does |
 //! |---|---|
 //! | `GET /state` | counts of everything |
-//! | `GET`, `PUT`, `DELETE /faults/{issuer,sts,amp,entra,metadata,roles_anywhere}` | the target's fault script, JSON as in [`crate::fault`] |
+//! | `GET`, `PUT`, `DELETE /faults/{issuer,sts,amp,entra,metadata,roles_anywhere,container}` | the target's fault script, JSON as in [`crate::fault`] |
 //! | the same at `/faults/amp/<workspace id>` | that of another workspace |
 //! | `GET`, `PUT`, `PATCH`, `DELETE /limits` | limits of AMP's instance, JSON as in [`crate::amp::Limits`]: all, or the named ones |
 //! | the same at `/limits/<workspace id>` | those of another workspace |
 //! | `POST /token/rotate` | a new token into the folder |
+//! | `POST /credentials-file/rotate` | new keys into the shared credentials file |
 //! | `POST /token/break` | `{"how": "expired"}`: a token of no use |
 //! | `POST /token/mint` | `{"namespace", "service_account", "pod", "audience": [], "seconds"}`: a token of anybody's |
 //! | `GET /identity` | the issuer, and Entra's tenant |
@@ -159,6 +160,7 @@ impl Admin {
                 }
             }
             (&Method::POST, "/token/rotate") => controls.rotate_token()?,
+            (&Method::POST, "/credentials-file/rotate") => controls.rotate_credentials_file()?,
             (&Method::POST, "/token/break") => {
                 controls.break_token(parsed::<Break>(body)?.how)?;
             }

@@ -15,6 +15,7 @@
 //! - [`sts`], [`sessions`]: AssumeRoleWithWebIdentity and AssumeRole, trust policies, what was issued.
 //! - [`iam`]: the language of policies, and session policies.
 //! - `account_admin`, `names`: IAM's API, and a proxy that leads real host names here, for a rehearsal of an installation.
+//! - [`container`], [`credentials_file`]: credentials without STS: the agents of EKS and ECS, a file that an agent rotates.
 //! - [`amp`]: the remote-write endpoint of a workspace.
 //! - [`fault`], [`journal`]: which faults are injected when, and what each target received.
 //! - [`tcp`]: a proxy that injects faults below HTTP.
@@ -29,6 +30,8 @@ pub mod amp;
 pub mod anywhere;
 pub mod cli;
 pub mod clock;
+pub mod container;
+pub mod credentials_file;
 pub mod entra;
 pub mod fault;
 mod fetch;

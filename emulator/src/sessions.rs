@@ -21,6 +21,8 @@ use rsa::rand_core::{OsRng, RngCore as _};
 use crate::iam::SessionPolicy;
 use crate::secrets::Secrets;
 
+/// Since 1970: longer than any world lives.
+const A_CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 const HELD_AT_MOST: usize = 50_000;
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
@@ -31,7 +33,7 @@ pub struct Session {
     pub access_key_id: String,
     /// 40 characters.
     pub secret_access_key: String,
-    /// What the caller must send as `X-Amz-Security-Token`.
+    /// What the caller must send as `X-Amz-Security-Token`; empty of an IAM user's key, which has none.
     pub session_token: String,
     /// The IAM role, `arn:aws:iam::<account>:role/<path/><name>`.
     pub role_arn: String,
@@ -131,6 +133,25 @@ impl Sessions {
             issued.by_key.remove(&oldest);
         }
         session
+    }
+
+    /// Makes an access key of an IAM user: it has no session token and never expires.
+    #[must_use]
+    pub fn issue_access_key(&self, user_arn: &str) -> Session {
+        let key = Session {
+            access_key_id: format!("AKIA{}", random_base32(16)),
+            secret_access_key: STANDARD.encode(random_bytes::<30>()),
+            session_token: String::new(),
+            role_arn: user_arn.to_owned(),
+            assumed_role_arn: user_arn.to_owned(),
+            account: user_arn.split(':').nth(4).unwrap_or_default().to_owned(),
+            expiration: SystemTime::UNIX_EPOCH + A_CENTURY,
+            context: SessionContext::default(),
+        };
+        let mut issued = self.lock();
+        issued.secrets.note("secret key", &key.secret_access_key);
+        issued.by_key.insert(key.access_key_id.clone(), key.clone());
+        key
     }
 
     /// The session with this access key id, expired or not.

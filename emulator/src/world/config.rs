@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::amp::AmpConfig;
 use crate::anywhere::AnywhereConfig;
+use crate::container::Platform;
+use crate::credentials_file::GivenKeys;
 use crate::entra::{EXCHANGE_AUDIENCE, EntraConfig, TokenVersion};
 use crate::issuer::TokenSpec;
 use crate::machine::{AzureVm, GoogleVm, Machine, ServiceAccount};
@@ -50,6 +52,10 @@ pub struct WorldConfig {
     pub machine: Option<Machine>,
     /// IAM Roles Anywhere, where the sidecar has a certificate; see [`WorldConfig::through_roles_anywhere`].
     pub roles_anywhere: Option<AnywhereConfig>,
+    /// Who gives the container its credentials, where it is not STS; see [`WorldConfig::in_container`].
+    pub container: Option<Platform>,
+    /// The keys that the sidecar is given, where it is not STS that gives them; see [`WorldConfig::with_keys`].
+    pub keys: Option<GivenKeys>,
     /// How long sessions really live; by default as long as is asked for.
     pub session_life: Option<Duration>,
     /// The one region that signatures for STS must be scoped to; by default
@@ -149,6 +155,8 @@ impl Default for WorldConfig {
             entra: None,
             machine: None,
             roles_anywhere: None,
+            container: None,
+            keys: None,
             session_life: None,
             sts_region: None,
             sts_https: false,
@@ -192,6 +200,34 @@ impl WorldConfig {
     pub fn through_roles_anywhere(anywhere: AnywhereConfig) -> Self {
         Self {
             roles_anywhere: Some(anywhere),
+            ..Self::default()
+        }
+    }
+
+    /// A world whose container gets its credentials from its platform, which the role trusts.
+    #[must_use]
+    pub fn in_container(platform: Platform) -> Self {
+        let mut config = Self::default();
+        config.token.audience = vec!["pods.eks.amazonaws.com".to_owned()];
+        let (service, actions) = match platform {
+            Platform::PodIdentity => (
+                "pods.eks.amazonaws.com",
+                r#"["sts:AssumeRole", "sts:TagSession"]"#,
+            ),
+            Platform::Ecs => ("ecs-tasks.amazonaws.com", r#""sts:AssumeRole""#),
+        };
+        config.trust_policy = Some(format!(
+            r#"{{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow", "Principal": {{"Service": "{service}"}}, "Action": {actions}}}]}}"#
+        ));
+        config.container = Some(platform);
+        config
+    }
+
+    /// A world where the sidecar gets keys that are ready to sign with.
+    #[must_use]
+    pub fn with_keys(keys: GivenKeys) -> Self {
+        Self {
+            keys: Some(keys),
             ..Self::default()
         }
     }

@@ -1,6 +1,9 @@
 //! What both the world's owner and the admin endpoint may turn, in one place behind an `Arc`: neither has a control that
 //! the other lacks.
 
+use std::io;
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::error::Error;
@@ -10,13 +13,14 @@ use super::workspace::Workspace;
 use crate::amp::{Amp, AmpConfig};
 use crate::anywhere::Anywhere;
 use crate::clock::Clock;
+use crate::credentials_file::CredentialsFile;
 use crate::entra::{Application, Entra};
 use crate::fault::Faults;
 use crate::front::{Answers, Front};
 use crate::issuer::{BrokenToken, Issuer, TokenSpec};
 use crate::journal::Journal;
 use crate::secrets::Secrets;
-use crate::sessions::Sessions;
+use crate::sessions::{SessionContext, Sessions};
 use crate::sts::Sts;
 use crate::tls::Certificates;
 use crate::token_folder::TokenFolder;
@@ -36,7 +40,9 @@ pub(crate) struct Controls {
     pub(super) tokens: TokenFolder,
     pub(super) secrets: Secrets,
     pub(super) token: TokenSpec,
-    pub(super) targets: [TargetControls; 6],
+    pub(super) targets: [TargetControls; 7],
+    pub(super) credentials_file: CredentialsFile,
+    pub(super) role_arn: String,
     pub(super) others: Vec<Workspace>,
 }
 
@@ -77,7 +83,7 @@ impl Controls {
     }
 
     fn target(&self, target: Target) -> &TargetControls {
-        let [issuer, sts, amp, entra, metadata, roles_anywhere] = &self.targets;
+        let [issuer, sts, amp, entra, metadata, roles_anywhere, container] = &self.targets;
         match target {
             Target::Issuer => issuer,
             Target::Sts => sts,
@@ -85,6 +91,7 @@ impl Controls {
             Target::Entra => entra,
             Target::Metadata => metadata,
             Target::RolesAnywhere => roles_anywhere,
+            Target::Container => container,
         }
     }
 
@@ -110,6 +117,17 @@ impl Controls {
         self.tokens
             .publish(token.as_deref().map(str::as_bytes), self.clock.now())
             .map_err(Error::Folder)
+    }
+
+    /// Writes keys of a new session of the role, which live as long as STS' sessions.
+    pub(crate) fn rotate_credentials_file(&self) -> Result<(), Error> {
+        // How an agent comes to its keys is its own affair.
+        let (hour, context) = (Duration::from_secs(60 * 60), SessionContext::default());
+        let session = self
+            .sts
+            .for_service(&self.role_arn, |_| true, "agent", hour, context);
+        let session = session.ok_or_else(|| Error::Folder(io::Error::other("no such role")))?;
+        self.credentials_file.write(&session).map_err(Error::Folder)
     }
 
     pub(crate) fn rotate_keys(&self) -> Result<(), Error> {
@@ -174,6 +192,7 @@ impl Controls {
             "entra": self.journal(Target::Entra).counts(),
             "metadata": self.journal(Target::Metadata).counts(),
             "roles_anywhere": self.journal(Target::RolesAnywhere).counts(),
+            "container": self.journal(Target::Container).counts(),
             "others": others,
         })
     }

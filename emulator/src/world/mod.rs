@@ -44,6 +44,8 @@ use crate::admin::Admin;
 use crate::amp::{Amp, Limits, Store};
 use crate::anywhere::Anywhere;
 use crate::clock::Clock;
+use crate::container::{ContainerAgent, Platform};
+use crate::credentials_file::{CredentialsFile, GivenKeys, PROFILE};
 use crate::entra::Entra;
 use crate::fault::Faults;
 use crate::fetch::Fetcher;
@@ -53,7 +55,7 @@ use crate::issuer::{BrokenToken, Issuer};
 use crate::journal::Journal;
 use crate::machine::{GOOGLE_HOST, Google, Imds, KEYS_HOST, Machine, Metadata};
 use crate::secrets::Secrets;
-use crate::sessions::Sessions;
+use crate::sessions::{Session, Sessions};
 use crate::sts::account::AccountBook;
 use crate::sts::{Sts, StsCall};
 use crate::tcp::TcpFaults;
@@ -63,6 +65,9 @@ use crate::token_folder::TokenFolder;
 /// A tenant and a cluster, as the path of an AKS issuer names them.
 const ISSUER_PATH: &str =
     "/5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a/9d1c6a54-7f0e-4d53-b1c8-3e2a7b6f5c40/";
+
+/// The id of an ECS task's credentials.
+const TASK: &str = "3c1f6a52-7f0e-4d53-b1c8-3e2a7b6f5c40";
 
 /// A role that follows on the first one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +87,9 @@ pub struct World {
     chain: Vec<ChainedRole>,
     /// Where its metadata server is, and what it is.
     machine: Option<(SocketAddr, Machine)>,
+    platform: Option<Platform>,
+    keys: Option<GivenKeys>,
+    user_key: Session,
     ca_file: PathBuf,
     /// Before the servers, so that no peer notices their end before it is cut off.
     tcp: [Option<TcpFaults>; 2],
@@ -95,6 +103,7 @@ pub struct World {
 struct Urls {
     sts: String,
     amp: String,
+    container: String,
     admin: String,
     anywhere: Option<String>,
 }
@@ -134,6 +143,7 @@ impl World {
             Some(_) => Some(bind(config.listen, config.ports.roles_anywhere).await?),
             None => None,
         };
+        let container_socket = bind(config.listen, 0).await?;
         let admin_socket = bind(config.listen, config.ports.admin).await?;
         let iam_socket = bind(config.listen, 0).await?;
         let mut other_sockets = Vec::new();
@@ -223,6 +233,7 @@ impl World {
         let accounts = AccountBook::new(accounts);
         let (role_arn, writer_arn) = (config.role_arn(), config.writer_arn());
         let sessions = Sessions::new();
+        let container_fetcher = fetcher.clone();
         let sts = Sts::new(
             accounts.clone(),
             config
@@ -244,7 +255,16 @@ impl World {
             }
             None => None,
         };
-        let amp_config = config.opened(&config.amp, &writer_arn);
+        let user_arn = format!(
+            "arn:{}:iam::{}:user/amp-writer",
+            config.partition(),
+            config.amp.account
+        );
+        let user_key = sessions.issue_access_key(&user_arn);
+        let mut amp_config = config.opened(&config.amp, &writer_arn);
+        if config.keys == Some(GivenKeys::Static) {
+            amp_config.allowed_roles.push(user_arn);
+        }
         let amp = Amp::new(amp_config.clone(), sessions.clone());
         let rehearsal = if config.rehearsal {
             Some(Rehearsal::start(&config, hosts, &sessions, &clock).await?)
@@ -293,11 +313,21 @@ impl World {
         let urls = Urls {
             sts: origin(sts_place, config.sts_https),
             amp: write_url(amp_place, &config.amp.workspace_id),
+            container: origin(container_socket.address(), false),
             admin: origin(admin_socket.address(), false),
             anywhere: anywhere_socket
                 .as_ref()
                 .zip(anywhere.as_ref())
                 .map(|(socket, anywhere)| origin(socket.address(), anywhere.is_https())),
+        };
+        let container = ContainerAgent {
+            sts: sts.clone(),
+            clock: clock.clone(),
+            fetcher: container_fetcher,
+            issuer: issuer.url().to_owned(),
+            subject: config.token.subject(),
+            role_arn: role_arn.clone(),
+            task: TASK.to_owned(),
         };
         let controls = Arc::new(Controls {
             clock: clock.clone(),
@@ -314,8 +344,13 @@ impl World {
             token: config.token.clone(),
             targets: Default::default(),
             others,
+            credentials_file: CredentialsFile::below(folder.path()).map_err(Error::Folder)?,
+            role_arn: role_arn.clone(),
         });
         controls.rotate_token()?;
+        if config.keys == Some(GivenKeys::File) {
+            controls.rotate_credentials_file()?;
+        }
 
         let tls = TlsAcceptor::from(certificates.server_config());
         let tls_if = |wanted: bool| wanted.then(|| tls.clone());
@@ -330,6 +365,7 @@ impl World {
             ),
             sts_socket.serve(controls.front(Target::Sts, sts), tls_if(config.sts_https)),
             amp_socket.serve(controls.front(Target::Amp, dated(amp)), Some(tls.clone())),
+            container_socket.serve(controls.front(Target::Container, container), None),
             admin_socket.serve(
                 Admin {
                     controls: Arc::clone(&controls),
@@ -370,6 +406,9 @@ impl World {
             role_arn,
             chain: config.chained(),
             machine: metadata_place.zip(config.machine),
+            platform: config.container,
+            keys: config.keys,
+            user_key,
             ca_file,
             tcp: [sts_tcp, amp_tcp],
             _servers: servers,
@@ -498,6 +537,11 @@ impl World {
             ]);
             return environment;
         }
+        if let Some(source) = self.without_sts(&token_file) {
+            environment.retain(|(name, _)| *name != "AWS_ROLE_ARN");
+            environment.extend(source);
+            return environment;
+        }
         match self.entra() {
             None => environment.push(("AWS_WEB_IDENTITY_TOKEN_FILE", token_file)),
             Some(entra) => {
@@ -545,6 +589,69 @@ impl World {
         self.machine.as_ref().map(|(place, _)| *place)
     }
 
+    /// What a source other than STS sets, where the world has one.
+    fn without_sts(&self, token_file: &str) -> Option<Vec<(&'static str, String)>> {
+        let source = |name: &str| ("AMP_SIDECAR_CREDENTIALS", name.to_owned());
+        match self.keys {
+            Some(GivenKeys::File) => {
+                let file = self.credentials_file().display().to_string();
+                return Some(vec![
+                    source("file"),
+                    ("AWS_SHARED_CREDENTIALS_FILE", file),
+                    ("AWS_PROFILE", PROFILE.to_owned()),
+                ]);
+            }
+            Some(GivenKeys::Static) => {
+                let key = &self.user_key;
+                return Some(vec![
+                    source("file"),
+                    ("AMP_SIDECAR_ALLOW_STATIC_KEYS", "true".to_owned()),
+                    ("AWS_ACCESS_KEY_ID", key.access_key_id.clone()),
+                    ("AWS_SECRET_ACCESS_KEY", key.secret_access_key.clone()),
+                ]);
+            }
+            None => {}
+        }
+        let path = match self.platform? {
+            Platform::PodIdentity => "/v1/credentials".to_owned(),
+            Platform::Ecs => format!("/v2/credentials/{TASK}"),
+        };
+        let mut environment = vec![
+            source("container"),
+            (
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                format!("{}{path}", self.urls.container),
+            ),
+        ];
+        if self.platform == Some(Platform::PodIdentity) {
+            environment.push((
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+                token_file.to_owned(),
+            ));
+        }
+        Some(environment)
+    }
+
+    /// Where the agents of EKS and ECS listen.
+    #[must_use]
+    pub fn container_url(&self) -> &str {
+        &self.urls.container
+    }
+
+    /// The shared credentials file; there is none before the first rotation.
+    #[must_use]
+    pub fn credentials_file(&self) -> &Path {
+        self.controls.credentials_file.path()
+    }
+
+    /// Replaces the keys in the shared credentials file by those of a new session; the old one lives on until it expires.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn rotate_credentials_file(&self) -> Result<(), Error> {
+        self.controls.rotate_credentials_file()
+    }
+
     /// Whether it is one for a rehearsal, where [`World::environment`] is for every program.
     #[must_use]
     pub fn is_rehearsal(&self) -> bool {
@@ -573,7 +680,11 @@ impl World {
     pub fn tcp(&self, target: Target) -> Option<&TcpFaults> {
         let [sts, amp] = &self.tcp;
         match target {
-            Target::Issuer | Target::Entra | Target::Metadata | Target::RolesAnywhere => None,
+            Target::Issuer
+            | Target::Entra
+            | Target::Metadata
+            | Target::RolesAnywhere
+            | Target::Container => None,
             Target::Sts => sts.as_ref(),
             Target::Amp => amp.as_ref(),
         }

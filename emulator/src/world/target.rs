@@ -18,12 +18,14 @@ pub enum Target {
     Metadata,
     /// IAM Roles Anywhere, where the world has it.
     RolesAnywhere,
+    /// The agents of EKS and ECS, where the world has them.
+    Container,
 }
 
 // === impl Target ===
 
 impl Target {
-    /// `issuer`, `sts`, `amp`, `entra`, `metadata` or `roles_anywhere`.
+    /// `issuer`, `sts`, `amp`, `entra`, `metadata`, `roles_anywhere` or `container`.
     pub(crate) fn named(name: &str) -> Option<Self> {
         match name {
             "issuer" => Some(Self::Issuer),
@@ -32,6 +34,7 @@ impl Target {
             "entra" => Some(Self::Entra),
             "metadata" => Some(Self::Metadata),
             "roles_anywhere" => Some(Self::RolesAnywhere),
+            "container" => Some(Self::Container),
             _ => None,
         }
     }

@@ -17,6 +17,7 @@ mod admin;
 mod anywhere;
 mod chain;
 mod client;
+mod container;
 mod entra;
 mod faults;
 mod machine;
