@@ -42,6 +42,11 @@ pub mod sanitize;
 #[cfg(not(feature = "internals"))]
 mod sanitize;
 
+#[cfg(feature = "internals")]
+pub mod aws_keys;
+#[cfg(not(feature = "internals"))]
+mod aws_keys;
+
 pub mod clock;
 
 #[cfg(feature = "internals")]

@@ -110,8 +110,14 @@ fn sends_only_where_it_may(config: &Config, text: &str) {
         assert!(workspace.remote_write_url.path().ends_with(&path));
         assert!(workspace.remote_write_url.query().is_none());
         let identity = &workspace.identity;
-        let SourceConfig::WebIdentity(source) = &identity.source;
-        let entra = source.token.entra().map(|entra| &entra.authority_host);
+        let web_identity = match &identity.source {
+            SourceConfig::WebIdentity(source) => Some(source),
+            SourceConfig::Container(_) | SourceConfig::File(_) | SourceConfig::StaticKeys(_) => {
+                None
+            }
+        };
+        let entra = web_identity.and_then(|source| source.token.entra());
+        let entra = entra.map(|entra| &entra.authority_host);
         let urls = [
             Some(&workspace.remote_write_url),
             Some(&identity.sts_endpoint),
@@ -120,9 +126,12 @@ fn sends_only_where_it_may(config: &Config, text: &str) {
         for url in urls.into_iter().flatten() {
             assert!(is_encrypted_or_local(url), "{url}");
         }
-        assert!(source.role.role_arn.starts_with("arn:"));
-        assert!((900..=43_200).contains(&source.role.duration.as_secs()));
-        assert!((2..=64).contains(&source.role.name.len()));
+        let role = web_identity.map(|source| &source.role);
+        for role in role.into_iter().chain(&identity.hops) {
+            assert!(role.role_arn.starts_with("arn:"));
+            assert!((900..=43_200).contains(&role.duration.as_secs()));
+            assert!((2..=64).contains(&role.name.len()));
+        }
         let limits = &workspace.limits;
         assert!(limits.max_upstream_bytes > 0 && limits.max_inflight_bytes > 0);
         assert!(!limits.upstream_timeout.is_zero());

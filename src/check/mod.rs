@@ -9,6 +9,7 @@
 
 mod amp;
 mod by_path;
+mod credentials;
 mod issuer;
 mod prometheus;
 pub(crate) mod reach;
@@ -106,7 +107,10 @@ impl<'a> CheckRun<'a> {
         let metrics = Arc::new(Telemetry::new().metrics(&self.workspace.name));
         let exchange = Exchange::new(identity, &Disk, way, clock, &metrics);
 
-        let sts = self.record(STS_ENDPOINT, reach::sts(identity, &way.client()).await);
+        let sts = match self.needs_sts() {
+            true => self.record(STS_ENDPOINT, reach::sts(identity, &way.client()).await),
+            false => None,
+        };
         if let Some(date) = sts {
             self.record(CLOCK, reach::clock(identity, date, clock));
         }
@@ -118,12 +122,39 @@ impl<'a> CheckRun<'a> {
                 let session = sts::web_identity(source, config, &token, clock).await;
                 self.record(WEB_IDENTITY, session)?
             }
+            (IdentitySource::Container(source), SourceConfig::Container(config)) => {
+                let given = credentials::container(source, config, clock).await;
+                self.record(CONTAINER, given)?
+            }
+            (IdentitySource::File(source), SourceConfig::File(config)) => {
+                self.record(CREDENTIALS_FILE, credentials::profile(source, config).await)?
+            }
+            (IdentitySource::StaticKeys(keys), SourceConfig::StaticKeys(_)) => {
+                self.record(STATIC_KEYS, credentials::static_keys(keys))?
+            }
+            // The source was made of its configuration.
+            (
+                IdentitySource::WebIdentity(_)
+                | IdentitySource::Container(_)
+                | IdentitySource::File(_)
+                | IdentitySource::StaticKeys(_),
+                _,
+            ) => return None,
         };
+        if !identity.hops.is_empty() {
+            sts?;
+        }
         for (index, hop) in exchange.hops().enumerate() {
             session = self.record(&hop_name(index), sts::hop(hop, &session, clock).await)?;
         }
         let written = amp::empty_write(self.workspace, way, session, clock, metrics).await;
         self.record(WRITE, written)
+    }
+
+    /// Whether a token or a role is exchanged.
+    fn needs_sts(&self) -> bool {
+        let identity = &self.workspace.identity;
+        matches!(identity.source, SourceConfig::WebIdentity(_)) || !identity.hops.is_empty()
     }
 
     /// The token that STS gets.
@@ -162,14 +193,18 @@ impl<'a> CheckRun<'a> {
     fn name_the_skipped(&mut self) {
         let identity = &self.workspace.identity;
         let of_source: &[&str] = match &identity.source {
-            SourceConfig::WebIdentity(WebIdentityConfig { token, .. }) => match token {
+            SourceConfig::WebIdentity(config) => match config.token {
                 TokenConfig::File(_) | TokenConfig::AzureImds(_) | TokenConfig::GceMetadata(_) => {
                     &[TOKEN, ISSUER, WEB_IDENTITY]
                 }
                 TokenConfig::Entra(_) => &[TOKEN, ISSUER, ENTRA, WEB_IDENTITY],
             },
+            SourceConfig::Container(_) => &[CONTAINER],
+            SourceConfig::File(_) => &[CREDENTIALS_FILE],
+            SourceConfig::StaticKeys(_) => &[STATIC_KEYS],
         };
-        let mut plan = vec![CLOCK.to_owned()];
+        let clock = self.needs_sts().then(|| CLOCK.to_owned());
+        let mut plan: Vec<String> = clock.into_iter().collect();
         plan.extend(of_source.iter().map(|&step| step.to_owned()));
         plan.extend((0..identity.hops.len()).map(hop_name));
         plan.push(WRITE.to_owned());
@@ -190,6 +225,9 @@ const TOKEN: &str = "token";
 const ISSUER: &str = "issuer";
 const ENTRA: &str = "Entra ID";
 const WEB_IDENTITY: &str = "AssumeRoleWithWebIdentity";
+const CONTAINER: &str = "container credentials";
+const CREDENTIALS_FILE: &str = "credentials file";
+const STATIC_KEYS: &str = "static keys";
 const WRITE: &str = "empty write";
 const EARLIER_FAILED: &str = "an earlier step failed";
 

@@ -12,11 +12,13 @@ mod rows;
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
+use super::container::{ContainerConfig, ContainerToken};
 use super::file;
 use super::metadata::{AzureImdsConfig, GceMetadataConfig};
 use super::model::{
-    Alertmanager, BatchLimits, Config, Drain, EntraConfig, IdentityConfig, Log, QueryConfig,
-    RoleSession, SourceConfig, SpanQueue, TokenConfig, Tracing, WebIdentityConfig, Workspace,
+    Alertmanager, BatchLimits, Config, Drain, EntraConfig, IdentityConfig, Log, ProfileConfig,
+    QueryConfig, RoleSession, SourceConfig, SpanQueue, TokenConfig, Tracing, WebIdentityConfig,
+    Workspace,
 };
 use super::settings::{self, Row, Setting, SettingScope};
 use super::values::identity::ChainedRole;
@@ -263,6 +265,13 @@ impl Rows<'_> {
         self.put(&settings::CREDENTIALS, &source.kind());
         match source {
             SourceConfig::WebIdentity(web_identity) => self.put_web_identity(web_identity),
+            SourceConfig::Container(container) => self.put_container(container),
+            SourceConfig::File(ProfileConfig { file, profile }) => {
+                self.put(&settings::SHARED_CREDENTIALS_FILE, file);
+                self.put(&settings::PROFILE, profile);
+            }
+            // The keys themselves are variables alone.
+            SourceConfig::StaticKeys(_) => self.put(&settings::ALLOW_STATIC_KEYS, &true),
         }
         let chain: Vec<ChainedRole> = hops
             .iter()
@@ -312,6 +321,21 @@ impl Rows<'_> {
                 self.put(&settings::TOKEN_AUDIENCE, audience);
                 self.put(&settings::GCE_METADATA_HOST, host);
             }
+        }
+    }
+
+    fn put_container(&mut self, container: &ContainerConfig) {
+        let ContainerConfig {
+            endpoint,
+            authorization,
+        } = container;
+        self.put(&settings::CONTAINER_CREDENTIALS_FULL_URI, endpoint);
+        match authorization {
+            Some(ContainerToken::File(file)) => {
+                self.put(&settings::CONTAINER_AUTHORIZATION_TOKEN_FILE, file);
+            }
+            // A variable alone.
+            Some(ContainerToken::Text(_)) | None => {}
         }
     }
 

@@ -11,6 +11,7 @@
 //! model     Config and its parts, data alone
 //! values    text into values, and back
 //! network   the proxy and its exceptions
+//! container  the endpoint for a container's credentials
 //! settings  one row for each setting
 //! suggest   what a misspelt name was meant to be
 //! other_credentials  what other programs would use
@@ -25,6 +26,7 @@
 //! ```
 
 mod by_path;
+mod container;
 mod effective;
 mod endpoints;
 mod error;
@@ -41,6 +43,7 @@ mod values;
 mod workspace;
 pub(crate) mod yaml;
 
+pub use container::{ContainerConfig, ContainerToken};
 pub(crate) use effective::{EffectiveSection, EffectiveSetting, SettingValue};
 pub(crate) use endpoints::partition_id;
 pub(crate) use error::{Expected, checked, expected, redact};
@@ -49,8 +52,8 @@ pub use file::schema;
 pub use metadata::{AzureImdsConfig, GceMetadataConfig};
 pub use model::{
     Alertmanager, BatchLimits, Config, Drain, EntraConfig, Environment, ForeignArguments,
-    IdentityConfig, Log, LogFormat, QueryConfig, RoleSession, Sampling, SourceConfig, SpanQueue,
-    TokenConfig, Tracing, WebIdentityConfig, Workspace, WorkspacesByPath,
+    IdentityConfig, Log, LogFormat, ProfileConfig, QueryConfig, RoleSession, Sampling,
+    SourceConfig, SpanQueue, TokenConfig, Tracing, WebIdentityConfig, Workspace, WorkspacesByPath,
 };
 pub(crate) use network::needs_no_proxy;
 pub use network::{Network, Proxy};

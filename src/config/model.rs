@@ -12,10 +12,12 @@ use hyper::Uri;
 use hyper::header::HeaderMap;
 use rustls::pki_types::CertificateDer;
 
+use super::container::ContainerConfig;
 use super::error::SettingError;
 use super::metadata::{AzureImdsConfig, GceMetadataConfig};
 use super::network::Network;
 use super::values::otlp::sampler_text;
+use crate::aws_keys::AwsKeys;
 use crate::tls_files::ServerAuthFiles;
 
 /// A valid configuration.
@@ -205,13 +207,22 @@ pub struct IdentityConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceConfig {
     /// STS, in exchange for a token.
-    WebIdentity(WebIdentityConfig),
+    WebIdentity(Box<WebIdentityConfig>),
+    /// The endpoint of EKS Pod Identity or ECS.
+    Container(ContainerConfig),
+    /// AWS' shared credentials file.
+    File(ProfileConfig),
+    /// The environment, which holds keys that nobody rotates.
+    StaticKeys(AwsKeys),
 }
 
 /// The kinds of [`SourceConfig`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SourceKind {
     WebIdentity,
+    Container,
+    /// A file, or static keys.
+    File,
 }
 
 /// The token, and the role that it is exchanged for.
@@ -243,6 +254,15 @@ pub(crate) enum TokenKind {
     Entra,
     AzureImds,
     GceMetadata,
+}
+
+/// Keys that an agent keeps up to date in AWS' shared credentials file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileConfig {
+    /// The file.
+    pub file: PathBuf,
+    /// The profile's name.
+    pub profile: String,
 }
 
 /// An application in Entra ID.
@@ -437,6 +457,8 @@ impl SourceConfig {
     pub(crate) fn kind(&self) -> SourceKind {
         match self {
             Self::WebIdentity(_) => SourceKind::WebIdentity,
+            Self::Container(_) => SourceKind::Container,
+            Self::File(_) | Self::StaticKeys(_) => SourceKind::File,
         }
     }
 
@@ -444,12 +466,14 @@ impl SourceConfig {
     pub(crate) fn role(&self) -> Option<&RoleSession> {
         match self {
             Self::WebIdentity(web_identity) => Some(&web_identity.role),
+            Self::Container(_) | Self::File(_) | Self::StaticKeys(_) => None,
         }
     }
 
     pub(super) fn role_mut(&mut self) -> Option<&mut RoleSession> {
         match self {
             Self::WebIdentity(web_identity) => Some(&mut web_identity.role),
+            Self::Container(_) | Self::File(_) | Self::StaticKeys(_) => None,
         }
     }
 
@@ -457,6 +481,7 @@ impl SourceConfig {
     pub(crate) fn token(&self) -> Option<&TokenConfig> {
         match self {
             Self::WebIdentity(web_identity) => Some(&web_identity.token),
+            Self::Container(_) | Self::File(_) | Self::StaticKeys(_) => None,
         }
     }
 
@@ -464,15 +489,21 @@ impl SourceConfig {
     pub(crate) fn words(&self) -> &'static str {
         match self {
             Self::WebIdentity(_) => "the role of --role-arn",
+            Self::Container(_) => "the role of the container (EKS Pod Identity or ECS)",
+            Self::File(_) => "the keys in the credentials file",
+            Self::StaticKeys(_) => "static keys, which nobody rotates",
         }
     }
 
     /// The files that it reads.
     pub(crate) fn files(&self) -> Vec<&Path> {
-        self.token()
-            .and_then(TokenConfig::file)
-            .into_iter()
-            .collect()
+        let file = match self {
+            Self::WebIdentity(web_identity) => web_identity.token.file(),
+            Self::Container(container) => container.token_file(),
+            Self::File(profile) => Some(profile.file.as_path()),
+            Self::StaticKeys(_) => None,
+        };
+        file.into_iter().collect()
     }
 }
 
@@ -483,6 +514,8 @@ impl SourceKind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::WebIdentity => "web-identity",
+            Self::Container => "container",
+            Self::File => "file",
         }
     }
 }

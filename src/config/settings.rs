@@ -18,6 +18,7 @@ use hyper::Uri;
 use hyper::header::HeaderMap;
 use tracing::Level;
 
+use super::container;
 use super::error::Expected;
 use super::model::{Alertmanager, LogFormat, SourceKind, TokenKind};
 use super::network::{NoProxy, Proxy};
@@ -163,9 +164,9 @@ settings! {
             "Serve each workspace that a sender names in its path, up to 8, where none is configured: anyone who can reach --listen can write to any workspace of the region that the role allows";
         ROLE_ARN: String = ValueKind("ARN", identity::role_arn, text), Workspace Public, "role-arn", ["AWS_ROLE_ARN"], "[required]",
             "IAM role to assume with the token";
-        CREDENTIALS: SourceKind = choice!("web-identity": "web-identity" => SourceKind::WebIdentity), Workspace Public,
-            "credentials", ["AMP_SIDECAR_CREDENTIALS"], "web-identity",
-            "Source of the credentials, and the only one that is asked: STS, in exchange for a token";
+        CREDENTIALS: SourceKind = choice!("web-identity|container|file": "web-identity" => SourceKind::WebIdentity, "container" => SourceKind::Container, "file" => SourceKind::File),
+            Workspace Public, "credentials", ["AMP_SIDECAR_CREDENTIALS"], "web-identity",
+            "Source of the credentials, and the only one that is asked: STS in exchange for a token, the endpoint of EKS Pod Identity or ECS, or a credentials file";
         TOKEN_SOURCE: TokenKind = choice!("file|entra|azure-imds|gce-metadata": "file" => TokenKind::File, "entra" => TokenKind::Entra,
             "azure-imds" => TokenKind::AzureImds, "gce-metadata" => TokenKind::GceMetadata), Workspace Public,
             "token-source", ["AMP_SIDECAR_TOKEN_SOURCE"], "file",
@@ -176,6 +177,23 @@ settings! {
         TOKEN_AUDIENCE: String = ValueKind("TEXT", metadata::audience, text), Workspace Public,
             "token-audience", ["AMP_SIDECAR_TOKEN_AUDIENCE"], "[required with --token-source azure-imds; with gce-metadata sts.amazonaws.com]",
             "Whom a machine's token is for: in Azure the App ID URI that AWS trusts, at Google the audience that the role's trust policy has as :oaud";
+        CONTAINER_CREDENTIALS_FULL_URI: Uri = ValueKind("URL", container::full_uri, text), Workspace Public,
+            "container-credentials-full-uri", ["AWS_CONTAINER_CREDENTIALS_FULL_URI"], "[required with --credentials container]",
+            "Credentials endpoint, as EKS sets it; plain http is allowed for loopback and the addresses of AWS' agents only, and no proxy is used",
+            from [CONTAINER_CREDENTIALS_RELATIVE_URI];
+        CONTAINER_CREDENTIALS_RELATIVE_URI: Uri = ValueKind("PATH", container::relative_uri, container::relative_text), Workspace Public,
+            "container-credentials-relative-uri", ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"], "[none]",
+            "Path of the credentials at the ECS agent, http://169.254.170.2, as ECS sets it";
+        CONTAINER_AUTHORIZATION_TOKEN_FILE: PathBuf = TOKEN_PATH, Workspace Public,
+            "container-authorization-token-file", ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"], "[none]",
+            "File of the token for the credentials endpoint, as EKS sets it; read again for each request; without it the variable AWS_CONTAINER_AUTHORIZATION_TOKEN is sent, if set";
+        SHARED_CREDENTIALS_FILE: PathBuf = PATH, Workspace Public,
+            "shared-credentials-file", ["AWS_SHARED_CREDENTIALS_FILE"], "[required with --credentials file]",
+            "AWS credentials file that an agent keeps up to date; read again when it changes";
+        PROFILE: String = ValueKind("NAME", |name| Ok(name.to_owned()), text), Workspace Public, "profile", ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"], "default",
+            "Profile in that file; it has to hold keys, and nothing that a program or a role would have to turn into keys";
+        ALLOW_STATIC_KEYS: bool = SWITCH, Workspace Public, "allow-static-keys", ["AMP_SIDECAR_ALLOW_STATIC_KEYS"], "false",
+            "With --credentials file, take the keys from the variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN instead of a file, although nobody rotates them";
         ASSUME_ROLE: ChainedRole = ValueKind("ARN[,external-id=ID]...", identity::hop, hop_text), Workspace Public,
             "assume-role", ["AMP_SIDECAR_ASSUME_ROLE"], "[none]",
             "Role to assume after --role-arn, each with the credentials of the one before; the last one signs, and its session lasts at most 1h";

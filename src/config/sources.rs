@@ -10,6 +10,7 @@
 use super::error::{Expected, InvalidConfig, SettingError, WITHHELD, holds_placeholder};
 use super::file::{self, File};
 use super::model::{Environment, ForeignArguments, Origins};
+use super::other_credentials::{self, KindOfCredentials};
 use super::settings::{self, ALL, Row, Setting};
 use super::yaml::YamlText;
 use super::{suggest, values};
@@ -183,6 +184,11 @@ impl<'a> Sources<'a> {
         self.note(place, &value, &format!("{expected}{near}"));
     }
 
+    /// Notes an error of a secret variable that belongs to no setting.
+    pub(super) fn error_of_variable(&mut self, name: &str, expected: &str) {
+        self.note(name.to_owned(), WITHHELD, expected);
+    }
+
     /// Refuses a setting that would have no effect, unless a platform may have set it for everything that runs there.
     pub(super) fn refuse(&mut self, setting: &Setting, expected: &str) {
         if self.is_chosen(setting) {
@@ -206,6 +212,14 @@ impl<'a> Sources<'a> {
     /// Warns of a variable that belongs to no setting.
     pub(super) fn warn_of_variable(&mut self, name: &str, words: &str) {
         self.note_warning(format!("{name}: {words}"));
+    }
+
+    /// Warns of other credentials in the environment than those that are `used`; `signs` says what is used instead.
+    pub(super) fn warn_of_others(&mut self, used: KindOfCredentials, signs: &str) {
+        for other in other_credentials::found(self.environment.env, used) {
+            let words = format!("{} are not used: {signs}", other.words);
+            self.warn_of_variable(other.variable, &words);
+        }
     }
 
     fn note_warning(&mut self, warning: String) {

@@ -53,7 +53,7 @@ pub trait CredentialSource: Send + Sync + 'static {
     fn changed(&self) -> impl Future<Output = bool> + Send {
         std::future::ready(false)
     }
-    /// Whether a change ends the use of good credentials too: of those that somebody else replaces, at a time that is not known.
+    /// Whether a change ends the use of good credentials too: of those that an agent replaces, at a time that is not known.
     fn is_watched(&self) -> bool {
         false
     }

@@ -1,8 +1,10 @@
 //! Why an exchange gave no credentials.
 
 use crate::credentials::cache::Failure;
+use crate::credentials::container::ContainerError;
 use crate::credentials::entra::EntraError;
 use crate::credentials::metadata::MetadataError;
+use crate::credentials::profile::ProfileError;
 use crate::credentials::sts::{Pace, StsError};
 use crate::credentials::token::TokenError;
 use crate::remedies::Advice;
@@ -20,6 +22,12 @@ pub enum ExchangeError {
     /// The machine's metadata server gave no token.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
+    /// The container's endpoint gave no credentials.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// The credentials file gave no keys.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
     /// STS gave nothing for the token.
     #[error("{source}")]
     WebIdentity {
@@ -50,6 +58,8 @@ impl Failure for ExchangeError {
             Self::Token(error) => error.name(),
             Self::Entra(error) => error.name(),
             Self::Metadata(error) => error.name(),
+            Self::Container(error) => error.name(),
+            Self::Profile(error) => error.name(),
             Self::WebIdentity { source, .. } => source.name(),
             Self::Hop { source, .. } => source.hop_name(),
         }
@@ -59,6 +69,9 @@ impl Failure for ExchangeError {
         match self {
             // Kubelet writes the token at a time that cannot be known.
             Self::Token(_) => Pace::Soon,
+            // Nor can the time of an agent, and reading its file costs nothing.
+            Self::Profile(_) => Pace::Soon,
+            Self::Container(error) => error.pace(),
             Self::Entra(error) => error.pace(),
             Self::Metadata(error) => error.pace(),
             Self::WebIdentity { source, .. } | Self::Hop { source, .. } => source.pace(),
@@ -78,6 +91,8 @@ impl ExchangeError {
             Self::Token(error) => error.remedy(),
             Self::Entra(error) => error.remedy(),
             Self::Metadata(error) => error.remedy(),
+            Self::Container(error) => error.remedy(),
+            Self::Profile(error) => error.remedy(),
             Self::WebIdentity { remedy, .. } | Self::Hop { remedy, .. } => remedy.clone(),
         }
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! IdentitySource ─────────────────────────▶ [sts::Sts …] ─▶ cache::Refresher ═▶ cache::Cache ─▶ batch::sign
 //! the only one that is asked:       --assume-role:   one task, at half    read only,
-//! web_identity::WebIdentity         signed with the  of the lifetime,     waits ≤ 2 s
+//! web_identity, container, profile  signed with the  of the lifetime,     waits ≤ 2 s
 //!                                   previous role    with backoff
 //! ```
 //!
@@ -12,13 +12,15 @@
 mod access;
 pub mod cache;
 pub mod claims;
+pub mod container;
 pub mod entra;
 mod error;
 pub mod identity_trail;
+mod ini;
 pub mod issuer;
 pub mod metadata;
+pub mod profile;
 mod redact;
-pub(crate) mod remedy;
 pub(crate) mod remedy;
 mod small_file;
 mod steps;
@@ -32,12 +34,15 @@ pub use cache::{ActiveCredentials, Cache, RejectionCause, Unavailable};
 pub use error::ExchangeError;
 
 use cache::{CredentialSource, Failure as _};
+use container::{Container, ContainerError};
 use identity_trail::IdentityTrail;
+use profile::Profile;
 use steps::{StepRecord, shown};
 use sts::{SessionCredentials, Sts, StsError};
 use token::TokenFiles;
 use web_identity::WebIdentity;
 
+use crate::aws_keys::AwsKeys;
 use crate::clock::Clock;
 use crate::config::{IdentityConfig, RoleSession, SourceConfig};
 use crate::net::transport::Transport;
@@ -56,7 +61,10 @@ pub struct Exchange {
 /// Where the first credentials come from.
 #[derive(Debug)]
 pub enum IdentitySource {
-    WebIdentity(WebIdentity),
+    WebIdentity(Box<WebIdentity>),
+    Container(Container),
+    File(Profile),
+    StaticKeys(AwsKeys),
 }
 
 /// A role of the chain, and the one before it.
@@ -74,16 +82,34 @@ pub struct RoleHop<'a> {
 
 impl IdentitySource {
     /// The first credentials; each call is a span.
-    async fn obtain(&self, span: &Span) -> Result<SessionCredentials, ExchangeError> {
-        match self {
-            Self::WebIdentity(web_identity) => web_identity.obtain(span).await,
-        }
+    async fn obtain(
+        &self,
+        span: &Span,
+        steps: &StepRecord,
+    ) -> Result<SessionCredentials, ExchangeError> {
+        let given = match self {
+            Self::WebIdentity(web_identity) => return web_identity.obtain(span).await,
+            Self::Container(container) => {
+                let mut call = span.request("container credentials");
+                call.at(container.endpoint());
+                let obtained = container.obtain().await;
+                steps.count("container credentials", &obtained, ContainerError::name);
+                shown(call, std::future::ready(obtained)).await?
+            }
+            Self::File(profile) => profile.obtain().await?,
+            Self::StaticKeys(keys) => SessionCredentials::without_expiry(keys, "static keys"),
+        };
+        steps.trail.session(0, &given);
+        Ok(given)
     }
 
     /// Whether the next exchange would present something else than the last one did.
     async fn changed(&self) -> bool {
         match self {
             Self::WebIdentity(web_identity) => web_identity.changed().await,
+            Self::Container(container) => container.changed().await,
+            Self::File(profile) => profile.changed().await,
+            Self::StaticKeys(_) => false,
         }
     }
 }
@@ -113,10 +139,17 @@ impl Exchange {
         let source = match &identity.source {
             SourceConfig::WebIdentity(config) => {
                 let (sts, steps) = (sts.clone(), steps.clone());
-                IdentitySource::WebIdentity(WebIdentity::new(
+                IdentitySource::WebIdentity(Box::new(WebIdentity::new(
                     config, files, transport, sts, clock, steps,
-                ))
+                )))
             }
+            SourceConfig::Container(config) => {
+                let client = transport.direct_client();
+                let container = Container::new(config.clone(), client, clock.clone());
+                IdentitySource::Container(container)
+            }
+            SourceConfig::File(config) => IdentitySource::File(Profile::new(config.clone())),
+            SourceConfig::StaticKeys(keys) => IdentitySource::StaticKeys(keys.clone()),
         };
         Self {
             source,
@@ -154,7 +187,7 @@ impl Exchange {
     }
 
     async fn obtain_within(&self, span: &Span) -> Result<SessionCredentials, ExchangeError> {
-        let mut obtained = self.source.obtain(span).await?;
+        let mut obtained = self.source.obtain(span, &self.steps).await?;
         for hop in self.hops() {
             let mut call = span.request("AssumeRole");
             call.at(self.sts.endpoint());
@@ -181,6 +214,10 @@ impl CredentialSource for Exchange {
 
     async fn changed(&self) -> bool {
         self.source.changed().await
+    }
+
+    fn is_watched(&self) -> bool {
+        matches!(self.source, IdentitySource::File(_))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::credentials::access;
 
 /// Why a file gave no content.
 #[derive(Debug)]
-pub(super) enum ReadError {
+pub(super) enum SmallFileError {
     /// It could not be opened or read.
     Unreadable {
         source: io::Error,
@@ -28,19 +28,19 @@ pub(super) enum ReadError {
 }
 
 /// The content of the file at `path`, which is at most `longest` bytes long.
-pub(super) async fn read(path: &Path, longest: u64) -> Result<Zeroizing<Vec<u8>>, ReadError> {
+pub(super) async fn read(path: &Path, longest: u64) -> Result<Zeroizing<Vec<u8>>, SmallFileError> {
     let path = path.to_owned();
     let reading = tokio::task::spawn_blocking(move || at_once(&path, longest));
     reading.await.unwrap_or_else(|ended| {
-        Err(ReadError::Unreadable {
+        Err(SmallFileError::Unreadable {
             source: io::Error::other(ended),
             access: None,
         })
     })
 }
 
-fn at_once(path: &Path, longest: u64) -> Result<Zeroizing<Vec<u8>>, ReadError> {
-    let unreadable = |source| ReadError::Unreadable {
+fn at_once(path: &Path, longest: u64) -> Result<Zeroizing<Vec<u8>>, SmallFileError> {
+    let unreadable = |source| SmallFileError::Unreadable {
         access: access::remedy(path, &source),
         source,
     };
@@ -48,10 +48,10 @@ fn at_once(path: &Path, longest: u64) -> Result<Zeroizing<Vec<u8>>, ReadError> {
     let bytes = whole(&mut file, longest).map_err(unreadable)?;
     file.rewind().map_err(unreadable)?;
     if whole(&mut file, longest).map_err(unreadable)? != bytes {
-        return Err(ReadError::Changing);
+        return Err(SmallFileError::Changing);
     }
     if bytes.len() as u64 > longest {
-        return Err(ReadError::TooLong);
+        return Err(SmallFileError::TooLong);
     }
     Ok(bytes)
 }

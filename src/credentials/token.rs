@@ -19,7 +19,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::credentials::claims::Claims;
-use crate::credentials::small_file::{self, ReadError};
+use crate::credentials::small_file::{self, SmallFileError};
 use crate::remedies::Advice;
 use crate::remedies::first_hour::{
     SETTING, TOKEN_DENIED, TOKEN_EMPTY, TOKEN_FOLDER, TOKEN_MALFORMED, TOKEN_MISSING,
@@ -152,16 +152,16 @@ impl TokenError {
         row.into()
     }
 
-    fn of(path: &Path, error: ReadError) -> Self {
+    fn of(path: &Path, error: SmallFileError) -> Self {
         let path = path.to_owned();
         match error {
-            ReadError::Unreadable { source, access } => Self::Unreadable {
+            SmallFileError::Unreadable { source, access } => Self::Unreadable {
                 path,
                 source,
                 access,
             },
-            ReadError::TooLong => Self::TooLong(path),
-            ReadError::Changing => Self::Changing(path),
+            SmallFileError::TooLong => Self::TooLong(path),
+            SmallFileError::Changing => Self::Changing(path),
         }
     }
 

@@ -8,6 +8,8 @@
 //! imports nothing of the program.
 
 mod advice;
+pub mod container;
+pub mod credentials_file;
 pub(crate) mod entra;
 pub mod first_hour;
 pub(crate) mod identity;

@@ -1,7 +1,9 @@
 //! `docs/mistakes.md`, printed from the table.
 
 use crate::remedies::entra::EntraRefusal;
-use crate::remedies::{Remedy, entra, first_hour, machine, policies, running};
+use crate::remedies::{
+    Remedy, container, credentials_file, entra, first_hour, machine, policies, running,
+};
 
 /// Every mistake that `check` can name, what Entra ID refuses included.
 pub fn mistakes() -> impl Iterator<Item = Remedy> {
@@ -9,6 +11,8 @@ pub fn mistakes() -> impl Iterator<Item = Remedy> {
         .iter()
         .chain(policies::POLICIES)
         .chain(machine::MACHINE)
+        .chain(container::CONTAINER)
+        .chain(credentials_file::CREDENTIALS_FILE)
         .copied()
         .chain(entra::TABLE.iter().map(EntraRefusal::row))
 }

@@ -9,6 +9,8 @@ use amp_sidecar::check::{self, Report, Step, StepState};
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Config, Environment};
 use amp_sidecar::remedies::{self, Remedy};
+use emulator::container::Platform;
+use emulator::credentials_file::{GivenKeys, PROFILE};
 use emulator::entra::{EntraConfig, TokenVersion};
 use emulator::fault::{Fault, FaultKind};
 use emulator::issuer::BrokenToken;
@@ -152,6 +154,22 @@ pub async fn run(world: &World, more: &[(&str, String)], prometheus: Option<&str
 const ACCOUNT: &str = "123456789012";
 const OTHER_GUID: &str = "00000000-1111-4222-8333-444444444444";
 
+fn container(name: &'static str) -> Case {
+    case(name).world(|world| *world = WorldConfig::in_container(Platform::PodIdentity))
+}
+
+fn file(name: &'static str) -> Case {
+    case(name).world(|world| *world = WorldConfig::with_keys(GivenKeys::File))
+}
+
+fn write_profile(world: &World, options: &str) {
+    std::fs::write(
+        world.credentials_file(),
+        format!("[{PROFILE}]\n{options}\n"),
+    )
+    .unwrap();
+}
+
 fn cases(issuer_path: &str) -> Vec<Case> {
     let [place] = free_ports().unwrap();
     let port = place.port();
@@ -200,6 +218,34 @@ fn cases(issuer_path: &str) -> Vec<Case> {
             std::fs::write(&file, format!("eyJhbGciOiJSUzI1NiJ9.{claims}.c2ln")).unwrap();
             vec![("web-identity-token-file", file.display().to_string())]
         }),
+        container("container-token-missing").set("container-authorization-token-file", "/does/not/exist"),
+        container("container-token-characters").settings(|world| {
+            let file = world.folder().join("with-a-line-break");
+            std::fs::write(&file, "planted\n").unwrap();
+            vec![("container-authorization-token-file", file.display().to_string())]
+        }),
+        container("container-token-refused").token(BrokenToken::Expired),
+        container("pod-identity-trust").world(|world| {
+            let policy = world.trust_policy.as_ref().unwrap();
+            world.trust_policy = Some(policy.replace(r#", "sts:TagSession""#, ""));
+        }),
+        container("pod-identity-association").token(BrokenToken::WrongSubject),
+        container("container-refused").settings(|world| {
+            let url = format!("{}/v2/credentials/of-another-task", world.container_url());
+            vec![("container-credentials-full-uri", url)]
+        }),
+        container("container-busy").on(Target::Container, FaultKind::answer(503, "")),
+        container("container-unreachable").set("container-credentials-full-uri", "http://127.0.0.1:9/"),
+        container("container-foreign").on(Target::Container, FaultKind::answer(200, "<html>")),
+        file("credentials-file-missing").set("shared-credentials-file", "/does/not/exist"),
+        file("credentials-file-syntax").arrange(|world| write_profile(world, "planted")),
+        file("credentials-file-profile").set("profile", "other"),
+        file("credentials-file-keys").arrange(|world| write_profile(world, "aws_access_key_id = AKIA")),
+        file("credentials-file-program").arrange(|world| write_profile(world, "credential_process = planted")),
+        file("credentials-file-role").arrange(|world| write_profile(world, "role_arn = planted")),
+        file("credentials-file-web-identity").arrange(|world| write_profile(world, "web_identity_token_file = planted")),
+        file("credentials-file-sso").arrange(|world| write_profile(world, "sso_session = planted")),
+        case("static-keys").world(|world| *world = WorldConfig::with_keys(GivenKeys::Static)).warns(),
         case("key-unknown").token(BrokenToken::UnknownKey),
         case("provider-missing").set("role-arn", "arn:aws:iam::999999999999:role/amp-sidecar-writer"),
         case("provider-slash").world(|world| {
@@ -433,7 +479,7 @@ async fn each_mistake_is_reported_with_its_remedy() {
     let made: HashSet<&str> = cases
         .iter()
         .map(|case| case.name)
-        .chain(["token-denied"])
+        .chain(["token-denied", "credentials-file-denied"])
         .chain(situations::rows())
         .collect();
     let own = |row: &Remedy| !row.id.starts_with("entra_AADSTS");
@@ -454,6 +500,9 @@ async fn nothing_is_found_where_nothing_is_wrong() {
         entra.two_hops("tenant-42"),
         WorldConfig::on_azure(TokenVersion::V2),
         WorldConfig::at_google().two_hops("tenant-42"),
+        WorldConfig::in_container(Platform::PodIdentity),
+        WorldConfig::in_container(Platform::Ecs).two_hops("tenant-42"),
+        WorldConfig::with_keys(GivenKeys::File),
     ] {
         config.sts_https = true;
         let world = World::start(config).await.unwrap();

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use emulator::container::Platform;
+use emulator::credentials_file::GivenKeys;
 use emulator::entra::{EntraConfig, TokenVersion};
 use emulator::fault::{Fault, FaultKind};
 use emulator::issuer::BrokenToken;
@@ -76,6 +78,22 @@ async fn complaint(rig: &Rig) -> String {
 async fn the_example_of_the_direct_way_is_enough() {
     let world = World::start(WorldConfig::default()).await.unwrap();
     run_example("direct", world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_examples_without_a_token_exchange_are_enough() {
+    for (name, config) in [
+        (
+            "container",
+            WorldConfig::in_container(Platform::PodIdentity),
+        ),
+        ("file", WorldConfig::with_keys(GivenKeys::File)),
+        ("static", WorldConfig::with_keys(GivenKeys::Static)),
+    ] {
+        let world = World::start(config).await.unwrap();
+        let rig = run_example(name, world).await;
+        assert_eq!(rig.world.sts_calls().len(), 0, "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

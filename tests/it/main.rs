@@ -31,6 +31,7 @@ mod drop_in;
 mod foreign_senders;
 mod framing;
 mod gateway;
+mod given_credentials;
 mod guide;
 mod hostile_answers;
 mod hostile_senders;

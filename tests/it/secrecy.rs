@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use emulator::container::Platform;
+use emulator::credentials_file::GivenKeys;
 use emulator::entra::{EntraConfig, TokenVersion};
 use emulator::fault::{Fault, FaultKind};
 use emulator::world::{Target, WorldConfig};
@@ -132,6 +134,47 @@ async fn tokens_on_their_way_through_entra_are_never_shown() {
         running.abort();
     }
     assert!(leak_check::was_shown("TRACE") && leak_check::was_shown("[withheld]"));
+}
+
+/// The token on its way to a container's endpoint that quotes it, the keys in its answers and in a file, and static keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_other_sources_give_and_take_is_never_shown() {
+    leak_check::libraries_too();
+    for config in [
+        WorldConfig::in_container(Platform::PodIdentity),
+        WorldConfig::with_keys(GivenKeys::File),
+        WorldConfig::with_keys(GivenKeys::Static),
+    ] {
+        let world = World::start(config).await.unwrap();
+        let token = std::fs::read_to_string(world.token_file()).unwrap();
+        let said = format!("Service account token cannot be parsed: {token}");
+        let key = r#"{"AccessKeyId": "", "SecretAccessKey": "planted-secret-key-of-some-length"}"#;
+        leak_check::mark("secret key", "planted-secret-key-of-some-length");
+        let quoting = Fault::new(FaultKind::answer(400, &said)).times(1);
+        let broken = Fault::new(FaultKind::answer(200, key)).times(1);
+        world.faults(Target::Container).set([quoting, broken]);
+        let rig = Rig::start_beside(world, &[]).await;
+        let batch = bodies::v1("up", 3);
+        rig.write_until_stored(&batch, Duration::from_secs(20))
+            .await;
+        for path in ["/readyz", "/metrics", "/", "/status.json"] {
+            rig.admin(path).await;
+        }
+        let report = crate::check::run(&rig.world, &[], None).await;
+        assert!(report.is_whole(), "{}", report.text(false));
+        // A file with a key where a section belongs.
+        let file = rig.world.credentials_file().to_owned();
+        if let Ok(text) = std::fs::read_to_string(&file) {
+            std::fs::write(&file, text.replace("aws_secret_access_key = ", "")).unwrap();
+            let report = crate::check::run(&rig.world, &[], None).await;
+            assert!(
+                report
+                    .text(false)
+                    .contains("neither [section] nor name = value")
+            );
+        }
+    }
+    assert!(leak_check::was_shown("cannot be parsed: [withheld]"));
 }
 
 /// Everything that the binary logs, from its first line to its last, at every level.

@@ -13,6 +13,15 @@ const NOBODY: u32 = 65532;
 
 /// The text of `/readyz` of the program as `user`, or as our own user if we may not change it.
 async fn complaint(folder: &Path, token: &Path, user: Option<u32>) -> String {
+    let role = "arn:aws:iam::111122223333:role/amp";
+    let settings = [
+        ("--role-arn", role),
+        ("--web-identity-token-file", token.to_str().unwrap()),
+    ];
+    complaint_of(folder, &settings, user).await
+}
+
+async fn complaint_of(folder: &Path, settings: &[(&str, &str)], user: Option<u32>) -> String {
     // Other users may not be able to enter the build folder.
     let program = folder.join("amp-sidecar");
     fs::copy(env!("CARGO_BIN_EXE_amp-sidecar"), &program).unwrap();
@@ -32,7 +41,6 @@ async fn complaint(folder: &Path, token: &Path, user: Option<u32>) -> String {
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
         .args(["--listen", "127.0.0.1:0", "--admin-listen", &admin])
-        .args(["--role-arn", "arn:aws:iam::111122223333:role/amp"])
         .args(["--region", "eu-central-1"])
         // Nobody listens there: the test must not use the network.
         .args(["--sts-endpoint", "http://127.0.0.1:9"])
@@ -40,8 +48,7 @@ async fn complaint(folder: &Path, token: &Path, user: Option<u32>) -> String {
             "--remote-write-url",
             "http://127.0.0.1:9/workspaces/ws-1/api/v1/remote_write",
         ])
-        .arg("--web-identity-token-file")
-        .arg(token)
+        .args(settings.iter().flat_map(|(flag, value)| [flag, value]))
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
@@ -51,7 +58,7 @@ async fn complaint(folder: &Path, token: &Path, user: Option<u32>) -> String {
         let answer = client.get(format!("http://{admin}/readyz")).send().await;
         if let Ok(answer) = answer {
             let words = rig::text(answer).await;
-            if words.contains("token file") {
+            if words.contains("token file") || words.contains("credentials file") {
                 break words;
             }
         }
@@ -135,4 +142,27 @@ async fn the_error_says_which_group_or_user_the_pod_needs() {
         mounted.display()
     );
     assert!(said.contains(&text), "{text}\n{said}");
+}
+
+#[tokio::test]
+async fn a_credentials_file_that_is_closed_is_named_with_its_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = token_in(folder.path());
+    let root = rustix::process::geteuid().is_root();
+    fs::write(&file, "[default]\n").unwrap();
+    fs::set_permissions(
+        &file,
+        Permissions::from_mode(if root { 0o600 } else { 0o040 }),
+    )
+    .unwrap();
+    let settings = [
+        ("--credentials", "file"),
+        ("--shared-credentials-file", file.to_str().unwrap()),
+    ];
+    let said = complaint_of(folder.path(), &settings, root.then_some(NOBODY)).await;
+    let text = format!(
+        "credentials file {}: Permission denied (os error 13); it is owned by",
+        file.display()
+    );
+    assert!(said.contains(&text), "{said}");
 }

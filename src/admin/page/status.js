@@ -120,7 +120,7 @@ function inShort({ workspaces, state }) {
   const [w] = workspaces;
   if (workspaces.length > 1 || !["flowing", "degraded"].includes(state.level) || !w.identity.credentials.usable) return null;
   const signing = w.identity.roles[w.identity.roles.length - 1];
-  return make("p", { class: "soft" }, `${rateOf(w)} stored in ${w.id} (${w.region}), signed as `, make("b", {}, roleOf(w.identity, signing)), ", credentials valid for ", left(w.identity.credentials.expires), ".");
+  return make("p", { class: "soft" }, `${rateOf(w)} stored in ${w.id} (${w.region}), signed as `, make("b", {}, roleOf(w.identity, signing)), w.identity.credentials.expires && [", credentials valid for ", left(w.identity.credentials.expires)], ".");
 }
 
 const roleOf = ({ source }, { role_arn }) => role_arn ? role_arn.split(":").slice(5).join(":").replace(/^role\//, "") : source;
@@ -144,7 +144,7 @@ function overview({ workspaces }) {
     make("td", {}, make("a", { href: `#w-${w.name}` }, w.name), make("span", { class: "soft small" }, ` ${w.region}`)),
     make("td", {}, make("span", { class: `pill ${LEVELS[w.state.level][0]}` }, w.state.headline)),
     make("td", { class: "number", "data-label": "flowing" }, rateOf(w)),
-    make("td", { class: "number", "data-label": "credentials for" }, w.identity.credentials.usable ? left(w.identity.credentials.expires) : "none"));
+    make("td", { class: "number", "data-label": "credentials for" }, !w.identity.credentials.usable ? "none" : w.identity.credentials.expires ? left(w.identity.credentials.expires) : "no expiry"));
   const heads = [["Workspace"], ["State"], ["Flowing", "number"], ["Credentials last", "number"]];
   return make("section", { class: "section", id: "overview" },
     make("h2", {}, "Workspaces"),
@@ -181,7 +181,7 @@ function answers(w, incidents) {
       `${number(lately(flow.stored_batches_per_second))} batches/s, ${bytes(lately(flow.sent_bytes_per_second))}/s to AMP`,
       flow.last_request_seconds_ago === null ? "no recent request" : flow.last_request_seconds_ago > 20 ? `last request ${span(flow.last_request_seconds_ago)} ago` : ""),
     item("AWS identity", roleOf(identity, signing), signing.session_name ? `session ${signing.session_name}` : "", account ? `account ${account}` : ""),
-    item("Credentials valid until", !credentials.expires ? "no AWS credentials yet" : credentials.usable ? time(credentials.expires.at) : "expired",
+    item("Credentials valid until", !credentials.obtained ? "no AWS credentials yet" : !credentials.expires ? "replaced" : credentials.usable ? time(credentials.expires.at) : "expired",
       !credentials.expires ? refresh : [credentials.usable ? ["for ", left(credentials.expires)] : time(credentials.expires.at), refresh && ", ", refresh]),
     item(incident && !incident.ended ? "Current incident" : "Last incident", incident ? make("a", { href: `#incidents-${w.name}` }, words(incident.kind)) : "none",
       incident ? (incident.ended ? [`lasted ${lasted(incident)}, over for `, past(incident.ended)] : ["since ", time(incident.began.at), `, ${whole.format(incident.count)} times`]) : "since the start"));
@@ -214,14 +214,14 @@ function chain(w) {
   }
   identity.roles.forEach((role, n) => {
     const signs = n === identity.roles.length - 1;
-    links.push(link(kind(role.assumed_role_arn || role.expires), n ? "Next role" : role.role_arn ? "Role" : "Source", [
-      ["", role.role_arn ? null : identity.source], ["role", role.role_arn && mono(role.role_arn)], ["session", role.session_name && mono(role.session_name)],
+    links.push(link(kind(role.assumed_role_arn || role.expires || (signs && credentials.obtained)), n ? "Next role" : role.role_arn ? "Role" : "Source", [
+      ["", role.role_arn ? null : identity.source], ["file", !identity.takes_token && n === 0 ? file : null], ["role", role.role_arn && mono(role.role_arn)], ["session", role.session_name && mono(role.session_name)],
       ["assumed role", role.assumed_role_arn ? mono(role.assumed_role_arn) : !role.role_arn ? null : broken ? "not given by STS" : "not given yet"],
     ], signs ? "signs requests to AMP" : "assumes the next one"));
   });
   links.push(link(credentials.usable ? (broken ? "partly" : "") : broken ? "broken" : "open", "Credentials", [
     ["obtained", credentials.obtained && time(credentials.obtained.at)],
-    ["expire", credentials.expires ? [credentials.usable ? "in " : "", left(credentials.expires, "expired"), ", at ", time(credentials.expires.at)] : "none yet"],
+    ["expire", credentials.expires ? [credentials.usable ? "in " : "", left(credentials.expires, "expired"), ", at ", time(credentials.expires.at)] : credentials.obtained ? "they name no time" : "none yet"],
     ["refresh", refresh.in_progress ? "in progress" : refresh.due && [broken ? "next attempt in " : "in ", left(refresh.due, "a moment")]],
     ["error", refresh.error],
   ]));
@@ -356,6 +356,7 @@ function workspace(w, incidents, alone) {
   return make("section", { class: "workspace", id: `w-${w.name}`, "data-workspace": w.name, "aria-label": `Workspace ${w.name}` },
     make("h2", {}, w.name, make("span", { class: "soft" }, w.id === w.name ? w.region : `${w.id}, ${w.region}`)),
     alone ? null : make("div", { class: "state" }, make("p", {}, make("span", { class: `pill ${LEVELS[w.state.level][0]}` }, w.state.headline), w.state.why && `: ${w.state.why}`), todo(w.state.remedy)),
+    w.identity.warning && make("p", { class: "todo" }, make("b", {}, "Warning: "), prose(w.identity.warning)),
     answers(w, own),
     flow(w),
     make("div", { class: "columns" }, chain(w),

@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::moment::Moment;
-use crate::config::{EntraConfig, IdentityConfig, RoleSession};
+use crate::config::{EntraConfig, IdentityConfig, RoleSession, SourceConfig};
 use crate::credentials::cache::CredentialStatus;
 use crate::credentials::claims::Claims;
 use crate::credentials::identity_trail::{RoleChain, Session};
+use crate::remedies::credentials_file::STATIC_KEYS;
 use crate::sanitize::sanitize;
 
 /// The steps from the source to the credentials that sign.
@@ -19,6 +20,8 @@ use crate::sanitize::sanitize;
 pub(super) struct IdentityStatus {
     /// What the first credentials are, for people.
     source: &'static str,
+    /// What is wrong with the source itself for as long as it is configured.
+    warning: Option<String>,
     /// Whether they are given for a token.
     takes_token: bool,
     token_source: Option<&'static str>,
@@ -89,12 +92,14 @@ impl IdentityStatus {
         };
         let roles = std::iter::once(identity.source.role()).chain(identity.hops.iter().map(Some));
         let token_config = identity.source.token();
-        let token_file = token_config.and_then(|token| token.file());
+        let file = identity.source.files().into_iter().next();
         Self {
             source: identity.source.words(),
+            warning: matches!(identity.source, SourceConfig::StaticKeys(_))
+                .then(|| format!("{}: {}", STATIC_KEYS.cause, STATIC_KEYS.remedy)),
             takes_token: token_config.is_some(),
             token_source: token_config.map(|token| token.kind().name()),
-            token_file: token_file.map(|file| file.display().to_string()),
+            token_file: file.map(|file| file.display().to_string()),
             token: token(&chain.token),
             entra: token_config
                 .and_then(|token| token.entra())

@@ -61,6 +61,9 @@ fn what_is_printed_can_be_read_again_and_is_the_same() {
         let settings: Vec<_> = settings.iter().chain(more).copied().collect();
         round_trip(&settings);
     }
+    for source in [&CONTAINER[..], &FILE] {
+        round_trip(source);
+    }
 }
 
 const CHAINED: [(&str, &str); 6] = [
@@ -105,6 +108,20 @@ const ENTRA: [(&str, &str); 5] = [
     ("entra-scope", "api://amp/.default"),
 ];
 
+const CONTAINER: [(&str, &str); 3] = [
+    ("credentials", "container"),
+    (
+        "container-credentials-relative-uri",
+        "/v2/credentials/7?a=b",
+    ),
+    ("container-authorization-token-file", "/eks-token"),
+];
+const FILE: [(&str, &str); 3] = [
+    ("credentials", "file"),
+    ("shared-credentials-file", "/aws/credentials"),
+    ("profile", "amp writer"),
+];
+
 fn round_trip(settings: &[(&str, &str)]) {
     let config = tests::read(settings, MINIMAL).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -128,7 +145,8 @@ fn every_setting_is_shown() {
     let mut shown = tests::read(&settings, MINIMAL).unwrap().to_string();
     let key = ("otlp-headers", "api-key=hunter2");
     let traced: Vec<_> = TRACED.into_iter().chain([key]).collect();
-    for more in [&CHAINED[..], &ENTRA, &AZURE_VM, &GOOGLE_VM, &traced] {
+    let sources = [&AZURE_VM[..], &GOOGLE_VM, &CONTAINER, &FILE];
+    for more in [&CHAINED[..], &ENTRA, &traced].into_iter().chain(sources) {
         shown.push_str(&tests::read(more, MINIMAL).unwrap().to_string());
     }
     assert!(!shown.contains("hunter2"), "{shown}");
@@ -142,6 +160,10 @@ fn every_setting_is_shown() {
         settings::LISTEN_BEARER_TOKEN_FILE.setting(),
         settings::OTLP_CERTIFICATE.setting(),
         settings::OTLP_ENDPOINT.setting(),
+        // It leads to the whole URI, which is shown.
+        settings::CONTAINER_CREDENTIALS_RELATIVE_URI.setting(),
+        // It needs keys in variables.
+        settings::ALLOW_STATIC_KEYS.setting(),
         // They lead to the two URLs, which are shown.
         settings::AMP_ENDPOINT.setting(),
         settings::ENDPOINT_URL.setting(),

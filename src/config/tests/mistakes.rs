@@ -268,9 +268,10 @@ fn credentials_that_are_set_and_not_used_are_named_without_their_values() {
     let without_role = [&MINIMAL[..2], &MINIMAL[3..], &others].concat();
     let error = message(read(&[], &without_role));
     let expected = "expected the ARN of the role to assume with the pod's projected token (`amp-sidecar setup aws` prints how to create it); \
-        set but not supported: static keys (AWS_ACCESS_KEY_ID), the credentials of a profile (AWS_PROFILE), \
-        the credentials of EKS Pod Identity or ECS (AWS_CONTAINER_CREDENTIALS_FULL_URI), \
-        the credentials of instance metadata or Roles Anywhere (AWS_EC2_METADATA_SERVICE_ENDPOINT)";
+        set but not used: static keys (AWS_ACCESS_KEY_ID, with --credentials file --allow-static-keys), \
+        the credentials of a profile (AWS_PROFILE, with --credentials file), \
+        the credentials of EKS Pod Identity or ECS (AWS_CONTAINER_CREDENTIALS_FULL_URI, with --credentials container), \
+        the credentials of instance metadata or Roles Anywhere (AWS_EC2_METADATA_SERVICE_ENDPOINT, not supported)";
     assert_eq!(
         error,
         format!("--role-arn (AWS_ROLE_ARN) not set: {expected}")

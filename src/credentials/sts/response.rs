@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::error::StsError;
+use crate::aws_keys::AwsKeys;
 use crate::credentials::redact::sanitize_without;
 use crate::sanitize::sanitize;
 
@@ -21,6 +22,19 @@ pub struct SessionCredentials {
     pub expires: Option<SystemTime>,
     /// Their `arn:aws:sts::…:assumed-role/…`, if STS named it.
     pub arn: Option<String>,
+}
+
+// === impl SessionCredentials ===
+
+impl SessionCredentials {
+    /// Keys that `provider` gives as they are.
+    pub(crate) fn without_expiry(keys: &AwsKeys, provider: &'static str) -> Self {
+        Self {
+            credentials: keys.credentials(provider),
+            expires: None,
+            arn: None,
+        }
+    }
 }
 
 #[derive(Deserialize)]

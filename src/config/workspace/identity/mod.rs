@@ -8,15 +8,43 @@
 //! Each source has a reader of its own. A platform sets variables for everything that runs there, so those of another source are
 //! ignored; as flags or in the file they are an error.
 
+mod container;
+mod file;
 mod machine;
 mod session;
 mod web_identity;
 
 use crate::config::endpoints;
 use crate::config::model::{IdentityConfig, RoleSession, SourceConfig, SourceKind};
-use crate::config::settings;
+use crate::config::settings::{self, Setting};
 use crate::config::sources::Sources;
 use crate::config::values::identity::ChainedRole;
+
+/// The settings of one source each.
+const OF_SOURCES: [(SourceKind, &[&Setting]); 3] = [
+    (
+        SourceKind::WebIdentity,
+        &[
+            settings::ROLE_ARN.setting(),
+            settings::WEB_IDENTITY_TOKEN_FILE.setting(),
+        ],
+    ),
+    (
+        SourceKind::Container,
+        &[
+            settings::CONTAINER_CREDENTIALS_FULL_URI.setting(),
+            settings::CONTAINER_CREDENTIALS_RELATIVE_URI.setting(),
+            settings::CONTAINER_AUTHORIZATION_TOKEN_FILE.setting(),
+        ],
+    ),
+    (
+        SourceKind::File,
+        &[
+            settings::SHARED_CREDENTIALS_FILE.setting(),
+            settings::PROFILE.setting(),
+        ],
+    ),
+];
 
 /// `region` is the workspace's.
 pub(super) fn read(sources: &mut Sources<'_>, region: Option<&str>) -> Option<IdentityConfig> {
@@ -25,9 +53,14 @@ pub(super) fn read(sources: &mut Sources<'_>, region: Option<&str>) -> Option<Id
     let kind = sources.read(&settings::CREDENTIALS);
     let source = kind.and_then(|kind| match kind {
         SourceKind::WebIdentity => {
-            web_identity::read(sources, &name).map(SourceConfig::WebIdentity)
+            web_identity::read(sources, &name).map(|read| SourceConfig::WebIdentity(Box::new(read)))
         }
+        SourceKind::Container => container::read(sources).map(SourceConfig::Container),
+        SourceKind::File => file::read(sources),
     });
+    if let Some(kind) = kind {
+        refuse_other_sources(sources, kind);
+    }
     let hops = sources.read_list(&settings::ASSUME_ROLE);
     if let (Some(kind), Some([])) = (kind, hops.as_deref()) {
         refuse_what_needs_a_chain(sources, kind);
@@ -37,6 +70,7 @@ pub(super) fn read(sources: &mut Sources<'_>, region: Option<&str>) -> Option<Id
     let hops = hops?;
     let first = match kind? {
         SourceKind::WebIdentity => sources.read_set(&settings::ROLE_ARN),
+        SourceKind::Container | SourceKind::File => None,
     };
     check_chain(sources, first.as_deref(), &hops);
     let mut source = source?;
@@ -56,19 +90,57 @@ pub(super) fn read(sources: &mut Sources<'_>, region: Option<&str>) -> Option<Id
 
 /// The options that the source itself cannot give its credentials.
 fn refuse_what_needs_a_chain(sources: &mut Sources<'_>, kind: SourceKind) {
-    let (options, why) = match kind {
+    let (options, why): (&[&Setting], _) = match kind {
         SourceKind::WebIdentity => (
-            [
+            &[
                 settings::SOURCE_IDENTITY.setting(),
                 settings::SESSION_TAG.setting(),
             ],
             "for a web identity, STS takes this from the token alone",
+        ),
+        SourceKind::Container | SourceKind::File => (
+            &[
+                settings::SESSION_DURATION.setting(),
+                settings::SESSION_POLICY.setting(),
+                settings::SESSION_POLICY_ARN.setting(),
+                settings::SOURCE_IDENTITY.setting(),
+                settings::SESSION_TAG.setting(),
+            ],
+            "this source gives credentials as they are, and only a role that is assumed with them takes this",
         ),
     };
     for setting in options {
         if sources.is_set_here(setting) {
             sources.error(setting, &format!("--assume-role as well: {why}"));
         }
+    }
+}
+
+/// Refuses the settings of other sources, unless a platform may have set them.
+fn refuse_other_sources(sources: &mut Sources<'_>, kind: SourceKind) {
+    for (other, settings) in OF_SOURCES {
+        let other = other.name();
+        for setting in settings {
+            match kind {
+                _ if kind.name() == other => {}
+                SourceKind::Container | SourceKind::File if setting.flag == "role-arn" => {
+                    let expected = format!(
+                        "no value: the credentials of --credentials {} sign as they are; to assume a role with them, set --assume-role",
+                        kind.name()
+                    );
+                    sources.refuse(setting, &expected);
+                }
+                _ => {
+                    let expected = format!("no value, or --credentials {other} as well");
+                    sources.refuse(setting, &expected);
+                }
+            }
+        }
+    }
+    let needed = kind == SourceKind::File || !sources.is_set_here(&settings::ALLOW_STATIC_KEYS);
+    if !needed && sources.read(&settings::ALLOW_STATIC_KEYS) == Some(true) {
+        let expected = "false, or --credentials file as well";
+        sources.error(&settings::ALLOW_STATIC_KEYS, expected);
     }
 }
 

@@ -2,8 +2,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::config::{
-    AzureImdsConfig, Config, Environment, GceMetadataConfig, IdentityConfig, InvalidConfig,
-    SourceConfig, TokenConfig, WebIdentityConfig,
+    AzureImdsConfig, Config, ContainerToken, Environment, GceMetadataConfig, IdentityConfig,
+    InvalidConfig, SourceConfig, TokenConfig, WebIdentityConfig,
 };
 
 const ROLE: &str = "arn:aws:iam::111122223333:role/amp";
@@ -40,8 +40,10 @@ fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<IdentityConfig, 
 }
 
 fn web_identity(identity: &IdentityConfig) -> &WebIdentityConfig {
-    let SourceConfig::WebIdentity(web_identity) = &identity.source;
-    web_identity
+    match &identity.source {
+        SourceConfig::WebIdentity(web_identity) => web_identity,
+        other => panic!("not a web identity: {other:?}"),
+    }
 }
 
 fn faulty(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Vec<String> {
@@ -253,4 +255,251 @@ fn sts_is_signed_for_the_region_of_its_host() {
         region(&[("sts-endpoint", "https://sts.internal.example")]),
         "eu-central-1"
     );
+}
+
+/// Without the role of `read`.
+fn read_source(
+    flags: &[(&str, &str)],
+    env: &[(&str, &str)],
+) -> Result<(IdentityConfig, Vec<String>), Vec<String>> {
+    let flags: HashMap<&str, &str> = flags.iter().copied().collect();
+    let env: HashMap<&str, &str> = [
+        ("AWS_REGION", "eu-central-1"),
+        ("AMP_SIDECAR_WORKSPACE_ID", "ws-1"),
+    ]
+    .into_iter()
+    .chain(env.iter().copied())
+    .collect();
+    let owned = |value: Option<&&str>| value.map(|value| (*value).to_owned());
+    let variable = |name: &str| owned(env.get(name));
+    let around = Environment::of(&variable);
+    let config = Config::read(&|setting| owned(flags.get(setting.flag)), &around);
+    match config {
+        Ok(config) => {
+            let shown = format!("{config}{config:?}");
+            assert!(!shown.contains("planted"), "{shown}");
+            Ok((config.workspaces[0].identity.clone(), config.warnings))
+        }
+        Err(rejected) => {
+            let errors: Vec<String> = rejected.errors.iter().map(ToString::to_string).collect();
+            assert!(!format!("{errors:?}").contains("planted"), "{errors:?}");
+            Err(errors)
+        }
+    }
+}
+
+const CONTAINER: (&str, &str) = ("AMP_SIDECAR_CREDENTIALS", "container");
+const FILE: (&str, &str) = ("AMP_SIDECAR_CREDENTIALS", "file");
+const FULL: (&str, &str) = (
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "http://169.254.170.23/v1/credentials",
+);
+const RELATIVE: (&str, &str) = (
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "/v2/credentials/7",
+);
+const AUTHORIZATION: (&str, &str) = ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "Basic planted");
+const AUTHORIZATION_FILE: (&str, &str) = ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/eks-token");
+
+#[test]
+fn a_container_takes_what_its_platform_sets_and_says_what_it_ignores() {
+    let of = |env: &[(&str, &str)]| {
+        let env = [&[CONTAINER], env].concat();
+        let (identity, warnings) = read_source(&[], &env).unwrap();
+        let SourceConfig::Container(container) = identity.source else {
+            panic!("no container");
+        };
+        (container, warnings)
+    };
+    let (eks, warnings) = of(&[FULL, AUTHORIZATION_FILE]);
+    assert_eq!(eks.endpoint.to_string(), FULL.1);
+    let file = Some(ContainerToken::File(AUTHORIZATION_FILE.1.into()));
+    assert_eq!((eks.authorization, warnings), (file.clone(), Vec::new()));
+
+    let (ecs, warnings) = of(&[RELATIVE]);
+    assert_eq!(
+        ecs.endpoint.to_string(),
+        "http://169.254.170.2/v2/credentials/7"
+    );
+    assert_eq!((ecs.authorization, warnings), (None, Vec::new()));
+
+    let all = [
+        FULL,
+        RELATIVE,
+        AUTHORIZATION,
+        AUTHORIZATION_FILE,
+        TOKEN,
+        ("AWS_PROFILE", "planted"),
+    ];
+    let (container, warnings) = of(&all);
+    assert_eq!(
+        (container.endpoint, container.authorization),
+        (ecs.endpoint, file)
+    );
+    for words in [
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI: ignored",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN: ignored",
+        "AWS_PROFILE: the credentials of a profile are not used: the endpoint of --credentials container",
+        "AWS_WEB_IDENTITY_TOKEN_FILE: the credentials of a web identity are not used",
+    ] {
+        assert!(
+            warnings.iter().any(|warning| warning.starts_with(words)),
+            "{words}: {warnings:?}"
+        );
+    }
+    let (container, _) = of(&[FULL, AUTHORIZATION]);
+    assert!(matches!(
+        container.authorization,
+        Some(ContainerToken::Text(_))
+    ));
+}
+
+#[test]
+fn a_source_lacks_what_it_needs_and_refuses_what_it_cannot_use() {
+    for (flags, env, words) in [
+        (
+            &[][..],
+            &[CONTAINER][..],
+            "--container-credentials-full-uri (AWS_CONTAINER_CREDENTIALS_FULL_URI) not set",
+        ),
+        (
+            &[],
+            &[
+                CONTAINER,
+                ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://10.0.0.1/"),
+            ],
+            "expected https://, or http:// to loopback or an agent's address",
+        ),
+        (
+            &[],
+            &[
+                CONTAINER,
+                FULL,
+                ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "planted\nplanted"),
+            ],
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN is \"[withheld]\": expected a token without line breaks",
+        ),
+        (&[("role-arn", ROLE)], &[CONTAINER, FULL], "--role-arn"),
+        (
+            &[("session-policy-arn", "arn:aws:iam::aws:policy/X")],
+            &[CONTAINER, FULL],
+            "expected --assume-role as well: this source gives credentials as they are",
+        ),
+        (
+            &[("session-duration", "30m")],
+            &[FILE, ("AWS_SHARED_CREDENTIALS_FILE", "/c")],
+            "expected --assume-role as well",
+        ),
+        (
+            &[("shared-credentials-file", "/c")],
+            &[CONTAINER, FULL],
+            "expected no value, or --credentials file as well",
+        ),
+        (
+            &[],
+            &[FILE],
+            "--shared-credentials-file (AWS_SHARED_CREDENTIALS_FILE) not set",
+        ),
+        (
+            &[("container-credentials-full-uri", FULL.1)],
+            &[FILE, ("AWS_SHARED_CREDENTIALS_FILE", "/c")],
+            "expected no value, or --credentials container as well",
+        ),
+        (
+            &[("allow-static-keys", "true")],
+            &[CONTAINER, FULL],
+            "expected false, or --credentials file as well",
+        ),
+        (
+            &[("allow-static-keys", "true")],
+            &[FILE],
+            "AWS_ACCESS_KEY_ID is empty",
+        ),
+        (
+            &[("allow-static-keys", "true")],
+            &[
+                FILE,
+                ("AWS_ACCESS_KEY_ID", "ASIA"),
+                ("AWS_SECRET_ACCESS_KEY", "planted"),
+            ],
+            "AWS_SESSION_TOKEN is missing",
+        ),
+        (
+            &[("allow-static-keys", "true"), ("profile", "p")],
+            &[
+                FILE,
+                ("AWS_ACCESS_KEY_ID", "AKIA"),
+                ("AWS_SECRET_ACCESS_KEY", "planted"),
+            ],
+            "takes the keys from the environment and reads no file",
+        ),
+    ] {
+        let errors = read_source(flags, env).unwrap_err();
+        assert!(
+            matches!(errors.as_slice(), [one] if one.contains(words)),
+            "{words}: {errors:?}"
+        );
+    }
+}
+
+#[test]
+fn keys_are_taken_from_a_file_and_from_the_environment_only_if_that_is_allowed() {
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "planted-secret"),
+    ];
+    let env = [&[FILE, ("AWS_SHARED_CREDENTIALS_FILE", "/c")], &keys[..]].concat();
+    let (identity, warnings) = read_source(&[], &env).unwrap();
+    let SourceConfig::File(file) = identity.source else {
+        panic!("no file");
+    };
+    assert_eq!(
+        (file.file.to_str(), file.profile.as_str()),
+        (Some("/c"), "default")
+    );
+    assert_eq!(
+        warnings,
+        [
+            "AWS_ACCESS_KEY_ID: static keys are not used: the credentials file of --credentials file holds the keys"
+        ]
+    );
+
+    let env = [&env[..], &[("AMP_SIDECAR_ALLOW_STATIC_KEYS", "true")]].concat();
+    let (identity, warnings) = read_source(&[], &env).unwrap();
+    let SourceConfig::StaticKeys(keys) = identity.source else {
+        panic!("no static keys");
+    };
+    assert_eq!(keys.access_key_id(), "AKIAEXAMPLE");
+    assert!(
+        warnings[0].starts_with("AWS_ACCESS_KEY_ID: static keys sign"),
+        "{warnings:?}"
+    );
+    assert!(
+        warnings[1]
+            .starts_with("AWS_SHARED_CREDENTIALS_FILE: the credentials of a profile are not used"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_role_may_follow_on_every_source() {
+    for source in [
+        vec![CONTAINER, FULL],
+        vec![FILE, ("AWS_SHARED_CREDENTIALS_FILE", "/c")],
+    ] {
+        let flags = [
+            ("assume-role", ROLE),
+            ("session-duration", "30m"),
+            ("session-tag", "a=b"),
+        ];
+        let (identity, _) = read_source(&flags, &source).unwrap();
+        let [hop] = identity.hops.as_slice() else {
+            panic!("{:?}", identity.hops);
+        };
+        assert_eq!(
+            (hop.duration, hop.tags.len()),
+            (Duration::from_secs(1800), 1)
+        );
+        assert_eq!(identity.signing(), Some(hop));
+    }
 }

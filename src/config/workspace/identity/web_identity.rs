@@ -4,7 +4,7 @@
 
 use super::{machine, session};
 use crate::config::model::{EntraConfig, TokenConfig, TokenKind, WebIdentityConfig};
-use crate::config::other_credentials;
+use crate::config::other_credentials::{self, KindOfCredentials};
 use crate::config::settings::{self, Setting};
 use crate::config::sources::Sources;
 
@@ -20,22 +20,17 @@ pub(super) fn read(sources: &mut Sources<'_>, name: &str) -> Option<WebIdentityC
 
 /// Those who have set other credentials may take them for enough.
 fn role_arn(sources: &mut Sources<'_>) -> Option<String> {
-    let others: Vec<_> = other_credentials::found(sources.environment.env).collect();
+    let used = KindOfCredentials::WebIdentity;
     if sources.is_set(&settings::ROLE_ARN) {
-        for (kind, variable) in others {
-            let words = format!("{kind} are not used: the role of --role-arn signs");
-            sources.warn_of_variable(variable, &words);
-        }
+        sources.warn_of_others(used, "the role of --role-arn signs");
         return sources.read_set(&settings::ROLE_ARN);
     }
+    let others = other_credentials::found(sources.environment.env, used);
+    let others: Vec<String> = others.map(|other| other.with_settings()).collect();
     let mut expected = "the ARN of the role to assume".to_owned();
     if !others.is_empty() {
-        let others = others
-            .iter()
-            .map(|(kind, variable)| format!("{kind} ({variable})"));
-        let others: Vec<String> = others.collect();
         expected = format!(
-            "{expected} with the pod's projected token (`amp-sidecar setup aws` prints how to create it); set but not supported: {}",
+            "{expected} with the pod's projected token (`amp-sidecar setup aws` prints how to create it); set but not used: {}",
             others.join(", ")
         );
     }
