@@ -27,6 +27,7 @@
 mod amp;
 mod answers;
 mod faults;
+mod fleet;
 mod metrics;
 mod parts;
 mod plan;

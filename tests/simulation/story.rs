@@ -279,7 +279,7 @@ fn budgets(reloader: &Reloader) -> Vec<Admission> {
     routes.workspaces().iter().map(of).collect()
 }
 
-fn config(plan: &Plan, name: u8) -> Config {
+pub fn config(plan: &Plan, name: u8) -> Config {
     let seconds = |duration: Duration| format!("{}ms", duration.as_millis());
     let mut flags = HashMap::from([
         ("region", REGION.to_owned()),

@@ -78,6 +78,8 @@ struct Instance {
 #[derive(Debug, Default)]
 pub struct Watch {
     pub trace: Vec<String>,
+    /// Keeps the violations only: a fleet's trace would fill the memory.
+    pub is_terse: bool,
     pub violations: Vec<String>,
     pub exchanges: usize,
     pub attempts: usize,
@@ -122,8 +124,10 @@ type Quiet = (usize, Duration, Option<Duration>);
 
 impl Watch {
     pub fn note(&mut self, now: Duration, what: impl std::fmt::Display) {
-        self.trace
-            .push(format!("{:>10.3} {what}", now.as_secs_f64()));
+        if !self.is_terse {
+            let line = format!("{:>10.3} {what}", now.as_secs_f64());
+            self.trace.push(line);
+        }
     }
 
     pub fn violated(&mut self, now: Duration, what: impl std::fmt::Display) {
