@@ -54,7 +54,7 @@ async fn play(senders: usize) {
     world.watch().is_terse = true;
     let stages = watch::channel(Stage::Serving).0;
     let mut gateways = JoinSet::new();
-    let doors: Vec<_> = (0..GATEWAYS)
+    let gateway_connections: Vec<_> = (0..GATEWAYS)
         .map(|_| {
             let (gate, connections) = Gate::of(&world);
             let (admin, _) = Gate::for_admin(&world);
@@ -72,10 +72,10 @@ async fn play(senders: usize) {
 
     let mut sending = JoinSet::new();
     for number in 0..senders {
-        let door = &doors[number % GATEWAYS];
+        let connections = &gateway_connections[number % GATEWAYS];
         // Some of them share an address, as behind a proxy.
         let elsewhere = u8::try_from(number % 250).ok();
-        let sender = Sender::new(&world, door, number, elsewhere);
+        let sender = Sender::new(&world, connections, number, elsewhere);
         let batches = (0..).map(|n| due(number, n));
         let batches = batches.take_while(|at| *at < BEFORE + OUTAGE + AFTER);
         let batches = batches.map(|at| BatchPlan::at(at, SAMPLES)).collect();
