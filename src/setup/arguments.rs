@@ -40,8 +40,8 @@ macro_rules! arguments {
 }
 
 arguments! {
-    VIA: "via", "direct|entra|azure-imds|gce-metadata", "direct", &[Aws, Azure, Kubernetes],
-        "Whose tokens AWS trusts: the cluster's, those that Microsoft Entra ID issues in exchange, or those of a virtual machine in Azure or at Google";
+    VIA: "via", "direct|entra|azure-imds|gce-metadata|pod-identity", "direct", &[Aws, Azure, Kubernetes],
+        "Whom AWS trusts: the cluster's tokens, those that Microsoft Entra ID issues in exchange, those of a virtual machine in Azure or at Google, or EKS Pod Identity";
     ISSUER: "issuer", "URL", "[this or --token]", &[Aws],
         "The cluster's exact OIDC issuer, including a trailing slash";
     TOKEN: "token", "FILE", "[none]", &[Aws, Kubernetes],
@@ -64,8 +64,10 @@ arguments! {
         "Unique id of the machine's service account: gcloud iam service-accounts describe EMAIL --format='value(uniqueId)'";
     TOKEN_AUDIENCE: "token-audience", "TEXT", "sts.amazonaws.com", &[Aws],
         "With --via gce-metadata, the audience of Google's tokens: --token-audience of the sidecar";
-    CLUSTER: "cluster", "NAME", "[required, except with --via azure-imds]", &[Azure],
-        "The AKS cluster";
+    CLUSTER: "cluster", "NAME", "[required for azure, except with --via azure-imds, and for aws with --via pod-identity]", &[Aws, Azure],
+        "The AKS cluster, or with --via pod-identity the EKS cluster";
+    CLUSTER_REGION: "cluster-region", "REGION", "[the workspace's]", &[Aws],
+        "With --via pod-identity, the EKS cluster's region";
     VM: "vm", "NAME", "[this or --vmss with --via azure-imds]", &[Azure],
         "The virtual machine, if it is not a scale set";
     VMSS: "vmss", "NAME", "[none]", &[Azure],

@@ -3,7 +3,7 @@
 //! In: a valid [`Aws`]. Out: a script of aws commands, a CloudFormation template or Terraform. The policies are the same JSON in all three,
 //! since YAML and HCL accept JSON. The script may run again over existing objects; the other two leave that to their tools.
 
-use super::policy::{Account, Federation};
+use super::policy::{Account, Federation, PodIdentity, Trusted};
 use super::template::{fill, hcl, in_hcl, quoted, section, shell};
 use crate::config::Alertmanager;
 
@@ -11,7 +11,7 @@ use crate::config::Alertmanager;
 #[derive(Debug)]
 pub(super) struct Aws {
     pub(super) form: Form,
-    pub(super) federation: Federation,
+    pub(super) trusted: Trusted,
     pub(super) account: Account,
     pub(super) region: String,
     pub(super) workspace: String,
@@ -32,19 +32,11 @@ pub(super) enum Form {
 impl Aws {
     pub(super) fn text(&self) -> String {
         let Self {
-            federation,
+            trusted,
             account,
             role,
             ..
         } = self;
-        let arn = federation.principal(account);
-        let trust = match self.form {
-            // The reference makes CloudFormation create the provider before the role.
-            Form::CloudFormation if federation.needs_provider() => federation.trust_policy_naming(
-                &format!("!If [MakesProvider, !Ref Provider, {}]", quoted(&arn)),
-            ),
-            _ => federation.trust_policy(account),
-        };
         let quote = |value: &str| self.form.quote(value);
         let permission = account.permission_policy(
             &self.region,
@@ -52,32 +44,76 @@ impl Aws {
             self.query_too,
             self.alertmanager,
         );
+        let template = self.form.template();
+        let common = [
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("account", &quote(&account.id)),
+            ("role", &quote(role)),
+            ("role_arn", &quote(&account.role_arn(role))),
+            (
+                "permission_policy",
+                &self.form.document(permission.trim_end()),
+            ),
+        ];
+        let (template, own) = match trusted {
+            Trusted::Token(federation) => {
+                let template = section(template, "provider", federation.needs_provider());
+                let template = section(&template, "pod", false);
+                (section(&template, "token", true), self.of_token(federation))
+            }
+            Trusted::Pod(pod) => {
+                let template = section(template, "provider", false);
+                let template = section(&template, "token", false);
+                (section(&template, "pod", true), self.of_pod(pod))
+            }
+        };
+        let own = own.iter().map(|(name, value)| (*name, value.as_str()));
+        let values: Vec<(&str, &str)> = common.into_iter().chain(own).collect();
+        fill(&template, &values)
+    }
+
+    fn of_token(&self, federation: &Federation) -> Vec<(&'static str, String)> {
+        let quote = |value: &str| self.form.quote(value);
+        let arn = federation.principal(&self.account);
+        let trust = match self.form {
+            // The reference makes CloudFormation create the provider before the role.
+            Form::CloudFormation if federation.needs_provider() => federation.trust_policy_naming(
+                &format!("!If [MakesProvider, !Ref Provider, {}]", quoted(&arn)),
+            ),
+            _ => federation.trust_policy(&self.account),
+        };
         let description = format!(
             "amp-sidecar: {} of {}",
             federation.subject, federation.issuer
         );
-        fill(
-            &section(
-                self.form.template(),
-                "provider",
-                federation.needs_provider(),
-            ),
-            &[
-                ("version", env!("CARGO_PKG_VERSION")),
-                ("account", &quote(&account.id)),
-                ("issuer", &quote(&federation.issuer)),
-                ("audience", &quote(&federation.audience)),
-                ("provider_arn", &quote(&arn)),
-                ("role", &quote(role)),
-                ("role_arn", &quote(&account.role_arn(role))),
-                ("description", &quote(&description)),
-                ("trust_policy", &self.form.document(trust.trim_end())),
-                (
-                    "permission_policy",
-                    &self.form.document(permission.trim_end()),
-                ),
-            ],
-        )
+        vec![
+            ("issuer", quote(&federation.issuer)),
+            ("audience", quote(&federation.audience)),
+            ("provider_arn", quote(&arn)),
+            ("description", quote(&description)),
+            ("trust_policy", self.form.document(trust.trim_end())),
+        ]
+    }
+
+    fn of_pod(&self, pod: &PodIdentity) -> Vec<(&'static str, String)> {
+        let quote = |value: &str| self.form.quote(value);
+        let PodIdentity {
+            cluster,
+            region,
+            namespace,
+            service_account,
+        } = pod;
+        let description =
+            format!("amp-sidecar: {namespace}:{service_account} of the EKS cluster {cluster}");
+        let trust = pod.trust_policy();
+        vec![
+            ("cluster", quote(cluster)),
+            ("region", quote(region)),
+            ("namespace", quote(namespace)),
+            ("service_account", quote(service_account)),
+            ("description", quote(&description)),
+            ("trust_policy", self.form.document(trust.trim_end())),
+        ]
     }
 }
 

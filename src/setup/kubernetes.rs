@@ -7,7 +7,7 @@
 
 use super::mixin;
 use super::prometheus::{entry, operators_entry};
-use super::template::{fill, quoted};
+use super::template::{fill, quoted, section};
 
 /// The audience of the projected token that Entra requires.
 const ENTRA_EXCHANGE: &str = "api://AzureADTokenExchange";
@@ -53,6 +53,8 @@ pub(super) enum Identity {
         client: String,
         app_id_uri: String,
     },
+    /// EKS gives the pod credentials of the associated role.
+    Eks,
 }
 
 // === impl Kubernetes ===
@@ -67,15 +69,17 @@ impl Kubernetes {
         };
         let namespace = quoted(&self.namespace);
         let dashboard = mixin::dashboard(&namespace, &self.runbooks);
+        let volume = self.volume();
         fill(
-            template,
+            &section(template, "volume", volume.is_some()),
             &[
                 ("version", env!("CARGO_PKG_VERSION")),
                 ("name", &quoted(&self.name)),
+                ("parts", self.identity.parts()),
                 ("namespace", &namespace),
                 ("service_account", &quoted(&self.service_account)),
                 ("containers", &self.containers()),
-                ("volume", &self.volume()),
+                ("volume", &volume.unwrap_or_default()),
                 ("remote_write", &self.runner.remote_write()),
                 ("pod_monitor", include_str!("templates/pod-monitor.yaml")),
                 ("runbooks", &self.runbooks),
@@ -115,8 +119,8 @@ impl Kubernetes {
                 ("image", &quoted(&self.image)),
                 ("region", &quoted(&self.region)),
                 ("workspace", &quoted(&self.workspace)),
-                ("role_arn", &quoted(&self.role_arn)),
-                ("identity", &self.identity.variables()),
+                ("identity", &self.identity.variables(&self.role_arn)),
+                ("volume_mounts", self.identity.volume_mounts()),
             ],
         )
     }
@@ -134,15 +138,17 @@ impl Kubernetes {
         )
     }
 
-    fn volume(&self) -> String {
+    /// EKS mounts its own token.
+    fn volume(&self) -> Option<String> {
         let audience = match &self.identity {
             Identity::Direct { audience } => audience,
             Identity::EntraSetup { .. } => ENTRA_EXCHANGE,
+            Identity::Eks => return None,
         };
-        fill(
+        Some(fill(
             include_str!("templates/volume.yaml"),
             &[("audience", &quoted(audience))],
-        )
+        ))
     }
 }
 
@@ -171,24 +177,45 @@ impl Runner {
 // === impl Identity ===
 
 impl Identity {
-    fn variables(&self) -> String {
+    fn variables(&self, role_arn: &str) -> String {
+        let role = ("AWS_ROLE_ARN", role_arn.to_owned());
         let variables = match self {
-            Self::Direct { .. } => vec![("AWS_WEB_IDENTITY_TOKEN_FILE", TOKEN_FILE.to_owned())],
+            Self::Direct { .. } => {
+                vec![role, ("AWS_WEB_IDENTITY_TOKEN_FILE", TOKEN_FILE.to_owned())]
+            }
             Self::EntraSetup {
                 tenant,
                 client,
                 app_id_uri,
             } => vec![
+                role,
                 ("AMP_SIDECAR_TOKEN_SOURCE", "entra".to_owned()),
                 ("AZURE_TENANT_ID", tenant.clone()),
                 ("AZURE_CLIENT_ID", client.clone()),
                 ("AZURE_FEDERATED_TOKEN_FILE", TOKEN_FILE.to_owned()),
                 ("AMP_SIDECAR_ENTRA_SCOPE", format!("{app_id_uri}/.default")),
             ],
+            Self::Eks => vec![("AMP_SIDECAR_CREDENTIALS", "container".to_owned())],
         };
         variables
             .iter()
             .map(|(name, value)| format!("- {{ name: {name}, value: {} }}\n", quoted(value)))
             .collect()
+    }
+    /// What is added to the pod, for people.
+    fn parts(&self) -> &'static str {
+        match self {
+            Self::Direct { .. } | Self::EntraSetup { .. } => "the sidecar, its token and a hook",
+            Self::Eks => "the sidecar and a hook",
+        }
+    }
+
+    fn volume_mounts(&self) -> &'static str {
+        match self {
+            Self::Direct { .. } | Self::EntraSetup { .. } => {
+                include_str!("templates/volume-mounts.yaml")
+            }
+            Self::Eks => "",
+        }
     }
 }

@@ -24,6 +24,28 @@ pub struct Federation {
     pub original_audience: Option<String>,
 }
 
+/// The pods of one service account in an EKS cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodIdentity {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The cluster's region.
+    pub region: String,
+    /// The pods' namespace.
+    pub namespace: String,
+    /// Their service account.
+    pub service_account: String,
+}
+
+/// Who may assume the role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trusted {
+    /// The holders of a token.
+    Token(Federation),
+    /// Pods, for which EKS assumes it.
+    Pod(PodIdentity),
+}
+
 /// Account and partition, as in ARNs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -97,6 +119,23 @@ impl Federation {
         self.issuer
             .split_once("://")
             .map_or(self.issuer.as_str(), |(_, place)| place)
+    }
+}
+
+// === impl PodIdentity ===
+
+impl PodIdentity {
+    /// The role's trust policy. EKS tags each session with where the pod is from, so a role need not trust all clusters of the account.
+    #[must_use]
+    pub fn trust_policy(&self) -> String {
+        fill(
+            include_str!("templates/pod-identity-trust-policy.json"),
+            &[
+                ("cluster", &quoted(&self.cluster)),
+                ("namespace", &quoted(&self.namespace)),
+                ("service_account", &quoted(&self.service_account)),
+            ],
+        )
     }
 }
 

@@ -10,7 +10,7 @@ use super::arguments::{self as argument, ALL, Argument};
 use super::aws::{Aws, Form};
 use super::azure::{Application, Azure, Machine, RunsOn, TokenVersion};
 use super::kubernetes::{Identity, Kubernetes, Runner};
-use super::policy::Account;
+use super::policy::{Account, Trusted};
 use super::prometheus::Prometheus;
 use super::values;
 use crate::config::{self, Alertmanager, Expected, InvalidConfig, SettingError};
@@ -31,6 +31,7 @@ pub(super) enum Via {
     Entra,
     AzureImds,
     GceMetadata,
+    PodIdentity,
 }
 
 // === impl SetupInputs ===
@@ -78,10 +79,13 @@ impl<'a> SetupInputs<'a> {
             "terraform" => Ok(Form::Terraform),
             _ => Err(Expected("cli, cloudformation or terraform".into())),
         });
-        let federation = match self.via() {
-            Some(Via::Direct) => self.direct(),
-            Some(via @ (Via::Entra | Via::AzureImds)) => self.through_entra(via),
-            Some(Via::GceMetadata) => self.of_google(),
+        let trusted = match self.via() {
+            Some(Via::Direct) => self.direct().map(Trusted::Token),
+            Some(via @ (Via::Entra | Via::AzureImds)) => {
+                self.through_entra(via).map(Trusted::Token)
+            }
+            Some(Via::GceMetadata) => self.of_google().map(Trusted::Token),
+            Some(Via::PodIdentity) => self.pod_identity().map(Trusted::Pod),
             None => None,
         };
         let query_too = self.given(&argument::QUERY_TOO).is_some();
@@ -98,7 +102,7 @@ impl<'a> SetupInputs<'a> {
         let (region, account) = self.place();
         Some(Aws {
             form: form?,
-            federation: federation?,
+            trusted: trusted?,
             account: account?,
             region: region?,
             workspace: workspace?,
@@ -131,7 +135,9 @@ impl<'a> SetupInputs<'a> {
                     application: application?,
                 })
             }
-            Via::GceMetadata => self.error(&argument::VIA, "direct, entra or azure-imds"),
+            Via::GceMetadata | Via::PodIdentity => {
+                self.error(&argument::VIA, "direct, entra or azure-imds")
+            }
         };
         Some(Azure {
             resource_group: resource_group?,
@@ -187,9 +193,10 @@ impl<'a> SetupInputs<'a> {
                 .audience()
                 .map(|audience| Identity::Direct { audience }),
             Some(Via::Entra) => self.entra_identity(),
+            Some(Via::PodIdentity) => Some(Identity::Eks),
             Some(Via::AzureImds | Via::GceMetadata) => self.error(
                 &argument::VIA,
-                "direct or entra: a pod has a token of its own, which names it and not its node",
+                "direct, entra or pod-identity: a pod has a token of its own, which names it and not its node",
             ),
             None => None,
         };
@@ -234,7 +241,10 @@ impl<'a> SetupInputs<'a> {
             "entra" => Ok(Via::Entra),
             "azure-imds" => Ok(Via::AzureImds),
             "gce-metadata" => Ok(Via::GceMetadata),
-            _ => Err(Expected("direct, entra, azure-imds or gce-metadata".into())),
+            "pod-identity" => Ok(Via::PodIdentity),
+            _ => Err(Expected(
+                "direct, entra, azure-imds, gce-metadata or pod-identity".into(),
+            )),
         })
     }
 

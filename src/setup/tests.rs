@@ -42,7 +42,13 @@ fn the_definition_makes_a_valid_command_line() {
 fn every_place_of_every_template_is_filled() {
     const GUID: &str = "5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a";
     let choices = |flag: &str| match flag {
-        "via" => vec!["direct", "entra", "azure-imds", "gce-metadata"],
+        "via" => vec![
+            "direct",
+            "entra",
+            "azure-imds",
+            "gce-metadata",
+            "pod-identity",
+        ],
         "format" => vec!["cli", "cloudformation", "terraform"],
         "for" => vec![
             "statefulset",
@@ -56,10 +62,9 @@ fn every_place_of_every_template_is_filled() {
     };
     for (topic, name, _) in TOPICS {
         for via in choices("via") {
-            let of_a_machine = via.contains('-');
-            if of_a_machine && topic == Topic::Kubernetes
-                || via == "gce-metadata" && topic == Topic::Azure
-            {
+            let of_a_machine = matches!(via, "azure-imds" | "gce-metadata");
+            let elsewhere = matches!(via, "gce-metadata" | "pod-identity");
+            if of_a_machine && topic == Topic::Kubernetes || elsewhere && topic == Topic::Azure {
                 continue;
             }
             for form in choices("format") {

@@ -66,6 +66,18 @@ pub(super) fn kubernetes_name(text: &str) -> Result<String, Expected> {
     )
 }
 
+/// The name of an EKS cluster, as EKS requires it.
+pub(super) fn eks_cluster(text: &str) -> Result<String, Expected> {
+    let valid = (1..=100).contains(&text.len())
+        && made_of(text, "-_")
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    checked(
+        text,
+        valid,
+        "the name of an EKS cluster: up to 100 letters, digits and any of - _",
+    )
+}
+
 /// The name of an AKS cluster or of its resource group.
 pub(super) fn azure_name(text: &str) -> Result<String, Expected> {
     let valid = (1..=90).contains(&text.len())

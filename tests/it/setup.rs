@@ -30,6 +30,14 @@ const GOOGLE: [&str; 4] = [
     "--unique-id",
     "107517467455664443765",
 ];
+const EKS: [&str; 6] = [
+    "--via",
+    "pod-identity",
+    "--cluster",
+    "emulated",
+    "--cluster-region",
+    "us-east-1",
+];
 const AZURE_VM: [&str; 7] = [
     "azure",
     "--via",
@@ -139,7 +147,7 @@ fn a_machines_arguments_are_its_own() {
     for (arguments, fix) in [
         (
             &["kubernetes", "--via", "azure-imds"][..],
-            "direct or entra: a pod has a token of its own",
+            "direct, entra or pod-identity: a pod has a token of its own",
         ),
         (
             &["azure", "--via", "gce-metadata"],
@@ -290,6 +298,7 @@ fn scripts_are_clean_to_bash_and_shellcheck() {
             ],
         ]),
         printed(&[&["aws"], &GOOGLE, &PLACE]),
+        printed(&[&["aws"], &EKS, &PLACE]),
         printed(&[&AZURE_VM, &["--vm", "prometheus"]]),
         printed(&[
             &AZURE_VM,

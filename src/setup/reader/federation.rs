@@ -5,11 +5,11 @@
 //! access to AWS.
 
 use super::{SetupInputs, Via};
-use crate::config::Expected;
+use crate::config::{self, Expected};
 use crate::setup::arguments::{self as argument, Argument};
 use crate::setup::azure::TokenVersion;
 use crate::setup::kubernetes::Identity;
-use crate::setup::policy::Federation;
+use crate::setup::policy::{Federation, PodIdentity};
 use crate::setup::values;
 
 /// The audience in AWS' own instructions.
@@ -61,10 +61,32 @@ impl SetupInputs<'_> {
         Some(Federation::of_google(subject?, audience?))
     }
 
+    /// The pods of a service account in an EKS cluster.
+    pub(super) fn pod_identity(&mut self) -> Option<PodIdentity> {
+        self.refuse_an_issuer(Via::PodIdentity);
+        if self.given(&argument::TOKEN).is_some() {
+            let expected = "no value with this --via: EKS trusts the cluster's tokens by itself";
+            self.error::<()>(&argument::TOKEN, expected);
+        }
+        let cluster = self.parse(&argument::CLUSTER, values::eks_cluster);
+        let region = match self.given(&argument::CLUSTER_REGION) {
+            Some(_) => self.parse(&argument::CLUSTER_REGION, config::region),
+            None => self.parse(&argument::REGION, config::region),
+        };
+        let (namespace, service_account) = self.service_account();
+        Some(PodIdentity {
+            cluster: cluster?,
+            region: region?,
+            namespace: namespace?,
+            service_account: service_account?,
+        })
+    }
+
     fn refuse_an_issuer(&mut self, via: Via) {
         if self.given(&argument::ISSUER).is_some() {
             let trusted = match via {
                 Via::GceMetadata => "AWS trusts Google by itself",
+                Via::PodIdentity => "EKS trusts the cluster by itself",
                 _ => "AWS then trusts the tenant's issuer",
             };
             let expected = format!("no value with this --via: {trusted}");

@@ -16,6 +16,13 @@ issuer=<<issuer>>
 audience=<<audience>>
 provider_arn=<<provider_arn>>
 <</provider>>
+<<#pod>>
+cluster=<<cluster>>
+namespace=<<namespace>>
+service_account=<<service_account>>
+region=<<region>>
+role_arn=<<role_arn>>
+<</pod>>
 role=<<role>>
 description=<<description>>
 trust_policy=<<trust_policy>>
@@ -57,4 +64,22 @@ if ! created aws iam create-role --role-name "$role" --description "$description
 fi
 aws iam put-role-policy --role-name "$role" --policy-name amp-sidecar --policy-document "$permission_policy"
 
+<<#token>>
 printf 'For the sidecar: AWS_ROLE_ARN=%s\n' <<role_arn>>
+<</token>>
+<<#pod>>
+# One service account has at most one role in a cluster; that of another purpose is not taken away.
+association=(--region "$region" --cluster-name "$cluster" --namespace "$namespace" --service-account "$service_account")
+id=$(aws eks list-pod-identity-associations "${association[@]}" --query 'associations[0].associationId' --output text)
+if [[ $id == None ]]; then
+    aws eks create-pod-identity-association "${association[@]}" --role-arn "$role_arn" >/dev/null
+else
+    associated=$(aws eks describe-pod-identity-association --region "$region" --cluster-name "$cluster" \
+        --association-id "$id" --query association.roleArn --output text)
+    [[ $associated == "$role_arn" ]] ||
+        die "$namespace:$service_account is associated with $associated: run that role's pods with another service account, or delete the association $id"
+fi
+
+printf 'For the sidecar: AMP_SIDECAR_CREDENTIALS=container\n'
+printf 'The cluster needs the add-on eks-pod-identity-agent (built into EKS Auto Mode). Pods that run already have to be created again.\n'
+<</pod>>

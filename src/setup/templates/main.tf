@@ -10,7 +10,12 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
+<<#token>>
       version = ">= 5.81" # the first version without a required thumbprint_list
+<</token>>
+<<#pod>>
+      version = ">= 5.29" # the first version with aws_eks_pod_identity_association
+<</pod>>
     }
   }
 }
@@ -44,7 +49,21 @@ resource "aws_iam_role_policy" "amp_sidecar" {
   )
 }
 
+<<#pod>>
+resource "aws_eks_pod_identity_association" "amp_sidecar" {
+  cluster_name    = <<cluster>>
+  namespace       = <<namespace>>
+  service_account = <<service_account>>
+  role_arn        = aws_iam_role.amp_sidecar.arn
+}
+
+<</pod>>
 output "role_arn" {
+<<#token>>
   description = "For the sidecar's AWS_ROLE_ARN"
+<</token>>
+<<#pod>>
+  description = "The role that EKS assumes for the pods; the sidecar's setting is AMP_SIDECAR_CREDENTIALS=container"
+<</pod>>
   value       = aws_iam_role.amp_sidecar.arn
 }

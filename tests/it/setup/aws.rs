@@ -2,14 +2,16 @@
 //!
 //! moto stores a trust policy without evaluating it; the emulator does that.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{AKS, Folder, GOOGLE, PLACE, peer, printed, trust_policy};
+use super::{AKS, EKS, Folder, GOOGLE, PLACE, peer, printed, trust_policy};
 
 struct Moto {
     process: Child,
@@ -278,6 +280,112 @@ fn googles_role_is_made_without_a_provider_by_commands_and_by_cloudformation() {
         &body,
     ]);
     assert_eq!(made("another"), wanted);
+}
+
+/// EKS with one association or none, in its API's JSON; each request line and body is reported.
+fn eks(associated: Option<&'static str>) -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (report, requests) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = Vec::new();
+            let length = |head: &str| {
+                let length = head.to_ascii_lowercase();
+                let length = length.split("content-length: ").nth(1).map(str::to_owned);
+                length.map_or(0, |rest| {
+                    rest.split("\r\n").next().unwrap().parse().unwrap()
+                })
+            };
+            let text = loop {
+                let mut piece = [0; 4096];
+                let read = stream.read(&mut piece).unwrap();
+                request.extend_from_slice(&piece[..read]);
+                let text = String::from_utf8_lossy(&request).into_owned();
+                match text.split_once("\r\n\r\n") {
+                    Some((head, body)) if body.len() >= length(head) => break text,
+                    _ => assert!(read > 0),
+                }
+            };
+            let association = serde_json::json!({"associationId": "a-1", "roleArn": associated});
+            let line = text.lines().next().unwrap().to_owned();
+            let answer = match (line.contains("/pod-identity-associations?"), associated) {
+                (true, Some(_)) => serde_json::json!({"associations": [association]}),
+                (true, None) => serde_json::json!({"associations": []}),
+                (false, _) => serde_json::json!({"association": association}),
+            };
+            let answer = answer.to_string();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                answer.len()
+            );
+            stream
+                .write_all(format!("{head}{answer}").as_bytes())
+                .unwrap();
+            let body = text.split_once("\r\n\r\n").unwrap().1.to_owned();
+            report.send(format!("{line} {body}")).unwrap_or_default();
+        }
+    });
+    (url, requests)
+}
+
+/// moto has no associations, so EKS is a stand-in.
+#[test]
+fn a_pods_role_is_made_and_associated_and_another_association_is_left_alone() {
+    const OURS: &str = "arn:aws:iam::123456789012:role/amp-sidecar";
+    const THEIRS: &str = "arn:aws:iam::123456789012:role/other";
+    let (moto, folder) = (Moto::start(), Folder::new());
+    let text = printed(&[&["aws"], &EKS, &PLACE]);
+    let script = folder.write("aws.sh", &text);
+    for (associated, created) in [(None, true), (Some(THEIRS), false)] {
+        let (url, requests) = eks(associated);
+        let output = moto
+            .command("bash")
+            .env("AWS_ENDPOINT_URL_EKS", url)
+            .arg(&script)
+            .output()
+            .unwrap();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.success(), created, "{words}");
+        assert_eq!(
+            !words.contains("monitoring:prometheus is associated with"),
+            created,
+            "{words}"
+        );
+        let requests: Vec<String> = requests.try_iter().collect();
+        let post = requests.iter().find(|request| request.starts_with("POST "));
+        assert_eq!(post.is_some(), created, "{requests:?}");
+        assert!(
+            requests[0].contains("/clusters/emulated/pod-identity-associations?"),
+            "{requests:?}"
+        );
+        if let Some(post) = post {
+            for part in [
+                r#""namespace": "monitoring""#,
+                r#""serviceAccount": "prometheus""#,
+                OURS,
+            ] {
+                assert!(post.contains(part), "{part}: {post}");
+            }
+        }
+    }
+    let wanted: Value = serde_json::from_str(&trust_policy(&text)).unwrap();
+    let role = moto.aws(&["iam", "get-role", "--role-name", "amp-sidecar"]);
+    assert_eq!(role["Role"]["AssumeRolePolicyDocument"], wanted);
+    assert_eq!(
+        wanted["Statement"][0]["Principal"]["Service"],
+        "pods.eks.amazonaws.com"
+    );
+
+    let template = printed(&[&["aws", "--format", "cloudformation"], &EKS, &PLACE]);
+    peer(Command::new("cfn-lint").arg(folder.write("template.yaml", &template)));
+    let terraform = printed(&[&["aws", "--format", "terraform"], &EKS, &PLACE]);
+    let parsed = peer(Command::new("hcl2tojson").arg(folder.write("main.tf", &terraform)));
+    assert!(
+        parsed.contains("aws_eks_pod_identity_association") && !parsed.contains("openid"),
+        "{parsed}"
+    );
 }
 
 /// Parsed, not applied: neither terraform nor its provider is in a package registry.

@@ -19,7 +19,13 @@ fn the_patch_adds_what_is_ours_and_changes_nothing_else() {
                 "containers": [{"name": "server", "image": "p"}, {"name": "other", "image": "o"}],
                 "volumes": [{"name": "data", "emptyDir": {}}]}}}}"#,
     );
-    for via in [&[][..], &entra("--client-id")] {
+    let entra = entra("--client-id");
+    for (via, volumes) in [
+        (&[][..], 2),
+        (&entra, 2),
+        // EKS adds the volume of its token, and its path.
+        (&["--via", "pod-identity"], 1),
+    ] {
         let text = printed(&[
             &["kubernetes", "--container", "server"],
             via,
@@ -60,7 +66,7 @@ fn the_patch_adds_what_is_ours_and_changes_nothing_else() {
                 vec!["server".to_owned(), "other".to_owned()]
             )
         );
-        assert_eq!(names("volumes").len(), 2);
+        assert_eq!(names("volumes").len(), volumes);
         assert_eq!(pod["serviceAccountName"], "own");
         assert_eq!(pod["terminationGracePeriodSeconds"], 300);
         let server = &pod["containers"][0];
@@ -69,6 +75,20 @@ fn the_patch_adds_what_is_ours_and_changes_nothing_else() {
         assert_eq!(server["lifecycle"]["preStop"]["httpGet"], hook);
         let mut containers = pod["initContainers"].as_array().unwrap().iter();
         let ours = containers.find(|one| one["name"] == "amp-sidecar").unwrap();
+        let variables: Vec<_> = ours["env"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| &one["name"])
+            .collect();
+        let by_a_token = variables.iter().any(|name| *name == "AWS_ROLE_ARN");
+        assert_eq!(by_a_token, volumes == 2, "{variables:?}");
+        assert_eq!(
+            !by_a_token,
+            variables
+                .iter()
+                .any(|name| *name == "AMP_SIDECAR_CREDENTIALS")
+        );
         let profile = &ours["securityContext"]["seccompProfile"]["type"];
         assert_eq!(profile, "RuntimeDefault");
     }

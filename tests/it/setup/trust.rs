@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use emulator::container::Platform;
 use emulator::issuer::TokenSpec;
 use emulator::machine::{GoogleVm, Machine};
 use emulator::world::{Ports, WorldConfig};
 use serde_json::Value;
 use testbench::peers::free_ports;
 
-use super::{GOOGLE, OBJECT, PLACE, TENANT, entra, printed, trust_policy};
+use super::{EKS, GOOGLE, OBJECT, PLACE, TENANT, entra, printed, trust_policy};
 use crate::bodies;
 use crate::leak_check::World;
 use crate::rig::Rig;
@@ -126,6 +127,30 @@ async fn googles_token_passes_by_the_printed_policy_for_its_account_and_audience
         } else {
             assert!(passes);
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_of_the_cluster_passes_by_the_printed_policy_and_anothers_does_not() {
+    let script = printed(&[&["aws"], &EKS, &PLACE]);
+    let another = ["--namespace", "default"];
+    let elsewhere = EKS.map(|one| one.replace("emulated", "another"));
+    let elsewhere = elsewhere.each_ref().map(String::as_str);
+    for (script, passes) in [
+        (script, true),
+        (printed(&[&["aws"], &EKS, &PLACE, &another]), false),
+        (printed(&[&["aws"], &elsewhere, &PLACE]), false),
+    ] {
+        let config = WorldConfig {
+            trust_policy: Some(trust_policy(&script)),
+            ..WorldConfig::in_container(Platform::PodIdentity)
+        };
+        let world = World::start(config).await.unwrap();
+        let report = crate::check::run(&world, &[], None).await;
+        let text = report.text(false);
+        assert_eq!(report.is_whole(), passes, "{text}");
+        let named = crate::check::named(&report, "pod-identity-trust").is_some();
+        assert_eq!(named, !passes, "{text}");
     }
 }
 
