@@ -215,7 +215,7 @@ fn sts_answer(times: u32) -> Done {
     let sts = Sts::new(endpoint, "eu-central-1".to_owned(), client, Clock::system());
     let session = RoleSession {
         role_arn: "arn:aws:iam::111122223333:role/amp".to_owned(),
-        name: "pod".to_owned(),
+        name: Some("pod".to_owned()),
         duration: Duration::from_secs(3600),
         external_id: None,
         policy: None,

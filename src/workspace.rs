@@ -153,7 +153,7 @@ impl ActiveWorkspace {
             sts_endpoint = %config.identity.sts_endpoint,
             role_arn = config.identity.source.role().map(|role| &role.role_arn),
             signing_role_arn = signing.map(|role| &role.role_arn),
-            role_session_name = signing.map(|role| &role.name),
+            role_session_name = signing.and_then(|role| role.name.as_ref()),
             token_file = token.and_then(|token| token.file()).map(|file| file.display().to_string()),
             max_inflight_bytes = config.limits.max_inflight_bytes,
             allow_query = config.query.as_ref().is_some_and(|query| query.prometheus),

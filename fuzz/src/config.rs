@@ -110,27 +110,29 @@ fn sends_only_where_it_may(config: &Config, text: &str) {
         assert!(workspace.remote_write_url.path().ends_with(&path));
         assert!(workspace.remote_write_url.query().is_none());
         let identity = &workspace.identity;
-        let web_identity = match &identity.source {
-            SourceConfig::WebIdentity(source) => Some(source),
+        let (role, endpoint) = match &identity.source {
+            SourceConfig::WebIdentity(source) => {
+                let entra = source.token.entra().map(|entra| &entra.authority_host);
+                (Some(&source.role), entra)
+            }
+            SourceConfig::RolesAnywhere(source) => (Some(&source.role), Some(&source.endpoint)),
             SourceConfig::Container(_) | SourceConfig::File(_) | SourceConfig::StaticKeys(_) => {
-                None
+                (None, None)
             }
         };
-        let entra = web_identity.and_then(|source| source.token.entra());
-        let entra = entra.map(|entra| &entra.authority_host);
         let urls = [
             Some(&workspace.remote_write_url),
             Some(&identity.sts_endpoint),
-            entra,
+            endpoint,
         ];
         for url in urls.into_iter().flatten() {
             assert!(is_encrypted_or_local(url), "{url}");
         }
-        let role = web_identity.map(|source| &source.role);
         for role in role.into_iter().chain(&identity.hops) {
             assert!(role.role_arn.starts_with("arn:"));
             assert!((900..=43_200).contains(&role.duration.as_secs()));
-            assert!((2..=64).contains(&role.name.len()));
+            let mut names = role.name.iter();
+            assert!(names.all(|name| (2..=64).contains(&name.len())));
         }
         let limits = &workspace.limits;
         assert!(limits.max_upstream_bytes > 0 && limits.max_inflight_bytes > 0);

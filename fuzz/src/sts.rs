@@ -55,7 +55,7 @@ fn new() -> Sts {
 fn read(sts: &Sts, status: StatusCode, body: &[u8]) {
     let session = RoleSession {
         role_arn: "arn:aws:iam::111122223333:role/amp".to_owned(),
-        name: "fuzz".to_owned(),
+        name: Some("fuzz".to_owned()),
         duration: AN_HOUR,
         external_id: None,
         policy: None,

@@ -14,6 +14,7 @@ mod issuer;
 mod prometheus;
 pub(crate) mod reach;
 mod report;
+mod roles_anywhere;
 mod settings;
 mod step;
 mod sts;
@@ -107,12 +108,20 @@ impl<'a> CheckRun<'a> {
         let metrics = Arc::new(Telemetry::new().metrics(&self.workspace.name));
         let exchange = Exchange::new(identity, &Disk, way, clock, &metrics);
 
+        let client = way.client();
+        let mut reached = None;
+        if let SourceConfig::RolesAnywhere(config) = &identity.source {
+            let answered = roles_anywhere::endpoint(config, &client).await;
+            let date = self.record(ANYWHERE_ENDPOINT, answered);
+            reached = date.map(|date| (&config.endpoint, date));
+        }
         let sts = match self.needs_sts() {
-            true => self.record(STS_ENDPOINT, reach::sts(identity, &way.client()).await),
+            true => self.record(STS_ENDPOINT, reach::sts(identity, &client).await),
             false => None,
         };
-        if let Some(date) = sts {
-            self.record(CLOCK, reach::clock(identity, date, clock));
+        let sts = sts.map(|date| (&identity.sts_endpoint, date));
+        if let Some((url, date)) = reached.or(sts) {
+            self.record(CLOCK, reach::clock(url, date, clock));
         }
         self.record(AMP_ENDPOINT, reach::amp(self.workspace, way).await);
         let mut session = match (exchange.source(), &identity.source) {
@@ -121,6 +130,13 @@ impl<'a> CheckRun<'a> {
                 sts?;
                 let session = sts::web_identity(source, config, &token, clock).await;
                 self.record(WEB_IDENTITY, session)?
+            }
+            (IdentitySource::RolesAnywhere(source), SourceConfig::RolesAnywhere(config)) => {
+                let signer = roles_anywhere::certificate(source, clock).await;
+                let signer = self.record(CERTIFICATE, signer)?;
+                reached?;
+                let session = roles_anywhere::session(source, config, &signer, clock).await;
+                self.record(CREATE_SESSION, session)?
             }
             (IdentitySource::Container(source), SourceConfig::Container(config)) => {
                 let given = credentials::container(source, config, clock).await;
@@ -135,6 +151,7 @@ impl<'a> CheckRun<'a> {
             // The source was made of its configuration.
             (
                 IdentitySource::WebIdentity(_)
+                | IdentitySource::RolesAnywhere(_)
                 | IdentitySource::Container(_)
                 | IdentitySource::File(_)
                 | IdentitySource::StaticKeys(_),
@@ -202,6 +219,7 @@ impl<'a> CheckRun<'a> {
             SourceConfig::Container(_) => &[CONTAINER],
             SourceConfig::File(_) => &[CREDENTIALS_FILE],
             SourceConfig::StaticKeys(_) => &[STATIC_KEYS],
+            SourceConfig::RolesAnywhere(_) => &[CERTIFICATE, CREATE_SESSION],
         };
         let clock = self.needs_sts().then(|| CLOCK.to_owned());
         let mut plan: Vec<String> = clock.into_iter().collect();
@@ -217,6 +235,7 @@ impl<'a> CheckRun<'a> {
 }
 
 const STS_ENDPOINT: &str = "STS endpoint";
+const ANYWHERE_ENDPOINT: &str = "Roles Anywhere endpoint";
 const CLOCK: &str = "clock";
 const AMP_ENDPOINT: &str = "AMP endpoint";
 const TOKEN_FILE: &str = "token file";
@@ -224,6 +243,8 @@ const METADATA: &str = "metadata server";
 const TOKEN: &str = "token";
 const ISSUER: &str = "issuer";
 const ENTRA: &str = "Entra ID";
+const CERTIFICATE: &str = "certificate";
+const CREATE_SESSION: &str = "CreateSession";
 const WEB_IDENTITY: &str = "AssumeRoleWithWebIdentity";
 const CONTAINER: &str = "container credentials";
 const CREDENTIALS_FILE: &str = "credentials file";

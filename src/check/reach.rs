@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use hyper::HeaderMap;
+use hyper::{HeaderMap, Uri};
 
 use super::step::StepOutcome;
 use crate::clock::Clock;
@@ -32,17 +32,17 @@ pub(super) async fn sts(
     (StepOutcome::ok(evidence), Some(answer.verified_date))
 }
 
-/// This machine's clock against the `Date` of STS.
+/// This machine's clock against the `Date` in the response of `url`.
 pub(super) fn clock(
-    identity: &IdentityConfig,
+    url: &Uri,
     date: Option<SystemTime>,
     clock: &Clock,
 ) -> (StepOutcome, Option<()>) {
     let Some(date) = date else {
-        let why = if identity.sts_endpoint.scheme_str() == Some("http") {
+        let why = if url.scheme_str() == Some("http") {
             "plain HTTP: clock not checked"
         } else {
-            "no Date in the response of STS: clock not checked"
+            "no Date in the response of AWS: clock not checked"
         };
         return (StepOutcome::skipped(why), None);
     };

@@ -46,14 +46,23 @@ pub(super) async fn hop(
     }
 }
 
-fn given(role: &RoleSession, obtained: &SessionCredentials, clock: &Clock) -> StepOutcome {
+/// The evidence of a session.
+pub(super) fn given(
+    role: &RoleSession,
+    obtained: &SessionCredentials,
+    clock: &Clock,
+) -> StepOutcome {
     let life = obtained
         .expires
         .and_then(|expires| expires.duration_since(clock.now()).ok());
+    let named = obtained
+        .arn
+        .as_deref()
+        .and_then(|arn| arn.rsplit('/').next());
     StepOutcome::ok(format!(
         "{} gave a session {:?} for {} s",
         role.role_arn,
-        role.name,
+        role.name.as_deref().or(named).unwrap_or_default(),
         life.unwrap_or_default().as_secs()
     ))
 }

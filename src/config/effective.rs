@@ -13,12 +13,13 @@ use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
 use super::container::{ContainerConfig, ContainerToken};
+use super::endpoints;
 use super::file;
 use super::metadata::{AzureImdsConfig, GceMetadataConfig};
 use super::model::{
     Alertmanager, BatchLimits, Config, Drain, EntraConfig, IdentityConfig, Log, ProfileConfig,
-    QueryConfig, RoleSession, SourceConfig, SpanQueue, TokenConfig, Tracing, WebIdentityConfig,
-    Workspace,
+    QueryConfig, RoleSession, RolesAnywhereConfig, SourceConfig, SpanQueue, TokenConfig, Tracing,
+    WebIdentityConfig, Workspace,
 };
 use super::settings::{self, Row, Setting, SettingScope};
 use super::values::identity::ChainedRole;
@@ -272,6 +273,7 @@ impl Rows<'_> {
             }
             // The keys themselves are variables alone.
             SourceConfig::StaticKeys(_) => self.put(&settings::ALLOW_STATIC_KEYS, &true),
+            SourceConfig::RolesAnywhere(anywhere) => self.put_roles_anywhere(anywhere),
         }
         let chain: Vec<ChainedRole> = hops
             .iter()
@@ -288,6 +290,25 @@ impl Rows<'_> {
         }
         self.put(&settings::STS_REGION, sts_region);
         self.put(&settings::STS_ENDPOINT, sts_endpoint);
+    }
+
+    fn put_roles_anywhere(&mut self, anywhere: &RolesAnywhereConfig) {
+        let RolesAnywhereConfig {
+            certificate,
+            private_key,
+            trust_anchor_arn,
+            profile_arn,
+            role,
+            endpoint,
+            region: _,
+        } = anywhere;
+        self.put(&settings::ROLE_ARN, &role.role_arn);
+        self.put(&settings::ROLES_ANYWHERE_CERTIFICATE, certificate);
+        self.put(&settings::ROLES_ANYWHERE_PRIVATE_KEY, private_key);
+        self.put(&settings::TRUST_ANCHOR_ARN, trust_anchor_arn);
+        self.put(&settings::PROFILE_ARN, profile_arn);
+        let base = endpoints::roles_anywhere_base(endpoint);
+        self.put_some(&settings::ROLES_ANYWHERE_ENDPOINT, base.as_ref());
     }
 
     fn put_web_identity(&mut self, WebIdentityConfig { token, role }: &WebIdentityConfig) {
@@ -351,7 +372,7 @@ impl Rows<'_> {
             source_identity: _,
             tags,
         } = role;
-        self.put(&settings::ROLE_SESSION_NAME, name);
+        self.put_some(&settings::ROLE_SESSION_NAME, name.as_ref());
         self.put(&settings::SESSION_DURATION, duration);
         self.put_some(&settings::SESSION_POLICY, policy.as_ref());
         self.put_list(&settings::SESSION_POLICY_ARN, policy_arns);

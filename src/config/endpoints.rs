@@ -1,7 +1,7 @@
-//! The URLs of AMP and STS, and the regions to sign for.
+//! The URLs of AMP, STS and Roles Anywhere, and the regions to sign for.
 //!
-//! In: the [`Sources`]. Out: the URLs of the workspace and of STS, or errors. A full URL overrides a service's base URL, that overrides the base
-//! URL of both, and without any it is AWS' own host for the region, from `hosts`.
+//! In: the [`Sources`]. Out: the URLs of the workspace, of STS and of Roles Anywhere, or errors. A full URL overrides a service's base URL, that overrides the base
+//! URL of all, and without any it is AWS' own host for the region, from `hosts`.
 
 mod hosts;
 
@@ -17,6 +17,8 @@ use hosts::{AwsService, Conflict, HostVariant};
 const WORKSPACES: &str = "/workspaces/";
 /// The path after the id.
 const WRITE: &str = "/api/v1/remote_write";
+/// The path of CreateSession.
+const CREATE_SESSION: &str = "/sessions";
 /// An id that no workspace has.
 const PLACEHOLDER: &str = "ws-placeholder";
 
@@ -187,6 +189,23 @@ pub(super) fn sts(sources: &mut Sources<'_>, region: Option<&str>) -> Option<(Ur
     let variant = variant(sources)?;
     let url = url(sources, AwsService::Sts, custom, &sts_region, variant)?;
     Some((url, sts_region))
+}
+
+/// The URL of CreateSession in the region of the trust anchor.
+pub(super) fn roles_anywhere(sources: &mut Sources<'_>, region: &str) -> Option<Uri> {
+    let rows = [&settings::ROLES_ANYWHERE_ENDPOINT, &settings::ENDPOINT_URL];
+    let custom = CustomUrl::first(sources, &rows);
+    let variant = variant(sources)?;
+    let base = url(sources, AwsService::RolesAnywhere, custom, region, variant)?;
+    let base = base.to_string();
+    format!("{}{CREATE_SESSION}", base.trim_end_matches('/'))
+        .parse()
+        .ok()
+}
+
+/// The endpoint within the URL of CreateSession.
+pub(super) fn roles_anywhere_base(url: &Uri) -> Option<Uri> {
+    url.to_string().strip_suffix(CREATE_SESSION)?.parse().ok()
 }
 
 /// The custom URL, which must contradict nothing, else AWS' own host.

@@ -52,8 +52,9 @@ pub use file::schema;
 pub use metadata::{AzureImdsConfig, GceMetadataConfig};
 pub use model::{
     Alertmanager, BatchLimits, Config, Drain, EntraConfig, Environment, ForeignArguments,
-    IdentityConfig, Log, LogFormat, ProfileConfig, QueryConfig, RoleSession, Sampling,
-    SourceConfig, SpanQueue, TokenConfig, Tracing, WebIdentityConfig, Workspace, WorkspacesByPath,
+    IdentityConfig, Log, LogFormat, ProfileConfig, QueryConfig, RoleSession, RolesAnywhereConfig,
+    Sampling, SourceConfig, SpanQueue, TokenConfig, Tracing, WebIdentityConfig, Workspace,
+    WorkspacesByPath,
 };
 pub(crate) use network::needs_no_proxy;
 pub use network::{Network, Proxy};

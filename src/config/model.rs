@@ -208,6 +208,8 @@ pub struct IdentityConfig {
 pub enum SourceConfig {
     /// STS, in exchange for a token.
     WebIdentity(Box<WebIdentityConfig>),
+    /// IAM Roles Anywhere, in exchange for a signature with a certificate's key.
+    RolesAnywhere(Box<RolesAnywhereConfig>),
     /// The endpoint of EKS Pod Identity or ECS.
     Container(ContainerConfig),
     /// AWS' shared credentials file.
@@ -220,6 +222,7 @@ pub enum SourceConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SourceKind {
     WebIdentity,
+    RolesAnywhere,
     Container,
     /// A file, or static keys.
     File,
@@ -256,6 +259,25 @@ pub(crate) enum TokenKind {
     GceMetadata,
 }
 
+/// A certificate, and what it leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolesAnywhereConfig {
+    /// The PEM file of the certificate and its intermediates.
+    pub certificate: PathBuf,
+    /// The PEM file of its private key.
+    pub private_key: PathBuf,
+    /// The trust anchor.
+    pub trust_anchor_arn: String,
+    /// The profile.
+    pub profile_arn: String,
+    /// The session that is asked for.
+    pub role: RoleSession,
+    /// The URL of CreateSession.
+    pub endpoint: Uri,
+    /// The region to sign for.
+    pub region: String,
+}
+
 /// Keys that an agent keeps up to date in AWS' shared credentials file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfileConfig {
@@ -285,8 +307,8 @@ pub struct EntraConfig {
 pub struct RoleSession {
     /// The role.
     pub role_arn: String,
-    /// The session's name in CloudTrail.
-    pub name: String,
+    /// The session's name in CloudTrail; `None` if AWS names it.
+    pub name: Option<String>,
     /// The requested duration; STS may grant less.
     pub duration: Duration,
     /// The external ID that the role's trust policy requires.
@@ -459,6 +481,7 @@ impl SourceConfig {
             Self::WebIdentity(_) => SourceKind::WebIdentity,
             Self::Container(_) => SourceKind::Container,
             Self::File(_) | Self::StaticKeys(_) => SourceKind::File,
+            Self::RolesAnywhere(_) => SourceKind::RolesAnywhere,
         }
     }
 
@@ -467,6 +490,7 @@ impl SourceConfig {
         match self {
             Self::WebIdentity(web_identity) => Some(&web_identity.role),
             Self::Container(_) | Self::File(_) | Self::StaticKeys(_) => None,
+            Self::RolesAnywhere(anywhere) => Some(&anywhere.role),
         }
     }
 
@@ -474,6 +498,7 @@ impl SourceConfig {
         match self {
             Self::WebIdentity(web_identity) => Some(&mut web_identity.role),
             Self::Container(_) | Self::File(_) | Self::StaticKeys(_) => None,
+            Self::RolesAnywhere(anywhere) => Some(&mut anywhere.role),
         }
     }
 
@@ -482,13 +507,14 @@ impl SourceConfig {
         match self {
             Self::WebIdentity(web_identity) => Some(&web_identity.token),
             Self::Container(_) | Self::File(_) | Self::StaticKeys(_) => None,
+            Self::RolesAnywhere(_) => None,
         }
     }
 
     /// What its credentials are, for people.
     pub(crate) fn words(&self) -> &'static str {
         match self {
-            Self::WebIdentity(_) => "the role of --role-arn",
+            Self::WebIdentity(_) | Self::RolesAnywhere(_) => "the role of --role-arn",
             Self::Container(_) => "the role of the container (EKS Pod Identity or ECS)",
             Self::File(_) => "the keys in the credentials file",
             Self::StaticKeys(_) => "static keys, which nobody rotates",
@@ -499,6 +525,9 @@ impl SourceConfig {
     pub(crate) fn files(&self) -> Vec<&Path> {
         let file = match self {
             Self::WebIdentity(web_identity) => web_identity.token.file(),
+            Self::RolesAnywhere(anywhere) => {
+                return vec![&anywhere.certificate, &anywhere.private_key];
+            }
             Self::Container(container) => container.token_file(),
             Self::File(profile) => Some(profile.file.as_path()),
             Self::StaticKeys(_) => None,
@@ -516,6 +545,7 @@ impl SourceKind {
             Self::WebIdentity => "web-identity",
             Self::Container => "container",
             Self::File => "file",
+            Self::RolesAnywhere => "roles-anywhere",
         }
     }
 }

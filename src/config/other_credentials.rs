@@ -10,6 +10,7 @@ pub(super) enum KindOfCredentials {
     Profile,
     Container,
     WebIdentity,
+    RolesAnywhere,
     Metadata,
 }
 
@@ -77,7 +78,10 @@ pub(super) fn found(
     let is_set = |name: &str| env(name).is_some_and(|value| !value.trim().is_empty());
     let others = KINDS.into_iter().filter(move |(kind, ..)| *kind != used);
     others.filter_map(move |(_, words, settings, variables)| {
-        let variable = variables.iter().find(|name| is_set(name))?;
+        // A certificate leads to a role, too.
+        let ours = |name: &str| used == KindOfCredentials::RolesAnywhere && name == "AWS_ROLE_ARN";
+        let mut others = variables.iter().filter(|name| !ours(name));
+        let variable = others.find(|name| is_set(name))?;
         Some(Unused {
             words,
             variable,

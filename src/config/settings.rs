@@ -25,6 +25,7 @@ use super::network::{NoProxy, Proxy};
 use super::values::identity::{self as identity, ChainedRole};
 use super::values::metadata;
 use super::values::otlp::{self, Pair, Sampler};
+use super::values::roles_anywhere;
 use super::values::{self, choose, chosen, duration_text, duration_within};
 pub use group::Group;
 
@@ -163,10 +164,11 @@ settings! {
         ANY_WORKSPACE: bool = SWITCH, Process Public, "any-workspace", ["AMP_SIDECAR_ANY_WORKSPACE"], "false",
             "Serve each workspace that a sender names in its path, up to 8, where none is configured: anyone who can reach --listen can write to any workspace of the region that the role allows";
         ROLE_ARN: String = ValueKind("ARN", identity::role_arn, text), Workspace Public, "role-arn", ["AWS_ROLE_ARN"], "[required]",
-            "IAM role to assume with the token";
-        CREDENTIALS: SourceKind = choice!("web-identity|container|file": "web-identity" => SourceKind::WebIdentity, "container" => SourceKind::Container, "file" => SourceKind::File),
+            "IAM role to assume with the token, or with the certificate";
+        CREDENTIALS: SourceKind = choice!("web-identity|roles-anywhere|container|file": "web-identity" => SourceKind::WebIdentity,
+            "roles-anywhere" => SourceKind::RolesAnywhere, "container" => SourceKind::Container, "file" => SourceKind::File),
             Workspace Public, "credentials", ["AMP_SIDECAR_CREDENTIALS"], "web-identity",
-            "Source of the credentials, and the only one that is asked: STS in exchange for a token, the endpoint of EKS Pod Identity or ECS, or a credentials file";
+            "Source of the credentials, and the only one that is asked: STS in exchange for a token, IAM Roles Anywhere with a certificate, the endpoint of EKS Pod Identity or ECS, or a credentials file";
         TOKEN_SOURCE: TokenKind = choice!("file|entra|azure-imds|gce-metadata": "file" => TokenKind::File, "entra" => TokenKind::Entra,
             "azure-imds" => TokenKind::AzureImds, "gce-metadata" => TokenKind::GceMetadata), Workspace Public,
             "token-source", ["AMP_SIDECAR_TOKEN_SOURCE"], "file",
@@ -199,7 +201,7 @@ settings! {
             "Role to assume after --role-arn, each with the credentials of the one before; the last one signs, and its session lasts at most 1h";
         ROLE_SESSION_NAME: String = ValueKind("NAME", |name| Ok(values::session_name(name)), text), Workspace Public,
             "role-session-name", ["AWS_ROLE_SESSION_NAME"], "[from pod name and namespace]",
-            "Session name in CloudTrail; invalid characters are replaced, and the middle is cut beyond 64 characters";
+            "Session name in CloudTrail; invalid characters are replaced, and the middle is cut beyond 64 characters; with Roles Anywhere by default the certificate's serial number, and another name only if the profile accepts it";
         SESSION_DURATION: Duration = ValueKind("DURATION", |text| duration_within(text, (900, 43_200), "15m to 12h"), duration_text), Workspace Public,
             "session-duration", ["AMP_SIDECAR_SESSION_DURATION"], "1h",
             "Requested lifetime of credentials, 15m to 12h, at most the role's maximum session duration";
@@ -237,6 +239,23 @@ settings! {
             "azure-imds-endpoint", ["AZURE_POD_IDENTITY_AUTHORITY_HOST"], "http://169.254.169.254/",
             "Azure's metadata service for --token-source azure-imds; asked without a proxy, and only this address and loopback are allowed";
     }
+    RolesAnywhere {
+        ROLES_ANYWHERE_CERTIFICATE: PathBuf = PATH, Workspace Public,
+            "roles-anywhere-certificate", ["AMP_SIDECAR_ROLES_ANYWHERE_CERTIFICATE"], "[required with --credentials roles-anywhere]",
+            "PEM file of the certificate that signs, followed by its intermediates; read again for each exchange";
+        ROLES_ANYWHERE_PRIVATE_KEY: PathBuf = PATH, Workspace Public,
+            "roles-anywhere-private-key", ["AMP_SIDECAR_ROLES_ANYWHERE_PRIVATE_KEY"], "[required with --credentials roles-anywhere]",
+            "PEM file of the certificate's private key, RSA or ECDSA P-256, not encrypted; read again for each exchange";
+        TRUST_ANCHOR_ARN: String = ValueKind("ARN", roles_anywhere::trust_anchor_arn, text), Workspace Public,
+            "trust-anchor-arn", ["AMP_SIDECAR_TRUST_ANCHOR_ARN"], "[required with --credentials roles-anywhere]",
+            "Trust anchor that holds the CA of the certificate; its region is called and signed for";
+        PROFILE_ARN: String = ValueKind("ARN", roles_anywhere::profile_arn, text), Workspace Public,
+            "profile-arn", ["AMP_SIDECAR_PROFILE_ARN"], "[required with --credentials roles-anywhere]",
+            "Profile of Roles Anywhere that lists the role";
+        ROLES_ANYWHERE_ENDPOINT: Uri = URL, Workspace Public,
+            "roles-anywhere-endpoint", ["AWS_ENDPOINT_URL_ROLESANYWHERE"], "https://rolesanywhere.<region>.amazonaws.com",
+            "Endpoint of Roles Anywhere; plain http is allowed for loopback only", from [ENDPOINT_URL];
+    }
     Network {
         GCE_METADATA_HOST: String = ValueKind("HOST", metadata::gce_host, text), Workspace Public,
             "gce-metadata-host", ["GCE_METADATA_HOST"], "169.254.169.254",
@@ -248,18 +267,18 @@ settings! {
         STS_ENDPOINT: Uri = URL, Workspace Public, "sts-endpoint", ["AWS_ENDPOINT_URL_STS"], "https://sts.<region>.amazonaws.com",
             "STS endpoint; plain http is allowed for loopback only", from [ENDPOINT_URL];
         ENDPOINT_URL: Uri = URL, Workspace Public, "endpoint-url", ["AWS_ENDPOINT_URL"], "[none]",
-            "Base URL of AMP and STS where no specific one is set";
+            "Base URL of AMP, STS and Roles Anywhere where no specific one is set";
         IGNORE_CONFIGURED_ENDPOINT_URLS: bool = SWITCH, Workspace Public,
             "ignore-configured-endpoint-urls", ["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"], "false",
-            "Ignore the variables AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_AMP and AWS_ENDPOINT_URL_STS";
+            "Ignore the variables AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_AMP, AWS_ENDPOINT_URL_STS and AWS_ENDPOINT_URL_ROLESANYWHERE";
         USE_FIPS_ENDPOINT: bool = SWITCH, Workspace Public, "use-fips-endpoint", ["AWS_USE_FIPS_ENDPOINT"], "false",
-            "Use the FIPS endpoints of AMP and STS";
+            "Use the FIPS endpoints of AMP, STS and Roles Anywhere";
         USE_DUALSTACK_ENDPOINT: bool = SWITCH, Workspace Public, "use-dualstack-endpoint", ["AWS_USE_DUALSTACK_ENDPOINT"], "false",
-            "Use the dual-stack (IPv4 and IPv6) endpoints of AMP and STS";
+            "Use the dual-stack (IPv4 and IPv6) endpoints of AMP, STS and Roles Anywhere";
         CA_BUNDLE: PathBuf = PATH, Process Public, "ca-bundle", ["AWS_CA_BUNDLE"], "[none]",
             "PEM file of CA certificates to trust in addition to the built-in roots; reloaded when it changes";
         HTTPS_PROXY: Proxy = ValueKind("URL", Proxy::parse, text), Process Public, "https-proxy", ["HTTPS_PROXY", "https_proxy"], "[none]",
-            "Proxy for AMP, STS and Entra ID, http:// or https://, with user:password@ if it requires authentication";
+            "Proxy for AMP, STS, Entra ID and Roles Anywhere, http:// or https://, with user:password@ if it requires authentication";
         NO_PROXY: NoProxy = ValueKind("LIST", |list| Ok(NoProxy::parse(list)), text), Process Public, "no-proxy", ["NO_PROXY", "no_proxy"], "[none]",
             "Comma-separated hosts, domains, addresses, networks and host:port to reach without the proxy; loopback always is";
     }

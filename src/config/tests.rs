@@ -71,7 +71,10 @@ fn the_four_variables_are_enough() {
         identity.sts_endpoint.to_string(),
         "https://sts.eu-central-1.amazonaws.com/"
     );
-    assert_eq!(identity.signing().unwrap().name, "prometheus-0.monitoring");
+    assert_eq!(
+        identity.signing().unwrap().name.as_deref(),
+        Some("prometheus-0.monitoring")
+    );
     assert_eq!(
         identity.signing().unwrap().duration,
         Duration::from_secs(3600)

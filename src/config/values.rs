@@ -6,6 +6,7 @@
 pub(super) mod identity;
 pub(super) mod metadata;
 pub(super) mod otlp;
+pub(super) mod roles_anywhere;
 mod session_name;
 
 use std::fmt::Write as _;

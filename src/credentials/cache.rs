@@ -439,7 +439,7 @@ impl<S: CredentialSource> Refresher<S> {
         tracing::info!(
             workspace = self.incidents.workspace(),
             role_arn = session.map(|session| &session.role_arn),
-            role_session_name = session.map(|session| &session.name),
+            role_session_name = session.and_then(|session| session.name.as_ref()),
             access_key_id = obtained.credentials.access_key_id(),
             valid_for_seconds = life.map(|life| life.as_secs()),
             suppressed = (unsaid > 0).then_some(unsaid),

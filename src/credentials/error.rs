@@ -5,6 +5,7 @@ use crate::credentials::container::ContainerError;
 use crate::credentials::entra::EntraError;
 use crate::credentials::metadata::MetadataError;
 use crate::credentials::profile::ProfileError;
+use crate::credentials::roles_anywhere::RolesAnywhereError;
 use crate::credentials::sts::{Pace, StsError};
 use crate::credentials::token::TokenError;
 use crate::remedies::Advice;
@@ -28,6 +29,9 @@ pub enum ExchangeError {
     /// The credentials file gave no keys.
     #[error(transparent)]
     Profile(#[from] ProfileError),
+    /// Roles Anywhere gave nothing for the certificate.
+    #[error(transparent)]
+    RolesAnywhere(#[from] RolesAnywhereError),
     /// STS gave nothing for the token.
     #[error("{source}")]
     WebIdentity {
@@ -60,6 +64,7 @@ impl Failure for ExchangeError {
             Self::Metadata(error) => error.name(),
             Self::Container(error) => error.name(),
             Self::Profile(error) => error.name(),
+            Self::RolesAnywhere(error) => error.name(),
             Self::WebIdentity { source, .. } => source.name(),
             Self::Hop { source, .. } => source.hop_name(),
         }
@@ -74,6 +79,7 @@ impl Failure for ExchangeError {
             Self::Container(error) => error.pace(),
             Self::Entra(error) => error.pace(),
             Self::Metadata(error) => error.pace(),
+            Self::RolesAnywhere(error) => error.pace(),
             Self::WebIdentity { source, .. } | Self::Hop { source, .. } => source.pace(),
         }
     }
@@ -93,6 +99,7 @@ impl ExchangeError {
             Self::Metadata(error) => error.remedy(),
             Self::Container(error) => error.remedy(),
             Self::Profile(error) => error.remedy(),
+            Self::RolesAnywhere(error) => error.remedy(),
             Self::WebIdentity { remedy, .. } | Self::Hop { remedy, .. } => remedy.clone(),
         }
     }

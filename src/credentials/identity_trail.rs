@@ -21,8 +21,21 @@ pub struct RoleChain {
     pub token: Option<Claims>,
     /// The token that Entra ID gave for it.
     pub entra: Option<Claims>,
+    /// The certificate, where one signs; `None` if it cannot be used.
+    pub certificate: Option<CertificateNames>,
     /// One per role, in order; those after the last success are missing.
     pub sessions: Vec<Session>,
+}
+
+/// What a certificate says of itself.
+#[derive(Debug, Clone)]
+pub struct CertificateNames {
+    pub subject: String,
+    pub issuer: String,
+    /// In hexadecimal.
+    pub serial: String,
+    /// Its last second.
+    pub not_after: SystemTime,
 }
 
 /// A role session, as STS described it.
@@ -49,6 +62,10 @@ impl IdentityTrail {
 
     pub(super) fn entra(&self, token: &Token) {
         self.lock().entra = token.claims().cloned();
+    }
+
+    pub(super) fn certificate(&self, certificate: Option<CertificateNames>) {
+        self.lock().certificate = certificate;
     }
 
     /// The session of the role with this index.

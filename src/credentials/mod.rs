@@ -22,6 +22,7 @@ pub mod metadata;
 pub mod profile;
 mod redact;
 pub(crate) mod remedy;
+pub mod roles_anywhere;
 mod small_file;
 mod steps;
 pub mod sts;
@@ -37,6 +38,7 @@ use cache::{CredentialSource, Failure as _};
 use container::{Container, ContainerError};
 use identity_trail::IdentityTrail;
 use profile::Profile;
+use roles_anywhere::RolesAnywhere;
 use steps::{StepRecord, shown};
 use sts::{SessionCredentials, Sts, StsError};
 use token::TokenFiles;
@@ -62,6 +64,7 @@ pub struct Exchange {
 #[derive(Debug)]
 pub enum IdentitySource {
     WebIdentity(Box<WebIdentity>),
+    RolesAnywhere(Box<RolesAnywhere>),
     Container(Container),
     File(Profile),
     StaticKeys(AwsKeys),
@@ -89,6 +92,7 @@ impl IdentitySource {
     ) -> Result<SessionCredentials, ExchangeError> {
         let given = match self {
             Self::WebIdentity(web_identity) => return web_identity.obtain(span).await,
+            Self::RolesAnywhere(anywhere) => return anywhere.obtain(span).await,
             Self::Container(container) => {
                 let mut call = span.request("container credentials");
                 call.at(container.endpoint());
@@ -110,6 +114,7 @@ impl IdentitySource {
             Self::Container(container) => container.changed().await,
             Self::File(profile) => profile.changed().await,
             Self::StaticKeys(_) => false,
+            Self::RolesAnywhere(anywhere) => anywhere.changed().await,
         }
     }
 }
@@ -143,6 +148,9 @@ impl Exchange {
                     config, files, transport, sts, clock, steps,
                 )))
             }
+            SourceConfig::RolesAnywhere(config) => IdentitySource::RolesAnywhere(Box::new(
+                RolesAnywhere::new(config, transport, clock, steps.clone()),
+            )),
             SourceConfig::Container(config) => {
                 let client = transport.direct_client();
                 let container = Container::new(config.clone(), client, clock.clone());

@@ -15,8 +15,8 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{HeaderMap, Uri};
 
-pub(crate) use error::is_about_the_key;
 pub use error::{Pace, StsError};
+pub(crate) use error::{is_about_the_key, is_throttling};
 pub use response::SessionCredentials;
 
 use crate::clock::Clock;

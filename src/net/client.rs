@@ -67,8 +67,18 @@ impl HttpClient {
         form: String,
     ) -> Result<HttpResponse, HttpError> {
         headers.insert(CONTENT_TYPE, FORM);
-        let form = Bytes::from_owner(Zeroizing::new(form));
-        self.call(Method::POST, url, headers, form).await
+        self.post_signed(url, headers, form).await
+    }
+
+    /// Posts a body whose type is among the headers.
+    pub(crate) async fn post_signed(
+        &self,
+        url: &Uri,
+        headers: HeaderMap,
+        body: String,
+    ) -> Result<HttpResponse, HttpError> {
+        let body = Bytes::from_owner(Zeroizing::new(body));
+        self.call(Method::POST, url, headers, body).await
     }
 
     /// Gets a document of one of these types.

@@ -17,6 +17,7 @@ pub mod machine;
 #[cfg(any(test, feature = "internals"))]
 pub mod page;
 pub mod policies;
+pub mod roles_anywhere;
 mod row;
 pub mod running;
 pub(crate) mod token_file;

@@ -2,7 +2,8 @@
 
 use crate::remedies::entra::EntraRefusal;
 use crate::remedies::{
-    Remedy, container, credentials_file, entra, first_hour, machine, policies, running,
+    Remedy, container, credentials_file, entra, first_hour, machine, policies, roles_anywhere,
+    running,
 };
 
 /// Every mistake that `check` can name, what Entra ID refuses included.
@@ -13,6 +14,7 @@ pub fn mistakes() -> impl Iterator<Item = Remedy> {
         .chain(machine::MACHINE)
         .chain(container::CONTAINER)
         .chain(credentials_file::CREDENTIALS_FILE)
+        .chain(roles_anywhere::ROLES_ANYWHERE)
         .copied()
         .chain(entra::TABLE.iter().map(EntraRefusal::row))
 }

@@ -46,6 +46,15 @@ pub(super) enum Trusted {
     Pod(PodIdentity),
 }
 
+/// The certificates that AWS trusts, through Roles Anywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateTrust {
+    /// The subject's common name.
+    pub common_name: String,
+    /// The trust anchor that they lead to.
+    pub trust_anchor_arn: String,
+}
+
 /// Account and partition, as in ARNs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -134,6 +143,27 @@ impl PodIdentity {
                 ("cluster", &quoted(&self.cluster)),
                 ("namespace", &quoted(&self.namespace)),
                 ("service_account", &quoted(&self.service_account)),
+            ],
+        )
+    }
+}
+
+// === impl CertificateTrust ===
+
+impl CertificateTrust {
+    /// The role's trust policy.
+    #[must_use]
+    pub fn trust_policy(&self) -> String {
+        self.trust_policy_naming(&quoted(&self.trust_anchor_arn))
+    }
+
+    /// The same with another expression for the trust anchor's ARN.
+    pub(super) fn trust_policy_naming(&self, trust_anchor: &str) -> String {
+        fill(
+            include_str!("templates/certificate-trust-policy.json"),
+            &[
+                ("common-name", &quoted(&self.common_name)),
+                ("trust-anchor", trust_anchor),
             ],
         )
     }

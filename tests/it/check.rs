@@ -9,6 +9,7 @@ use amp_sidecar::check::{self, Report, Step, StepState};
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{Config, Environment};
 use amp_sidecar::remedies::{self, Remedy};
+use emulator::anywhere::{AnywhereConfig, AnywhereRefusal, Directory, LeafKey, LeafSpec};
 use emulator::container::Platform;
 use emulator::credentials_file::{GivenKeys, PROFILE};
 use emulator::entra::{EntraConfig, TokenVersion};
@@ -72,6 +73,24 @@ impl Case {
             ..WorldConfig::at_google()
         };
         self
+    }
+
+    fn anywhere(mut self, change: impl FnOnce(&mut LeafSpec)) -> Self {
+        let mut anywhere = AnywhereConfig::default();
+        change(&mut anywhere.leaf);
+        self.world = WorldConfig::through_roles_anywhere(anywhere);
+        self
+    }
+
+    /// Another certificate than the one that the role trusts.
+    fn replaced(self, change: fn(&mut LeafSpec)) -> Self {
+        self.anywhere(|_| {})
+            .arrange(move |world| drop(world.anywhere().unwrap().replace(change).unwrap()))
+    }
+
+    fn directory(self, change: fn(&mut Directory)) -> Self {
+        self.anywhere(|_| {})
+            .arrange(move |world| world.anywhere().unwrap().change(change))
     }
 
     fn arrange(mut self, arrange: impl Fn(&World) + 'static) -> Self {
@@ -337,6 +356,48 @@ fn cases(issuer_path: &str) -> Vec<Case> {
             let principal = format!("arn:aws:iam::{ACCOUNT}:oidc-provider/x");
             world.trust_policy = Some(policy.replace(&principal, "accounts.google.com"));
         }),
+        case("certificate-missing").anywhere(|_| {}).set("roles-anywhere-private-key", "/nowhere/tls.key"),
+        case("certificate-malformed").anywhere(|_| {}).settings(|world| {
+            let key = world.anywhere().unwrap().key_file().display().to_string();
+            vec![("roles-anywhere-certificate", key)]
+        }),
+        case("private-key-unusable").replaced(|leaf| leaf.key = LeafKey::EcdsaP384),
+        case("private-key-mismatch").anywhere(|_| {}).arrange(|world| {
+            let anywhere = world.anywhere().unwrap();
+            let of = || anywhere.issue(&LeafSpec::default()).unwrap();
+            anywhere.publish(&of().chain, &of().key).unwrap();
+        }),
+        case("certificate-unfit").replaced(|leaf| leaf.may_sign = false),
+        case("certificate-expired").replaced(|leaf| {
+            leaf.valid_since = time::Duration::days(3);
+            leaf.life = time::Duration::days(-1);
+        }),
+        case("certificate-ends")
+            .replaced(|leaf| {
+                leaf.valid_since = time::Duration::days(80);
+                leaf.life = time::Duration::days(10);
+            })
+            .warns(),
+        case("certificate-untrusted").replaced(|leaf| leaf.stranger = true),
+        case("certificate-insufficient").replaced(|leaf| leaf.is_constrained = false),
+        case("roles-anywhere-trust").replaced(|leaf| leaf.common_name = "another".to_owned()),
+        case("roles-anywhere-profile").directory(|directory| directory.role_arns.clear()),
+        case("roles-anywhere-disabled").directory(|directory| directory.anchor_enabled = false),
+        case("roles-anywhere-missing").anywhere(|_| {}).settings(|world| {
+            let (own, _) = world.anywhere().unwrap().profile_arn().rsplit_once('/').map(|(own, id)| (own.to_owned(), id.to_owned())).unwrap();
+            vec![("profile-arn", format!("{own}/{OTHER_GUID}"))]
+        }),
+        case("roles-anywhere-session-name").anywhere(|_| {}).set("role-session-name", "me"),
+        case("roles-anywhere-tags").replaced(|leaf| leaf.common_name = "amp (sidecar)".to_owned()),
+        case("roles-anywhere-refused")
+            .anywhere(|_| {})
+            .on(Target::RolesAnywhere, AnywhereRefusal::InvalidSignature.fault()),
+        case("roles-anywhere-trouble")
+            .anywhere(|_| {})
+            .on(Target::RolesAnywhere, AnywhereRefusal::Throttled.fault()),
+        case("roles-anywhere-foreign")
+            .anywhere(|_| {})
+            .on(Target::RolesAnywhere, FaultKind::html(200, "Please sign in")),
         case("hop-trust").world(|world| {
             *world = world.clone().two_hops("tenant-42");
             let other = world.role_name.clone();
@@ -479,7 +540,11 @@ async fn each_mistake_is_reported_with_its_remedy() {
     let made: HashSet<&str> = cases
         .iter()
         .map(|case| case.name)
-        .chain(["token-denied", "credentials-file-denied"])
+        .chain([
+            "token-denied",
+            "certificate-denied",
+            "credentials-file-denied",
+        ])
         .chain(situations::rows())
         .collect();
     let own = |row: &Remedy| !row.id.starts_with("entra_AADSTS");
@@ -493,6 +558,10 @@ async fn each_mistake_is_reported_with_its_remedy() {
 #[tokio::test]
 async fn nothing_is_found_where_nothing_is_wrong() {
     let entra = WorldConfig::through_entra(EntraConfig::new(TokenVersion::V1));
+    let anywhere = WorldConfig::through_roles_anywhere(AnywhereConfig {
+        https: true,
+        ..AnywhereConfig::default()
+    });
     let remote_write = "remote_write: [{url: 'http://127.0.0.1:8005/api/v1/remote_write'}]\n";
     for mut config in [
         WorldConfig::default(),
@@ -503,6 +572,8 @@ async fn nothing_is_found_where_nothing_is_wrong() {
         WorldConfig::in_container(Platform::PodIdentity),
         WorldConfig::in_container(Platform::Ecs).two_hops("tenant-42"),
         WorldConfig::with_keys(GivenKeys::File),
+        anywhere.clone(),
+        anywhere.two_hops("tenant-42"),
     ] {
         config.sts_https = true;
         let world = World::start(config).await.unwrap();

@@ -175,7 +175,7 @@ fn the_short_help_is_the_essentials_and_the_long_one_every_setting_in_its_group(
         .lines()
         .filter(|line| line.ends_with(':') && !line.starts_with(' '));
     let headings: Vec<&str> = headings.collect();
-    let groups = "AWS identity: Azure: Endpoints and network: Listening: Limits: Queries: Tracing: Logging: Process:";
+    let groups = "AWS identity: Azure: IAM Roles Anywhere: Endpoints and network: Listening: Limits: Queries: Tracing: Logging: Process:";
     assert_eq!(
         headings.join(" "),
         format!("Commands: Options: {groups} Exit codes:")

@@ -31,7 +31,7 @@ fn example(name: &str) -> Vec<(&'static str, &'static str)> {
 }
 
 /// A sidecar with the example's settings, plus endpoints; ids, ARNs, paths and tenant of this world replace the example's.
-async fn run_example(name: &str, world: World) -> Rig {
+pub async fn run_example(name: &str, world: World) -> Rig {
     let own: HashMap<&str, String> = world.environment().into_iter().collect();
     let mut settings: HashMap<&str, String> = example(name)
         .into_iter()
@@ -39,10 +39,11 @@ async fn run_example(name: &str, world: World) -> Rig {
         .collect();
     for endpoint in [
         "AWS_ENDPOINT_URL_STS",
+        "AWS_ENDPOINT_URL_ROLESANYWHERE",
         "AMP_SIDECAR_REMOTE_WRITE_URL",
         "AWS_CA_BUNDLE",
     ] {
-        settings.insert(endpoint, own[endpoint].clone());
+        settings.extend(own.get(endpoint).map(|url| (endpoint, url.clone())));
     }
     for endpoint in ["AZURE_POD_IDENTITY_AUTHORITY_HOST", "GCE_METADATA_HOST"] {
         settings.extend(own.get(endpoint).map(|place| (endpoint, place.clone())));
@@ -63,7 +64,7 @@ async fn through_entra(version: TokenVersion) -> World {
 }
 
 /// The text of `/readyz` once an exchange has failed.
-async fn complaint(rig: &Rig) -> String {
+pub async fn complaint(rig: &Rig) -> String {
     for _ in 0..200 {
         let (status, words) = rig.admin("/readyz").await;
         if status == StatusCode::SERVICE_UNAVAILABLE && !words.contains("waiting") {

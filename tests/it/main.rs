@@ -54,6 +54,7 @@ mod proxies;
 mod query;
 mod resolving;
 mod rig;
+mod roles_anywhere;
 mod sandbox;
 mod secrecy;
 mod setup;

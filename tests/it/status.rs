@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use emulator::anywhere::AnywhereConfig;
 use emulator::entra::{EntraConfig, TokenVersion};
 use emulator::fault::{Fault, FaultKind};
 use emulator::issuer::BrokenToken;
@@ -24,7 +25,7 @@ const PAGE: &str = concat!(
 const SHAPES: [(&str, &[&str]); 4] = [
     ("moment", &["at", "in_seconds"]),
     ("state", &["level", "headline"]),
-    ("claims", &["issuer", "subject"]),
+    ("claims", &["issuer", "audiences"]),
     ("outcome", &["outcome", "fate"]),
 ];
 
@@ -117,9 +118,14 @@ async fn every_field_is_documented_and_every_documented_one_is_there() {
     // What is null as long as all is well.
     let well = Rig::start().await;
     fields(&status(&well).await["state"], "state", &mut found);
+    let certified = WorldConfig::through_roles_anywhere(AnywhereConfig::default());
+    let certified = Rig::start_in(certified, &[]).await;
+    certified.until_ready().await;
     for rig in &rigs {
         fields(&status(rig).await, "", &mut found);
     }
+    let identity = &status(&certified).await["workspaces"][0]["identity"];
+    fields(identity, "workspaces[].identity", &mut found);
     // A null in one response is an object in another, so a shape's place is not a plain field.
     assert_eq!(found, documented());
     let text = status(&rigs[1]).await.to_string();

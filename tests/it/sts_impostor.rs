@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 fn session(name: &str) -> RoleSession {
     RoleSession {
         role_arn: format!("arn:aws:iam::123456789012:role/{name}"),
-        name: "prometheus-0.monitoring".to_owned(),
+        name: Some("prometheus-0.monitoring".to_owned()),
         duration: Duration::from_secs(900),
         external_id: None,
         policy: None,

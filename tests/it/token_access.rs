@@ -1,4 +1,4 @@
-//! A token file that the process may not read: checks the error against real owners, modes and processes.
+//! A token file or a private key that the process may not read: checks the error against real owners, modes and processes.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -58,7 +58,7 @@ async fn complaint_of(folder: &Path, settings: &[(&str, &str)], user: Option<u32
         let answer = client.get(format!("http://{admin}/readyz")).send().await;
         if let Ok(answer) = answer {
             let words = rig::text(answer).await;
-            if words.contains("token file") || words.contains("credentials file") {
+            if words.contains(" file /") {
                 break words;
             }
         }
@@ -165,4 +165,40 @@ async fn a_credentials_file_that_is_closed_is_named_with_its_owner() {
         file.display()
     );
     assert!(said.contains(&text), "{said}");
+}
+
+#[tokio::test]
+async fn a_private_key_is_named_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = token_in(folder.path());
+    let user = rustix::process::geteuid().is_root().then_some(NOBODY);
+    let mode = if user.is_some() { 0o600 } else { 0o040 };
+    fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+    let certificate = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/roles-anywhere/ec.pem"
+    );
+    let copy = folder.path().join("tls.crt");
+    fs::copy(certificate, &copy).unwrap();
+    let id = "eu-central-1:111122223333";
+    let guid = "00000000-1111-4222-8333-444444444444";
+    let settings = [
+        ("--credentials", "roles-anywhere"),
+        ("--role-arn", "arn:aws:iam::111122223333:role/amp"),
+        ("--roles-anywhere-certificate", copy.to_str().unwrap()),
+        ("--roles-anywhere-private-key", key.to_str().unwrap()),
+        (
+            "--trust-anchor-arn",
+            &format!("arn:aws:rolesanywhere:{id}:trust-anchor/{guid}"),
+        ),
+        (
+            "--profile-arn",
+            &format!("arn:aws:rolesanywhere:{id}:profile/{guid}"),
+        ),
+        ("--roles-anywhere-endpoint", "http://127.0.0.1:9"),
+    ];
+    let said = complaint_of(folder.path(), &settings, user).await;
+    let text = format!("private key file {}: Permission denied", key.display());
+    assert!(said.contains(&text), "{said}");
+    assert!(said.contains(&format!("with mode {mode:04o}")), "{said}");
 }

@@ -15,7 +15,7 @@ use rsa::pkcs8::LineEnding;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use time::OffsetDateTime;
 
-use super::AnywhereError;
+use super::error::AnywhereError;
 use crate::jwt::pooled;
 use crate::sessions::random_bytes;
 
@@ -51,6 +51,8 @@ pub struct LeafSpec {
     pub valid_since: time::Duration,
     /// Whether it is a certificate authority.
     pub is_ca: bool,
+    /// Whether it says so: basic constraints.
+    pub is_constrained: bool,
     /// Whether it may sign: `digitalSignature`.
     pub may_sign: bool,
     /// Whether another authority than the trust anchor's issued it.
@@ -86,6 +88,7 @@ impl Default for LeafSpec {
             life: time::Duration::days(90),
             valid_since: DATED_BACK,
             is_ca: false,
+            is_constrained: true,
             may_sign: true,
             stranger: false,
         }
@@ -127,9 +130,10 @@ impl Authority {
         name.push(DnType::CommonName, &spec.common_name);
         params.not_before = now - spec.valid_since;
         params.not_after = now + spec.life;
-        params.is_ca = match spec.is_ca {
-            true => IsCa::Ca(BasicConstraints::Unconstrained),
-            false => IsCa::ExplicitNoCa,
+        params.is_ca = match (spec.is_ca, spec.is_constrained) {
+            (true, _) => IsCa::Ca(BasicConstraints::Unconstrained),
+            (false, true) => IsCa::ExplicitNoCa,
+            (false, false) => IsCa::NoCa,
         };
         params.key_usages = match spec.may_sign {
             true => vec![

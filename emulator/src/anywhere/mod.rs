@@ -10,10 +10,10 @@
 
 mod authority;
 mod certificate;
+mod error;
 mod refusal;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +27,7 @@ use time::format_description::well_known::Rfc3339;
 use x509_parser::prelude::X509Certificate;
 
 pub use authority::{IssuedCertificate, LeafKey, LeafSpec};
+pub use error::AnywhereError;
 pub use refusal::AnywhereRefusal;
 
 use crate::clock::{Clock, unix_seconds};
@@ -116,29 +117,6 @@ pub struct AnywhereCall {
     pub duration_seconds: Option<u64>,
     /// The session's access key id, or why there is none.
     pub outcome: Result<String, AnywhereRefusal>,
-}
-
-/// Why no certificate could be made.
-#[derive(Debug, thiserror::Error)]
-pub enum AnywhereError {
-    /// rcgen refused.
-    #[error("cannot make a certificate")]
-    Certificate(#[from] rcgen::Error),
-    /// No RSA key could be made.
-    #[error("cannot make an RSA key")]
-    Rsa(#[from] rsa::Error),
-    /// A key could not be encoded.
-    #[error("cannot encode a key: {0}")]
-    Encoding(String),
-    /// The folder cannot be written.
-    #[error("cannot write the certificate")]
-    Folder(#[from] io::Error),
-}
-
-impl AnywhereError {
-    fn of(error: impl std::fmt::Display) -> Self {
-        Self::Encoding(error.to_string())
-    }
 }
 
 /// The body of CreateSession.

@@ -221,6 +221,7 @@ async fn a_certificate_has_to_be_an_end_entitys_that_leads_to_the_anchor_now() {
             &insufficient,
         ),
         (|spec| spec.may_sign = false, &insufficient),
+        (|spec| spec.is_constrained = false, &insufficient),
         (|spec| spec.stranger = true, &untrusted),
         (
             |spec| spec.valid_since = time::Duration::hours(-1),

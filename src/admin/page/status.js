@@ -212,6 +212,11 @@ function chain(w) {
   if (entra) {
     links.push(link(kind(entra.token), "Entra ID", [["tenant", mono(entra.tenant)], ["client", mono(entra.client_id)], ["scope", mono(entra.scope)], ...(entra.token ? claims(entra.token) : [["", broken ? "no token" : "not requested yet"]])], new URL(entra.authority).host));
   }
+  if (identity.certificate) {
+    const { file: path, subject, issuer, serial, expires } = identity.certificate;
+    links.push(link(kind(subject), "Certificate", [["file", mono(path)], ...(subject ? [["subject", mono(subject)], ["issuer", mono(issuer)], ["serial", mono(serial)], ["expires", until(expires)]]
+      : [["", broken ? "could not be read" : "not read yet"]])], "IAM Roles Anywhere"));
+  }
   identity.roles.forEach((role, n) => {
     const signs = n === identity.roles.length - 1;
     links.push(link(kind(role.assumed_role_arn || role.expires || (signs && credentials.obtained)), n ? "Next role" : role.role_arn ? "Role" : "Source", [

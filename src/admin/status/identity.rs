@@ -3,6 +3,7 @@
 //! In: the configured identity, and the last known state of each step. Out: an [`IdentityStatus`]. A step that was not reached yet shows
 //! its configuration, and nothing for what only its response tells.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use super::moment::Moment;
 use crate::config::{EntraConfig, IdentityConfig, RoleSession, SourceConfig};
 use crate::credentials::cache::CredentialStatus;
 use crate::credentials::claims::Claims;
-use crate::credentials::identity_trail::{RoleChain, Session};
+use crate::credentials::identity_trail::{CertificateNames, RoleChain, Session};
 use crate::remedies::credentials_file::STATIC_KEYS;
 use crate::sanitize::sanitize;
 
@@ -28,6 +29,7 @@ pub(super) struct IdentityStatus {
     token_file: Option<String>,
     token: Option<TokenStatus>,
     entra: Option<EntraStatus>,
+    certificate: Option<CertificateStatus>,
     sts_endpoint: String,
     /// The source's role, and each that is assumed after it.
     roles: Vec<RoleStatus>,
@@ -51,6 +53,16 @@ struct EntraStatus {
     client_id: String,
     scope: String,
     token: Option<TokenStatus>,
+}
+
+/// The certificate of Roles Anywhere; the names are missing until it was read.
+#[derive(Debug, Serialize)]
+struct CertificateStatus {
+    file: String,
+    subject: Option<String>,
+    issuer: Option<String>,
+    serial: Option<String>,
+    expires: Option<Moment>,
 }
 
 #[derive(Debug, Serialize)]
@@ -104,6 +116,17 @@ impl IdentityStatus {
             entra: token_config
                 .and_then(|token| token.entra())
                 .map(|entra| EntraStatus::of(entra, token(&chain.entra))),
+            certificate: match &identity.source {
+                SourceConfig::RolesAnywhere(config) => Some(CertificateStatus::of(
+                    &config.certificate,
+                    chain.certificate.as_ref(),
+                    now,
+                )),
+                SourceConfig::WebIdentity(_)
+                | SourceConfig::Container(_)
+                | SourceConfig::File(_)
+                | SourceConfig::StaticKeys(_) => None,
+            },
             sts_endpoint: identity.sts_endpoint.to_string(),
             roles: roles
                 .enumerate()
@@ -140,11 +163,23 @@ impl EntraStatus {
     }
 }
 
+impl CertificateStatus {
+    fn of(file: &Path, names: Option<&CertificateNames>, now: SystemTime) -> Self {
+        Self {
+            file: file.display().to_string(),
+            subject: names.map(|names| names.subject.clone()),
+            issuer: names.map(|names| names.issuer.clone()),
+            serial: names.map(|names| names.serial.clone()),
+            expires: names.map(|names| Moment::of(names.not_after, now)),
+        }
+    }
+}
+
 impl RoleStatus {
     fn of(role: Option<&RoleSession>, session: Option<&Session>, now: SystemTime) -> Self {
         Self {
             role_arn: role.map(|role| role.role_arn.clone()),
-            session_name: role.map(|role| role.name.clone()),
+            session_name: role.and_then(|role| role.name.clone()),
             assumed_role_arn: session.and_then(|session| session.arn.clone()),
             expires: session
                 .and_then(|session| session.expires)

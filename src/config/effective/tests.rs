@@ -57,7 +57,15 @@ fn what_is_printed_can_be_read_again_and_is_the_same() {
         ("drain-timeout", "2m"),
         ("log-level", "debug"),
     ];
-    for more in [&[][..], &CHAINED, &ENTRA, &AZURE_VM, &GOOGLE_VM, &TRACED] {
+    for more in [
+        &[][..],
+        &CHAINED,
+        &ENTRA,
+        &AZURE_VM,
+        &GOOGLE_VM,
+        &ANYWHERE,
+        &TRACED,
+    ] {
         let settings: Vec<_> = settings.iter().chain(more).copied().collect();
         round_trip(&settings);
     }
@@ -107,6 +115,23 @@ const ENTRA: [(&str, &str); 5] = [
     ("azure-tenant-id", "contoso.onmicrosoft.com"),
     ("entra-scope", "api://amp/.default"),
 ];
+const ANYWHERE: [(&str, &str); 6] = [
+    ("credentials", "roles-anywhere"),
+    ("roles-anywhere-certificate", "/certificate/tls.crt"),
+    ("roles-anywhere-private-key", "/certificate/tls.key"),
+    (
+        "trust-anchor-arn",
+        "arn:aws:rolesanywhere:eu-central-1:111122223333:trust-anchor/5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a",
+    ),
+    (
+        "profile-arn",
+        "arn:aws:rolesanywhere:eu-central-1:111122223333:profile/9d1c6a54-7f0e-4d53-b1c8-3e2a7b6f5c40",
+    ),
+    (
+        "roles-anywhere-endpoint",
+        "https://rolesanywhere.eu-central-1.amazonaws.com/",
+    ),
+];
 
 const CONTAINER: [(&str, &str); 3] = [
     ("credentials", "container"),
@@ -145,7 +170,7 @@ fn every_setting_is_shown() {
     let mut shown = tests::read(&settings, MINIMAL).unwrap().to_string();
     let key = ("otlp-headers", "api-key=hunter2");
     let traced: Vec<_> = TRACED.into_iter().chain([key]).collect();
-    let sources = [&AZURE_VM[..], &GOOGLE_VM, &CONTAINER, &FILE];
+    let sources = [&AZURE_VM[..], &GOOGLE_VM, &CONTAINER, &FILE, &ANYWHERE];
     for more in [&CHAINED[..], &ENTRA, &traced].into_iter().chain(sources) {
         shown.push_str(&tests::read(more, MINIMAL).unwrap().to_string());
     }

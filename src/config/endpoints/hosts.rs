@@ -1,4 +1,4 @@
-//! The hosts of AMP and STS: AWS' own by region and variant, and what contradicts a custom one.
+//! The hosts of AMP, STS and Roles Anywhere: AWS' own by region and variant, and what contradicts a custom one.
 //!
 //! In: a service, a region, `--use-fips-endpoint`, `--use-dualstack-endpoint`, and a custom URL's host. Out: a host, or a
 //! [`Conflict`] that names the setting to change and how. Pure: no network access. Partitions and hosts are those of AWS' endpoint
@@ -55,6 +55,7 @@ const AMP_FIPS: &[&str] = &[
     "ca-west-1",
 ];
 const STS_FIPS: &[&str] = &["us-east-1", "us-east-2", "us-west-1", "us-west-2"];
+const ROLES_ANYWHERE_FIPS: &[&str] = STS_FIPS;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AwsService {
@@ -62,6 +63,8 @@ pub(super) enum AwsService {
     Amp,
     /// Where credentials come from.
     Sts,
+    /// Where they come from for a certificate.
+    RolesAnywhere,
 }
 
 /// Which of a service's hosts to use.
@@ -159,6 +162,11 @@ impl AwsService {
         let (service, setting, with_fips) = match self {
             Self::Amp => ("AMP", "a region", AMP_FIPS),
             Self::Sts => ("STS", "an --sts-region", STS_FIPS),
+            Self::RolesAnywhere => (
+                "Roles Anywhere",
+                "a trust anchor in a region",
+                ROLES_ANYWHERE_FIPS,
+            ),
         };
         if variant.fips && !govcloud && !with_fips.contains(&region) {
             let list = with_fips.join(", ");
@@ -174,6 +182,8 @@ impl AwsService {
             (Self::Sts, true) if govcloud && !variant.dual_stack => "sts",
             (Self::Sts, true) => "sts-fips",
             (Self::Sts, false) => "sts",
+            (Self::RolesAnywhere, true) => "rolesanywhere-fips",
+            (Self::RolesAnywhere, false) => "rolesanywhere",
         };
         let suffix = if variant.dual_stack {
             partition.dual_stack_suffix
@@ -204,8 +214,13 @@ impl AwsService {
             let setting = match self {
                 Self::Amp => settings::REGION.setting(),
                 Self::Sts => settings::STS_REGION.setting(),
+                Self::RolesAnywhere => settings::TRUST_ANCHOR_ARN.setting(),
             };
-            let unset = if private_link { "" } else { ", or no value" };
+            let unset = match self {
+                Self::RolesAnywhere => ", in the ARN",
+                _ if private_link => "",
+                Self::Amp | Self::Sts => ", or no value",
+            };
             let expected = format!("the region in the host of --{flag}, {name}{unset}");
             conflicts.push(conflict(setting, expected));
         }
@@ -239,6 +254,7 @@ impl AwsService {
         let ours = match self {
             Self::Amp => ["aps-workspaces", "aps-workspaces-fips"],
             Self::Sts => ["sts", "sts-fips"],
+            Self::RolesAnywhere => ["rolesanywhere", "rolesanywhere-fips"],
         };
         let (name, suffix) = rest.split_once('.')?;
         let partition = partition_of(name);
@@ -262,6 +278,7 @@ mod tests {
         let columns: Vec<&str> = line.split_whitespace().collect();
         let service = match columns[0] {
             "Amp" => AwsService::Amp,
+            "RolesAnywhere" => AwsService::RolesAnywhere,
             _ => AwsService::Sts,
         };
         let (fips, dual_stack) = match columns[variant] {
@@ -292,7 +309,13 @@ mod tests {
         Sts us-iso-east-1  PLAIN sts.us-iso-east-1.c2s.ic.gov
         Sts us-isob-east-1 PLAIN sts.us-isob-east-1.sc2s.sgov.gov
         Sts eu-isoe-west-1 PLAIN sts.eu-isoe-west-1.cloud.adc-e.uk
-        Sts us-isof-south-1 PLAIN sts.us-isof-south-1.csp.hci.ic.gov";
+        Sts us-isof-south-1 PLAIN sts.us-isof-south-1.csp.hci.ic.gov
+        RolesAnywhere eu-central-1  PLAIN rolesanywhere.eu-central-1.amazonaws.com
+        RolesAnywhere eu-central-1  DUAL  rolesanywhere.eu-central-1.api.aws
+        RolesAnywhere us-east-1     FIPS  rolesanywhere-fips.us-east-1.amazonaws.com
+        RolesAnywhere us-west-2     BOTH  rolesanywhere-fips.us-west-2.api.aws
+        RolesAnywhere us-gov-east-1 FIPS  rolesanywhere-fips.us-gov-east-1.amazonaws.com
+        RolesAnywhere cn-north-1    PLAIN rolesanywhere.cn-north-1.amazonaws.com.cn";
 
     #[test]
     fn hosts_are_those_of_awss_documentation() {

@@ -6,6 +6,7 @@
 pub enum Group {
     AwsIdentity,
     Azure,
+    RolesAnywhere,
     Network,
     Listening,
     Limits,
@@ -24,6 +25,7 @@ impl Group {
         match self {
             Self::AwsIdentity => "AWS identity",
             Self::Azure => "Azure",
+            Self::RolesAnywhere => "IAM Roles Anywhere",
             Self::Network => "Endpoints and network",
             Self::Listening => "Listening",
             Self::Limits => "Limits",

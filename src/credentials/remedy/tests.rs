@@ -8,7 +8,7 @@ use crate::remedies::policies::DENY_ORGANIZATION;
 fn session(arn: &str) -> RoleSession {
     RoleSession {
         role_arn: arn.to_owned(),
-        name: "pod".to_owned(),
+        name: Some("pod".to_owned()),
         duration: Duration::from_secs(900),
         external_id: None,
         policy: None,

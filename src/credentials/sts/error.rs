@@ -128,9 +128,7 @@ impl StsError {
     #[must_use]
     pub fn is_throttling(&self) -> bool {
         match self {
-            Self::Refused { status, code, .. } => {
-                *status == StatusCode::TOO_MANY_REQUESTS || THROTTLING.contains(&code.as_str())
-            }
+            Self::Refused { status, code, .. } => is_throttling(*status, code),
             Self::Unusable { status, .. } => *status == StatusCode::TOO_MANY_REQUESTS,
             Self::Silent(_) | Self::Unsigned(_) => false,
         }
@@ -161,6 +159,11 @@ impl StsError {
             .copied()
             .unwrap_or(("other_refusal", "hop_other_refusal"))
     }
+}
+
+/// Whether AWS throttles, by a response's status or its code.
+pub(crate) fn is_throttling(status: StatusCode, code: &str) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS || THROTTLING.contains(&code)
 }
 
 /// `Couldn't retrieve verification key from your identity provider`, in upper or lower case.

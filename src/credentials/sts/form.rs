@@ -32,7 +32,10 @@ fn common(action: &str, session: &RoleSession) -> Serializer<'static, String> {
     form.append_pair("Action", action)
         .append_pair("Version", "2011-06-15")
         .append_pair("RoleArn", &session.role_arn)
-        .append_pair("RoleSessionName", &session.name)
+        .append_pair(
+            "RoleSessionName",
+            session.name.as_deref().unwrap_or_default(),
+        )
         .append_pair("DurationSeconds", &session.duration.as_secs().to_string());
     if let Some(policy) = &session.policy {
         form.append_pair("Policy", policy);
@@ -52,7 +55,7 @@ mod tests {
     fn session() -> RoleSession {
         RoleSession {
             role_arn: "arn:aws:iam::111122223333:role/amp".to_owned(),
-            name: "pod.ns".to_owned(),
+            name: Some("pod.ns".to_owned()),
             duration: Duration::from_secs(900),
             external_id: Some("a,b".to_owned()),
             policy: Some(r#"{"Statement":[]}"#.to_owned()),

@@ -11,6 +11,7 @@
 mod container;
 mod file;
 mod machine;
+mod roles_anywhere;
 mod session;
 mod web_identity;
 
@@ -21,12 +22,22 @@ use crate::config::sources::Sources;
 use crate::config::values::identity::ChainedRole;
 
 /// The settings of one source each.
-const OF_SOURCES: [(SourceKind, &[&Setting]); 3] = [
+const OF_SOURCES: [(SourceKind, &[&Setting]); 4] = [
     (
         SourceKind::WebIdentity,
         &[
             settings::ROLE_ARN.setting(),
             settings::WEB_IDENTITY_TOKEN_FILE.setting(),
+        ],
+    ),
+    (
+        SourceKind::RolesAnywhere,
+        &[
+            settings::ROLES_ANYWHERE_CERTIFICATE.setting(),
+            settings::ROLES_ANYWHERE_PRIVATE_KEY.setting(),
+            settings::TRUST_ANCHOR_ARN.setting(),
+            settings::PROFILE_ARN.setting(),
+            settings::ROLES_ANYWHERE_ENDPOINT.setting(),
         ],
     ),
     (
@@ -55,6 +66,9 @@ pub(super) fn read(sources: &mut Sources<'_>, region: Option<&str>) -> Option<Id
         SourceKind::WebIdentity => {
             web_identity::read(sources, &name).map(|read| SourceConfig::WebIdentity(Box::new(read)))
         }
+        SourceKind::RolesAnywhere => roles_anywhere::read(sources)
+            .map(Box::new)
+            .map(SourceConfig::RolesAnywhere),
         SourceKind::Container => container::read(sources).map(SourceConfig::Container),
         SourceKind::File => file::read(sources),
     });
@@ -62,6 +76,10 @@ pub(super) fn read(sources: &mut Sources<'_>, region: Option<&str>) -> Option<Id
         refuse_other_sources(sources, kind);
     }
     let hops = sources.read_list(&settings::ASSUME_ROLE);
+    if kind == Some(SourceKind::RolesAnywhere) {
+        let expected = "no value: Roles Anywhere sets the certificate's common name as the source identity, and STS keeps it";
+        sources.refuse(&settings::SOURCE_IDENTITY, expected);
+    }
     if let (Some(kind), Some([])) = (kind, hops.as_deref()) {
         refuse_what_needs_a_chain(sources, kind);
     }
@@ -69,14 +87,16 @@ pub(super) fn read(sources: &mut Sources<'_>, region: Option<&str>) -> Option<Id
     let sts = endpoints::sts(sources, region);
     let hops = hops?;
     let first = match kind? {
-        SourceKind::WebIdentity => sources.read_set(&settings::ROLE_ARN),
+        SourceKind::WebIdentity | SourceKind::RolesAnywhere => {
+            sources.read_set(&settings::ROLE_ARN)
+        }
         SourceKind::Container | SourceKind::File => None,
     };
     check_chain(sources, first.as_deref(), &hops);
     let mut source = source?;
     let mut hops: Vec<RoleSession> = hops
         .into_iter()
-        .map(|hop| session::plain(hop.role_arn, hop.external_id, &name))
+        .map(|hop| session::plain(hop.role_arn, hop.external_id, Some(name.clone())))
         .collect();
     session::set_options(&mut source, &mut hops, options?);
     let (sts_endpoint, sts_region) = sts?;
@@ -97,6 +117,14 @@ fn refuse_what_needs_a_chain(sources: &mut Sources<'_>, kind: SourceKind) {
                 settings::SESSION_TAG.setting(),
             ],
             "for a web identity, STS takes this from the token alone",
+        ),
+        SourceKind::RolesAnywhere => (
+            &[
+                settings::SESSION_POLICY.setting(),
+                settings::SESSION_POLICY_ARN.setting(),
+                settings::SESSION_TAG.setting(),
+            ],
+            "CreateSession of Roles Anywhere takes none of its own; the profile may hold session policies, and the certificate's names become tags",
         ),
         SourceKind::Container | SourceKind::File => (
             &[
@@ -123,6 +151,7 @@ fn refuse_other_sources(sources: &mut Sources<'_>, kind: SourceKind) {
         for setting in settings {
             match kind {
                 _ if kind.name() == other => {}
+                SourceKind::RolesAnywhere if setting.flag == "role-arn" => {}
                 SourceKind::Container | SourceKind::File if setting.flag == "role-arn" => {
                     let expected = format!(
                         "no value: the credentials of --credentials {} sign as they are; to assume a role with them, set --assume-role",
@@ -132,7 +161,16 @@ fn refuse_other_sources(sources: &mut Sources<'_>, kind: SourceKind) {
                 }
                 _ => {
                     let expected = format!("no value, or --credentials {other} as well");
-                    sources.refuse(setting, &expected);
+                    // No platform sets a variable of ours.
+                    let ours = setting
+                        .env
+                        .iter()
+                        .all(|name| name.starts_with("AMP_SIDECAR_"));
+                    if ours && sources.is_set_here(setting) {
+                        sources.error(setting, &expected);
+                    } else {
+                        sources.refuse(setting, &expected);
+                    }
                 }
             }
         }

@@ -61,10 +61,14 @@ pub(super) fn name_from_pod(sources: &Sources<'_>) -> String {
 }
 
 /// A session with no option but its name.
-pub(super) fn plain(role_arn: String, external_id: Option<String>, name: &str) -> RoleSession {
+pub(super) fn plain(
+    role_arn: String,
+    external_id: Option<String>,
+    name: Option<String>,
+) -> RoleSession {
     RoleSession {
         role_arn,
-        name: name.to_owned(),
+        name,
         duration: SHORTEST,
         external_id,
         policy: None,

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::config::{
     AzureImdsConfig, Config, ContainerToken, Environment, GceMetadataConfig, IdentityConfig,
-    InvalidConfig, SourceConfig, TokenConfig, WebIdentityConfig,
+    InvalidConfig, RolesAnywhereConfig, SourceConfig, TokenConfig, WebIdentityConfig,
 };
 
 const ROLE: &str = "arn:aws:iam::111122223333:role/amp";
@@ -502,4 +502,138 @@ fn a_role_may_follow_on_every_source() {
         );
         assert_eq!(identity.signing(), Some(hop));
     }
+}
+
+const ANYWHERE: [(&str, &str); 5] = [
+    ("AMP_SIDECAR_CREDENTIALS", "roles-anywhere"),
+    ("AMP_SIDECAR_ROLES_ANYWHERE_CERTIFICATE", "/c/tls.crt"),
+    ("AMP_SIDECAR_ROLES_ANYWHERE_PRIVATE_KEY", "/c/tls.key"),
+    (
+        "AMP_SIDECAR_TRUST_ANCHOR_ARN",
+        "arn:aws:rolesanywhere:eu-west-1:111122223333:trust-anchor/5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a",
+    ),
+    (
+        "AMP_SIDECAR_PROFILE_ARN",
+        "arn:aws:rolesanywhere:eu-west-1:111122223333:profile/9d1c6a54-7f0e-4d53-b1c8-3e2a7b6f5c40",
+    ),
+];
+
+fn anywhere(identity: &IdentityConfig) -> &RolesAnywhereConfig {
+    match &identity.source {
+        SourceConfig::RolesAnywhere(anywhere) => anywhere,
+        other => panic!("not Roles Anywhere: {other:?}"),
+    }
+}
+
+#[test]
+fn a_certificate_is_for_the_region_of_its_trust_anchor_and_names_no_session() {
+    let pod = [
+        ("POD_NAME", "prometheus-0"),
+        ("POD_NAMESPACE", "monitoring"),
+    ];
+    let env: Vec<_> = ANYWHERE.into_iter().chain(pod).collect();
+    let identity = read(&[], &env).unwrap();
+    let config = anywhere(&identity);
+    assert_eq!(
+        (config.endpoint.to_string().as_str(), config.region.as_str()),
+        (
+            "https://rolesanywhere.eu-west-1.amazonaws.com/sessions",
+            "eu-west-1"
+        )
+    );
+    assert_eq!(
+        (&config.role.name, config.role.duration),
+        (&None, Duration::from_secs(3600))
+    );
+
+    let flags = [
+        ("assume-role", SECOND),
+        ("role-session-name", "me"),
+        ("session-policy", r#"{"Statement": []}"#),
+        ("use-dualstack-endpoint", "true"),
+    ];
+    let identity = read(&flags, &env).unwrap();
+    let config = anywhere(&identity);
+    assert_eq!(
+        config.endpoint.host(),
+        Some("rolesanywhere.eu-west-1.api.aws")
+    );
+    assert_eq!(config.role.name.as_deref(), Some("me"));
+    assert_eq!(config.role.duration, Duration::from_secs(900));
+    assert!(config.role.policy.is_none() && identity.hops[0].policy.is_some());
+    assert_eq!(identity.hops[0].name.as_deref(), Some("me"));
+}
+
+#[test]
+fn what_roles_anywhere_cannot_take_is_refused_with_the_reason() {
+    for (flag, value, words) in [
+        (
+            "session-policy",
+            r#"{"Statement": []}"#,
+            "--assume-role as well: CreateSession",
+        ),
+        (
+            "session-policy-arn",
+            "arn:aws:iam::aws:policy/A",
+            "--assume-role as well",
+        ),
+        ("session-tag", "team=obs", "--assume-role as well"),
+        (
+            "source-identity",
+            "aks",
+            "sets the certificate's common name",
+        ),
+        (
+            "web-identity-token-file",
+            "/token",
+            "--credentials web-identity as well",
+        ),
+        (
+            "trust-anchor-arn",
+            "arn:aws:rolesanywhere:eu-west-1:111122223333:profile/9d1c6a54-7f0e-4d53-b1c8-3e2a7b6f5c40",
+            "a trust anchor's ARN",
+        ),
+        (
+            "profile-arn",
+            "arn:aws:rolesanywhere:eu-west-2:111122223333:profile/9d1c6a54-7f0e-4d53-b1c8-3e2a7b6f5c40",
+            "a profile in the region of --trust-anchor-arn, eu-west-1",
+        ),
+        (
+            "profile-arn",
+            "amp",
+            "the ARN of a profile of Roles Anywhere",
+        ),
+        (
+            "roles-anywhere-endpoint",
+            "https://rolesanywhere.us-east-1.amazonaws.com",
+            "us-east-1, in the ARN",
+        ),
+        (
+            "roles-anywhere-endpoint",
+            "http://rolesanywhere.example",
+            "loopback only",
+        ),
+        (
+            "role-arn",
+            "arn:aws-cn:iam::111122223333:role/amp",
+            "partition",
+        ),
+    ] {
+        let faults = faulty(&[(flag, value)], &ANYWHERE);
+        assert!(
+            !faults.is_empty() && faults.iter().any(|fault| fault.contains(words)),
+            "{words}: {faults:?}"
+        );
+    }
+    let without: Vec<_> = ANYWHERE[..1].to_vec();
+    let named = faulty(&[], &without);
+    assert_eq!(named.len(), 4, "{named:?}");
+
+    // Our own variables are for this program, so that they must have an effect.
+    let env: Vec<_> = ANYWHERE[1..].iter().copied().chain([TOKEN]).collect();
+    let faults = faulty(&[], &env);
+    let all = faults
+        .iter()
+        .all(|fault| fault.contains("--credentials roles-anywhere as well"));
+    assert!(faults.len() == 4 && all, "{faults:?}");
 }

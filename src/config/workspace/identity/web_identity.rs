@@ -13,7 +13,7 @@ pub(super) fn read(sources: &mut Sources<'_>, name: &str) -> Option<WebIdentityC
     let role_arn = role_arn(sources);
     let token = token(sources);
     Some(WebIdentityConfig {
-        role: session::plain(role_arn?, None, name),
+        role: session::plain(role_arn?, None, Some(name.to_owned())),
         token: token?,
     })
 }
