@@ -322,6 +322,9 @@ fn change(world: &World, act: &Act) -> Result<(), Error> {
         Act::BreakToken(how) => world.break_token(*how)?,
         Act::RotateToken => world.rotate_token()?,
         Act::RotateKeys => world.rotate_keys()?,
+        Act::RotateCredentialsFile => world.rotate_credentials_file()?,
+        Act::SpoilCredentialsFile => std::fs::write(world.credentials_file(), "[other]\n")
+            .map_err(emulator::world::Error::Folder)?,
         Act::RevokeSessions => world.sessions().revoke_all(),
         Act::Clock(offset) => world.clock().set_offset_seconds(*offset),
         Act::MayWrite(true) => world.amp().allow_roles([world.role_arn().to_owned()]),

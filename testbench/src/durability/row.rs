@@ -68,6 +68,10 @@ pub(super) enum Act {
     BreakToken(BrokenToken),
     RotateToken,
     RotateKeys,
+    /// New keys into the credentials file.
+    RotateCredentialsFile,
+    /// A credentials file without the profile.
+    SpoilCredentialsFile,
     RevokeSessions,
     /// Moves the world's clock.
     Clock(i64),

@@ -5,6 +5,7 @@
 //! that is denied, a clock that is off) they do; scripted answers stand for what
 //! they never say of themselves, in AWS' words.
 
+mod agents;
 mod answers;
 mod between;
 mod builders;
@@ -29,6 +30,7 @@ pub fn rows(form: &Form) -> Vec<Row> {
     let mut rows = vec![healthy, by_vmagent];
     rows.extend(credentials::rows(form));
     rows.extend(machines::rows(form));
+    rows.extend(agents::rows(form));
     rows.extend(answers::rows(form));
     rows.extend(between::rows(form));
     rows.extend(limits::rows(form));
