@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::fd::AsRawFd;
 
-use amp_sidecar::config::{Config, Environment, InvalidConfig, SourceConfig};
+use amp_sidecar::config::{Config, Environment, InvalidConfig, SourceConfig, TokenConfig};
 use amp_sidecar::tls_files::ServerAuthFiles;
 use hyper::Uri;
 
@@ -128,6 +128,9 @@ fn sends_only_where_it_may(config: &Config, text: &str) {
         for url in urls.into_iter().flatten() {
             assert!(is_encrypted_or_local(url), "{url}");
         }
+        if let SourceConfig::WebIdentity(source) = &identity.source {
+            asks_no_metadata_server_elsewhere(&source.token);
+        }
         for role in role.into_iter().chain(&identity.hops) {
             assert!(role.role_arn.starts_with("arn:"));
             assert!((900..=43_200).contains(&role.duration.as_secs()));
@@ -138,6 +141,24 @@ fn sends_only_where_it_may(config: &Config, text: &str) {
         assert!(limits.max_upstream_bytes > 0 && limits.max_inflight_bytes > 0);
         assert!(!limits.upstream_timeout.is_zero());
     }
+}
+
+/// Tokens come over plain http, so from the clouds' own addresses alone.
+fn asks_no_metadata_server_elsewhere(token: &TokenConfig) {
+    let url: Uri = match token {
+        TokenConfig::AzureImds(config) => config.endpoint.clone(),
+        TokenConfig::GceMetadata(config) => format!("http://{}/", config.host).parse().unwrap(),
+        TokenConfig::File(_) | TokenConfig::Entra(_) => return,
+    };
+    let own = [
+        "169.254.169.254",
+        "[fd20:ce::254]",
+        "metadata.google.internal",
+    ];
+    assert!(
+        own.contains(&url.host().unwrap()) || is_encrypted_or_local(&url),
+        "{url}"
+    );
 }
 
 fn is_encrypted_or_local(url: &Uri) -> bool {

@@ -1,4 +1,4 @@
-//! Whatever answers in the place of Entra: only what looks like a token comes of it, and no word of it shows a secret or more
+//! Whatever answers in the place of Entra or of a machine's metadata server: only what looks like a token comes of it, and no word of it shows a secret or more
 //! than a line.
 
 use std::cell::OnceCell;
@@ -6,6 +6,7 @@ use std::cell::OnceCell;
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config;
 use amp_sidecar::credentials::entra::Entra;
+use amp_sidecar::credentials::metadata::{self, Cloud};
 use amp_sidecar::credentials::token::Token;
 use amp_sidecar::net::client::HttpResponse;
 use hyper::StatusCode;
@@ -25,6 +26,31 @@ pub fn holds(input: &[u8]) {
     let status = [200, 400, 401, 429, 500, 302][usize::from(*choice) % 6];
     let status = StatusCode::from_u16(status).unwrap();
     ENTRA.with(|entra| read(entra.get_or_init(new), status, body));
+    for cloud in [Cloud::Azure, Cloud::Google] {
+        read_of_a_machine(cloud, status, body);
+    }
+}
+
+fn read_of_a_machine(cloud: Cloud, status: StatusCode, body: &[u8]) {
+    let flavor = ("metadata-flavor", "Google");
+    let flavor = (flavor.0.parse().unwrap(), flavor.1.parse().unwrap());
+    let answer = HttpResponse::new(status, None, body.to_vec());
+    let answer = answer.with_headers([flavor].into_iter().collect());
+    match metadata::read(cloud, &answer) {
+        Ok(token) => {
+            assert!(status.is_success());
+            withholds(&format!("{token:?}"), token.expose());
+        }
+        Err(error) => {
+            is_fit_to_be_shown(&error.to_string());
+            let families = ["imds_", "gce_", "entra_"];
+            assert!(
+                families
+                    .iter()
+                    .any(|family| error.name().starts_with(family))
+            );
+        }
+    }
 }
 
 fn new() -> Entra {

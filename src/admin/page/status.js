@@ -207,7 +207,7 @@ function chain(w) {
   const kind = (seen) => (seen ? "" : broken ? "broken" : "open");
   const links = [], file = identity.token_file && mono(identity.token_file);
   if (identity.takes_token) {
-    links.push(link(kind(token), "Token", [["source", identity.token_source], ["file", file], ...(token ? claims(token) : [["", broken ? "could not be read" : "not read yet"]])], file && "projected by the cluster"));
+    links.push(link(kind(token), "Token", [["source", identity.token_source], ["file", file], ...(token ? claims(token) : [["", broken ? "could not be read" : "not read yet"]])], identity.token_file ? "projected by the cluster" : "given by the metadata server"));
   }
   if (entra) {
     links.push(link(kind(entra.token), "Entra ID", [["tenant", mono(entra.tenant)], ["client", mono(entra.client_id)], ["scope", mono(entra.scope)], ...(entra.token ? claims(entra.token) : [["", broken ? "no token" : "not requested yet"]])], new URL(entra.authority).host));
