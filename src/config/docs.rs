@@ -1,5 +1,7 @@
 //! The tables and examples of `docs/settings.md` and `docs/workspaces.md` are checked against the code.
 
+use std::collections::HashSet;
+
 use super::settings::ALL;
 
 const PAGE: &str = include_str!("../../docs/settings.md");
@@ -39,6 +41,22 @@ fn the_table_of_settings_is_the_definition() {
         "<!-- end of settings -->",
     );
     assert!(written == tables, "docs/settings.md should say:\n{tables}");
+}
+
+/// A way that is on the page exists, and each that exists is there.
+#[test]
+fn the_page_of_identities_names_each_source_and_no_other() {
+    let page = include_str!("../../docs/which-identity.md");
+    for setting in ["credentials", "token-source"] {
+        let setting = ALL.iter().find(|one| one.flag == setting).unwrap();
+        let mark = format!("`--{} ", setting.flag);
+        let named = page.split(&mark).skip(1);
+        let named: HashSet<&str> = named.map(|rest| rest.split('`').next().unwrap()).collect();
+        let known: HashSet<&str> = setting.value.split('|').collect();
+        // Nobody sets the default source.
+        let known = known.into_iter().filter(|one| *one != "web-identity");
+        assert_eq!(named, known.collect());
+    }
 }
 
 #[test]
