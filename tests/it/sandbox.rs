@@ -91,6 +91,49 @@ fn within_nothing_is_written_executed_or_read_but_what_is_needed_and_tokens_rota
     });
 }
 
+/// An agent replaces the file by a rename, in the only folder that the source needs.
+#[test]
+fn of_a_credentials_file_its_folder_is_read_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    mounted(root);
+    let file = root.join("aws/credentials");
+    fs::create_dir(root.join("aws")).unwrap();
+    fs::write(&file, "first").unwrap();
+    let env = [
+        ("AWS_REGION", "eu-central-1".to_owned()),
+        ("AMP_SIDECAR_WORKSPACE_ID", "ws-1".to_owned()),
+        ("AMP_SIDECAR_CREDENTIALS", "file".to_owned()),
+        ("AWS_SHARED_CREDENTIALS_FILE", file.display().to_string()),
+        // Of another source, so not to be read.
+        (
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+            root.join("mounted/token").display().to_string(),
+        ),
+    ];
+    let config = config_of(&env.into_iter().collect(), &[]);
+    let (read, was_read) = sync_channel(0);
+    let (rotated, was_rotated) = sync_channel(0);
+    std::thread::scope(|threads| {
+        let (config, file) = (&config, &file);
+        threads.spawn(move || {
+            let held = sandbox::enter(config);
+            assert!(held.is_whole() && held.reads, "{held:?}");
+            assert_eq!(fs::read_to_string(file).unwrap(), "first");
+            denied(fs::write(file, "x"), "writing");
+            denied(fs::read(root.join("elsewhere/other")), "reading elsewhere");
+            denied(fs::read(root.join("mounted/token")), "another source's");
+            read.send(()).unwrap();
+            was_rotated.recv().unwrap();
+            assert_eq!(fs::read_to_string(file).unwrap(), "second");
+        });
+        was_read.recv().unwrap();
+        fs::write(root.join("aws/new"), "second").unwrap();
+        fs::rename(root.join("aws/new"), file).unwrap();
+        rotated.send(()).unwrap();
+    });
+}
+
 /// A new configuration may name files that are unknown now.
 #[test]
 fn with_a_file_of_settings_all_may_be_read_and_nothing_written() {
