@@ -29,13 +29,13 @@ const THEN: i64 = 1_790_000_000_000;
 pub(crate) struct Body {
     /// As the tables call it.
     pub(crate) name: String,
-    kind: Kind,
+    kind: BodyKind,
     pub(crate) samples: usize,
     pub(crate) bytes: Bytes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum BodyKind {
     Generated,
     Real,
     /// In remote write 2.0.
@@ -55,7 +55,7 @@ impl Body {
         let [first, ..] = REAL;
         Self {
             name: SMALL.to_owned(),
-            kind: Kind::Real,
+            kind: BodyKind::Real,
             samples: 500,
             bytes: Bytes::from_static(first),
         }
@@ -65,7 +65,7 @@ impl Body {
     pub(crate) fn real_large() -> Self {
         Self {
             name: LARGE.to_owned(),
-            kind: Kind::Real,
+            kind: BodyKind::Real,
             samples: 2000,
             bytes: packed(&joined()),
         }
@@ -77,7 +77,7 @@ impl Body {
         let series = v1::WriteRequest::decode(joined().as_slice()).unwrap_or_default();
         Self {
             name: "real-2000-v2".to_owned(),
-            kind: Kind::RealV2,
+            kind: BodyKind::RealV2,
             samples: 2000,
             bytes: packed(&v2::Request::from(series).encode_to_vec()),
         }
@@ -87,7 +87,7 @@ impl Body {
     pub(crate) fn generated(samples: usize) -> Self {
         Self {
             name: samples.to_string(),
-            kind: Kind::Generated,
+            kind: BodyKind::Generated,
             samples,
             bytes: generated(samples, THEN),
         }
@@ -97,7 +97,7 @@ impl Body {
     pub(crate) fn fresh(millis: i64) -> Self {
         Self {
             name: "fresh".to_owned(),
-            kind: Kind::Generated,
+            kind: BodyKind::Generated,
             samples: 1,
             bytes: generated(1, millis),
         }
@@ -105,16 +105,16 @@ impl Body {
 
     /// Whether it is remote write 2.0.
     pub(crate) fn is_v2(&self) -> bool {
-        self.kind == Kind::RealV2
+        self.kind == BodyKind::RealV2
     }
 
     /// `real, 500 samples, 12 KB`
     pub(crate) fn title(&self) -> String {
         let (samples, len) = (self.samples, (self.bytes.len() + 500) / 1000);
         match self.kind {
-            Kind::Generated => format!("{samples} samples, {len} KB"),
-            Kind::Real => format!("real, {samples} samples, {len} KB"),
-            Kind::RealV2 => format!("real, {samples} samples, 2.0, {len} KB"),
+            BodyKind::Generated => format!("{samples} samples, {len} KB"),
+            BodyKind::Real => format!("real, {samples} samples, {len} KB"),
+            BodyKind::RealV2 => format!("real, {samples} samples, 2.0, {len} KB"),
         }
     }
 }
