@@ -8,9 +8,10 @@
 //! set, like a machine's.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
+use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
 use tokio::time::Instant;
 
 use crate::remedies::first_hour::CLOCK;
@@ -29,6 +30,8 @@ enum Source {
         epoch: SystemTime,
         started: Instant,
         set_by_millis: Arc<AtomicI64>,
+        /// How often processor time was read.
+        reads: Arc<AtomicU32>,
     },
 }
 
@@ -41,6 +44,8 @@ pub struct Stamp {
     pub instant: Instant,
 }
 
+/// What a simulated piece of work takes: about as much as counting a real batch of 2,000 samples.
+const STEP: Duration = Duration::from_micros(50);
 /// A smaller offset is noise: the header has a resolution of one second, and a response takes time to arrive.
 const NOTICED: Duration = Duration::from_secs(30);
 
@@ -65,8 +70,25 @@ impl Clock {
                 epoch,
                 started,
                 set_by_millis: Arc::default(),
+                reads: Arc::default(),
             },
             offset_millis: Arc::default(),
+        }
+    }
+
+    /// Processor time that this thread has used; only differences matter, of work without an await. `None` if the machine cannot tell.
+    /// A simulated clock adds [`STEP`] at each reading, so that every piece of work takes the same.
+    #[must_use]
+    pub fn processor_time(&self) -> Option<Duration> {
+        match &self.source {
+            Source::System => {
+                let time = clock_gettime_dynamic(DynamicClockId::Known(ClockId::ThreadCPUTime));
+                let time = time.ok()?;
+                let (seconds, nanos) =
+                    (time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?);
+                Some(Duration::new(seconds, nanos))
+            }
+            Source::Simulated { reads, .. } => Some(STEP * reads.fetch_add(1, Ordering::Relaxed)),
         }
     }
 
@@ -168,6 +190,7 @@ impl Clock {
                 epoch,
                 started,
                 set_by_millis,
+                ..
             } => shifted(
                 *epoch + started.elapsed(),
                 set_by_millis.load(Ordering::Relaxed),
@@ -197,6 +220,22 @@ pub(crate) fn in_words(length: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn processor_time_is_that_of_work_and_not_of_waiting() {
+        let clock = Clock::system();
+        let began = clock.processor_time().unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        let waited = clock.processor_time().unwrap() - began;
+        assert!(waited < Duration::from_millis(50), "{waited:?}");
+        // It ends once the clock has seen the work.
+        while clock.processor_time().unwrap() - began < Duration::from_millis(100) {
+            std::hint::spin_loop();
+        }
+        let simulated = Clock::simulated(SystemTime::UNIX_EPOCH);
+        let read = || simulated.processor_time().unwrap();
+        assert_eq!([read(), read(), read()], [Duration::ZERO, STEP, STEP * 2]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn an_offset_is_learned_and_unlearned() {

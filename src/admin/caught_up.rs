@@ -86,7 +86,7 @@ async fn caught_up(router: &Router) -> String {
 fn missing(router: &Router) -> Vec<String> {
     let routes = router.routes();
     let of_workspaces = routes.workspaces().iter().filter_map(|running| {
-        let missing = running.pipeline.lag().missing()?;
+        let missing = running.pipeline.missing()?;
         Some(format!("workspace {}: {missing}", running.config.name))
     });
     let misdirected = router.unrouted().senders().recent();

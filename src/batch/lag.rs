@@ -8,6 +8,8 @@
 //! not retried for [`FORGOTTEN`] is not counted any more. A request that was answered before its body was read has no hash; it counts
 //! for [`UNREAD`], three times a Prometheus' longest pause.
 //!
+//! Of stored batches, those that were counted say how far behind AMP is: several a second, whatever their rate. Held ones are all counted.
+//!
 //! A stored batch costs some atomic operations here. The lock is taken only for batches that are not stored at once.
 
 mod view;
@@ -22,8 +24,8 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::outcome::verdict::Verdict;
 use crate::remedies::running::NEAR_LOSS;
-use crate::remote_write::contents::Timestamps;
-use crate::remote_write::payload::Payload;
+use crate::remote_write::contents::{Contents, Timestamps};
+use crate::remote_write::payload::{Payload, PayloadContents};
 use crate::telemetry::WorkspaceMetrics;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 
@@ -56,6 +58,8 @@ pub struct Lag {
     last_request: AtomicU64,
     /// When a batch was last held back, or stored with no fresh sample; [`NEVER`] before.
     last_delay: AtomicU64,
+    /// When a batch was last stored that was not counted; [`NEVER`] before.
+    last_uncounted: AtomicU64,
     /// Lets a stored batch skip the lock while nothing is held back.
     count: AtomicUsize,
     held: Mutex<HeldBatches>,
@@ -80,7 +84,7 @@ struct HeldBatch {
 #[derive(Debug)]
 pub(super) struct Tracked<'a> {
     lag: &'a Lag,
-    batch: Option<(u64, Timestamps)>,
+    batch: Option<(u64, PayloadContents)>,
     outcome: Option<&'static str>,
 }
 
@@ -102,6 +106,7 @@ impl Lag {
             began: Instant::now(),
             last_request: AtomicU64::new(0),
             last_delay: AtomicU64::new(NEVER),
+            last_uncounted: AtomicU64::new(NEVER),
             count: AtomicUsize::new(0),
             held: Mutex::default(),
         }
@@ -156,16 +161,21 @@ impl Lag {
             in_flight: self.in_flight.load(Ordering::Relaxed),
             idle: since(&self.last_request),
             undelayed: since(&self.last_delay),
+            all_counted: since(&self.last_uncounted),
         }
     }
 
     /// AMP has the batch, or all of it that is valid.
-    fn stored(&self, timestamps: Timestamps, is_whole: bool) {
+    fn stored(&self, contents: Option<Contents>, is_whole: bool) {
         let now = self.clock.now();
         if is_whole {
             self.last_success.store(millis(now), Ordering::Relaxed);
             self.incidents.recover();
         }
+        let Some(Contents { timestamps, .. }) = contents else {
+            self.last_uncounted.store(self.elapsed(), Ordering::Relaxed);
+            return;
+        };
         let latest = now.max(self.clock.local());
         let Some((oldest, newest)) = plausible(timestamps, latest) else {
             return;
@@ -221,12 +231,12 @@ impl Lag {
     }
 
     /// The sender does not send the batch again.
-    fn settle(&self, batch: Option<(u64, Timestamps)>) {
+    fn settle(&self, hash: Option<u64>) {
         if self.count.load(Ordering::Relaxed) == 0 {
             return;
         }
         let mut held = self.lock();
-        if let Some((hash, _)) = batch {
+        if let Some(hash) = hash {
             held.by_hash.remove(&hash);
         }
         self.count.store(held.by_hash.len(), Ordering::Relaxed);
@@ -257,7 +267,7 @@ impl Tracked<'_> {
     pub(super) fn identify(&mut self, payload: &Payload) {
         let beginning = payload.payload_hash.get(..16).unwrap_or_default();
         let hash = u64::from_str_radix(beginning, 16).unwrap_or_default();
-        self.batch = Some((hash, payload.contents.timestamps));
+        self.batch = Some((hash, payload.contents.clone()));
     }
 
     /// The sender gets this response.
@@ -267,13 +277,14 @@ impl Tracked<'_> {
             return;
         }
         self.outcome = None;
-        self.lag.settle(self.batch);
-        let (_, timestamps) = self.batch.unwrap_or_default();
+        let (hash, contents) = self.batch.take().unzip();
+        self.lag.settle(hash);
+        let contents = contents.and_then(|contents| contents.known());
         if verdict.is_stored() {
-            self.lag.stored(timestamps, true);
+            self.lag.stored(contents, true);
         } else if matches!(verdict, Verdict::Refused { .. }) {
             // AMP refuses samples, not the request: it has stored the others.
-            self.lag.stored(timestamps, false);
+            self.lag.stored(contents, false);
         }
     }
 }
@@ -281,7 +292,9 @@ impl Tracked<'_> {
 impl Drop for Tracked<'_> {
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome {
-            self.lag.hold(self.batch, outcome);
+            let batch = self.batch.take();
+            let batch = batch.map(|(hash, contents)| (hash, contents.exact().timestamps));
+            self.lag.hold(batch, outcome);
         }
         let lag = self.lag;
         lag.last_request.store(lag.elapsed(), Ordering::Relaxed);

@@ -1,8 +1,9 @@
 //! The pipeline of a batch, from the request head to its verdict.
 //!
 //! ```text
-//! content_type ─▶ admission ─▶ receive ─▶ inspect ─▶ deliver ( [split]  ─▶ sign   ─▶ forward     ─▶ classify   ) ─▶ verdict
-//! WriteProtocol   Admitted     Received   Inspected            Payloads    Signed    AmpResponse    ReplyClass      Verdict
+//! content_type ─▶ admission ─▶ receive ─▶ prepare ─▶ deliver ( [split]  ─▶ sign   ─▶ forward     ─▶ classify   ) ─▶ verdict
+//! WriteProtocol   Admitted     Received   Prepared  │          Payloads    Signed    AmpResponse    ReplyClass   │  Verdict
+//!                                                   └─ while AMP works: count the contents ──────────────────────┘
 //! ```
 //!
 //! Each stage consumes the output of the stage before, so a batch that was not admitted cannot be read, and one that was not
@@ -10,6 +11,7 @@
 
 pub mod admission;
 pub mod client_quota;
+mod counting;
 pub mod deliver;
 pub mod forward;
 pub mod lag;
@@ -17,9 +19,11 @@ pub mod receive;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use futures_util::future::join;
 use hyper::Request;
 use hyper::body::Body;
 use tokio::time::Instant;
@@ -27,39 +31,36 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::{BatchLimits, Workspace};
 use crate::credentials::Cache;
-use crate::http::body::ChunkedBody;
 use crate::net::stream;
 use crate::net::transport::Transport;
 use crate::outcome::response::SenderResponse;
 use crate::outcome::verdict::Verdict;
 use crate::remote_write::content_type::{self, WriteProtocol};
-use crate::remote_write::contents::Contents;
-use crate::remote_write::inspect::buffer_pool::InspectorPool;
-use crate::remote_write::inspect::{self, Version};
-use crate::remote_write::payload::Payload;
+use crate::remote_write::payload::{Payload, PayloadContents};
 use crate::sigv4::SigningError;
 use crate::telemetry::WorkspaceMetrics;
 use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 use crate::telemetry::refused_series::RefusedSeries;
 use crate::telemetry::timings::{PhaseTimings, time};
+use crate::telemetry::traces::Span;
 use admission::{Admission, Admitted};
+use counting::Counting;
 use deliver::{Delivery, Prepared};
 use lag::{Lag, LagView, Tracked};
 use receive::Received;
 
-/// Memory that an inspector may use without reserving budget.
-const UNASKED: usize = 1 << 20;
+/// How long every batch is counted after a question whether senders have caught up.
+const ASKED: Duration = Duration::from_secs(30);
 
 /// Accepts batches for one workspace.
 #[derive(Debug)]
 pub struct Pipeline {
     capacity: ArcSwap<Capacity>,
-    inspectors: InspectorPool,
+    counting: Counting,
     delivery: Delivery,
     lag: Lag,
     metrics: Arc<WorkspaceMetrics>,
     incidents: IncidentTracker,
-    inspects: bool,
 }
 
 /// How much is admitted at once; a reload can change it.
@@ -104,7 +105,7 @@ impl Pipeline {
         Ok(Self {
             lag: Lag::new(clock.clone(), Arc::clone(&metrics), near_loss),
             capacity: ArcSwap::from_pointee(Capacity::new(&workspace.limits)),
-            inspectors: InspectorPool::default(),
+            counting: Counting::new(&workspace.limits, clock.clone(), Arc::clone(&metrics)),
             delivery: Delivery::new(
                 workspace,
                 transport,
@@ -114,7 +115,6 @@ impl Pipeline {
             )?,
             metrics,
             incidents,
-            inspects: workspace.limits.inspect,
         })
     }
 
@@ -182,19 +182,29 @@ impl Pipeline {
     {
         let reading = pin!(receive::receive(admitted, body, limit));
         let prepared = match time(&mut timings.receive, reading).await {
-            Ok(received) => self.inspect(received, protocol, timings).await,
+            Ok(received) => self.prepare(received, protocol, timings).await,
             Err(verdict) => Err(verdict),
         };
-        match prepared {
-            Ok(batch) => {
-                tracked.identify(&batch.payload);
-                self.delivery.deliver(batch, timings).await
-            }
-            Err(verdict) => verdict,
-        }
+        let batch = match prepared {
+            Ok(batch) => batch,
+            Err(verdict) => return verdict,
+        };
+        tracked.identify(&batch.payload);
+        let contents = batch.payload.contents.clone();
+        let read = self.counting.follow(batch.payload.chunks.len(), &contents);
+        // The first is polled first: the request leaves before anything is counted.
+        let ((verdict, spent), ()) = join(
+            self.delivery.deliver(batch, &timings.span),
+            self.counting.count(&contents, &timings.span),
+        )
+        .await;
+        timings.add(&spent);
+        let verdict = read.end(verdict);
+        describe(&contents, &mut timings.span);
+        verdict
     }
 
-    async fn inspect(
+    async fn prepare(
         &self,
         received: Received,
         protocol: WriteProtocol,
@@ -205,28 +215,17 @@ impl Pipeline {
             payload_hash,
             mut admitted,
         } = received;
+        timings
+            .span
+            .count("http.request.body.size", chunks.len() as u64);
         {
             let growing = pin!(admitted.grow_to(room(chunks.len(), admitted.budget())));
             time(&mut timings.admission, growing).await?;
         }
-        let contents = if self.inspects {
-            let mut span = timings.span.child("inspect");
-            let counting = self.count(&chunks, protocol.version, &mut admitted, timings);
-            counting
-                .await
-                .inspect_err(|verdict| span.failed(verdict.name()))?
-        } else {
-            Contents::default()
-        };
-        self.metrics.received(chunks.len(), &contents);
-        timings
-            .span
-            .count("http.request.body.size", chunks.len() as u64);
-        timings.span.count("amp_sidecar.series", contents.series);
-        timings.span.count("amp_sidecar.samples", contents.samples);
-        timings
-            .span
-            .count("amp_sidecar.histograms", contents.histograms);
+        let contents = self
+            .counting
+            .prepare(&chunks, protocol.version, &mut admitted, timings)
+            .await?;
         let payload = Payload {
             protocol,
             chunks,
@@ -276,58 +275,30 @@ impl Pipeline {
         });
     }
 
-    /// Counts what the body holds, or rejects it as malformed.
-    async fn count(
-        &self,
-        chunks: &ChunkedBody,
-        version: Version,
-        admitted: &mut Admitted,
-        timings: &mut PhaseTimings,
-    ) -> Result<Contents, Verdict> {
-        let body = chunks.contiguous();
-        let asking = pin!(self.room_to_unpack(&body, admitted));
-        let room = time(&mut timings.admission, asking).await?;
-        let mut inspector = self.inspectors.take();
-        let inspected = inspector.inspect(&body, version, room);
-        self.inspectors.keep(inspector);
-        match inspected.map_err(Verdict::Malformed)? {
-            inspect::Inspected::Counted(contents) => Ok(contents),
-            inspect::Inspected::TooLarge { .. } => Ok(Contents::default()),
-            inspect::Inspected::OtherVersion => {
-                let (said, is) = match version {
-                    Version::V1 => ("1.0", "2.0"),
-                    Version::V2 => ("2.0", "1.0"),
-                };
-                Err(Verdict::UnsupportedMedia {
-                    what: format!(
-                        "Content-Type says remote write {said}, the body is remote write {is}"
-                    ),
-                })
-            }
-        }
-    }
-
-    /// How many bytes may be unpacked. A batch that unpacks to more than the whole budget is forwarded uncounted.
-    async fn room_to_unpack(&self, body: &[u8], admitted: &mut Admitted) -> Result<usize, Verdict> {
-        let unpacked = inspect::unpacked_len(body).map_err(Verdict::Malformed)?;
-        let whole = body.len().saturating_add(unpacked);
-        if unpacked > UNASKED && whole <= admitted.budget() {
-            admitted.grow_to(whole).await?;
-            return Ok(unpacked);
-        }
-        Ok(UNASKED)
-    }
-
     /// How far the workspace is behind.
     #[must_use]
     pub fn lag(&self) -> LagView {
         self.lag.view()
     }
 
+    /// What AMP does not have yet; `None` if senders may stop. For a while after this question every batch is counted, since one that
+    /// was not could be late.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        self.counting.count_all_for(ASKED);
+        self.lag.view().missing()
+    }
+
     /// Whether the contents of batches are known.
     #[must_use]
     pub fn inspects(&self) -> bool {
-        self.inspects
+        self.counting.is_on()
+    }
+
+    /// One of so many batches is counted; `None` if none is.
+    #[must_use]
+    pub fn counted_one_in(&self) -> Option<f64> {
+        self.counting.one_in()
     }
 
     /// Budget and requests in flight, for the metrics.
@@ -347,4 +318,14 @@ impl Pipeline {
     pub fn idle_connections(&self) -> usize {
         self.delivery.idle_connections()
     }
+}
+
+/// Shows the contents, which are always known if the span is recorded.
+fn describe(contents: &PayloadContents, span: &mut Span) {
+    span.describe(|span| {
+        let contents = contents.known().unwrap_or_default();
+        span.count("amp_sidecar.series", contents.series);
+        span.count("amp_sidecar.samples", contents.samples);
+        span.count("amp_sidecar.histograms", contents.histograms);
+    });
 }

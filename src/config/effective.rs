@@ -227,6 +227,7 @@ impl Rows<'_> {
             upstream_timeout,
             max_body_bytes,
             inspect,
+            inspect_budget,
             max_upstream_bytes,
             max_inflight_bytes,
             client_share_percent,
@@ -236,6 +237,7 @@ impl Rows<'_> {
         self.put(&settings::UPSTREAM_TIMEOUT, upstream_timeout);
         self.put(&settings::MAX_BODY_BYTES, max_body_bytes);
         self.put(&settings::INSPECT, inspect);
+        self.put(&settings::INSPECT_BUDGET, inspect_budget);
         self.put(&settings::MAX_UPSTREAM_BYTES, max_upstream_bytes);
         self.put(&settings::MAX_INFLIGHT_BYTES, max_inflight_bytes);
         match query {

@@ -52,13 +52,14 @@ pub use file::schema;
 pub use metadata::{AzureImdsConfig, GceMetadataConfig};
 pub use model::{
     Alertmanager, BatchLimits, Config, Drain, EntraConfig, Environment, ForeignArguments,
-    IdentityConfig, Log, LogFormat, ProfileConfig, QueryConfig, RoleSession, RolesAnywhereConfig,
-    Sampling, SourceConfig, SpanQueue, TokenConfig, Tracing, WebIdentityConfig, Workspace,
-    WorkspacesByPath,
+    IdentityConfig, Inspect, Log, LogFormat, ProfileConfig, QueryConfig, RoleSession,
+    RolesAnywhereConfig, Sampling, SourceConfig, SpanQueue, TokenConfig, Tracing,
+    WebIdentityConfig, Workspace, WorkspacesByPath,
 };
 pub(crate) use network::needs_no_proxy;
 pub use network::{Network, Proxy};
 pub use settings::{ALL, ESSENTIAL, Group, Setting};
+pub use values::CpuShare;
 pub(crate) use values::identity::{is_guid, made_of};
 pub(crate) use values::{duration, is_loopback, region, workspace_id};
 

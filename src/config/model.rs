@@ -16,6 +16,7 @@ use super::container::ContainerConfig;
 use super::error::SettingError;
 use super::metadata::{AzureImdsConfig, GceMetadataConfig};
 use super::network::Network;
+use super::values::CpuShare;
 use super::values::otlp::sampler_text;
 use crate::aws_keys::AwsKeys;
 use crate::tls_files::ServerAuthFiles;
@@ -115,14 +116,27 @@ pub struct BatchLimits {
     pub upstream_timeout: Duration,
     /// The largest body that is accepted.
     pub max_body_bytes: usize,
-    /// Whether bodies are decoded, counted and validated.
-    pub inspect: bool,
+    /// Which bodies are decoded, counted and validated.
+    pub inspect: Inspect,
+    /// What that may cost with [`Inspect::Auto`].
+    pub inspect_budget: CpuShare,
     /// The largest body that is sent to AMP in one request.
     pub max_upstream_bytes: usize,
     /// Bytes of all batches in flight.
     pub max_inflight_bytes: usize,
     /// The share of it that one client outside this pod may use.
     pub client_share_percent: u8,
+}
+
+/// Which batches are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inspect {
+    /// As many as the budget allows.
+    Auto,
+    /// All.
+    On,
+    /// None.
+    Off,
 }
 
 /// What of a workspace's Alertmanager is served.

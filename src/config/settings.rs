@@ -20,13 +20,13 @@ use tracing::Level;
 
 use super::container;
 use super::error::Expected;
-use super::model::{Alertmanager, LogFormat, SourceKind, TokenKind};
+use super::model::{Alertmanager, Inspect, LogFormat, SourceKind, TokenKind};
 use super::network::{NoProxy, Proxy};
 use super::values::identity::{self as identity, ChainedRole};
 use super::values::metadata;
 use super::values::otlp::{self, Pair, Sampler};
 use super::values::roles_anywhere;
-use super::values::{self, choose, chosen, duration_text, duration_within};
+use super::values::{self, CpuShare, choose, chosen, duration_text, duration_within};
 pub use group::Group;
 
 /// One setting: its names, its default and what it means.
@@ -306,8 +306,12 @@ settings! {
             "Deadline of a batch, from its last byte to AMP's response; keep it below Prometheus' remote_timeout of 30s";
         MAX_BODY_BYTES: usize = BYTES, Workspace Public, "max-body-bytes", ["AMP_SIDECAR_MAX_BODY_BYTES"], "32MiB",
             "Largest body accepted, larger ones get 413; at most --max-inflight-bytes";
-        INSPECT: bool = ON_OFF, Workspace Public, "inspect", ["AMP_SIDECAR_INSPECT"], "on",
-            "Decode bodies to count their samples and reject bodies that are not remote write; with off, AMP validates them";
+        INSPECT: Inspect = choice!("auto|on|off": "auto" => Inspect::Auto, "on" => Inspect::On, "off" => Inspect::Off),
+            Workspace Public, "inspect", ["AMP_SIDECAR_INSPECT"], "auto",
+            "Decode bodies to count their samples: auto counts all while that costs less than --inspect-budget, and estimates what is stored from a random sample beyond it; on counts all; off none, and AMP alone validates them";
+        INSPECT_BUDGET: CpuShare = ValueKind("PERCENT", values::cpu_share, |share| format!("{}%", share.percent())), Workspace Public,
+            "inspect-budget", ["AMP_SIDECAR_INSPECT_BUDGET"], "0.2%",
+            "Share of a core that --inspect auto spends on counting batches that are stored; all others are always counted";
         MAX_UPSTREAM_BYTES: usize = BYTES, Workspace Public, "max-upstream-bytes", ["AMP_SIDECAR_MAX_UPSTREAM_BYTES"], "1MB",
             "Largest request to AMP, whose own limit is the default; larger bodies are split by series into several requests";
         MAX_INFLIGHT_BYTES: usize = BYTES, Workspace Public, "max-inflight-bytes", ["AMP_SIDECAR_MAX_INFLIGHT_BYTES"],

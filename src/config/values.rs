@@ -64,6 +64,38 @@ pub(super) fn percent(text: &str) -> Result<u8, Expected> {
         .ok_or_else(|| Expected("a percentage from 1% to 100%".into()))
 }
 
+/// A share of a core, in millionths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuShare(u32);
+
+impl CpuShare {
+    /// So many millionths of a core.
+    #[must_use]
+    pub const fn from_millionths(millionths: u32) -> Self {
+        Self(millionths)
+    }
+
+    /// In percent of a core.
+    #[must_use]
+    pub fn percent(self) -> f64 {
+        f64::from(self.0) / 10_000.0
+    }
+
+    /// Nanoseconds of each second.
+    #[must_use]
+    pub fn of_a_second(self) -> f64 {
+        f64::from(self.0) * 1000.0
+    }
+}
+
+pub(super) fn cpu_share(text: &str) -> Result<CpuShare, Expected> {
+    text.strip_suffix('%')
+        .and_then(|number| number.parse().ok())
+        .filter(|percent: &f64| (0.001..=100.0).contains(percent))
+        .map(|percent| CpuShare::from_millionths((percent * 10_000.0).round() as u32))
+        .ok_or_else(|| Expected("a percentage from 0.001% to 100%, for example 0.2%".into()))
+}
+
 pub(super) fn log_level(text: &str) -> Result<tracing::Level, Expected> {
     text.parse()
         .or_else(|_| expected("error, warn, info, debug or trace"))

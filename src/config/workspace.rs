@@ -78,6 +78,7 @@ fn limits(sources: &mut Sources<'_>, several: usize) -> Option<BatchLimits> {
     };
     let max_body = sources.read(&settings::MAX_BODY_BYTES);
     let inspect = sources.read(&settings::INSPECT);
+    let inspect_budget = sources.read(&settings::INSPECT_BUDGET);
     let max_upstream_bytes = sources.read(&settings::MAX_UPSTREAM_BYTES);
     let client_share_percent = sources.read(&settings::CLIENT_SHARE);
     let (budget, max_body) = (budget?, max_body?);
@@ -89,6 +90,7 @@ fn limits(sources: &mut Sources<'_>, several: usize) -> Option<BatchLimits> {
         upstream_timeout: upstream_timeout?,
         max_body_bytes: max_body.min(budget),
         inspect: inspect?,
+        inspect_budget: inspect_budget?,
         max_upstream_bytes: max_upstream_bytes?,
         max_inflight_bytes: budget,
         client_share_percent: client_share_percent?,

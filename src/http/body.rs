@@ -57,10 +57,13 @@ impl ChunkedBody {
         self.left == 0
     }
 
-    /// The first chunk.
+    /// The first bytes, at least 16 if there are so many.
     #[must_use]
-    pub fn beginning(&self) -> &[u8] {
-        self.chunks.first().map_or(&[], AsRef::as_ref)
+    pub fn beginning(&self) -> Cow<'_, [u8]> {
+        match &*self.chunks {
+            [first, ..] if first.len() >= 16 => Cow::Borrowed(first),
+            _ => self.contiguous(),
+        }
     }
 
     /// The body in one piece; copies only if there are several chunks.

@@ -102,7 +102,7 @@ impl Inspector {
         version: Version,
         max_unpacked: usize,
     ) -> Result<Inspected, Malformed> {
-        let size = match declared_size(body, max_unpacked)? {
+        let size = match declared_size(body, body.len(), max_unpacked)? {
             Declared::Within(size) => size,
             Declared::Beyond(declared) => return Ok(Inspected::TooLarge { declared }),
         };
@@ -127,7 +127,15 @@ impl Inspector {
 /// # Errors
 /// [`Malformed`] if no block of this length can expand to it.
 pub fn unpacked_len(body: &[u8]) -> Result<usize, Malformed> {
-    match declared_size(body, usize::MAX)? {
+    unpacked_len_of(body, body.len())
+}
+
+/// The same of a block of so many bytes that begins like this.
+///
+/// # Errors
+/// [`Malformed`] if no such block can expand to it.
+pub fn unpacked_len_of(beginning: &[u8], len: usize) -> Result<usize, Malformed> {
+    match declared_size(beginning, len, usize::MAX)? {
         Declared::Within(size) => Ok(size),
         Declared::Beyond(_) => Ok(usize::MAX),
     }
@@ -135,7 +143,7 @@ pub fn unpacked_len(body: &[u8]) -> Result<usize, Malformed> {
 
 /// Unpacks a batch; `None` if it is larger than `max_unpacked`.
 pub fn unpack(body: &[u8], max_unpacked: usize) -> Result<Option<Vec<u8>>, Malformed> {
-    let Declared::Within(size) = declared_size(body, max_unpacked)? else {
+    let Declared::Within(size) = declared_size(body, body.len(), max_unpacked)? else {
         return Ok(None);
     };
     let mut message = vec![0; size];
@@ -150,13 +158,13 @@ enum Declared {
     Beyond(u64),
 }
 
-fn declared_size(body: &[u8], max_unpacked: usize) -> Result<Declared, Malformed> {
-    if body.is_empty() {
+fn declared_size(beginning: &[u8], len: usize, max_unpacked: usize) -> Result<Declared, Malformed> {
+    if beginning.is_empty() {
         return Err(Malformed::Empty);
     }
-    let size = snap::raw::decompress_len(body).map_err(Malformed::Snappy)?;
+    let size = snap::raw::decompress_len(beginning).map_err(Malformed::Snappy)?;
     // Neither can overflow: snappy declares 32 bits at most, and a body is far below 2^57 bytes.
-    let (declared, compressed) = (size as u64, body.len() as u64);
+    let (declared, compressed) = (size as u64, len as u64);
     // The header takes at least one of the bytes.
     let (output, input) = MAX_EXPANSION;
     if declared * input > (compressed - 1) * output {
@@ -172,13 +180,39 @@ fn declared_size(body: &[u8], max_unpacked: usize) -> Result<Declared, Malformed
     })
 }
 
+/// Whether a block begins with a field of this version: then it is not [`Inspected::OtherVersion`], whatever follows. All senders write
+/// such a field first. Costs nothing, since snappy cannot compress the first bytes. True for an empty message; false if `beginning`, the
+/// first bytes of the block, is too short to tell.
+pub fn begins_as(beginning: &[u8], version: Version) -> bool {
+    let length = beginning.iter().take_while(|byte| **byte >= 0x80).count() + 1;
+    match beginning.get(length..) {
+        // A first element that is not a literal has nothing to copy from.
+        Some([tag, literal @ ..]) if tag & 3 == 0 => {
+            let more = usize::from(tag >> 2).saturating_sub(59);
+            let number = literal.get(more).map(|key| u32::from(key >> 3));
+            number.is_some_and(|number| own_fields(version).contains(&number))
+        }
+        Some([]) => beginning == [0],
+        Some(_) | None => false,
+    }
+}
+
+/// The numbers of a version's fields at the top level.
+fn own_fields(version: Version) -> &'static [u32] {
+    match version {
+        Version::V1 => &[1, 3],
+        Version::V2 => &[4, 5],
+    }
+}
+
 /// Whether a message that is empty in this version has series in the other one. The versions share no field: a batch of one is
 /// an empty batch of the other, and a receiver that trusts the content type answers it with 2xx.
 fn is_of_other(message: &[u8], version: Version) -> bool {
-    let (other, theirs, ours): (_, &[u32], &[u32]) = match version {
-        Version::V1 => (Version::V2, &[4, 5], &[1, 3]),
-        Version::V2 => (Version::V1, &[1, 3], &[4, 5]),
+    let other = match version {
+        Version::V1 => Version::V2,
+        Version::V2 => Version::V1,
     };
+    let (theirs, ours) = (own_fields(other), own_fields(version));
     let mut has_theirs = false;
     let mut fields = Reader::new(message);
     while let Ok(Some(field)) = fields.field() {

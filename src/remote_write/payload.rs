@@ -1,11 +1,13 @@
 //! The payload of one request to AMP.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::http::body::ChunkedBody;
+use crate::remote_write::body_count::{BodyCount, FlowCount};
 use crate::remote_write::content_type::WriteProtocol;
 use crate::remote_write::contents::Contents;
 
@@ -19,13 +21,22 @@ pub struct Payload {
     pub(crate) chunks: ChunkedBody,
     /// SHA-256 of the body in lower-case hexadecimal.
     pub(crate) payload_hash: String,
-    pub(crate) contents: Contents,
+    pub(crate) contents: PayloadContents,
     /// Converted to remote write 1.0 from the sender's 2.0.
     pub(crate) is_converted: bool,
     /// It cannot be split.
     pub(crate) is_indivisible: bool,
     /// Parts before it hold samples of its series and must be stored first.
     pub(crate) waits: bool,
+}
+
+/// What a payload contains.
+#[derive(Debug, Clone)]
+pub(crate) enum PayloadContents {
+    /// It is known: of a part since the part was made, and of each batch if none is counted.
+    Known(Contents),
+    /// It is counted when that is needed.
+    Countable(Arc<BodyCount>),
 }
 
 // === impl Payload ===
@@ -38,7 +49,7 @@ impl Payload {
             protocol,
             payload_hash: hex::encode(Sha256::digest(&body)),
             chunks: ChunkedBody::new(vec![body]),
-            contents,
+            contents: PayloadContents::Known(contents),
             is_converted: false,
             is_indivisible: false,
             waits: false,
@@ -47,7 +58,7 @@ impl Payload {
 
     /// The uncompressed size that the body declares.
     pub(crate) fn unpacked_len(&self) -> Option<usize> {
-        snap::raw::decompress_len(self.chunks.beginning()).ok()
+        snap::raw::decompress_len(&self.chunks.beginning()).ok()
     }
 
     /// The key of its record. An indivisible part may have the same bytes as the payload it was cut from.
@@ -74,5 +85,40 @@ impl Payload {
             Bytes::from_static(EMPTY),
             Contents::default(),
         )
+    }
+}
+
+// === impl PayloadContents ===
+
+impl PayloadContents {
+    /// All of it, counted now unless it was before.
+    pub(crate) fn exact(&self) -> Contents {
+        match self {
+            Self::Known(contents) => *contents,
+            Self::Countable(count) => count.exact(),
+        }
+    }
+
+    /// What it adds to a flow.
+    pub(crate) fn flow(&self) -> FlowCount {
+        match self {
+            Self::Known(contents) => FlowCount::Exact(*contents),
+            Self::Countable(count) => count.flow(),
+        }
+    }
+
+    /// All of it if it is known, without counting.
+    pub(crate) fn known(&self) -> Option<Contents> {
+        match self {
+            Self::Known(contents) => Some(*contents),
+            Self::Countable(count) => count.known(),
+        }
+    }
+
+    /// It will be counted, and is not an example of other batches.
+    pub(crate) fn require_exact(&self) {
+        if let Self::Countable(count) = self {
+            count.require_exact();
+        }
     }
 }

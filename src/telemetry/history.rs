@@ -211,6 +211,7 @@ fn short(number: f64) -> f32 {
 mod tests {
     use super::*;
     use crate::outcome::verdict::Verdict;
+    use crate::remote_write::body_count::FlowCount;
     use crate::remote_write::contents::Contents;
     use crate::remote_write::written_stats::WrittenStats;
     use crate::telemetry::timings::PhaseTimings;
@@ -229,10 +230,11 @@ mod tests {
             samples,
             ..Contents::default()
         };
-        metrics.received(100, &contents);
+        let flow = FlowCount::Exact(contents);
+        metrics.received(100, &flow);
         match verdict.lost() {
             Some(reason) => metrics.refused(reason, &contents),
-            None if verdict.is_stored() => metrics.forwarded(&contents),
+            None if verdict.is_stored() => metrics.forwarded(&flow),
             None => {}
         }
         metrics.answered(verdict, Duration::from_millis(20), &PhaseTimings::default());

@@ -23,6 +23,7 @@ mod check_samples;
 mod chromium;
 mod cli;
 mod corpora;
+mod counting;
 mod credentials;
 mod data_path;
 mod demo;

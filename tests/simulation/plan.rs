@@ -13,6 +13,14 @@ use fastrand::Rng;
 use crate::answers::AmpRequest;
 use crate::faults::{AmpFault, StsFault, amp_fault, millis, off_by, pick, seconds, sts_fault};
 
+/// The last budget is spent after a few batches.
+const INSPECTIONS: [(&str, &str); 4] = [
+    ("off", "0.2%"),
+    ("on", "0.2%"),
+    ("auto", "0.2%"),
+    ("auto", "0.001%"),
+];
+
 /// One story.
 #[derive(Debug)]
 pub struct Plan {
@@ -21,7 +29,8 @@ pub struct Plan {
     pub chaos: Duration,
     pub upstream_timeout: Duration,
     pub budget: usize,
-    pub inspect: bool,
+    /// `--inspect` and `--inspect-budget`.
+    pub inspect: (&'static str, &'static str),
     /// A larger batch is split.
     pub max_upstream_bytes: usize,
     /// Roles assumed after the first one.
@@ -146,7 +155,7 @@ impl Plan {
             chaos,
             upstream_timeout: Duration::from_secs(*pick(rng, &[5, 25])),
             budget: *pick(rng, &[1 << 20, 1 << 20, 2 << 20, 8 << 20]),
-            inspect: rng.u8(..4) > 0,
+            inspect: *pick(rng, &INSPECTIONS),
             max_upstream_bytes: *pick(rng, &[1_000_000, 1_000_000, 60_000, 20_000]),
             hops: *pick(rng, &[0, 0, 0, 1, 2]),
             session: seconds(rng, 900, 3600),
@@ -183,7 +192,7 @@ impl Plan {
             chaos,
             upstream_timeout: Duration::from_secs(25),
             budget: 8 << 20,
-            inspect: true,
+            inspect: ("on", "0.2%"),
             max_upstream_bytes: 1_000_000,
             hops: 0,
             session: Duration::from_secs(3600),

@@ -357,7 +357,8 @@ function incidentList(id, head, list) {
 
 function workspace(w, incidents, alone) {
   const f = w.flow, own = incidents.filter((incident) => incident.workspace === w.name);
-  const counts = f.counts_samples ? `${many.format(f.received_samples)} samples received, ${many.format(f.stored_samples)} stored, at most ${many.format(f.lost_samples)} lost` : "samples are not counted, as --inspect is off";
+  const sampled = [f.counted_one_in > 1 && `counted 1 of ${whole.format(f.counted_one_in)} batches now`, f.estimated_samples > 0 && `${many.format(f.estimated_samples)} samples estimated`].filter(Boolean).map((part) => `; ${part}`).join("");
+  const counts = f.counts_samples ? `${many.format(f.received_samples)} samples received, ${many.format(f.stored_samples)} stored, at most ${many.format(f.lost_samples)} lost${sampled}` : "samples are not counted, as --inspect is off";
   return make("section", { class: "workspace", id: `w-${w.name}`, "data-workspace": w.name, "aria-label": `Workspace ${w.name}` },
     make("h2", {}, w.name, make("span", { class: "soft" }, w.id === w.name ? w.region : `${w.id}, ${w.region}`)),
     alone ? null : make("div", { class: "state" }, make("p", {}, make("span", { class: `pill ${LEVELS[w.state.level][0]}` }, w.state.headline), w.state.why && `: ${w.state.why}`), todo(w.state.remedy)),

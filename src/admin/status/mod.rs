@@ -147,7 +147,7 @@ impl WorkspaceStatus {
                 .into_iter()
                 .map(RefusedSeriesStatus::of)
                 .collect(),
-            flow: FlowStatus::of(&view, workspace.limits.inspect),
+            flow: FlowStatus::of(&view, running.pipeline.counted_one_in()),
             name: workspace.name.clone(),
             id: workspace.id.clone(),
             region: workspace.region.clone(),

@@ -16,8 +16,10 @@ use crate::telemetry::refused_series::RefusedSeries;
 #[derive(Debug, Serialize)]
 pub(super) struct FlowStatus {
     counts_samples: bool,
+    counted_one_in: Option<f64>,
     last_request_seconds_ago: Option<u64>,
     received_samples: u64,
+    estimated_samples: u64,
     stored_samples: u64,
     lost_samples: u64,
     step_seconds: u64,
@@ -104,12 +106,14 @@ struct SettingStatus {
 // === impl FlowStatus ===
 
 impl FlowStatus {
-    pub(super) fn of(view: &HistoryView, counts_samples: bool) -> Self {
+    pub(super) fn of(view: &HistoryView, counted_one_in: Option<f64>) -> Self {
         let each = |rate: fn(&HistoryStep) -> f32| view.steps.iter().map(rate).collect();
         Self {
-            counts_samples,
+            counts_samples: counted_one_in.is_some(),
+            counted_one_in: counted_one_in.map(f64::round),
             last_request_seconds_ago: view.last.map(|(_, ago)| ago.as_secs()),
             received_samples: view.totals.received_samples,
+            estimated_samples: view.totals.estimated_samples,
             stored_samples: view.totals.stored_samples,
             lost_samples: view.totals.lost_samples(),
             step_seconds: STEP.as_secs(),

@@ -42,14 +42,16 @@ use crate::credentials::Cache;
 use crate::net::transport::Transport;
 use crate::outcome::amp_response::ReplyClass;
 use crate::outcome::verdict::{RefusalReason, Verdict};
+use crate::remote_write::body_count::FlowCount;
 use crate::remote_write::contents::Contents;
 use crate::remote_write::inspect::Version;
-use crate::remote_write::payload::Payload;
+use crate::remote_write::payload::{Payload, PayloadContents};
 use crate::remote_write::written_stats::WrittenStats;
 use crate::sigv4::SigningError;
 use crate::telemetry::WorkspaceMetrics;
 use crate::telemetry::refused_series::{RecentlyRefused, RefusedSeries};
 use crate::telemetry::timings::PhaseTimings;
+use crate::telemetry::traces::Span;
 
 use attempt::Attempt;
 use limits::KnownLimits;
@@ -132,8 +134,8 @@ impl Delivery {
         self.requests.idle_connections()
     }
 
-    /// Delivers the batch to AMP before the deadline, which starts now.
-    pub(super) async fn deliver(&self, batch: Prepared, timings: &mut PhaseTimings) -> Verdict {
+    /// Delivers the batch to AMP before the deadline, which starts now; also where its time went.
+    pub(super) async fn deliver(&self, batch: Prepared, span: &Span) -> (Verdict, PhaseTimings) {
         let Prepared {
             payload,
             mut admitted,
@@ -141,17 +143,17 @@ impl Delivery {
         let known = self.progress.take(&payload.payload_hash);
         let this = Attempt {
             deadline: Instant::now() + self.upstream_timeout,
-            span: &timings.span,
+            span,
             known: Mutex::new(known),
             judged: self.suspects.judged(),
             refusals: AtomicU32::new(0),
             has_passed: AtomicBool::new(false),
             admitted: tokio::sync::Mutex::new(&mut admitted),
         };
-        let payload_result = self.deliver_payload(payload, None, &this).await;
+        let mut payload_result = self.deliver_payload(payload, None, &this).await;
         let unseen = this.known.into_inner();
-        timings.add(&payload_result.timings);
-        match payload_result.end(unseen.unwrap_or_else(PoisonError::into_inner)) {
+        let timings = std::mem::take(&mut payload_result.timings);
+        let verdict = match payload_result.end(unseen.unwrap_or_else(PoisonError::into_inner)) {
             BatchResult::Settled(verdict, refused) => {
                 for (reason, contents) in &refused {
                     self.metrics.refused(reason, contents);
@@ -162,7 +164,8 @@ impl Delivery {
                 self.progress.keep(hash, records);
                 verdict
             }
-        }
+        };
+        (verdict, timings)
     }
 
     /// Delivers one payload, which may be a part of the batch; `suspicion` says why the batch is halved, if it is.
@@ -201,13 +204,14 @@ impl Delivery {
             let verdict = match sending.await {
                 ReplyClass::Final(verdict) | ReplyClass::Unauthenticated(verdict) => verdict,
                 ReplyClass::WithoutExemplars(verdict) => {
+                    let mut contents = payload.contents.exact();
                     let exemplars = Contents {
-                        exemplars: payload.contents.exemplars,
+                        exemplars: std::mem::take(&mut contents.exemplars),
                         ..Contents::default()
                     };
                     self.metrics
                         .refused(RefusalReason::Exemplar.name(), &exemplars);
-                    payload.contents.exemplars = 0;
+                    payload.contents = PayloadContents::Known(contents);
                     verdict
                 }
                 ReplyClass::TooLarge(verdict, _) if payload.is_indivisible => {
@@ -267,27 +271,26 @@ impl Delivery {
         let verdict = match verdict {
             Verdict::Stored { status, .. } if payload.is_converted => Verdict::Stored {
                 status,
-                written: WrittenStats::counted(&payload.contents),
+                written: WrittenStats::counted(&payload.contents.exact()),
             },
             verdict => verdict,
         };
-        let contents = payload.contents;
         if !matches!(verdict, Verdict::Poison { .. }) {
             self.suspects.count_judged();
         }
         let record = match &verdict {
             Verdict::Stored { .. } => {
-                self.metrics.forwarded(&contents);
+                self.metrics.forwarded(&payload.contents.flow());
                 Record::Stored(verdict)
             }
             Verdict::Deduplicated { .. } => {
-                self.metrics.deduplicated(&contents);
+                self.metrics.deduplicated(&payload.contents.flow());
                 Record::Stored(verdict)
             }
             _ => {
                 self.refused.note(&verdict);
-                let (written, refused) = split_by_written(&verdict, contents);
-                self.metrics.forwarded(&written);
+                let (written, refused) = split_by_written(&verdict, payload.contents.exact());
+                self.metrics.forwarded(&FlowCount::Exact(written));
                 Record::Refused(verdict, refused)
             }
         };

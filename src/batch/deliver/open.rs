@@ -67,6 +67,8 @@ pub(super) async fn open(
         said,
         written: WrittenStats::default(),
     };
+    // Its parts are counted as they are made.
+    payload.contents.require_exact();
     let body = payload.chunks.contiguous().into_owned();
     let unpacked = inspect::unpacked_len(&body).map_err(Verdict::Malformed)?;
     // The body and its copy, the parts and their bodies, the message, and up to one rewritten copy of it.

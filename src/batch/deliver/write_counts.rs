@@ -8,7 +8,8 @@ use crate::remote_write::written_stats::WrittenStats;
 /// Whether a non-empty 2.0 batch got a 2xx without written counts: a receiver that knows only 1.0 reads it as an empty batch
 /// and stores nothing.
 pub(super) fn lacks_written_counts(verdict: &Verdict, payload: &Payload) -> bool {
-    let is_empty = payload.contents == Contents::default() && payload.chunks.len() <= 1;
+    // A block of one byte holds an empty message.
+    let is_empty = payload.chunks.len() <= 1;
     matches!(verdict, Verdict::Stored { written, .. } if written.is_empty()) && !is_empty
 }
 

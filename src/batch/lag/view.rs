@@ -25,7 +25,7 @@ pub struct LagView {
     pub now: SystemTime,
     /// The machine's time.
     pub(super) local: SystemTime,
-    /// The newest stored sample; `None` before the first, and if batches are not inspected.
+    /// The newest stored sample of the counted batches; `None` before the first, and if batches are not inspected.
     pub newest_stored: Option<SystemTime>,
     /// When AMP last stored a batch.
     pub last_success: Option<SystemTime>,
@@ -42,6 +42,8 @@ pub struct LagView {
     pub(super) idle: Duration,
     /// Since a batch was last held back or stored late.
     pub(super) undelayed: Duration,
+    /// Since a stored batch was last not counted.
+    pub(super) all_counted: Duration,
 }
 
 // === impl LagView ===
@@ -157,6 +159,9 @@ impl LagView {
             }
             Some(_) if self.undelayed < SETTLED => {
                 Some("samples came late until a moment ago, and more may follow".to_owned())
+            }
+            Some(_) if self.all_counted < SETTLED => {
+                Some("until a moment ago not every batch was counted, and one of the others may have been late".to_owned())
             }
             Some(_) => None,
         }

@@ -193,6 +193,22 @@ proptest! {
             prop_assert!(beyond || is_not_a_block(&inspected), "{inspected:?}");
         }
     }
+
+    #[test]
+    fn what_begins_like_its_version_is_not_of_the_other(
+        message in prop_oneof![
+            vec(any::<u8>(), 0..200),
+            random::damaged(random::request_v1().prop_map(|request| request.encode_to_vec())),
+            random::damaged(random::request_v2().prop_map(|request| request.encode_to_vec())),
+        ],
+        version in version(),
+    ) {
+        let body = pack(&message);
+        if begins_as(&body, version) {
+            let inspected = Inspector::new().inspect(&body, version, CAP);
+            prop_assert_ne!(inspected, Ok(Inspected::OtherVersion));
+        }
+    }
 }
 
 /// A message with one of everything, small enough to damage in every way.
@@ -571,6 +587,29 @@ fn giants_leave_bounded_memory() {
 }
 
 // === the other version ===
+
+/// What senders send is not looked into before it leaves.
+#[test]
+fn real_bodies_begin_like_their_version_and_not_like_the_other() {
+    let in_version = |body: &[u8]| {
+        let request = v1::WriteRequest::decode(message_of(body).as_slice()).unwrap();
+        pack(&v2::Request::from(request).encode_to_vec())
+    };
+    for (body, _) in BODIES {
+        for (body, is, other) in [
+            (body.to_vec(), Version::V1, Version::V2),
+            (in_version(body), Version::V2, Version::V1),
+        ] {
+            assert!(begins_as(&body[..16], is) && !begins_as(&body[..16], other));
+        }
+    }
+    for version in [Version::V1, Version::V2] {
+        assert!(begins_as(&[0], version), "empty");
+        for odd in [&b"hello, I am no batch"[..], &[], &[0x80], &[5, 1, 10]] {
+            assert!(!begins_as(odd, version), "{odd:?}");
+        }
+    }
+}
 
 #[test]
 fn a_body_of_the_other_version_is_detected() {

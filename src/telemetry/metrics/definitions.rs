@@ -16,7 +16,7 @@ use super::labels::{
     WorkspaceLabels,
 };
 use crate::telemetry::metrics::durations::DurationCounters;
-use crate::telemetry::metrics::registry::{Histograms, MetricRegistry, buckets};
+use crate::telemetry::metrics::registry::{FloatCounter, Histograms, MetricRegistry, buckets};
 
 /// From a batch on loopback to the deadline and beyond.
 const DURATIONS: [f64; 15] = [
@@ -68,6 +68,9 @@ pub(crate) struct Definitions {
     pub(crate) last_success: PerWorkspace<FloatGauge>,
     pub(crate) sample_age: Histograms<WorkspaceLabels>,
     pub(crate) received_bytes: PerWorkspace<Counter>,
+    pub(crate) estimated_samples: PerWorkspace<Counter>,
+    pub(crate) uncounted: PerWorkspace<Counter>,
+    pub(crate) inspect_seconds: PerWorkspace<FloatCounter>,
     pub(crate) canaries: Family<ReasonLabels, Counter>,
     pub(crate) conversions: PerWorkspace<Counter>,
     pub(crate) splits: PerWorkspace<Counter>,
@@ -152,7 +155,7 @@ impl Definitions {
             lost_exemplars: lost(c, "exemplars"),
             newest_stored: c.gauge(
                 "amp_sidecar_newest_stored_sample_timestamp_seconds",
-                "Timestamp of the newest sample that AMP stored, since the epoch; absent before the first and with `--inspect off`",
+                "Timestamp of the newest sample that AMP stored, since the epoch; of the counted batches if `amp_sidecar_uncounted_batches_total` grows; absent before the first and with `--inspect off`",
                 "`time()` minus this: how far the data in AMP is behind, while senders write",
             ),
             oldest_held: c.gauge(
@@ -168,13 +171,28 @@ impl Definitions {
             sample_age: c.histogram(
                 "amp_sidecar_stored_sample_age_seconds",
                 || buckets(AGES, NO_TIME),
-                "Age of the oldest sample of each stored batch at that time",
+                "Age of the oldest sample of each stored batch at that time; of the counted ones if `amp_sidecar_uncounted_batches_total` grows",
                 "normally below 10 s; near 3600 s samples are about to be lost",
             ),
             received_bytes: c.counter(
                 "amp_sidecar_received_bytes_total",
                 "Compressed bytes of bodies that were read and valid",
                 "the traffic of senders",
+            ),
+            estimated_samples: c.counter(
+                "amp_sidecar_estimated_samples_total",
+                "Of `amp_sidecar_received_samples_total`, how many are estimated by the size of their batches; 0 while `--inspect-budget` lasts for all",
+                "as a share of `received`: how much of the sample rates is estimated; what is refused or lost is always counted",
+            ),
+            uncounted: c.counter(
+                "amp_sidecar_uncounted_batches_total",
+                "Batches that were read, and not counted for `--inspect-budget`",
+                "as a share of all batches: 6 of 7 means that 1 of 7 is counted; `--inspect on` counts all, at a price",
+            ),
+            inspect_seconds: c.float_counter(
+                "amp_sidecar_inspect_cpu_seconds_total",
+                "Processor time spent on counting batches",
+                "its rate is the share of a core; with `--inspect auto` about `--inspect-budget` at most",
             ),
             upstream_bytes: c.histogram(
                 "amp_sidecar_upstream_request_bytes",

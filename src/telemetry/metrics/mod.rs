@@ -2,6 +2,7 @@
 
 pub mod definitions;
 pub mod durations;
+pub mod estimate;
 pub mod exposition;
 pub mod labels;
 pub mod process;

@@ -3,6 +3,8 @@
 //! In: a metric's full name, its help, and what to do with it. Out: the metric, registered, and a [`MetricEntry`] for the reference page,
 //! so every metric that is served is documented. The name's suffix gives unit and type, as in OpenMetrics, so neither is a parameter.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, NativeHistogramConfig};
@@ -26,6 +28,8 @@ pub struct MetricEntry {
     pub advice: &'static str,
 }
 
+/// A counter of fractions.
+pub(crate) type FloatCounter = Counter<f64, AtomicU64>;
 pub(crate) type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 #[derive(Debug)]
@@ -68,6 +72,16 @@ impl<'a> MetricRegistry<'a> {
         help: impl Into<String>,
         advice: &'static str,
     ) -> Family<L, Counter> {
+        let metric = Family::default();
+        self.add(name, "counter", L::NAMES, help, advice, metric)
+    }
+
+    pub(crate) fn float_counter<L: Labels + MetricKey>(
+        &mut self,
+        name: &str,
+        help: &str,
+        advice: &'static str,
+    ) -> Family<L, FloatCounter> {
         let metric = Family::default();
         self.add(name, "counter", L::NAMES, help, advice, metric)
     }

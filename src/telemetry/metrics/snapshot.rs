@@ -21,6 +21,7 @@ pub struct Snapshots {
     outcomes: [Counter; OUTCOMES.len()],
     lost: [[Counter; 3]; LOSSES.len()],
     received_samples: Counter,
+    estimated_samples: Counter,
     forwarded_samples: Counter,
     received_bytes: Counter,
     sent_bytes: Counter,
@@ -37,6 +38,8 @@ pub struct Totals {
     pub lost: [[u64; 3]; LOSSES.len()],
     /// Samples of valid batches.
     pub received_samples: u64,
+    /// How many of them are estimated.
+    pub estimated_samples: u64,
     pub stored_samples: u64,
     /// Compressed bytes of valid bodies.
     pub received_bytes: u64,
@@ -74,6 +77,7 @@ impl Snapshots {
             outcomes: OUTCOMES.map(outcome),
             lost: LOSSES.map(lost),
             received_samples: families.received.samples.get_or_create_owned(&of),
+            estimated_samples: families.estimated_samples.get_or_create_owned(&of),
             forwarded_samples: families.forwarded.samples.get_or_create_owned(&of),
             received_bytes: families.received_bytes.get_or_create_owned(&of),
             sent_bytes: families.sent_bytes.get_or_create_owned(&of),
@@ -90,6 +94,7 @@ impl Snapshots {
             outcomes: self.outcomes.each_ref().map(Counter::get),
             lost: self.lost.each_ref().map(lost),
             received_samples: self.received_samples.get(),
+            estimated_samples: self.estimated_samples.get(),
             stored_samples: self.forwarded_samples.get(),
             received_bytes: self.received_bytes.get(),
             sent_bytes: self.sent_bytes.get(),

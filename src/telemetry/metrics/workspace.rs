@@ -19,9 +19,12 @@ use super::labels::{
 };
 use crate::net::pool::PoolEvents;
 use crate::outcome::verdict::{self, Verdict};
+use crate::remote_write::body_count::FlowCount;
 use crate::remote_write::contents::Contents;
 use crate::telemetry::metrics::definitions::{ContentCounters, Definitions, FloatGauge};
 use crate::telemetry::metrics::durations::DurationCounters;
+use crate::telemetry::metrics::estimate::FlowCounters;
+use crate::telemetry::metrics::registry::FloatCounter;
 use crate::telemetry::timings::PhaseTimings;
 use crate::telemetry::traces::Traces;
 
@@ -31,10 +34,12 @@ pub struct WorkspaceMetrics {
     workspace: Arc<str>,
     families: Definitions,
     traces: Traces,
-    received: ContentCounters<Counter>,
-    forwarded: ContentCounters<Counter>,
-    deduplicated: ContentCounters<Counter>,
+    received: FlowCounters,
+    forwarded: FlowCounters,
+    deduplicated: FlowCounters,
     received_bytes: Counter,
+    uncounted: Counter,
+    inspect_seconds: FloatCounter,
     splits: Counter,
     split_parts: Counter,
     stored: Counter,
@@ -148,10 +153,15 @@ impl WorkspaceMetrics {
             code: StatusCode::OK.as_u16(),
         };
         Self {
-            received: families.received.of(&of),
-            forwarded: families.forwarded.of(&of),
-            deduplicated: families.deduplicated.of(&of),
+            received: FlowCounters::new(
+                families.received.of(&of),
+                Some(count(&families.estimated_samples)),
+            ),
+            forwarded: FlowCounters::new(families.forwarded.of(&of), None),
+            deduplicated: FlowCounters::new(families.deduplicated.of(&of), None),
             received_bytes: count(&families.received_bytes),
+            uncounted: count(&families.uncounted),
+            inspect_seconds: families.inspect_seconds.get_or_create_owned(&of),
             splits: count(&families.splits),
             split_parts: count(&families.split_parts),
             stored: outcome("stored"),
@@ -200,10 +210,18 @@ impl WorkspaceMetrics {
         &self.traces
     }
 
-    /// A body was read and is valid.
-    pub fn received(&self, bytes: usize, contents: &Contents) {
+    /// A batch was read, and is valid.
+    pub fn received(&self, bytes: usize, flow: &FlowCount) {
         self.received_bytes.inc_by(bytes as u64);
-        self.received.add(contents);
+        self.received.add(flow);
+        if matches!(flow, FlowCount::Sampled { contents: None, .. }) {
+            self.uncounted.inc();
+        }
+    }
+
+    /// Counting a batch took this much processor time.
+    pub fn inspected(&self, took: Duration) {
+        self.inspect_seconds.inc_by(took.as_secs_f64());
     }
 
     /// A sender got its response.
@@ -235,8 +253,8 @@ impl WorkspaceMetrics {
     }
 
     /// AMP stored a payload (a batch or a part of one), or this much of a refused one.
-    pub fn forwarded(&self, contents: &Contents) {
-        self.forwarded.add(contents);
+    pub fn forwarded(&self, flow: &FlowCount) {
+        self.forwarded.add(flow);
     }
 
     /// AMP stored a batch whose oldest sample was this old.
@@ -245,8 +263,8 @@ impl WorkspaceMetrics {
     }
 
     /// AMP has the payload from the other replica.
-    pub fn deduplicated(&self, contents: &Contents) {
-        self.deduplicated.add(contents);
+    pub fn deduplicated(&self, flow: &FlowCount) {
+        self.deduplicated.add(flow);
     }
 
     /// AMP refused a payload for good, with this content.
@@ -356,6 +374,9 @@ impl WorkspaceMetrics {
 
     /// Updates the state for a scrape.
     pub fn observe(&self, seen: WorkspaceGauges) {
+        for flow in [&self.received, &self.forwarded, &self.deduplicated] {
+            flow.update();
+        }
         let set = |gauge: &Gauge, value| {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         };
@@ -488,7 +509,18 @@ impl Drop for OpenConnection {
 // === impl ContentCounters ===
 
 impl ContentCounters<Counter> {
-    fn add(&self, contents: &Contents) {
+    pub(super) fn each(&self) -> [&Counter; 5] {
+        let Self {
+            series,
+            samples,
+            histograms,
+            exemplars,
+            metadata,
+        } = self;
+        [series, samples, histograms, exemplars, metadata]
+    }
+
+    pub(super) fn add(&self, contents: &Contents) {
         self.series.inc_by(contents.series);
         self.samples.inc_by(contents.samples);
         self.histograms.inc_by(contents.histograms);

@@ -69,6 +69,11 @@ impl Span {
         }
     }
 
+    #[must_use]
+    pub(crate) fn is_recording(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Sets an attribute; a later value replaces an earlier one.
     pub(crate) fn set(&mut self, key: &'static str, value: impl Into<Value>) {
         if let Some(own) = &mut self.0 {

@@ -56,7 +56,8 @@ pub async fn count(sidecar: &Path, steps: &Path) -> Result<InstructionCounts, Er
         sink: &sink,
         options: &options,
     };
-    let counting = Proxy::sidecar(COUNTING, sidecar, "");
+    // Under valgrind the default budget would not last.
+    let counting = Proxy::sidecar(COUNTING, sidecar, "--inspect on");
     let off = Proxy::sidecar(OFF, sidecar, "--inspect off");
     let smallest = Body::generated(1);
     let real = Body::real();

@@ -16,8 +16,10 @@ use crate::peers::process::Log;
 use crate::peers::sidecar::{Program, Sidecar};
 use emulator::world::World;
 
-/// Ours.
+/// Ours, with default settings: it counts what its budget allows.
 pub(crate) const COUNTING: &str = "amp-sidecar";
+/// Ours, counting every batch.
+pub(crate) const COUNTING_ALL: &str = "amp-sidecar, inspect on";
 /// Ours, with `--inspect off`.
 pub(crate) const OFF: &str = "amp-sidecar, inspect off";
 /// Who signs as well.
@@ -51,7 +53,7 @@ pub(crate) struct Running {
 // === impl Proxy ===
 
 impl Proxy {
-    /// Ours twice, those that come as packages, and the caller's own by name and command line.
+    /// Ours three times, those that come as packages, and the caller's own by name and command line.
     pub(crate) fn all(sidecar: &Path, more: &[(String, String)]) -> Vec<Self> {
         let ours = |name, flags| Self::sidecar(name, sidecar, flags);
         let script = |name: &str, script: &str, signs, waits| Self {
@@ -62,6 +64,7 @@ impl Proxy {
         };
         let mut all = vec![
             ours(COUNTING, ""),
+            ours(COUNTING_ALL, "--inspect on"),
             ours(OFF, "--inspect off"),
             script(ENVOY, "envoy", true, true),
             script(HAPROXY, "haproxy", false, true),
@@ -100,7 +103,7 @@ impl Proxy {
     }
 
     pub(crate) fn is_ours(&self) -> bool {
-        self.name == COUNTING || self.name == OFF
+        [COUNTING, COUNTING_ALL, OFF].contains(&self.name.as_str())
     }
 
     /// Starts it, writing to `upstream`.
