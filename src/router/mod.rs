@@ -283,7 +283,7 @@ impl Router {
         let inspect_body = misdirected::may_write(&head.method)
             && matches!(verdict, Verdict::NoSuchPath | Verdict::MethodNotAllowed);
         let writes = misdirected::by_head(&head)
-            || head.method == Method::CONNECT
+            || head.method == Method::CONNECT && head.uri.host().is_some()
             || inspect_body && misdirected::is_batch(&mut body).await;
         let answer = self.keep(verdict, peer, &head, writes, started);
         if writes {

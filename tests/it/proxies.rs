@@ -178,7 +178,7 @@ fn a_proxy_that_wants_other_credentials_is_named() {
             for (user, words) in [
                 (
                     "",
-                    "407 Proxy Authentication Required; set them as http://user:password@host:port in --https-proxy",
+                    "407 Proxy Authentication Required; set the proxy's user and password: --https-proxy http://user:password@host:port",
                 ),
                 (
                     "me:wr0ngword@",

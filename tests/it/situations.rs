@@ -242,9 +242,13 @@ fn network() -> Vec<Situation> {
             in_between(FaultKind::html(200, "Please sign in")),
         ),
         situation(
-            "sts-foreign",
+            "proxy-no-password",
             Credentials,
-            &["407", "Server: gatekeeper/7, Via: 1.1 gw.corp.example"],
+            &[
+                "407",
+                "set the proxy's user and password",
+                "Server: gatekeeper/7, Via: 1.1 gw.corp.example",
+            ],
         )
         .on(Target::Sts, in_between(FaultKind::answer(407, "no"))),
     ]
@@ -340,11 +344,13 @@ fn at_amp() -> Vec<Situation> {
         (page(200, "Please sign in"), "200 OK"),
         (page(400, "Blocked"), "400 Bad Request"),
         (page(403, "Blocked"), "403 Forbidden"),
-        (in_between(FaultKind::answer(407, "no")), "407 Proxy"),
     ] {
         let says = [status, responder, "captive portal"];
         situations.push(situation("unexpected", Batches, &says).on(Target::Amp, kind));
     }
+    let says = ["407 Proxy", responder, "set the proxy's user and password"];
+    let asks = situation("proxy-no-password", Batches, &says);
+    situations.push(asks.on(Target::Amp, in_between(FaultKind::answer(407, "no"))));
     situations
 }
 

@@ -315,8 +315,10 @@ fn whatever_is_asked_only_the_list_is_signed() {
             );
             prop_assert_ne!(&seen.headers["host"], "169.254.169.254");
         }
+        // Behind it may be a sender that takes this port for a proxy, which must keep its batch.
+        let is_tunnel = method == "CONNECT" && status == 503;
         prop_assert!(
-            came > 0 || (400..500).contains(&status) || status == 0,
+            came > 0 || (400..500).contains(&status) || status == 0 || is_tunnel,
             "{method} {target}: {status}"
         );
         Ok(())
