@@ -40,8 +40,8 @@ macro_rules! arguments {
 }
 
 arguments! {
-    VIA: "via", "direct|entra|azure-imds|gce-metadata|pod-identity", "direct", &[Aws, Azure, Kubernetes],
-        "Whom AWS trusts: the cluster's tokens, those that Microsoft Entra ID issues in exchange, those of a virtual machine in Azure or at Google, or EKS Pod Identity";
+    VIA: "via", "direct|entra|azure-imds|gce-metadata|pod-identity|roles-anywhere", "direct", &[Aws, Azure, Kubernetes],
+        "Whom AWS trusts: the cluster's tokens, those that Microsoft Entra ID issues in exchange, those of a virtual machine in Azure or at Google, EKS Pod Identity, or with IAM Roles Anywhere the certificates of a CA";
     ISSUER: "issuer", "URL", "[this or --token]", &[Aws],
         "The cluster's exact OIDC issuer, including a trailing slash";
     TOKEN: "token", "FILE", "[none]", &[Aws, Kubernetes],
@@ -68,6 +68,10 @@ arguments! {
         "The AKS cluster, or with --via pod-identity the EKS cluster";
     CLUSTER_REGION: "cluster-region", "REGION", "[the workspace's]", &[Aws],
         "With --via pod-identity, the EKS cluster's region";
+    CA_CERTIFICATE: "ca-certificate", "FILE", "[required with --via roles-anywhere]", &[Aws],
+        "PEM file of the CA that issues the sidecar's certificate, or of the root above it: it goes into the trust anchor";
+    COMMON_NAME: "common-name", "NAME", "amp-sidecar", &[Aws],
+        "With --via roles-anywhere, the common name of the sidecar's certificate, which the role trusts alone";
     VM: "vm", "NAME", "[this or --vmss with --via azure-imds]", &[Azure],
         "The virtual machine, if it is not a scale set";
     VMSS: "vmss", "NAME", "[none]", &[Azure],

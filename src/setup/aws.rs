@@ -3,9 +3,14 @@
 //! In: a valid [`Aws`]. Out: a script of aws commands, a CloudFormation template or Terraform. The policies are the same JSON in all three,
 //! since YAML and HCL accept JSON. The script may run again over existing objects; the other two leave that to their tools.
 
-use super::policy::{Account, Federation, PodIdentity, Trusted};
+use super::policy::{
+    Account, CertificateSetup, CertificateTrust, Federation, PodIdentity, Trusted,
+};
 use super::template::{fill, hcl, in_hcl, quoted, section, shell};
 use crate::config::Alertmanager;
+
+/// What the script replaces by the trust anchor's ARN.
+const ANCHOR_PLACE: &str = "TRUST-ANCHOR-ARN";
 
 /// All values that AWS needs.
 #[derive(Debug)]
@@ -55,18 +60,18 @@ impl Aws {
                 &self.form.document(permission.trim_end()),
             ),
         ];
-        let (template, own) = match trusted {
-            Trusted::Token(federation) => {
-                let template = section(template, "provider", federation.needs_provider());
-                let template = section(&template, "pod", false);
-                (section(&template, "token", true), self.of_token(federation))
+        let (kept, own): (&[&str], _) = match trusted {
+            Trusted::Token(federation) if federation.needs_provider() => {
+                (&["provider", "token"], self.of_token(federation))
             }
-            Trusted::Pod(pod) => {
-                let template = section(template, "provider", false);
-                let template = section(&template, "token", false);
-                (section(&template, "pod", true), self.of_pod(pod))
-            }
+            Trusted::Token(federation) => (&["token"], self.of_token(federation)),
+            Trusted::Pod(pod) => (&["pod"], self.of_pod(pod)),
+            Trusted::Certificate(setup) => (&["certificate"], self.of_certificate(setup)),
         };
+        let mut template = template.to_owned();
+        for name in ["provider", "token", "pod", "certificate"] {
+            template = section(&template, name, kept.contains(&name));
+        }
         let own = own.iter().map(|(name, value)| (*name, value.as_str()));
         let values: Vec<(&str, &str)> = common.into_iter().chain(own).collect();
         fill(&template, &values)
@@ -90,6 +95,43 @@ impl Aws {
             ("issuer", quote(&federation.issuer)),
             ("audience", quote(&federation.audience)),
             ("provider_arn", quote(&arn)),
+            ("description", quote(&description)),
+            ("trust_policy", self.form.document(trust.trim_end())),
+        ]
+    }
+
+    fn of_certificate(&self, setup: &CertificateSetup) -> Vec<(&'static str, String)> {
+        let quote = |value: &str| self.form.quote(value);
+        let CertificateSetup {
+            ca,
+            common_name,
+            namespace,
+        } = setup;
+        // Known once it was created.
+        let anchor = match self.form {
+            Form::Cli => &quoted(ANCHOR_PLACE),
+            Form::CloudFormation => "!GetAtt TrustAnchor.TrustAnchorArn",
+            Form::Terraform => "aws_rolesanywhere_trust_anchor.amp_sidecar.arn",
+        };
+        let trust = CertificateTrust::trust_policy_naming(common_name, anchor);
+        let description = format!("amp-sidecar: certificates with the common name {common_name}");
+        let source = serde_json::json!({
+            "sourceType": "CERTIFICATE_BUNDLE",
+            "sourceData": {"x509CertificateData": ca},
+        });
+        let manifest = fill(
+            include_str!("templates/certificate.yaml"),
+            &[
+                ("namespace", &quoted(namespace)),
+                ("common_name", &quoted(common_name)),
+            ],
+        );
+        let commented = manifest.lines().map(|line| format!("# {line}"));
+        vec![
+            ("region", quote(&self.region)),
+            ("ca", quote(ca)),
+            ("source", quote(&source.to_string())),
+            ("certificate", commented.collect::<Vec<_>>().join("\n")),
             ("description", quote(&description)),
             ("trust_policy", self.form.document(trust.trim_end())),
         ]

@@ -37,6 +37,15 @@ pub struct PodIdentity {
     pub service_account: String,
 }
 
+/// What a CA's certificates need in AWS and in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CertificateSetup {
+    /// The CA's certificate, as PEM.
+    pub(super) ca: String,
+    pub(super) common_name: String,
+    pub(super) namespace: String,
+}
+
 /// Who may assume the role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trusted {
@@ -44,6 +53,8 @@ pub(super) enum Trusted {
     Token(Federation),
     /// Pods, for which EKS assumes it.
     Pod(PodIdentity),
+    /// The holders of a certificate.
+    Certificate(CertificateSetup),
 }
 
 /// The certificates that AWS trusts, through Roles Anywhere.
@@ -154,15 +165,15 @@ impl CertificateTrust {
     /// The role's trust policy.
     #[must_use]
     pub fn trust_policy(&self) -> String {
-        self.trust_policy_naming(&quoted(&self.trust_anchor_arn))
+        Self::trust_policy_naming(&self.common_name, &quoted(&self.trust_anchor_arn))
     }
 
     /// The same with another expression for the trust anchor's ARN.
-    pub(super) fn trust_policy_naming(&self, trust_anchor: &str) -> String {
+    pub(super) fn trust_policy_naming(common_name: &str, trust_anchor: &str) -> String {
         fill(
             include_str!("templates/certificate-trust-policy.json"),
             &[
-                ("common-name", &quoted(&self.common_name)),
+                ("common-name", &quoted(common_name)),
                 ("trust-anchor", trust_anchor),
             ],
         )

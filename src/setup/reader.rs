@@ -32,6 +32,7 @@ pub(super) enum Via {
     AzureImds,
     GceMetadata,
     PodIdentity,
+    RolesAnywhere,
 }
 
 // === impl SetupInputs ===
@@ -86,6 +87,7 @@ impl<'a> SetupInputs<'a> {
             }
             Some(Via::GceMetadata) => self.of_google().map(Trusted::Token),
             Some(Via::PodIdentity) => self.pod_identity().map(Trusted::Pod),
+            Some(Via::RolesAnywhere) => self.roles_anywhere().map(Trusted::Certificate),
             None => None,
         };
         let query_too = self.given(&argument::QUERY_TOO).is_some();
@@ -135,7 +137,7 @@ impl<'a> SetupInputs<'a> {
                     application: application?,
                 })
             }
-            Via::GceMetadata | Via::PodIdentity => {
+            Via::GceMetadata | Via::PodIdentity | Via::RolesAnywhere => {
                 self.error(&argument::VIA, "direct, entra or azure-imds")
             }
         };
@@ -194,6 +196,10 @@ impl<'a> SetupInputs<'a> {
                 .map(|audience| Identity::Direct { audience }),
             Some(Via::Entra) => self.entra_identity(),
             Some(Via::PodIdentity) => Some(Identity::Eks),
+            Some(Via::RolesAnywhere) => self.error(
+                &argument::VIA,
+                "direct, entra or pod-identity: the settings and the Certificate for a pod are at the end of what setup aws --via roles-anywhere prints",
+            ),
             Some(Via::AzureImds | Via::GceMetadata) => self.error(
                 &argument::VIA,
                 "direct, entra or pod-identity: a pod has a token of its own, which names it and not its node",
@@ -242,8 +248,9 @@ impl<'a> SetupInputs<'a> {
             "azure-imds" => Ok(Via::AzureImds),
             "gce-metadata" => Ok(Via::GceMetadata),
             "pod-identity" => Ok(Via::PodIdentity),
+            "roles-anywhere" => Ok(Via::RolesAnywhere),
             _ => Err(Expected(
-                "direct, entra, azure-imds, gce-metadata or pod-identity".into(),
+                "direct, entra, azure-imds, gce-metadata, pod-identity or roles-anywhere".into(),
             )),
         })
     }

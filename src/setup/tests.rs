@@ -48,6 +48,7 @@ fn every_place_of_every_template_is_filled() {
             "azure-imds",
             "gce-metadata",
             "pod-identity",
+            "roles-anywhere",
         ],
         "format" => vec!["cli", "cloudformation", "terraform"],
         "for" => vec![
@@ -62,8 +63,8 @@ fn every_place_of_every_template_is_filled() {
     };
     for (topic, name, _) in TOPICS {
         for via in choices("via") {
-            let of_a_machine = matches!(via, "azure-imds" | "gce-metadata");
-            let elsewhere = matches!(via, "gce-metadata" | "pod-identity");
+            let of_a_machine = matches!(via, "azure-imds" | "gce-metadata" | "roles-anywhere");
+            let elsewhere = matches!(via, "gce-metadata" | "pod-identity" | "roles-anywhere");
             if of_a_machine && topic == Topic::Kubernetes || elsewhere && topic == Topic::Azure {
                 continue;
             }
@@ -87,6 +88,10 @@ fn every_place_of_every_template_is_filled() {
                                 "region" => "us-gov-west-1",
                                 "workspace-id" => "ws-1",
                                 "cluster" | "resource-group" | "vm" => "aks",
+                                "ca-certificate" => concat!(
+                                    env!("CARGO_MANIFEST_DIR"),
+                                    "/tests/data/roles-anywhere/ca.pem"
+                                ),
                                 "unique-id" => "107517467455664443765",
                                 "image" => "registry.example/amp-sidecar:1",
                                 _ => return None,

@@ -3,10 +3,18 @@
 //! In: the text of an argument or a claim. Out: the value, or what was expected. The rules are those of the service that gets the value, so a
 //! mistake shows here and not halfway through a script; they also exclude characters that are special to a shell, YAML or HCL.
 
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::Uri;
 
 use crate::config::{Expected, checked, expected, is_guid, made_of};
 use crate::credentials::issuer::UnfitIssuer;
+use crate::tls_files::CaBundle;
+
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const END: &str = "-----END CERTIFICATE-----";
 
 /// The issuer as IAM requires it: https, no port, no query, at most 255 characters, reachable from AWS.
 pub(super) fn issuer(text: &str) -> Result<String, Expected> {
@@ -63,6 +71,30 @@ pub(super) fn kubernetes_name(text: &str) -> Result<String, Expected> {
         text,
         valid,
         "a Kubernetes name: lower-case letters, digits and dashes, for example prometheus-server",
+    )
+}
+
+/// The certificates in a file, as PEM without anything around them.
+pub(super) fn ca_certificate(path: &str) -> Result<String, Expected> {
+    let bundle = CaBundle::read(Path::new(path)).map_err(Expected)?;
+    let mut pem = String::new();
+    for certificate in &bundle.certificates {
+        let base64 = BASE64.encode(certificate);
+        let lines = base64.as_bytes().chunks(64);
+        let lines: Vec<_> = lines.map(String::from_utf8_lossy).collect();
+        let lines = lines.join("\n");
+        pem.push_str(&format!("{BEGIN}\n{lines}\n{END}\n"));
+    }
+    Ok(pem)
+}
+
+/// A common name that can be a session tag, as Roles Anywhere makes it one.
+pub(super) fn common_name(text: &str) -> Result<String, Expected> {
+    let valid = (1..=64).contains(&text.len()) && made_of(text, "_.:/=+-@ ");
+    checked(
+        text,
+        valid,
+        "1 to 64 letters, digits, spaces and any of _ . : / = + - @, which a session tag may have",
     )
 }
 
@@ -191,7 +223,7 @@ mod tests {
     #[test]
     fn what_the_service_would_refuse_is_refused_here() {
         type Parse = fn(&str) -> Result<String, Expected>;
-        let cases: [(Parse, &[&str], &[&str]); 10] = [
+        let cases: [(Parse, &[&str], &[&str]); 11] = [
             (
                 unique_id,
                 &["107517467455664443765"],
@@ -247,6 +279,11 @@ mod tests {
                 account,
                 &["111122223333"],
                 &["", "1111-2222-3333", "11112222333"],
+            ),
+            (
+                common_name,
+                &["amp-sidecar", "a b@c"],
+                &["", "a (b)", "a*", "${x}", "a'b"],
             ),
             (
                 role_name,

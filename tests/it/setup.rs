@@ -38,6 +38,15 @@ const EKS: [&str; 6] = [
     "--cluster-region",
     "us-east-1",
 ];
+const ANYWHERE: [&str; 4] = [
+    "--via",
+    "roles-anywhere",
+    "--ca-certificate",
+    concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/roles-anywhere/ca.pem"
+    ),
+];
 const AZURE_VM: [&str; 7] = [
     "azure",
     "--via",

@@ -9,7 +9,7 @@ use crate::config::{self, Expected};
 use crate::setup::arguments::{self as argument, Argument};
 use crate::setup::azure::TokenVersion;
 use crate::setup::kubernetes::Identity;
-use crate::setup::policy::{Federation, PodIdentity};
+use crate::setup::policy::{CertificateSetup, Federation, PodIdentity};
 use crate::setup::values;
 
 /// The audience in AWS' own instructions.
@@ -82,11 +82,29 @@ impl SetupInputs<'_> {
         })
     }
 
+    /// The certificates of a CA that have a common name.
+    pub(super) fn roles_anywhere(&mut self) -> Option<CertificateSetup> {
+        self.refuse_an_issuer(Via::RolesAnywhere);
+        if self.given(&argument::TOKEN).is_some() {
+            let expected = "no value with this --via: a certificate takes its place";
+            self.error::<()>(&argument::TOKEN, expected);
+        }
+        let ca = self.parse(&argument::CA_CERTIFICATE, values::ca_certificate);
+        let common_name = self.parse(&argument::COMMON_NAME, values::common_name);
+        let namespace = self.parse(&argument::NAMESPACE, values::kubernetes_name);
+        Some(CertificateSetup {
+            ca: ca?,
+            common_name: common_name?,
+            namespace: namespace?,
+        })
+    }
+
     fn refuse_an_issuer(&mut self, via: Via) {
         if self.given(&argument::ISSUER).is_some() {
             let trusted = match via {
                 Via::GceMetadata => "AWS trusts Google by itself",
                 Via::PodIdentity => "EKS trusts the cluster by itself",
+                Via::RolesAnywhere => "AWS then trusts the CA of --ca-certificate",
                 _ => "AWS then trusts the tenant's issuer",
             };
             let expected = format!("no value with this --via: {trusted}");

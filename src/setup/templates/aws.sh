@@ -23,6 +23,12 @@ service_account=<<service_account>>
 region=<<region>>
 role_arn=<<role_arn>>
 <</pod>>
+<<#certificate>>
+region=<<region>>
+role_arn=<<role_arn>>
+# The CA whose certificates are trusted, as far as they have the common name in the trust policy.
+source=<<source>>
+<</certificate>>
 role=<<role>>
 description=<<description>>
 trust_policy=<<trust_policy>>
@@ -56,6 +62,21 @@ if ! created aws iam create-open-id-connect-provider --url "$issuer" --client-id
 fi
 
 <</provider>>
+<<#certificate>>
+anywhere() {
+    aws rolesanywhere "$@" --region "$region" --output text
+}
+
+trust_anchor_arn=$(anywhere list-trust-anchors --query "trustAnchors[?name=='$role'].trustAnchorArn | [0]")
+if [[ $trust_anchor_arn == None ]]; then
+    trust_anchor_arn=$(anywhere create-trust-anchor --name "$role" --source "$source" --enabled \
+        --query trustAnchor.trustAnchorArn)
+else
+    anywhere update-trust-anchor --trust-anchor-id "${trust_anchor_arn##*/}" --source "$source" >/dev/null
+fi
+trust_policy=${trust_policy/TRUST-ANCHOR-ARN/"$trust_anchor_arn"}
+
+<</certificate>>
 if ! created aws iam create-role --role-name "$role" --description "$description" \
     --assume-role-policy-document "$trust_policy"; then
     [[ $(aws iam get-role --role-name "$role" --query Role.Description --output text) == "$description" ]] ||
@@ -64,6 +85,26 @@ if ! created aws iam create-role --role-name "$role" --description "$description
 fi
 aws iam put-role-policy --role-name "$role" --policy-name amp-sidecar --policy-document "$permission_policy"
 
+<<#certificate>>
+profile_arn=$(anywhere list-profiles --query "profiles[?name=='$role'].profileArn | [0]")
+if [[ $profile_arn == None ]]; then
+    profile_arn=$(anywhere create-profile --name "$role" --role-arns "$role_arn" --enabled --query profile.profileArn)
+else
+    anywhere update-profile --profile-id "${profile_arn##*/}" --role-arns "$role_arn" >/dev/null
+fi
+
+printf '%s\n' "For the sidecar:" \
+    "AMP_SIDECAR_CREDENTIALS=roles-anywhere" \
+    "AWS_ROLE_ARN=$role_arn" \
+    "AMP_SIDECAR_TRUST_ANCHOR_ARN=$trust_anchor_arn" \
+    "AMP_SIDECAR_PROFILE_ARN=$profile_arn" \
+    "AMP_SIDECAR_ROLES_ANYWHERE_CERTIFICATE=/var/run/secrets/amp-sidecar-certificate/tls.crt" \
+    "AMP_SIDECAR_ROLES_ANYWHERE_PRIVATE_KEY=/var/run/secrets/amp-sidecar-certificate/tls.key"
+
+# The certificate, where cert-manager has an issuer of this CA; mount the Secret as a folder at the path above:
+#
+<<certificate>>
+<</certificate>>
 <<#token>>
 printf 'For the sidecar: AWS_ROLE_ARN=%s\n' <<role_arn>>
 <</token>>

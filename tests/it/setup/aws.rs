@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{AKS, EKS, Folder, GOOGLE, PLACE, peer, printed, trust_policy};
+use super::{AKS, ANYWHERE, EKS, Folder, GOOGLE, PLACE, peer, printed, trust_policy};
 
 struct Moto {
     process: Child,
@@ -282,8 +282,8 @@ fn googles_role_is_made_without_a_provider_by_commands_and_by_cloudformation() {
     assert_eq!(made("another"), wanted);
 }
 
-/// EKS with one association or none, in its API's JSON; each request line and body is reported.
-fn eks(associated: Option<&'static str>) -> (String, Receiver<String>) {
+/// A service of AWS that answers in JSON; each request line and body is reported.
+fn stand_in(answer: impl Fn(&str) -> Value + Send + 'static) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (report, requests) = channel();
@@ -308,14 +308,8 @@ fn eks(associated: Option<&'static str>) -> (String, Receiver<String>) {
                     _ => assert!(read > 0),
                 }
             };
-            let association = serde_json::json!({"associationId": "a-1", "roleArn": associated});
             let line = text.lines().next().unwrap().to_owned();
-            let answer = match (line.contains("/pod-identity-associations?"), associated) {
-                (true, Some(_)) => serde_json::json!({"associations": [association]}),
-                (true, None) => serde_json::json!({"associations": []}),
-                (false, _) => serde_json::json!({"association": association}),
-            };
-            let answer = answer.to_string();
+            let answer = answer(&line).to_string();
             let head = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
                 answer.len()
@@ -328,6 +322,141 @@ fn eks(associated: Option<&'static str>) -> (String, Receiver<String>) {
         }
     });
     (url, requests)
+}
+
+/// EKS with one association or none.
+fn eks(associated: Option<&'static str>) -> (String, Receiver<String>) {
+    stand_in(move |line| {
+        let association = serde_json::json!({"associationId": "a-1", "roleArn": associated});
+        match (line.contains("/pod-identity-associations?"), associated) {
+            (true, Some(_)) => serde_json::json!({"associations": [association]}),
+            (true, None) => serde_json::json!({"associations": []}),
+            (false, _) => serde_json::json!({"association": association}),
+        }
+    })
+}
+
+/// Roles Anywhere, where the script ran before or not.
+fn roles_anywhere(ran: bool) -> (String, Receiver<String>) {
+    stand_in(move |line| {
+        let arn = |rest| format!("arn:aws:rolesanywhere:eu-central-1:123456789012:{rest}");
+        let anchor = serde_json::json!({"name": "amp-sidecar", "trustAnchorArn": arn("trust-anchor/5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a")});
+        let profile = serde_json::json!({"name": "amp-sidecar", "profileArn": arn("profile/9d1c6a54-7f0e-4d53-b1c8-3e2a7b6f5c40")});
+        match line {
+            _ if line.starts_with("GET /trustanchors") && ran => {
+                serde_json::json!({"trustAnchors": [anchor]})
+            }
+            _ if line.starts_with("GET /profiles") && ran => {
+                serde_json::json!({"profiles": [profile]})
+            }
+            _ if line.starts_with("GET ") => {
+                serde_json::json!({"trustAnchors": [], "profiles": []})
+            }
+            _ => serde_json::json!({"trustAnchor": anchor, "profile": profile}),
+        }
+    })
+}
+
+/// moto has no Roles Anywhere, so that is a stand-in.
+#[test]
+fn what_a_certificate_needs_is_made_once_and_updated_by_another_run() {
+    let (moto, folder) = (Moto::start(), Folder::new());
+    let text = printed(&[&["aws"], &ANYWHERE, &PLACE]);
+    let script = folder.write("aws.sh", &text);
+    for (ran, methods) in [
+        (false, ["POST /trustanchors ", "POST /profiles "]),
+        (
+            true,
+            [
+                "PATCH /trustanchor/5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a ",
+                "PATCH /profile/9d1c6a54-7f0e-4d53-b1c8-3e2a7b6f5c40 ",
+            ],
+        ),
+    ] {
+        let (url, requests) = roles_anywhere(ran);
+        let mut bash = moto.command("bash");
+        let said = peer(bash.env("AWS_ENDPOINT_URL_ROLESANYWHERE", url).arg(&script));
+        for line in [
+            "AMP_SIDECAR_CREDENTIALS=roles-anywhere\n",
+            "AWS_ROLE_ARN=arn:aws:iam::123456789012:role/amp-sidecar\n",
+            "AMP_SIDECAR_TRUST_ANCHOR_ARN=arn:aws:rolesanywhere:eu-central-1:123456789012:trust-anchor/5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a\n",
+            "AMP_SIDECAR_PROFILE_ARN=arn:aws:rolesanywhere:eu-central-1:123456789012:profile/9d1c6a54-7f0e-4d53-b1c8-3e2a7b6f5c40\n",
+        ] {
+            assert!(said.contains(line), "{line}: {said}");
+        }
+        let requests: Vec<String> = requests.try_iter().collect();
+        let writes: Vec<_> = requests
+            .iter()
+            .filter(|request| !request.starts_with("GET "))
+            .collect();
+        assert_eq!(writes.len(), 2, "{requests:?}");
+        assert!(
+            writes[0].starts_with(methods[0]) && writes[1].starts_with(methods[1]),
+            "{writes:?}"
+        );
+        let pem = std::fs::read_to_string(ANYWHERE[3]).unwrap();
+        let (_, body) = writes[0].split_once("HTTP/1.1 ").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["source"]["sourceData"]["x509CertificateData"], pem);
+        assert!(writes[1].contains(":role/amp-sidecar"), "{writes:?}");
+    }
+    let role = moto.aws(&["iam", "get-role", "--role-name", "amp-sidecar"]);
+    let condition = &role["Role"]["AssumeRolePolicyDocument"]["Statement"][0]["Condition"];
+    assert_eq!(
+        condition["ArnEquals"]["aws:SourceArn"],
+        "arn:aws:rolesanywhere:eu-central-1:123456789012:trust-anchor/5f0b0e6c-2f4f-4b7e-8a66-0c7c4f1d2e3a"
+    );
+    assert_eq!(
+        condition["StringEquals"]["aws:PrincipalTag/x509Subject/CN"],
+        "amp-sidecar"
+    );
+
+    let template = printed(&[&["aws", "--format", "cloudformation"], &ANYWHERE, &PLACE]);
+    peer(Command::new("cfn-lint").arg(folder.write("template.yaml", &template)));
+    let terraform = printed(&[&["aws", "--format", "terraform"], &ANYWHERE, &PLACE]);
+    let parsed = peer(Command::new("hcl2tojson").arg(folder.write("main.tf", &terraform)));
+    for part in [
+        "aws_rolesanywhere_trust_anchor.amp_sidecar.arn",
+        "aws_rolesanywhere_profile",
+        "BEGIN CERTIFICATE",
+    ] {
+        assert!(parsed.contains(part), "{part}: {parsed}");
+    }
+    for text in [&text, &template, &terraform] {
+        assert!(
+            text.contains("# kind: Certificate\n")
+                && text.contains("#   commonName: \"amp-sidecar\"\n"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_ca_that_is_none_and_a_name_that_no_tag_may_have_are_named() {
+    let output = super::run(&[
+        &[
+            "aws",
+            "--via",
+            "roles-anywhere",
+            "--ca-certificate",
+            "/nowhere",
+            "--common-name",
+            "a (b)",
+        ],
+        &["--issuer", "https://oidc.example.com"],
+        &PLACE,
+    ]);
+    assert_eq!(output.status.code(), Some(64));
+    let said = String::from_utf8_lossy(&output.stderr);
+    for words in [
+        "--ca-certificate is",
+        "a readable PEM file",
+        "--common-name is",
+        "which a session tag may have",
+        "AWS then trusts the CA",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
 }
 
 /// moto has no associations, so EKS is a stand-in.

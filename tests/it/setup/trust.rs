@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use emulator::anywhere::AnywhereConfig;
 use emulator::container::Platform;
 use emulator::issuer::TokenSpec;
 use emulator::machine::{GoogleVm, Machine};
@@ -9,7 +10,7 @@ use emulator::world::{Ports, WorldConfig};
 use serde_json::Value;
 use testbench::peers::free_ports;
 
-use super::{EKS, GOOGLE, OBJECT, PLACE, TENANT, entra, printed, trust_policy};
+use super::{ANYWHERE, EKS, GOOGLE, OBJECT, PLACE, TENANT, entra, printed, trust_policy};
 use crate::bodies;
 use crate::leak_check::World;
 use crate::rig::Rig;
@@ -152,6 +153,50 @@ async fn a_pod_of_the_cluster_passes_by_the_printed_policy_and_anothers_does_not
         let named = crate::check::named(&report, "pod-identity-trust").is_some();
         assert_eq!(named, !passes, "{text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_passes_by_the_printed_policy_for_its_name_alone() {
+    let another = ["--common-name", "another"];
+    for (script, passes) in [
+        (printed(&[&["aws"], &ANYWHERE, &PLACE]), true),
+        (printed(&[&["aws"], &ANYWHERE, &PLACE, &another]), false),
+    ] {
+        let policy = trust_policy(&script);
+        assert!(policy.contains("\"TRUST-ANCHOR-ARN\""), "{policy}");
+        let config = WorldConfig {
+            trust_policy: Some(policy.replace("TRUST-ANCHOR-ARN", "${ANCHOR}")),
+            ..WorldConfig::through_roles_anywhere(AnywhereConfig::default())
+        };
+        let world = World::start(config).await.unwrap();
+        let report = crate::check::run(&world, &[], None).await;
+        let text = report.text(false);
+        assert_eq!(report.is_whole(), passes, "{text}");
+        let named = crate::check::named(&report, "roles-anywhere-trust").is_some();
+        assert_eq!(named, !passes, "{text}");
+    }
+}
+
+/// What `check` prints to paste lets the certificate in.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_that_is_pasted_lets_the_certificate_in() {
+    let config = |policy: String| WorldConfig {
+        trust_policy: Some(policy),
+        ..WorldConfig::through_roles_anywhere(AnywhereConfig::default())
+    };
+    let closed = r#"{"Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
+    let world = World::start(config(closed.to_owned())).await.unwrap();
+    let report = crate::check::run(&world, &[], None).await;
+    let step = report
+        .steps
+        .iter()
+        .find(|step| step.step == "CreateSession");
+    let pasted = step.unwrap().outcome.paste.clone().unwrap();
+    let anchor = world.anywhere().unwrap().trust_anchor_arn();
+    assert!(pasted.contains(&anchor), "{pasted}");
+    let world = World::start(config(pasted)).await.unwrap();
+    let report = crate::check::run(&world, &[], None).await;
+    assert!(report.is_whole(), "{}", report.text(false));
 }
 
 #[test]
