@@ -116,9 +116,11 @@ fn sends_only_where_it_may(config: &Config, text: &str) {
                 (Some(&source.role), entra)
             }
             SourceConfig::RolesAnywhere(source) => (Some(&source.role), Some(&source.endpoint)),
-            SourceConfig::Container(_) | SourceConfig::File(_) | SourceConfig::StaticKeys(_) => {
+            SourceConfig::Container(source) => {
+                asks_no_agent_elsewhere(&source.endpoint);
                 (None, None)
             }
+            SourceConfig::File(_) | SourceConfig::StaticKeys(_) => (None, None),
         };
         let urls = [
             Some(&workspace.remote_write_url),
@@ -141,6 +143,17 @@ fn sends_only_where_it_may(config: &Config, text: &str) {
         assert!(limits.max_upstream_bytes > 0 && limits.max_inflight_bytes > 0);
         assert!(!limits.upstream_timeout.is_zero());
     }
+}
+
+/// Keys come over plain http, so from the agents' own addresses alone.
+fn asks_no_agent_elsewhere(url: &Uri) {
+    let own = ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
+    let host = url.host().unwrap().trim_matches(['[', ']']);
+    let address = |text: &str| text.parse::<std::net::IpAddr>().ok();
+    let is_own = own
+        .iter()
+        .any(|agent| address(agent).is_some() && address(agent) == address(host));
+    assert!(is_own || is_encrypted_or_local(url), "{url}");
 }
 
 /// Tokens come over plain http, so from the clouds' own addresses alone.

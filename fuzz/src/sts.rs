@@ -5,12 +5,14 @@ use std::cell::OnceCell;
 use std::time::{Duration, SystemTime};
 
 use amp_sidecar::clock::Clock;
-use amp_sidecar::config::{Network, RoleSession};
+use amp_sidecar::config::{ContainerConfig, Network, RoleSession};
+use amp_sidecar::credentials::container::Container;
 use amp_sidecar::credentials::sts::Sts;
 use amp_sidecar::net::client::{HttpClient, HttpResponse};
 use amp_sidecar::net::tls::Trust;
 use amp_sidecar::net::transport::{NetworkTransport, Transport};
 use hyper::StatusCode;
+use hyper::header::HeaderValue;
 
 use super::{is_fit_to_be_shown, withholds};
 
@@ -21,6 +23,7 @@ const AN_HOUR: Duration = Duration::from_secs(3600);
 
 thread_local! {
     static STS: OnceCell<Sts> = const { OnceCell::new() };
+    static CONTAINER: OnceCell<Container> = const { OnceCell::new() };
 }
 
 /// A client that is never asked to call anybody.
@@ -40,6 +43,43 @@ pub fn holds(input: &[u8]) {
     let status = [200, 400, 403, 500, 503, 302][usize::from(*choice) % 6];
     let status = StatusCode::from_u16(status).unwrap();
     STS.with(|sts| read(sts.get_or_init(new), status, body));
+    CONTAINER.with(|container| ask(container.get_or_init(of_a_container), status, body));
+}
+
+fn of_a_container() -> Container {
+    let config = ContainerConfig {
+        endpoint: "http://127.0.0.1:9/".parse().unwrap(),
+        authorization: None,
+    };
+    Container::new(config, client(), Clock::system())
+}
+
+/// The same in the place of a container's agent, which got the same token.
+fn ask(container: &Container, status: StatusCode, body: &[u8]) {
+    let answer = HttpResponse::new(status, None, body.to_vec());
+    let before = SystemTime::now();
+    match container.read(&answer, Some(&HeaderValue::from_static(TOKEN))) {
+        Ok(obtained) => {
+            assert!(status.is_success());
+            let keys = &obtained.credentials;
+            for text in [keys.access_key_id(), keys.session_token().unwrap()] {
+                assert!(!text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()));
+            }
+            let expires = obtained.expires.unwrap();
+            assert!(expires > before && expires <= SystemTime::now() + 12 * AN_HOUR);
+            let shown = format!("{obtained:?}");
+            if keys.secret_access_key().len() > 40 {
+                assert!(!shown.contains(keys.secret_access_key()));
+            }
+        }
+        Err(error) => {
+            let shown = error.to_string();
+            is_fit_to_be_shown(&shown);
+            withholds(&shown, TOKEN);
+            withholds(&format!("{error:?}"), TOKEN);
+            assert!(error.name().starts_with("container_"));
+        }
+    }
 }
 
 fn new() -> Sts {

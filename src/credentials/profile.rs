@@ -7,6 +7,8 @@
 //! not have (a program, a browser); all of it is refused by name, with what to set instead.
 
 use std::io;
+#[cfg(feature = "internals")]
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,7 +22,7 @@ use crate::credentials::small_file::{self, SmallFileError};
 use crate::credentials::sts::SessionCredentials;
 use crate::remedies::credentials_file as rows;
 use crate::remedies::{Advice, Remedy};
-use crate::sanitize::sanitize;
+use crate::sanitize::{sanitize, sanitize_within};
 
 /// Larger than a file of a thousand profiles.
 const LONGEST: u64 = 512 * 1024;
@@ -135,6 +137,18 @@ impl Profile {
     }
 }
 
+/// The keys of a profile in the text of the file at `path`.
+///
+/// # Errors
+/// [`ProfileError`] if there are none.
+#[cfg(feature = "internals")]
+pub fn keys_in(text: &str, path: &Path, profile: &str) -> Result<AwsKeys, Box<ProfileError>> {
+    keys_of(text, profile).map_err(|fault| {
+        let path = path.to_owned();
+        Box::new(ProfileError { path, fault })
+    })
+}
+
 fn keys_of(text: &str, profile: &str) -> Result<AwsKeys, ProfileFault> {
     let ini = Ini::parse(text)?;
     if !ini.contains(profile) {
@@ -178,7 +192,7 @@ fn no_profile(ini: &Ini<'_>, profile: &str) -> ProfileFault {
     let known: Vec<String> = ini
         .sections()
         .take(8)
-        .map(|name| format!("[{}]", sanitize(name)))
+        .map(|name| format!("[{}]", sanitize_within(name, 64)))
         .collect();
     let known = match known.as_slice() {
         [] => ", and no other one".to_owned(),
