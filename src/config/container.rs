@@ -56,6 +56,7 @@ pub(super) fn full_uri(text: &str) -> Result<Uri, Expected> {
         scheme
             && !text.contains('#')
             && !authority.contains('@')
+            && uri.authority().is_some_and(values::has_valid_port)
             && uri.host().is_some_and(|host| !host.is_empty())
     });
     let uri = uri.ok_or_else(|| Expected(what.to_owned()))?;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::error::SettingError;
+use super::error::{SettingError, WITHHELD};
 use super::settings::{ALL, CONFIG, Setting};
 use super::suggest;
 use super::yaml::{self, Node, NodeKind, YamlText};
@@ -130,7 +130,14 @@ impl FileParser<'_> {
         for (YamlText { text: key, line }, node) in entries {
             let path = format!("{prefix}{key}");
             if let Err(expected) = allowed(&key, prefix.is_empty()) {
-                self.error(&path, &node, line, &expected);
+                // Under a name that is no setting may be a secret.
+                let is_setting = ALL.iter().any(|setting| setting.key() == key);
+                let shown = if is_setting {
+                    node.show()
+                } else {
+                    WITHHELD.to_owned()
+                };
+                self.error_of_text(&path, &shown, line, &expected);
                 continue;
             }
             let Some(text) = node.text() else {

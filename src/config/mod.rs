@@ -37,6 +37,7 @@ mod model;
 mod network;
 mod other_credentials;
 mod settings;
+mod source_kind;
 mod sources;
 mod suggest;
 mod values;

@@ -553,6 +553,13 @@ impl SourceConfig {
 // === impl SourceKind ===
 
 impl SourceKind {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::WebIdentity,
+        Self::RolesAnywhere,
+        Self::Container,
+        Self::File,
+    ];
+
     /// Its name in settings and log.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -22,6 +22,7 @@ use super::container;
 use super::error::Expected;
 use super::model::{Alertmanager, Inspect, LogFormat, SourceKind, TokenKind};
 use super::network::{NoProxy, Proxy};
+use super::source_kind;
 use super::values::identity::{self as identity, ChainedRole};
 use super::values::metadata;
 use super::values::otlp::{self, Pair, Sampler};
@@ -165,8 +166,7 @@ settings! {
             "Serve each workspace that a sender names in its path, up to 8, where none is configured: anyone who can reach --listen can write to any workspace of the region that the role allows";
         ROLE_ARN: String = ValueKind("ARN", identity::role_arn, text), Workspace Public, "role-arn", ["AWS_ROLE_ARN"], "[required]",
             "IAM role to assume with the token, or with the certificate";
-        CREDENTIALS: SourceKind = choice!("web-identity|roles-anywhere|container|file": "web-identity" => SourceKind::WebIdentity,
-            "roles-anywhere" => SourceKind::RolesAnywhere, "container" => SourceKind::Container, "file" => SourceKind::File),
+        CREDENTIALS: SourceKind = ValueKind("web-identity|roles-anywhere|container|file", source_kind::parse, |kind| kind.name().to_owned()),
             Workspace Public, "credentials", ["AMP_SIDECAR_CREDENTIALS"], "web-identity",
             "Source of the credentials, and the only one that is asked: STS in exchange for a token, IAM Roles Anywhere with a certificate, the endpoint of EKS Pod Identity or ECS, or a credentials file";
         TOKEN_SOURCE: TokenKind = choice!("file|entra|azure-imds|gce-metadata": "file" => TokenKind::File, "entra" => TokenKind::Entra,
@@ -179,11 +179,11 @@ settings! {
         TOKEN_AUDIENCE: String = ValueKind("TEXT", metadata::audience, text), Workspace Public,
             "token-audience", ["AMP_SIDECAR_TOKEN_AUDIENCE"], "[required with --token-source azure-imds; with gce-metadata sts.amazonaws.com]",
             "Whom a machine's token is for: in Azure the App ID URI that AWS trusts, at Google the audience that the role's trust policy has as :oaud";
-        CONTAINER_CREDENTIALS_FULL_URI: Uri = ValueKind("URL", container::full_uri, text), Workspace Public,
+        CONTAINER_CREDENTIALS_FULL_URI: Uri = ValueKind("URL", container::full_uri, text), Workspace Secret,
             "container-credentials-full-uri", ["AWS_CONTAINER_CREDENTIALS_FULL_URI"], "[required with --credentials container]",
             "Credentials endpoint, as EKS sets it; plain http is allowed for loopback and the addresses of AWS' agents only, and no proxy is used",
             from [CONTAINER_CREDENTIALS_RELATIVE_URI];
-        CONTAINER_CREDENTIALS_RELATIVE_URI: Uri = ValueKind("PATH", container::relative_uri, container::relative_text), Workspace Public,
+        CONTAINER_CREDENTIALS_RELATIVE_URI: Uri = ValueKind("PATH", container::relative_uri, container::relative_text), Workspace Secret,
             "container-credentials-relative-uri", ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"], "[none]",
             "Path of the credentials at the ECS agent, http://169.254.170.2, as ECS sets it";
         CONTAINER_AUTHORIZATION_TOKEN_FILE: PathBuf = TOKEN_PATH, Workspace Public,

@@ -390,7 +390,7 @@ fn the_form_of_a_file_is_checked_before_its_values() {
     let cases = [
         (
             "role_arm: x",
-            "role_arm (config.yaml, line 1) is \"x\": expected a setting; did you mean role_arn?",
+            "role_arm (config.yaml, line 1) is \"[withheld]\": expected a setting; did you mean role_arn?",
         ),
         ("xyzzy: x", "expected a setting: a flag of --help"),
         (
@@ -417,10 +417,14 @@ fn the_form_of_a_file_is_checked_before_its_values() {
             "config: x",
             "`config` is not allowed inside a configuration file",
         ),
+        (
+            "aws_secret_access_key: planted",
+            "aws_secret_access_key (config.yaml, line 1) is \"[withheld]\": expected a setting",
+        ),
         ("---\na: b\n---\na: b", "a second document"),
         (
             "\"regi\\non\\e[31m\": 1",
-            "regi on [31m (config.yaml, line 1) is \"1\": expected a setting; did you mean region?",
+            "regi on [31m (config.yaml, line 1) is \"[withheld]\": expected a setting; did you mean region?",
         ),
     ];
     for (text, expected) in cases {

@@ -14,6 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hyper::Uri;
+use hyper::http::uri::Authority;
 
 use super::error::{Expected, checked, expected};
 
@@ -229,9 +230,16 @@ fn url(text: &str) -> Option<Uri> {
     let authority = uri.authority()?;
     let valid = matches!(uri.scheme_str(), Some("http" | "https"))
         && uri.query().is_none()
+        && has_valid_port(authority)
         && !authority.as_str().contains('@')
         && !authority.host().is_empty();
     valid.then_some(uri)
+}
+
+/// Whether the port is a number up to 65535, if there is one. Of another one a [`Uri`] says that there is none, and the usual one would be used.
+pub(crate) fn has_valid_port(authority: &Authority) -> bool {
+    let after_host = authority.as_str().rsplit(['@', ']']).next();
+    authority.port_u16().is_some() || !after_host.unwrap_or_default().contains(':')
 }
 
 /// Whether a URL's host must be this machine.
@@ -242,6 +250,26 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_port_that_cannot_be_is_not_the_usual_one() {
+        for text in [
+            "https://a.example:443/",
+            "https://[::1]:8443",
+            "https://[::1]",
+            "https://a.example",
+        ] {
+            assert!(super::endpoint(text).is_ok(), "{text}");
+        }
+        for text in [
+            "https://a.example:65536/",
+            "http://127.0.0.1:99999",
+            "https://[::1]:70000",
+            "https://a.example:/",
+        ] {
+            assert!(super::endpoint(text).is_err(), "{text}");
+        }
+    }
+
     use super::*;
 
     #[test]

@@ -103,7 +103,7 @@ pub enum Unavailable {
     #[error("no AWS credentials, the last ones have expired: {}", .0.reason)]
     Expired(Box<Diagnosis>),
     /// An exchange is under way and takes long.
-    #[error("no AWS credentials: waiting for STS")]
+    #[error("no AWS credentials: waiting for their source")]
     Waiting,
     /// AMP's rejections requested an exchange a moment ago.
     #[error("no AWS credentials: they were refreshed a moment ago")]

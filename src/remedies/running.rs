@@ -4,7 +4,7 @@ use super::row::rows;
 
 rows! { #[cfg(any(test, feature = "internals"))] INCIDENTS:
     NO_CREDENTIALS: "no-credentials", "There are no valid AWS credentials to sign with",
-        "`no_credentials`, `query_no_credentials`", "fix why the exchange of the token gives none; senders keep their samples and retry";
+        "`no_credentials`, `query_no_credentials`", "fix why their source gives none; senders keep their samples and retry";
     ACCESS_DENIED: "access-denied", "The role may not `aps:RemoteWrite` on the workspace",
         "`access_denied`", "attach a policy that allows it to the role (`amp-sidecar check` prints one), or AmazonPrometheusRemoteWriteAccess; check the workspace id too: a wrong id looks the same";
     THROTTLED: "throttled", "AMP limits the rate of the workspace or of the region",

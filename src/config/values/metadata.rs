@@ -4,7 +4,7 @@
 
 use hyper::Uri;
 
-use super::is_loopback;
+use super::{has_valid_port, is_loopback};
 use crate::config::error::{Expected, checked, expected};
 
 const AZURE: &[&str] = &["169.254.169.254"];
@@ -41,7 +41,7 @@ fn is_admitted(url: &Uri, hosts: &[&str]) -> bool {
     let host = url.host().unwrap_or_default();
     let plain = url
         .authority()
-        .is_some_and(|authority| !authority.as_str().contains('@'));
+        .is_some_and(|authority| !authority.as_str().contains('@') && has_valid_port(authority));
     let real = hosts.contains(&host) && matches!(url.port_u16(), None | Some(80));
     plain && (real || is_loopback(host))
 }
@@ -78,6 +78,7 @@ mod tests {
             "169.254.169.254",
             "https://169.254.169.254",
             "http://169.254.169.254:8080",
+            "http://127.0.0.1:99999",
             "http://169.254.170.2",
             "http://imds.example",
             "http://127.0.0.1@imds.example/",
@@ -101,6 +102,7 @@ mod tests {
             "",
             "http://169.254.169.254",
             "169.254.169.254:8080",
+            "127.0.0.1:99999",
             "169.254.169.254/x",
             "metadata.google.internal.example",
             "x@127.0.0.1",

@@ -19,6 +19,7 @@ pub(super) const HEADER: (HeaderName, HeaderValue) = (
     HeaderName::from_static("metadata-flavor"),
     HeaderValue::from_static("Google"),
 );
+const ISSUER: &str = "https://accounts.google.com";
 /// Errors are web pages.
 const SHOWN_AT_MOST: usize = 200;
 
@@ -38,7 +39,12 @@ pub(super) fn read(response: &HttpResponse) -> Result<Token, MetadataError> {
     }
     let text = response.text().unwrap_or_default().trim();
     if status.is_success() {
-        return Token::of(text).ok_or_else(|| unusable("it is not a JSON web token"));
+        let token = Token::of(text).ok_or_else(|| unusable("it is not a JSON web token"))?;
+        // As Google documents it.
+        return match token.claims() {
+            Some(claims) if claims.iss == ISSUER => Ok(token),
+            _ => Err(unusable("its token is not of https://accounts.google.com")),
+        };
     }
     Err(MetadataError::Refused {
         cloud: Cloud::Google,

@@ -59,10 +59,22 @@ fn the_requests_are_those_of_the_clouds_documentation() {
 #[test]
 fn a_token_is_read_from_the_response_of_either() {
     let azure = format!(r#"{{"access_token": "{TOKEN}", "expires_on": "1800000000"}}"#);
-    for (cloud, body) in [(Cloud::Azure, azure), (Cloud::Google, format!("{TOKEN}\n"))] {
-        let token = read(cloud, &response(cloud, 200, &body)).unwrap();
-        assert_eq!(token.expose(), TOKEN);
+    let of_google = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2FjY291bnRzLmdvb2dsZS5jb20iLCJzdWIiOiIxMDciLCJhdWQiOiJzdHMuYW1hem9uYXdzLmNvbSJ9.c2ln";
+    let google = format!("{of_google}\n");
+    for (cloud, body, token) in [
+        (Cloud::Azure, azure, TOKEN),
+        (Cloud::Google, google, of_google),
+    ] {
+        let given = read(cloud, &response(cloud, 200, &body)).unwrap();
+        assert_eq!(given.expose(), token);
     }
+    let foreign = read(Cloud::Google, &response(Cloud::Google, 200, TOKEN)).unwrap_err();
+    assert!(
+        foreign
+            .to_string()
+            .contains("not of https://accounts.google.com"),
+        "{foreign}"
+    );
 }
 
 #[test]
