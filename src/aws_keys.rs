@@ -30,9 +30,17 @@ pub enum KeyFault {
     /// There is none.
     #[error("{0} is empty")]
     Empty(&'static str),
+    /// A shell would remove them; here they would be part of the key.
+    #[error("{0} contains quotes: write it without quotes")]
+    Quotes(&'static str),
     /// No header could carry it.
     #[error("{0} contains white space, a line break or another character that no key has")]
     Characters(&'static str),
+    /// It is sent and shown as what it is taken for, so a secret in its place would be.
+    #[error(
+        "{0} has characters other than A-Z and 0-9, which no access key ID has: are ID and secret swapped?"
+    )]
+    NotAnId(&'static str),
     /// Keys of STS are valid only with their token.
     #[error("{0} is missing: an access key ID that begins with ASIA is temporary and needs it")]
     NoToken(&'static str),
@@ -54,9 +62,16 @@ impl AwsKeys {
             if text.is_empty() {
                 return Err(KeyFault::Empty(name));
             }
+            if text.contains(['"', '\'']) {
+                return Err(KeyFault::Quotes(name));
+            }
             if !text.bytes().all(|b| b.is_ascii_graphic()) {
                 return Err(KeyFault::Characters(name));
             }
+        }
+        let of_an_id = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+        if !access_key_id.1.bytes().all(of_an_id) {
+            return Err(KeyFault::NotAnId(access_key_id.0));
         }
         if token.is_none() && access_key_id.1.starts_with("ASIA") {
             return Err(KeyFault::NoToken(token_name));
@@ -118,6 +133,11 @@ mod tests {
             ("AKIA", "a b", None, KeyFault::Characters("secret")),
             ("AKIA", "s", Some("a\nb"), KeyFault::Characters("token")),
             ("AKIÄ", "s", None, KeyFault::Characters("id")),
+            ("s/+=", "AKIAEXAMPLE", None, KeyFault::NotAnId("id")),
+            ("akia", "s", Some("t"), KeyFault::NotAnId("id")),
+            ("\"AKIA\"", "s", None, KeyFault::Quotes("id")),
+            ("AKIA", "'s'", None, KeyFault::Quotes("secret")),
+            ("AKIA", "s", Some("t\""), KeyFault::Quotes("token")),
             ("ASIAEXAMPLE", "s", None, KeyFault::NoToken("token")),
         ] {
             assert_eq!(checked(id, secret, token), Err(fault));

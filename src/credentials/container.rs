@@ -12,6 +12,7 @@ use bytes::Bytes;
 use hyper::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use hyper::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -19,14 +20,14 @@ use time::format_description::well_known::Rfc3339;
 use crate::aws_keys::{AwsKeys, KeyFault, KeyTexts};
 use crate::clock::Clock;
 use crate::config::{ContainerConfig, ContainerToken};
-use crate::credentials::redact::sanitize_without;
+use crate::credentials::redact::sanitize_without_keys;
 use crate::credentials::small_file::{self, SmallFileError};
 use crate::credentials::sts::{Pace, SessionCredentials};
 use crate::net::client::{HttpClient, HttpResponse};
 use crate::net::error::{ConnectError, HttpError};
 use crate::remedies::Advice;
 use crate::remedies::container as rows;
-use crate::remedies::first_hour::{TOKEN_DENIED, TOKEN_FOLDER};
+use crate::remedies::first_hour::{SETTING, TOKEN_DENIED, TOKEN_FOLDER};
 
 /// A longer token does not fit into the head of a request.
 const LONGEST_TOKEN: u64 = 16 * 1024;
@@ -72,15 +73,6 @@ pub enum ContainerError {
     /// The response holds no usable credentials.
     #[error("the response of the credentials endpoint ({status}) cannot be used: {what}")]
     Unusable { status: StatusCode, what: String },
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ContainerKeys {
-    access_key_id: String,
-    secret_access_key: String,
-    token: String,
-    expiration: String,
 }
 
 /// As the ECS agent writes it, and as other implementations do.
@@ -154,12 +146,23 @@ impl Container {
             return Err(refused(status, text, token));
         }
         // The parser's own message may quote the response, and with it a key.
-        let granted: ContainerKeys = serde_json::from_str(text).map_err(|_| {
-            unusable("it is not JSON with AccessKeyId, SecretAccessKey, Token and Expiration")
-        })?;
+        let granted: Map<String, Value> =
+            serde_json::from_str(text).map_err(|_| unusable("it is not JSON of an object"))?;
+        let named = |name: &'static str| match granted.get(name) {
+            Some(Value::String(text)) => Ok((name, text.as_str())),
+            Some(_) => Err(unusable(&format!("its {name} is not a string"))),
+            None => Err(unusable(&format!("it has no {name}"))),
+        };
+        let (token_name, session_token) = named("Token")?;
+        let texts = KeyTexts {
+            access_key_id: named("AccessKeyId")?,
+            secret_access_key: named("SecretAccessKey")?,
+            session_token: (token_name, Some(session_token)),
+        };
+        let (_, expiration) = named("Expiration")?;
         let faulty = |fault: KeyFault| unusable(&fault.to_string());
-        let keys = AwsKeys::checked(granted.texts()).map_err(faulty)?;
-        let expires = OffsetDateTime::parse(&granted.expiration, &Rfc3339)
+        let keys = AwsKeys::checked(texts).map_err(faulty)?;
+        let expires = OffsetDateTime::parse(expiration, &Rfc3339)
             .map_err(|_| unusable("its Expiration is not a time"))?;
         let (expires, now) = (SystemTime::from(expires), self.clock.now());
         if expires <= now {
@@ -213,7 +216,7 @@ async fn read_token(path: &Path) -> Result<HeaderValue, ContainerError> {
 
 fn refused(status: StatusCode, text: &str, token: Option<&HeaderValue>) -> ContainerError {
     let sent = token.map_or("", |token| token.to_str().unwrap_or_default());
-    let said = |words: &str| sanitize_without(words.trim(), &[sent]);
+    let said = |words: &str| sanitize_without_keys(words.trim(), sent);
     let json = serde_json::from_str(text).unwrap_or(AgentError {
         code: None,
         message: None,
@@ -242,18 +245,6 @@ fn code_in(text: &str) -> Option<&str> {
 
 fn digest(token: &HeaderValue) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
-}
-
-// === impl ContainerKeys ===
-
-impl ContainerKeys {
-    fn texts(&self) -> KeyTexts<'_> {
-        KeyTexts {
-            access_key_id: ("AccessKeyId", &self.access_key_id),
-            secret_access_key: ("SecretAccessKey", &self.secret_access_key),
-            session_token: ("Token", Some(&self.token)),
-        }
-    }
 }
 
 // === impl ContainerError ===
@@ -303,6 +294,7 @@ impl ContainerError {
                     Advice::from(TOKEN_DENIED).here(access.clone().unwrap_or_default())
                 }
                 ErrorKind::IsADirectory => TOKEN_FOLDER.into(),
+                ErrorKind::InvalidInput => SETTING.into(),
                 _ => rows::TOKEN_MISSING.into(),
             },
             Self::Token { .. } => rows::TOKEN_CHARACTERS.into(),
@@ -324,6 +316,8 @@ impl ContainerError {
             Self::Silent(HttpError::Connect(
                 ConnectError::Tcp { .. } | ConnectError::TimedOut(_),
             )) => rows::UNREACHABLE.into(),
+            // No proxy is between.
+            Self::Silent(HttpError::TimedOut | HttpError::Broken(_)) => rows::BUSY.into(),
             Self::Silent(error) => error.remedy(rows::FOREIGN).into(),
             Self::Unusable { .. } => rows::FOREIGN.into(),
         }

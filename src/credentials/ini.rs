@@ -63,7 +63,7 @@ impl<'a> Ini<'a> {
                 (section, option) = (Some(name), None);
                 continue;
             }
-            let section = section.ok_or_else(|| wrong("an option before the first [section]"))?;
+            let section = section.ok_or_else(|| wrong(instead_of_section(text, content)))?;
             let (name, value) = content
                 .split_once(['=', ':'])
                 .ok_or_else(|| wrong("neither [section] nor name = value"))?;
@@ -127,6 +127,20 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
         .flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
+/// What stands where the first section should begin.
+fn instead_of_section(text: &str, line: &str) -> &'static str {
+    let shell = ["export ", "set ", "$env:"];
+    if text.starts_with('\u{feff}') {
+        "the file begins with a byte order mark (BOM): save it as UTF-8 without BOM"
+    } else if line.starts_with('{') {
+        "this is JSON: a credentials file has [section], then name = value"
+    } else if shell.iter().any(|word| line.starts_with(word)) {
+        "this is a command of a shell: a credentials file has [section], then name = value"
+    } else {
+        "an option before the first [section]"
+    }
+}
+
 fn header(line: &str) -> Option<&str> {
     let (name, _) = line.strip_prefix('[')?.rsplit_once(']')?;
     (!name.is_empty()).then_some(name)
@@ -162,6 +176,21 @@ mod tests {
         );
         assert_eq!(value("[p]\nkey = a\n  b = c\n", "p", "b"), None);
         assert_eq!(value("[p]\nkey =", "p", "key").unwrap(), "");
+    }
+
+    #[test]
+    fn another_form_of_file_is_named() {
+        for (text, words) in [
+            ("\u{feff}[p]\nkey = planted", "BOM"),
+            ("\u{feff}# comment\n[p]\n", "BOM"),
+            ("{\n  \"AccessKeyId\": \"planted\"\n}", "JSON"),
+            ("# keys\nexport AWS_ACCESS_KEY_ID=planted", "shell"),
+            ("$env:AWS_ACCESS_KEY_ID=\"planted\"", "shell"),
+            ("key = planted", "an option before"),
+        ] {
+            let said = Ini::parse(text).unwrap_err().to_string();
+            assert!(said.contains(words) && !said.contains("planted"), "{said}");
+        }
     }
 
     #[test]

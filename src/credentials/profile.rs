@@ -65,7 +65,7 @@ enum ProfileFault {
     },
     #[error("{0}")]
     Malformed(String),
-    #[error("it has no profile [{profile}]{known}")]
+    #[error("it has no profile {profile}{known}")]
     NoProfile { profile: String, known: String },
     #[error("profile [{profile}] has no {option}")]
     NoKey {
@@ -192,7 +192,7 @@ fn no_profile(ini: &Ini<'_>, profile: &str) -> ProfileFault {
     let known: Vec<String> = ini
         .sections()
         .take(8)
-        .map(|name| format!("[{}]", sanitize_within(name, 64)))
+        .map(|name| sanitize_within(&format!("{name:?}"), 64))
         .collect();
     let known = match known.as_slice() {
         [] => ", and no other one".to_owned(),
@@ -204,8 +204,9 @@ fn no_profile(ini: &Ini<'_>, profile: &str) -> ProfileFault {
         }
         names => format!(", but {}", names.join(", ")),
     };
+    // In quotes, because `[ a ]` is a profile of another name than `[a]`.
     ProfileFault::NoProfile {
-        profile: sanitize(profile),
+        profile: sanitize(&format!("{profile:?}")),
         known,
     }
 }

@@ -15,10 +15,10 @@ ASSOCIATION: "pod-identity-association", "The pod's service account is associate
     "ResourceNotFoundException", "create the association: aws eks create-pod-identity-association, with the cluster, the namespace, the service account and the role; then create the pod again";
 REFUSED: "container-refused", "The credentials endpoint refuses",
     "the credentials endpoint refused", "see its message, and check the variables AWS_CONTAINER_… against what the platform sets: they differ from pod to pod and from task to task, so none may be copied";
-BUSY: "container-busy", "The credentials endpoint, or the service behind it, is throttled or has trouble",
+BUSY: "container-busy", "The credentials endpoint, or the service behind it, is throttled, slow or has trouble",
     "the credentials endpoint refused (5", "none needed: it is often temporary, and the request is repeated; if it lasts, look at the log of the agent on this node";
 UNREACHABLE: "container-unreachable", "Nothing listens at the credentials endpoint",
     "the credentials endpoint could not be reached", "on EKS install the add-on eks-pod-identity-agent and check that its pod on this node runs (kubectl -n kube-system get pods -o wide); allow egress from this pod to the endpoint (network policy); on Fargate there is no agent: use --credentials web-identity";
-FOREIGN: "container-foreign", "Something else answers at the credentials endpoint",
-    "the response of the credentials endpoint", "check AWS_CONTAINER_CREDENTIALS_FULL_URI, and what listens there; redirects are not followed";
+FOREIGN: "container-foreign", "The credentials endpoint answers without usable keys, or something else answers in its place",
+    "the response of the credentials endpoint", "see what the message says is missing or wrong; check AWS_CONTAINER_CREDENTIALS_FULL_URI, and what listens there; redirects are not followed";
 }

@@ -123,7 +123,7 @@ REGION_WRONG: "region-wrong", "The signature is for another region than the endp
 AMP_PATH: "amp-path", "AMP has no such path: it is misspelt, or ends in a slash",
     "Missing Authentication Token", "set the path of --remote-write-url to /workspaces/WORKSPACE-ID/api/v1/remote_write, without a slash at its end; if it is that, a proxy changes the path or removes the header Authorization";
 AMP_CREDENTIALS: "amp-credentials", "AMP rejects the session or the signature",
-    "AMP does not take the credentials", "check that role, STS and workspace are in one partition, and that no proxy changes headers";
+    "AMP does not take the credentials", "if the keys come from a file, an agent or the environment (--credentials file or container, --allow-static-keys), check that they are right and not expired: whatever rotates them may have stopped replacing them; else check that role, STS and workspace are in one partition; and that no proxy changes headers";
 
 PROMETHEUS_FILE: "prometheus-file", "The file of --prometheus-config is not a Prometheus configuration, or has no remote_write",
     "prometheus configuration", "use the configuration file of Prometheus, and add remote_write with the URL of this sidecar";

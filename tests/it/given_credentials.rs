@@ -328,7 +328,7 @@ async fn keys_that_amp_rejects_are_read_again_at_once_and_a_useless_file_is_repo
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(
-        words.contains("it has no profile [amp-writer], but [another]"),
+        words.contains("it has no profile \"amp-writer\", but \"another\""),
         "{words}"
     );
     assert_eq!(rig.write(&bodies::v1("still", 1)).await, StatusCode::OK);

@@ -72,7 +72,18 @@ fn a_response_without_usable_credentials_quotes_nothing_of_them() {
             200,
             r#"{"AccessKeyId": "planted", "SecretAccessKey": "planted", "Token": "planted"}"#
                 .to_owned(),
-            "and Expiration",
+            "it has no Expiration",
+        ),
+        (200, "{}".to_owned(), "it has no Token"),
+        (
+            200,
+            granted(&[]).replace("\"planted-secret-key\"", "7"),
+            "its SecretAccessKey is not a string",
+        ),
+        (
+            200,
+            granted(&[("AccessKeyId", "planted/secret+key")]),
+            "are ID and secret swapped?",
         ),
         (200, "<html>planted</html>".to_owned(), "it is not JSON"),
         (302, "planted".to_owned(), "redirects are not followed"),
@@ -179,6 +190,30 @@ fn an_error_is_read_in_the_words_of_each_agent() {
         quoting.ends_with("cannot be parsed: [withheld]"),
         "{quoting}"
     );
+}
+
+#[test]
+fn a_refusal_that_holds_keys_shows_none() {
+    let keys = granted(&[("AccessKeyId", "planted")]);
+    let in_message = serde_json::json!({"code": "Denied", "message": keys}).to_string();
+    for body in [keys, in_message] {
+        let said = read(403, &body).unwrap_err().to_string();
+        let shown = said.contains("planted");
+        assert!(!shown && said.contains("[withheld]"), "{said}");
+    }
+    let quoted = refused(
+        StatusCode::FORBIDDEN,
+        "not short12345",
+        Some(&HeaderValue::from_static("short12345")),
+    );
+    let said = quoted.to_string();
+    assert!(said.ends_with("not [withheld]"), "{said}");
+}
+
+#[test]
+fn a_slow_agent_is_not_taken_for_a_proxy() {
+    let slow = ContainerError::Silent(HttpError::TimedOut);
+    assert_eq!(slow.remedy(), rows::BUSY.into());
 }
 
 #[tokio::test]

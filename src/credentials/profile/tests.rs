@@ -69,13 +69,13 @@ async fn what_gives_no_keys_is_named_with_what_to_do_and_without_a_key() {
         (
             String::new(),
             "credentials_file_no_profile",
-            "no profile [default], and no other one",
+            "no profile \"default\", and no other one",
             rows::PROFILE,
         ),
         (
-            "[a]\n[b]\n".to_owned(),
+            "[a]\n[ default ]\n".to_owned(),
             "credentials_file_no_profile",
-            "no profile [default], but [a], [b]",
+            "no profile \"default\", but \" default \", \"a\"",
             rows::PROFILE,
         ),
         (
