@@ -100,6 +100,8 @@ struct AnywhereShared {
 struct AnywhereState {
     directory: Directory,
     leaf: LeafSpec,
+    /// The serial number of the certificate that was issued for the volume last.
+    serial: String,
     secrets: Secrets,
     calls: VecDeque<AnywhereCall>,
     issued: u64,
@@ -168,6 +170,7 @@ impl Anywhere {
                     revoked: BTreeSet::new(),
                 },
                 leaf: config.leaf,
+                serial: String::new(),
                 secrets: Secrets::default(),
                 calls: VecDeque::new(),
                 issued: 0,
@@ -253,6 +256,20 @@ impl Anywhere {
         let leaf = self.lock().leaf.clone();
         let issued = self.issue(&leaf)?;
         self.publish(&issued.chain, &issued.key)?;
+        self.lock().serial.clone_from(&issued.serial);
+        Ok(issued)
+    }
+
+    /// Renews the certificate and revokes the one before.
+    ///
+    /// # Errors
+    /// When it cannot be made or written.
+    pub fn supersede(&self) -> Result<IssuedCertificate, AnywhereError> {
+        let old = self.lock().serial.clone();
+        let issued = self.renew()?;
+        self.change(|directory| {
+            directory.revoked.insert(old);
+        });
         Ok(issued)
     }
 

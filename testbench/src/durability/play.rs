@@ -33,6 +33,7 @@ use crate::peers::samples::Samples;
 use crate::peers::sidecar::{Program, Sidecar};
 use crate::peers::source::Source;
 use crate::timestamp::millis;
+use emulator::anywhere::{Anywhere, AnywhereError, LeafSpec};
 use emulator::clock::Clock;
 use emulator::fault::{Fault, FaultKind};
 use emulator::tcp::TcpFaults;
@@ -325,6 +326,14 @@ fn change(world: &World, act: &Act) -> Result<(), Error> {
         Act::RotateCredentialsFile => world.rotate_credentials_file()?,
         Act::SpoilCredentialsFile => std::fs::write(world.credentials_file(), "[other]\n")
             .map_err(emulator::world::Error::Folder)?,
+        Act::ExpireCertificate
+        | Act::RenewCertificate
+        | Act::SupersedeCertificate
+        | Act::TrustAnchor(_) => {
+            if let Some(anywhere) = world.anywhere() {
+                change_anywhere(anywhere, act).map_err(emulator::world::Error::Anywhere)?;
+            }
+        }
         Act::RevokeSessions => world.sessions().revoke_all(),
         Act::Clock(offset) => world.clock().set_offset_seconds(*offset),
         Act::MayWrite(true) => world.amp().allow_roles([world.role_arn().to_owned()]),
@@ -343,6 +352,26 @@ fn change(world: &World, act: &Act) -> Result<(), Error> {
         | Act::StartReplica
         | Act::SendTo(_)
         | Act::Wait(_) => {}
+    }
+    Ok(())
+}
+
+/// What concerns Roles Anywhere alone.
+fn change_anywhere(anywhere: &Anywhere, act: &Act) -> Result<(), AnywhereError> {
+    match act {
+        Act::ExpireCertificate => {
+            anywhere.replace(|leaf| leaf.life = time::Duration::seconds(-1))?;
+        }
+        Act::RenewCertificate => {
+            anywhere.replace(|leaf| *leaf = LeafSpec::default())?;
+        }
+        Act::SupersedeCertificate => {
+            anywhere.supersede()?;
+        }
+        Act::TrustAnchor(enabled) => {
+            anywhere.change(|directory| directory.anchor_enabled = *enabled);
+        }
+        _ => {}
     }
     Ok(())
 }

@@ -72,6 +72,14 @@ pub(super) enum Act {
     RotateCredentialsFile,
     /// A credentials file without the profile.
     SpoilCredentialsFile,
+    /// Replaces the certificate by one that has expired.
+    ExpireCertificate,
+    /// Replaces the certificate by a valid one.
+    RenewCertificate,
+    /// A new certificate and key; the old certificate is revoked.
+    SupersedeCertificate,
+    /// Whether the trust anchor is enabled.
+    TrustAnchor(bool),
     RevokeSessions,
     /// Moves the world's clock.
     Clock(i64),

@@ -9,6 +9,7 @@ mod agents;
 mod answers;
 mod between;
 mod builders;
+mod certificates;
 mod credentials;
 mod data;
 mod limits;
@@ -31,6 +32,7 @@ pub fn rows(form: &Form) -> Vec<Row> {
     rows.extend(credentials::rows(form));
     rows.extend(machines::rows(form));
     rows.extend(agents::rows(form));
+    rows.extend(certificates::rows(form));
     rows.extend(answers::rows(form));
     rows.extend(between::rows(form));
     rows.extend(limits::rows(form));
