@@ -34,7 +34,7 @@ const REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
 const CAPACITY: u64 = 10_000;
 const MAX_SHARDS: u64 = 50;
 const SAMPLES_PER_SEND: u64 = 500;
-/// In a real batch, compressed (docs/performance.md).
+/// In a real batch, compressed (docs/performance-lab.md).
 const BYTES_A_SAMPLE: u64 = 24;
 
 /// An entry of `remote_write`.
