@@ -19,7 +19,7 @@ use crate::net::transport::{NetworkTransport, Transport};
 use crate::query::Queries;
 use crate::sigv4::SigningError;
 use crate::telemetry::history::History;
-use crate::telemetry::incidents::{BATCHES, CREDENTIALS, HELD_SAMPLES, IncidentTracker};
+use crate::telemetry::incidents::{CREDENTIALS, IncidentTracker};
 use crate::telemetry::senders::Senders;
 use crate::telemetry::{Telemetry, WorkspaceGauges, WorkspaceMetrics};
 
@@ -124,8 +124,7 @@ impl ActiveWorkspace {
             credentials.clone(),
             clock.clone(),
             Arc::clone(&metrics),
-            incidents(&BATCHES),
-            incidents(&HELD_SAMPLES),
+            incidents,
         )?;
         let queries = config.query.as_ref().map(|reading| {
             let (credentials, clock) = (credentials.clone(), clock.clone());

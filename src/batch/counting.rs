@@ -17,7 +17,8 @@
 //! **When.** Once the request was handed to the connection, so that AMP does not wait for it. A body is looked at before it leaves only if it
 //! does not begin like the version that its Content-Type names, which costs nothing to see ([`inspect::begins_as`]): AMP would answer 2xx to a
 //! body of the other version and store none of it. So is one that must be split or converted. Any other body that turns out malformed has
-//! been sent by then. AMP refuses it; what the body is decides, so the sender gets the same 400 as if it had not been sent.
+//! been sent by then. AMP refuses it, and the sender gets the same 400 as if it had not been sent. If AMP stores it all the same, AMP's word
+//! stands, since a 400 would tell of a loss that is none: the sender gets AMP's 2xx, and the batch is reported as unreadable.
 //!
 //! Rejected: counting on another thread, which costs two wake-ups and the caches; a sample of one batch in N, which meets a sender whose
 //! batches come in turns.
@@ -33,12 +34,14 @@ use crate::clock::Clock;
 use crate::config::{BatchLimits, Inspect};
 use crate::http::body::ChunkedBody;
 use crate::outcome::verdict::Verdict;
+use crate::remedies::running::UNREADABLE;
 use crate::remote_write::body_count::BodyCount;
 use crate::remote_write::contents::Contents;
 use crate::remote_write::inspect::buffer_pool::InspectorPool;
-use crate::remote_write::inspect::{self, Inspected, Version};
+use crate::remote_write::inspect::{self, Inspected, Malformed, Version};
 use crate::remote_write::payload::PayloadContents;
 use crate::telemetry::WorkspaceMetrics;
+use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
 use crate::telemetry::timings::{PhaseTimings, time};
 use crate::telemetry::traces::Span;
 use budget::Budget;
@@ -54,6 +57,7 @@ pub(super) struct Counting {
     inspectors: Arc<InspectorPool>,
     clock: Clock,
     metrics: Arc<WorkspaceMetrics>,
+    unreadable: IncidentTracker,
 }
 
 /// A batch that was read, until its response. If it is dropped before, its sender has left and keeps the batch.
@@ -68,13 +72,19 @@ pub(super) struct ReadBatch<'a> {
 // === impl Counting ===
 
 impl Counting {
-    pub(super) fn new(limits: &BatchLimits, clock: Clock, metrics: Arc<WorkspaceMetrics>) -> Self {
+    pub(super) fn new(
+        limits: &BatchLimits,
+        clock: Clock,
+        metrics: Arc<WorkspaceMetrics>,
+        unreadable: IncidentTracker,
+    ) -> Self {
         Self {
             mode: limits.inspect,
             budget: Budget::new(limits.inspect_budget),
             inspectors: Arc::default(),
             clock,
             metrics,
+            unreadable,
         }
     }
 
@@ -169,27 +179,41 @@ impl Counting {
             self.metrics.inspected(took);
         }
     }
+
+    /// AMP stored what is no batch to us.
+    fn could_not_read(&self, why: &Malformed, bytes: usize) {
+        self.metrics.unreadable();
+        self.unreadable.fail("unreadable", || {
+            let what = format!("a body of {bytes} bytes: {why}");
+            Diagnosis::new(&what, UNREADABLE)
+        });
+    }
 }
 
 // === impl ReadBatch ===
 
 impl ReadBatch<'_> {
-    /// The response to the sender: AMP's verdict, unless the body is not a batch.
+    /// The response to the sender: AMP's verdict, unless the body is not a batch and AMP did not store it.
     pub(super) fn end(mut self, verdict: Verdict) -> Verdict {
         self.has_ended = true;
         self.account(verdict.is_stored()).unwrap_or(verdict)
     }
 
     /// Adds the batch to what was received, or says why it is not a batch.
-    fn account(&self, flows: bool) -> Option<Verdict> {
-        if !flows {
+    fn account(&self, is_stored: bool) -> Option<Verdict> {
+        if !is_stored {
             self.contents.require_exact();
         }
         let flow = self.contents.flow();
         if let PayloadContents::Countable(count) = &self.contents {
             self.counting.spend(count);
-            if let Some(verdict) = not_a_batch(count) {
-                return Some(verdict);
+            match not_a_batch(count) {
+                Some(Verdict::Malformed(why)) if is_stored => {
+                    self.counting.could_not_read(&why, self.bytes);
+                }
+                None if count.known().is_some() => self.counting.unreadable.recover(),
+                None => {}
+                of_the_body => return of_the_body,
             }
         }
         self.counting.metrics.received(self.bytes, &flow);

@@ -39,7 +39,9 @@ use crate::remote_write::content_type::{self, WriteProtocol};
 use crate::remote_write::payload::{Payload, PayloadContents};
 use crate::sigv4::SigningError;
 use crate::telemetry::WorkspaceMetrics;
-use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
+use crate::telemetry::incidents::{
+    BATCHES, Diagnosis, HELD_SAMPLES, IncidentSubject, IncidentTracker, UNREADABLE_BATCHES,
+};
 use crate::telemetry::refused_series::RefusedSeries;
 use crate::telemetry::timings::{PhaseTimings, time};
 use crate::telemetry::traces::Span;
@@ -99,13 +101,21 @@ impl Pipeline {
         credentials: Cache,
         clock: Clock,
         metrics: Arc<WorkspaceMetrics>,
-        incidents: IncidentTracker,
-        near_loss: IncidentTracker,
+        incidents: impl Fn(&'static IncidentSubject) -> IncidentTracker,
     ) -> Result<Self, SigningError> {
         Ok(Self {
-            lag: Lag::new(clock.clone(), Arc::clone(&metrics), near_loss),
+            lag: Lag::new(
+                clock.clone(),
+                Arc::clone(&metrics),
+                incidents(&HELD_SAMPLES),
+            ),
             capacity: ArcSwap::from_pointee(Capacity::new(&workspace.limits)),
-            counting: Counting::new(&workspace.limits, clock.clone(), Arc::clone(&metrics)),
+            counting: Counting::new(
+                &workspace.limits,
+                clock.clone(),
+                Arc::clone(&metrics),
+                incidents(&UNREADABLE_BATCHES),
+            ),
             delivery: Delivery::new(
                 workspace,
                 transport,
@@ -114,7 +124,7 @@ impl Pipeline {
                 Arc::clone(&metrics),
             )?,
             metrics,
-            incidents,
+            incidents: incidents(&BATCHES),
         })
     }
 

@@ -25,9 +25,7 @@ use crate::remedies::running::ACCESS_DENIED;
 use crate::remote_write::payload::EMPTY;
 use crate::setup::policy::Account;
 use crate::telemetry::WorkspaceMetrics;
-use crate::telemetry::incidents::{
-    BATCHES, CREDENTIALS, Diagnosis, HELD_SAMPLES, IncidentTracker, RecentIncidents,
-};
+use crate::telemetry::incidents::{CREDENTIALS, Diagnosis, IncidentTracker, RecentIncidents};
 
 /// A source that gives this session whenever it is asked.
 struct AtHand(SessionCredentials);
@@ -79,15 +77,7 @@ pub(super) async fn empty_write(
         Arc::clone(&metrics),
         watch(&CREDENTIALS),
     );
-    let pipeline = Pipeline::new(
-        workspace,
-        way,
-        credentials,
-        clock.clone(),
-        metrics,
-        watch(&BATCHES),
-        watch(&HELD_SAMPLES),
-    );
+    let pipeline = Pipeline::new(workspace, way, credentials, clock.clone(), metrics, watch);
     let pipeline = match pipeline {
         Ok(pipeline) => pipeline,
         Err(error) => return (StepOutcome::broken(error.to_string()), None),

@@ -68,7 +68,7 @@ outcome_docs! {
     "refused_other", Lost Amp, "AMP 402, 415, 422", "AMP's status";
     "too_large_for_amp", Lost Amp, "over AMP's limit, and it cannot be split", "413";
     "poison", Lost Amp, "a series that gets a status below 500 every time, even alone, for over a minute, while AMP accepts an empty write", "400";
-    "malformed", Lost Else, "not snappy, not protobuf, or an impossible declared size", "400";
+    "malformed", Lost Else, "not snappy, not protobuf, or an impossible declared size, and AMP did not store it", "400";
     "too_large", Lost Else, "over `--max-body-bytes`", "413";
     "unsupported_media", Lost Else, "not `snappy`, not `application/x-protobuf`, or not of the version that its `Content-Type` names", "415";
     "client_unauthenticated", Other Else, "no valid bearer token, where one is required; a 401 would make Prometheus drop the batch while tokens rotate", "503";

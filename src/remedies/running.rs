@@ -86,6 +86,8 @@ rows! { #[cfg(any(test, feature = "internals"))] INCIDENTS:
 
     NEAR_LOSS: "near-loss", "Samples that senders hold back are nearly an hour old, or older",
         "`near_loss`", "fix what holds them back, which the other log lines and the status page name, before the time that the message gives: AMP accepts no sample older than one hour";
+    UNREADABLE: "unreadable", "AMP stored a batch that the sidecar cannot read",
+        "`unreadable`", "no sample is lost, the sender got AMP's 2xx; they are missing from the sidecar's counters. Please report the reason and which sender writes so: AMP reads more than amp-sidecar does";
     CONFIG_INVALID: "config-invalid", "The new configuration is invalid",
         "`config_invalid`, `config_roots`", "correct what it names; the file of --config is read again when it changes, everything else on SIGHUP";
     CONFIG_NEEDS_RESTART: "config-needs-restart", "The new configuration changes a setting that is fixed at start",

@@ -65,6 +65,16 @@ pub const HELD_SAMPLES: IncidentSubject = IncidentSubject {
     each_reason: false,
 };
 
+/// Batches that AMP stores and the sidecar cannot read.
+pub const UNREADABLE_BATCHES: IncidentSubject = IncidentSubject {
+    name: "unreadable_batches",
+    starts: "AMP stored a batch that the sidecar cannot read: its samples are not counted",
+    continues: "AMP still stores batches that the sidecar cannot read: their samples are not counted",
+    ends: "stored batches can be read again",
+    quiet: Some(Duration::from_secs(60)),
+    each_reason: false,
+};
+
 /// Exchanges that fail.
 pub const CREDENTIALS: IncidentSubject = IncidentSubject {
     name: "credentials",

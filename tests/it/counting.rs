@@ -161,6 +161,46 @@ async fn a_malformed_body_gets_the_same_response_whether_it_was_chosen_or_not() 
     }
 }
 
+/// What AMP stored is not lost, whatever we make of its body.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_body_that_amp_stores_is_answered_as_amp_answers_and_reported() {
+    let whole = bodies::v1("up", 300).body;
+    let malformed = whole[..whole.len() - 20].to_vec();
+    let rig = Rig::start().await;
+    rig.until_ready().await;
+    assert_eq!(rig.write(&bodies::v1("up", 7)).await, StatusCode::OK);
+    let faults = rig.world.faults(Target::Amp);
+    faults.set([Fault::new(FaultKind::answer(200, ""))]);
+    for _ in 0..3 {
+        let response = rig.post("/api/v1/write", V1, malformed.clone()).await;
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+    faults.clear();
+    assert_eq!(rig.count("amp_sidecar_unreadable_batches_total").await, 3);
+    let lost = r#"amp_sidecar_batches_total{outcome="malformed"}"#;
+    assert_eq!((rig.count(lost).await, rig.count(LOST).await), (0, 0));
+    assert_eq!((rig.count(RECEIVED).await, rig.count(STORED).await), (7, 7));
+    let (_, status) = rig.admin("/status.json").await;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let incidents = status["incidents"].as_array().unwrap();
+    let [incident] = incidents.as_slice() else {
+        panic!("{incidents:#?}");
+    };
+    assert_eq!(incident["kind"], "unreadable", "{incident}");
+    assert_eq!(incident["count"], 3, "{incident}");
+    let reason = incident["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with(&format!("a body of {} bytes: ", malformed.len())),
+        "{reason}"
+    );
+
+    // AMP refuses it: so do we.
+    let response = rig.post("/api/v1/write", V1, malformed).await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(rig.count(lost).await, 1);
+    assert_eq!(rig.count("amp_sidecar_unreadable_batches_total").await, 3);
+}
+
 /// The request is read by AMP before the batch is counted, and long before AMP answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_counted_while_amp_works() {

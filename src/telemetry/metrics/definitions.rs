@@ -70,6 +70,7 @@ pub(crate) struct Definitions {
     pub(crate) received_bytes: PerWorkspace<Counter>,
     pub(crate) estimated_samples: PerWorkspace<Counter>,
     pub(crate) uncounted: PerWorkspace<Counter>,
+    pub(crate) unreadable: PerWorkspace<Counter>,
     pub(crate) inspect_seconds: PerWorkspace<FloatCounter>,
     pub(crate) canaries: Family<ReasonLabels, Counter>,
     pub(crate) conversions: PerWorkspace<Counter>,
@@ -188,6 +189,11 @@ impl Definitions {
                 "amp_sidecar_uncounted_batches_total",
                 "Batches that were read, and not counted for `--inspect-budget`",
                 "as a share of all batches: 6 of 7 means that 1 of 7 is counted; `--inspect on` counts all, at a price",
+            ),
+            unreadable: c.counter(
+                "amp_sidecar_unreadable_batches_total",
+                "Batches that AMP stored although the sidecar finds their bodies malformed; their samples are not counted",
+                "always 0 with known senders; the log line `unreadable` has the reason: please report it",
             ),
             inspect_seconds: c.float_counter(
                 "amp_sidecar_inspect_cpu_seconds_total",

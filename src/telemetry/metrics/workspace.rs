@@ -39,6 +39,7 @@ pub struct WorkspaceMetrics {
     deduplicated: FlowCounters,
     received_bytes: Counter,
     uncounted: Counter,
+    unreadable: Counter,
     inspect_seconds: FloatCounter,
     splits: Counter,
     split_parts: Counter,
@@ -161,6 +162,7 @@ impl WorkspaceMetrics {
             deduplicated: FlowCounters::new(families.deduplicated.of(&of), None),
             received_bytes: count(&families.received_bytes),
             uncounted: count(&families.uncounted),
+            unreadable: count(&families.unreadable),
             inspect_seconds: families.inspect_seconds.get_or_create_owned(&of),
             splits: count(&families.splits),
             split_parts: count(&families.split_parts),
@@ -217,6 +219,11 @@ impl WorkspaceMetrics {
         if matches!(flow, FlowCount::Sampled { contents: None, .. }) {
             self.uncounted.inc();
         }
+    }
+
+    /// AMP stored a batch whose body is malformed.
+    pub fn unreadable(&self) {
+        self.unreadable.inc();
     }
 
     /// Counting a batch took this much processor time.
