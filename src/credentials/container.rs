@@ -70,6 +70,11 @@ pub enum ContainerError {
     /// No response.
     #[error("the credentials endpoint {0}")]
     Silent(#[from] HttpError),
+    /// They have expired, by this machine's clock.
+    #[error(
+        "the credentials endpoint gave credentials that expired at {expired}; this machine's clock says {now}"
+    )]
+    Expired { expired: String, now: String },
     /// The response holds no usable credentials.
     #[error("the response of the credentials endpoint ({status}) cannot be used: {what}")]
     Unusable { status: StatusCode, what: String },
@@ -166,7 +171,10 @@ impl Container {
             .map_err(|_| unusable("its Expiration is not a time"))?;
         let (expires, now) = (SystemTime::from(expires), self.clock.now());
         if expires <= now {
-            return Err(unusable("its Expiration is in the past"));
+            return Err(ContainerError::Expired {
+                expired: in_utc(expires),
+                now: in_utc(now),
+            });
         }
         Ok(SessionCredentials {
             credentials: keys.credentials("container"),
@@ -243,6 +251,11 @@ fn code_in(text: &str) -> Option<&str> {
         .then_some(code)
 }
 
+fn in_utc(time: SystemTime) -> String {
+    let seconds = OffsetDateTime::from(time).truncate_to_second();
+    seconds.format(&Rfc3339).unwrap_or_default()
+}
+
 fn digest(token: &HeaderValue) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
@@ -262,6 +275,7 @@ impl ContainerError {
             Self::Unreadable { .. }
             | Self::Token { .. }
             | Self::Silent(_)
+            | Self::Expired { .. }
             | Self::Unusable { .. } => Pace::Soon,
         }
     }
@@ -277,6 +291,7 @@ impl ContainerError {
             Self::Silent(HttpError::Connect(ConnectError::TimedOut(_)) | HttpError::TimedOut) => {
                 "container_timed_out"
             }
+            Self::Expired { .. } => "container_expired",
             Self::Silent(HttpError::TooLarge(_)) | Self::Unusable { .. } => {
                 "container_unusable_answer"
             }
@@ -319,6 +334,7 @@ impl ContainerError {
             // No proxy is between.
             Self::Silent(HttpError::TimedOut | HttpError::Broken(_)) => rows::BUSY.into(),
             Self::Silent(error) => error.remedy(rows::FOREIGN).into(),
+            Self::Expired { .. } => rows::EXPIRED.into(),
             Self::Unusable { .. } => rows::FOREIGN.into(),
         }
     }
@@ -332,6 +348,7 @@ impl ContainerError {
             Self::Unreadable { .. }
             | Self::Token { .. }
             | Self::Silent(_)
+            | Self::Expired { .. }
             | Self::Unusable { .. } => false,
         }
     }

@@ -13,6 +13,8 @@ TRUST: "pod-identity-trust", "The role does not trust EKS Pod Identity, or not f
     "EKS does not have permissions to assume the associated role", "the role's trust policy must allow both sts:AssumeRole and sts:TagSession to the service pods.eks.amazonaws.com, with no condition that excludes this pod; amp-sidecar setup aws --via pod-identity prints it";
 ASSOCIATION: "pod-identity-association", "The pod's service account is associated with no role",
     "ResourceNotFoundException", "create the association: aws eks create-pod-identity-association, with the cluster, the namespace, the service account and the role; then create the pod again";
+EXPIRED: "container-expired", "This machine's clock is ahead, or the credentials endpoint gives credentials that have expired",
+    "the credentials endpoint gave credentials that expired", "compare the time in the message with the true one and correct the clock (chrony, systemd-timesyncd, the hypervisor): the agent runs on this node, by the same clock, so nothing else shows that it is ahead; if the clock is right, look at the agent's log";
 REFUSED: "container-refused", "The credentials endpoint refuses",
     "the credentials endpoint refused", "see its message, and check the variables AWS_CONTAINER_… against what the platform sets: they differ from pod to pod and from task to task, so none may be copied";
 BUSY: "container-busy", "The credentials endpoint, or the service behind it, is throttled, slow or has trouble",

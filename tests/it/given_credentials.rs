@@ -200,6 +200,33 @@ async fn a_redirect_of_the_endpoint_is_not_followed_and_no_proxy_is_used() {
     assert_eq!(rig.count(failed).await, 1);
 }
 
+/// The agent goes by the clock of the same machine, so no response of it can correct a clock that is ahead.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_ahead_of_the_credentials_life_is_named() {
+    let world = world(WorldConfig::in_container(Platform::Ecs)).await;
+    world.clock().set_offset_seconds(-24 * 3600);
+    let rig = Rig::start_beside(world, &[]).await;
+    let mut shown = String::new();
+    for _ in 0..100 {
+        shown = rig.admin("/readyz").await.1;
+        if shown.contains("expired at") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for words in [
+        "the credentials endpoint gave credentials that expired at ",
+        "; this machine's clock says ",
+        "correct the clock",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+    let failed = r#"amp_sidecar_credential_exchanges_total{result="container_expired"}"#;
+    assert!(rig.count(failed).await >= 1);
+    rig.world.clock().set_offset_seconds(0);
+    rig.until_ready().await;
+}
+
 /// The addresses of AWS' agents, over IPv4 and IPv6, in a network that has nothing else.
 #[test]
 fn the_agents_are_reached_at_their_own_addresses() {

@@ -56,11 +56,6 @@ fn credentials_are_taken_for_twelve_hours_at_most_and_not_shown() {
 #[test]
 fn a_response_without_usable_credentials_quotes_nothing_of_them() {
     for (status, body, words) in [
-        (
-            200,
-            granted(&[("Expiration", "2001-01-15T09:00:00Z")]),
-            "in the past",
-        ),
         (200, granted(&[("Expiration", "soon")]), "not a time"),
         (200, granted(&[("AccessKeyId", "")]), "AccessKeyId is empty"),
         (
@@ -99,6 +94,24 @@ fn a_response_without_usable_credentials_quotes_nothing_of_them() {
             "{words}: {said}"
         );
     }
+}
+
+/// Both times are shown, since either may be the wrong one.
+#[test]
+fn credentials_that_have_expired_by_this_clock_name_the_clock() {
+    let error = read(200, &granted(&[("Expiration", "2001-01-15T09:00:00Z")])).unwrap_err();
+    assert_eq!(
+        (error.name(), error.pace()),
+        ("container_expired", Pace::Soon)
+    );
+    assert_eq!(error.remedy(), rows::EXPIRED.into());
+    let said = error.to_string();
+    let (_, now) = said
+        .split_once("expired at 2001-01-15T09:00:00Z; this machine's clock says ")
+        .unwrap();
+    let now = SystemTime::from(OffsetDateTime::parse(now, &Rfc3339).unwrap());
+    let off = Clock::system().now().duration_since(now).unwrap();
+    assert!(off < Duration::from_secs(60), "{said}");
 }
 
 #[test]
