@@ -100,7 +100,14 @@ impl IdentitySource {
                 steps.count("container credentials", &obtained, ContainerError::name);
                 shown(call, std::future::ready(obtained)).await?
             }
-            Self::File(profile) => profile.obtain().await?,
+            Self::File(profile) => {
+                let given = profile.obtain().await?;
+                if let Some(modified) = profile.modified().await {
+                    let are_temporary = given.credentials.session_token().is_some();
+                    steps.metrics.credentials_file(modified, are_temporary);
+                }
+                given
+            }
             Self::StaticKeys(keys) => SessionCredentials::without_expiry(keys, "static keys"),
         };
         steps.trail.session(0, &given);

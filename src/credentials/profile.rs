@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
@@ -99,6 +99,12 @@ impl Profile {
         *self.last_read() = keys.as_ref().ok().map(digest);
         let provider = "shared credentials file";
         Ok(SessionCredentials::without_expiry(&keys?, provider))
+    }
+
+    /// When the file was last written.
+    pub async fn modified(&self) -> Option<SystemTime> {
+        let metadata = tokio::fs::metadata(&self.config.file).await.ok()?;
+        metadata.modified().ok()
     }
 
     /// Whether another read would give other keys than the last one, or an error where that gave keys.

@@ -332,6 +332,47 @@ async fn a_file_that_changes_is_read_before_its_old_keys_end() {
         .gauge("amp_sidecar_credentials_expire_timestamp_seconds")
         .await;
     assert_eq!(expires, f64::INFINITY);
+    let age = |file: PathBuf| {
+        let modified = file.metadata().unwrap().modified().unwrap();
+        modified
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap()
+            .as_secs_f64()
+    };
+    let named = r#"amp_sidecar_credentials_file_modified_timestamp_seconds{keys="temporary"}"#;
+    let modified = rig.gauge(named).await;
+    let on_disk = age(rig.world.credentials_file().to_owned());
+    assert!(
+        (modified - on_disk).abs() < 0.01,
+        "{modified}, not {on_disk}"
+    );
+}
+
+/// Its age is all that tells when nobody rotates it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_age_of_a_file_is_shown_by_the_kind_of_its_keys() {
+    let rig = Rig::start_in(WorldConfig::with_keys(GivenKeys::File), &[]).await;
+    rig.until_ready().await;
+    let file = rig.world.credentials_file().to_owned();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lasting: String = text
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with("aws_session_token"))
+        .map(|line| line.replace("ASIA", "AKIA"))
+        .collect();
+    assert_ne!(lasting, text);
+    std::fs::write(&file, lasting).unwrap();
+    let name = "amp_sidecar_credentials_file_modified_timestamp_seconds";
+    for _ in 0..100 {
+        let (_, metrics) = rig.admin("/metrics").await;
+        if metrics.contains(r#"keys="lasting""#) {
+            assert!(!metrics.contains(r#"keys="temporary""#), "{metrics}");
+            assert!(rig.gauge(name).await > 1.7e9);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("not within 10 s");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,9 +11,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::labels::{
-    ApiLabels, CallLabels, CodeLabels, DenialLabels, ExchangeLabels, HeadLabels, ListenerLabels,
-    OutcomeLabels, PhaseLabels, QueryLabels, ReasonLabels, ReloadLabels, SpanLabels,
-    WorkspaceLabels,
+    ApiLabels, CallLabels, CodeLabels, DenialLabels, ExchangeLabels, HeadLabels, KeysLabels,
+    ListenerLabels, OutcomeLabels, PhaseLabels, QueryLabels, ReasonLabels, ReloadLabels,
+    SpanLabels, WorkspaceLabels,
 };
 use crate::telemetry::metrics::durations::DurationCounters;
 use crate::telemetry::metrics::registry::{FloatCounter, Histograms, MetricRegistry, buckets};
@@ -31,6 +31,9 @@ const SIZES: [f64; 9] = [1e3, 4e3, 16e3, 64e3, 128e3, 256e3, 512e3, 768e3, 1e6];
 const AGES: [f64; 13] = [
     1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 2400.0, 3600.0,
 ];
+
+/// The kinds of keys that a credentials file holds.
+pub(crate) const KEYS: [&str; 2] = ["temporary", "lasting"];
 
 /// A gauge of a fraction.
 pub(crate) type FloatGauge = Gauge<f64, AtomicU64>;
@@ -95,6 +98,7 @@ pub(crate) struct Definitions {
     pub(crate) calls: Family<CallLabels, Counter>,
     pub(crate) credentials_obtained: PerWorkspace<FloatGauge>,
     pub(crate) credentials_expire: PerWorkspace<FloatGauge>,
+    pub(crate) file_modified: Family<KeysLabels, FloatGauge>,
     pub(crate) token_expires: PerWorkspace<FloatGauge>,
     pub(crate) clock_offset: PerWorkspace<FloatGauge>,
     pub(crate) ready: PerWorkspace<Gauge>,
@@ -335,6 +339,11 @@ impl Definitions {
                 "When the credentials in use expire, since the epoch; 0 before the first, +Inf if they have no expiry",
                 "minus `time()`: the remaining lifetime",
             ),
+            file_modified: c.gauge(
+                "amp_sidecar_credentials_file_modified_timestamp_seconds",
+                "When the credentials file in use was last written, since the epoch, by the kind of its keys: temporary (with a session token) or lasting; only with `--credentials file` and a file",
+                "`time()` minus this: for how long nobody has rotated the keys; temporary ones of a role end after 12 hours at the latest",
+            ),
             token_expires: c.gauge(
                 "amp_sidecar_token_expire_timestamp_seconds",
                 "When the last token that was read expires by its own claim, since the epoch; 0 if unknown",
@@ -399,6 +408,12 @@ impl Definitions {
             &self.last_success,
         ] {
             level.remove(&of);
+        }
+        for keys in KEYS {
+            self.file_modified.remove(&KeysLabels {
+                workspace: Arc::from(workspace),
+                keys,
+            });
         }
     }
 }

@@ -33,6 +33,10 @@ label_set!(ReasonLabels {
     workspace: Arc<str>,
     reason: &'static str
 });
+label_set!(KeysLabels {
+    workspace: Arc<str>,
+    keys: &'static str
+});
 label_set!(PhaseLabels {
     workspace: Arc<str>,
     phase: &'static str

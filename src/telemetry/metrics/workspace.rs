@@ -14,14 +14,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::labels::{
-    CallLabels, CodeLabels, DenialLabels, ExchangeLabels, HeadLabels, ListenerLabels,
+    CallLabels, CodeLabels, DenialLabels, ExchangeLabels, HeadLabels, KeysLabels, ListenerLabels,
     OutcomeLabels, PhaseLabels, ReasonLabels, WorkspaceLabels,
 };
 use crate::net::pool::PoolEvents;
 use crate::outcome::verdict::{self, Verdict};
 use crate::remote_write::body_count::FlowCount;
 use crate::remote_write::contents::Contents;
-use crate::telemetry::metrics::definitions::{ContentCounters, Definitions, FloatGauge};
+use crate::telemetry::metrics::definitions::{ContentCounters, Definitions, FloatGauge, KEYS};
 use crate::telemetry::metrics::durations::DurationCounters;
 use crate::telemetry::metrics::estimate::FlowCounters;
 use crate::telemetry::metrics::registry::FloatCounter;
@@ -349,6 +349,24 @@ impl WorkspaceMetrics {
     /// A token was read; it expires then, by its own claim.
     pub fn token_read(&self, expires: Option<u64>) {
         self.token_expires.set(expires.unwrap_or_default() as f64);
+    }
+
+    /// Keys of a file that was written then are in use; they are temporary or lasting.
+    pub fn credentials_file(&self, modified: SystemTime, are_temporary: bool) {
+        let of = |keys| KeysLabels {
+            workspace: Arc::clone(&self.workspace),
+            keys,
+        };
+        let [temporary, lasting] = KEYS;
+        let (keys, others) = match are_temporary {
+            true => (temporary, lasting),
+            false => (lasting, temporary),
+        };
+        let family = &self.families.file_modified;
+        family.remove(&of(others));
+        family
+            .get_or_create(&of(keys))
+            .set(since_the_epoch(modified));
     }
 
     /// A call to STS or Entra ended.
