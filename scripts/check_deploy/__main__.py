@@ -3,7 +3,7 @@
 import sys
 import time
 
-from . import aws, chart, debian, helm, kustomize, mixin, pods, prometheus, schemas, sources, values
+from . import aws, chart, debian, ecs, helm, kustomize, mixin, pods, prometheus, schemas, sources, values
 from .report import DEPLOY, Report
 
 
@@ -23,7 +23,7 @@ def main() -> int:
         told(f"{source.__name__.split('.')[-1]}: {len(rendered)} objects")
     for check in (schemas, pods, prometheus, mixin):
         told(f"{check.__name__.split('.')[-1]}: {check.check(report, documents)}")
-    for check in (chart, aws, debian, sources):
+    for check in (chart, aws, ecs, debian, sources):
         told(f"{check.__name__.split('.')[-1]}: {check.check(report)}")
     report.cover(DEPLOY / "README.md")
     report.uncovered()

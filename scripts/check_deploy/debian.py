@@ -12,9 +12,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from botocore.configloader import raw_config_parse
+from moto.server import ThreadedMotoServer
+
 from .report import DEPLOY, Report
 
 DEBIAN = DEPLOY / "debian"
+KEYS = DEBIAN / "examples" / "print-keys"
 UNITS = Path("/usr/lib/systemd/system")
 # Times ten, as in scripts/package-test: 1.5.
 EXPOSURE = 15
@@ -25,12 +29,14 @@ def check(report: Report) -> str:
     report.cover(*files)
     with tempfile.TemporaryDirectory() as folder:
         units = rooted(Path(folder))
-        for unit in ("amp-sidecar.service", "amp-sidecar-token.service", "amp-sidecar-token.timer", "prometheus.service"):
+        timers = [f"amp-sidecar-{what}.{kind}" for what in ("token", "keys") for kind in ("service", "timer")]
+        for unit in ("amp-sidecar.service", *timers, "prometheus.service"):
             verify(report, Path(folder), units / unit)
         report.run("systemd-analyze", "security", "--offline=true", f"--root={folder}", f"--threshold={EXPOSURE}", "--no-pager",
                    "amp-sidecar.service", what="amp-sidecar.service is less hardened")
         report.run("systemd-sysusers", "--dry-run", f"--root={folder}", DEBIAN / "amp-sidecar.sysusers", what="amp-sidecar.sysusers")
-    report.run("shellcheck", DEBIAN / "postrm", what="postrm")
+    report.run("shellcheck", DEBIAN / "postrm", KEYS, what="scripts")
+    keys(report)
     settings(report)
     return f"{len(files)} files of the Debian package"
 
@@ -47,7 +53,7 @@ def rooted(root: Path) -> Path:
     (root / "etc" / "default").mkdir()
     shutil.copy(DEBIAN / "amp-sidecar.default", root / "etc" / "default" / "amp-sidecar")
     shutil.copy(DEBIAN / "amp-sidecar.service", units)
-    for unit in DEBIAN.glob("examples/amp-sidecar-token.*"):
+    for unit in DEBIAN.glob("examples/amp-sidecar-*"):
         shutil.copy(unit, units)
     # As Debian's unit as far as the drop-in cares.
     (units / "prometheus.service").write_text("[Service]\nExecStart=/usr/bin/amp-sidecar\n")
@@ -60,6 +66,30 @@ def verify(report: Report, root: Path, unit: Path) -> None:
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", f"--root={root}", str(unit)], capture_output=True, text=True)
     said = [line for line in done.stderr.splitlines() if unit.name in line or str(unit.parent) in line]
     report.expect(done.returncode == 0 and not said, f"{unit.name}: systemd-analyze verify: {done.stderr.strip()}")
+
+
+def keys(report: Report) -> None:
+    """The example prints a file that the AWS SDKs read, and nothing where STS gives nothing."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    own = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_DEFAULT_REGION": "eu-central-1", "AWS_MAX_ATTEMPTS": "1"}
+
+    def printed(endpoint: str) -> tuple[int, str]:
+        env = {"PATH": os.environ["PATH"], **own, "AWS_ENDPOINT_URL_STS": endpoint}
+        done = subprocess.run(["sh", KEYS], capture_output=True, text=True, env=env)
+        return done.returncode, done.stdout
+
+    code, text = printed(f"http://{host}:{port}")
+    server.stop()
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(text)
+        file.flush()
+        profile = raw_config_parse(file.name).get("default", {})
+    names = ["aws_access_key_id", "aws_secret_access_key", "aws_session_token"]
+    report.equal((code, sorted(profile), all(profile.values())), (0, names, True), "print-keys: a profile with three keys")
+    code, text = printed(f"http://{host}:{port}")
+    report.expect(code != 0 and not text, "print-keys: it prints something where STS does not answer")
 
 
 def settings(report: Report) -> None:
