@@ -448,7 +448,7 @@ async fn botocore(provider: &str, cases: Value) -> Vec<Value> {
 }
 
 /// What this program's source gives.
-async fn ours(env: &HashMap<&'static str, String>) -> Result<SessionCredentials, String> {
+pub async fn ours(env: &HashMap<&'static str, String>) -> Result<SessionCredentials, String> {
     let config = rig::config_of(env, &[]);
     let transport = NetworkTransport {
         trust: Trust::new(&[]).unwrap(),

@@ -1,6 +1,6 @@
 //! Credentials for a certificate: the example of docs/identities.md, renewal, refusals, and that nothing else is asked.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use emulator::anywhere::{AnywhereConfig, AnywhereRefusal, LeafKey, LeafSpec};
@@ -10,9 +10,11 @@ use reqwest::StatusCode;
 use tokio::net::TcpListener;
 
 use crate::bodies;
+use crate::given_credentials::ours;
 use crate::identities::{complaint, run_example};
 use crate::leak_check::{self, World};
 use crate::rig::{Rig, config_of};
+use crate::sts_impostor::{capture, judge};
 
 fn with(key: LeafKey) -> WorldConfig {
     WorldConfig::through_roles_anywhere(AnywhereConfig {
@@ -46,6 +48,67 @@ async fn the_example_is_enough_with_keys_of_both_kinds() {
         let certificate = &status["workspaces"][0]["identity"]["certificate"];
         assert_eq!(certificate["subject"], "CN=amp-sidecar", "{certificate}");
         assert!(certificate["expires"]["in_seconds"].as_f64().unwrap() > 7_000_000.0);
+    }
+}
+
+/// OpenSSL verifies it by what AWS documents; the emulator's own verifier is of the same hand as the signer.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_implementation_verifies_the_signature() {
+    const JUDGE: &str = include_str!("anywhere_signature.py");
+    let world = world().await;
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/roles-anywhere/");
+    for (chain, key, algorithm, has_chain) in [
+        (&["rsa.pem"][..], "rsa-pkcs8.key", "RSA", false),
+        (&["ec.pem"], "ec-pkcs8.key", "ECDSA", false),
+        (
+            &["ec.pem", "intermediate.pem", "ca.pem"],
+            "ec-sec1.key",
+            "ECDSA",
+            true,
+        ),
+    ] {
+        let file = world.folder().join(format!("{algorithm}-{has_chain}.crt"));
+        let pem = chain
+            .iter()
+            .map(|name| std::fs::read_to_string(format!("{data}{name}")).unwrap());
+        std::fs::write(&file, pem.collect::<String>()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let mut env: HashMap<_, _> = world.environment().into_iter().collect();
+        for (name, value) in [
+            (
+                "AMP_SIDECAR_ROLES_ANYWHERE_CERTIFICATE",
+                file.display().to_string(),
+            ),
+            (
+                "AMP_SIDECAR_ROLES_ANYWHERE_PRIVATE_KEY",
+                format!("{data}{key}"),
+            ),
+            ("AWS_ENDPOINT_URL_ROLESANYWHERE", endpoint),
+        ] {
+            env.insert(name, value);
+        }
+        let captured = tokio::spawn(capture(listener));
+        ours(&env).await.unwrap_err();
+        let request = captured.await.unwrap();
+        assert!(
+            request.contains(&format!("AWS4-X509-{algorithm}-SHA256 ")),
+            "{request}"
+        );
+        assert_eq!(request.contains("x-amz-x509-chain: "), has_chain);
+        assert_eq!(judge(JUDGE, &[], request.as_bytes()), "", "{request}");
+
+        // It notices what was changed on the way.
+        let (head, body) = request.split_once("\r\n\r\n").unwrap();
+        for changed in [
+            format!("{head}\r\n\r\n{}", body.replace("3600", "3601")),
+            request.replacen("POST /sessions ", "POST /other ", 1),
+            request.replacen("application/json", "application/xml", 1),
+        ] {
+            assert_ne!(changed, request);
+            let found = judge(JUDGE, &[], changed.as_bytes());
+            assert_eq!(found, "the signature does not fit");
+        }
     }
 }
 

@@ -50,7 +50,7 @@ fn sts(endpoint: &str) -> Sts {
 }
 
 /// The interpreter that has the packages of scripts/peers.txt.
-fn python() -> PathBuf {
+pub fn python() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
     let server = std::env::split_paths(&path)
         .map(|folder| folder.join("moto_server"))
@@ -129,7 +129,7 @@ async fn moto_gives_a_session_for_a_token_and_another_for_that() {
 }
 
 /// The first request, as bytes; the response is empty.
-async fn capture(listener: TcpListener) -> String {
+pub async fn capture(listener: TcpListener) -> String {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut request = Vec::new();
     loop {
@@ -159,6 +159,23 @@ async fn capture(listener: TcpListener) -> String {
     }
 }
 
+/// The line that a script of Python prints about a request.
+pub fn judge(script: &str, arguments: &[&str], request: &[u8]) -> String {
+    let mut judge = Command::new(python())
+        .arg("-c")
+        .arg(script)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    judge.stdin.take().unwrap().write_all(request).unwrap();
+    let output = judge.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let line = String::from_utf8(output.stdout).unwrap();
+    line.trim_end().to_owned()
+}
+
 #[tokio::test]
 async fn botocore_makes_the_same_signature_of_a_call_to_assume_role() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -185,28 +202,17 @@ async fn botocore_makes_the_same_signature_of_a_call_to_assume_role() {
         "{request}"
     );
 
-    let mut botocore = Command::new(python())
-        .arg("-c")
-        .arg(include_str!("botocore_signature.py"))
-        .args([&endpoint, secret, "eu-central-1", "sts"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    botocore
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(request.as_bytes())
-        .unwrap();
-    let output = botocore.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let recomputed = String::from_utf8(output.stdout).unwrap();
+    let arguments = [&endpoint, secret, "eu-central-1", "sts"];
+    let recomputed = judge(
+        include_str!("botocore_signature.py"),
+        &arguments,
+        request.as_bytes(),
+    );
     let authorization = request
         .lines()
         .find_map(|line| line.strip_prefix("authorization: "))
         .unwrap();
-    assert_eq!(authorization, recomputed.trim());
+    assert_eq!(authorization, recomputed);
     let signed = "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token,";
     assert!(authorization.contains(signed), "{authorization}");
 }
