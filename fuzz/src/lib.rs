@@ -10,6 +10,7 @@
 
 pub mod amp;
 mod as_v1;
+pub mod certificate;
 pub mod config;
 pub mod convert;
 pub mod decoded;
@@ -34,7 +35,7 @@ pub struct Target {
 }
 
 /// Every one of them.
-pub const ALL: [Target; 12] = [
+pub const ALL: [Target; 13] = [
     target("walk", walk::holds),
     target("snappy", snappy::holds),
     target("split", split::holds),
@@ -45,6 +46,7 @@ pub const ALL: [Target; 12] = [
     target("amp", amp::holds),
     target("sender", sender::holds),
     target("token", token::holds),
+    target("certificate", certificate::holds),
     target("config", config::holds),
     target("paths", paths::holds),
 ];

@@ -59,6 +59,22 @@ pub struct RolesAnywhere {
     used: Mutex<Option<[u8; 32]>>,
 }
 
+/// The certificate in DER, if it is one.
+#[cfg(feature = "internals")]
+#[must_use]
+pub fn certificate_in(der: &[u8]) -> Option<Certificate> {
+    Certificate::parse(der)
+}
+
+/// Who signs with the content of these two files.
+///
+/// # Errors
+/// [`SignerError`] if nobody can.
+#[cfg(feature = "internals")]
+pub fn signer_in(chain: &[u8], key: &[u8]) -> Result<Signer, SignerError> {
+    Signer::of((Path::new("/tls.crt"), chain), (Path::new("/tls.key"), key))
+}
+
 // === impl RolesAnywhere ===
 
 impl RolesAnywhere {

@@ -13,6 +13,11 @@ use super::der::{
 use crate::credentials::identity_trail::CertificateNames;
 use crate::sanitize::sanitize;
 
+/// RFC 5280's longest serial number. Without a limit, a file of one large number would take seconds to write in decimal.
+const LONGEST_SERIAL: usize = 20;
+/// `[1] IMPLICIT` and `[2] IMPLICIT` of a bit string, which only very old certificates have.
+const ISSUER_ID: u8 = 0x81;
+const SUBJECT_ID: u8 = 0x82;
 const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
 /// The attributes of names that are shown, with their identifiers.
@@ -74,6 +79,10 @@ impl Certificate {
         fields.element_if(context(0));
         let serial = fields.element(INTEGER)?.content;
         let zeros = serial.iter().take_while(|byte| **byte == 0).count();
+        let serial = serial.get(zeros..)?;
+        if serial.len() > LONGEST_SERIAL {
+            return None;
+        }
         fields.element(SEQUENCE)?;
         let issuer = Name::of(fields.element(SEQUENCE)?);
         let mut validity = fields.enter(SEQUENCE)?;
@@ -83,7 +92,7 @@ impl Certificate {
         let public_key = fields.element(SEQUENCE)?.whole.to_vec();
         let mut parsed = Self {
             der: der.to_vec(),
-            serial: serial.get(zeros..)?.to_vec(),
+            serial: serial.to_vec(),
             subject,
             issuer,
             not_before,
@@ -92,10 +101,13 @@ impl Certificate {
             is_ca: false,
             may_sign: true,
         };
-        let extensions = fields.find(|field| field.tag == context(3));
-        let extensions = extensions.and_then(|field| Elements::of(field.content).enter(SEQUENCE));
-        for extension in extensions.into_iter().flatten() {
-            parsed.read_extension(Elements::of(extension.content))?;
+        fields.element_if(ISSUER_ID);
+        fields.element_if(SUBJECT_ID);
+        if let Some(field) = fields.next() {
+            (field.tag == context(3)).then_some(())?;
+            for extension in Elements::of(field.content).enter(SEQUENCE)? {
+                parsed.read_extension(Elements::of(extension.content))?;
+            }
         }
         Some(parsed)
     }
@@ -168,6 +180,22 @@ impl Certificate {
             serial: self.serial_hex(),
             not_after: self.not_after,
         }
+    }
+
+    /// What it says apart from its names: first and last second, `SubjectPublicKeyInfo`, whether it is a certificate authority's,
+    /// and whether its key may sign.
+    #[cfg(feature = "internals")]
+    #[must_use]
+    pub fn facts(&self) -> (SystemTime, SystemTime, &[u8], bool, bool) {
+        let Self {
+            not_before,
+            not_after,
+            public_key,
+            is_ca,
+            may_sign,
+            ..
+        } = self;
+        (*not_before, *not_after, public_key, *is_ca, *may_sign)
     }
 
     /// The issuer, for people.

@@ -48,9 +48,12 @@ impl<'a> Elements<'a> {
         Some(element)
     }
 
-    /// The elements inside of the next one, which must have this tag.
+    /// The elements inside of the next one, which must have this tag and hold nothing but whole elements.
     pub(super) fn enter(&mut self, tag: u8) -> Option<Self> {
-        Some(Self(self.element(tag)?.content))
+        let inside = Self(self.element(tag)?.content);
+        let mut ahead = inside;
+        ahead.by_ref().for_each(drop);
+        ahead.0.is_empty().then_some(inside)
     }
 }
 

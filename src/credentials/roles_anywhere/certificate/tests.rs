@@ -96,6 +96,18 @@ fn another_parser_reads_the_same() {
     }
 }
 
+/// The decimal form of a longer one would take long to write, and no authority gives one.
+#[test]
+fn a_serial_number_has_twenty_octets_at_most() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/certificate/");
+    let read = |name| std::fs::read(format!("{corpus}serial-of-{name}-octets")).unwrap();
+    let longest = Certificate::parse(&read("20")).unwrap();
+    assert_eq!(longest.serial_hex(), "5A".repeat(20));
+    for name in ["21", "200"] {
+        assert_eq!(Certificate::parse(&read(name)), None, "{name}");
+    }
+}
+
 #[test]
 fn what_is_cut_off_or_garbled_is_no_certificate_or_another_but_never_a_panic() {
     let whole = openssls("rsa.pem");
