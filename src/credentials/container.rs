@@ -27,7 +27,7 @@ use crate::net::client::{HttpClient, HttpResponse};
 use crate::net::error::{ConnectError, HttpError};
 use crate::remedies::Advice;
 use crate::remedies::container as rows;
-use crate::remedies::first_hour::{SETTING, TOKEN_DENIED, TOKEN_FOLDER};
+use crate::remedies::first_hour::{NOT_A_FILE, TOKEN_DENIED, TOKEN_FOLDER};
 
 /// A longer token does not fit into the head of a request.
 const LONGEST_TOKEN: u64 = 16 * 1024;
@@ -309,7 +309,7 @@ impl ContainerError {
                     Advice::from(TOKEN_DENIED).here(access.clone().unwrap_or_default())
                 }
                 ErrorKind::IsADirectory => TOKEN_FOLDER.into(),
-                ErrorKind::InvalidInput => SETTING.into(),
+                ErrorKind::InvalidInput => NOT_A_FILE.into(),
                 _ => rows::TOKEN_MISSING.into(),
             },
             Self::Token { .. } => rows::TOKEN_CHARACTERS.into(),

@@ -21,6 +21,7 @@ use crate::credentials::ini::{Ini, IniError};
 use crate::credentials::small_file::{self, SmallFileError};
 use crate::credentials::sts::SessionCredentials;
 use crate::remedies::credentials_file as rows;
+use crate::remedies::first_hour::NOT_A_FILE;
 use crate::remedies::{Advice, Remedy};
 use crate::sanitize::{sanitize, sanitize_within};
 
@@ -288,6 +289,7 @@ impl ProfileError {
                     let here = access.clone().unwrap_or_default();
                     return Advice::from(rows::DENIED).here(here);
                 }
+                ErrorKind::InvalidInput => NOT_A_FILE,
                 _ => rows::MISSING,
             },
             ProfileFault::Malformed(_) => rows::SYNTAX,

@@ -22,7 +22,7 @@ use crate::credentials::claims::Claims;
 use crate::credentials::small_file::{self, SmallFileError};
 use crate::remedies::Advice;
 use crate::remedies::first_hour::{
-    SETTING, TOKEN_DENIED, TOKEN_EMPTY, TOKEN_FOLDER, TOKEN_MALFORMED, TOKEN_MISSING,
+    NOT_A_FILE, SETTING, TOKEN_DENIED, TOKEN_EMPTY, TOKEN_FOLDER, TOKEN_MALFORMED, TOKEN_MISSING,
 };
 use crate::remedies::running::TOKEN_CHANGING;
 
@@ -139,6 +139,7 @@ impl TokenError {
             Self::Unreadable { source, access, .. } => match source.kind() {
                 ErrorKind::NotFound | ErrorKind::NotADirectory => TOKEN_MISSING,
                 ErrorKind::IsADirectory => TOKEN_FOLDER,
+                ErrorKind::InvalidInput => NOT_A_FILE,
                 ErrorKind::PermissionDenied => {
                     let here = access.clone().unwrap_or_default();
                     return Advice::from(TOKEN_DENIED).here(here);

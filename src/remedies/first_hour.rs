@@ -19,6 +19,8 @@ TOKEN_MISSING: "token-missing", "The projected volume is not mounted in this con
     "No such file or directory", "mount the projected volume in this container; the path is mountPath plus the token's path in the volume; on a VM, start what writes the file";
 TOKEN_FOLDER: "token-folder", "The path is the volume, not the file in it",
     "Is a directory", "append the file name: the path of serviceAccountToken in the volume";
+NOT_A_FILE: "not-a-file", "The path is a named pipe, a socket or a device, not a file",
+    "not a regular file", "let the writer put a regular file at the path, and rename each new one into place: the file is read again and again, and what was read from a pipe is gone";
 TOKEN_DENIED: "token-denied", "The container's user may not read the token",
     "Permission denied", "set securityContext.fsGroup of the pod: kubelet then gives that group read access to the token; on a VM, let the service's group read the file and its folder";
 TOKEN_EMPTY: "token-empty", "The token's file is empty",

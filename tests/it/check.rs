@@ -237,6 +237,11 @@ fn cases(issuer_path: &str) -> Vec<Case> {
             std::fs::write(&file, format!("eyJhbGciOiJSUzI1NiJ9.{claims}.c2ln")).unwrap();
             vec![("web-identity-token-file", file.display().to_string())]
         }),
+        case("not-a-file").settings(|world| {
+            let pipe = world.folder().join("pipe");
+            assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+            vec![("web-identity-token-file", pipe.display().to_string())]
+        }),
         container("container-token-missing").set("container-authorization-token-file", "/does/not/exist"),
         container("container-token-characters").settings(|world| {
             let file = world.folder().join("with-a-line-break");
@@ -255,6 +260,10 @@ fn cases(issuer_path: &str) -> Vec<Case> {
         }),
         container("container-busy").on(Target::Container, FaultKind::answer(503, "")),
         container("container-unreachable").set("container-credentials-full-uri", "http://127.0.0.1:9/"),
+        container("container-expired").on(
+            Target::Container,
+            FaultKind::answer(200, r#"{"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "planted", "Token": "planted", "Expiration": "2001-01-01T00:00:00Z"}"#),
+        ),
         container("container-foreign").on(Target::Container, FaultKind::answer(200, "<html>")),
         file("credentials-file-missing").set("shared-credentials-file", "/does/not/exist"),
         file("credentials-file-syntax").arrange(|world| write_profile(world, "planted")),

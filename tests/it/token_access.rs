@@ -202,3 +202,43 @@ async fn a_private_key_is_named_as_well() {
     assert!(said.contains(&text), "{said}");
     assert!(said.contains(&format!("with mode {mode:04o}")), "{said}");
 }
+
+/// Nobody writes to the pipe, and reading it would wait for ever.
+#[tokio::test]
+async fn a_named_pipe_is_refused_by_name_in_each_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let path = pipe.to_str().unwrap();
+    let role = ("--role-arn", "arn:aws:iam::111122223333:role/amp");
+    for (what, settings) in [
+        (
+            "token file",
+            &[role, ("--web-identity-token-file", path)][..],
+        ),
+        (
+            "credentials file",
+            &[
+                ("--credentials", "file"),
+                ("--shared-credentials-file", path),
+            ],
+        ),
+        (
+            "token file",
+            &[
+                ("--credentials", "container"),
+                ("--container-credentials-full-uri", "http://127.0.0.1:9/"),
+                ("--container-authorization-token-file", path),
+            ],
+        ),
+    ] {
+        let said = complaint_of(folder.path(), settings, None).await;
+        for words in [
+            &format!("{what} {path}: it is a FIFO (named pipe), not a regular file"),
+            "let the writer put a regular file at the path",
+        ] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+    }
+}

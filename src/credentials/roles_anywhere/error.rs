@@ -9,7 +9,7 @@ use crate::credentials::small_file::SmallFileError;
 use crate::credentials::sts::{Pace, is_throttling};
 use crate::net::error::HttpError;
 use crate::remedies::Advice;
-use crate::remedies::first_hour::SETTING;
+use crate::remedies::first_hour::{NOT_A_FILE, SETTING};
 use crate::remedies::roles_anywhere as rows;
 
 /// Why there is nobody to sign.
@@ -134,6 +134,7 @@ impl SignerError {
                 ErrorKind::PermissionDenied => {
                     Advice::from(rows::FILES_DENIED).here(access.clone().unwrap_or_default())
                 }
+                ErrorKind::InvalidInput => NOT_A_FILE.into(),
                 _ => SETTING.into(),
             },
             Self::Unfinished { .. } | Self::NoCertificate { .. } => rows::NO_CERTIFICATE.into(),
