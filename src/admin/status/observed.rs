@@ -219,10 +219,14 @@ impl Observed<'_> {
             let incident = self
                 .of(BATCHES.name, Some(self.workspace))
                 .find(|incident| incident.kind == doc.outcome);
-            let is_now = incident.map_or(count > 0, |incident| {
-                let is_recent = count > 0 || incident.last.instant.elapsed() < returns;
-                incident.ended.is_none() && is_recent
-            });
+            // One that broke off in the middle of a body was probably restarted: that says nothing about the others.
+            let is_one_cut = doc.outcome == "sender_gone"
+                && incident.is_some_and(|incident| incident.count == 1);
+            let is_now = !is_one_cut
+                && incident.map_or(count > 0, |incident| {
+                    let is_recent = count > 0 || incident.last.instant.elapsed() < returns;
+                    incident.ended.is_none() && is_recent
+                });
             (doc.fate == fate && is_now).then_some(FailingOutcome {
                 doc,
                 incident,

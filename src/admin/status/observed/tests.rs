@@ -283,6 +283,33 @@ async fn a_failure_without_a_record_counts_too() {
     assert_eq!(text, "batches are not stored: unreachable");
 }
 
+/// A sender that is restarted does this; one that does it again is reported.
+#[tokio::test(start_paused = true)]
+async fn one_body_that_broke_off_stops_nothing() {
+    tokio::time::advance(PAST).await;
+    let seen = |count| {
+        let cut = Incident {
+            count,
+            ..incident(BATCHES.name, "sender_gone", false)
+        };
+        Observed {
+            workspace: "ws",
+            credentials: &status(Credentials::Held),
+            view: &HistoryView {
+                totals: Totals::default(),
+                steps: Vec::new(),
+                last: counts(&[("sender_gone", count)]),
+            },
+            incidents: &[cut],
+            elsewhere: &[],
+            write_url: "",
+        }
+        .health()
+    };
+    assert_eq!(seen(1).level, HealthLevel::Idle);
+    assert_eq!(seen(2).level, HealthLevel::Stopped);
+}
+
 #[tokio::test(start_paused = true)]
 async fn how_long_ago_does_not_depend_on_the_clock_and_another_day_has_its_date() {
     let clock = Clock::simulated(NOW + Duration::from_secs(3600));
