@@ -84,6 +84,8 @@ pub trait Service: Send + Sync + 'static {
         peer: IpAddr,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Self::Body>, Closed>> + Send;
+    /// `peer` closed its connection before it got its response.
+    fn left(&self, _peer: IpAddr) {}
     /// Whether each response closes its connection.
     fn is_draining(&self) -> bool {
         false
@@ -265,7 +267,8 @@ where
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
             }
-            phase.request_ends();
+            // A response of unknown length is a query's, whose readers come and go.
+            phase.request_ends(response.body().size_hint().exact().is_some());
             Ok::<_, Closed>(response)
         }
     });
@@ -286,6 +289,9 @@ where
             served.await
         }
     };
+    if phase.was_left() {
+        service.left(peer);
+    }
     result.map_err(|source| BrokenConnection {
         source,
         began_as_tls: phase.began_as_tls(),

@@ -64,6 +64,9 @@ rows! { #[cfg(any(test, feature = "internals"))] INCIDENTS:
     SENDER_GONE: "sender-gone", "The sender closed the connection while sending",
         "`sender_gone`", "none needed: a sender that restarts does this, and retries";
 
+    HUNG_UP: "hung-up", "A sender closed its connection before it got its response",
+        "`hung_up`", "raise the sender's response timeout above --upstream-timeout (25 s): AMP may have stored what it sends again; once, as a sender restarts, it is normal";
+
     QUERY_DENIED: "query-denied", "The role may not query the workspace",
         "`query_denied`", "attach a policy that allows the action to the role, or AmazonPrometheusQueryAccess";
     QUERY_BUSY: "query-busy", "Too many queries at once",

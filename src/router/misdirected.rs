@@ -21,10 +21,11 @@ use crate::config::Workspace;
 use crate::outcome::remedy;
 use crate::outcome::response::SenderResponse;
 use crate::outcome::verdict::Verdict;
+use crate::remedies::running::HUNG_UP;
 use crate::remote_write::content_type::{VICTORIA_VERSION, WRITE_VERSION, said};
 use crate::sanitize::sanitize_within;
 use crate::telemetry::UnroutedMetrics;
-use crate::telemetry::incidents::{Diagnosis, IncidentTracker};
+use crate::telemetry::incidents::{Diagnosis, HANG_UPS, IncidentTracker};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Uri};
@@ -269,6 +270,19 @@ impl UnroutedRequests {
     /// A request had a workspace.
     pub fn recover(&self) {
         self.incidents.recover();
+    }
+
+    /// A sender closed its connection before it got its response, and sends the same batch again.
+    pub fn hung_up(&self, peer: IpAddr) {
+        self.metrics.hung_up();
+        self.incidents.fail("hung_up", || {
+            let peer = peer.to_canonical();
+            let what = format!("{peer} closed its connection before it got its response");
+            Diagnosis {
+                subject: Some(&HANG_UPS),
+                ..Diagnosis::new(&what, HUNG_UP)
+            }
+        });
     }
 
     /// Only counts a probe that loses no sample.

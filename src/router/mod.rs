@@ -360,6 +360,10 @@ impl Service for Router {
         }
     }
 
+    fn left(&self, peer: IpAddr) {
+        self.unrouted.hung_up(peer);
+    }
+
     fn is_draining(&self) -> bool {
         self.senders.is_draining()
     }

@@ -113,6 +113,14 @@ pub const REJECTED_REQUESTS: IncidentSubject = IncidentSubject {
     each_reason: false,
 };
 
+/// Senders that do not await their response.
+pub const HANG_UPS: IncidentSubject = IncidentSubject {
+    starts: "a sender hung up before it got its response",
+    continues: "senders still hang up before they get their responses",
+    ends: "no more senders that hang up",
+    ..REJECTED_REQUESTS
+};
+
 /// Connections that fail before their first request.
 pub const CONNECTIONS: IncidentSubject = IncidentSubject {
     name: "connections",

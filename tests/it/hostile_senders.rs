@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use emulator::fault::{Fault, FaultKind};
 use emulator::world::Target;
 use reqwest::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -122,16 +123,66 @@ async fn a_sender_that_leaves_after_its_body_is_still_served() {
         &batch.body,
     ]
     .concat();
+    const LEFT: &str = "amp_sidecar_unawaited_responses_total";
+    // One that closes as soon as it has its response is no such sender.
+    for _ in 0..20 {
+        let mut tcp = TcpStream::connect(&rig.host).await.unwrap();
+        tcp.write_all(&request).await.unwrap();
+        let mut first = [0; 12];
+        tcp.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+    }
+    assert_eq!(rig.count(LEFT).await, 0);
+    let stored = rig.world.store().stats().samples;
+
+    let slow = Fault::new(FaultKind::Delay(Duration::from_millis(500)));
+    rig.world.faults(Target::Amp).set([slow]);
+    let later = bodies::v1("later", 50);
+    let request = [
+        head(&format!("content-length: {}", later.body.len())).as_bytes(),
+        &later.body,
+    ]
+    .concat();
     let mut tcp = TcpStream::connect(&rig.host).await.unwrap();
     tcp.write_all(&request).await.unwrap();
     drop(tcp);
     for _ in 0..100 {
-        if rig.has_stored(&batch) {
-            return;
+        if rig.has_stored(&later) && rig.count(LEFT).await == 1 {
+            break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("the batch was dropped");
+    assert!(rig.has_stored(&later), "the batch was dropped, of {stored}");
+    assert_eq!(rig.count(LEFT).await, 1);
+    let (_, status) = rig.admin("/status.json").await;
+    assert!(
+        status.contains("closed its connection before it got its response"),
+        "{status}"
+    );
+}
+
+/// Requests that come before the response to the last one are all served, byte for byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_do_not_wait_for_each_other_are_served_in_turn() {
+    let rig = Rig::start().await;
+    rig.until_ready().await;
+    let batches: Vec<_> = (0..5).map(|n| bodies::v1(&format!("up_{n}"), 50)).collect();
+    let mut tcp = TcpStream::connect(&rig.host).await.unwrap();
+    for batch in &batches {
+        let head = head(&format!("content-length: {}", batch.body.len()));
+        tcp.write_all(head.as_bytes()).await.unwrap();
+        tcp.write_all(&batch.body).await.unwrap();
+    }
+    let mut spoken = String::new();
+    while spoken.matches("HTTP/1.1 200").count() < batches.len() {
+        let mut piece = [0; 1024];
+        let reading = tokio::time::timeout(Duration::from_secs(10), tcp.read(&mut piece));
+        let read = reading.await.unwrap().unwrap();
+        assert!(read > 0, "{spoken}");
+        spoken.push_str(&String::from_utf8_lossy(&piece[..read]));
+    }
+    assert!(batches.iter().all(|batch| rig.has_stored(batch)));
+    assert_eq!(rig.count("amp_sidecar_unawaited_responses_total").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,11 +6,14 @@
 //! sends one byte at a time holds a connection no longer. While a request is in progress there is no limit here: its body and AMP
 //! have their own.
 //!
+//! As a response begins, the stream also looks whether its client is still there ([`Phase::was_left`]). hyper does not: a client may have closed
+//! its sending half only, and then gets its response. One that hung up does not, and sends the same batch again.
+//!
 //! hyper's `header_read_timeout` was rejected: it runs from the end of the previous request, so it is one limit for both.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -35,12 +38,17 @@ pub struct Timeouts {
 
 /// The state of a connection; set by the service, read by its stream.
 #[derive(Debug, Default)]
-pub struct Phase(AtomicU8);
+pub struct Phase {
+    state: AtomicU8,
+    was_left: AtomicBool,
+}
 
 const HEAD: u8 = 0;
 const REQUEST: u8 = 1;
 const ANSWERED: u8 = 2;
 const IDLE: u8 = 3;
+/// The response is under way, and the client was there when it began, or does not matter.
+const UNDER_WAY: u8 = 5;
 /// The first head, of which the first byte is that of a TLS handshake.
 const TLS: u8 = 4;
 /// A record of type handshake; no method begins with it.
@@ -55,6 +63,8 @@ pub struct Timed<'a, C> {
     /// When the head or the idle time began.
     since: Instant,
     nothing_read: bool,
+    /// The first byte of the next request, if it came before the response to the last one.
+    ahead: Option<u8>,
     /// Created when a read first has to wait.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -67,9 +77,14 @@ impl Phase {
         self.set(REQUEST);
     }
 
-    /// The response is being written.
-    pub fn request_ends(&self) {
-        self.set(ANSWERED);
+    /// The response is being written; `is_awaited` if it matters whether the client is still there.
+    pub fn request_ends(&self, is_awaited: bool) {
+        self.set(if is_awaited { ANSWERED } else { UNDER_WAY });
+    }
+
+    /// Whether the client had hung up when a response began that it should have awaited.
+    pub fn was_left(&self) -> bool {
+        self.was_left.load(Ordering::Relaxed)
     }
 
     /// Whether the client spoke TLS, so that there was no request.
@@ -78,11 +93,11 @@ impl Phase {
     }
 
     fn get(&self) -> u8 {
-        self.0.load(Ordering::Relaxed)
+        self.state.load(Ordering::Relaxed)
     }
 
     fn set(&self, phase: u8) {
-        self.0.store(phase, Ordering::Relaxed);
+        self.state.store(phase, Ordering::Relaxed);
     }
 }
 
@@ -98,6 +113,7 @@ impl<'a, C> Timed<'a, C> {
             timeouts,
             since: Instant::now(),
             nothing_read: true,
+            ahead: None,
             timer: None,
         }
     }
@@ -124,17 +140,41 @@ impl<'a, C> Timed<'a, C> {
     }
 }
 
+impl<C: AsyncRead + Unpin> Timed<'_, C> {
+    /// Before the first byte of a response: whether the client is still there.
+    fn look(&mut self, cx: &mut Context<'_>) {
+        if self.phase.get() != ANSWERED {
+            return;
+        }
+        self.phase.set(UNDER_WAY);
+        let mut byte = [0];
+        let mut buffer = ReadBuf::new(&mut byte);
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            self.ahead = buffer.filled().first().copied();
+            if read.is_err() || self.ahead.is_none() {
+                self.phase.was_left.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
 impl<C: AsyncRead + Unpin> AsyncRead for Timed<'_, C> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.phase.get() == ANSWERED {
+        if matches!(self.phase.get(), ANSWERED | UNDER_WAY) {
             self.begin(IDLE);
         }
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let read = match self.ahead.take() {
+            Some(byte) => {
+                buffer.put_slice(&[byte]);
+                Poll::Ready(Ok(()))
+            }
+            None => Pin::new(&mut self.stream).poll_read(cx, buffer),
+        };
         if read.is_pending() {
             ready!(self.poll_over(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -153,7 +193,7 @@ impl<C: AsyncRead + Unpin> AsyncRead for Timed<'_, C> {
 }
 
 /// A write while no head is awaited restarts the idle time: a long response is not idleness.
-impl<C: AsyncWrite + Unpin> AsyncWrite for Timed<'_, C> {
+impl<C: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<'_, C> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -162,6 +202,7 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Timed<'_, C> {
         if self.phase.get() == IDLE {
             self.since = Instant::now();
         }
+        self.look(cx);
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -185,6 +226,7 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Timed<'_, C> {
         if self.phase.get() == IDLE {
             self.since = Instant::now();
         }
+        self.look(cx);
         Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
     }
 }

@@ -109,6 +109,7 @@ pub(crate) struct Definitions {
     pub(crate) spans: Family<SpanLabels, Counter>,
     pub(crate) reloads: Family<ReloadLabels, Counter>,
     pub(crate) last_reload_successful: Gauge,
+    pub(crate) hang_ups: Counter,
     pub(crate) tasks: Gauge,
     /// The sum of `duration` in microseconds, since a histogram does not expose its own. Not a metric.
     pub(crate) took_micros: PerWorkspace<Counter>,
@@ -369,6 +370,12 @@ impl Definitions {
                 "gauge",
                 "0 while the last reload failed and the previous configuration is in use",
                 "0: the log names the error",
+            ),
+            hang_ups: c.alone(
+                "amp_sidecar_unawaited_responses_total",
+                "counter",
+                "Responses to senders that had closed their connection before",
+                "growing: a sender's response timeout is shorter than AMP takes, raise it above `--upstream-timeout`",
             ),
             tasks: c.alone(
                 "amp_sidecar_tasks",

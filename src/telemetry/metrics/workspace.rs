@@ -100,6 +100,7 @@ pub struct UnroutedMetrics {
     batches: Family<OutcomeLabels, Counter>,
     workspace: Arc<str>,
     duration: Histogram,
+    hang_ups: Counter,
 }
 
 /// The metrics of a listener's connections.
@@ -469,7 +470,13 @@ impl UnroutedMetrics {
                 workspace: Arc::clone(&workspace),
             }),
             workspace,
+            hang_ups: families.hang_ups.clone(),
         }
+    }
+
+    /// A sender had closed its connection before its response.
+    pub fn hung_up(&self) {
+        self.hang_ups.inc();
     }
 
     /// A sender got its response.
