@@ -24,9 +24,12 @@ pub(crate) struct CompareArgs {
     /// With --only, and only for this body: real, real-2000, real-2000-v2, 2000 or 10000; for a profiler to look at.
     #[arg(long, value_name = "NAME", requires = "only")]
     body: Option<String>,
-    /// Fewer and shorter rounds: two minutes.
+    /// Fewer and shorter rounds: three minutes.
     #[arg(long)]
     quick: bool,
+    /// Write no file, and fail, where other processes take more than 5 % of a core, before or meanwhile.
+    #[arg(long)]
+    quiet_only: bool,
     /// How often everything is measured.
     #[arg(long, value_name = "NUMBER")]
     rounds: Option<usize>,
@@ -66,6 +69,7 @@ impl CompareArgs {
             peers: self.peers,
             only: self.only,
             body: self.body,
+            quiet_only: self.quiet_only,
             rounds: self.rounds.unwrap_or(options.rounds),
             ..options
         };
@@ -74,6 +78,11 @@ impl CompareArgs {
         let report = compare(options, progress).await?;
         let markdown = report.markdown();
         print!("{markdown}");
+        match report.quiet() {
+            Err(busy) if self.quiet_only => return Err(busy),
+            Err(busy) => eprintln!("testbench: {busy}: not to be published"),
+            Ok(()) => {}
+        }
         write(self.markdown.as_deref(), &markdown)?;
         write(self.json.as_deref(), &report.json())?;
         write(self.svg.as_deref(), &report.svg())?;

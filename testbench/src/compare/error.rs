@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::peers::PeerError;
+use crate::peers::metrics::MetricError;
 use emulator::world;
 
 /// Why nothing could be compared.
@@ -27,6 +28,15 @@ pub enum Error {
         /// The end of its log.
         log: String,
     },
+    /// A gateway takes batches of anybody.
+    #[error("{proxy}: a batch without the bearer token was not refused")]
+    Open {
+        /// Its name.
+        proxy: String,
+    },
+    /// Others were at work.
+    #[error("the machine was not quiet: {0}")]
+    Busy(String),
     /// Nothing came through a proxy.
     #[error("{proxy}: no batch came through; the end of its log:\n{log}")]
     NoFlow {
@@ -45,6 +55,15 @@ pub enum Error {
         /// The end of its log.
         log: String,
     },
+    /// A gateway's certificate could not be made.
+    #[error("cannot make a gateway's certificate")]
+    Certificate(#[from] rcgen::Error),
+    /// A gateway's certificate is refused.
+    #[error("rustls refuses a gateway's certificate")]
+    Refused(#[from] rustls::Error),
+    /// What ours shows on `/metrics` lacks something.
+    #[error("cannot read the sidecar's metrics")]
+    Metrics(#[from] MetricError),
     /// valgrind did not say how many instructions it counted.
     #[error("valgrind gave no count; the end of its log:\n{0}")]
     NoCount(String),

@@ -6,7 +6,8 @@
 use super::bodies::{LARGE, SMALL};
 use super::measurements::Measurements;
 use super::options::CROWD_BUDGET;
-use super::proxies::{COUNTING, ENVOY, HAPROXY, OFF};
+use super::pace;
+use super::proxies::{COUNTING, ENVOY, ENVOY_GATEWAY, GATEWAY, HAPROXY, OFF};
 use super::results::{Results, median};
 
 const MIB: f64 = 1_048_576.0;
@@ -32,6 +33,8 @@ impl Goal {
     pub(crate) fn outcome(&self) -> String {
         if self.is_met() {
             "pass".to_owned()
+        } else if self.bound == 0.0 {
+            "short".to_owned()
         } else {
             format!(
                 "short by {:.0} %",
@@ -77,6 +80,55 @@ pub(crate) fn goals(report: &Results) -> Vec<Goal> {
             goal(what, bound, against(ours, other, name), "");
         }
     }
+    if !report.options.only.is_empty() {
+        goals.retain(|goal| goal.measured.is_finite());
+        return goals;
+    }
+    let mut goal = |what: String, bound, measured, unit| {
+        goals.push(Goal {
+            what,
+            bound,
+            measured,
+            unit,
+        });
+    };
+    for (body, rate) in report.paced() {
+        let key = pace::key(body, rate);
+        let cost = |name| median(&report.pace.cpu, name, &key);
+        let what = format!(
+            "default settings, CPU against Envoy's signing at {rate} batches/s: {}",
+            body.title()
+        );
+        goal(what, 1.0, cost(COUNTING) / cost(ENVOY), "");
+        let [some, all] = report
+            .pace
+            .estimated
+            .get(&key)
+            .copied()
+            .unwrap_or([f64::NAN; 2]);
+        let what = format!(
+            "default settings, batches estimated and not counted at {rate} batches/s: {}",
+            body.title()
+        );
+        goal(what, 0.0, 100.0 * some / all, " %");
+    }
+    let gateway = |name| median(&report.gateways, name, LARGE);
+    goal(
+        "gateway with TLS and bearer token from 64 senders, CPU against Envoy's".to_owned(),
+        0.8,
+        gateway(GATEWAY) / gateway(ENVOY_GATEWAY),
+        "",
+    );
+    for name in [COUNTING, GATEWAY] {
+        goal(
+            format!(
+                "{name}: CPU a batch of two worker threads against one (1.11: 1.8 times the capacity)"
+            ),
+            1.11,
+            report.sharing(name),
+            "",
+        );
+    }
     let [idle, peak] = report
         .memory
         .get(COUNTING)
@@ -89,11 +141,21 @@ pub(crate) fn goals(report: &Results) -> Vec<Goal> {
         peak / envoy,
         "",
     );
+    let [crowd, left] = report.crowd;
     goal("resident memory, idle".to_owned(), 7.0, idle / MIB, " MiB");
     goal(
         format!("peak memory, 1000 senders at once, `--max-inflight-bytes {CROWD_BUDGET}MiB`"),
         f64::from(CROWD_BUDGET) + 12.0,
-        report.crowd / MIB,
+        crowd / MIB,
+        " MiB",
+    );
+    goal(
+        format!(
+            "resident memory {} s after they left",
+            report.options.calm.as_secs()
+        ),
+        f64::from(CROWD_BUDGET),
+        left / MIB,
         " MiB",
     );
     for key in ["p50", "p99"] {

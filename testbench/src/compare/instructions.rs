@@ -109,13 +109,7 @@ async fn run(bench: &Bench<'_>, proxy: &Proxy, body: &Body, batches: u64) -> Res
     let running = bench.start(&proxy).await?;
     let done = running.target.row(body, batches).await;
     let log = running.log();
-    if done.failed > 0 {
-        return Err(Error::Failed {
-            body: body.title(),
-            failed: done.failed,
-            log: log.last_words(),
-        });
-    }
+    running.all_taken(body, done)?;
     running.stop().await?;
     let lines = log.lines();
     collected(lines.iter().map(String::as_str)).ok_or_else(|| Error::NoCount(log.last_words()))

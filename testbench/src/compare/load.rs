@@ -31,8 +31,10 @@ const KEPT: usize = 32;
 pub(crate) struct LoadTarget {
     pub(crate) address: SocketAddr,
     pub(crate) path: String,
-    /// Without a proxy, the sender speaks TLS itself.
+    /// To a gateway, and without a proxy, the sender speaks TLS itself.
     pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// What a gateway's senders prove themselves with.
+    pub(crate) token: Option<&'static str>,
 }
 
 /// The result of a load.
@@ -60,13 +62,16 @@ impl LoadTarget {
         } else {
             ("application/x-protobuf", "0.1.0")
         };
-        let request = Request::post(&self.path)
+        let mut request = Request::post(&self.path)
             .header(header::HOST, self.address.to_string())
             .header(header::USER_AGENT, "Prometheus/2.42.0")
             .header(header::CONTENT_TYPE, content_type)
             .header(header::CONTENT_ENCODING, "snappy")
-            .header("x-prometheus-remote-write-version", version)
-            .body(Full::new(body.bytes.clone()))?;
+            .header("x-prometheus-remote-write-version", version);
+        if let Some(token) = self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Full::new(body.bytes.clone()))?;
         Ok(caller.call(request).await?.status.is_success())
     }
 
@@ -87,20 +92,42 @@ impl LoadTarget {
 
     /// A closed loop.
     pub(crate) async fn closed(&self, body: &Body, connections: usize, lasts: Duration) -> Done {
-        let end = Instant::now() + lasts;
+        self.closed_after(body, connections, lasts, || ()).await.1
+    }
+
+    /// A closed loop, and what `begin` returns, which is called once each connection is open and has carried a batch: connections of
+    /// senders last for hours, and their handshakes are not part of a batch.
+    pub(crate) async fn closed_after<T>(
+        &self,
+        body: &Body,
+        connections: usize,
+        lasts: Duration,
+        begin: impl FnOnce() -> T,
+    ) -> (T, Done) {
+        let gate = Arc::new(Barrier::new(connections + 1));
         let mut senders = JoinSet::new();
         for _ in 0..connections {
-            let (target, body) = (self.clone(), body.clone());
+            let (target, body, gate) = (self.clone(), body.clone(), Arc::clone(&gate));
             senders.spawn(async move {
                 let mut caller = target.caller();
+                let first = target.send(&mut caller, &body).await;
+                gate.wait().await;
+                gate.wait().await;
+                let end = Instant::now() + lasts;
                 let mut done = Done::default();
+                if !matches!(first, Ok(true)) {
+                    done.add(first);
+                }
                 while Instant::now() < end {
                     done.add(target.send(&mut caller, &body).await);
                 }
                 done
             });
         }
-        Done::sum(senders.join_all().await)
+        gate.wait().await;
+        let begun = begin();
+        gate.wait().await;
+        (begun, Done::sum(senders.join_all().await))
     }
 
     /// An open loop; what each batch took, from its moment to its answer, in milliseconds and in order.

@@ -23,7 +23,7 @@ use emulator::world::World;
 
 const READY_WITHIN: Duration = Duration::from_secs(20);
 const CONNECTIONS: usize = 8;
-const WARM_UP: Duration = Duration::from_millis(300);
+pub(super) const WARM_UP: Duration = Duration::from_millis(300);
 const CROWD_WITHIN: Duration = Duration::from_secs(60);
 
 /// The bench: what a measurement needs.
@@ -86,6 +86,18 @@ impl Bench<'_> {
         Ok(running)
     }
 
+    /// Starts all, warm.
+    pub(crate) async fn start_all(&self, proxies: &[Proxy]) -> Result<Vec<Running>, Error> {
+        let mut all = Vec::new();
+        for proxy in proxies {
+            let running = self.start(proxy).await?;
+            let target = &running.target;
+            target.closed(&Body::real(), CONNECTIONS, WARM_UP).await;
+            all.push(running);
+        }
+        Ok(all)
+    }
+
     /// Processor time a batch, in milliseconds, over a closed loop; none where a batch failed.
     pub(crate) async fn cpu(
         &self,
@@ -94,16 +106,11 @@ impl Bench<'_> {
         connections: usize,
         lasts: Duration,
     ) -> Result<f64, Error> {
-        let before = running.usage.cpu_millis();
-        let done = running.target.closed(body, connections, lasts).await;
-        let took = running.usage.cpu_millis() - before;
-        if done.failed > 0 || done.taken == 0 {
-            return Err(Error::Failed {
-                body: body.title(),
-                failed: done.failed,
-                log: running.last_words(),
-            });
-        }
+        let begin = || running.usage.cpu();
+        let load = running.target.closed_after(body, connections, lasts, begin);
+        let (before, done) = load.await;
+        let took = running.usage.cpu().millis_since(&before);
+        running.all_taken(body, done)?;
         Ok(took / done.taken as f64)
     }
 
@@ -120,15 +127,7 @@ impl Bench<'_> {
             _ => number.to_string(),
         };
         let mut table = Table::new();
-        let mut all = Vec::new();
-        for proxy in proxies {
-            let running = self.start(proxy).await?;
-            running
-                .target
-                .closed(&Body::real(), CONNECTIONS, WARM_UP)
-                .await;
-            all.push(running);
-        }
+        let all = self.start_all(proxies).await?;
         for round in 1..=self.options.rounds {
             for body in bodies {
                 for &connections in connections {
@@ -146,20 +145,16 @@ impl Bench<'_> {
             }
             progress(format!("round {round} of {}", self.options.rounds));
         }
-        for running in all {
-            running.stop().await?;
-        }
+        stop_all(all).await?;
         Ok(table)
     }
 
     /// Milliseconds from a batch's moment to its answer, of all rounds together; by proxy, and `direct` without any.
     pub(crate) async fn latency(&self, proxies: &[Proxy]) -> Result<Table, Error> {
         let mut targets = vec![("direct".to_owned(), self.direct())];
-        let mut all = Vec::new();
-        for proxy in proxies {
-            let running = self.start(proxy).await?;
+        let all = self.start_all(proxies).await?;
+        for (proxy, running) in proxies.iter().zip(&all) {
             targets.push((proxy.name.clone(), running.target.clone()));
-            all.push(running);
         }
         let mut table = Table::new();
         for _ in 0..self.options.rounds.min(5) {
@@ -173,9 +168,7 @@ impl Bench<'_> {
                 }
             }
         }
-        for running in all {
-            running.stop().await?;
-        }
+        stop_all(all).await?;
         Ok(table)
     }
 
@@ -187,6 +180,7 @@ impl Bench<'_> {
                 self.world.workspace_id()
             ),
             tls: Some(self.world.certificates().client_config()),
+            token: None,
         }
     }
 
@@ -206,22 +200,19 @@ impl Bench<'_> {
         Ok([idle, peak])
     }
 
-    /// The most resident bytes while so many senders send at once; all must be answered in the end.
-    pub(crate) async fn crowd(&self, proxy: &Proxy, senders: usize) -> Result<f64, Error> {
+    /// The most resident bytes while so many senders send at once, and those that are left a while after they left; all must be
+    /// answered in the end.
+    pub(crate) async fn crowd(&self, proxy: &Proxy, senders: usize) -> Result<[f64; 2], Error> {
         let running = self.start(proxy).await?;
         running.usage.forget_peak();
         let body = Body::generated(500);
         let done = running.target.crowd(&body, senders, CROWD_WITHIN).await;
-        if done.failed > 0 {
-            return Err(Error::Failed {
-                body: body.title(),
-                failed: done.failed,
-                log: running.last_words(),
-            });
-        }
+        running.all_taken(&body, done)?;
         let peak = running.usage.peak();
+        sleep(self.options.calm).await;
+        let left = running.usage.resident();
         running.stop().await?;
-        Ok(peak)
+        Ok([peak, left])
     }
 
     /// Milliseconds from the start of a process to its first accepted connection.
@@ -250,4 +241,12 @@ impl Bench<'_> {
         }
         Ok(took)
     }
+}
+
+/// Ends what [`Bench::start_all`] started.
+pub(crate) async fn stop_all(all: Vec<Running>) -> Result<(), Error> {
+    for running in all {
+        running.stop().await?;
+    }
+    Ok(())
 }

@@ -10,19 +10,25 @@
 //! This program has to be started on another core than the first; `benches/compare` does that and fetches the proxies.
 //!
 //! - `bodies`, `load`, `sink`: what is sent, how, and where it ends.
-//! - `proxies`: who is compared. `usage`, `measure`: processor time, memory, latency.
+//! - `proxies`: who is compared; `entrance`: how senders reach a gateway.
+//! - `usage`, `measure`: processor time, memory, latency. `pace`: the same at one Prometheus' rates. `gateway`: TLS, and two threads.
+//! - `quiet`: whether the machine was.
 //! - `goals`, `report`, `plot`: what came of it. `instructions`: the same batches counted under valgrind.
 
 mod bodies;
+mod entrance;
 mod error;
+mod gateway;
 mod goals;
 pub mod instructions;
 mod load;
 mod measure;
 mod measurements;
 mod options;
+mod pace;
 mod plot;
 mod proxies;
+mod quiet;
 mod report;
 mod results;
 mod sink;
@@ -34,20 +40,34 @@ pub use self::error::Error;
 pub use self::options::Options;
 pub use self::results::Results;
 use bodies::Body;
+use entrance::Entrance;
 use measure::Bench;
 use options::CROWD_BUDGET;
 use proxies::{COUNTING, ENVOY, HAPROXY, OFF, Proxy};
+use quiet::{Load, Reading};
 use sink::Sink;
 
 use emulator::world::{World, WorldConfig};
 
 const CROWD: usize = 1000;
 
-/// Measures everything; `progress` is called with each step.
+/// Measures everything, and what others took of the processors before and meanwhile; `progress` is called with each step.
 ///
 /// # Errors
-/// [`Error`].
+/// [`Error`]; [`Error::Busy`] where the machine has to be quiet and is not.
 pub async fn compare(options: Options, progress: impl Fn(String)) -> Result<Results, Error> {
+    let before = Load::over(options.rest).await;
+    progress(before.to_string());
+    if options.quiet_only {
+        before.quiet()?;
+    }
+    let began = Reading::now();
+    let mut report = measure_all(options, &progress).await?;
+    report.others = vec![before, began.until(&Reading::now())];
+    Ok(report)
+}
+
+async fn measure_all(options: Options, progress: &impl Fn(String)) -> Result<Results, Error> {
     let world = World::start(WorldConfig::default()).await?;
     let sink = Sink::start(&world).await.map_err(Error::Io)?;
     let bench = Bench {
@@ -83,7 +103,7 @@ pub async fn compare(options: Options, progress: impl Fn(String)) -> Result<Resu
     ];
     bodies.retain(|body| options.body.as_ref().is_none_or(|name| *name == body.name));
     progress("processor time a batch".to_owned());
-    let cpu = bench.cpu_table(&all, &bodies, &[8], &progress).await?;
+    let cpu = bench.cpu_table(&all, &bodies, &[8], progress).await?;
 
     let mut report = Results {
         waits: all
@@ -105,13 +125,23 @@ pub async fn compare(options: Options, progress: impl Fn(String)) -> Result<Resu
     let connections = [1, 2, 4, 8, 16, 32, 64];
     let by_connections = [Body::generated(2000)];
     report.by_connections = bench
-        .cpu_table(&ours, &by_connections, &connections, &progress)
+        .cpu_table(&ours, &by_connections, &connections, progress)
         .await?;
     report.sizes = [10, 100, 500, 2000, 10_000].map(Body::generated).into();
     let ours = named(&[COUNTING, OFF]);
     report.by_size = bench
-        .cpu_table(&ours, &report.sizes, &[8], &progress)
+        .cpu_table(&ours, &report.sizes, &[8], progress)
         .await?;
+
+    progress("at the rates of one Prometheus".to_owned());
+    let paced = named(&[COUNTING, OFF, ENVOY, HAPROXY]);
+    let bodies = [Body::real(), Body::real_large()];
+    report.pace = bench.pace(&paced, &bodies, progress).await?;
+
+    progress("gateways: TLS and a token from 64 senders".to_owned());
+    let entrance = Entrance::create(world.folder())?;
+    report.gateways = bench.gateways(&entrance, progress).await?;
+    report.scale = bench.scale(&entrance).await?;
 
     progress("latency at 100 batches a second".to_owned());
     report.latency = bench

@@ -25,12 +25,16 @@ pub struct Options {
     pub paced: Duration,
     /// How long a proxy is idle before its memory is read.
     pub rest: Duration,
+    /// How long it is idle after a crowd of senders left.
+    pub calm: Duration,
+    /// Refuse where other processes take part of the processors.
+    pub quiet_only: bool,
 }
 
 // === impl Options ===
 
 impl Options {
-    /// Enough rounds to distinguish the ratios: ten minutes.
+    /// Enough rounds to distinguish the ratios: a quarter of an hour.
     #[must_use]
     pub fn full(sidecar: PathBuf) -> Self {
         Self {
@@ -42,6 +46,8 @@ impl Options {
             window: Duration::from_millis(1200),
             paced: Duration::from_secs(6),
             rest: Duration::from_secs(5),
+            calm: Duration::from_secs(60),
+            quiet_only: false,
         }
     }
 
@@ -53,6 +59,7 @@ impl Options {
             window: Duration::from_millis(500),
             paced: Duration::from_secs(2),
             rest: Duration::from_secs(1),
+            calm: Duration::from_secs(10),
             ..Self::full(sidecar)
         }
     }

@@ -6,12 +6,15 @@
 //! its role; ours exchanges the token, since it takes no keys.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::bodies::Body;
+use super::entrance::{Entrance, TOKEN};
 use super::error::Error;
-use super::load::LoadTarget;
+use super::load::{Done, LoadTarget};
 use super::usage::Usage;
+use crate::peers::metrics::Metrics;
 use crate::peers::process::Log;
 use crate::peers::sidecar::{Program, Sidecar};
 use emulator::world::World;
@@ -22,6 +25,10 @@ pub(crate) const COUNTING: &str = "amp-sidecar";
 pub(crate) const COUNTING_ALL: &str = "amp-sidecar, inspect on";
 /// Ours, with `--inspect off`.
 pub(crate) const OFF: &str = "amp-sidecar, inspect off";
+/// Ours as a gateway.
+pub(crate) const GATEWAY: &str = "amp-sidecar, gateway";
+/// Envoy as one.
+pub(crate) const ENVOY_GATEWAY: &str = "Envoy, gateway";
 /// Who signs as well.
 pub(crate) const ENVOY: &str = "Envoy";
 /// Who only forwards.
@@ -29,13 +36,17 @@ pub(crate) const HAPROXY: &str = "HAProxy";
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/peers");
 /// The proxy has a core of its own; sink and load have another, on which this program was started.
-const CORE: &str = "taskset --cpu-list 0";
+const FIRST: &str = "0";
 
 /// A proxy that can be started.
 #[derive(Debug, Clone)]
 pub(crate) struct Proxy {
     pub(crate) name: String,
     line: String,
+    /// Which cores it may use; ours has as many worker threads.
+    cores: &'static str,
+    /// What its senders speak, where it is a gateway.
+    entrance: Option<Entrance>,
     /// Whether what it forwards is signed; not known of a proxy of the caller's.
     pub(crate) signs: Option<bool>,
     /// Whether it answers only once upstream did.
@@ -59,6 +70,8 @@ impl Proxy {
         let script = |name: &str, script: &str, signs, waits| Self {
             name: name.to_owned(),
             line: format!("{SCRIPTS}/{script} {{listen}}"),
+            cores: FIRST,
+            entrance: None,
             signs: Some(signs),
             waits,
         };
@@ -74,6 +87,8 @@ impl Proxy {
         all.extend(more.iter().map(|(name, line)| Self {
             name: name.clone(),
             line: line.clone(),
+            cores: FIRST,
+            entrance: None,
             signs: None,
             waits: true,
         }));
@@ -86,9 +101,33 @@ impl Proxy {
         Self {
             name: name.to_owned(),
             line: format!("{binary} --listen {{listen}} --admin-listen {{admin}} {flags}"),
+            cores: FIRST,
+            entrance: None,
             signs: Some(true),
             waits: true,
         }
+    }
+
+    /// Gateways with this way in: ours and Envoy.
+    pub(crate) fn gateways(sidecar: &Path, entrance: &Entrance) -> [Self; 2] {
+        let folder = entrance.folder.display();
+        let flags = format!(
+            "--listen-tls-cert {folder}/tls.crt --listen-tls-key {folder}/tls.key --listen-bearer-token-file {folder}/tokens"
+        );
+        let envoy = Self {
+            name: ENVOY_GATEWAY.to_owned(),
+            line: format!("{SCRIPTS}/envoy {{listen}} {folder}"),
+            ..Self::sidecar("", sidecar, "")
+        };
+        [Self::sidecar(GATEWAY, sidecar, &flags), envoy].map(|proxy| Self {
+            entrance: Some(entrance.clone()),
+            ..proxy
+        })
+    }
+
+    /// The same with these cores.
+    pub(crate) fn on(self, cores: &'static str) -> Self {
+        Self { cores, ..self }
     }
 
     /// The same under another program, as a profiler is.
@@ -103,12 +142,12 @@ impl Proxy {
     }
 
     pub(crate) fn is_ours(&self) -> bool {
-        [COUNTING, COUNTING_ALL, OFF].contains(&self.name.as_str())
+        self.name.starts_with(COUNTING)
     }
 
     /// Starts it, writing to `upstream`.
     pub(crate) async fn start(&self, world: &World, upstream: &str) -> Result<Running, Error> {
-        let program = Program::Command(format!("{CORE} {}", self.line));
+        let program = Program::Command(format!("taskset --cpu-list {} {}", self.cores, self.line));
         let mut environment = Vec::new();
         if !self.is_ours() {
             let life = Duration::from_secs(3600);
@@ -127,6 +166,7 @@ impl Proxy {
         }
         let process = Sidecar::start_towards(&program, world, upstream, &[], &environment).await?;
         let pid = process.process().pid().ok_or(Error::Gone)?;
+        let entrance = self.entrance.as_ref();
         let vmagent = self.name == "vmagent";
         let path = format!("/workspaces/{}/api/v1/remote_write", world.workspace_id());
         Ok(Running {
@@ -137,7 +177,8 @@ impl Proxy {
                 } else {
                     path
                 },
-                tls: None,
+                tls: entrance.map(|entrance| Arc::clone(&entrance.client)),
+                token: entrance.map(|_| TOKEN),
             },
             usage: Usage::of(pid),
             process,
@@ -156,6 +197,23 @@ impl Running {
         tokio::time::sleep(Duration::from_millis(100)).await;
         process.stop(Duration::from_secs(60)).await?;
         Ok(())
+    }
+
+    /// An error where a batch failed, or none was sent.
+    pub(crate) fn all_taken(&self, body: &Body, done: Done) -> Result<(), Error> {
+        if done.failed == 0 && done.taken > 0 {
+            return Ok(());
+        }
+        Err(Error::Failed {
+            body: body.title(),
+            failed: done.failed,
+            log: self.last_words(),
+        })
+    }
+
+    /// What it shows on `/metrics`, where it is ours.
+    pub(crate) async fn metrics(&self) -> Result<Metrics, Error> {
+        Ok(self.process.metrics().await?)
     }
 
     /// What it wrote.

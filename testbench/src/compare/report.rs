@@ -3,16 +3,18 @@
 //! In: everything that was measured. Out: Markdown for a README, JSON, and by [`super::plot`] a picture. A number is a median, with
 //! the least and the most of the rounds behind it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::bodies::Body;
+use super::bodies::{Body, LARGE};
+use super::gateway::THREADS;
 use super::goals::{Goal, goals};
 use super::measurements::{Measurements, Table};
+use super::pace;
 use super::plot;
-use super::proxies::COUNTING;
+use super::proxies::{COUNTING, ENVOY_GATEWAY, GATEWAY};
 use super::results::{Results, median};
 
 const MB: f64 = 1e6;
@@ -29,11 +31,14 @@ impl Results {
     /// All tables.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let mut text = String::new();
-        self.goal_table(&mut text);
-        self.cpu_table(&mut text);
-        self.latency_table(&mut text);
-        self.growth_tables(&mut text);
+        let mut text = self.goal_table() + &self.cpu_table();
+        if self.options.only.is_empty() {
+            text += &self.pace_table();
+            text += &self.gateway_tables();
+            text += &self.latency_table();
+            text += &self.growth_tables();
+            text += &self.last_line();
+        }
         text
     }
 
@@ -52,17 +57,24 @@ impl Results {
             .iter()
             .map(|(name, [idle, peak])| (name, json!({ "idle": idle, "peak": peak })))
             .collect();
+        let [crowd, left] = self.crowd;
         let value = json!({
             "rounds": self.options.rounds,
             "window_seconds": self.options.window.as_secs_f64(),
             "goals": goals,
             "signs": self.signs,
             "cpu_ms_a_batch": numbers(&self.cpu),
+            "cpu_ms_a_batch_at_rates": numbers(&self.pace.cpu),
+            "counting_ms_a_batch_at_rates": numbers(&self.pace.counting),
+            "estimated_batches_of_all_at_rates": self.pace.estimated,
+            "cpu_ms_a_batch_of_gateways": numbers(&self.gateways),
+            "worker_threads": numbers(&self.scale),
             "cpu_ms_a_batch_by_connections": numbers(&self.by_connections),
             "cpu_ms_a_batch_by_samples": numbers(&self.by_size),
             "latency_ms": numbers(&self.latency),
             "memory_bytes": memory,
-            "crowd_peak_bytes": self.crowd,
+            "crowd_bytes": { "peak": crowd, "after": left, "after_seconds": self.options.calm.as_secs() },
+            "others": self.others.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "start_ms": number(&self.start_up),
             "binary_bytes": self.binary,
         });
@@ -87,48 +99,35 @@ impl Results {
         )
     }
 
-    fn goal_table(&self, text: &mut String) {
-        push(text, "| measure | goal | measured | |\n|---|---|---|---|\n");
+    fn goal_table(&self) -> String {
+        let mut text = "| measure | goal | measured | |\n|---|---|---|---|\n".to_owned();
         for goal in goals(self) {
             let (what, unit, outcome) = (&goal.what, goal.unit, goal.outcome());
             let (bound, measured) = (goal.bound, goal.measured);
-            push(
-                text,
-                &format!("| {what} | ≤ {bound}{unit} | {measured:.2}{unit} | {outcome} |\n"),
-            );
+            let row = format!("| {what} | ≤ {bound}{unit} | {measured:.2}{unit} | {outcome} |\n");
+            text.push_str(&row);
         }
+        text
     }
 
-    fn cpu_table(&self, text: &mut String) {
-        push(
-            text,
-            "\nCPU milliseconds a batch, user and system: median (least to most)\n\n| |",
-        );
-        for body in &self.bodies {
-            push(text, &format!(" {} |", body.title()));
-        }
-        push(text, " memory idle, MB | peak, 8 senders of 1 MB |\n|---|");
-        push(text, &"---|".repeat(self.bodies.len() + 2));
-        push(text, "\n");
-        let mut names: Vec<_> = self.waits.keys().collect();
-        let order = |name: &&String| {
-            self.bodies
-                .first()
-                .map(|body| median(&self.cpu, name, &body.name))
-        };
-        names.sort_by(|one, other| {
-            order(one)
-                .partial_cmp(&order(other))
-                .unwrap_or(std::cmp::Ordering::Equal)
+    fn cpu_table(&self) -> String {
+        let mut names: Vec<_> = self.waits.keys().cloned().collect();
+        let first = self.bodies.first().map_or("", |body| &body.name);
+        let order = |name: &String| median(&self.cpu, name, first);
+        names.sort_by(|one, other| order(one).total_cmp(&order(other)));
+        let mut columns: Vec<_> = self.bodies.iter().map(Body::title).collect();
+        columns.extend(["memory idle, MB", "peak, 8 senders of 1 MB"].map(str::to_owned));
+        let rows = names.into_iter().map(|name| {
+            let costs = self.bodies.iter();
+            let mut row: Vec<_> = costs
+                .map(|body| cell(&self.cpu, &name, &body.name))
+                .collect();
+            let memory = self.memory.get(&name).copied().unwrap_or([f64::NAN; 2]);
+            row.extend(memory.map(|bytes| format!("{:.1}", bytes / MB)));
+            (self.title(&name), row)
         });
-        for name in names {
-            push(text, &format!("| {} |", self.title(name)));
-            for body in &self.bodies {
-                push(text, &format!(" {} |", cell(&self.cpu, name, &body.name)));
-            }
-            let [idle, peak] = self.memory.get(name).copied().unwrap_or([f64::NAN; 2]);
-            push(text, &format!(" {:.1} | {:.1} |\n", idle / MB, peak / MB));
-        }
+        let title = "CPU milliseconds a batch, user and system: median (least to most)";
+        grid(title, "", &columns, rows)
     }
 
     /// `Envoy, signing`
@@ -144,79 +143,149 @@ impl Results {
         format!("{name}, {signs}{waits}")
     }
 
-    fn latency_table(&self, text: &mut String) {
-        push(
-            text,
-            "\nMilliseconds from a batch's moment to its answer, 100 a second: median (least to most)\n\n",
-        );
-        push(
-            text,
-            "| | p50 | added | p99 | added |\n|---|---|---|---|---|\n",
-        );
-        let names: std::collections::BTreeSet<_> =
-            self.latency.keys().map(|(name, _)| name).collect();
-        for name in names {
-            let of = |key| (cell(&self.latency, name, key), self.added(name, key));
-            let ((p50, more50), (p99, more99)) = (of("p50"), of("p99"));
-            push(
-                text,
-                &format!("| {name} | {p50} | {more50:.2} | {p99} | {more99:.2} |\n"),
-            );
-        }
+    fn pace_table(&self) -> String {
+        let keys: Vec<_> = self.paced();
+        let title = |(body, rate): &(&Body, u32)| format!("{}, {rate}/s", body.title());
+        let columns: Vec<_> = keys.iter().map(title).collect();
+        let keys: Vec<_> = keys
+            .iter()
+            .map(|(body, rate)| pace::key(body, *rate))
+            .collect();
+        let cells = |table, name: &str| keys.iter().map(|key| cell(table, name, key)).collect();
+        let names: BTreeSet<_> = self.pace.cpu.keys().map(|(name, _)| name).collect();
+        let mut rows: Vec<(String, Vec<String>)> = names
+            .into_iter()
+            .map(|name| (self.title(name), cells(&self.pace.cpu, name)))
+            .collect();
+        let counting = cells(&self.pace.counting, COUNTING);
+        rows.push((format!("{COUNTING}: counting alone"), counting));
+        let estimated = keys.iter().map(|key| match self.pace.estimated.get(key) {
+            Some([0.0, all]) => format!("all {all} counted"),
+            Some([some, all]) => format!("**{some} of {all} estimated**"),
+            None => "–".to_owned(),
+        });
+        rows.push((format!("{COUNTING}: batches"), estimated.collect()));
+        let title = "CPU milliseconds a batch at the rates of one Prometheus, each batch at its time: median (least to most)";
+        grid(title, "", &columns, rows)
     }
 
-    fn growth_tables(&self, text: &mut String) {
-        push(
-            text,
-            "\nCPU milliseconds a batch as the work grows\n\n| connections, 2,000 samples |",
-        );
-        let connections = ["1", "2", "4", "8", "16", "32", "64"];
-        push(
-            text,
-            &connections.map(|number| format!(" {number} |")).concat(),
-        );
-        push(
-            text,
-            &format!(
-                "\n|---|{}\n| amp-sidecar |",
-                "---|".repeat(connections.len())
-            ),
-        );
-        for number in connections {
-            push(
-                text,
-                &format!(" {} |", cell(&self.by_connections, COUNTING, number)),
-            );
-        }
-        push(text, "\n\n| samples, 8 connections |");
-        for body in &self.sizes {
-            push(text, &format!(" {} |", body.title()));
-        }
-        push(
-            text,
-            &format!("\n|---|{}\n", "---|".repeat(self.sizes.len())),
-        );
-        for name in [COUNTING, super::OFF] {
-            push(text, &format!("| {name} |"));
-            for body in &self.sizes {
-                push(
-                    text,
-                    &format!(" {} |", cell(&self.by_size, name, &body.name)),
-                );
-            }
-            push(text, "\n");
-        }
-        let (least, most) = self.start_up.spread();
-        push(
-            text,
-            &format!(
-                "\nStart to listening: {:.1} ms ({least:.1} to {most:.1}); peak of 1000 senders at once: {:.1} MB; binary: {:.2} MB.\n",
-                self.start_up.median(),
-                self.crowd / MB,
-                self.binary / MB,
-            ),
-        );
+    fn gateway_tables(&self) -> String {
+        let costs = [GATEWAY, ENVOY_GATEWAY]
+            .map(|name| (name.to_owned(), vec![cell(&self.gateways, name, LARGE)]));
+        let title = "CPU milliseconds a batch of a gateway: TLS and a bearer token from 64 senders";
+        let body = self.bodies.iter().find(|body| body.name == LARGE);
+        let columns = [body.map_or_else(String::new, Body::title)];
+        let gateways = grid(title, "", &columns, costs);
+        let columns = [
+            "worker threads",
+            "CPU milliseconds a batch",
+            "of it in the kernel",
+            "cores used",
+            "million samples/s, as the load came",
+            "million samples/s a core, at this cost",
+            "capacity",
+        ]
+        .map(str::to_owned);
+        let samples = body.map_or(f64::NAN, |body| body.samples as f64);
+        let rows = [COUNTING, GATEWAY].into_iter().flat_map(|name| {
+            THREADS.map(|(threads, _)| {
+                let of = |what: &str| median(&self.scale, name, &format!("{what} {threads}"));
+                let capacity = match threads {
+                    "1" => 1.0,
+                    _ => 2.0 / self.sharing(name),
+                };
+                let row = vec![
+                    threads.to_owned(),
+                    cell(&self.scale, name, &format!("cost {threads}")),
+                    format!("{:.0} %", 100.0 * of("kernel")),
+                    format!("{:.2}", of("cores")),
+                    format!("{:.1}", of("samples") / 1e6),
+                    format!("{:.1}", samples / of("cost") / 1e3),
+                    format!("{capacity:.2}"),
+                ];
+                (name.to_owned(), row)
+            })
+        });
+        gateways
+            + &grid(
+                "One worker thread and two, 64 connections, real bodies of 2,000 samples",
+                "",
+                &columns,
+                rows,
+            )
     }
+
+    fn latency_table(&self) -> String {
+        let names: BTreeSet<_> = self.latency.keys().map(|(name, _)| name).collect();
+        let rows = names.into_iter().map(|name| {
+            let of = |key| {
+                [
+                    cell(&self.latency, name, key),
+                    format!("{:.2}", self.added(name, key)),
+                ]
+            };
+            (name.clone(), ["p50", "p99"].map(of).concat())
+        });
+        let columns = ["p50", "added", "p99", "added"].map(str::to_owned);
+        let title = "Milliseconds from a batch's moment to its answer, 100 a second: median (least to most)";
+        grid(title, "", &columns, rows)
+    }
+
+    fn growth_tables(&self) -> String {
+        let connections = ["1", "2", "4", "8", "16", "32", "64"].map(str::to_owned);
+        let cells = |table, name, keys: &mut dyn Iterator<Item = &String>| {
+            keys.map(|key| cell(table, name, key)).collect()
+        };
+        let row = cells(&self.by_connections, COUNTING, &mut connections.iter());
+        let title = "CPU milliseconds a batch as the work grows";
+        let rows = [(COUNTING.to_owned(), row)];
+        let text = grid(title, "connections, 2,000 samples", &connections, rows);
+        let columns: Vec<_> = self.sizes.iter().map(Body::title).collect();
+        let rows = [COUNTING, super::OFF].map(|name| {
+            let mut keys = self.sizes.iter().map(|body| &body.name);
+            (name.to_owned(), cells(&self.by_size, name, &mut keys))
+        });
+        text + &grid("", "samples, 8 connections", &columns, rows)
+    }
+
+    fn last_line(&self) -> String {
+        let (least, most) = self.start_up.spread();
+        let [crowd, left] = self.crowd.map(|bytes| bytes / MB);
+        format!(
+            "\nStart to listening: {:.1} ms ({least:.1} to {most:.1}); 1000 senders at once: {crowd:.1} MB at most, {left:.1} MB {} s \
+             after they left; binary: {:.2} MB. Before the run and during it: {}.\n",
+            self.start_up.median(),
+            self.options.calm.as_secs(),
+            self.binary / MB,
+            self.others
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; "),
+        )
+    }
+}
+
+/// A table with its title, unless that is empty.
+fn grid(
+    title: &str,
+    corner: &str,
+    columns: &[String],
+    rows: impl IntoIterator<Item = (String, Vec<String>)>,
+) -> String {
+    let mut text = match title {
+        "" => "\n".to_owned(),
+        _ => format!("\n{title}\n\n"),
+    };
+    let mut line = |first: &str, cells: &[String]| {
+        let _written = writeln!(text, "| {first} | {} |", cells.join(" | "));
+    };
+    line(corner, columns);
+    line("---", &vec!["---".to_owned(); columns.len()]);
+    for (name, row) in rows {
+        line(&name, &row);
+    }
+    text
 }
 
 fn cell(table: &Table, proxy: &str, key: &str) -> String {
@@ -240,9 +309,4 @@ fn numbers(table: &Table) -> Value {
 fn number(samples: &Measurements) -> Value {
     let (least, most) = samples.spread();
     json!({ "median": samples.median(), "least": least, "most": most })
-}
-
-/// Writing into a string cannot fail.
-fn push(text: &mut String, more: &str) {
-    let _written = text.write_str(more);
 }

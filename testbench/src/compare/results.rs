@@ -4,10 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use super::bodies::Body;
+use super::bodies::{Body, LARGE, SMALL};
+use super::error::Error;
 use super::measurements::{Measurements, Table};
 use super::options::Options;
+use super::pace::{Pace, RATES};
 use super::proxies::COUNTING;
+use super::quiet::Load;
 
 /// Everything that was measured.
 #[derive(Debug, Default)]
@@ -23,7 +26,13 @@ pub struct Results {
     pub(super) latency: Table,
     /// Idle, and at most under load.
     pub(super) memory: BTreeMap<String, [f64; 2]>,
-    pub(super) crowd: f64,
+    /// At most, and a while after.
+    pub(super) crowd: [f64; 2],
+    pub(super) pace: Pace,
+    pub(super) gateways: Table,
+    pub(super) scale: Table,
+    /// What others took of the processors, before and meanwhile.
+    pub(super) others: Vec<Load>,
     pub(super) start_up: Measurements,
     pub(super) binary: f64,
 }
@@ -31,9 +40,32 @@ pub struct Results {
 // === impl Results ===
 
 impl Results {
+    /// Whether nobody else was at work.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] says how much others took.
+    pub fn quiet(&self) -> Result<(), Error> {
+        self.others.iter().try_for_each(|load| load.quiet())
+    }
+
+    /// Which bodies came at which rates.
+    pub(super) fn paced(&self) -> Vec<(&Body, u32)> {
+        let real = [SMALL, LARGE];
+        let bodies = self.bodies.iter();
+        let bodies = bodies.filter(|body| real.contains(&body.name.as_str()));
+        bodies
+            .flat_map(|body| RATES.map(|rate| (body, rate)))
+            .collect()
+    }
+
     /// What a proxy adds to the way without one, in milliseconds.
     pub(super) fn added(&self, proxy: &str, quantile: &str) -> f64 {
         median(&self.latency, proxy, quantile) - median(&self.latency, "direct", quantile)
+    }
+
+    /// How much more a batch costs with two worker threads than with one.
+    pub(super) fn sharing(&self, proxy: &str) -> f64 {
+        median(&self.scale, proxy, "cost 2") / median(&self.scale, proxy, "cost 1")
     }
 
     /// How much more a byte costs between the two largest bodies than between the two before.
