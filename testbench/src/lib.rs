@@ -17,5 +17,6 @@ pub mod compare;
 pub mod demo;
 pub mod durability;
 pub mod peers;
+mod signer;
 pub mod soak;
 mod timestamp;

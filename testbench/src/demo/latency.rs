@@ -20,9 +20,9 @@ use remote_write_proto::v1;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::direct::DirectSigner;
 use crate::peers::call::Caller;
 use crate::peers::sender::to_proto;
+use crate::signer::DirectSigner;
 use emulator::amp::Labels;
 use emulator::clock::Clock;
 use emulator::world::World;
@@ -105,7 +105,9 @@ pub(super) fn measure(
         let direct = Caller::new(host.parse().ok()?, ANSWER_WITHIN).secured(tls);
         let bench = LatencyProbe {
             signer: DirectSigner {
-                session,
+                access_key_id: session.access_key_id,
+                secret_access_key: session.secret_access_key,
+                session_token: session.session_token,
                 region,
                 host,
                 path: amp.path().to_owned(),

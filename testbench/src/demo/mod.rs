@@ -11,7 +11,6 @@
 //!
 //! Invariant: when [`run`] returns, however it does, every child has ended and every folder is removed.
 
-mod direct;
 mod error;
 mod latency;
 mod options;
