@@ -4,12 +4,14 @@ mod durability_command;
 mod measure;
 
 use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use emulator::world::Error;
+use testbench::compare::floor;
 use testbench::demo::{self, Length, Paint, SenderChoice, Summary, Wanted};
 use testbench::peers::sidecar::Program;
 use testbench::soak::{self, SoakError};
@@ -38,6 +40,12 @@ enum Command {
     Durability(durability_command::DurabilityArgs),
     /// Measure what amp-sidecar costs, side by side with other proxies; benches/compare fetches those first.
     Compare(measure::CompareArgs),
+    /// The least that a proxy has to do; `compare` starts it.
+    #[command(hide = true)]
+    Floor {
+        /// Where it listens.
+        listen: SocketAddr,
+    },
     /// Count the instructions of a batch under valgrind; scripts/instructions compares them with a baseline.
     Instructions(measure::InstructionsArgs),
 }
@@ -100,6 +108,10 @@ async fn main() -> ExitCode {
         Command::Compare(options) => tokio::select! {
             _ = tokio::signal::ctrl_c() => ExitCode::FAILURE,
             compared = options.run() => compared.unwrap_or_else(|error| failed(&error)),
+        },
+        Command::Floor { listen } => match floor::serve(listen).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
         },
         Command::Instructions(options) => {
             options.run().await.unwrap_or_else(|error| failed(&error))

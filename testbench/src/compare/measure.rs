@@ -157,7 +157,7 @@ impl Bench<'_> {
             targets.push((proxy.name.clone(), running.target.clone()));
         }
         let mut table = Table::new();
-        for _ in 0..self.options.rounds.min(5) {
+        for _ in 0..self.options.rounds.min(3) {
             for (name, target) in &targets {
                 target.closed(&Body::real(), CONNECTIONS, WARM_UP).await;
                 let took =

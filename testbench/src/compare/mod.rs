@@ -10,16 +10,18 @@
 //! This program has to be started on another core than the first; `benches/compare` does that and fetches the proxies.
 //!
 //! - `bodies`, `load`, `sink`: what is sent, how, and where it ends.
-//! - `proxies`: who is compared; `entrance`: how senders reach a gateway.
+//! - `proxies`: who is compared; `floor`: what none of them can do without; `entrance`: how senders reach a gateway.
 //! - `usage`, `measure`: processor time, memory, latency. `pace`: the same at one Prometheus' rates. `gateway`: TLS, and two threads.
 //! - `quiet`: whether the machine was.
-//! - `goals`, `report`, `plot`: what came of it. `instructions`: the same batches counted under valgrind.
+//! - `goals`, `report`, `grid`, `plot`: what came of it. `instructions`: the same batches counted under valgrind.
 
 mod bodies;
 mod entrance;
 mod error;
+pub mod floor;
 mod gateway;
 mod goals;
+mod grid;
 pub mod instructions;
 mod load;
 mod measure;

@@ -43,7 +43,7 @@ impl Options {
             only: Vec::new(),
             body: None,
             rounds: 7,
-            window: Duration::from_millis(1200),
+            window: Duration::from_secs(1),
             paced: Duration::from_secs(6),
             rest: Duration::from_secs(5),
             calm: Duration::from_secs(60),

@@ -16,7 +16,7 @@ use super::proxies::{COUNTING, Proxy, Running};
 
 /// Batches a second: of a Prometheus of 10,000 samples a second, and of one of 50,000 or more.
 pub(crate) const RATES: [u32; 2] = [20, 100];
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 
 /// The cost of batches that come at their times.
 #[derive(Debug, Default)]

@@ -31,6 +31,8 @@ pub(crate) const GATEWAY: &str = "amp-sidecar, gateway";
 pub(crate) const ENVOY_GATEWAY: &str = "Envoy, gateway";
 /// Who signs as well.
 pub(crate) const ENVOY: &str = "Envoy";
+/// What no proxy that signs can do without.
+pub(crate) const FLOOR: &str = "floor";
 /// Who only forwards.
 pub(crate) const HAPROXY: &str = "HAProxy";
 
@@ -64,7 +66,7 @@ pub(crate) struct Running {
 // === impl Proxy ===
 
 impl Proxy {
-    /// Ours three times, those that come as packages, and the caller's own by name and command line.
+    /// The floor, ours three times, those that come as packages, and the caller's own by name and command line.
     pub(crate) fn all(sidecar: &Path, more: &[(String, String)]) -> Vec<Self> {
         let ours = |name, flags| Self::sidecar(name, sidecar, flags);
         let script = |name: &str, script: &str, signs, waits| Self {
@@ -75,7 +77,13 @@ impl Proxy {
             signs: Some(signs),
             waits,
         };
+        let testbench = std::env::current_exe().unwrap_or_default();
+        let floor = Self {
+            line: format!("{} floor {{listen}}", testbench.display()),
+            ..script(FLOOR, "", true, true)
+        };
         let mut all = vec![
+            floor,
             ours(COUNTING, ""),
             ours(COUNTING_ALL, "--inspect on"),
             ours(OFF, "--inspect off"),

@@ -4,17 +4,17 @@
 //! the least and the most of the rounds behind it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
 use super::bodies::{Body, LARGE};
 use super::gateway::THREADS;
 use super::goals::{Goal, goals};
+use super::grid::{cell, grid};
 use super::measurements::{Measurements, Table};
 use super::pace;
-use super::plot;
-use super::proxies::{COUNTING, ENVOY_GATEWAY, GATEWAY};
+use super::plot::{self, Group};
+use super::proxies::{COUNTING, ENVOY_GATEWAY, FLOOR, GATEWAY};
 use super::results::{Results, median};
 
 const MB: f64 = 1e6;
@@ -87,9 +87,14 @@ impl Results {
         let bars = |body: &Body| {
             let cost = |name: &String| (name.clone(), median(&self.cpu, name, &body.name));
             let costs = self.waits.keys().map(cost);
-            let mut bars: Vec<_> = costs.filter(|(_, cost)| cost.is_finite()).collect();
+            let shown = |(name, cost): &(String, f64)| cost.is_finite() && name != FLOOR;
+            let mut bars: Vec<_> = costs.filter(shown).collect();
             bars.sort_by(|(_, one), (_, other)| one.total_cmp(other));
-            (body.title(), bars)
+            Group {
+                title: body.title(),
+                floor: median(&self.cpu, FLOOR, &body.name),
+                bars,
+            }
         };
         let groups: Vec<_> = self.bodies.iter().map(bars).collect();
         plot::bars(
@@ -132,6 +137,9 @@ impl Results {
 
     /// `Envoy, signing`
     fn title(&self, name: &str) -> String {
+        if name == FLOOR {
+            return "**floor**: receive, hash, sign, encrypt, send".to_owned();
+        }
         let signs = self.signs.get(name).copied().unwrap_or(false);
         let waits = self.waits.get(name).copied().unwrap_or(true);
         let signs = if signs { "signing" } else { "*unsigned*" };
@@ -263,38 +271,6 @@ impl Results {
                 .collect::<Vec<_>>()
                 .join("; "),
         )
-    }
-}
-
-/// A table with its title, unless that is empty.
-fn grid(
-    title: &str,
-    corner: &str,
-    columns: &[String],
-    rows: impl IntoIterator<Item = (String, Vec<String>)>,
-) -> String {
-    let mut text = match title {
-        "" => "\n".to_owned(),
-        _ => format!("\n{title}\n\n"),
-    };
-    let mut line = |first: &str, cells: &[String]| {
-        let _written = writeln!(text, "| {first} | {} |", cells.join(" | "));
-    };
-    line(corner, columns);
-    line("---", &vec!["---".to_owned(); columns.len()]);
-    for (name, row) in rows {
-        line(&name, &row);
-    }
-    text
-}
-
-fn cell(table: &Table, proxy: &str, key: &str) -> String {
-    match table.get(&(proxy.to_owned(), key.to_owned())) {
-        Some(samples) => {
-            let (least, most) = samples.spread();
-            format!("{:.3} ({least:.3}–{most:.3})", samples.median())
-        }
-        None => "–".to_owned(),
     }
 }
 

@@ -169,9 +169,9 @@ fn free_port() -> io::Result<TcpListener> {
 
 #[allow(
     clippy::disallowed_methods,
-    reason = "the one place where the emulator reads its environment: PATH and CARGO"
+    reason = "the one place where the testbench reads its environment: PATH and CARGO, and as the floor what it gives to a proxy"
 )]
-fn environment(name: &str) -> Option<OsString> {
+pub(crate) fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
