@@ -17,7 +17,7 @@
 //! - `account_admin`, `names`: IAM's API, and a proxy that leads real host names here, for a rehearsal of an installation.
 //! - [`container`], [`credentials_file`]: credentials without STS: the agents of EKS and ECS, a file that an agent rotates.
 //! - [`amp`]: the remote-write endpoint of a workspace.
-//! - [`fault`], [`journal`]: which faults are injected when, and what each target received.
+//! - [`fault`], [`journal`], [`call_log`]: which faults are injected when, what each target received, and how it was judged.
 //! - [`tcp`]: a proxy that injects faults below HTTP.
 //! - [`clock`], [`tls`]: wall time with an offset, certificates of an own authority.
 //!
@@ -28,6 +28,7 @@ mod account_admin;
 mod admin;
 pub mod amp;
 pub mod anywhere;
+pub mod call_log;
 pub mod cli;
 pub mod clock;
 pub mod container;

@@ -102,7 +102,11 @@ async fn a_batch_goes_through_entra_with_tokens_of_both_versions() {
     for version in [TokenVersion::V1, TokenVersion::V2] {
         let rig = run_example("entra", through_entra(version).await).await;
         let entra = rig.world.entra().unwrap();
-        assert_eq!((entra.issued(), entra.refused()), (1, 0), "{version:?}");
+        assert_eq!(
+            (entra.calls().issued(), entra.calls().refused()),
+            (1, 0),
+            "{version:?}"
+        );
         assert_eq!(rig.world.sts_calls().len(), 1);
     }
 }
@@ -141,7 +145,7 @@ async fn an_exchange_through_entra_is_renewed_in_time_and_survives_its_outage() 
     }
     let failed = r#"amp_sidecar_credential_exchanges_total{result="entra_unusable_answer"}"#;
     assert!(rig.count(failed).await >= 1);
-    assert!(rig.world.entra().unwrap().issued() >= 2);
+    assert!(rig.world.entra().unwrap().calls().issued() >= 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -289,7 +293,7 @@ async fn entra_and_chained_roles_go_together() {
     let batch = bodies::v1("up", 3);
     rig.write_until_stored(&batch, Duration::from_secs(10))
         .await;
-    assert_eq!(rig.world.entra().unwrap().issued(), 1);
+    assert_eq!(rig.world.entra().unwrap().calls().issued(), 1);
     assert_eq!(rig.world.sts_calls().len(), 3);
 }
 

@@ -35,8 +35,8 @@ async fn the_example_is_enough_with_keys_of_both_kinds() {
     for (key, algorithm) in [(LeafKey::EcdsaP256, "ECDSA"), (LeafKey::Rsa, "RSA")] {
         let rig = run_example("roles-anywhere", World::start(with(key)).await.unwrap()).await;
         let anywhere = rig.world.anywhere().unwrap();
-        let calls = anywhere.calls();
-        assert_eq!((calls.len(), anywhere.refused()), (1, 0), "{key:?}");
+        let calls = anywhere.calls().all();
+        assert_eq!((calls.len(), anywhere.calls().refused()), (1, 0), "{key:?}");
         let start = format!("AWS4-X509-{algorithm}-SHA256 ");
         assert!(calls[0].signed.starts_with(&start), "{}", calls[0].signed);
         assert_eq!(
@@ -128,13 +128,13 @@ async fn a_renewed_certificate_is_used() {
         assert_eq!(rig.write(&batch).await, StatusCode::OK);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let calls = anywhere.calls();
+    let calls = anywhere.calls().all();
     let signed: HashSet<_> = calls.iter().map(|call| &call.signed).collect();
     assert!(
         calls.len() >= 2 && signed.len() == calls.len(),
         "{signed:?}"
     );
-    assert_eq!(anywhere.refused(), 0);
+    assert_eq!(anywhere.calls().refused(), 0);
 }
 
 /// After a refusal another attempt does not wait for its turn if there is another certificate.
@@ -176,7 +176,7 @@ async fn a_key_that_comes_after_its_certificate_is_waited_for() {
     let said = complaint(&rig).await;
     assert!(said.contains("is not that of the certificate in"), "{said}");
     assert_eq!(
-        rig.world.anywhere().unwrap().calls().len(),
+        rig.world.anywhere().unwrap().calls().all().len(),
         0,
         "it was sent"
     );
@@ -275,7 +275,7 @@ async fn a_chain_goes_on_from_there_with_what_narrows_its_last_session() {
     assert!(context.policy.is_some() && context.tags["team"] == "obs");
     assert_eq!(context.source_identity.as_deref(), Some("amp-sidecar"));
     assert_eq!(
-        rig.world.anywhere().unwrap().calls()[0].duration_seconds,
+        rig.world.anywhere().unwrap().calls().all()[0].duration_seconds,
         Some(900)
     );
 }

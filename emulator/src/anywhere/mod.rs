@@ -13,7 +13,7 @@ mod certificate;
 mod error;
 mod refusal;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,6 +30,7 @@ pub use authority::{IssuedCertificate, LeafKey, LeafSpec};
 pub use error::AnywhereError;
 pub use refusal::AnywhereRefusal;
 
+use crate::call_log::CallLog;
 use crate::clock::{Clock, unix_seconds};
 use crate::front::{Answers, request_id};
 use crate::http::answer;
@@ -47,7 +48,6 @@ const ANCHOR: &str = "trust-anchor/0e9c2a5b-52a4-4b8e-9d0f-4f6a6d1c7b11";
 const PROFILE: &str = "profile/b27d1f0c-3c1e-4a56-8f43-92d2b7a0e5d4";
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
-const CALLS_AT_MOST: usize = 4096;
 /// The last line of a key may be short, and found by chance.
 const SHORTEST_SECRET: usize = 32;
 
@@ -93,6 +93,8 @@ struct AnywhereShared {
     files: PathBuf,
     sts: Sts,
     clock: Clock,
+    calls: CallLog<AnywhereCall>,
+    secrets: Secrets,
     state: Mutex<AnywhereState>,
 }
 
@@ -102,10 +104,6 @@ struct AnywhereState {
     leaf: LeafSpec,
     /// The serial number of the certificate that was issued for the volume last.
     serial: String,
-    secrets: Secrets,
-    calls: VecDeque<AnywhereCall>,
-    issued: u64,
-    refused: u64,
 }
 
 /// One call, as it was judged. Those that a fault answered are not among them.
@@ -160,6 +158,8 @@ impl Anywhere {
             files: folder.to_owned(),
             sts,
             clock,
+            calls: CallLog::default(),
+            secrets: Secrets::default(),
             state: Mutex::new(AnywhereState {
                 directory: Directory {
                     anchor_enabled: true,
@@ -171,10 +171,6 @@ impl Anywhere {
                 },
                 leaf: config.leaf,
                 serial: String::new(),
-                secrets: Secrets::default(),
-                calls: VecDeque::new(),
-                issued: 0,
-                refused: 0,
             }),
         };
         let anywhere = Self(Arc::new(shared));
@@ -227,11 +223,9 @@ impl Anywhere {
         };
         let issued = authority.issue(spec, OffsetDateTime::from(self.0.clock.now()))?;
         let body = issued.key.lines().filter(|line| !line.starts_with('-'));
-        let state = self.lock();
         for line in body.filter(|line| line.len() >= SHORTEST_SECRET) {
-            state.secrets.note("line of a private key", line);
+            self.0.secrets.note("line of a private key", line);
         }
-        drop(state);
         Ok(issued)
     }
 
@@ -290,28 +284,16 @@ impl Anywhere {
         change(&mut self.lock().directory);
     }
 
-    /// The last calls, oldest first, at most 4,096.
+    /// The calls that it judged.
     #[must_use]
-    pub fn calls(&self) -> Vec<AnywhereCall> {
-        self.lock().calls.iter().cloned().collect()
-    }
-
-    /// How many sessions were issued.
-    #[must_use]
-    pub fn issued(&self) -> u64 {
-        self.lock().issued
-    }
-
-    /// How many calls were refused.
-    #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.lock().refused
+    pub fn calls(&self) -> &CallLog<AnywhereCall> {
+        &self.0.calls
     }
 
     /// The private keys.
     #[must_use]
     pub fn secrets(&self) -> Vec<(&'static str, String)> {
-        self.lock().secrets.all()
+        self.0.secrets.all()
     }
 
     fn judge(
@@ -458,18 +440,6 @@ impl Anywhere {
         })
     }
 
-    fn note(&self, call: AnywhereCall) {
-        let mut state = self.lock();
-        match call.outcome {
-            Ok(_) => state.issued += 1,
-            Err(_) => state.refused += 1,
-        }
-        state.calls.push_back(call);
-        if state.calls.len() > CALLS_AT_MOST {
-            state.calls.pop_front();
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, AnywhereState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -493,7 +463,7 @@ impl Answers for Anywhere {
             Ok((session, _)) => Ok(session.access_key_id.clone()),
             Err(refusal) => Err(refusal.clone()),
         };
-        self.note(call);
+        self.0.calls.note(call, outcome.is_ok());
         match outcome {
             Ok((session, identity)) => {
                 let created = self.created(&session, identity.as_deref());

@@ -14,8 +14,7 @@ mod directory;
 mod exchange;
 mod refusal;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -29,6 +28,7 @@ pub use directory::{
 };
 pub use refusal::EntraRefusal;
 
+use crate::call_log::CallLog;
 use crate::clock::{Clock, unix_seconds};
 use crate::fetch::Fetcher;
 use crate::form;
@@ -39,7 +39,6 @@ use crate::secrets::Secrets;
 
 /// The pool's key that signs access tokens, and that no Kubernetes issuer uses.
 pub(crate) const ENTRAS_KEY: usize = 2;
-const CALLS_AT_MOST: usize = 4096;
 
 /// A running Entra ID of one tenant. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -53,14 +52,7 @@ struct EntraShared {
     key: Key,
     clock: Clock,
     fetcher: Fetcher,
-    state: Mutex<EntraState>,
-}
-
-#[derive(Debug, Default)]
-struct EntraState {
-    calls: VecDeque<EntraCall>,
-    issued: u64,
-    refused: u64,
+    calls: CallLog<EntraCall>,
     secrets: Secrets,
 }
 
@@ -95,7 +87,8 @@ impl Entra {
             key: Key::pooled(ENTRAS_KEY)?,
             clock,
             fetcher,
-            state: Mutex::default(),
+            calls: CallLog::default(),
+            secrets: Secrets::default(),
         })))
     }
 
@@ -130,28 +123,16 @@ impl Entra {
         self.config().issuer(&self.0.authority, version)
     }
 
-    /// The last token requests, oldest first, at most 4,096.
+    /// The token requests that it judged; those of managed identities are counted only.
     #[must_use]
-    pub fn calls(&self) -> Vec<EntraCall> {
-        self.lock().calls.iter().cloned().collect()
+    pub fn calls(&self) -> &CallLog<EntraCall> {
+        &self.0.calls
     }
 
     /// The access tokens that were issued.
     #[must_use]
     pub fn secrets(&self) -> Vec<(&'static str, String)> {
-        self.lock().secrets.all()
-    }
-
-    /// How many access tokens were issued.
-    #[must_use]
-    pub fn issued(&self) -> u64 {
-        self.lock().issued
-    }
-
-    /// How many token requests were refused.
-    #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.lock().refused
+        self.0.secrets.all()
     }
 
     async fn token(&self, tenant: &str, body: &[u8]) -> Result<Value, EntraRefusal> {
@@ -161,6 +142,8 @@ impl Entra {
             key,
             clock,
             fetcher,
+            calls,
+            secrets,
             ..
         } = self.0.as_ref();
         let form = form::decoded(body);
@@ -169,7 +152,7 @@ impl Entra {
         let granted = exchange::judge(config, tenant, &form, fetcher, now).await;
         let issued = granted.map(|granted| granted.claims(config, authority, now));
         let field = |name: &str| form.get(name).cloned();
-        self.note(EntraCall {
+        let call = EntraCall {
             at,
             tenant: tenant.to_owned(),
             client_id: field("client_id"),
@@ -178,11 +161,12 @@ impl Entra {
                 .as_ref()
                 .map(|(_, id)| id.clone())
                 .map_err(Clone::clone),
-        });
+        };
+        calls.note(call, issued.is_ok());
         let life = config.token_life.as_secs();
         issued.map(|(claims, _)| {
             let access_token = key.sign(&claims);
-            self.lock().secrets.note("access token", &access_token);
+            secrets.note("access token", &access_token);
             json!({
                 "token_type": "Bearer",
                 "expires_in": life,
@@ -203,9 +187,8 @@ impl Entra {
         let grant = exchange::of_managed_identity(config, client_id, resource)?;
         let (claims, _) = grant.claims(config, &self.0.authority, now);
         let access_token = self.0.key.sign(&claims);
-        let mut state = self.lock();
-        state.issued += 1;
-        state.secrets.note("access token", &access_token);
+        self.0.calls.count(true);
+        self.0.secrets.note("access token", &access_token);
         Ok(access_token)
     }
 
@@ -244,22 +227,6 @@ impl Entra {
         } else {
             Err(EntraRefusal::TenantNotFound(tenant.to_owned()))
         })
-    }
-
-    fn note(&self, call: EntraCall) {
-        let mut state = self.lock();
-        match call.outcome {
-            Ok(_) => state.issued += 1,
-            Err(_) => state.refused += 1,
-        }
-        state.calls.push_back(call);
-        if state.calls.len() > CALLS_AT_MOST {
-            state.calls.pop_front();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, EntraState> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -27,7 +27,6 @@ mod refusal;
 mod trust;
 mod web_identity;
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -40,6 +39,7 @@ pub(crate) use trust::{Caller, Trust};
 pub use trust::{TrustPolicy, TrustPolicyError};
 pub(crate) use web_identity::GOOGLE;
 
+use crate::call_log::CallLog;
 use crate::clock::{Clock, unix_seconds};
 use crate::fetch::Fetcher;
 use crate::form::{self, Form};
@@ -57,7 +57,6 @@ const VERSION: &str = "2011-06-15";
 const WEB_IDENTITY: &str = "AssumeRoleWithWebIdentity";
 const ASSUME_ROLE: &str = "AssumeRole";
 const CALLER_IDENTITY: &str = "GetCallerIdentity";
-const CALLS_AT_MOST: usize = 4096;
 
 /// STS for some accounts. Clones share everything.
 #[derive(Debug, Clone)]
@@ -67,7 +66,8 @@ pub struct Sts {
     sessions: Sessions,
     clock: Clock,
     fetcher: Fetcher,
-    state: Arc<Mutex<StsState>>,
+    session_life: Arc<Mutex<Option<Duration>>>,
+    calls: CallLog<StsCall>,
 }
 
 /// One call, as STS judged it. Calls that a fault answered are not among them.
@@ -91,14 +91,6 @@ pub struct StsCall {
     pub token_id: Option<String>,
     /// The session's access key id, or why there is none.
     pub outcome: Result<String, StsRefusal>,
-}
-
-#[derive(Debug, Default)]
-struct StsState {
-    session_life: Option<Duration>,
-    calls: VecDeque<StsCall>,
-    issued: u64,
-    refused: u64,
 }
 
 #[derive(Debug)]
@@ -126,34 +118,20 @@ impl Sts {
             sessions,
             clock,
             fetcher,
-            state: Arc::new(Mutex::new(StsState {
-                session_life,
-                ..StsState::default()
-            })),
+            session_life: Arc::new(Mutex::new(session_life)),
+            calls: CallLog::default(),
         }
     }
 
     /// Makes sessions live so long, whatever is asked for; `None` heeds it again.
     pub fn set_session_life(&self, life: Option<Duration>) {
-        self.lock().session_life = life;
+        *self.session_life() = life;
     }
 
-    /// The last calls, oldest first, at most 4,096.
+    /// The calls that it judged.
     #[must_use]
-    pub fn calls(&self) -> Vec<StsCall> {
-        self.lock().calls.iter().cloned().collect()
-    }
-
-    /// How many sessions were issued.
-    #[must_use]
-    pub fn issued(&self) -> u64 {
-        self.lock().issued
-    }
-
-    /// How many calls were refused.
-    #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.lock().refused
+    pub fn calls(&self) -> &CallLog<StsCall> {
+        &self.calls
     }
 
     /// Every refusal is a value here, so that the log sees them all.
@@ -266,26 +244,16 @@ impl Sts {
     }
 
     fn issue(&self, role: &Role, name: &str, asked: Duration, context: SessionContext) -> Session {
-        let life = self.lock().session_life.unwrap_or(asked);
+        let life = self.session_life().unwrap_or(asked);
         let now = self.clock.now();
         self.sessions
             .issue_with(&role.arn, name, life, now, context)
     }
 
-    fn note(&self, call: StsCall) {
-        let mut state = self.lock();
-        match call.outcome {
-            Ok(_) => state.issued += 1,
-            Err(_) => state.refused += 1,
-        }
-        state.calls.push_back(call);
-        if state.calls.len() > CALLS_AT_MOST {
-            state.calls.pop_front();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, StsState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn session_life(&self) -> MutexGuard<'_, Option<Duration>> {
+        self.session_life
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -305,7 +273,7 @@ impl Answers for Sts {
             Ok(granted) => Ok(granted.session.access_key_id.clone()),
             Err(refusal) => Err(refusal.clone()),
         };
-        self.note(call);
+        self.calls.note(call, outcome.is_ok());
         let (format, request_id) = (Format::of(request.headers()), request_id());
         match outcome {
             Ok(granted) => granted.answer(format, &request_id),

@@ -12,6 +12,7 @@ use super::target_controls::TargetControls;
 use super::workspace::Workspace;
 use crate::amp::{Amp, AmpConfig};
 use crate::anywhere::Anywhere;
+use crate::call_log::CallLog;
 use crate::clock::Clock;
 use crate::credentials_file::CredentialsFile;
 use crate::entra::{Application, Entra};
@@ -176,15 +177,17 @@ impl Controls {
                 (other.id().to_owned(), state)
             })
             .collect();
+        let entra = self.entra.as_ref().map(Entra::calls);
+        let anywhere = self.anywhere.as_ref().map(Anywhere::calls);
         json!({
             "clock_offset_seconds": self.clock.offset_seconds(),
             "tokens_published": self.tokens.swaps(),
-            "sessions_issued": self.sts.issued(),
-            "sts_refused": self.sts.refused(),
-            "entra_tokens_issued": self.entra.as_ref().map(Entra::issued),
-            "entra_refused": self.entra.as_ref().map(Entra::refused),
-            "roles_anywhere_issued": self.anywhere.as_ref().map(Anywhere::issued),
-            "roles_anywhere_refused": self.anywhere.as_ref().map(Anywhere::refused),
+            "sessions_issued": self.sts.calls().issued(),
+            "sts_refused": self.sts.calls().refused(),
+            "entra_tokens_issued": entra.map(CallLog::issued),
+            "entra_refused": entra.map(CallLog::refused),
+            "roles_anywhere_issued": anywhere.map(CallLog::issued),
+            "roles_anywhere_refused": anywhere.map(CallLog::refused),
             "stored": stored(&self.amp),
             "issuer": self.journal(Target::Issuer).counts(),
             "sts": self.journal(Target::Sts).counts(),

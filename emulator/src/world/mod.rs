@@ -717,7 +717,7 @@ impl World {
     /// The calls that STS judged, oldest first.
     #[must_use]
     pub fn sts_calls(&self) -> Vec<StsCall> {
-        self.controls.sts.calls()
+        self.controls.sts.calls().all()
     }
 
     /// AMP itself.

@@ -283,6 +283,7 @@ async fn anchor_profile_and_role_each_have_their_say() {
     assert_eq!(
         anywhere
             .calls()
+            .all()
             .last()
             .expect("a call")
             .session_name

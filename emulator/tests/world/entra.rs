@@ -128,7 +128,7 @@ async fn version_1_is_for_the_app_id_uri_and_opens_the_role() {
             .element("Provider")
             .ends_with(&format!("{}/", config.tenant_id))
     );
-    assert_eq!(world.entra().expect("Entra").issued(), 1);
+    assert_eq!(world.entra().expect("Entra").calls().issued(), 1);
     // STS read Entra's documents, Entra the cluster's.
     assert_eq!(world.journal(Target::Entra).total(), 3);
     assert_eq!(world.journal(Target::Issuer).total(), 2);
@@ -321,8 +321,8 @@ async fn every_refusal_has_its_code() {
         "Tenant 'contoso' not found",
     );
     let entra = world.entra().expect("Entra");
-    assert_eq!((entra.issued(), entra.refused()), (0, 13));
-    let calls = entra.calls();
+    assert_eq!((entra.calls().issued(), entra.calls().refused()), (0, 13));
+    let calls = entra.calls().all();
     assert_eq!(
         calls.last().expect("the last").outcome,
         Err(EntraRefusal::TenantNotFound("contoso".into()))

@@ -264,7 +264,7 @@ async fn a_fault_may_let_the_request_take_effect_first() {
     ] {
         scene.world.faults(Target::Sts).set([fault.clone()]);
         assert_eq!(say(scene.sts, &request, LONG).await.end, End::Reset);
-        assert_eq!(scene.world.sts().issued(), issued, "{fault:?}");
+        assert_eq!(scene.world.sts().calls().issued(), issued, "{fault:?}");
     }
 }
 

@@ -168,7 +168,10 @@ async fn each_useless_token_is_refused_in_its_own_way() {
         world.break_token(how).expect("written");
         refused(&assume(&world, &[]).await, status, code, message);
     }
-    assert_eq!((world.sts().issued(), world.sts().refused()), (0, 12));
+    assert_eq!(
+        (world.sts().calls().issued(), world.sts().calls().refused()),
+        (0, 12)
+    );
     world.rotate_token().expect("written");
     assert_eq!(assume(&world, &[]).await.status, 200);
 }
