@@ -5,7 +5,6 @@
 //! request a token. The Pod Identity agent answers errors in plain text, `[request id]: (Code): message, fault: client`, others in JSON.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -13,13 +12,13 @@ use hyper::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use hyper::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::aws_keys::{AwsKeys, KeyFault, KeyTexts};
 use crate::clock::Clock;
 use crate::config::{ContainerConfig, ContainerToken};
+use crate::credentials::last_sent::{Digest, LastSent};
 use crate::credentials::redact::sanitize_without_keys;
 use crate::credentials::small_file::{self, SmallFileError};
 use crate::credentials::sts::{Pace, SessionCredentials};
@@ -41,8 +40,8 @@ pub struct Container {
     client: HttpClient,
     config: ContainerConfig,
     clock: Clock,
-    /// The SHA-256 of the token that the last request carried.
-    sent: Mutex<Option<[u8; 32]>>,
+    /// The token that the last request carried.
+    sent: LastSent,
 }
 
 /// Why the endpoint gave no credentials.
@@ -99,7 +98,7 @@ impl Container {
             client,
             config,
             clock,
-            sent: Mutex::default(),
+            sent: LastSent::default(),
         }
     }
 
@@ -114,7 +113,7 @@ impl Container {
             .as_ref()
             .ok()
             .and_then(|token| token.as_ref().map(digest));
-        *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+        self.sent.set(sent);
         let token = token?;
         let mut headers = HeaderMap::from_iter([(ACCEPT, ACCEPTED)]);
         headers.extend(token.clone().map(|token| (AUTHORIZATION, token)));
@@ -125,8 +124,7 @@ impl Container {
     /// Whether the next request would carry another token than the last one.
     pub async fn changed(&self) -> bool {
         let token = self.authorization().await.ok().flatten();
-        let sent = *self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        token.is_some() && token.as_ref().map(digest) != sent
+        token.is_some_and(|token| self.sent.get() != Some(digest(&token)))
     }
 
     /// The credentials in a response to the request that carried `token`.
@@ -256,8 +254,8 @@ fn in_utc(time: SystemTime) -> String {
     seconds.format(&Rfc3339).unwrap_or_default()
 }
 
-fn digest(token: &HeaderValue) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
+fn digest(token: &HeaderValue) -> Digest {
+    Digest::of([token.as_bytes()])
 }
 
 // === impl ContainerError ===

@@ -18,6 +18,7 @@ mod error;
 pub mod identity_trail;
 mod ini;
 pub mod issuer;
+mod last_sent;
 pub mod metadata;
 pub mod profile;
 mod redact;

@@ -10,14 +10,12 @@ use std::io;
 #[cfg(feature = "internals")]
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
-
-use sha2::{Digest, Sha256};
 
 use crate::aws_keys::{AwsKeys, KeyFault, KeyTexts};
 use crate::config::ProfileConfig;
 use crate::credentials::ini::{Ini, IniError};
+use crate::credentials::last_sent::{Digest, LastSent};
 use crate::credentials::small_file::{self, SmallFileError};
 use crate::credentials::sts::SessionCredentials;
 use crate::remedies::credentials_file as rows;
@@ -43,8 +41,8 @@ const PAUSES: [Duration; 4] = [
 #[derive(Debug)]
 pub struct Profile {
     config: ProfileConfig,
-    /// The SHA-256 of the keys that were read last; `None` after an error.
-    read: Mutex<Option<[u8; 32]>>,
+    /// The keys that were read last.
+    sent: LastSent,
 }
 
 /// Why a file gave no keys.
@@ -90,14 +88,14 @@ impl Profile {
     pub fn new(config: ProfileConfig) -> Self {
         Self {
             config,
-            read: Mutex::default(),
+            sent: LastSent::default(),
         }
     }
 
     /// Reads the keys.
     pub async fn obtain(&self) -> Result<SessionCredentials, ProfileError> {
         let keys = self.keys().await;
-        *self.last_read() = keys.as_ref().ok().map(digest);
+        self.sent.set(keys.as_ref().ok().map(digest));
         let provider = "shared credentials file";
         Ok(SessionCredentials::without_expiry(&keys?, provider))
     }
@@ -111,7 +109,7 @@ impl Profile {
     /// Whether another read would give other keys than the last one, or an error where that gave keys.
     pub async fn changed(&self) -> bool {
         let now = self.keys().await.as_ref().ok().map(digest);
-        now != *self.last_read()
+        now != self.sent.get()
     }
 
     /// An agent may write the file in place, so what may be half of it is read again.
@@ -137,10 +135,6 @@ impl Profile {
             path: file.clone(),
             fault,
         })
-    }
-
-    fn last_read(&self) -> MutexGuard<'_, Option<[u8; 32]>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -230,18 +224,13 @@ fn unsupported(option: &str) -> Option<(&str, Remedy)> {
     Some((option, remedy))
 }
 
-fn digest(keys: &AwsKeys) -> [u8; 32] {
+fn digest(keys: &AwsKeys) -> Digest {
     let credentials = keys.credentials("");
-    let mut hash = Sha256::new();
-    for text in [
-        credentials.access_key_id(),
-        credentials.secret_access_key(),
-        credentials.session_token().unwrap_or_default(),
-    ] {
-        hash.update(text);
-        hash.update([0]);
-    }
-    hash.finalize().into()
+    Digest::of([
+        credentials.access_key_id().as_bytes(),
+        credentials.secret_access_key().as_bytes(),
+        credentials.session_token().unwrap_or_default().as_bytes(),
+    ])
 }
 
 // === impl ProfileFault ===

@@ -18,7 +18,6 @@ mod response;
 mod signer;
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
@@ -28,6 +27,7 @@ pub use error::{RolesAnywhereError, SignerError};
 pub use signer::Signer;
 
 use super::ExchangeError;
+use super::last_sent::LastSent;
 use super::small_file;
 use super::steps::{StepRecord, shown};
 use super::sts::SessionCredentials;
@@ -55,8 +55,8 @@ pub struct RolesAnywhere {
     client: HttpClient,
     clock: Clock,
     steps: StepRecord,
-    /// The SHA-256 of the certificate that the last exchange used.
-    used: Mutex<Option<[u8; 32]>>,
+    /// The certificate that the last exchange used.
+    sent: LastSent,
 }
 
 /// The certificate in DER, if it is one.
@@ -89,7 +89,7 @@ impl RolesAnywhere {
             client: transport.client(),
             clock: clock.clone(),
             steps,
-            used: Mutex::default(),
+            sent: LastSent::default(),
         }
     }
 
@@ -166,9 +166,9 @@ impl RolesAnywhere {
 
     /// All steps; each call is a span.
     pub(super) async fn obtain(&self, span: &Span) -> Result<SessionCredentials, ExchangeError> {
-        self.set_used(None);
+        self.sent.set(None);
         let signer = self.signer().await.map_err(RolesAnywhereError::from)?;
-        self.set_used(Some(signer.digest()));
+        self.sent.set(Some(signer.digest()));
         let mut call = span.request(CALL);
         call.at(&self.config.endpoint);
         shown(call, self.session(&signer)).await
@@ -176,13 +176,8 @@ impl RolesAnywhere {
 
     /// Whether the files hold another certificate than the last exchange used.
     pub(super) async fn changed(&self) -> bool {
-        let used = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.read_once().await;
-        now.is_ok_and(|signer| Some(signer.digest()) != used)
-    }
-
-    fn set_used(&self, used: Option<[u8; 32]>) {
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = used;
+        now.is_ok_and(|signer| self.sent.get() != Some(signer.digest()))
     }
 
     /// AWS' texts seldom name the cause, so that several rows may stand for one.

@@ -11,12 +11,9 @@
 //! or gce-metadata
 //! ```
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use sha2::{Digest, Sha256};
-
 use super::ExchangeError;
 use super::entra::{Entra, EntraError};
+use super::last_sent::{Digest, LastSent};
 use super::metadata::{MetadataError, MetadataServer};
 use super::remedy;
 use super::steps::{StepRecord, shown};
@@ -34,8 +31,8 @@ const METADATA: &str = "Metadata";
 #[derive(Debug)]
 pub struct WebIdentity {
     token: TokenSource,
-    /// The SHA-256 of the token that the last exchange read.
-    read: Mutex<Option<[u8; 32]>>,
+    /// The token that the last exchange read.
+    sent: LastSent,
     sts: Sts,
     role: RoleSession,
     clock: Clock,
@@ -82,7 +79,7 @@ impl WebIdentity {
         };
         Self {
             token,
-            read: Mutex::default(),
+            sent: LastSent::default(),
             sts,
             role: config.role.clone(),
             clock: clock.clone(),
@@ -140,7 +137,7 @@ impl WebIdentity {
 
     /// All steps; each call is a span.
     pub(super) async fn obtain(&self, span: &Span) -> Result<SessionCredentials, ExchangeError> {
-        *self.last_read() = None;
+        self.sent.set(None);
         let token = match &self.token {
             TokenSource::File(_) | TokenSource::Entra(..) => self.token().await?,
             TokenSource::Machine(server) => {
@@ -149,7 +146,7 @@ impl WebIdentity {
                 shown(call, self.token()).await?
             }
         };
-        *self.last_read() = Some(digest(&token));
+        self.sent.set(Some(digest(&token)));
         let token = match &self.token {
             TokenSource::File(_) | TokenSource::Machine(_) => token,
             TokenSource::Entra(..) => shown(span.request("Entra"), self.for_aws(token)).await?,
@@ -167,16 +164,12 @@ impl WebIdentity {
             TokenSource::Machine(_) => return false,
         };
         match file.read().await {
-            Ok(token) => *self.last_read() != Some(digest(&token)),
+            Ok(token) => self.sent.get() != Some(digest(&token)),
             Err(_) => false,
         }
     }
-
-    fn last_read(&self) -> MutexGuard<'_, Option<[u8; 32]>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-fn digest(token: &Token) -> [u8; 32] {
-    Sha256::digest(token.expose()).into()
+fn digest(token: &Token) -> Digest {
+    Digest::of([token.expose().as_bytes()])
 }

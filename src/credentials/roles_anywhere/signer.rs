@@ -16,10 +16,10 @@ use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::SigningKey;
-use sha2::{Digest, Sha256};
 
 use super::certificate::Certificate;
 use super::error::SignerError;
+use crate::credentials::last_sent::Digest;
 
 /// Who signs.
 pub struct Signer {
@@ -132,8 +132,8 @@ impl Signer {
     }
 
     /// Tells this certificate from another.
-    pub(super) fn digest(&self) -> [u8; 32] {
-        Sha256::digest(&self.leaf.der).into()
+    pub(super) fn digest(&self) -> Digest {
+        Digest::of([self.leaf.der.as_slice()])
     }
 }
 
