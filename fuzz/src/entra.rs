@@ -11,7 +11,7 @@ use amp_sidecar::credentials::token::Token;
 use amp_sidecar::net::client::HttpResponse;
 use hyper::StatusCode;
 
-use super::sts::{TOKEN, client};
+use super::sts::{TOKEN, client, withholds_the_token};
 use super::{is_fit_to_be_shown, withholds};
 
 thread_local! {
@@ -74,10 +74,7 @@ fn read(entra: &Entra, status: StatusCode, body: &[u8]) {
             withholds(&format!("{token:?}"), token.expose());
         }
         Err(error) => {
-            let shown = error.to_string();
-            is_fit_to_be_shown(&shown);
-            withholds(&shown, TOKEN);
-            withholds(&format!("{error:?}"), TOKEN);
+            withholds_the_token(&error);
             assert!(error.name().starts_with("entra_") || error.name().starts_with("AADSTS"));
         }
     }

@@ -2,12 +2,13 @@
 //! secret or more than a line.
 
 use std::cell::OnceCell;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use amp_sidecar::clock::Clock;
 use amp_sidecar::config::{ContainerConfig, Network, RoleSession};
 use amp_sidecar::credentials::container::Container;
-use amp_sidecar::credentials::sts::Sts;
+use amp_sidecar::credentials::sts::{SessionCredentials, Sts};
 use amp_sidecar::net::client::{HttpClient, HttpResponse};
 use amp_sidecar::net::tls::Trust;
 use amp_sidecar::net::transport::{NetworkTransport, Transport};
@@ -61,22 +62,10 @@ fn ask(container: &Container, status: StatusCode, body: &[u8]) {
     match container.read(&answer, Some(&HeaderValue::from_static(TOKEN))) {
         Ok(obtained) => {
             assert!(status.is_success());
-            let keys = &obtained.credentials;
-            for text in [keys.access_key_id(), keys.session_token().unwrap()] {
-                assert!(!text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()));
-            }
-            let expires = obtained.expires.unwrap();
-            assert!(expires > before && expires <= SystemTime::now() + 12 * AN_HOUR);
-            let shown = format!("{obtained:?}");
-            if keys.secret_access_key().len() > 40 {
-                assert!(!shown.contains(keys.secret_access_key()));
-            }
+            are_usable(&obtained, before, 12 * AN_HOUR);
         }
         Err(error) => {
-            let shown = error.to_string();
-            is_fit_to_be_shown(&shown);
-            withholds(&shown, TOKEN);
-            withholds(&format!("{error:?}"), TOKEN);
+            withholds_the_token(&error);
             assert!(error.name().starts_with("container_"));
         }
     }
@@ -108,26 +97,35 @@ fn read(sts: &Sts, status: StatusCode, body: &[u8]) {
     match sts.read(&answer, &session, TOKEN) {
         Ok(obtained) => {
             assert!(status.is_success());
-            let keys = &obtained.credentials;
-            let session_token = keys.session_token().unwrap();
-            for text in [keys.access_key_id(), session_token] {
-                assert!(!text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()));
-            }
-            assert!(!keys.secret_access_key().is_empty());
-            let expires = obtained.expires.unwrap();
-            assert!(expires > before && expires <= SystemTime::now() + AN_HOUR);
-            assert_eq!(keys.expiry(), Some(expires));
-            let shown = format!("{obtained:?}");
-            if keys.secret_access_key().len() > 40 {
-                assert!(!shown.contains(keys.secret_access_key()));
-            }
+            are_usable(&obtained, before, AN_HOUR);
+            assert_eq!(obtained.credentials.expiry(), obtained.expires);
         }
         Err(error) => {
-            let shown = error.to_string();
-            is_fit_to_be_shown(&shown);
-            withholds(&shown, TOKEN);
-            withholds(&format!("{error:?}"), TOKEN);
+            withholds_the_token(&error);
             assert!(error.hop_name().ends_with(error.name()));
         }
     }
+}
+
+/// Keys that can be sent, for at most so long, and shown nowhere.
+fn are_usable(obtained: &SessionCredentials, before: SystemTime, longest: Duration) {
+    let keys = &obtained.credentials;
+    for text in [keys.access_key_id(), keys.session_token().unwrap()] {
+        assert!(!text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()));
+    }
+    assert!(!keys.secret_access_key().is_empty());
+    let expires = obtained.expires.unwrap();
+    assert!(expires > before && expires <= SystemTime::now() + longest);
+    let shown = format!("{obtained:?}");
+    if keys.secret_access_key().len() > 40 {
+        assert!(!shown.contains(keys.secret_access_key()));
+    }
+}
+
+/// Neither for a person nor for a log.
+pub fn withholds_the_token(error: &(impl fmt::Display + fmt::Debug)) {
+    let shown = error.to_string();
+    is_fit_to_be_shown(&shown);
+    withholds(&shown, TOKEN);
+    withholds(&format!("{error:?}"), TOKEN);
 }
