@@ -74,6 +74,23 @@ impl AlertmanagerApi {
         }
     }
 
+    /// The IAM actions of all that changes something, or of all that does not.
+    pub(crate) fn actions(changing: bool) -> impl Iterator<Item = &'static str> {
+        let all = [
+            Self::Status,
+            Self::Receivers,
+            Self::Alerts,
+            Self::AlertGroups,
+            Self::Silences,
+            Self::Silence(SilenceId(String::new())),
+        ];
+        all.into_iter().flat_map(move |api| {
+            let methods = api.methods().iter();
+            let methods = methods.filter(move |method| (**method != Method::GET) == changing);
+            methods.map(move |method| api.action(method))
+        })
+    }
+
     pub(super) fn methods(&self) -> &'static [Method] {
         match self {
             Self::Status | Self::Receivers | Self::Alerts | Self::AlertGroups => &[Method::GET],

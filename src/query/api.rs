@@ -162,6 +162,19 @@ impl Api {
         }
     }
 
+    /// The IAM actions of all of them but Alertmanager's.
+    pub(crate) fn actions() -> [&'static str; 6] {
+        [
+            Self::Query,
+            Self::Series,
+            Self::Labels,
+            Self::Metadata,
+            Self::Rules,
+            Self::Alerts,
+        ]
+        .map(|api| api.action(&Method::GET))
+    }
+
     /// The methods that AMP accepts.
     #[must_use]
     pub fn methods(&self) -> &'static [Method] {

@@ -10,6 +10,8 @@
 use super::template::{fill, quoted};
 use crate::config::Alertmanager;
 use crate::credentials::claims::GOOGLE;
+use crate::query::alertmanager::AlertmanagerApi;
+use crate::query::api::Api;
 
 /// The claims that AWS trusts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,30 +213,13 @@ impl Account {
         let Self { partition, id } = self;
         let mut actions = vec!["aps:RemoteWrite"];
         if query_too {
-            actions.extend([
-                "aps:QueryMetrics",
-                "aps:GetSeries",
-                "aps:GetLabels",
-                "aps:GetMetricMetadata",
-                "aps:ListRules",
-                "aps:ListAlerts",
-            ]);
+            actions.extend(Api::actions());
         }
         if alertmanager != Alertmanager::Off {
-            actions.extend([
-                "aps:GetAlertManagerStatus",
-                "aps:ListAlertManagerReceivers",
-                "aps:ListAlertManagerAlerts",
-                "aps:ListAlertManagerAlertGroups",
-                "aps:ListAlertManagerSilences",
-                "aps:GetAlertManagerSilence",
-            ]);
+            actions.extend(AlertmanagerApi::actions(false));
         }
         if alertmanager == Alertmanager::Silence {
-            actions.extend([
-                "aps:PutAlertManagerSilences",
-                "aps:DeleteAlertManagerSilence",
-            ]);
+            actions.extend(AlertmanagerApi::actions(true));
         }
         let actions: Vec<String> = actions.iter().map(|action| quoted(action)).collect();
         let resource = format!("arn:{partition}:aps:{region}:{id}:workspace/{workspace}");
