@@ -13,7 +13,7 @@ use emulator::anywhere::{AnywhereConfig, AnywhereRefusal, Directory, LeafKey, Le
 use emulator::container::Platform;
 use emulator::credentials_file::{GivenKeys, PROFILE};
 use emulator::entra::{EntraConfig, TokenVersion};
-use emulator::fault::{Fault, FaultKind};
+use emulator::fault::FaultKind;
 use emulator::issuer::BrokenToken;
 use emulator::machine::{AzureVm, GoogleVm, Machine};
 use emulator::tls::Presented;
@@ -21,38 +21,28 @@ use emulator::world::{Ports, Target, WorldConfig};
 use futures_util::stream::{self, StreamExt};
 use testbench::peers::free_ports;
 
+use crate::arranged::Arranged;
 use crate::leak_check::{self, World};
 use crate::situations;
 
-type Settings = Vec<(&'static str, String)>;
+type Case = Arranged<Finding>;
 
-/// How to make a mistake.
-struct Case {
+/// What `check` is to find.
+struct Finding {
     name: &'static str,
-    world: WorldConfig,
-    arrange: Box<dyn Fn(&World)>,
-    settings: Box<dyn Fn(&World) -> Settings>,
     prometheus: Option<&'static str>,
     state: StepState,
 }
 
 fn case(name: &'static str) -> Case {
-    Case {
+    Case::expecting(Finding {
         name,
-        world: WorldConfig::default(),
-        arrange: Box::new(|_| {}),
-        settings: Box::new(|_| Vec::new()),
         prometheus: None,
         state: StepState::Broken,
-    }
+    })
 }
 
 impl Case {
-    fn world(mut self, change: impl FnOnce(&mut WorldConfig)) -> Self {
-        change(&mut self.world);
-        self
-    }
-
     fn entra(mut self, change: impl FnOnce(&mut EntraConfig)) -> Self {
         let mut entra = EntraConfig::new(TokenVersion::V2);
         change(&mut entra);
@@ -93,15 +83,6 @@ impl Case {
             .arrange(move |world| world.anywhere().unwrap().change(change))
     }
 
-    fn arrange(mut self, arrange: impl Fn(&World) + 'static) -> Self {
-        self.arrange = Box::new(arrange);
-        self
-    }
-
-    fn token(self, how: BrokenToken) -> Self {
-        self.arrange(move |world| world.break_token(how).unwrap())
-    }
-
     /// The response of STS to AssumeRoleWithWebIdentity.
     fn sts_says(self, status: u16, code: &str) -> Self {
         let body = format!(
@@ -110,34 +91,18 @@ impl Case {
         self.on_sts(FaultKind::answer(status, body))
     }
 
-    fn on_sts(self, kind: FaultKind) -> Self {
-        self.arrange(move |world| {
-            let fault = Fault::new(kind.clone()).on_body("AssumeRoleWithWebIdentity");
-            world.faults(Target::Sts).set([fault]);
-        })
-    }
-
-    fn on(self, target: Target, kind: FaultKind) -> Self {
-        self.arrange(move |world| world.faults(target).set([Fault::new(kind.clone())]))
-    }
-
     fn set(self, flag: &'static str, value: &str) -> Self {
         let value = value.to_owned();
         self.settings(move |_| vec![(flag, value.clone())])
     }
 
-    fn settings(mut self, settings: impl Fn(&World) -> Settings + 'static) -> Self {
-        self.settings = Box::new(settings);
-        self
-    }
-
     fn prometheus(mut self, remote_write: &'static str) -> Self {
-        self.prometheus = Some(remote_write);
+        self.expected.prometheus = Some(remote_write);
         self
     }
 
     fn warns(mut self) -> Self {
-        self.state = StepState::Warning;
+        self.expected.state = StepState::Warning;
         self
     }
 }
@@ -488,9 +453,9 @@ pub fn named<'a>(report: &'a Report, name: &str) -> Option<&'a Step> {
 
 /// The deviation of the report on a mistake, if any.
 async fn judged(case: &Case) -> Result<(), String> {
-    let world = World::start(case.world.clone()).await.unwrap();
-    (case.arrange)(&world);
-    let report = run(&world, &(case.settings)(&world), case.prometheus).await;
+    let (world, settings) = case.start().await;
+    let case = &case.expected;
+    let report = run(&world, &settings, case.prometheus).await;
     let text = report.text(false);
     let fail = |what: &str| Err(format!("{}: {what}\n{text}", case.name));
     let mut rows = remedies::page::mistakes().chain(remedies::page::incidents());
@@ -548,7 +513,7 @@ async fn each_mistake_is_reported_with_its_remedy() {
     // Each row has its mistake here; the emulator has some of Entra's errors.
     let made: HashSet<&str> = cases
         .iter()
-        .map(|case| case.name)
+        .map(|case| case.expected.name)
         .chain([
             "token-denied",
             "certificate-denied",

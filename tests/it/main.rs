@@ -13,6 +13,7 @@
 )]
 
 mod alerts_and_dashboard;
+mod arranged;
 mod bodies;
 mod browser;
 mod caught_up;

@@ -12,12 +12,11 @@ use emulator::tls::Presented;
 use emulator::world::{Target, WorldConfig};
 use serde_json::Value;
 
+use crate::arranged::Arranged;
 use crate::bodies;
 use crate::check::{named, run};
 use crate::leak_check::{self, World};
 use crate::rig::{Rig, V1, text};
-
-type Settings = Vec<(&'static str, String)>;
 
 /// What stops the data.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,13 +27,12 @@ enum Stops {
     Batches,
 }
 
-struct Situation {
+type Situation = Arranged<Answers>;
+
+struct Answers {
     /// The row of the table that `check` names.
     row: &'static str,
     stops: Stops,
-    world: WorldConfig,
-    arrange: Box<dyn Fn(&World)>,
-    settings: Box<dyn Fn(&World) -> Settings>,
     /// What every place says, of cause and fix.
     says: Vec<String>,
     /// What no place may say.
@@ -42,48 +40,18 @@ struct Situation {
 }
 
 fn situation(row: &'static str, stops: Stops, says: &[&str]) -> Situation {
-    Situation {
+    Situation::expecting(Answers {
         row,
         stops,
-        world: WorldConfig::default(),
-        arrange: Box::new(|_| {}),
-        settings: Box::new(|_| Vec::new()),
         says: says.iter().map(|words| (*words).to_owned()).collect(),
         never: None,
-    }
+    })
 }
 
 impl Situation {
-    fn world(mut self, change: impl FnOnce(&mut WorldConfig)) -> Self {
-        change(&mut self.world);
-        self
-    }
-
-    fn arrange(mut self, arrange: impl Fn(&World) + 'static) -> Self {
-        self.arrange = Box::new(arrange);
-        self
-    }
-
-    fn token(self, how: BrokenToken) -> Self {
-        self.arrange(move |world| world.break_token(how).unwrap())
-    }
-
-    fn on(self, target: Target, kind: FaultKind) -> Self {
-        self.arrange(move |world| world.faults(target).set([Fault::new(kind.clone())]))
-    }
-
     /// STS' refusal of the token.
     fn sts(self, refusal: &StsRefusal) -> Self {
-        let kind = refusal.fault();
-        self.arrange(move |world| {
-            let fault = Fault::new(kind.clone()).on_body("AssumeRoleWithWebIdentity");
-            world.faults(Target::Sts).set([fault]);
-        })
-    }
-
-    fn settings(mut self, settings: impl Fn(&World) -> Settings + 'static) -> Self {
-        self.settings = Box::new(settings);
-        self
+        self.on_sts(refusal.fault())
     }
 
     /// A token with these claims that nobody signed.
@@ -102,7 +70,7 @@ impl Situation {
     }
 
     fn never(mut self, words: &'static str) -> Self {
-        self.never = Some(words);
+        self.expected.never = Some(words);
         self
     }
 }
@@ -357,21 +325,20 @@ fn at_amp() -> Vec<Situation> {
 /// The rows that are made here.
 pub fn rows() -> impl Iterator<Item = &'static str> {
     let all = [identity(), network(), at_amp()].into_iter().flatten();
-    all.map(|situation| situation.row)
+    all.map(|situation| situation.expected.row)
         .chain(["issuer-forbidden"])
 }
 
 /// The deviation, if any.
 async fn judged(situation: &Situation) -> Result<(), String> {
-    let world = World::start(situation.world.clone()).await.unwrap();
-    (situation.arrange)(&world);
-    let settings = (situation.settings)(&world);
+    let (world, settings) = situation.start().await;
+    let expected = &situation.expected;
     let report = run(&world, &settings, None).await;
     let fail = |place: &str, what: &str, text: &str| {
-        Err(format!("{}, {place}: {what}\n{text}", situation.row))
+        Err(format!("{}, {place}: {what}\n{text}", expected.row))
     };
     let text_of_check = report.text(false);
-    let Some(step) = named(&report, situation.row) else {
+    let Some(step) = named(&report, expected.row) else {
         return fail("check", "the row is not named", &text_of_check);
     };
     if step.outcome.state != StepState::Broken {
@@ -383,7 +350,7 @@ async fn judged(situation: &Situation) -> Result<(), String> {
         .map(|(flag, value)| (*flag, value.as_str()))
         .collect();
     let rig = Rig::start_beside(world, &settings).await;
-    match situation.stops {
+    match expected.stops {
         Stops::Credentials => complaint(&rig).await,
         Stops::Batches => rig.until_ready().await,
     }
@@ -401,7 +368,7 @@ async fn judged(situation: &Situation) -> Result<(), String> {
     }
     let (_, readiness) = rig.admin("/readyz").await;
     let json: Value = serde_json::from_str(&rig.admin("/status.json").await.1).unwrap();
-    let about = match situation.stops {
+    let about = match expected.stops {
         Stops::Credentials => &json["state"],
         Stops::Batches => json["incidents"]
             .as_array()
@@ -423,7 +390,7 @@ async fn judged(situation: &Situation) -> Result<(), String> {
     }
     for (place, text) in [
         ("check", &text_of_check),
-        match situation.stops {
+        match expected.stops {
             Stops::Credentials => ("/readyz", &readiness),
             // It names the outcome alone: the page has the rest.
             Stops::Batches => ("page", &page),
@@ -431,10 +398,10 @@ async fn judged(situation: &Situation) -> Result<(), String> {
         ("sender", &heard),
         ("page", &page),
     ] {
-        if let Some(missing) = situation.says.iter().find(|words| !text.contains(*words)) {
+        if let Some(missing) = expected.says.iter().find(|words| !text.contains(*words)) {
             return fail(place, missing, text);
         }
-        if let Some(words) = situation.never.filter(|words| text.contains(words)) {
+        if let Some(words) = expected.never.filter(|words| text.contains(words)) {
             return fail(place, &format!("it says {words}"), text);
         }
     }
