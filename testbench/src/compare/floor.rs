@@ -105,8 +105,13 @@ impl Relay {
         let key = self.signer.signing_key(day.get(..8).unwrap_or_default());
         let mut request = vec![0; HEADROOM];
         let mut response = Vec::with_capacity(RESPONSE);
-        while let Some(body) = message(&mut sender, &mut request, HEADROOM).await? {
-            let head = self.head(&key, &request, body);
+        loop {
+            let mut hash = Sha256::new();
+            let seen = |part: &[u8]| hash.update(part);
+            let Some(body) = message(&mut sender, &mut request, HEADROOM, seen).await? else {
+                return Ok(());
+            };
+            let head = self.head(&key, hash, request.get(HEADROOM..body));
             let start = body.saturating_sub(head.len());
             let place = request
                 .get_mut(start..body)
@@ -118,16 +123,15 @@ impl Relay {
                 .write_all(request.get(start..).unwrap_or_default())
                 .await?;
             upstream.flush().await?;
-            let answered = message(&mut upstream, &mut response, 0).await?;
+            let answered = message(&mut upstream, &mut response, 0, |_| ()).await?;
             answered.ok_or(ErrorKind::UnexpectedEof)?;
             sender.write_all(&response).await?;
         }
-        Ok(())
     }
 
     /// The head that goes on: signed, with all that the sender said of its body. Its key is of the day on which the connection began.
-    fn head(&self, key: &[u8], request: &[u8], body: usize) -> String {
-        let hash = hex::encode(Sha256::digest(request.get(body..).unwrap_or_default()));
+    fn head(&self, key: &[u8], hash: Sha256, given: Option<&[u8]>) -> String {
+        let hash = hex::encode(hash.finalize());
         let stamp = stamp(self.clock.now());
         let authorization = self.signer.authorization(key, &stamp, &hash);
         let DirectSigner {
@@ -140,8 +144,7 @@ impl Relay {
             "POST {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: {authorization}\r\nx-amz-content-sha256: {hash}\r\n\
              x-amz-date: {stamp}\r\nx-amz-security-token: {session_token}\r\n"
         );
-        let given = request.get(HEADROOM..body).unwrap_or_default();
-        let given = std::str::from_utf8(given).unwrap_or_default();
+        let given = std::str::from_utf8(given.unwrap_or_default()).unwrap_or_default();
         for line in given.split_inclusive("\r\n").skip(1) {
             if !line.starts_with("host:") {
                 head.push_str(line);
@@ -151,11 +154,13 @@ impl Relay {
     }
 }
 
-/// Reads a request or a response behind `from`: where its body begins, or nothing where there is none any more.
+/// Reads a request or a response behind `from`: where its body begins, or nothing where there is none any more. `seen` is given the
+/// body as it comes, while it is in the processor's cache.
 async fn message(
     stream: &mut (impl AsyncRead + Unpin),
     buffer: &mut Vec<u8>,
     from: usize,
+    mut seen: impl FnMut(&[u8]),
 ) -> io::Result<Option<usize>> {
     buffer.truncate(from);
     loop {
@@ -164,10 +169,13 @@ async fn message(
             let len = content_length(head.get(..end).unwrap_or_default());
             let body = from + end + 4;
             buffer.reserve((body + len).saturating_sub(buffer.len()));
+            seen(buffer.get(body..).unwrap_or_default());
             while buffer.len() < body + len {
+                let read = buffer.len();
                 if stream.read_buf(buffer).await? == 0 {
                     return Err(ErrorKind::UnexpectedEof.into());
                 }
+                seen(buffer.get(read..).unwrap_or_default());
             }
             return Ok(Some(body));
         }
@@ -190,31 +198,25 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn messages_are_read_to_their_end_and_no_further() {
-        let text = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\n\r\n";
+    async fn messages_are_read_to_their_end_and_their_bodies_are_seen() {
+        let text = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc";
         let mut buffer = vec![0; 10];
         for cut in 1..=text.len() {
             let (first, rest) = text.split_at(cut);
-            let mut stream = first.chain(rest);
-            let body = message(&mut stream, &mut buffer, 10)
-                .await
-                .expect("a message");
-            let body = buffer.get(body.expect("a body")..).expect("in the buffer");
-            assert!(body.starts_with(b"abc"), "{cut}");
+            let mut body = Vec::new();
+            let seen = |part: &[u8]| body.extend_from_slice(part);
+            let read = message(&mut first.chain(rest), &mut buffer, 10, seen).await;
+            let start = read.expect("a message").expect("a body");
+            assert_eq!(
+                (body.as_slice(), buffer.get(start..)),
+                (&b"abc"[..], Some(&b"abc"[..]))
+            );
         }
-        assert!(
-            message(&mut &b""[..], &mut buffer, 10)
-                .await
-                .expect("an end")
-                .is_none()
-        );
-        assert!(
-            message(&mut &text[..30], &mut buffer, 10)
-                .await
-                .expect("an end")
-                .is_none()
-        );
-        let short = message(&mut &text[..40], &mut buffer, 10).await;
-        assert_eq!(short.expect_err("no end").kind(), ErrorKind::UnexpectedEof);
+        for (text, end) in [(&b""[..], true), (&text[..30], true), (&text[..40], false)] {
+            match message(&mut { text }, &mut buffer, 10, |_| ()).await {
+                Ok(body) => assert!(end && body.is_none()),
+                Err(error) => assert!(!end && error.kind() == ErrorKind::UnexpectedEof),
+            }
+        }
     }
 }

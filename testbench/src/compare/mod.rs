@@ -45,7 +45,7 @@ use bodies::Body;
 use entrance::Entrance;
 use measure::Bench;
 use options::CROWD_BUDGET;
-use proxies::{COUNTING, ENVOY, HAPROXY, OFF, Proxy};
+use proxies::{COUNTING, COUNTING_ALL, ENVOY, HAPROXY, OFF, Proxy};
 use quiet::{Load, Reading};
 use sink::Sink;
 
@@ -136,7 +136,7 @@ async fn measure_all(options: Options, progress: &impl Fn(String)) -> Result<Res
         .await?;
 
     progress("at the rates of one Prometheus".to_owned());
-    let paced = named(&[COUNTING, OFF, ENVOY, HAPROXY]);
+    let paced = named(&[COUNTING, COUNTING_ALL, OFF, ENVOY, HAPROXY]);
     let bodies = [Body::real(), Body::real_large()];
     report.pace = bench.pace(&paced, &bodies, progress).await?;
 

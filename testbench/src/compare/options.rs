@@ -27,6 +27,8 @@ pub struct Options {
     pub rest: Duration,
     /// How long it is idle after a crowd of senders left.
     pub calm: Duration,
+    /// How long a rate lasts before it is measured, where ours has a budget for counting.
+    pub settle: Duration,
     /// Refuse where other processes take part of the processors.
     pub quiet_only: bool,
 }
@@ -44,9 +46,10 @@ impl Options {
             body: None,
             rounds: 7,
             window: Duration::from_secs(1),
-            paced: Duration::from_secs(6),
+            paced: Duration::from_secs(5),
             rest: Duration::from_secs(5),
             calm: Duration::from_secs(60),
+            settle: Duration::from_secs(6),
             quiet_only: false,
         }
     }
@@ -57,9 +60,10 @@ impl Options {
         Self {
             rounds: 2,
             window: Duration::from_millis(500),
-            paced: Duration::from_secs(2),
+            paced: Duration::from_millis(1500),
             rest: Duration::from_secs(1),
             calm: Duration::from_secs(10),
+            settle: Duration::from_secs(1),
             ..Self::full(sidecar)
         }
     }

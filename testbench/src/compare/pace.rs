@@ -2,10 +2,11 @@
 //!
 //! In: [`Proxy`]s and bodies. Out: [`Pace`]: all that the process took while so many batches a second came at their times, answered or
 //! not, for each batch: its wake-ups and whatever it does by itself are in it, and weigh more than in a closed loop. Of ours also what
-//! its `/metrics` say: what counting took, and how many batches were estimated instead.
+//! its `/metrics` say: what counting took, and how many batches were estimated instead. By default it has a budget
+//! for counting, of which it saves a minute's: a few seconds after a pause would all be paid from that. So what it saved is spent
+//! first, and then it has no pause: one proxy after the other, and the heaviest load first.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::bodies::Body;
 use super::error::Error;
@@ -17,6 +18,7 @@ use super::proxies::{COUNTING, Proxy, Running};
 /// Batches a second: of a Prometheus of 10,000 samples a second, and of one of 50,000 or more.
 pub(crate) const RATES: [u32; 2] = [20, 100];
 const ROUNDS: usize = 2;
+const SPENDERS: usize = 8;
 
 /// The cost of batches that come at their times.
 #[derive(Debug, Default)]
@@ -37,7 +39,7 @@ pub(crate) fn key(body: &Body, rate: u32) -> String {
 // === impl Bench ===
 
 impl Bench<'_> {
-    /// Each proxy with each body at each rate, in turn.
+    /// Each proxy with each body at each rate, one after the other.
     pub(crate) async fn pace(
         &self,
         proxies: &[Proxy],
@@ -47,16 +49,26 @@ impl Bench<'_> {
         let mut pace = Pace::default();
         let all = self.start_all(proxies).await?;
         let rounds = self.options.rounds.min(ROUNDS);
-        for round in 1..=rounds {
-            for (body, rate) in bodies
-                .iter()
-                .flat_map(|body| RATES.map(|rate| (body, rate)))
-            {
-                for (proxy, running) in proxies.iter().zip(&all) {
+        let heaviest_first = || {
+            let rates = |body| RATES.into_iter().rev().map(move |rate| (body, rate));
+            bodies.iter().rev().flat_map(rates)
+        };
+        for (proxy, running) in proxies.iter().zip(&all) {
+            let (target, settle) = (&running.target, self.options.settle);
+            let counts = proxy.name == COUNTING;
+            if counts {
+                target
+                    .closed(&Body::real_large(), SPENDERS, 4 * settle)
+                    .await;
+            }
+            for (body, rate) in heaviest_first() {
+                let warm_up = if counts { settle } else { WARM_UP };
+                target.open(body, rate, warm_up).await;
+                for _ in 0..rounds {
                     self.paced(&mut pace, proxy, running, body, rate).await?;
                 }
             }
-            progress(format!("round {round} of {rounds}"));
+            progress(proxy.name.clone());
         }
         stop_all(all).await?;
         Ok(pace)
@@ -75,8 +87,6 @@ impl Bench<'_> {
             ..=50 => self.options.paced,
             _ => self.options.paced / 2,
         };
-        let open = |lasts: Duration| running.target.open(body, rate, lasts);
-        open(WARM_UP).await;
         let counts = proxy.name == COUNTING;
         let counted = async || match counts {
             true => inspected(running).await,
@@ -84,7 +94,7 @@ impl Bench<'_> {
         };
         let [seconds, estimated] = counted().await?;
         let before = running.usage.cpu();
-        let took = open(lasts).await;
+        let took = running.target.open(body, rate, lasts).await;
         let cpu = running.usage.cpu().millis_since(&before);
         let [more_seconds, more_estimated] = counted().await?;
         let taken = took.iter().filter(|millis| millis.is_finite()).count();

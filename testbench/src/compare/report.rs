@@ -86,7 +86,9 @@ impl Results {
     pub fn svg(&self) -> String {
         let bars = |body: &Body| {
             let cost = |name: &String| (name.clone(), median(&self.cpu, name, &body.name));
-            let costs = self.waits.keys().map(cost);
+            // What answers before it forwards does several times the work, and would leave no room for the others.
+            let waiting = self.waits.iter().filter(|(_, waits)| **waits);
+            let costs = waiting.map(|(name, _)| cost(name));
             let shown = |(name, cost): &(String, f64)| cost.is_finite() && name != FLOOR;
             let mut bars: Vec<_> = costs.filter(shown).collect();
             bars.sort_by(|(_, one), (_, other)| one.total_cmp(other));
@@ -166,13 +168,13 @@ impl Results {
             .map(|name| (self.title(name), cells(&self.pace.cpu, name)))
             .collect();
         let counting = cells(&self.pace.counting, COUNTING);
-        rows.push((format!("{COUNTING}: counting alone"), counting));
+        rows.push((format!("{COUNTING}, of it counting"), counting));
         let estimated = keys.iter().map(|key| match self.pace.estimated.get(key) {
             Some([0.0, all]) => format!("all {all} counted"),
             Some([some, all]) => format!("**{some} of {all} estimated**"),
             None => "–".to_owned(),
         });
-        rows.push((format!("{COUNTING}: batches"), estimated.collect()));
+        rows.push((format!("{COUNTING}, batches"), estimated.collect()));
         let title = "CPU milliseconds a batch at the rates of one Prometheus, each batch at its time: median (least to most)";
         grid(title, "", &columns, rows)
     }
