@@ -68,7 +68,7 @@ pub(crate) struct Pool {
 }
 
 /// Idle connections, the most recently used one last. Those that the peer closes are removed at once, and those that exceed
-/// [`LONGEST_IDLE`] when another one is released.
+/// [`LONGEST_IDLE`] within that time again: what a flood needed is given back after it.
 #[derive(Debug, Clone, Default)]
 struct Idle(Arc<Mutex<Vec<Connection>>>);
 
@@ -172,14 +172,20 @@ impl Pool {
         let handshake = http1::Builder::new()
             .max_buf_size(LARGEST_BUFFER)
             .handshake(TokioIo::new(stream));
-        let (sender, connection) = handshake.await.map_err(TransportError::Broken)?;
+        let (sender, mut connection) = handshake.await.map_err(TransportError::Broken)?;
         let idle = self.idle.clone();
         tokio::spawn(async move {
+            let ended = loop {
+                tokio::select! {
+                    ended = &mut connection => break ended,
+                    () = tokio::time::sleep(LONGEST_IDLE) => idle.remove_expired(),
+                }
+            };
             // The waiting request gets its errors; on an idle connection they do not matter.
-            if let Err(error) = connection.await {
+            if let Err(error) = ended {
                 tracing::trace!(%error, "pooled connection ended");
             }
-            drop(open);
+            drop((connection, open));
             idle.remove_closed();
         });
         Ok(Connection {
@@ -196,11 +202,13 @@ impl Idle {
     fn push(&self, mut connection: Connection) {
         connection.idle_since = Instant::now();
         let mut idle = self.lock();
-        let expired = idle.iter().take_while(|one| one.is_expired()).count();
-        idle.drain(..expired);
         if idle.len() < MOST_IDLE && !connection.sender.is_closed() {
             idle.push(connection);
         }
+    }
+
+    fn remove_expired(&self) {
+        self.lock().retain(|one| !one.is_expired());
     }
 
     fn remove_closed(&self) {
@@ -277,7 +285,6 @@ mod tests {
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
     use tokio::task::JoinHandle;
-    use tokio::time::advance;
 
     use super::*;
     use crate::net::error::ConnectError;
@@ -329,16 +336,20 @@ mod tests {
         pool.release(other);
         assert_eq!(pool.idle(), 2);
 
-        advance(LONGEST_IDLE / 2).await;
+        tokio::time::sleep(LONGEST_IDLE / 2).await;
         pool.release(used(&pool).await);
         assert_eq!(pool.idle(), 2);
-        advance(LONGEST_IDLE / 2).await;
-        pool.release(used(&pool).await);
+        let moment = Duration::from_millis(1);
+        tokio::time::sleep(LONGEST_IDLE / 2 + moment).await;
         assert_eq!(pool.idle(), 1, "one was enough all that time");
         assert_eq!(peers.0.lock().unwrap().len(), 2);
+        tokio::time::sleep(LONGEST_IDLE).await;
+        assert_eq!(pool.idle(), 0, "nothing came");
 
+        pool.release(used(&pool).await);
+        assert_eq!(pool.idle(), 1);
         peers.0.lock().unwrap().iter().for_each(JoinHandle::abort);
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(moment).await;
         assert_eq!(pool.idle(), 0, "nobody has to ask for it");
     }
 }
