@@ -21,7 +21,7 @@ use amp_sidecar::telemetry::Telemetry;
 use amp_sidecar::workspace::Externals;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::sts::TOKEN;
 
@@ -90,6 +90,7 @@ impl Rig {
                 Ipv4Addr::LOCALHOST.into(),
                 None,
                 router,
+                Arc::new(Semaphore::new(1)),
                 self.stop.clone(),
             ));
             let (mut reading, mut writing) = tokio::io::split(sender);

@@ -13,7 +13,7 @@ use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +41,11 @@ use timeouts::{Phase, TIMEOUTS, Timed};
 
 /// Enough for a thousand senders with two connections each.
 const MOST_CONNECTIONS: usize = 2048;
+/// Connections whose first request, or first after a pause, is in progress: each takes 16 KiB of buffers, and a thousand senders that
+/// come at once take turns.
+const MOST_TURNS: usize = 256;
+/// Who waited this long for a turn is served without one: slow senders do not keep out the others.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
 /// The read buffer's limit, and so that of a head.
 const LARGEST_BUFFER: usize = 32 * 1024;
 /// A peer that reads nothing of its response for this long is gone.
@@ -102,6 +107,7 @@ pub async fn serve<S: Service>(
     mut stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let turns = Arc::new(Semaphore::new(MOST_TURNS));
     let incidents = Arc::new(incidents);
     let mut connections = JoinSet::new();
     loop {
@@ -117,9 +123,10 @@ pub async fn serve<S: Service>(
         let (server_auth, service, stop) =
             (Arc::clone(&server_auth), Arc::clone(&service), stop.clone());
         let (open, incidents) = (counted.accepted(), Arc::clone(&incidents));
-        let counted = counted.clone();
+        let (counted, turns) = (counted.clone(), Arc::clone(&turns));
         connections.spawn(async move {
-            if let Err(error) = enter(stream, peer, &server_auth, &incidents, service, stop).await {
+            let served = enter(stream, peer, &server_auth, &incidents, service, turns, stop);
+            if let Err(error) = served.await {
                 counted.broke(&error.source);
                 if error.began_as_tls {
                     incidents.fail("tls_on_plain_http", || {
@@ -189,6 +196,7 @@ async fn enter<S: Service, C>(
     server_auth: &ServerAuth,
     incidents: &IncidentTracker,
     service: Arc<S>,
+    turns: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
 ) -> Result<(), BrokenConnection>
 where
@@ -197,11 +205,14 @@ where
     match server_auth.acceptor() {
         None => {
             let client = elsewhere(peer).map(|address| ClientId::of(address, None));
-            connection(stream, peer, client, service, stop).await
+            connection(stream, peer, client, service, turns, stop).await
         }
         // Boxed, so that connections without TLS, up to a thousand, reserve no room for it.
         Some(acceptor) => {
-            Box::pin(encrypted(stream, peer, acceptor, incidents, service, stop)).await
+            Box::pin(encrypted(
+                stream, peer, acceptor, incidents, service, turns, stop,
+            ))
+            .await
         }
     }
 }
@@ -212,6 +223,7 @@ async fn encrypted<S: Service, C>(
     acceptor: TlsAcceptor,
     incidents: &IncidentTracker,
     service: Arc<S>,
+    turns: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
 ) -> Result<(), BrokenConnection>
 where
@@ -221,7 +233,7 @@ where
         Ok(tls) => {
             let client =
                 elsewhere(peer).map(|address| ClientId::of(address, Some(tls.get_ref().1)));
-            return connection(tls, peer, client, service, stop).await;
+            return connection(tls, peer, client, service, turns, stop).await;
         }
         // A load balancer's probe opens a connection and sends nothing.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -239,7 +251,8 @@ fn elsewhere(peer: IpAddr) -> Option<IpAddr> {
     (!peer.to_canonical().is_loopback()).then_some(peer)
 }
 
-/// Serves one connection of `peer` until it closes or `stop` fires; `client` identifies it if it is outside this pod.
+/// Serves one connection of `peer` until it closes or `stop` fires; `client` identifies it if it is outside this pod. It takes one of the
+/// `turns` when a request comes and it has no buffers yet.
 ///
 /// # Errors
 /// If it did not end cleanly; hyper has then rejected a request that it could not parse, if that was the cause.
@@ -248,13 +261,14 @@ pub async fn connection<S: Service, C>(
     peer: IpAddr,
     client: Option<ClientId>,
     service: Arc<S>,
+    turns: Arc<Semaphore>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), BrokenConnection>
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
     let phase = Phase::default();
-    let answer = service_fn(|mut request: Request<Incoming>| {
+    let answer = |mut request: Request<Incoming>| {
         phase.request_begins();
         if let Some(client) = &client {
             request.extensions_mut().insert(client.clone());
@@ -271,31 +285,50 @@ where
             phase.request_ends(response.body().size_hint().exact().is_some());
             Ok::<_, Closed>(response)
         }
-    });
-    // Pinned in place: a variable in between would cost its size in every connection once more.
-    let mut served = pin!(
-        http1::Builder::new()
+    };
+    let mut stream = Timed::new(stream, &phase, TIMEOUTS);
+    loop {
+        // hyper takes 16 KiB for a connection: one that waits for its next request does without.
+        tokio::select! {
+            biased;
+            () = stream.readable() => {}
+            () = stopped(&mut stop) => return Ok(()),
+        }
+        let turn = tokio::time::timeout(LONGEST_TURN, Arc::clone(&turns).acquire_owned()).await;
+        stream.take_turn(turn.ok().and_then(Result::ok));
+        let mut served = http1::Builder::new()
             // hyper's own head timeout would include the idle time.
             .header_read_timeout(None)
             .half_close(true)
             .max_buf_size(LARGEST_BUFFER)
-            .serve_connection(TokioIo::new(Timed::new(stream, &phase, TIMEOUTS)), answer)
-    );
-    let result = tokio::select! {
-        biased;
-        result = served.as_mut() => result,
-        () = stopped(&mut stop) => {
-            served.as_mut().graceful_shutdown();
-            served.await
+            .serve_connection(TokioIo::new(stream), service_fn(&answer));
+        let ended = tokio::select! {
+            biased;
+            result = &mut served => Some(result),
+            () = phase.parked() => None,
+            () = stopped(&mut stop) => None,
+        };
+        let result = match ended {
+            Some(result) => result,
+            None => {
+                // Of a parked connection this closes hyper's end alone: its stream does not shut down.
+                Pin::new(&mut served).graceful_shutdown();
+                (&mut served).await
+            }
+        };
+        if phase.was_left() {
+            service.left(peer);
         }
-    };
-    if phase.was_left() {
-        service.left(peer);
+        if result.is_err() || !phase.is_parked() {
+            return result.map_err(|source| BrokenConnection {
+                source,
+                began_as_tls: phase.began_as_tls(),
+            });
+        }
+        let parts = served.into_parts();
+        stream = parts.io.into_inner();
+        stream.hold(parts.read_buf);
     }
-    result.map_err(|source| BrokenConnection {
-        source,
-        began_as_tls: phase.began_as_tls(),
-    })
 }
 
 /// Returns when `stop` turns true or its sender is dropped.

@@ -28,11 +28,16 @@ impl Service for Sleepy {
 
 /// The client's end of a connection, and the task that serves the other one.
 fn connected() -> (DuplexStream, JoinHandle<()>, watch::Sender<bool>) {
+    connected_with(&Arc::new(Semaphore::new(1)))
+}
+
+fn connected_with(turns: &Arc<Semaphore>) -> (DuplexStream, JoinHandle<()>, watch::Sender<bool>) {
+    let turns = Arc::clone(turns);
     let (sender, side) = duplex(1 << 16);
     let (stop, stopped) = watch::channel(false);
     let peer = Ipv4Addr::LOCALHOST.into();
     let served = tokio::spawn(async move {
-        let served = connection(side, peer, None, Arc::new(Sleepy), stopped).await;
+        let served = connection(side, peer, None, Arc::new(Sleepy), turns, stopped).await;
         tracing::debug!(?served, "ended");
     });
     (sender, served, stop)
@@ -106,9 +111,11 @@ async fn a_head_that_was_begun_early_has_no_more_time() {
     let begun = format!("{HEAD}POST /x HT");
     sender.write_all(begun.as_bytes()).await.unwrap();
     answered(&mut sender).await;
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    sender.write_all(b"TP").await.unwrap();
-    assert_eq!(closed_after(&mut sender).await, 30);
+    assert_eq!(
+        closed_after(&mut sender).await,
+        31,
+        "from when it was parked"
+    );
     served.await.unwrap();
 }
 
@@ -123,4 +130,70 @@ async fn an_answer_may_take_as_long_as_it_does() {
     answered(&mut sender).await;
     assert_eq!(closed_after(&mut sender).await, 125);
     served.await.unwrap();
+}
+
+/// A connection gives up its buffers while it waits, and nothing that arrives then is lost.
+#[tokio::test(start_paused = true)]
+async fn a_parked_connection_serves_what_comes_in_whatever_pieces() {
+    let (mut sender, served, _stop) = connected();
+    // A head that began before it was parked, a byte before the rest, and all at once.
+    for pieces in [&[1, 20][..], &[1], &[HEAD.len()], &[20], &[1, 2, 3]] {
+        let mut rest = HEAD.as_bytes();
+        for piece in pieces {
+            let (now, later) = rest.split_at(*piece);
+            sender.write_all(now).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            rest = later;
+        }
+        sender.write_all(rest).await.unwrap();
+        assert!(answered(&mut sender).await.starts_with("HTTP/1.1 200 "));
+        tokio::time::sleep(TIMEOUTS.park + Duration::from_millis(1)).await;
+    }
+    let (next, begun) = (format!("{HEAD}POST"), &HEAD["POST".len()..]);
+    sender.write_all(next.as_bytes()).await.unwrap();
+    answered(&mut sender).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    sender.write_all(begun.as_bytes()).await.unwrap();
+    answered(&mut sender).await;
+    drop(sender);
+    served.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_connection_closes_at_the_end_and_when_its_sender_leaves() {
+    let (mut sender, served, stop) = connected();
+    sender.write_all(HEAD.as_bytes()).await.unwrap();
+    answered(&mut sender).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    stop.send(true).unwrap();
+    assert_eq!(closed_after(&mut sender).await, 0);
+    served.await.unwrap();
+
+    let (mut sender, served, _stop) = connected();
+    sender.write_all(HEAD.as_bytes()).await.unwrap();
+    answered(&mut sender).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    drop(sender);
+    served.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn senders_that_come_at_once_take_turns_and_wait_for_none_too_long() {
+    let turns = Arc::new(Semaphore::new(1));
+    for (first, waits) in [("/1", 1), ("/500", LONGEST_TURN.as_secs())] {
+        let (mut slow, _slow, _stop) = connected_with(&turns);
+        let (mut quick, _quick, _stop) = connected_with(&turns);
+        let slow_head = HEAD.replace("/x", first);
+        slow.write_all(slow_head.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let started = Instant::now();
+        quick.write_all(HEAD.as_bytes()).await.unwrap();
+        answered(&mut quick).await;
+        assert_eq!(started.elapsed().as_secs_f64().round() as u64, waits);
+        // Who has its buffers waits for no turn.
+        quick.write_all(HEAD.as_bytes()).await.unwrap();
+        answered(&mut quick).await;
+        assert_eq!(started.elapsed().as_secs_f64().round() as u64, waits);
+        answered(&mut slow).await;
+    }
 }

@@ -9,15 +9,21 @@
 //! As a response begins, the stream also looks whether its client is still there ([`Phase::was_left`]). hyper does not: a client may have closed
 //! its sending half only, and then gets its response. One that hung up does not, and sends the same batch again.
 //!
+//! A connection without a request for [`Timeouts::park`] is parked: it gives up the buffers of its HTTP and waits with one byte
+//! ([`Timed::readable`]), which is handed on when it comes.
+//!
 //! hyper's `header_read_timeout` was rejected: it runs from the end of the previous request, so it is one limit for both.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Senders send every 15, 30, 60 or 120 s, and a connection that closes just as the next request arrives breaks that request: so the
@@ -25,6 +31,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub const TIMEOUTS: Timeouts = Timeouts {
     head: Duration::from_secs(30),
     idle: Duration::from_secs(125),
+    park: Duration::from_secs(1),
 };
 
 /// The limits of one listener.
@@ -34,6 +41,8 @@ pub struct Timeouts {
     pub head: Duration,
     /// From an answer to the next head's first byte.
     pub idle: Duration,
+    /// From an answer to the moment when it is parked.
+    pub park: Duration,
 }
 
 /// The state of a connection; set by the service, read by its stream.
@@ -49,8 +58,10 @@ const ANSWERED: u8 = 2;
 const IDLE: u8 = 3;
 /// The response is under way, and the client was there when it began, or does not matter.
 const UNDER_WAY: u8 = 5;
+/// Idle, and for so long that its buffers are to be given up.
+const PARKED: u8 = 6;
 /// The first head, of which the first byte is that of a TLS handshake.
-const TLS: u8 = 4;
+const TLS: u8 = 5;
 /// A record of type handshake; no method begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -63,8 +74,10 @@ pub struct Timed<'a, C> {
     /// When the head or the idle time began.
     since: Instant,
     nothing_read: bool,
-    /// The first byte of the next request, if it came before the response to the last one.
-    ahead: Option<u8>,
+    /// What was read before the next read, or why nothing was.
+    held: Option<io::Result<Bytes>>,
+    /// Returned when its request is answered.
+    turn: Option<OwnedSemaphorePermit>,
     /// Created when a read first has to wait.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -92,6 +105,23 @@ impl Phase {
         self.get() == TLS
     }
 
+    /// Returns once the connection is parked; polled whenever its stream was.
+    pub async fn parked(&self) {
+        poll_fn(|_| {
+            if self.is_parked() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// Whether it is parked now.
+    pub fn is_parked(&self) -> bool {
+        self.get() == PARKED
+    }
+
     fn get(&self) -> u8 {
         self.state.load(Ordering::Relaxed)
     }
@@ -113,8 +143,21 @@ impl<'a, C> Timed<'a, C> {
             timeouts,
             since: Instant::now(),
             nothing_read: true,
-            ahead: None,
+            held: None,
+            turn: None,
             timer: None,
+        }
+    }
+
+    /// Keeps this permit until the next request is answered.
+    pub fn take_turn(&mut self, turn: Option<OwnedSemaphorePermit>) {
+        self.turn = turn;
+    }
+
+    /// Hands these bytes on with the next read.
+    pub fn hold(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.held = Some(Ok(bytes));
         }
     }
 
@@ -125,11 +168,18 @@ impl<'a, C> Timed<'a, C> {
 
     /// Ready once the time limit has passed.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = match self.phase.get() {
-            HEAD | TLS => self.since + self.timeouts.head,
-            IDLE => self.since + self.timeouts.idle,
-            _ => return Poll::Pending,
-        };
+        if self.phase.get() == IDLE {
+            ready!(self.poll_until(self.since + self.timeouts.park, cx));
+            self.phase.set(PARKED);
+        }
+        match self.phase.get() {
+            HEAD | TLS => self.poll_until(self.since + self.timeouts.head, cx),
+            PARKED => self.poll_until(self.since + self.timeouts.idle, cx),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn poll_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -150,9 +200,54 @@ impl<C: AsyncRead + Unpin> Timed<'_, C> {
         let mut byte = [0];
         let mut buffer = ReadBuf::new(&mut byte);
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
-            self.ahead = buffer.filled().first().copied();
-            if read.is_err() || self.ahead.is_none() {
+            if read.is_err() || buffer.filled().is_empty() {
                 self.phase.was_left.store(true, Ordering::Relaxed);
+            }
+            // The next request, which came before the response to the last one.
+            self.hold(Bytes::copy_from_slice(buffer.filled()));
+        }
+    }
+
+    /// Waits for the first byte, the end, an error or the time limit, with no buffer; the next read gets it.
+    pub async fn readable(&mut self) {
+        if self.held.is_none() {
+            let mut byte = [0];
+            let mut buffer = ReadBuf::new(&mut byte);
+            let read = poll_fn(|cx| self.poll_in_time(cx, &mut buffer)).await;
+            self.held = Some(read.map(|()| Bytes::copy_from_slice(buffer.filled())));
+        }
+        if self.phase.is_parked() {
+            self.phase.set(IDLE);
+        }
+    }
+
+    fn poll_in_time(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_pending() {
+            ready!(self.poll_over(cx));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
+    }
+
+    /// Hands on what is held, or reads.
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.held.take() {
+            None => self.poll_in_time(cx, buffer),
+            Some(Err(error)) => Poll::Ready(Err(error)),
+            Some(Ok(mut bytes)) => {
+                let fits = bytes.len().min(buffer.remaining());
+                buffer.put_slice(&bytes.copy_to_bytes(fits));
+                self.hold(bytes);
+                Poll::Ready(Ok(()))
             }
         }
     }
@@ -166,19 +261,10 @@ impl<C: AsyncRead + Unpin> AsyncRead for Timed<'_, C> {
     ) -> Poll<io::Result<()>> {
         if matches!(self.phase.get(), ANSWERED | UNDER_WAY) {
             self.begin(IDLE);
+            self.turn = None;
         }
         let before = buffer.filled().len();
-        let read = match self.ahead.take() {
-            Some(byte) => {
-                buffer.put_slice(&[byte]);
-                Poll::Ready(Ok(()))
-            }
-            None => Pin::new(&mut self.stream).poll_read(cx, buffer),
-        };
-        if read.is_pending() {
-            ready!(self.poll_over(cx));
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
+        let read = ready!(self.poll_next(cx, buffer));
         if let Some(first) = buffer.filled().get(before) {
             if self.nothing_read && *first == TLS_HANDSHAKE {
                 self.phase.set(TLS);
@@ -188,11 +274,11 @@ impl<C: AsyncRead + Unpin> AsyncRead for Timed<'_, C> {
                 self.begin(HEAD);
             }
         }
-        read
+        Poll::Ready(read)
     }
 }
 
-/// A write while no head is awaited restarts the idle time: a long response is not idleness.
+/// A write while no head is awaited restarts the idle time: a long response is not idleness. A parked connection stays open.
 impl<C: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<'_, C> {
     fn poll_write(
         mut self: Pin<&mut Self>,
@@ -211,6 +297,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<'_, C> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.phase.is_parked() {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
