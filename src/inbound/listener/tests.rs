@@ -28,7 +28,7 @@ impl Service for Sleepy {
 
 /// The client's end of a connection, and the task that serves the other one.
 fn connected() -> (DuplexStream, JoinHandle<()>, watch::Sender<bool>) {
-    connected_with(&Arc::new(Semaphore::new(1)))
+    connected_with(&Arc::new(Semaphore::new(2)))
 }
 
 fn connected_with(turns: &Arc<Semaphore>) -> (DuplexStream, JoinHandle<()>, watch::Sender<bool>) {
@@ -196,4 +196,21 @@ async fn senders_that_come_at_once_take_turns_and_wait_for_none_too_long() {
         assert_eq!(started.elapsed().as_secs_f64().round() as u64, waits);
         answered(&mut slow).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_crowd_a_connection_waits_for_each_turn() {
+    let turns = Arc::new(Semaphore::new(1));
+    let started = Instant::now();
+    let slow = HEAD.replace("/x", "/1");
+    let (mut one, _one, _stop) = connected_with(&turns);
+    one.write_all(slow.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let (mut other, _other, _stop) = connected_with(&turns);
+    other.write_all(slow.as_bytes()).await.unwrap();
+    answered(&mut one).await;
+    assert_eq!(started.elapsed().as_secs(), 1);
+    one.write_all(HEAD.as_bytes()).await.unwrap();
+    answered(&mut one).await;
+    assert_eq!(started.elapsed().as_secs(), 2, "after the other one's");
 }

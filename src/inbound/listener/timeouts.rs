@@ -9,8 +9,8 @@
 //! As a response begins, the stream also looks whether its client is still there ([`Phase::was_left`]). hyper does not: a client may have closed
 //! its sending half only, and then gets its response. One that hung up does not, and sends the same batch again.
 //!
-//! A connection without a request for [`Timeouts::park`] is parked: it gives up the buffers of its HTTP and waits with one byte
-//! ([`Timed::readable`]), which is handed on when it comes.
+//! A connection without a request for [`Timeouts::park`] is parked, and at once where others wait for their turn: it gives up the buffers
+//! of its HTTP and waits with one byte ([`Timed::readable`]), which is handed on when it comes.
 //!
 //! hyper's `header_read_timeout` was rejected: it runs from the end of the previous request, so it is one limit for both.
 
@@ -78,6 +78,8 @@ pub struct Timed<'a, C> {
     held: Option<io::Result<Bytes>>,
     /// Returned when its request is answered.
     turn: Option<OwnedSemaphorePermit>,
+    /// Whether all turns were taken then.
+    crowded: bool,
     /// Created when a read first has to wait.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -145,6 +147,7 @@ impl<'a, C> Timed<'a, C> {
             nothing_read: true,
             held: None,
             turn: None,
+            crowded: false,
             timer: None,
         }
     }
@@ -169,7 +172,9 @@ impl<'a, C> Timed<'a, C> {
     /// Ready once the time limit has passed.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.phase.get() == IDLE {
-            ready!(self.poll_until(self.since + self.timeouts.park, cx));
+            if !self.crowded {
+                ready!(self.poll_until(self.since + self.timeouts.park, cx));
+            }
             self.phase.set(PARKED);
         }
         match self.phase.get() {
@@ -261,7 +266,8 @@ impl<C: AsyncRead + Unpin> AsyncRead for Timed<'_, C> {
     ) -> Poll<io::Result<()>> {
         if matches!(self.phase.get(), ANSWERED | UNDER_WAY) {
             self.begin(IDLE);
-            self.turn = None;
+            let turn = self.turn.take();
+            self.crowded = turn.is_some_and(|turn| turn.semaphore().available_permits() == 0);
         }
         let before = buffer.filled().len();
         let read = ready!(self.poll_next(cx, buffer));
