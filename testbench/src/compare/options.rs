@@ -49,7 +49,7 @@ impl Options {
             paced: Duration::from_secs(5),
             rest: Duration::from_secs(5),
             calm: Duration::from_secs(60),
-            settle: Duration::from_secs(6),
+            settle: Duration::from_secs(20),
             quiet_only: false,
         }
     }

@@ -58,7 +58,7 @@ impl Bench<'_> {
             let counts = proxy.name == COUNTING;
             if counts {
                 target
-                    .closed(&Body::real_large(), SPENDERS, 4 * settle)
+                    .closed(&Body::real_large(), SPENDERS, 2 * settle)
                     .await;
             }
             for (body, rate) in heaviest_first() {
