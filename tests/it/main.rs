@@ -46,6 +46,7 @@ mod machine;
 mod metrics;
 mod misdirected;
 mod multi_workspace;
+mod mutants;
 mod namespace;
 mod network;
 mod only_ours_is_signed;
