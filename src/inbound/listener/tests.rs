@@ -32,8 +32,14 @@ fn connected() -> (DuplexStream, JoinHandle<()>, watch::Sender<bool>) {
 }
 
 fn connected_with(turns: &Arc<Semaphore>) -> (DuplexStream, JoinHandle<()>, watch::Sender<bool>) {
+    connected_by(duplex(1 << 16), turns)
+}
+
+fn connected_by(
+    (sender, side): (DuplexStream, DuplexStream),
+    turns: &Arc<Semaphore>,
+) -> (DuplexStream, JoinHandle<()>, watch::Sender<bool>) {
     let turns = Arc::clone(turns);
-    let (sender, side) = duplex(1 << 16);
     let (stop, stopped) = watch::channel(false);
     let peer = Ipv4Addr::LOCALHOST.into();
     let served = tokio::spawn(async move {
@@ -213,4 +219,24 @@ async fn in_a_crowd_a_connection_waits_for_each_turn() {
     one.write_all(HEAD.as_bytes()).await.unwrap();
     answered(&mut one).await;
     assert_eq!(started.elapsed().as_secs(), 2, "after the other one's");
+}
+
+/// hyper reads on only when the whole response is written, so no connection is parked before.
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_gets_all_of_its_response() {
+    // Of one turn, so that it would be parked at once, and of two.
+    for turns in [1, 2] {
+        let turns = Arc::new(Semaphore::new(turns));
+        let (sender, _served, _stop) = connected_by(duplex(16), &turns);
+        let (mut reading, mut writing) = tokio::io::split(sender);
+        writing.write_all(HEAD.as_bytes()).await.unwrap();
+        let mut heard = String::new();
+        while !heard.ends_with("done") {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            let mut bytes = [0; 8];
+            let read = reading.read(&mut bytes).await.unwrap();
+            assert!(read > 0, "after {heard}");
+            heard.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+        }
+    }
 }

@@ -202,6 +202,9 @@ impl<C: AsyncRead + Unpin> Timed<'_, C> {
             return;
         }
         self.phase.set(UNDER_WAY);
+        if self.held.is_some() {
+            return;
+        }
         let mut byte = [0];
         let mut buffer = ReadBuf::new(&mut byte);
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
