@@ -138,7 +138,7 @@ async fn an_answer_may_take_as_long_as_it_does() {
     served.await.unwrap();
 }
 
-/// A connection gives up its buffers while it waits, and nothing that arrives then is lost.
+/// A connection drops its buffers while it waits, and nothing that arrives then is lost.
 #[tokio::test(start_paused = true)]
 async fn a_parked_connection_serves_what_comes_in_whatever_pieces() {
     let (mut sender, served, _stop) = connected();

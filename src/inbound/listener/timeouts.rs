@@ -9,7 +9,7 @@
 //! As a response begins, the stream also looks whether its client is still there ([`Phase::was_left`]). hyper does not: a client may have closed
 //! its sending half only, and then gets its response. One that hung up does not, and sends the same batch again.
 //!
-//! A connection without a request for [`Timeouts::park`] is parked, and at once where others wait for their turn: it gives up the buffers
+//! A connection without a request for [`Timeouts::park`] is parked, and at once where others wait for their turn: it drops the buffers
 //! of its HTTP and waits with one byte ([`Timed::readable`]), which is handed on when it comes.
 //!
 //! hyper's `header_read_timeout` was rejected: it runs from the end of the previous request, so it is one limit for both.
@@ -58,7 +58,7 @@ const ANSWERED: u8 = 2;
 const IDLE: u8 = 3;
 /// The response is under way, and the client was there when it began, or does not matter.
 const UNDER_WAY: u8 = 5;
-/// Idle, and for so long that its buffers are to be given up.
+/// Idle, and for so long that its buffers are to be dropped.
 const PARKED: u8 = 6;
 /// The first head, of which the first byte is that of a TLS handshake.
 const TLS: u8 = 5;
