@@ -255,6 +255,13 @@ impl<C: AsyncRead + Unpin> Timed<'_, C> {
                 let fits = bytes.len().min(buffer.remaining());
                 buffer.put_slice(&bytes.copy_to_bytes(fits));
                 self.hold(bytes);
+                // As one read: hyper grows its buffer with what a read brings.
+                if fits > 0 && self.held.is_none() {
+                    let more = Pin::new(&mut self.stream).poll_read(cx, buffer);
+                    if let Poll::Ready(Err(error)) = more {
+                        self.held = Some(Err(error));
+                    }
+                }
                 Poll::Ready(Ok(()))
             }
         }

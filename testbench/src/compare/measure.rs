@@ -21,7 +21,8 @@ use super::sink::Sink;
 use crate::peers::free_ports;
 use emulator::world::World;
 
-const READY_WITHIN: Duration = Duration::from_secs(20);
+/// Under valgrind, beside the tests and with what processor time they leave, it takes a while.
+const READY_WITHIN: Duration = Duration::from_secs(120);
 const CONNECTIONS: usize = 8;
 pub(super) const WARM_UP: Duration = Duration::from_millis(300);
 const CROWD_WITHIN: Duration = Duration::from_secs(60);
