@@ -214,14 +214,11 @@ fn sts_answer(times: u32) -> Done {
     let endpoint = "https://sts.eu-central-1.amazonaws.com/".parse()?;
     let sts = Sts::new(endpoint, "eu-central-1".to_owned(), client, Clock::system());
     let session = RoleSession {
-        role_arn: "arn:aws:iam::111122223333:role/amp".to_owned(),
-        name: Some("pod".to_owned()),
         duration: Duration::from_secs(3600),
-        external_id: None,
-        policy: None,
-        policy_arns: Vec::new(),
-        source_identity: None,
-        tags: Vec::new(),
+        ..RoleSession::plain(
+            "arn:aws:iam::111122223333:role/amp".to_owned(),
+            Some("pod".to_owned()),
+        )
     };
     let answer = HttpResponse::new(StatusCode::OK, None, session_answer().into_bytes());
     for _ in 0..times {

@@ -83,14 +83,11 @@ fn new() -> Sts {
 
 fn read(sts: &Sts, status: StatusCode, body: &[u8]) {
     let session = RoleSession {
-        role_arn: "arn:aws:iam::111122223333:role/amp".to_owned(),
-        name: Some("fuzz".to_owned()),
         duration: AN_HOUR,
-        external_id: None,
-        policy: None,
-        policy_arns: Vec::new(),
-        source_identity: None,
-        tags: Vec::new(),
+        ..RoleSession::plain(
+            "arn:aws:iam::111122223333:role/amp".to_owned(),
+            Some("fuzz".to_owned()),
+        )
     };
     let before = SystemTime::now();
     let answer = HttpResponse::new(status, None, body.to_vec());

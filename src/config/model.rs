@@ -487,6 +487,28 @@ impl IdentityConfig {
     }
 }
 
+// === impl RoleSession ===
+
+impl RoleSession {
+    /// STS grants no session for less.
+    const SHORTEST: Duration = Duration::from_secs(15 * 60);
+
+    /// With no option but its name, and for 15 minutes, the shortest that STS grants.
+    #[must_use]
+    pub fn plain(role_arn: String, name: Option<String>) -> Self {
+        Self {
+            role_arn,
+            name,
+            duration: Self::SHORTEST,
+            external_id: None,
+            policy: None,
+            policy_arns: Vec::new(),
+            source_identity: None,
+            tags: Vec::new(),
+        }
+    }
+}
+
 // === impl SourceConfig ===
 
 impl SourceConfig {

@@ -16,16 +16,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 fn session(name: &str) -> RoleSession {
-    RoleSession {
-        role_arn: format!("arn:aws:iam::123456789012:role/{name}"),
-        name: Some("prometheus-0.monitoring".to_owned()),
-        duration: Duration::from_secs(900),
-        external_id: None,
-        policy: None,
-        policy_arns: Vec::new(),
-        source_identity: None,
-        tags: Vec::new(),
-    }
+    RoleSession::plain(
+        format!("arn:aws:iam::123456789012:role/{name}"),
+        Some("prometheus-0.monitoring".to_owned()),
+    )
 }
 
 /// With all parameters of AssumeRole, and characters that are easily encoded wrong.

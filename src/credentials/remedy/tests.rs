@@ -6,16 +6,7 @@ use super::*;
 use crate::remedies::policies::DENY_ORGANIZATION;
 
 fn session(arn: &str) -> RoleSession {
-    RoleSession {
-        role_arn: arn.to_owned(),
-        name: Some("pod".to_owned()),
-        duration: Duration::from_secs(900),
-        external_id: None,
-        policy: None,
-        policy_arns: Vec::new(),
-        source_identity: None,
-        tags: Vec::new(),
-    }
+    RoleSession::plain(arn.to_owned(), Some("pod".to_owned()))
 }
 
 fn refused(code: &str, message: &str) -> StsError {

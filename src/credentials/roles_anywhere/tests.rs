@@ -39,14 +39,8 @@ fn config() -> RolesAnywhereConfig {
         trust_anchor_arn: arn("trust-anchor/t"),
         profile_arn: arn("profile/p"),
         role: RoleSession {
-            role_arn: "arn:aws:iam::111122223333:role/amp".to_owned(),
-            name: None,
             duration: Duration::from_secs(3600),
-            external_id: None,
-            policy: None,
-            policy_arns: Vec::new(),
-            source_identity: None,
-            tags: Vec::new(),
+            ..RoleSession::plain("arn:aws:iam::111122223333:role/amp".to_owned(), None)
         },
         endpoint: "https://rolesanywhere.eu-central-1.amazonaws.com/sessions"
             .parse()

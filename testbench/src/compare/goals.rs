@@ -22,6 +22,10 @@ pub(crate) struct Goal {
     pub(crate) unit: &'static str,
 }
 
+/// All of them.
+#[derive(Debug, Default)]
+struct Goals(Vec<Goal>);
+
 // === impl Goal ===
 
 impl Goal {
@@ -42,17 +46,22 @@ impl Goal {
     }
 }
 
-/// All of them.
-pub(crate) fn goals(report: &Results) -> Vec<Goal> {
-    let mut goals = Vec::new();
-    let mut goal = |what: String, bound, measured, unit| {
-        goals.push(Goal {
+// === impl Goals ===
+
+impl Goals {
+    fn add(&mut self, what: String, bound: f64, measured: f64, unit: &'static str) {
+        self.0.push(Goal {
             what,
             bound,
             measured,
             unit,
         });
-    };
+    }
+}
+
+/// Which goals there are, with what was measured.
+pub(crate) fn goals(report: &Results) -> Vec<Goal> {
+    let mut goals = Goals::default();
     let against = |ours: &str, other: &str, key: &str| {
         median(&report.cpu, ours, key) / median(&report.cpu, other, key)
     };
@@ -75,21 +84,13 @@ pub(crate) fn goals(report: &Results) -> Vec<Goal> {
                 continue;
             };
             let what = format!("{words}: {}", body.title());
-            goal(what, bound, against(ours, other, name), "");
+            goals.add(what, bound, against(ours, other, name), "");
         }
     }
     if !report.options.only.is_empty() {
-        goals.retain(|goal| goal.measured.is_finite());
-        return goals;
+        goals.0.retain(|goal| goal.measured.is_finite());
+        return goals.0;
     }
-    let mut goal = |what: String, bound, measured, unit| {
-        goals.push(Goal {
-            what,
-            bound,
-            measured,
-            unit,
-        });
-    };
     for (body, rate) in report.paced() {
         let key = pace::key(body, rate);
         let cost = |name| median(&report.pace.cpu, name, &key);
@@ -101,18 +102,18 @@ pub(crate) fn goals(report: &Results) -> Vec<Goal> {
                 "{words}, CPU against Envoy's signing at {rate} batches/s: {}",
                 body.title()
             );
-            goal(what, 1.0, cost(name) / cost(ENVOY), "");
+            goals.add(what, 1.0, cost(name) / cost(ENVOY), "");
         }
     }
     let gateway = |name| median(&report.gateways, name, LARGE);
-    goal(
+    goals.add(
         "gateway with TLS and bearer token from 64 senders, CPU against Envoy's".to_owned(),
         0.8,
         gateway(GATEWAY) / gateway(ENVOY_GATEWAY),
         "",
     );
     for name in [COUNTING, GATEWAY] {
-        goal(
+        goals.add(
             format!(
                 "{name}: CPU a batch of two worker threads against one (1.11: 1.8 times the capacity)"
             ),
@@ -127,21 +128,21 @@ pub(crate) fn goals(report: &Results) -> Vec<Goal> {
         .copied()
         .unwrap_or([f64::NAN; 2]);
     let [_, envoy] = report.memory.get(ENVOY).copied().unwrap_or([f64::NAN; 2]);
-    goal(
+    goals.add(
         "peak memory, 8 senders of 1 MB bodies, against Envoy".to_owned(),
         0.3,
         peak / envoy,
         "",
     );
     let [crowd, left] = report.crowd;
-    goal("resident memory, idle".to_owned(), 7.0, idle / MIB, " MiB");
-    goal(
+    goals.add("resident memory, idle".to_owned(), 7.0, idle / MIB, " MiB");
+    goals.add(
         format!("peak memory, 1000 senders at once, `--max-inflight-bytes {CROWD_BUDGET}MiB`"),
         f64::from(CROWD_BUDGET) + 12.0,
         crowd / MIB,
         " MiB",
     );
-    goal(
+    goals.add(
         format!(
             "resident memory {} s after they left",
             report.options.calm.as_secs()
@@ -152,38 +153,38 @@ pub(crate) fn goals(report: &Results) -> Vec<Goal> {
     );
     for key in ["p50", "p99"] {
         let what = format!("added latency at 100 batches/s, {key}, against HAProxy's");
-        goal(
+        goals.add(
             what,
             1.2,
             report.added(COUNTING, key) / report.added(HAPROXY, key),
             "",
         );
     }
-    goal(
+    goals.add(
         "binary, stripped".to_owned(),
         8.5,
         report.binary / MIB,
         " MiB",
     );
-    goal(
+    goals.add(
         "start to listening".to_owned(),
         5.0,
         report.start_up.median(),
         " ms",
     );
-    goal(
+    goals.add(
         "cost of a byte, bodies of 10,000 samples against 2,000 (linear: 1)".to_owned(),
         1.15,
         report.growth(),
         "",
     );
-    goal(
+    goals.add(
         "CPU a batch, 64 connections against the median of 1 to 64 (flat: 1)".to_owned(),
         1.15,
         flatness(report),
         "",
     );
-    goals
+    goals.0
 }
 
 fn flatness(report: &Results) -> f64 {

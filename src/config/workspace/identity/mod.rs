@@ -96,7 +96,10 @@ pub(super) fn read(sources: &mut Sources<'_>, region: Option<&str>) -> Option<Id
     let mut source = source?;
     let mut hops: Vec<RoleSession> = hops
         .into_iter()
-        .map(|hop| session::plain(hop.role_arn, hop.external_id, Some(name.clone())))
+        .map(|hop| RoleSession {
+            external_id: hop.external_id,
+            ..RoleSession::plain(hop.role_arn, Some(name.clone()))
+        })
         .collect();
     session::set_options(&mut source, &mut hops, options?);
     let (sts_endpoint, sts_region) = sts?;

@@ -3,9 +3,8 @@
 //! The region to call and to sign for is that of the trust anchor. The session is named after the certificate's serial number unless a name is set,
 //! which the profile must accept; so the pod's name is never one.
 
-use super::session;
 use crate::config::endpoints;
-use crate::config::model::RolesAnywhereConfig;
+use crate::config::model::{RoleSession, RolesAnywhereConfig};
 use crate::config::other_credentials::KindOfCredentials;
 use crate::config::settings;
 use crate::config::sources::Sources;
@@ -56,7 +55,7 @@ pub(super) fn read(sources: &mut Sources<'_>) -> Option<RolesAnywhereConfig> {
         private_key: private_key?,
         trust_anchor_arn: anchor,
         profile_arn: profile,
-        role: session::plain(role_arn, None, name?),
+        role: RoleSession::plain(role_arn, name?),
         endpoint: endpoint?,
         region,
     })

@@ -9,8 +9,6 @@ use crate::config::values;
 
 /// STS limits a session that another session requested to this, whatever the role's maximum.
 const LONGEST_HOP: Duration = Duration::from_secs(60 * 60);
-/// STS grants no session for less.
-const SHORTEST: Duration = Duration::from_secs(15 * 60);
 
 /// Options of one session.
 pub(super) struct SessionOptions {
@@ -57,24 +55,6 @@ pub(super) fn name_from_pod(sources: &Sources<'_>) -> String {
         (Some(pod), Some(namespace)) => values::session_name_of_pod(&pod, &namespace),
         (Some(pod), None) => values::session_name(&pod),
         (None, _) => "amp-sidecar".to_owned(),
-    }
-}
-
-/// A session with no option but its name.
-pub(super) fn plain(
-    role_arn: String,
-    external_id: Option<String>,
-    name: Option<String>,
-) -> RoleSession {
-    RoleSession {
-        role_arn,
-        name,
-        duration: SHORTEST,
-        external_id,
-        policy: None,
-        policy_arns: Vec::new(),
-        source_identity: None,
-        tags: Vec::new(),
     }
 }
 

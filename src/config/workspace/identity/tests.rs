@@ -23,11 +23,16 @@ const WEBHOOK: [(&str, &str); 4] = [
 ];
 
 fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<IdentityConfig, InvalidConfig> {
+    let env = [&[("AWS_ROLE_ARN", ROLE)], env].concat();
+    config(flags, &env).map(|config| config.workspaces[0].identity.clone())
+}
+
+/// Of a workspace and these; of two variables of one name the last.
+fn config(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Config, InvalidConfig> {
     let flags: HashMap<&str, &str> = flags.iter().copied().collect();
     let env: HashMap<&str, &str> = [
         ("AWS_REGION", "eu-central-1"),
         ("AMP_SIDECAR_WORKSPACE_ID", "ws-1"),
-        ("AWS_ROLE_ARN", ROLE),
     ]
     .into_iter()
     .chain(env.iter().copied())
@@ -36,7 +41,6 @@ fn read(flags: &[(&str, &str)], env: &[(&str, &str)]) -> Result<IdentityConfig, 
     let variable = |name: &str| owned(env.get(name));
     let around = Environment::of(&variable);
     Config::read(&|setting| owned(flags.get(setting.flag)), &around)
-        .map(|config| config.workspaces[0].identity.clone())
 }
 
 fn web_identity(identity: &IdentityConfig) -> &WebIdentityConfig {
@@ -262,19 +266,7 @@ fn read_source(
     flags: &[(&str, &str)],
     env: &[(&str, &str)],
 ) -> Result<(IdentityConfig, Vec<String>), Vec<String>> {
-    let flags: HashMap<&str, &str> = flags.iter().copied().collect();
-    let env: HashMap<&str, &str> = [
-        ("AWS_REGION", "eu-central-1"),
-        ("AMP_SIDECAR_WORKSPACE_ID", "ws-1"),
-    ]
-    .into_iter()
-    .chain(env.iter().copied())
-    .collect();
-    let owned = |value: Option<&&str>| value.map(|value| (*value).to_owned());
-    let variable = |name: &str| owned(env.get(name));
-    let around = Environment::of(&variable);
-    let config = Config::read(&|setting| owned(flags.get(setting.flag)), &around);
-    match config {
+    match config(flags, env) {
         Ok(config) => {
             let shown = format!("{config}{config:?}");
             assert!(!shown.contains("planted"), "{shown}");

@@ -2,8 +2,8 @@
 //!
 //! Azure's webhook injects `AZURE_…` variables into every labelled pod, so with the token source `file` they are ignored.
 
-use super::{machine, session};
-use crate::config::model::{EntraConfig, TokenConfig, TokenKind, WebIdentityConfig};
+use super::machine;
+use crate::config::model::{EntraConfig, RoleSession, TokenConfig, TokenKind, WebIdentityConfig};
 use crate::config::other_credentials::{self, KindOfCredentials};
 use crate::config::settings::{self, Setting};
 use crate::config::sources::Sources;
@@ -13,7 +13,7 @@ pub(super) fn read(sources: &mut Sources<'_>, name: &str) -> Option<WebIdentityC
     let role_arn = role_arn(sources);
     let token = token(sources);
     Some(WebIdentityConfig {
-        role: session::plain(role_arn?, None, Some(name.to_owned())),
+        role: RoleSession::plain(role_arn?, Some(name.to_owned())),
         token: token?,
     })
 }
